@@ -1,0 +1,27 @@
+# cmake --install: both libraries, the header, a CMake package (find_package(udpr)) and a pkg-config file.
+include(CMakePackageConfigHelpers)
+
+set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
+
+install(TARGETS udpr-shared udpr-static EXPORT udpr-targets
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${PROJECT_SOURCE_DIR}/include/udpr/udpr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/udpr)
+install(EXPORT udpr-targets NAMESPACE udpr:: DESTINATION ${udpr_package_dir})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${PROJECT_BINARY_DIR}/udprConfig.cmake
+  INSTALL_DESTINATION ${udpr_package_dir} NO_SET_AND_CHECK_MACRO)
+# Before 1.0 a new minor version may break what the one before promised.
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/udprConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprConfigVersion.cmake
+  DESTINATION ${udpr_package_dir})
+
+# The way back from the .pc file, so that the installed tree may be moved.
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE udpr_pc_libdir)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
+  OUTPUT_VARIABLE udpr_pc_includedir)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
+  OUTPUT_VARIABLE udpr_pc_prefix)
+list(TRANSFORM udpr_system_libs PREPEND -l OUTPUT_VARIABLE udpr_pc_private)
+list(JOIN udpr_pc_private " " udpr_pc_private)
+configure_file(${PROJECT_SOURCE_DIR}/cmake/udpr.pc.in ${PROJECT_BINARY_DIR}/udpr.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/udpr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -1,0 +1,34 @@
+# The targets udpr::shared, udpr::static, and udpr::udpr, which is the shared one unless UDPR_LINK_STATIC is set.
+
+option(UDPR_LINK_STATIC "Let udpr::udpr mean the static library" OFF)
+
+function(udpr_add_library name kind)
+  add_library(udpr-${name} ${kind} ${udpr_object})
+  add_library(udpr::${name} ALIAS udpr-${name})
+  add_dependencies(udpr-${name} udpr-object)
+  set_source_files_properties(${udpr_object} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
+  set_target_properties(udpr-${name} PROPERTIES OUTPUT_NAME udpr EXPORT_NAME ${name} LINKER_LANGUAGE C)
+  target_include_directories(udpr-${name} INTERFACE
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+endfunction()
+
+# What the Rust standard library asks of the system: cargo rustc -- --print native-static-libs
+set(udpr_system_libs gcc_s util rt pthread m dl)
+
+udpr_add_library(static STATIC)
+target_link_libraries(udpr-static INTERFACE ${udpr_system_libs})
+
+# nodelete: no code may vanish under a thread or a thread-local destructor when a plug-in is unloaded.
+udpr_add_library(shared SHARED)
+set(udpr_map ${PROJECT_SOURCE_DIR}/cmake/udpr.map)
+target_link_libraries(udpr-shared PRIVATE ${udpr_system_libs})
+target_link_options(udpr-shared PRIVATE
+  LINKER:--version-script=${udpr_map} LINKER:--gc-sections LINKER:-z,defs LINKER:-z,nodelete LINKER:-z,relro,-z,now)
+set_target_properties(udpr-shared PROPERTIES
+  VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINK_DEPENDS ${udpr_map})
+
+if(UDPR_LINK_STATIC)
+  add_library(udpr::udpr ALIAS udpr-static)
+else()
+  add_library(udpr::udpr ALIAS udpr-shared)
+endif()

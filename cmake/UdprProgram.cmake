@@ -1,0 +1,7 @@
+# udpr_add_program(TARGET SOURCE LIBRARY): a C program of ours, with warnings that consumers' programs do not get.
+function(udpr_add_program target source library)
+  add_executable(${target} ${source})
+  target_link_libraries(${target} PRIVATE ${library})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Werror)
+  set_target_properties(${target} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
+endfunction()

@@ -1,0 +1,803 @@
+/* udpr: a UDP reactor in the manner of Twisted. Made by cbindgen from src/capi: change it there.
+ *
+ * Rules that hold everywhere
+ *  Diet      Signatures and structs hold fixed-width integers, size_t, raw pointers and nullable function pointers.
+ *            Enums only name numbers. No bool, no enum by value, no varargs, no inline functions, no bitfields, no
+ *            sockaddr, no names that are keywords elsewhere.
+ *  Arguments A NULL where none is allowed, a bad size or a value out of range gets UDPR_E_INVALID_ARGUMENT. May be NULL:
+ *            options, every free_user, out_id, out_len, `out` of listen and adopt, `done`. Outputs are written on success
+ *            only, but for counts, as said at each. Inputs are borrowed for the call and copied where they are kept.
+ *  Sizes     Structs that carry `size`: zero them, then set it. Less than the first release's or more than 4096:
+ *            INVALID_ARGUMENT. Smaller than ours: the rest is default. Larger: fine if the rest is zero, else
+ *            UDPR_E_VERSION; so are unknown flag bits and non-zero reserved words. Structs that the library fills only
+ *            ever grow at their end; stats are filled up to the smaller size and zeroed behind it. No public struct has
+ *            tail padding on any ABI.
+ *  user      Every `user` has a `free_user`, called exactly once, after the last callback with it has returned, also when
+ *            registration fails (then inside the failing call). Otherwise on the reactor's thread.
+ *  Threads   One thread at a time uses a reactor and its transports: the one inside run or iterate, or, when none is,
+ *            whoever calls (made here, run there, freed here is fine). A call from another thread meanwhile gets
+ *            UDPR_E_WRONG_THREAD, never a race. [any thread] marks what may be called from anywhere at any time.
+ *            Transports retained beyond free answer UDPR_E_CLOSED. In a forked child everything answers UDPR_E_CLOSED,
+ *            and free and release only close descriptors.
+ *  Callbacks run inside run and iterate. Beside that: listen_* runs start_protocol; close and free run stop_protocol;
+ *            advance and each_transport run theirs; cancel_*, set_logger and failing calls run free_user.
+ *            datagram_received and write_ready come only from a turn, never inside a call. No lock or borrow is held: any
+ *            function may be called from any callback, except run, iterate, advance and free, which answer
+ *            UDPR_E_REENTRANT. While free runs, whatever would create something answers UDPR_E_CLOSED. What a callback is
+ *            handed is valid until it returns (retain the transport to keep it). Callbacks must not throw, longjmp or end
+ *            the thread; a C++ exception that reaches us aborts with a message. Out of memory aborts, too.
+ */
+
+
+#ifndef UDPR_H
+#define UDPR_H
+
+
+#ifndef UDPR_PLAIN /* UDPR_PLAIN: no includes, no attributes, for cffi, LuaJIT and other header readers */
+#include <stddef.h>
+#include <stdint.h>
+#endif
+
+#define UDPR_VERSION_MAJOR 0
+#define UDPR_VERSION_MINOR 1
+#define UDPR_VERSION_PATCH 0
+
+#ifndef UDPR_API
+#if defined(UDPR_PLAIN)
+#define UDPR_API
+#elif defined(__GNUC__)
+#define UDPR_API __attribute__((visibility("default")))
+#else
+#define UDPR_API
+#endif
+#endif
+
+/** Every status. Each named code stands for one errno or for none, so that udpr_status_errno gives every errno back. */
+typedef enum udpr_status_code {
+  /** Success. */
+  UDPR_OK = 0,
+  /** From a trigger: it will finish later. */
+  UDPR_PENDING = 1,
+  /** A NULL where none is allowed, a bad size, a value out of range. */
+  UDPR_E_INVALID_ARGUMENT = -1,
+  /** ENOMEM. */
+  UDPR_E_NO_MEMORY = -2,
+  /** Another thread uses this reactor now. */
+  UDPR_E_WRONG_THREAD = -3,
+  /** The reactor does not run. */
+  UDPR_E_NOT_RUNNING = -4,
+  /** The reactor runs already. */
+  UDPR_E_ALREADY_RUNNING = -5,
+  /** Not from inside a callback. */
+  UDPR_E_REENTRANT = -6,
+  /** This transport has stopped, or the reactor is gone, or this is a forked child. */
+  UDPR_E_CLOSED = -7,
+  /** No such id. */
+  UDPR_E_NOT_FOUND = -8,
+  /** The delayed call has run, or is running. */
+  UDPR_E_ALREADY_CALLED = -9,
+  /** The delayed call was cancelled. */
+  UDPR_E_ALREADY_CANCELLED = -10,
+  /** Not an IP literal (a host name, say). */
+  UDPR_E_INVALID_ADDRESS = -11,
+  /** IPv4 on an IPv6 port or the other way round (EAFNOSUPPORT). */
+  UDPR_E_ADDRESS_FAMILY = -12,
+  /** Adopting: not a UDP socket. */
+  UDPR_E_SOCKET_TYPE = -13,
+  /** A write without address on an unconnected port (ENOTCONN). */
+  UDPR_E_NOT_CONNECTED = -14,
+  /** A write to somebody else on a connected port. */
+  UDPR_E_WRONG_PEER = -15,
+  /** More than a datagram holds: 65,507 bytes over IPv4, 65,527 over IPv6; or than the path carries (EMSGSIZE). */
+  UDPR_E_MESSAGE_TOO_LONG = -16,
+  /** The socket and the send queue are full; write_ready tells when to go on (EAGAIN). */
+  UDPR_E_WOULD_BLOCK = -17,
+  /** Nobody listens there (ECONNREFUSED). */
+  UDPR_E_CONNECTION_REFUSED = -18,
+  /** Another socket has this address (EADDRINUSE). */
+  UDPR_E_ADDRESS_IN_USE = -19,
+  /** Not an address of this host (EADDRNOTAVAIL). */
+  UDPR_E_ADDRESS_NOT_AVAILABLE = -20,
+  /** EPERM: a firewall, say. */
+  UDPR_E_PERMISSION = -21,
+  /** EACCES: broadcast not allowed, a privileged port. */
+  UDPR_E_ACCESS = -22,
+  /** EMFILE: this process has no descriptor left. */
+  UDPR_E_NO_FILES = -23,
+  /** ENETUNREACH. */
+  UDPR_E_NETWORK_UNREACHABLE = -24,
+  /** EHOSTUNREACH. */
+  UDPR_E_HOST_UNREACHABLE = -25,
+  /** The group was joined before. */
+  UDPR_E_ALREADY_JOINED = -26,
+  /** The group was not joined. */
+  UDPR_E_NOT_JOINED = -27,
+  /** Joining: not a multicast address. */
+  UDPR_E_NOT_MULTICAST = -28,
+  /** No such network interface (ENODEV). */
+  UDPR_E_NO_INTERFACE = -29,
+  /** The name does not exist. */
+  UDPR_E_NAME_NOT_FOUND = -30,
+  /** The name cannot be looked up now. */
+  UDPR_E_NAME_TRY_AGAIN = -31,
+  /** ETIMEDOUT. */
+  UDPR_E_TIMED_OUT = -32,
+  /** ECANCELED. */
+  UDPR_E_CANCELLED = -33,
+  /** This system or this release cannot do it (EOPNOTSUPP). */
+  UDPR_E_NOT_SUPPORTED = -34,
+  /** A struct or flag asks for more than this library knows. */
+  UDPR_E_VERSION = -35,
+  /** A bug in the library: this reactor is dead, only udpr_reactor_free is allowed. */
+  UDPR_E_PANIC = -36,
+  /** UDPR_E_SYSTEM - errno, for an errno without a name above. */
+  UDPR_E_SYSTEM = -65536,
+} udpr_status_code;
+
+/** udpr_addr.family: the same on every system. */
+typedef enum udpr_family_code {
+  /** No address. */
+  UDPR_AF_UNSPEC = 0,
+  /** IPv4. */
+  UDPR_AF_INET = 4,
+  /** IPv6. */
+  UDPR_AF_INET6 = 6,
+} udpr_family_code;
+
+/** How grave a log record is. */
+typedef enum udpr_log_code {
+  /** Something was lost or failed that no result tells of. */
+  UDPR_LOG_ERROR = 1,
+  /** It works, but not as asked for. */
+  UDPR_LOG_WARN = 2,
+  /** Beginnings and ends. */
+  UDPR_LOG_INFO = 3,
+  /** For who looks for a fault. */
+  UDPR_LOG_DEBUG = 4,
+} udpr_log_code;
+
+/** udpr_error_report.origin: who found the error. */
+typedef enum udpr_origin_code {
+  /** Our own kernel. */
+  UDPR_ORIGIN_LOCAL = 0,
+  /** An ICMP message. */
+  UDPR_ORIGIN_ICMP = 4,
+  /** An ICMPv6 message. */
+  UDPR_ORIGIN_ICMP6 = 6,
+} udpr_origin_code;
+
+/** udpr_datagram.flags. */
+typedef enum udpr_datagram_flag {
+  /** It was longer than max_packet_size: len bytes of full_len are there. */
+  UDPR_DATAGRAM_TRUNCATED = 1,
+} udpr_datagram_flag;
+
+/** udpr_message.flags. */
+typedef enum udpr_message_flag {
+  /** The message's tos counts. */
+  UDPR_MESSAGE_TOS = 1,
+  /** Do not gather, send now. */
+  UDPR_MESSAGE_NOW = 2,
+} udpr_message_flag;
+
+/** udpr_reactor_options.flags. */
+typedef enum udpr_reactor_flag {
+  /** While run runs, SIGINT and SIGTERM stop it; the former handlers are back when it returns. */
+  UDPR_REACTOR_SIGNALS = 1,
+  /** Time moves by udpr_reactor_advance alone, sockets stay real: for tests. */
+  UDPR_REACTOR_MANUAL_CLOCK = 2,
+  /** The first thread in run or iterate owns it until free, between turns too. */
+  UDPR_REACTOR_PINNED = 4,
+} udpr_reactor_flag;
+
+/** udpr_udp_options.flags. */
+typedef enum udpr_udp_flag {
+  /** Several sockets on one port: SO_REUSEADDR and SO_REUSEPORT, as Twisted's listenMultiple. */
+  UDPR_UDP_LISTEN_MULTIPLE = 1,
+  /** SO_REUSEADDR alone. */
+  UDPR_UDP_REUSE_ADDRESS = 2,
+  /** SO_REUSEPORT alone: the kernel spreads flows over the sockets (a reactor per core). */
+  UDPR_UDP_REUSE_PORT = 4,
+  /** Else an IPv6 port on "::" is dual-stack, whatever the system's default. */
+  UDPR_UDP_V6_ONLY = 8,
+  /** Broadcasts may be sent (SO_BROADCAST). */
+  UDPR_UDP_BROADCAST = 16,
+  /** Fill datagram.destination and .interface_index. */
+  UDPR_UDP_PACKET_INFO = 32,
+  /** Fill datagram.timestamp; turns GRO off for the port (one stamp per kernel buffer). */
+  UDPR_UDP_TIMESTAMPS = 64,
+  /** Fill datagram.tos (ECN in its low two bits). */
+  UDPR_UDP_TOS = 128,
+  /** Fill datagram.ttl. */
+  UDPR_UDP_TTL = 256,
+  /** error_received gets what the kernel knows of every failure, with its destination. */
+  UDPR_UDP_ERROR_REPORTS = 512,
+  /** Path MTU discovery in probe mode, IPv4 and IPv6. */
+  UDPR_UDP_DONT_FRAGMENT = 1024,
+  /** A full socket drops and counts: no stale data (games, voice). */
+  UDPR_UDP_NO_QUEUE = 2048,
+  /** Each write is one system call now, with its exact result; never queues. */
+  UDPR_UDP_UNBATCHED = 4096,
+  /** Neither GSO nor GRO. */
+  UDPR_UDP_NO_OFFLOAD = 8192,
+  /** Adopted sockets: GRO too (it stays set for the socket's other holders). */
+  UDPR_UDP_OFFLOAD = 16384,
+  /** Adopting: take the descriptor over instead of duplicating it. */
+  UDPR_UDP_TAKE_FD = 32768,
+} udpr_udp_flag;
+
+/** Sizes. */
+typedef enum udpr_limit {
+  /** Room for any formatted address and its NUL, in bytes. */
+  UDPR_ADDR_TEXT_MAX = 80,
+} udpr_limit;
+
+/** A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it. */
+typedef struct udpr_reactor udpr_reactor;
+
+/** A port; the Port of Twisted. Counted: udpr_transport_retain, udpr_transport_release. */
+typedef struct udpr_transport udpr_transport;
+
+/** 0 is false, anything else true. */
+typedef int32_t udpr_bool;
+
+/** 0 success, above 0 success with a note, below 0 failure: the numbers of udpr_status_code. */
+typedef int32_t udpr_status;
+
+/** An address and a UDP port. 32 bytes, fixed for ever. */
+typedef struct udpr_addr {
+  /** udpr_family_code. */
+  uint16_t family;
+  /** In host byte order. */
+  uint16_t port;
+  /** Link-local IPv6: the interface's index, else 0. */
+  uint32_t scope_id;
+  /** IPv6: sin6_flowinfo as it is, in network byte order. */
+  uint32_t flow_info;
+  /** In network order; IPv4 in the first four, the rest zero. */
+  uint8_t bytes[16];
+  /** Zero. */
+  uint32_t reserved;
+} udpr_addr;
+
+/** How a reactor is made; NULL = defaults. */
+typedef struct udpr_reactor_options {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** udpr_reactor_flag. */
+  uint32_t flags;
+  /** Threads of the pool at most; 0: 10. */
+  uint32_t thread_pool_size;
+} udpr_reactor_options;
+
+/** Frees a user pointer. Called exactly once. */
+typedef void (*udpr_free_fn)(void *user);
+
+/**
+ * The port is bound. Not UDPR_OK: listen_* fails with it (a positive one as UDPR_E_INVALID_ARGUMENT), and
+ * stop_protocol is not called.
+ */
+typedef udpr_status (*udpr_start_fn)(struct udpr_transport *transport, void *user);
+
+/** A received datagram. The library fills it; fields are only ever appended. */
+typedef struct udpr_datagram {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** Never NULL; valid until the callback returns. */
+  const uint8_t *data;
+  /** Bytes at data. */
+  size_t len;
+  /** As it was sent; more than len where UDPR_DATAGRAM_TRUNCATED. */
+  size_t full_len;
+  /** Who sent it. On a dual-stack port IPv4 senders are ::ffff:a.b.c.d. */
+  struct udpr_addr sender;
+  /** Where it was sent to (a group, too); UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO. */
+  struct udpr_addr destination;
+  /** Where it came in; 0 without UDPR_UDP_PACKET_INFO. */
+  uint32_t interface_index;
+  /** udpr_datagram_flag. */
+  uint32_t flags;
+  /** The kernel's receive time, ns since 1970; 0 without UDPR_UDP_TIMESTAMPS. */
+  uint64_t timestamp;
+  /** -1 without UDPR_UDP_TOS. */
+  int32_t tos;
+  /** -1 without UDPR_UDP_TTL. */
+  int32_t ttl;
+} udpr_datagram;
+
+/** A datagram came. */
+typedef void (*udpr_datagram_fn)(struct udpr_transport *transport, const struct udpr_datagram *datagram, void *user);
+
+/**
+ * Datagrams came. Returns how many it took: the rest comes in a later turn, or after resume when paused, or is
+ * discarded when stopped.
+ */
+typedef size_t (*udpr_datagrams_fn)(struct udpr_transport *transport, const struct udpr_datagram *const *datagrams, size_t count, void *user);
+
+/** Something happened to a port. */
+typedef void (*udpr_protocol_fn)(struct udpr_transport *transport, void *user);
+
+/** An error that the kernel has about what we sent: one may stand for a whole GSO send. */
+typedef struct udpr_error_report {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** UDPR_E_CONNECTION_REFUSED, _HOST_UNREACHABLE, _MESSAGE_TOO_LONG, _PERMISSION, ... */
+  udpr_status status;
+  /** udpr_origin_code: our own kernel, or an ICMP message. */
+  uint32_t origin;
+  /** The destination that failed. */
+  struct udpr_addr to;
+  /** Who sent the ICMP message; UDPR_AF_UNSPEC where local. */
+  struct udpr_addr reporter;
+  /** Of the ICMP message, else 0. */
+  uint32_t icmp_type;
+  /** Of the ICMP message, else 0. */
+  uint32_t icmp_code;
+  /** Path MTU in bytes with UDPR_E_MESSAGE_TOO_LONG, else 0. */
+  uint32_t mtu;
+  /** Zero. */
+  uint32_t reserved;
+  /** As much of the datagram as came back; never NULL. */
+  const uint8_t *data;
+  /** Bytes at data. */
+  size_t len;
+} udpr_error_report;
+
+/** A write has failed after it was accepted, or the network says so. */
+typedef void (*udpr_error_fn)(struct udpr_transport *transport, const struct udpr_error_report *report, void *user);
+
+/** The port has stopped. UDPR_OK where somebody asked for it, else the error that ended it. */
+typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status reason, void *user);
+
+/** A port's callbacks. Copied; every one may be NULL. */
+typedef struct udpr_protocol {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** Handed to every callback. */
+  void *user;
+  /** Called once, after the last callback has returned, also when listening fails. */
+  udpr_free_fn free_user;
+  /** Inside listen_*, once the socket is bound. */
+  udpr_start_fn start_protocol;
+  /** For each datagram. */
+  udpr_datagram_fn datagram_received;
+  /** Where set, called once a batch (at most 256) in place of datagram_received. */
+  udpr_datagrams_fn datagrams_received;
+  /** A connected port's earlier write found nobody listening; after error_received. */
+  udpr_protocol_fn connection_refused;
+  /** UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted. */
+  udpr_error_fn error_received;
+  /** The send queue drained after UDPR_E_WOULD_BLOCK. */
+  udpr_protocol_fn write_ready;
+  /** The last callback of a port: its socket is closed already, the number can be bound again. */
+  udpr_stopped_fn stop_protocol;
+} udpr_protocol;
+
+/** How a port is made; NULL = defaults. */
+typedef struct udpr_udp_options {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** udpr_udp_flag; those that must precede bind are refused by adopt. */
+  uint32_t flags;
+  /** Longer datagrams are cut and flagged; 0: 65535, which is the most. */
+  uint32_t max_packet_size;
+  /** SO_RCVBUF in bytes; 0: the system's; a grant below the wish is logged as a warning. */
+  uint32_t receive_buffer;
+  /** SO_SNDBUF in bytes; likewise. */
+  uint32_t send_buffer;
+  /** Bound in bytes of what waits for a full socket (a datagram counts 64 at least); 0: 1 MiB. */
+  uint32_t send_queue_bytes;
+  /** Zero. */
+  uint32_t reserved;
+  /** An interface's name, NULL: none (SO_BINDTODEVICE). */
+  const char *bind_device;
+} udpr_udp_options;
+
+/** One of udpr_reactor_each_transport. */
+typedef void (*udpr_visit_fn)(struct udpr_transport *transport, void *user);
+
+/** A piece of a datagram; fixed for ever. */
+typedef struct udpr_bytes {
+  /** May be NULL where len is 0. */
+  const void *data;
+  /** Bytes at data. */
+  size_t len;
+} udpr_bytes;
+
+/** One write with everything that can be said of it; zeroed but for size: the port's settings. */
+typedef struct udpr_message {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** May be NULL where len is 0. */
+  const void *data;
+  /** Bytes at data. */
+  size_t len;
+  /** NULL on a connected port. */
+  const struct udpr_addr *to;
+  /** Local address to send from (its port is ignored); NULL: the kernel chooses. */
+  const struct udpr_addr *source;
+  /** 0: the kernel chooses. */
+  uint32_t interface_index;
+  /** udpr_message_flag. */
+  uint32_t flags;
+  /** With UDPR_MESSAGE_TOS. */
+  uint32_t tos;
+  /** 0: one datagram; else data is cut into datagrams of this size, the last may be short. */
+  uint32_t segment_size;
+} udpr_message;
+
+/** Nanoseconds: a duration, or an instant of the reactor's monotonic clock. */
+typedef uint64_t udpr_ns;
+
+/** A delayed call, or a call from another thread. */
+typedef void (*udpr_call_fn)(struct udpr_reactor *reactor, void *user);
+
+/** Names a timer, trigger, look-up or watch. Never used again; 0 is never valid. */
+typedef uint64_t udpr_id;
+
+/** A line of the log. */
+typedef struct udpr_log_record {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** udpr_log_code. */
+  uint32_t level;
+  /** What it is about, or UDPR_OK. */
+  udpr_status status;
+  /** The part that speaks: NUL-terminated UTF-8, valid during the call. */
+  const char *target;
+  /** NUL-terminated UTF-8, valid during the call. */
+  const char *message;
+} udpr_log_record;
+
+/** A line of the log. */
+typedef void (*udpr_log_fn)(const struct udpr_log_record *record, void *user);
+
+/** What a reactor counts, from its making on. */
+typedef struct udpr_reactor_stats {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** Turns. */
+  uint64_t iterations;
+  /** Turns that found something ready. */
+  uint64_t wakeups;
+  /** Delayed calls that ran. */
+  uint64_t timers_fired;
+  /** Calls from other threads that ran. */
+  uint64_t calls_from_thread;
+  /** Ports whose stop_protocol is still to come. */
+  uint64_t transports;
+  /** Delayed calls that are pending. */
+  uint64_t timers_pending;
+} udpr_reactor_stats;
+
+/** What a port counts, from its making on. */
+typedef struct udpr_transport_stats {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** Datagrams received. */
+  uint64_t datagrams_in;
+  /** Their bytes, after truncation. */
+  uint64_t bytes_in;
+  /** Datagrams that the kernel took. */
+  uint64_t datagrams_out;
+  /** Their bytes. */
+  uint64_t bytes_out;
+  /** By the kernel, receive buffer full (SO_MEMINFO's counter). */
+  uint64_t dropped_in;
+  /** Received, but the port had stopped. */
+  uint64_t discarded_in;
+  /** Accepted by a write, and not sent after all. */
+  uint64_t dropped_out;
+  /** Longer than max_packet_size. */
+  uint64_t truncated_in;
+  /** Times that the kernel told of a refused datagram. */
+  uint64_t refused;
+  /** Receiving system calls. */
+  uint64_t syscalls_in;
+  /** Sending system calls. */
+  uint64_t syscalls_out;
+  /** Bytes that wait for a full socket. */
+  uint64_t queued_bytes;
+  /** Datagrams that wait for a full socket. */
+  uint64_t queued_datagrams;
+  /** Received while pausing, waiting for resume. */
+  uint64_t kept_datagrams;
+} udpr_transport_stats;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/* ---- library ---- */
+
+/** The version of the loaded library: major << 16 | minor << 8 | patch; compare it with UDPR_VERSION. [any thread] */
+UDPR_API uint32_t udpr_version(void);
+
+/** The version of the loaded library as text, "0.1.0". Static. [any thread] */
+UDPR_API const char *udpr_version_string(void);
+
+/**
+ * Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "dual_stack",
+ * "wipe_on_fork", "bind_device". 0 for NULL and for names that this release does not know. [any thread]
+ */
+UDPR_API udpr_bool udpr_has_feature(const char *name);
+
+/**
+ * The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers
+ * that are no status. Static, never NULL. [any thread]
+ */
+UDPR_API const char *udpr_status_name(udpr_status status);
+
+/** What a status means, one line in English for any number. Static, never NULL. [any thread] */
+UDPR_API const char *udpr_status_message(udpr_status status);
+
+/** The errno that a status stands for, 0 where there is none. [any thread] */
+UDPR_API int32_t udpr_status_errno(udpr_status status);
+
+/* ---- addresses ---- */
+
+/**
+ * Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is taken where the text
+ * has none. UDPR_E_INVALID_ADDRESS for everything else, names first of all. Nothing is looked up but the zone, and
+ * nothing allocated. [any thread]
+ */
+UDPR_API udpr_status udpr_addr_parse(const char *text, uint16_t port, struct udpr_addr *out);
+
+/** Reads the bare forms only: no brackets, no port in the text. As udpr_addr_parse otherwise. [any thread] */
+UDPR_API udpr_status udpr_addr_parse_host(const char *host, uint16_t port, struct udpr_addr *out);
+
+/**
+ * Writes an address as udpr_addr_parse reads it, the zone by its number; port 0 gives the bare address. `buffer` gets
+ * at most `capacity` bytes, NUL-terminated where capacity is not 0 (UDPR_ADDR_TEXT_MAX is always enough); out_len, where
+ * not NULL, gets the length without NUL that the whole text needs. UDPR_E_INVALID_ARGUMENT where that does not fit,
+ * with as much as does; `buffer` may be NULL where capacity is 0. [any thread]
+ */
+UDPR_API udpr_status udpr_addr_format(const struct udpr_addr *addr, char *buffer, size_t capacity, size_t *out_len);
+
+/**
+ * Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. UDPR_E_ADDRESS_FAMILY for other families,
+ * UDPR_E_INVALID_ARGUMENT where it is too short. [any thread]
+ */
+UDPR_API udpr_status udpr_addr_from_sockaddr(const void *sockaddr, size_t len, struct udpr_addr *out);
+
+/**
+ * Writes a struct sockaddr_in or sockaddr_in6 into `buffer`; out_len, where not NULL, gets its length, also where
+ * `capacity` is too small for it (UDPR_E_INVALID_ARGUMENT, nothing written). [any thread]
+ */
+UDPR_API udpr_status udpr_addr_to_sockaddr(const struct udpr_addr *addr, void *buffer, size_t capacity, size_t *out_len);
+
+/** Whether family, port, address and scope are the same. 0 where one is NULL. [any thread] */
+UDPR_API udpr_bool udpr_addr_equal(const struct udpr_addr *a, const struct udpr_addr *b);
+
+/**
+ * 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
+ * UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
+ */
+UDPR_API udpr_status udpr_addr_map_v4(const struct udpr_addr *v4, struct udpr_addr *out);
+
+/** ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread] */
+UDPR_API udpr_status udpr_addr_unmap_v4(const struct udpr_addr *mapped, struct udpr_addr *out);
+
+/**
+ * The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
+ * or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE where there is none.
+ * [any thread]
+ */
+UDPR_API udpr_status udpr_interface_index(const char *name_or_address, uint32_t *out);
+
+/* ---- reactor: life ---- */
+
+/**
+ * Makes a reactor; `options` may be NULL. Reactors are independent of each other: a thread each, as many as one likes.
+ * Release it with udpr_reactor_free. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY. [any thread]
+ */
+UDPR_API udpr_status udpr_reactor_new(const struct udpr_reactor_options *options, struct udpr_reactor **out);
+
+/**
+ * Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
+ * Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
+ * UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors.
+ */
+UDPR_API udpr_status udpr_reactor_free(struct udpr_reactor *reactor);
+
+/**
+ * Turns until udpr_reactor_stop, also with nothing to do, and through EINTR; may be called again afterwards. Callbacks run
+ * inside it. UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
+ * callback; what the kernel says where it can wait no more.
+ */
+UDPR_API udpr_status udpr_reactor_run(struct udpr_reactor *reactor);
+
+/**
+ * At the end of this turn every port stops, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was
+ * stopped before.
+ */
+UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
+
+/** Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
+UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
+
+/** Whether it is between startup and shutdown. 0 for NULL. [any thread] */
+UDPR_API udpr_bool udpr_reactor_is_running(const struct udpr_reactor *reactor);
+
+/** Keeps a pointer for udpr_reactor_user. It stays the caller's. */
+UDPR_API udpr_status udpr_reactor_set_user(struct udpr_reactor *reactor, void *user);
+
+/** What udpr_reactor_set_user has kept. NULL on a wrong thread. */
+UDPR_API void *udpr_reactor_user(const struct udpr_reactor *reactor);
+
+/** What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING. */
+UDPR_API udpr_status udpr_reactor_start(struct udpr_reactor *reactor);
+
+/**
+ * One turn: waits at most `timeout_ns` (below 0: for ever) and never past the next delayed call, not at all when something
+ * is due or kept; then I/O, calls from threads, due calls, a due shutdown. It returns then, without another wait; on EINTR
+ * and on a wake too. UDPR_E_REENTRANT inside a callback.
+ */
+UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t timeout_ns);
+
+/* ---- reactor: ports ---- */
+
+/**
+ * Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
+ * `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
+ * UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
+ * will get (not yet set): it may write, stop and close (then the call is OK and the transport a stopped one); when it or
+ * anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
+ * release it once.
+ */
+UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
+
+/**
+ * Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
+ * is borrowed: retain it to keep it.
+ */
+UDPR_API udpr_status udpr_reactor_each_transport(struct udpr_reactor *reactor, udpr_visit_fn fn, void *user);
+
+/* ---- transport: handle and IUDPTransport ---- */
+
+/** One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread] */
+UDPR_API struct udpr_transport *udpr_transport_retain(struct udpr_transport *transport);
+
+/**
+ * One reference less. It never closes the port, which listens until it is stopped, and never calls back. NULL is fine.
+ * [any thread]
+ */
+UDPR_API void udpr_transport_release(struct udpr_transport *transport);
+
+/** The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread. */
+UDPR_API struct udpr_reactor *udpr_transport_reactor(const struct udpr_transport *transport);
+
+/** The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread. */
+UDPR_API void *udpr_transport_user(const struct udpr_transport *transport);
+
+/**
+ * The socket's descriptor, borrowed: for options that the library has no name for. -1 once the socket is closed, and on
+ * a wrong thread.
+ */
+UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
+
+/**
+ * Sends one datagram of `len` bytes (0 is fine, `data` may be NULL then) to `to`, an address of the port's family.
+ *
+ * UDPR_OK: handed to the kernel or queued. In a callback, writes gather until the dispatch they were made in (one port's
+ * batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
+ * system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
+ * destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
+ * write_ready. What was gathered leaves first, before stop_listening, close, or a message with UDPR_MESSAGE_NOW take
+ * effect; close and the end of stop_listening drop and count what a full socket refuses.
+ *
+ * UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`), UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS,
+ * UDPR_E_INVALID_ARGUMENT (port 0, say): nothing was sent. A write never answers for an earlier datagram's error.
+ */
+UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
+
+/**
+ * Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
+ * `count` is 0: an empty datagram.
+ */
+UDPR_API udpr_status udpr_transport_write_sequence(struct udpr_transport *transport, const struct udpr_bytes *pieces, size_t count, const struct udpr_addr *to);
+
+/**
+ * Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
+ * element carries. out_taken, where not NULL, is always written: how many were accepted; the status is UDPR_OK, or that of
+ * messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
+ */
+UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transport, const struct udpr_message *messages, size_t count, size_t *out_taken);
+
+/**
+ * Copies a datagram, which leaves in the reactor's next turn, in order for each thread; bounded like the send queue.
+ * Statuses as of udpr_transport_write, as far as they can be known at once; UDPR_E_WOULD_BLOCK when too much waits already,
+ * and write_ready comes when it has left. [any thread]
+ */
+UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
+
+/** Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting. */
+UDPR_API udpr_status udpr_transport_flush(struct udpr_transport *transport);
+
+/** The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed. */
+UDPR_API udpr_status udpr_transport_get_host(const struct udpr_transport *transport, struct udpr_addr *out);
+
+/** No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then. */
+UDPR_API udpr_status udpr_transport_stop_listening(struct udpr_transport *transport);
+
+/**
+ * Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
+ * that has returned.
+ */
+UDPR_API udpr_status udpr_transport_close(struct udpr_transport *transport);
+
+/** No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Again is fine. */
+UDPR_API udpr_status udpr_transport_pause_reading(struct udpr_transport *transport);
+
+/** Datagrams again, in a later turn, those that were kept first. Again is fine. */
+UDPR_API udpr_status udpr_transport_resume_reading(struct udpr_transport *transport);
+
+/* ---- time: IReactorTime ---- */
+
+/** The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread] */
+UDPR_API udpr_ns udpr_reactor_now(const struct udpr_reactor *reactor);
+
+/**
+ * Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
+ * delayed call runs in the next turn, after one poll; a delay beyond the clock's end never comes due. free_user runs after
+ * `fn`, or when the call is cancelled, or when the reactor ends. out_id may be NULL.
+ */
+UDPR_API udpr_status udpr_reactor_call_later(struct udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Cancels a delayed call; its free_user runs inside this. UDPR_E_ALREADY_CALLED (also from within the call itself) and
+ * UDPR_E_ALREADY_CANCELLED for the last 4096 that ended, else UDPR_E_NOT_FOUND.
+ */
+UDPR_API udpr_status udpr_reactor_cancel_call(struct udpr_reactor *reactor, udpr_id id);
+
+/** Moves a delayed call to `delay_from_now`. Statuses as of udpr_reactor_cancel_call. */
+UDPR_API udpr_status udpr_reactor_reset_call(struct udpr_reactor *reactor, udpr_id id, udpr_ns delay_from_now);
+
+/** Moves a delayed call by `more_ns` from where it stands; below 0 is earlier. Statuses as of udpr_reactor_cancel_call. */
+UDPR_API udpr_status udpr_reactor_delay_call(struct udpr_reactor *reactor, udpr_id id, int64_t more_ns);
+
+/** The instant at which a delayed call is due; UDPR_OK while it is pending. Statuses as of udpr_reactor_cancel_call. */
+UDPR_API udpr_status udpr_reactor_call_time(const struct udpr_reactor *reactor, udpr_id id, udpr_ns *out_due);
+
+/**
+ * The ids of pending delayed calls, in no order: at most `capacity` are stored (`ids` may be NULL where that is 0).
+ * out_count is always written: how many are pending.
+ */
+UDPR_API udpr_status udpr_reactor_delayed_calls(const struct udpr_reactor *reactor, udpr_id *ids, size_t capacity, size_t *out_count);
+
+/**
+ * Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
+ * UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback.
+ */
+UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns by);
+
+/* ---- threads and names ---- */
+
+/**
+ * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. For who
+ * knows that the reactor lives on. [any thread]
+ */
+UDPR_API udpr_status udpr_reactor_call_from_thread(struct udpr_reactor *reactor, udpr_call_fn fn, void *user, udpr_free_fn free_user);
+
+/* ---- watching it ---- */
+
+/**
+ * Sends the log up to `max_level` (udpr_log_code; 0: nothing) to `fn`, on the reactor's thread; NULL as `fn` ends it. The
+ * former logger's free_user runs inside this, or after its call where it is at work. The library prints nothing itself.
+ */
+UDPR_API udpr_status udpr_reactor_set_logger(struct udpr_reactor *reactor, uint32_t max_level, udpr_log_fn fn, void *user, udpr_free_fn free_user);
+
+/** The counters of a reactor; out->size is set by the caller. */
+UDPR_API udpr_status udpr_reactor_get_stats(const struct udpr_reactor *reactor, struct udpr_reactor_stats *out);
+
+/**
+ * The counters of a port; out->size is set by the caller. UDPR_E_CLOSED once stop_protocol has returned: the last look is
+ * inside it.
+ */
+UDPR_API udpr_status udpr_transport_get_stats(const struct udpr_transport *transport, struct udpr_transport_stats *out);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* UDPR_H */

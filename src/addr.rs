@@ -1,0 +1,277 @@
+//! IPv4 and IPv6 addresses with port and zone: pure values, read from and written as text and `sockaddr`.
+
+use crate::status::{Result, Status};
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The numbers in [`Addr::family`]: the same on every system, unlike the kernel's.
+pub mod family {
+    /// No address.
+    pub const UNSPEC: u16 = 0;
+    /// IPv4.
+    pub const INET: u16 = 4;
+    /// IPv6.
+    pub const INET6: u16 = 6;
+}
+
+/// An IP address and a UDP port; the layout is the C face's `udpr_addr`, fixed for ever.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Addr {
+    /// One of [`family`].
+    pub family: u16,
+    /// In host byte order.
+    pub port: u16,
+    /// The interface's index for link-local IPv6, else 0.
+    pub scope_id: u32,
+    /// IPv6 traffic class and flow label as `sin6_flowinfo` has them: in network byte order.
+    pub flow_info: u32,
+    /// The address in network byte order: IPv4 in the first four, the rest zero.
+    pub bytes: [u8; 16],
+    /// Zero.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Addr>() == 32 && align_of::<Addr>() == 4);
+
+/// ::ffff:0.0.0.0/96, the IPv4 addresses as a dual-stack port sees them (RFC 4291, 2.5.5.2).
+const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+impl Addr {
+    /// No address.
+    pub const UNSPECIFIED: Addr =
+        Addr { family: family::UNSPEC, port: 0, scope_id: 0, flow_info: 0, bytes: [0; 16], reserved: 0 };
+
+    /// An IPv4 address.
+    #[inline]
+    pub const fn v4(ip: [u8; 4], port: u16) -> Addr {
+        let [a, b, c, d] = ip;
+        let bytes = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        Addr { family: family::INET, port, bytes, ..Addr::UNSPECIFIED }
+    }
+
+    /// An IPv6 address; `scope_id` is 0 or the interface's index.
+    #[inline]
+    pub const fn v6(bytes: [u8; 16], port: u16, scope_id: u32) -> Addr {
+        Addr { family: family::INET6, port, scope_id, bytes, ..Addr::UNSPECIFIED }
+    }
+
+    /// Whether a caller's address can be used: `INVALID_ARGUMENT` without a family that we know, `VERSION`
+    /// where the reserved word is not zero.
+    #[inline]
+    pub const fn check(&self) -> Result {
+        if self.family != family::INET && self.family != family::INET6 {
+            Err(Status::INVALID_ARGUMENT)
+        } else if self.reserved != 0 {
+            Err(Status::VERSION)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// 224.0.0.0/4 or ff00::/8.
+    pub const fn is_multicast(&self) -> bool {
+        match self.family {
+            family::INET => self.bytes[0] & 0xf0 == 0xe0,
+            family::INET6 => self.bytes[0] == 0xff,
+            _ => false,
+        }
+    }
+
+    /// 0.0.0.0 or ::.
+    pub const fn is_any(&self) -> bool {
+        match self.family {
+            family::INET => u32::from_be_bytes(self.v4_bytes()) == 0,
+            family::INET6 => u128::from_be_bytes(self.bytes) == 0,
+            _ => false,
+        }
+    }
+
+    /// An IPv4 address in IPv6 clothes, ::ffff:1.2.3.4.
+    pub fn is_v4_mapped(&self) -> bool {
+        self.family == family::INET6 && self.bytes.starts_with(&V4_MAPPED)
+    }
+
+    /// 1.2.3.4 to ::ffff:1.2.3.4. `ADDRESS_FAMILY` for what is not IPv4.
+    pub fn map_v4(&self) -> Result<Addr> {
+        if self.family != family::INET {
+            return Err(Status::ADDRESS_FAMILY);
+        }
+        let mut bytes = [0; 16];
+        bytes[..12].copy_from_slice(&V4_MAPPED);
+        bytes[12..].copy_from_slice(&self.v4_bytes());
+        Ok(Addr::v6(bytes, self.port, 0))
+    }
+
+    /// ::ffff:1.2.3.4 to 1.2.3.4. `ADDRESS_FAMILY` for any other address.
+    pub fn unmap_v4(&self) -> Result<Addr> {
+        if !self.is_v4_mapped() {
+            return Err(Status::ADDRESS_FAMILY);
+        }
+        let [.., a, b, c, d] = self.bytes;
+        Ok(Addr::v4([a, b, c, d], self.port))
+    }
+
+    #[inline]
+    const fn v4_bytes(&self) -> [u8; 4] {
+        let [a, b, c, d, ..] = self.bytes;
+        [a, b, c, d]
+    }
+}
+
+/// Family, port, address and zone; not the flow, which is no part of who somebody is.
+impl PartialEq for Addr {
+    #[inline]
+    fn eq(&self, other: &Addr) -> bool {
+        let same_ip = match self.family {
+            family::INET => self.v4_bytes() == other.v4_bytes(),
+            _ => self.bytes == other.bytes,
+        };
+        self.family == other.family && self.port == other.port && same_ip && self.scope_id == other.scope_id
+    }
+}
+
+impl Eq for Addr {}
+
+/// Text.
+impl Addr {
+    /// Reads `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`, `fe80::1%eth0` or `[fe80::1%2]:53`; `port` where the
+    /// text has none. `zone` gives the index of an interface's name; a zone of digits alone is the index.
+    /// Anything else is `INVALID_ADDRESS`. Allocates nothing.
+    pub fn parse(text: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (host, digits) = rest.split_once("]:").ok_or(Status::INVALID_ADDRESS)?;
+            return parse_v6(host, parse_port(digits)?, zone);
+        }
+        match text.split_once(':') {
+            // IPv6 has two colons at least.
+            Some((host, digits)) if !digits.contains(':') => parse_v4(host, parse_port(digits)?),
+            _ => Addr::parse_host(text, port, zone),
+        }
+    }
+
+    /// As [`Addr::parse`], but the bare forms only: no brackets, no port.
+    pub fn parse_host(host: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
+        if host.contains(':') { parse_v6(host, port, zone) } else { parse_v4(host, port) }
+    }
+}
+
+// The standard library's parsers are strict: four decimal octets without leading zeros, no names, no spaces.
+fn parse_v4(host: &str, port: u16) -> Result<Addr> {
+    let ip: Ipv4Addr = host.parse().map_err(|_| Status::INVALID_ADDRESS)?;
+    Ok(Addr::v4(ip.octets(), port))
+}
+
+fn parse_v6(host: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
+    let (ip, scope_id) = match host.split_once('%') {
+        Some((ip, name)) => (ip, parse_zone(name, zone)?),
+        None => (host, 0),
+    };
+    let ip: Ipv6Addr = ip.parse().map_err(|_| Status::INVALID_ADDRESS)?;
+    Ok(Addr::v6(ip.octets(), port, scope_id))
+}
+
+fn parse_zone(text: &str, zone: impl Fn(&str) -> Option<u32>) -> Result<u32> {
+    let index = if all_digits(text) { text.parse().ok() } else { zone(text) };
+    index.filter(|index| *index != 0).ok_or(Status::INVALID_ADDRESS)
+}
+
+fn parse_port(text: &str) -> Result<u16> {
+    if !all_digits(text) || text.len() > 5 {
+        return Err(Status::INVALID_ADDRESS);
+    }
+    text.parse().map_err(|_| Status::INVALID_ADDRESS)
+}
+
+/// No sign, which the standard library's integers take; an empty text is left for them to refuse.
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The text that [`Addr::parse`] reads back, the zone as a number; the bare address where the port is 0.
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.family, self.port) {
+            (family::INET, 0) => write!(f, "{}", Ipv4Addr::from(self.v4_bytes())),
+            (family::INET, port) => write!(f, "{}:{port}", Ipv4Addr::from(self.v4_bytes())),
+            (family::INET6, 0) => self.fmt_v6(f),
+            (family::INET6, port) => {
+                f.write_str("[")?;
+                self.fmt_v6(f)?;
+                write!(f, "]:{port}")
+            }
+            _ => f.write_str("unspecified"),
+        }
+    }
+}
+
+impl Addr {
+    fn fmt_v6(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Ipv6Addr::from(self.bytes))?;
+        if self.scope_id != 0 { write!(f, "%{}", self.scope_id) } else { Ok(()) }
+    }
+}
+
+/// `sockaddr_in` and `sockaddr_in6` as Linux lays them out, byte by byte: these run for every datagram.
+///
+/// ```text
+/// sockaddr_in    family 0..2  port 2..4  address  4..8   zero     8..16
+/// sockaddr_in6   family 0..2  port 2..4  flow     4..8   address  8..24   scope 24..28
+/// ```
+impl Addr {
+    /// Room for either form.
+    pub const SOCKADDR_MAX: usize = 28;
+
+    /// Reads a `sockaddr`; bytes behind it do not matter. `INVALID_ARGUMENT` when it is too short for its
+    /// family, `ADDRESS_FAMILY` when that is neither `AF_INET` nor `AF_INET6`.
+    #[inline]
+    pub fn from_sockaddr(raw: &[u8]) -> Result<Addr> {
+        let family = raw.first_chunk().ok_or(Status::INVALID_ARGUMENT)?;
+        match u16::from_ne_bytes(*family) {
+            AF_INET => read_v4(raw).ok_or(Status::INVALID_ARGUMENT),
+            AF_INET6 => read_v6(raw).ok_or(Status::INVALID_ARGUMENT),
+            _ => Err(Status::ADDRESS_FAMILY),
+        }
+    }
+
+    /// Writes the `sockaddr` and gives its length: 16, 28, or 0 for no address.
+    #[inline]
+    pub fn to_sockaddr(&self, out: &mut [u8; Addr::SOCKADDR_MAX]) -> usize {
+        out[2..4].copy_from_slice(&self.port.to_be_bytes());
+        match self.family {
+            family::INET => {
+                out[..2].copy_from_slice(&AF_INET.to_ne_bytes());
+                out[4..8].copy_from_slice(&self.v4_bytes());
+                out[8..16].fill(0);
+                16
+            }
+            family::INET6 => {
+                out[..2].copy_from_slice(&AF_INET6.to_ne_bytes());
+                out[4..8].copy_from_slice(&self.flow_info.to_ne_bytes());
+                out[8..24].copy_from_slice(&self.bytes);
+                out[24..].copy_from_slice(&self.scope_id.to_ne_bytes());
+                28
+            }
+            _ => 0,
+        }
+    }
+}
+
+const AF_INET: u16 = libc::AF_INET as u16;
+const AF_INET6: u16 = libc::AF_INET6 as u16;
+
+#[inline]
+fn read_v4(raw: &[u8]) -> Option<Addr> {
+    let [_, _, p0, p1, a, b, c, d, ..] = *raw.first_chunk::<16>()?;
+    Some(Addr::v4([a, b, c, d], u16::from_be_bytes([p0, p1])))
+}
+
+#[inline]
+fn read_v6(raw: &[u8]) -> Option<Addr> {
+    let [_, _, p0, p1, f0, f1, f2, f3, ip @ .., s0, s1, s2, s3] = *raw.first_chunk::<28>()?;
+    let addr = Addr::v6(ip, u16::from_be_bytes([p0, p1]), u32::from_ne_bytes([s0, s1, s2, s3]));
+    Some(Addr { flow_info: u32::from_ne_bytes([f0, f1, f2, f3]), ..addr })
+}
+
+#[cfg(test)]
+mod tests;

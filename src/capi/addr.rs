@@ -1,0 +1,196 @@
+//! Chapter "addresses".
+
+use super::guard::{anywhere, status};
+use super::library::text;
+use super::types::*;
+use crate::addr::Addr;
+use crate::status::{Result, Status};
+use crate::sys::interface;
+use std::ffi::{c_char, c_void};
+use std::fmt::Write;
+
+/// Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is taken where the text
+/// has none. UDPR_E_INVALID_ADDRESS for everything else, names first of all. Nothing is looked up but the zone, and
+/// nothing allocated. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_parse(text: *const c_char, port: u16, out: *mut udpr_addr) -> udpr_status {
+    parse(text, port, out, interface::parse_addr)
+}
+
+/// Reads the bare forms only: no brackets, no port in the text. As udpr_addr_parse otherwise. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_parse_host(
+    host: *const c_char,
+    port: u16,
+    out: *mut udpr_addr,
+) -> udpr_status {
+    parse(host, port, out, interface::parse_host)
+}
+
+/// Writes an address as udpr_addr_parse reads it, the zone by its number; port 0 gives the bare address. `buffer` gets
+/// at most `capacity` bytes, NUL-terminated where capacity is not 0 (UDPR_ADDR_TEXT_MAX is always enough); out_len, where
+/// not NULL, gets the length without NUL that the whole text needs. UDPR_E_INVALID_ARGUMENT where that does not fit,
+/// with as much as does; `buffer` may be NULL where capacity is 0. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_format(
+    addr: *const udpr_addr,
+    buffer: *mut c_char,
+    capacity: usize,
+    out_len: *mut usize,
+) -> udpr_status {
+    status(anywhere(|| {
+        write_out(out_len, 0);
+        let addr = read(addr)?;
+        addr.check()?;
+        let mut line = Line { bytes: [0; UDPR_ADDR_TEXT_MAX], len: 0 };
+        write!(line, "{addr}").map_err(|_| Status::INVALID_ARGUMENT)?;
+        write_out(out_len, line.len);
+        if buffer.is_null() && capacity > 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        if capacity > 0 {
+            let fits = line.len.min(capacity - 1);
+            // SAFETY: `buffer` has room for `capacity` bytes.
+            unsafe { std::ptr::copy_nonoverlapping(line.bytes.as_ptr(), buffer.cast(), fits) };
+            // SAFETY: as above.
+            unsafe { buffer.add(fits).write(0) };
+        }
+        if line.len < capacity { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+    }))
+}
+
+/// Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. UDPR_E_ADDRESS_FAMILY for other families,
+/// UDPR_E_INVALID_ARGUMENT where it is too short. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_from_sockaddr(
+    sockaddr: *const c_void,
+    len: usize,
+    out: *mut udpr_addr,
+) -> udpr_status {
+    status(anywhere(|| {
+        if sockaddr.is_null() || out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        // SAFETY: the caller's sockaddr is `len` bytes; no more than the largest kind is looked at.
+        let raw = unsafe { std::slice::from_raw_parts(sockaddr.cast(), len.min(Addr::SOCKADDR_MAX)) };
+        write(out, Addr::from_sockaddr(raw)?)
+    }))
+}
+
+/// Writes a struct sockaddr_in or sockaddr_in6 into `buffer`; out_len, where not NULL, gets its length, also where
+/// `capacity` is too small for it (UDPR_E_INVALID_ARGUMENT, nothing written). [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_to_sockaddr(
+    addr: *const udpr_addr,
+    buffer: *mut c_void,
+    capacity: usize,
+    out_len: *mut usize,
+) -> udpr_status {
+    status(anywhere(|| {
+        write_out(out_len, 0);
+        let addr = read(addr)?;
+        addr.check()?;
+        let mut raw = [0; Addr::SOCKADDR_MAX];
+        let len = addr.to_sockaddr(&mut raw);
+        write_out(out_len, len);
+        if buffer.is_null() || capacity < len {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        // SAFETY: `buffer` has room for `capacity` bytes.
+        unsafe { std::ptr::copy_nonoverlapping(raw.as_ptr(), buffer.cast(), len) };
+        Ok(())
+    }))
+}
+
+/// Whether family, port, address and scope are the same. 0 where one is NULL. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_addr) -> udpr_bool {
+    matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b).into()
+}
+
+/// 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
+/// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
+    status(anywhere(|| write(out, read(v4)?.map_v4()?)))
+}
+
+/// ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
+    status(anywhere(|| write(out, read(mapped)?.unmap_v4()?)))
+}
+
+/// The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
+/// or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE where there is none.
+/// [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, out: *mut u32) -> udpr_status {
+    status(anywhere(|| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        let name = text(name_or_address).map_err(|error| match error {
+            Status::INVALID_ADDRESS => Status::NO_INTERFACE,
+            error => error,
+        });
+        write_out(out, interface::interface_index(name?)?);
+        Ok(())
+    }))
+}
+
+const UDPR_ADDR_TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
+
+fn parse(
+    pointer: *const c_char,
+    port: u16,
+    out: *mut udpr_addr,
+    parse: impl FnOnce(&str, u16) -> Result<Addr>,
+) -> udpr_status {
+    status(anywhere(|| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        write(out, parse(text(pointer)?, port)?)
+    }))
+}
+
+/// The caller's address, unchecked. INVALID_ARGUMENT for NULL.
+pub(super) fn read(addr: *const udpr_addr) -> Result<Addr> {
+    if addr.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's address, of one layout with ours (types.rs asserts it); any bits are valid.
+    Ok(unsafe { addr.cast::<Addr>().read() })
+}
+
+/// Into the caller's address. INVALID_ARGUMENT for NULL.
+pub(super) fn write(out: *mut udpr_addr, addr: Addr) -> Result {
+    if out.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    write_out(out.cast(), addr);
+    Ok(())
+}
+
+/// Into an output that may be NULL.
+pub(super) fn write_out<T>(out: *mut T, value: T) {
+    if !out.is_null() {
+        // SAFETY: the caller's output, which nobody else uses during the call.
+        unsafe { out.write(value) };
+    }
+}
+
+struct Line {
+    bytes: [u8; UDPR_ADDR_TEXT_MAX],
+    len: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let place = self.bytes.get_mut(self.len..self.len + text.len()).ok_or(std::fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
+    }
+}

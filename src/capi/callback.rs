@@ -1,0 +1,146 @@
+//! C functions with their `user`, as the core calls them.
+
+use super::guard::Core;
+use super::types::*;
+use crate::log::{Level, Log};
+use crate::port::{Delivery, Port, Protocol};
+use crate::reactor::{Call, Reactor};
+use crate::status::{Result, Status};
+use std::ffi::{CStr, c_void};
+use std::sync::Arc;
+
+/// A `user` and its `free_user`, which runs exactly once: when this is dropped.
+pub(super) struct User {
+    pub(super) user: *mut c_void,
+    free: udpr_free_fn,
+}
+
+// SAFETY: the header says on which thread each `user` is used and freed; for what goes to other threads it says so.
+unsafe impl Send for User {}
+
+impl User {
+    pub(super) fn new(user: *mut c_void, free: udpr_free_fn) -> User {
+        User { user, free }
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if let Some(free) = self.free {
+            // SAFETY: the caller gave a function for this pointer; drop runs once.
+            unsafe { free(self.user) };
+        }
+    }
+}
+
+/// A `udpr_call_fn` with its `user`: three words.
+pub(super) struct CCall {
+    call: unsafe extern "C-unwind" fn(*mut udpr_reactor, *mut c_void),
+    user: User,
+}
+
+impl CCall {
+    /// INVALID_ARGUMENT without a function; then `free_user` has run.
+    pub(super) fn new(call: udpr_call_fn, user: User) -> Result<CCall> {
+        let call = call.ok_or(Status::INVALID_ARGUMENT)?;
+        Ok(CCall { call, user })
+    }
+}
+
+impl Call for CCall {
+    fn call(self, reactor: &Reactor<CCall>) {
+        // SAFETY: the caller gave a function for this pointer; the reactor outlives the call.
+        unsafe { (self.call)(reactor_handle(reactor), self.user.user) };
+    }
+}
+
+/// The handle that udpr_reactor_new has given out.
+pub(super) fn reactor_handle(reactor: &Core) -> *mut udpr_reactor {
+    reactor.turn().host.get().cast()
+}
+
+/// The handle of a port, borrowed.
+pub(super) fn transport_handle(port: &Arc<Port>) -> *mut udpr_transport {
+    Arc::as_ptr(port).cast_mut().cast()
+}
+
+/// A `udpr_protocol`.
+pub(super) struct CProtocol {
+    table: udpr_protocol,
+    user: User,
+}
+
+impl CProtocol {
+    pub(super) fn new(table: udpr_protocol) -> CProtocol {
+        CProtocol { user: User::new(table.user, table.free_user), table }
+    }
+}
+
+impl Protocol for CProtocol {
+    fn start_protocol(&self, port: &Arc<Port>) -> Result {
+        let Some(start) = self.table.start_protocol else { return Ok(()) };
+        // SAFETY: the caller gave functions for this user; the port outlives the call.
+        match Status::from_code(unsafe { start(transport_handle(port), self.user.user) }) {
+            Status::OK => Ok(()),
+            positive if positive.code() > 0 => Err(Status::INVALID_ARGUMENT),
+            failure => Err(failure),
+        }
+    }
+
+    fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
+        let (transport, user) = (transport_handle(port), self.user.user);
+        if let Some(received) = self.table.datagrams_received {
+            let batch = delivery.all();
+            let pointers = batch.pointers().as_ptr().cast();
+            // SAFETY: as in start_protocol; the datagrams have the header's layout and stay until this returns.
+            let taken = unsafe { received(transport, pointers, batch.len(), user) };
+            delivery.take(taken);
+        } else if let Some(received) = self.table.datagram_received {
+            while let Some(datagram) = delivery.next() {
+                // SAFETY: as above.
+                unsafe { received(transport, std::ptr::from_ref(datagram).cast(), user) };
+            }
+        } else {
+            let all = delivery.all().len();
+            delivery.take(all);
+        }
+    }
+
+    fn write_ready(&self, port: &Arc<Port>) {
+        if let Some(ready) = self.table.write_ready {
+            // SAFETY: as in start_protocol.
+            unsafe { ready(transport_handle(port), self.user.user) };
+        }
+    }
+
+    fn stop_protocol(&self, port: &Arc<Port>, reason: Status) {
+        if let Some(stop) = self.table.stop_protocol {
+            // SAFETY: as in start_protocol.
+            unsafe { stop(transport_handle(port), reason.code(), self.user.user) };
+        }
+    }
+
+    fn user(&self) -> *mut () {
+        self.user.user.cast()
+    }
+}
+
+/// A `udpr_log_fn` with its `user`.
+pub(super) struct CLog {
+    pub(super) log: unsafe extern "C-unwind" fn(*const udpr_log_record, *mut c_void),
+    pub(super) user: User,
+}
+
+impl Log for CLog {
+    fn log(&self, level: Level, status: Status, target: &CStr, message: &CStr) {
+        let record = udpr_log_record {
+            size: size_of::<udpr_log_record>(),
+            level: level as u32,
+            status: status.code(),
+            target: target.as_ptr(),
+            message: message.as_ptr(),
+        };
+        // SAFETY: the caller gave a function for this user; the record stays until it returns.
+        unsafe { (self.log)(&record, self.user.user) };
+    }
+}

@@ -1,0 +1,120 @@
+//! What stands between every entry and the core: the thread check, and the stop for panics.
+
+use super::callback::CCall;
+use super::types::{udpr_reactor, udpr_status, udpr_transport};
+use crate::log::Level;
+use crate::port::{Port, Shared};
+use crate::reactor::{Reactor, Remote};
+use crate::status::{Result, Status};
+use crate::sys::Gate;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Once};
+
+/// What a `udpr_reactor *` points to.
+pub(super) type Core = Reactor<CCall>;
+
+/// The part of a reactor that every thread may touch. INVALID_ARGUMENT for NULL.
+pub(super) fn remote<'a>(reactor: *const udpr_reactor) -> Result<&'a Arc<Remote<CCall>>> {
+    if reactor.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    let core = reactor.cast::<Core>();
+    // SAFETY: the caller has it from udpr_reactor_new and has not freed it; only this field is referred to.
+    Ok(unsafe { &(*core).remote })
+}
+
+/// The part of a transport that every thread may touch. INVALID_ARGUMENT for NULL.
+pub(super) fn shared<'a>(transport: *const udpr_transport) -> Result<&'a Shared> {
+    if transport.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    let port = transport.cast::<Port>();
+    // SAFETY: the caller holds a reference (udpr_transport_retain); only this field is referred to.
+    Ok(unsafe { &(*port).shared })
+}
+
+/// Runs `body` on a reactor, with its thread check.
+#[inline]
+pub(super) fn with_reactor<T>(
+    reactor: *const udpr_reactor,
+    body: impl FnOnce(&Core) -> Result<T>,
+) -> Result<T> {
+    let _entry = remote(reactor)?.door.gate.enter()?;
+    // SAFETY: as in remote; and the gate keeps every other thread out.
+    let core = unsafe { &*reactor.cast::<Core>() };
+    stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))
+}
+
+/// Runs `body` on a reactor, but not inside one of its callbacks: REENTRANT there.
+pub(super) fn with_outer_reactor(
+    reactor: *const udpr_reactor,
+    body: impl FnOnce(&Core) -> Result,
+) -> Result {
+    let mut entry = remote(reactor)?.door.gate.enter()?;
+    if entry.is_nested() {
+        return Err(Status::REENTRANT);
+    }
+    // SAFETY: as in with_reactor.
+    let core = unsafe { &*reactor.cast::<Core>() };
+    if core.is_pinned() {
+        entry.pin();
+    }
+    stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))
+}
+
+/// Runs `body` on a port, with its reactor's thread check.
+#[inline]
+pub(super) fn with_port<T>(
+    transport: *const udpr_transport,
+    body: impl FnOnce(&Arc<Port>) -> Result<T>,
+) -> Result<T> {
+    let gate = &shared(transport)?.door.gate;
+    let _entry = gate.enter()?;
+    // SAFETY: the caller holds a reference, which is lent to this call and not dropped by it.
+    let port = std::mem::ManuallyDrop::new(unsafe { Arc::from_raw(transport.cast::<Port>()) });
+    stop_panics(gate, || body(&port))
+}
+
+/// Runs `body` where no reactor is concerned, or a part for every thread.
+pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Status::PANIC))
+}
+
+/// A panic is a bug of ours: the reactor is half changed, so it is dead from here on.
+#[inline]
+fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        gate.kill();
+        remember(payload);
+        Err(Status::PANIC)
+    })
+}
+
+/// The payload's own destructor could panic.
+fn remember(payload: Box<dyn Any + Send>) {
+    std::mem::forget(payload);
+}
+
+fn say_panic(core: &Core, status: Status) {
+    if status == Status::PANIC {
+        let text = format_args!("a bug in the library: this reactor is dead, free it");
+        let _ = anywhere(|| {
+            core.turn().log.log(Level::Error, status, c"reactor", text);
+            Ok(())
+        });
+    }
+}
+
+/// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as
+/// CMake makes it, the standard library is our own and so is its hook.
+pub(super) fn silence_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
+/// A result as C gets it.
+#[inline]
+pub(super) fn status(result: Result) -> udpr_status {
+    result.map_or_else(Status::code, |()| Status::OK.code())
+}

@@ -1,0 +1,69 @@
+//! Chapter "library".
+
+use super::guard::anywhere;
+use super::types::*;
+use crate::status::{Result, Status};
+use crate::sys::feature;
+use std::ffi::{CStr, c_char};
+
+/// The version of the loaded library: major << 16 | minor << 8 | patch; compare it with UDPR_VERSION. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn udpr_version() -> u32 {
+    const fn number(text: &str) -> u32 {
+        let (bytes, mut value, mut index) = (text.as_bytes(), 0, 0);
+        while index < bytes.len() {
+            value = value * 10 + (bytes[index] - b'0') as u32;
+            index += 1;
+        }
+        value
+    }
+    const VERSION: u32 = number(env!("CARGO_PKG_VERSION_MAJOR")) << 16
+        | number(env!("CARGO_PKG_VERSION_MINOR")) << 8
+        | number(env!("CARGO_PKG_VERSION_PATCH"));
+    VERSION
+}
+
+/// The version of the loaded library as text, "0.1.0". Static. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn udpr_version_string() -> *const c_char {
+    const TEXT: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+        Ok(text) => text,
+        Err(_) => c"",
+    };
+    TEXT.as_ptr()
+}
+
+/// Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "dual_stack",
+/// "wipe_on_fork", "bind_device". 0 for NULL and for names that this release does not know. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
+    anywhere(|| Ok(feature::is_there(text(name)?))).is_ok_and(|there| there).into()
+}
+
+/// The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers
+/// that are no status. Static, never NULL. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn udpr_status_name(status: udpr_status) -> *const c_char {
+    Status::from_code(status).name().as_ptr()
+}
+
+/// What a status means, one line in English for any number. Static, never NULL. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn udpr_status_message(status: udpr_status) -> *const c_char {
+    Status::from_code(status).message().as_ptr()
+}
+
+/// The errno that a status stands for, 0 where there is none. [any thread]
+#[unsafe(no_mangle)]
+pub extern "C" fn udpr_status_errno(status: udpr_status) -> i32 {
+    Status::from_code(status).errno()
+}
+
+/// A text from C: INVALID_ARGUMENT for NULL, INVALID_ADDRESS where it is not UTF-8.
+pub(super) fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
+    if pointer.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: texts are NUL-terminated and stay during the call.
+    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_ADDRESS)
+}

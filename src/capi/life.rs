@@ -1,0 +1,129 @@
+//! Chapter "reactor: life".
+
+use super::guard::*;
+use super::types::*;
+use super::sized;
+use crate::reactor::Reactor;
+use crate::status::{Result, Status};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+
+/// Makes a reactor; `options` may be NULL. Reactors are independent of each other: a thread each, as many as one likes.
+/// Release it with udpr_reactor_free. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_new(
+    options: *const udpr_reactor_options,
+    out: *mut *mut udpr_reactor,
+) -> udpr_status {
+    status(anywhere(|| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        silence_panics();
+        let flags = if options.is_null() { 0 } else { sized::read(options)?.flags };
+        let reactor: *mut Core = Box::into_raw(Box::new(Reactor::new(flags)?));
+        // SAFETY: made just now, and nobody else knows it.
+        unsafe { &*reactor }.turn().host.set(reactor.cast());
+        // SAFETY: the caller's output.
+        unsafe { out.write(reactor.cast()) };
+        Ok(())
+    }))
+}
+
+/// Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
+/// Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
+/// UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
+    if reactor.is_null() {
+        return Status::OK.code();
+    }
+    status(remote(reactor).and_then(|remote| {
+        let door = remote.door.clone();
+        let entry = match door.gate.enter() {
+            Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
+            Err(Status::CLOSED) => return close_descriptors(reactor),
+            Err(Status::PANIC) => door.gate.enter_dead().ok_or(Status::WRONG_THREAD)?,
+            entry => entry?,
+        };
+        // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
+        let _ = anywhere(|| {
+            unsafe { &*reactor.cast::<Core>() }.close();
+            Ok(())
+        });
+        door.gate.close();
+        // SAFETY: as above, and this is the end of it: the callbacks of close have returned.
+        let _ = anywhere(|| {
+            drop(unsafe { Box::from_raw(reactor.cast::<Core>()) });
+            Ok(())
+        });
+        drop(entry);
+        Ok(())
+    }))
+}
+
+/// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.
+fn close_descriptors(reactor: *mut udpr_reactor) -> Result {
+    // SAFETY: the caller has it from udpr_reactor_new, and a forked child has one thread.
+    for fd in unsafe { &*reactor.cast::<Core>() }.descriptors() {
+        // SAFETY: a descriptor of this reactor's, which nothing here uses any more: it is never dropped.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
+}
+
+/// Turns until udpr_reactor_stop, also with nothing to do, and through EINTR; may be called again afterwards. Callbacks run
+/// inside it. UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
+/// callback; what the kernel says where it can wait no more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
+    status(with_outer_reactor(reactor, Reactor::run))
+}
+
+/// At the end of this turn every port stops, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was
+/// stopped before.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
+    status(with_reactor(reactor, Reactor::stop))
+}
+
+/// Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
+    status(with_reactor(reactor, Reactor::crash))
+}
+
+/// Whether it is between startup and shutdown. 0 for NULL. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
+    remote(reactor).is_ok_and(|remote| remote.door.is_running()).into()
+}
+
+/// Keeps a pointer for udpr_reactor_user. It stays the caller's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user: *mut c_void) -> udpr_status {
+    status(with_reactor(reactor, |reactor| {
+        reactor.set_user(user.cast());
+        Ok(())
+    }))
+}
+
+/// What udpr_reactor_set_user has kept. NULL on a wrong thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
+    with_reactor(reactor, |reactor| Ok(reactor.user())).map_or(null_mut(), |user| user.cast())
+}
+
+/// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
+    status(with_reactor(reactor, Reactor::start))
+}
+
+/// One turn: waits at most `timeout_ns` (below 0: for ever) and never past the next delayed call, not at all when something
+/// is due or kept; then I/O, calls from threads, due calls, a due shutdown. It returns then, without another wait; on EINTR
+/// and on a wake too. UDPR_E_REENTRANT inside a callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
+    status(with_outer_reactor(reactor, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
+}

@@ -1,0 +1,21 @@
+//! The C face: the only `extern "C"` functions, one file per chapter of the header, without logic.
+//!
+//! Each checks its pointers, calls one safe method and maps the answer to a status. `include/udpr/udpr.h` is made
+//! from these files by cbindgen, so their comments are written for who reads C.
+#![allow(unsafe_code)]
+#![allow(clippy::missing_safety_doc, reason = "the header's head says what a caller promises")]
+
+pub mod addr;
+mod callback;
+mod guard;
+pub mod library;
+pub mod life;
+pub mod observe;
+pub mod ports;
+mod sized;
+pub mod thread;
+pub mod time;
+pub mod transport;
+pub mod types;
+
+pub use types::*;

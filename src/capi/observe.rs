@@ -1,0 +1,83 @@
+//! Chapter "watching it".
+
+use super::callback::{CLog, User};
+use super::guard::*;
+use super::sized;
+use super::types::*;
+use crate::log::{Level, Log};
+use crate::status::Status;
+use std::ffi::c_void;
+use std::rc::Rc;
+
+/// Sends the log up to `max_level` (udpr_log_code; 0: nothing) to `fn`, on the reactor's thread; NULL as `fn` ends it. The
+/// former logger's free_user runs inside this, or after its call where it is at work. The library prints nothing itself.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_set_logger(
+    reactor: *mut udpr_reactor,
+    max_level: u32,
+    r#fn: udpr_log_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| {
+        if max_level > Level::Debug as u32 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        reactor.turn().check_open()?;
+        let sink = r#fn.map(|log| Rc::new(CLog { log, user }) as Rc<dyn Log>);
+        drop(reactor.turn().log.set(max_level, sink));
+        Ok(())
+    }))
+}
+
+/// The counters of a reactor; out->size is set by the caller.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_get_stats(
+    reactor: *const udpr_reactor,
+    out: *mut udpr_reactor_stats,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| {
+        let stats = reactor.get_stats();
+        let value = udpr_reactor_stats {
+            size: size_of::<udpr_reactor_stats>(),
+            iterations: stats.iterations,
+            wakeups: stats.wakeups,
+            timers_fired: stats.timers_fired,
+            calls_from_thread: stats.calls_from_thread,
+            transports: stats.transports,
+            timers_pending: stats.timers_pending,
+        };
+        sized::fill(out, &value)
+    }))
+}
+
+/// The counters of a port; out->size is set by the caller. UDPR_E_CLOSED once stop_protocol has returned: the last look is
+/// inside it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_stats(
+    transport: *const udpr_transport,
+    out: *mut udpr_transport_stats,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        let stats = port.get_stats()?;
+        let value = udpr_transport_stats {
+            size: size_of::<udpr_transport_stats>(),
+            datagrams_in: stats.datagrams_in,
+            bytes_in: stats.bytes_in,
+            datagrams_out: stats.datagrams_out,
+            bytes_out: stats.bytes_out,
+            dropped_in: stats.dropped_in,
+            discarded_in: stats.discarded_in,
+            dropped_out: stats.dropped_out,
+            truncated_in: stats.truncated_in,
+            refused: stats.refused,
+            syscalls_in: stats.syscalls_in,
+            syscalls_out: stats.syscalls_out,
+            queued_bytes: stats.queued_bytes,
+            queued_datagrams: stats.queued_datagrams,
+            kept_datagrams: stats.kept_datagrams,
+        };
+        sized::fill(out, &value)
+    }))
+}

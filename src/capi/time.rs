@@ -1,0 +1,111 @@
+//! Chapter "time: IReactorTime".
+
+use super::addr::write_out;
+use super::callback::{CCall, User};
+use super::guard::*;
+use super::types::*;
+use crate::status::Status;
+use std::ffi::c_void;
+
+/// The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
+    remote(reactor).map_or(0, |remote| remote.door.now())
+}
+
+/// Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
+/// delayed call runs in the next turn, after one poll; a delay beyond the clock's end never comes due. free_user runs after
+/// `fn`, or when the call is cancelled, or when the reactor ends. out_id may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_call_later(
+    reactor: *mut udpr_reactor,
+    delay: udpr_ns,
+    r#fn: udpr_call_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+    out_id: *mut udpr_id,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| {
+        let id = reactor.call_later(delay, CCall::new(r#fn, user)?)?;
+        write_out(out_id, id);
+        Ok(())
+    }))
+}
+
+/// Cancels a delayed call; its free_user runs inside this. UDPR_E_ALREADY_CALLED (also from within the call itself) and
+/// UDPR_E_ALREADY_CANCELLED for the last 4096 that ended, else UDPR_E_NOT_FOUND.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.cancel_call(id)))
+}
+
+/// Moves a delayed call to `delay_from_now`. Statuses as of udpr_reactor_cancel_call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_reset_call(
+    reactor: *mut udpr_reactor,
+    id: udpr_id,
+    delay_from_now: udpr_ns,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
+}
+
+/// Moves a delayed call by `more_ns` from where it stands; below 0 is earlier. Statuses as of udpr_reactor_cancel_call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_delay_call(
+    reactor: *mut udpr_reactor,
+    id: udpr_id,
+    more_ns: i64,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.delay_call(id, more_ns)))
+}
+
+/// The instant at which a delayed call is due; UDPR_OK while it is pending. Statuses as of udpr_reactor_cancel_call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_call_time(
+    reactor: *const udpr_reactor,
+    id: udpr_id,
+    out_due: *mut udpr_ns,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| {
+        if out_due.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        write_out(out_due, reactor.call_time(id)?);
+        Ok(())
+    }))
+}
+
+/// The ids of pending delayed calls, in no order: at most `capacity` are stored (`ids` may be NULL where that is 0).
+/// out_count is always written: how many are pending.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_delayed_calls(
+    reactor: *const udpr_reactor,
+    ids: *mut udpr_id,
+    capacity: usize,
+    out_count: *mut usize,
+) -> udpr_status {
+    write_out(out_count, 0);
+    status(with_reactor(reactor, |reactor| {
+        if out_count.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        write_out(out_count, reactor.delayed_calls(&mut []));
+        if capacity == 0 {
+            return Ok(());
+        }
+        if ids.is_null() || capacity > isize::MAX as usize / size_of::<udpr_id>() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        // SAFETY: the caller's array of `capacity` ids.
+        reactor.delayed_calls(unsafe { std::slice::from_raw_parts_mut(ids, capacity) });
+        Ok(())
+    }))
+}
+
+/// Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
+/// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
+    status(with_outer_reactor(reactor, |reactor| reactor.advance(by)))
+}

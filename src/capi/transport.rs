@@ -1,0 +1,218 @@
+//! Chapter "transport: handle and IUDPTransport".
+
+use super::addr::{self, write_out};
+use super::guard::*;
+use super::sized;
+use super::types::*;
+use crate::addr::Addr;
+use crate::port::{Leave, Port};
+use crate::status::{Result, Status};
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+/// One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -> *mut udpr_transport {
+    if !transport.is_null() {
+        // SAFETY: the caller holds a reference, or was handed the transport by a callback.
+        unsafe { Arc::increment_strong_count(transport.cast::<Port>()) };
+    }
+    transport
+}
+
+/// One reference less. It never closes the port, which listens until it is stopped, and never calls back. NULL is fine.
+/// [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) {
+    if !transport.is_null() {
+        // SAFETY: the caller gives its own reference up. The last one is never an open port's: its reactor has one.
+        unsafe { Arc::decrement_strong_count(transport.cast::<Port>()) };
+    }
+}
+
+/// The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
+    let turn = with_port(transport, |port| port.turn().ok_or(Status::CLOSED));
+    turn.map_or(null_mut(), |turn| turn.host.get().cast())
+}
+
+/// The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -> *mut c_void {
+    let user = with_port(transport, |port| port.user().ok_or(Status::CLOSED));
+    user.map_or(null_mut(), |user| user.cast())
+}
+
+/// The socket's descriptor, borrowed: for options that the library has no name for. -1 once the socket is closed, and on
+/// a wrong thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
+    with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
+}
+
+/// Sends one datagram of `len` bytes (0 is fine, `data` may be NULL then) to `to`, an address of the port's family.
+///
+/// UDPR_OK: handed to the kernel or queued. In a callback, writes gather until the dispatch they were made in (one port's
+/// batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
+/// system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
+/// destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
+/// write_ready. What was gathered leaves first, before stop_listening, close, or a message with UDPR_MESSAGE_NOW take
+/// effect; close and the end of stop_listening drop and count what a full socket refuses.
+///
+/// UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`), UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS,
+/// UDPR_E_INVALID_ARGUMENT (port 0, say): nothing was sent. A write never answers for an earlier datagram's error.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_write(
+    transport: *mut udpr_transport,
+    data: *const c_void,
+    len: usize,
+    to: *const udpr_addr,
+) -> udpr_status {
+    status(with_port(transport, |port| port.write(slice_of(data, len)?, target(&to), Leave::Together)))
+}
+
+/// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
+/// `count` is 0: an empty datagram.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_write_sequence(
+    transport: *mut udpr_transport,
+    pieces: *const udpr_bytes,
+    count: usize,
+    to: *const udpr_addr,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        if count == 0 {
+            return port.write(&[], target(&to), Leave::Together);
+        }
+        if pieces.is_null() || count > isize::MAX as usize / size_of::<udpr_bytes>() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        // SAFETY: the caller's array of `count` pieces.
+        let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
+        let slices = pieces.iter().map(|piece| Ok(slice_of(piece.data, piece.len)?));
+        let slices = slices.collect::<Result<Vec<_>>>()?;
+        port.write_sequence(&slices, target(&to), Leave::Together)
+    }))
+}
+
+/// Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
+/// element carries. out_taken, where not NULL, is always written: how many were accepted; the status is UDPR_OK, or that of
+/// messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_write_messages(
+    transport: *mut udpr_transport,
+    messages: *const udpr_message,
+    count: usize,
+    out_taken: *mut usize,
+) -> udpr_status {
+    write_out(out_taken, 0);
+    status(with_port(transport, |port| {
+        if count == 0 {
+            return Ok(());
+        }
+        let stride = sized::read(messages)?.size;
+        for index in 0..count {
+            let message = sized::read(messages.cast::<u8>().wrapping_add(index * stride).cast())?;
+            write_message(port, &message, stride)?;
+            write_out(out_taken, index + 1);
+        }
+        Ok(())
+    }))
+}
+
+/// Copies a datagram, which leaves in the reactor's next turn, in order for each thread; bounded like the send queue.
+/// Statuses as of udpr_transport_write, as far as they can be known at once; UDPR_E_WOULD_BLOCK when too much waits already,
+/// and write_ready comes when it has left. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_post(
+    transport: *mut udpr_transport,
+    data: *const c_void,
+    len: usize,
+    to: *const udpr_addr,
+) -> udpr_status {
+    status(anywhere(|| shared(transport)?.post(slice_of(data, len)?, target(&to))))
+}
+
+/// Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.flush()))
+}
+
+/// The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_host(
+    transport: *const udpr_transport,
+    out: *mut udpr_addr,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        addr::write(out, port.get_host()?)
+    }))
+}
+
+/// No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.stop_listening()))
+}
+
+/// Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
+/// that has returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.close(Status::OK)))
+}
+
+/// No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Again is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.pause_reading()))
+}
+
+/// Datagrams again, in a later turn, those that were kept first. Again is fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.resume_reading()))
+}
+
+fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Result {
+    const KNOWN: u32 = udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
+    if message.size != stride {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    if message.flags & !KNOWN != 0 {
+        return Err(Status::VERSION);
+    }
+    let plain = message.source.is_null() && message.interface_index == 0 && message.segment_size == 0;
+    if !plain || message.flags & udpr_message_flag::UDPR_MESSAGE_TOS as u32 != 0 {
+        return Err(Status::NOT_SUPPORTED);
+    }
+    let now = message.flags & udpr_message_flag::UDPR_MESSAGE_NOW as u32 != 0;
+    let leave = if now { Leave::Now } else { Leave::Together };
+    port.write(slice_of(message.data, message.len)?, target(&message.to), leave)
+}
+
+/// The bytes that a pointer and a length stand for, for the time of the call. INVALID_ARGUMENT for NULL, but for none.
+#[inline]
+fn slice_of<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if data.is_null() || len > isize::MAX as usize {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's bytes, `len` of them, which stay as they are during the call.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
+}
+
+/// The caller's address, for the time of the call.
+#[inline]
+fn target(to: &*const udpr_addr) -> Option<&Addr> {
+    // SAFETY: NULL or the caller's address, of one layout with ours; any bits are valid.
+    unsafe { to.cast::<Addr>().as_ref() }
+}

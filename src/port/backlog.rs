@@ -1,0 +1,68 @@
+//! What waits for a full socket: datagrams in the order they were written, bounded.
+
+use crate::addr::Addr;
+use std::collections::VecDeque;
+
+/// What a datagram counts at least, in bytes: empty ones need memory too.
+const LEAST: usize = 64;
+
+/// A datagram with memory of its own.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) to: Option<Addr>,
+    pub(super) data: Box<[u8]>,
+}
+
+/// A bounded queue of datagrams.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    letters: VecDeque<Letter>,
+    charged: usize,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Backlog {
+    pub(super) fn new(limit: usize) -> Backlog {
+        Backlog { letters: VecDeque::new(), charged: 0, bytes: 0, limit }
+    }
+
+    /// True where `len` more bytes fit, beside `others` that may have to be taken in as well.
+    pub(super) fn has_room(&self, len: usize, others: usize) -> bool {
+        charge(len).saturating_add(self.charged).saturating_add(others) <= self.limit
+    }
+
+    pub(super) fn push(&mut self, letter: Letter) {
+        self.charged += charge(letter.data.len());
+        self.bytes += letter.data.len();
+        self.letters.push_back(letter);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Letter> {
+        let letter = self.letters.pop_front()?;
+        self.charged -= charge(letter.data.len());
+        self.bytes -= letter.data.len();
+        Some(letter)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Letter> {
+        self.letters.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// What `len` bytes count against the bound.
+pub(super) fn charge(len: usize) -> usize {
+    len.max(LEAST)
+}

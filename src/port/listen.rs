@@ -1,0 +1,128 @@
+//! How a port comes to life: socket, options, bind, `start_protocol`.
+
+use super::backlog::Backlog;
+use super::outbox::Shared;
+use super::stats::Counters;
+use super::write::Sending;
+use super::{Open, Options, Port, Protocol, State, flag};
+use crate::addr::{Addr, family};
+use crate::log::Level;
+use crate::status::{Result, Status};
+use crate::sys::Kernel;
+use crate::sys::epoll::READABLE;
+use crate::turn::Turn;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// How many messages the first recvmmsg of a port asks for.
+const MESSAGES_FIRST: usize = 8;
+
+impl Port {
+    /// A port bound to `local`, not yet known to its reactor. Errors: of the options, and of bind(2).
+    pub fn bind(
+        turn: &Rc<Turn>,
+        local: &Addr,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Arc<Port>> {
+        options.check()?;
+        turn.check_open()?;
+        let kernel = &*turn.kernel;
+        let socket = kernel.socket(local.family)?;
+        let fd = socket.as_raw_fd();
+        set_options(kernel, fd, local.family, options)?;
+        kernel.bind(fd, local)?;
+        let open = Open {
+            turn: turn.clone(),
+            token: Cell::new(0),
+            state: Cell::new(State::Listening),
+            socket: RefCell::new(Some(socket)),
+            fd: Cell::new(fd),
+            family: local.family,
+            flags: options.flags,
+            packet_size: options.packet_size(),
+            protocol,
+            counters: Counters::default(),
+            interest: Cell::new(READABLE),
+            paused: Cell::new(false),
+            messages: Cell::new(MESSAGES_FIRST),
+            unseen: Cell::new(0),
+            kept: RefCell::default(),
+            sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
+            wants_ready: Cell::new(false),
+            backing_off: Cell::new(false),
+        };
+        open.check_buffers(options);
+        let shared = Shared::new(turn.door.clone(), open.destinations(), options.queue_bytes());
+        #[allow(clippy::arc_with_non_send_sync, reason = "counted from any thread, used from one: see the module")]
+        Ok(Arc::new(Port { shared, open: RefCell::new(Some(Rc::new(open))) }))
+    }
+
+    /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. When that or
+    /// anything else fails, the port is closed without `stop_protocol`.
+    pub fn start(self: &Arc<Port>, token: u64) -> Result {
+        let open = self.open()?;
+        open.token.set(token);
+        self.shared.set_token(token);
+        let turn = &open.turn;
+        turn.ports.set(turn.ports.get() + 1);
+        let watched = turn.kernel.watch(turn.epoll.fd(), open.fd.get(), open.interest.get(), token);
+        let started = watched.map_err(Status::from).and_then(|()| open.protocol.start_protocol(self));
+        if let Err(status) = started {
+            self.abandon();
+            return Err(status);
+        }
+        if let Ok(host) = self.get_host() {
+            turn.log.log(Level::Info, Status::OK, c"port", format_args!("listening on {host}"));
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    /// The kernel cuts a wish at net.core.rmem_max and wmem_max, and doubles what it grants (socket(7)).
+    fn check_buffers(&self, options: &Options<'_>) {
+        let wishes = [
+            (libc::SO_RCVBUF, options.receive_buffer, "receive"),
+            (libc::SO_SNDBUF, options.send_buffer, "send"),
+        ];
+        for (name, wish, what) in wishes.into_iter().filter(|(_, wish, _)| *wish > 0) {
+            let mut value = [0; 4];
+            let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
+            let granted = u32::from_ne_bytes(value) / 2;
+            if got.is_ok() && granted < wish {
+                let text = format_args!("{what} buffer of {granted} bytes in place of {wish}");
+                self.turn.log.log(Level::Warn, Status::OK, c"port", text);
+            }
+        }
+    }
+}
+
+/// What must be set before bind(2).
+fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
+    let on = |level, name, value: u32| kernel.set_option(fd, level, name, &value.to_ne_bytes());
+    if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
+        on(libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+    }
+    if options.has(flag::REUSE_PORT | flag::LISTEN_MULTIPLE) {
+        on(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+    }
+    if version == family::INET6 {
+        // Said either way: the default is the system's (net.ipv6.bindv6only).
+        on(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.has(flag::V6_ONLY).into())?;
+    }
+    if options.has(flag::BROADCAST) {
+        on(libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
+    }
+    for (name, size) in [(libc::SO_RCVBUF, options.receive_buffer), (libc::SO_SNDBUF, options.send_buffer)] {
+        if size > 0 {
+            on(libc::SOL_SOCKET, name, size)?;
+        }
+    }
+    if let Some(device) = options.bind_device {
+        kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! One UDP port.
+//!
+//! A [`Port`] is held by its reactor while it is open, and by whoever retained it. It has two parts: [`Shared`],
+//! which every thread may touch, and what is open, which belongs to the reactor's thread and is taken out when the
+//! port stops. So the last holder, on whichever thread, drops nothing that is bound to a thread.
+
+mod backlog;
+mod listen;
+mod options;
+mod outbox;
+mod protocol;
+mod receive;
+mod stats;
+mod stop;
+mod write;
+
+pub use options::{Options, flag};
+pub use outbox::Shared;
+pub use protocol::Protocol;
+pub use receive::Delivery;
+pub use stats::Stats;
+pub use write::Leave;
+
+use crate::addr::Addr;
+use crate::status::{Result, Status};
+use crate::sys::epoll::{READABLE, WRITABLE};
+use crate::sys::{Kept, epoll};
+use crate::turn::Turn;
+use stats::Counters;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use write::Sending;
+
+/// One UDP port, or what is left of it.
+pub struct Port {
+    /// The part for every thread.
+    pub shared: Shared,
+    open: RefCell<Option<Rc<Open>>>,
+}
+
+/// What remains when the open part is gone may be dropped on any thread.
+const _: () = {
+    const fn any_thread<T: Send + Sync>() {}
+    any_thread::<Shared>();
+};
+
+/// How far a port has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Listening,
+    /// `stop_listening` was called: no more datagrams, the rest comes in a later turn.
+    Stopping,
+    /// The socket is closed; `stop_protocol` runs, or has run.
+    Closed,
+}
+
+/// The parts of a port that is open.
+struct Open {
+    turn: Rc<Turn>,
+    token: Cell<u64>,
+    state: Cell<State>,
+    socket: RefCell<Option<OwnedFd>>,
+    /// The socket's number, or -1.
+    fd: Cell<RawFd>,
+    family: u16,
+    flags: u32,
+    packet_size: usize,
+    protocol: Box<dyn Protocol>,
+    counters: Counters,
+    /// What epoll was last asked for.
+    interest: Cell<u32>,
+    paused: Cell<bool>,
+    /// How many messages the next recvmmsg asks for.
+    messages: Cell<usize>,
+    /// Datagrams of the batch that is being delivered which the protocol has not seen.
+    unseen: Cell<usize>,
+    kept: RefCell<Option<Kept>>,
+    sending: RefCell<Sending>,
+    /// A write was refused; `write_ready` is owed.
+    wants_ready: Cell<bool>,
+    /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
+    backing_off: Cell<bool>,
+}
+
+impl Port {
+    /// The open part, CLOSED once `stop_protocol` has returned.
+    fn open(&self) -> Result<Rc<Open>> {
+        self.open.borrow().clone().ok_or(Status::CLOSED)
+    }
+
+    /// The open part of a port that still listens.
+    fn listening(&self) -> Result<Rc<Open>> {
+        self.open().and_then(|open| if open.is_listening() { Ok(open) } else { Err(Status::CLOSED) })
+    }
+
+    /// True until `stop_protocol` has been called.
+    pub fn is_open(&self) -> bool {
+        self.open.borrow().as_ref().is_some_and(|open| open.state.get() != State::Closed)
+    }
+
+    /// What it shares with its reactor, until `stop_protocol` has returned.
+    pub fn turn(&self) -> Option<Rc<Turn>> {
+        self.open().ok().map(|open| open.turn.clone())
+    }
+
+    /// The protocol's user address, until `stop_protocol` has returned.
+    pub fn user(&self) -> Option<*mut ()> {
+        self.open().ok().map(|open| open.protocol.user())
+    }
+
+    /// The socket's descriptor, borrowed; -1 once it is closed.
+    pub fn fileno(&self) -> RawFd {
+        self.open().map_or(-1, |open| open.fd.get())
+    }
+
+    /// The local address: asks the kernel. CLOSED once the socket is.
+    pub fn get_host(&self) -> Result<Addr> {
+        let open = self.open()?;
+        match open.fd.get() {
+            -1 => Err(Status::CLOSED),
+            fd => Ok(open.turn.kernel.local_addr(fd)?),
+        }
+    }
+
+    /// The counters, also while `stop_protocol` runs.
+    pub fn get_stats(&self) -> Result<Stats> {
+        let open = self.open()?;
+        let sending = open.sending.borrow();
+        let kept = open.kept.borrow().as_ref().map_or(0, |kept| kept.batch().len());
+        Ok(Stats {
+            queued_bytes: sending.backlog.bytes() as u64,
+            queued_datagrams: sending.backlog.len() as u64,
+            kept_datagrams: kept as u64,
+            dropped_in: open.kernel_drops(),
+            ..open.counters.get()
+        })
+    }
+
+    /// epoll says something of the socket.
+    pub fn ready(self: &Arc<Port>, events: u32) {
+        let Ok(open) = self.open() else { return };
+        if events & WRITABLE != 0 {
+            open.drain_backlog();
+            self.tell_ready(&open);
+        }
+        if events & epoll::ERROR != 0 {
+            open.take_socket_error();
+        }
+        if events & (READABLE | epoll::ERROR) != 0 {
+            self.receive(&open);
+        }
+    }
+}
+
+impl Open {
+    fn has(&self, bit: u32) -> bool {
+        self.flags & bit != 0
+    }
+
+    fn is_listening(&self) -> bool {
+        self.state.get() == State::Listening
+    }
+
+    /// True while the protocol may get datagrams. A child that was forked in a callback gets none.
+    fn is_receiving(&self) -> bool {
+        self.is_listening() && !self.paused.get() && !self.turn.door.gate.is_lost()
+    }
+
+    /// Asks epoll for what is wanted now, where that has changed.
+    fn update_interest(&self) {
+        let reading = if self.is_listening() && !self.paused.get() { READABLE } else { 0 };
+        let interest = if self.wants_writable() { reading | WRITABLE } else { reading };
+        let former = self.interest.replace(interest);
+        if former != interest && self.fd.get() >= 0 {
+            let (turn, token) = (&self.turn, self.token.get());
+            // ENOENT, ENOMEM: nothing a caller could do about it; the next change asks again.
+            if turn.kernel.rewatch(turn.epoll.fd(), self.fd.get(), interest, token).is_err() {
+                self.interest.set(former);
+            }
+        }
+    }
+
+    /// Datagrams that found the receive buffer full: the kernel's own count (SO_MEMINFO, sock_diag(7)), which wraps at
+    /// 32 bits; once the socket is closed, the last one.
+    fn kernel_drops(&self) -> u64 {
+        const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
+        let mut info = [0; (DROPS + 1) * 4];
+        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
+        if !got.is_ok_and(|len| len == info.len()) {
+            return self.counters.get().dropped_in;
+        }
+        let drops = info.last_chunk().map_or(0, |word| u32::from_ne_bytes(*word)).into();
+        self.counters.update(|stats| stats.dropped_in = drops);
+        drops
+    }
+
+    /// Takes the socket's pending error, so that epoll does not report it for ever (SO_ERROR, socket(7)).
+    fn take_socket_error(&self) {
+        let mut error = [0; 4];
+        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
+        if got.is_ok() && i32::from_ne_bytes(error) == libc::ECONNREFUSED {
+            self.counters.update(|stats| stats.refused += 1);
+        }
+    }
+}

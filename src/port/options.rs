@@ -1,0 +1,86 @@
+//! How a port is made.
+
+use crate::status::{Result, Status};
+use std::ffi::CStr;
+
+/// The bits of [`Options::flags`], with the numbers of `udpr_udp_flag`.
+pub mod flag {
+    /// SO_REUSEADDR and SO_REUSEPORT: several sockets on one port, as Twisted's `listenMultiple`.
+    pub const LISTEN_MULTIPLE: u32 = 0x0001;
+    /// SO_REUSEADDR alone.
+    pub const REUSE_ADDRESS: u32 = 0x0002;
+    /// SO_REUSEPORT alone: the kernel spreads flows over the sockets.
+    pub const REUSE_PORT: u32 = 0x0004;
+    /// No IPv4 on an IPv6 port.
+    pub const V6_ONLY: u32 = 0x0008;
+    /// SO_BROADCAST.
+    pub const BROADCAST: u32 = 0x0010;
+    /// A full socket drops and counts.
+    pub const NO_QUEUE: u32 = 0x0800;
+    /// Each write is one system call with its exact result.
+    pub const UNBATCHED: u32 = 0x1000;
+    /// Neither GSO nor GRO.
+    pub const NO_OFFLOAD: u32 = 0x2000;
+    /// Every bit that this library knows.
+    pub const KNOWN: u32 = 0xffff;
+    /// Those that it can do.
+    pub const SUPPORTED: u32 = LISTEN_MULTIPLE
+        | REUSE_ADDRESS
+        | REUSE_PORT
+        | V6_ONLY
+        | BROADCAST
+        | NO_QUEUE
+        | UNBATCHED
+        | NO_OFFLOAD;
+}
+
+/// The longest payload that the length field of UDP allows (RFC 768).
+const PACKET_MAX: u32 = 65_535;
+const QUEUE_DEFAULT: u32 = 1024 * 1024;
+
+/// How a port is made; 0 stands for the default everywhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options<'a> {
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Bytes of the longest datagram that is delivered whole; default 65,535.
+    pub max_packet_size: u32,
+    /// SO_RCVBUF in bytes; default the system's.
+    pub receive_buffer: u32,
+    /// SO_SNDBUF in bytes; default the system's.
+    pub send_buffer: u32,
+    /// Bound in bytes of what waits for a full socket; default 1 MiB.
+    pub send_queue_bytes: u32,
+    /// The one interface to send and receive by (SO_BINDTODEVICE, socket(7)).
+    pub bind_device: Option<&'a CStr>,
+}
+
+impl Options<'_> {
+    /// VERSION for bits from a later release, NOT_SUPPORTED for what is not there yet, INVALID_ARGUMENT for sizes
+    /// that no socket can have.
+    pub fn check(&self) -> Result {
+        if self.flags & !flag::KNOWN != 0 {
+            return Err(Status::VERSION);
+        }
+        if self.flags & !flag::SUPPORTED != 0 {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        let sizes = [self.receive_buffer, self.send_buffer];
+        if self.max_packet_size > PACKET_MAX || sizes.iter().any(|size| *size > i32::MAX as u32) {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        Ok(())
+    }
+
+    pub(super) fn has(&self, bits: u32) -> bool {
+        self.flags & bits != 0
+    }
+
+    pub(super) fn packet_size(&self) -> usize {
+        if self.max_packet_size == 0 { PACKET_MAX as usize } else { self.max_packet_size as usize }
+    }
+
+    pub(super) fn queue_bytes(&self) -> usize {
+        if self.send_queue_bytes == 0 { QUEUE_DEFAULT as usize } else { self.send_queue_bytes as usize }
+    }
+}

@@ -1,0 +1,111 @@
+//! Writes from other threads: copied, and sent in the reactor's next turn.
+
+use super::Port;
+use super::backlog::{Backlog, Letter};
+use super::write::Destinations;
+use crate::addr::Addr;
+use crate::status::{Result, Status};
+use crate::turn::Door;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// The part of a port that every thread may touch, and that remains of it.
+#[derive(Debug)]
+pub struct Shared {
+    /// The reactor's, which outlives it.
+    pub door: Arc<Door>,
+    outbox: Mutex<Outbox>,
+}
+
+#[derive(Debug)]
+struct Outbox {
+    letters: Backlog,
+    destinations: Destinations,
+    token: u64,
+    closed: bool,
+    /// A post was refused: `write_ready` is owed once this is empty.
+    refused: bool,
+}
+
+impl Shared {
+    pub(super) fn new(door: Arc<Door>, destinations: Destinations, limit: usize) -> Shared {
+        let letters = Backlog::new(limit);
+        let outbox = Outbox { letters, destinations, token: 0, closed: false, refused: false };
+        Shared { door, outbox: Mutex::new(outbox) }
+    }
+
+    pub(super) fn set_token(&self, token: u64) {
+        self.outbox.lock().token = token;
+    }
+
+    /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
+    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already.
+    pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
+        if self.door.gate.is_forked() {
+            return Err(Status::CLOSED);
+        }
+        let mut outbox = self.outbox.lock();
+        if outbox.closed {
+            return Err(Status::CLOSED);
+        }
+        let to = outbox.destinations.check(data.len(), to)?;
+        if !outbox.letters.has_room(data.len(), 0) {
+            outbox.refused = true;
+            return Err(Status::WOULD_BLOCK);
+        }
+        let first = outbox.letters.is_empty();
+        outbox.letters.push(Letter { to, data: data.into() });
+        let token = outbox.token;
+        drop(outbox);
+        if first {
+            self.door.post(token);
+        }
+        Ok(())
+    }
+
+    /// Drops what nobody will send; the answer is how many letters that were.
+    pub(super) fn drop_letters(&self) -> usize {
+        let mut outbox = self.outbox.lock();
+        std::iter::from_fn(|| outbox.letters.pop()).count()
+    }
+
+    /// The next letter; the second answer tells whether a post was refused, once there is no letter.
+    fn next(&self) -> (Option<Letter>, bool) {
+        let mut outbox = self.outbox.lock();
+        let letter = outbox.letters.pop();
+        let refused = letter.is_none() && std::mem::take(&mut outbox.refused);
+        (letter, refused)
+    }
+
+    /// Nothing is accepted any more; what was, can still be taken out.
+    pub(super) fn close_outbox(&self) {
+        self.outbox.lock().closed = true;
+    }
+
+    /// How many letters wait: so many are sent in one turn, however fast others come.
+    fn waiting(&self) -> usize {
+        self.outbox.lock().letters.len()
+    }
+}
+
+impl Port {
+    /// Sends what other threads have posted; more that comes meanwhile waits for the next turn.
+    pub fn take_mail(&self) {
+        let Ok(open) = self.listening() else { return };
+        for _ in 0..self.shared.waiting() {
+            let (Some(letter), _) = self.shared.next() else { break };
+            open.submit_letter(letter);
+        }
+        match self.shared.next() {
+            (Some(letter), _) => {
+                open.submit_letter(letter);
+                self.shared.door.post(open.token.get());
+            }
+            (None, true) => {
+                open.wants_ready.set(true);
+                open.update_interest();
+            }
+            (None, false) => {}
+        }
+    }
+}

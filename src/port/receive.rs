@@ -1,0 +1,152 @@
+//! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
+
+use super::{Open, Port, Stats};
+use crate::status::Result;
+use crate::sys::batch::{BATCH_MAX, MESSAGES_MAX, TRUNCATED};
+use crate::sys::{Batch, Datagram, Kept};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Datagrams on their way to a [`Protocol`](super::Protocol), which takes them one by one or all together.
+pub struct Delivery<'a> {
+    open: &'a Open,
+    batch: Batch<'a>,
+    shown: usize,
+    taken: usize,
+}
+
+impl<'a> Delivery<'a> {
+    /// The next one; none when there is no more, or when the port was paused or stopped since the last one.
+    #[inline]
+    #[allow(clippy::should_implement_trait, reason = "what it answers depends on what was done meanwhile")]
+    pub fn next(&mut self) -> Option<&'a Datagram> {
+        let datagram = self.batch.get(self.taken)?;
+        if !self.open.is_receiving() {
+            return None;
+        }
+        self.taken += 1;
+        self.show(self.taken);
+        Some(datagram)
+    }
+
+    /// All that have not been taken.
+    pub fn all(&mut self) -> Batch<'a> {
+        self.show(self.batch.len());
+        self.batch.skip(self.taken)
+    }
+
+    /// Takes `count` of [`Delivery::all`].
+    pub fn take(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count).min(self.batch.len());
+    }
+
+    #[inline]
+    fn show(&mut self, count: usize) {
+        self.shown = count;
+        self.open.unseen.set(self.batch.len() - count);
+    }
+}
+
+impl Port {
+    /// Reads once and delivers. Nothing is read while older datagrams wait.
+    pub(super) fn receive(self: &Arc<Port>, open: &Rc<Open>) {
+        if !open.is_receiving() || open.kept.borrow().is_some() {
+            return;
+        }
+        let turn = &open.turn;
+        let mut inbound = turn.take_inbound();
+        let count = open.messages.get();
+        match turn.kernel.receive(open.fd.get(), &mut inbound, count, open.packet_size) {
+            Ok(got) => {
+                open.grow(got, count);
+                let batch = inbound.batch(got);
+                open.counters.update(|stats| count_in(stats, batch));
+                let left = self.deliver(open, batch);
+                if left > 0 {
+                    open.keep(batch.skip(got - left).keep(|_| true));
+                }
+            }
+            // EAGAIN, EINTR, an error that an ICMP message left, ENOMEM: epoll tells when there is more.
+            Err(_) => open.counters.update(|stats| stats.syscalls_in += 1),
+        }
+        turn.return_inbound(inbound);
+    }
+
+    /// Delivers what was kept, in a turn after the one that kept it.
+    pub fn resume(self: &Arc<Port>) {
+        let Ok(open) = self.open() else { return };
+        if !open.is_receiving() {
+            return;
+        }
+        let Some(mut kept) = open.kept.take() else { return };
+        let before = kept.batch().len();
+        let left = self.deliver(&open, kept.batch());
+        if left > 0 {
+            kept.take(before - left);
+            open.keep(kept);
+        }
+    }
+
+    /// Hands a batch to the protocol. The answer is how many at its end are to be kept.
+    fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Batch<'_>) -> usize {
+        open.unseen.set(batch.len());
+        let mut delivery = Delivery { open, batch, shown: 0, taken: 0 };
+        open.protocol.datagrams_received(self, &mut delivery);
+        open.unseen.set(0);
+        let Delivery { shown, taken, .. } = delivery;
+        if open.turn.door.gate.is_lost() {
+            return 0;
+        }
+        if !open.is_listening() {
+            // Those that it had not seen were counted by the stop.
+            open.counters.update(|stats| stats.discarded_in += (shown - taken) as u64);
+            return 0;
+        }
+        batch.len() - taken
+    }
+
+    /// No datagram until [`Port::resume_reading`]; the rest of a batch is kept. Again is fine.
+    pub fn pause_reading(&self) -> Result {
+        let open = self.listening()?;
+        open.paused.set(true);
+        open.update_interest();
+        Ok(())
+    }
+
+    /// Datagrams again, in a later turn, the kept ones first. Again is fine.
+    pub fn resume_reading(&self) -> Result {
+        let open = self.listening()?;
+        if open.paused.replace(false) && open.kept.borrow().is_some() {
+            open.turn.kept.push(open.token.get());
+        }
+        open.update_interest();
+        Ok(())
+    }
+}
+
+impl Open {
+    fn keep(&self, kept: Kept) {
+        self.kept.replace(Some(kept));
+        if !self.paused.get() {
+            self.turn.kept.push(self.token.get());
+        }
+    }
+
+    /// A call that came back full asks for twice as much the next time.
+    fn grow(&self, got: usize, asked: usize) {
+        if got == asked {
+            self.messages.set((asked * 2).min(MESSAGES_MAX));
+        }
+    }
+}
+
+fn count_in(stats: &mut Stats, batch: Batch<'_>) {
+    stats.syscalls_in += 1;
+    stats.datagrams_in += batch.len() as u64;
+    for datagram in batch.iter() {
+        stats.bytes_in += datagram.data().len() as u64;
+        stats.truncated_in += u64::from(datagram.flags & TRUNCATED);
+    }
+}
+
+const _: () = assert!(MESSAGES_MAX <= BATCH_MAX);

@@ -1,0 +1,90 @@
+//! How a port ends: what was gathered leaves, the socket closes, `stop_protocol` runs, the protocol is dropped.
+
+use super::{Open, Port, State};
+use crate::log::Level;
+use crate::status::{Result, Status};
+use std::rc::Rc;
+use std::sync::Arc;
+
+impl Port {
+    /// No datagram after this; the rest of the stop comes in a later turn. Again is fine.
+    pub fn stop_listening(self: &Arc<Port>) -> Result {
+        let open = self.open()?;
+        if open.is_listening() {
+            self.send_what_waits(&open);
+            open.state.set(State::Stopping);
+            open.discard();
+            open.update_interest();
+            open.turn.stopping.push(open.token.get());
+        }
+        Ok(())
+    }
+
+    /// Stops at once: `stop_protocol` has run when this returns.
+    pub fn close(self: &Arc<Port>, reason: Status) -> Result {
+        let open = self.open()?;
+        if open.state.get() == State::Closed {
+            return Ok(());
+        }
+        // Callbacks may release every other hold on it.
+        let _held = self.clone();
+        self.send_what_waits(&open);
+        self.shut(&open);
+        open.turn.log.log(Level::Info, reason, c"port", format_args!("closed"));
+        open.protocol.stop_protocol(self, reason);
+        self.forget(&open);
+        Ok(())
+    }
+
+    /// The rest of [`Port::stop_listening`].
+    pub fn finish_stop(self: &Arc<Port>) {
+        // CLOSED: somebody was faster.
+        let _ = self.close(Status::OK);
+    }
+
+    /// The end of a port whose start failed: no `stop_protocol`.
+    pub(super) fn abandon(self: &Arc<Port>) {
+        // Nothing where start_protocol has closed the port itself.
+        let Ok(open) = self.open() else { return };
+        self.shut(&open);
+        self.forget(&open);
+    }
+
+    fn send_what_waits(&self, open: &Rc<Open>) {
+        self.shared.close_outbox();
+        self.take_mail();
+        open.flush();
+    }
+
+    /// Closes the socket and drops what waits for it.
+    fn shut(&self, open: &Rc<Open>) {
+        self.shared.close_outbox();
+        open.state.set(State::Closed);
+        open.discard();
+        let dropped = (self.shared.drop_letters() + open.drop_unsent()) as u64;
+        open.counters.update(|stats| stats.dropped_out += dropped);
+        open.kernel_drops();
+        let socket = open.socket.take();
+        // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
+        let _ = open.turn.kernel.unwatch(open.turn.epoll.fd(), open.fd.replace(-1));
+        drop(socket);
+    }
+
+    /// The port is no longer its reactor's. The protocol lives until the last of its callbacks has returned.
+    fn forget(&self, open: &Rc<Open>) {
+        let turn = &open.turn;
+        turn.ports.set(turn.ports.get() - 1);
+        turn.gone.push(open.token.get());
+        let last = self.open.take();
+        drop(last);
+    }
+}
+
+impl Open {
+    /// Counts what was received and will not be delivered.
+    fn discard(&self) {
+        let kept = self.kept.take().map_or(0, |kept| kept.batch().len());
+        let discarded = (self.unseen.take() + kept) as u64;
+        self.counters.update(|stats| stats.discarded_in += discarded);
+    }
+}

@@ -1,0 +1,369 @@
+//! Writing: datagrams gather in an arena while callbacks run and leave by few sendmmsg; elsewhere they leave at once.
+
+use super::backlog::{Backlog, Letter, charge};
+use super::{Open, Port, flag};
+use crate::addr::{Addr, family};
+use crate::status::{Result, Status};
+use crate::sys::Outbound;
+use std::io;
+use std::sync::Arc;
+
+/// The longest payload over IPv4: 65,535 bytes less 20 of IP and 8 of UDP.
+const LONGEST_V4: usize = 65_507;
+/// The longest payload over IPv6, whose length field does not count its own header: 65,535 less 8 of UDP.
+const LONGEST_V6: usize = 65_527;
+/// How often one datagram is tried again while earlier ones' errors come in its place.
+const TRIES: usize = 64;
+
+/// What is on its way out of one port.
+#[derive(Debug)]
+pub(super) struct Sending {
+    gathered: Option<Box<Outbound>>,
+    charged: usize,
+    pub(super) backlog: Backlog,
+}
+
+impl Sending {
+    pub(super) fn new(backlog: Backlog) -> Sending {
+        Sending { gathered: None, charged: 0, backlog }
+    }
+}
+
+/// Where a port may write to; the same for [`Port::write`] and for posts from other threads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destinations {
+    pub(super) family: u16,
+    pub(super) v6_only: bool,
+    pub(super) broadcast: bool,
+    pub(super) peer: Option<Addr>,
+}
+
+impl Destinations {
+    /// What can be known at once of a datagram of `len` bytes to `to`. The answer is the address for the kernel: none
+    /// on a connected port.
+    pub(super) fn check(&self, len: usize, to: Option<&Addr>) -> Result<Option<Addr>> {
+        if let Some(to) = to {
+            to.check()?;
+        }
+        let (to, target) = match (to, self.peer) {
+            (None, None) => return Err(Status::NOT_CONNECTED),
+            (None, Some(peer)) => (None, peer),
+            (Some(to), Some(peer)) if *to == peer => (None, peer),
+            (Some(_), Some(_)) => return Err(Status::WRONG_PEER),
+            (Some(to), None) => (Some(*to), *to),
+        };
+        self.check_target(&target)?;
+        let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
+        let longest = if over_v6 { LONGEST_V6 } else { LONGEST_V4 };
+        if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
+    }
+
+    fn check_target(&self, target: &Addr) -> Result {
+        if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
+            return Err(Status::ADDRESS_FAMILY);
+        }
+        // The kernel says EINVAL to port 0 and EACCES to a broadcast without leave (udp(7), socket(7)).
+        if target.port == 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        let everyone = target.family == family::INET && target.bytes[..4] == [255; 4];
+        if everyone && !self.broadcast { Err(Status::ACCESS) } else { Ok(()) }
+    }
+}
+
+/// How a write is to leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// With others, where callbacks run.
+    Together,
+    /// Now.
+    Now,
+}
+
+impl Port {
+    /// One datagram of the pieces one after the other. OK: handed to the kernel or queued. WOULD_BLOCK: the socket
+    /// and the queue are full, and `write_ready` will tell when to go on. CLOSED after a stop. NOT_CONNECTED,
+    /// WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS, INVALID_ARGUMENT: nothing was sent. Where nothing
+    /// gathers, what the kernel says of this datagram.
+    pub fn write_sequence(&self, pieces: &[&[u8]], to: Option<&Addr>, leave: Leave) -> Result {
+        let open = self.listening()?;
+        let len = pieces.iter().try_fold(0usize, |sum, piece| sum.checked_add(piece.len()));
+        let len = len.ok_or(Status::MESSAGE_TOO_LONG)?;
+        open.submit(len, to, leave, |place| {
+            let mut place = place;
+            for piece in pieces {
+                let (head, tail) = place.split_at_mut(piece.len());
+                head.copy_from_slice(piece);
+                place = tail;
+            }
+        })
+    }
+
+    /// [`Port::write_sequence`] of one piece.
+    #[inline]
+    pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
+        self.listening()?.submit(data.len(), to, leave, |place| place.copy_from_slice(data))
+    }
+
+    /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
+    pub fn flush(&self) -> Result {
+        let open = self.listening()?;
+        open.flush();
+        if open.sending.borrow().backlog.is_empty() { Ok(()) } else { Err(Status::WOULD_BLOCK) }
+    }
+
+    /// The end of the dispatch in which it gathered.
+    pub fn flush_gathered(&self) {
+        if let Ok(open) = self.open() {
+            open.flush();
+        }
+    }
+
+    /// Calls `write_ready` where it is owed and nothing waits any more.
+    pub(super) fn tell_ready(self: &Arc<Port>, open: &Open) {
+        if open.is_listening() && open.wants_ready.get() && open.sending.borrow().backlog.is_empty() {
+            open.wants_ready.set(false);
+            open.update_interest();
+            open.protocol.write_ready(self);
+        }
+    }
+
+    /// After ENOBUFS: some time has passed.
+    pub fn retry(self: &Arc<Port>) {
+        let Ok(open) = self.open() else { return };
+        open.backing_off.set(false);
+        open.drain_backlog();
+        self.tell_ready(&open);
+    }
+}
+
+impl Open {
+    pub(super) fn destinations(&self) -> Destinations {
+        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.has(flag::BROADCAST));
+        Destinations { family: self.family, v6_only, broadcast, peer: None }
+    }
+
+    /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
+    pub(super) fn submit_letter(&self, letter: Letter) {
+        let (len, to) = (letter.data.len(), letter.to.as_ref());
+        let waits = !self.sending.borrow().backlog.is_empty();
+        let result = if waits {
+            Err(Status::WOULD_BLOCK)
+        } else {
+            self.submit(len, to, Leave::Together, |place| place.copy_from_slice(&letter.data))
+        };
+        match result {
+            Ok(()) => {}
+            Err(Status::WOULD_BLOCK) => {
+                self.sending.borrow_mut().backlog.push(letter);
+                self.update_interest();
+            }
+            Err(_) => self.counters.update(|stats| stats.dropped_out += 1),
+        }
+    }
+
+    /// The way of every datagram: checked, then gathered, sent or queued.
+    fn submit(&self, len: usize, to: Option<&Addr>, leave: Leave, fill: impl FnOnce(&mut [u8])) -> Result {
+        let to = self.destinations().check(len, to)?;
+        let mut sending = self.sending.borrow_mut();
+        let together = leave == Leave::Together && !self.has(flag::UNBATCHED);
+        if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len) {
+            self.gather(&mut sending, len, to.as_ref(), fill);
+            return Ok(());
+        }
+        let result = if sending.backlog.is_empty() {
+            self.send_now(&mut sending, len, to.as_ref(), fill)
+        } else if self.may_queue(&sending, len) {
+            let mut data = vec![0; len].into_boxed_slice();
+            fill(&mut data);
+            sending.backlog.push(Letter { to, data });
+            Ok(())
+        } else {
+            Err(Status::WOULD_BLOCK)
+        };
+        drop(sending);
+        if result == Err(Status::WOULD_BLOCK) {
+            self.wants_ready.set(true);
+        }
+        self.update_interest();
+        result
+    }
+
+    fn may_queue(&self, sending: &Sending, len: usize) -> bool {
+        !self.has(flag::UNBATCHED) && sending.backlog.has_room(len, 0)
+    }
+
+    /// True where there is a place to gather `len` bytes, and a full socket would still find room to queue them.
+    fn may_gather(&self, sending: &mut Sending, len: usize) -> bool {
+        let fits = |sending: &Sending| {
+            let room = sending.gathered.as_ref().is_none_or(|outbound| outbound.has_room(len));
+            room && sending.backlog.has_room(len, sending.charged)
+        };
+        if sending.gathered.is_some() && !fits(sending) {
+            self.send_gathered(sending);
+        }
+        let place = sending.gathered.is_some() || self.turn.may_gather();
+        place && sending.backlog.is_empty() && fits(sending)
+    }
+
+    fn gather(&self, sending: &mut Sending, len: usize, to: Option<&Addr>, fill: impl FnOnce(&mut [u8])) {
+        let outbound = sending.gathered.get_or_insert_with(|| {
+            self.turn.gathered.push(self.token.get());
+            self.turn.take_outbound()
+        });
+        outbound.push(len, to, fill);
+        sending.charged += charge(len);
+    }
+
+    /// One datagram by itself, after what was gathered: the kernel's answer is the write's.
+    fn send_now(
+        &self,
+        sending: &mut Sending,
+        len: usize,
+        to: Option<&Addr>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        self.send_gathered(sending);
+        let mut outbound = self.turn.take_outbound();
+        outbound.push(len, to, fill);
+        let full = !sending.backlog.is_empty();
+        let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut outbound) };
+        if result == Err(Status::WOULD_BLOCK) && self.may_queue(sending, len) {
+            self.shelve(sending, &mut outbound);
+            result = Ok(());
+        }
+        self.turn.return_outbound(outbound);
+        result
+    }
+
+    /// Sends what was gathered.
+    pub(super) fn flush(&self) {
+        self.send_gathered(&mut self.sending.borrow_mut());
+        self.update_interest();
+    }
+
+    fn send_gathered(&self, sending: &mut Sending) {
+        let Some(mut outbound) = sending.gathered.take() else { return };
+        sending.charged = 0;
+        // What a child forked meanwhile would send here is the parent's.
+        if !self.turn.door.gate.is_lost() {
+            while outbound.pending() > 0 {
+                match self.send(&mut outbound) {
+                    Err(Status::WOULD_BLOCK) => self.shelve(sending, &mut outbound),
+                    Err(_) => {
+                        outbound.skip(1);
+                        self.counters.update(|stats| stats.dropped_out += 1);
+                    }
+                    Ok(()) => {}
+                }
+            }
+        }
+        self.turn.return_outbound(outbound);
+    }
+
+    /// Sends until all is gone or one datagram fails, whose error this is.
+    fn send(&self, outbound: &mut Outbound) -> Result {
+        let mut tries = 0;
+        while outbound.pending() > 0 {
+            let sent = self.turn.kernel.send(self.fd.get(), outbound);
+            self.counters.update(|stats| stats.syscalls_out += 1);
+            match sent {
+                Ok(count) => {
+                    let bytes = outbound.bytes(count) as u64;
+                    self.counters.update(|stats| {
+                        stats.datagrams_out += count as u64;
+                        stats.bytes_out += bytes;
+                    });
+                    outbound.skip(count);
+                    tries = 0;
+                }
+                Err(error) if tries < TRIES && self.is_anothers(&error) => tries += 1,
+                Err(error) => return Err(self.own_error(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// True for an interrupted call, and for an error that an earlier datagram has left on the socket.
+    fn is_anothers(&self, error: &io::Error) -> bool {
+        let refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
+        if refused {
+            self.counters.update(|stats| stats.refused += 1);
+        }
+        refused || error.kind() == io::ErrorKind::Interrupted
+    }
+
+    /// ENOBUFS, a full device queue, is a full socket that epoll knows nothing of.
+    fn own_error(&self, error: io::Error) -> Status {
+        if error.raw_os_error() == Some(libc::ENOBUFS) {
+            self.backing_off.set(true);
+            self.turn.retry_later(self.token.get());
+            return Status::WOULD_BLOCK;
+        }
+        Status::from(error)
+    }
+
+    /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue.
+    fn shelve(&self, sending: &mut Sending, outbound: &mut Outbound) {
+        if self.has(flag::NO_QUEUE) {
+            let dropped = outbound.pending();
+            self.counters.update(|stats| stats.dropped_out += dropped as u64);
+            return outbound.skip(dropped);
+        }
+        while let Some((data, to)) = outbound.front() {
+            sending.backlog.push(Letter { to, data: data.into() });
+            outbound.skip(1);
+        }
+    }
+
+    /// True while it matters that the socket can be written to again.
+    pub(super) fn wants_writable(&self) -> bool {
+        let waits = self.wants_ready.get() || !self.sending.borrow().backlog.is_empty();
+        waits && !self.backing_off.get()
+    }
+
+    /// Sends some of what waits for a full socket, which may have room again.
+    pub(super) fn drain_backlog(&self) {
+        if self.backing_off.get() {
+            return;
+        }
+        let mut sending = self.sending.borrow_mut();
+        let mut outbound = self.turn.take_outbound();
+        for letter in sending.backlog.iter() {
+            if !outbound.has_room(letter.data.len()) {
+                break;
+            }
+            outbound.push(letter.data.len(), letter.to.as_ref(), |place| place.copy_from_slice(&letter.data));
+        }
+        while outbound.pending() > 0 {
+            let before = outbound.pending();
+            let result = self.send(&mut outbound);
+            if result.is_err() && result != Err(Status::WOULD_BLOCK) {
+                outbound.skip(1);
+                self.counters.update(|stats| stats.dropped_out += 1);
+            }
+            (outbound.pending()..before).for_each(|_| drop(sending.backlog.pop()));
+            if result == Err(Status::WOULD_BLOCK) {
+                break;
+            }
+        }
+        self.turn.return_outbound(outbound);
+        drop(sending);
+        self.update_interest();
+    }
+
+    /// Forgets what has not been sent; the answer is how many datagrams that were.
+    pub(super) fn drop_unsent(&self) -> usize {
+        let mut sending = self.sending.borrow_mut();
+        let mut count = 0;
+        while sending.backlog.pop().is_some() {
+            count += 1;
+        }
+        if let Some(outbound) = sending.gathered.take() {
+            count += outbound.pending();
+            self.turn.return_outbound(outbound);
+        }
+        sending.charged = 0;
+        count
+    }
+}

@@ -1,0 +1,148 @@
+//! The reactor: what owns ports and delayed calls, and turns.
+//!
+//! A [`Reactor`] knows nothing of C. It is generic over what it calls: three words for the C face, boxed closures in
+//! tests. Every method may be called from every callback, but for those that say REENTRANT at the C face; no borrow
+//! is held while one runs.
+
+mod ports;
+mod remote;
+mod run;
+mod stats;
+mod time;
+
+pub use remote::Remote;
+pub use stats::Stats;
+
+use crate::port::Port;
+use crate::slots::{Kind, Slots};
+use crate::status::{Result, Status};
+use crate::sys::{Event, Kernel, Linux};
+use crate::timer::Timers;
+use crate::turn::{Door, Turn};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Something to be called once, by a reactor, with that reactor. Dropped instead where it is cancelled.
+pub trait Call: Send + Sized + 'static {
+    /// The call.
+    fn call(self, reactor: &Reactor<Self>);
+}
+
+/// The bits of a reactor's flags, with the numbers of `udpr_reactor_flag`.
+pub mod flag {
+    /// SIGINT and SIGTERM stop `run`.
+    pub const SIGNALS: u32 = 1;
+    /// Time moves by `advance` alone.
+    pub const MANUAL_CLOCK: u32 = 2;
+    /// The first thread that runs it owns it until the end.
+    pub const PINNED: u32 = 4;
+    /// Every bit that this library knows.
+    pub const KNOWN: u32 = 7;
+}
+
+/// How many events one wait brings at most.
+const EVENTS: usize = 256;
+
+/// A reactor.
+pub struct Reactor<C: Call> {
+    /// The part for every thread.
+    pub remote: Arc<Remote<C>>,
+    turn: Rc<Turn>,
+    flags: u32,
+    timers: RefCell<Timers<C>>,
+    sources: RefCell<Slots<Source>>,
+    phase: Cell<Phase>,
+    user: Cell<*mut ()>,
+    counters: stats::Counters,
+    events: RefCell<Vec<Event>>,
+    /// An empty queue to exchange for the one that other threads have filled.
+    spare: RefCell<VecDeque<C>>,
+}
+
+/// What epoll reports on.
+enum Source {
+    Port(Arc<Port>),
+}
+
+/// Where a reactor stands between `start` and the end of its shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Running,
+    /// `stop` was called: the shutdown comes at the end of the turn.
+    Stopping,
+}
+
+impl<C: Call> Reactor<C> {
+    /// With bits of [`flag`]. VERSION for unknown ones, else what the system says: NO_FILES, NO_MEMORY.
+    pub fn new(flags: u32) -> Result<Reactor<C>> {
+        Reactor::with_kernel(flags, Rc::new(Linux))
+    }
+
+    /// [`Reactor::new`] on a kernel of the caller's.
+    pub fn with_kernel(flags: u32, kernel: Rc<dyn Kernel>) -> Result<Reactor<C>> {
+        if flags & !flag::KNOWN != 0 {
+            return Err(Status::VERSION);
+        }
+        let door = Arc::new(Door::new(flags & flag::MANUAL_CLOCK != 0)?);
+        Ok(Reactor {
+            remote: Arc::new(Remote::new(door.clone())),
+            turn: Rc::new(Turn::new(kernel, door)?),
+            flags,
+            timers: RefCell::new(Timers::new()),
+            sources: RefCell::new(Slots::new(Kind::Source)),
+            phase: Cell::new(Phase::Idle),
+            user: Cell::new(std::ptr::null_mut()),
+            counters: stats::Counters::default(),
+            events: RefCell::new(vec![Event { events: 0, u64: 0 }; EVENTS]),
+            spare: RefCell::default(),
+        })
+    }
+
+    /// What it shares with its ports.
+    pub fn turn(&self) -> &Rc<Turn> {
+        &self.turn
+    }
+
+    /// True where the first thread that runs it owns it until the end.
+    pub fn is_pinned(&self) -> bool {
+        self.flags & flag::PINNED != 0
+    }
+
+    /// What the owner has set.
+    pub fn user(&self) -> *mut () {
+        self.user.get()
+    }
+
+    /// For [`Reactor::user`].
+    pub fn set_user(&self, user: *mut ()) {
+        self.user.set(user);
+    }
+
+    /// The end: every port stops, what was still to be called is dropped, and nothing can be made any more. Callbacks
+    /// run, so the reactor is still whole.
+    pub fn close(&self) {
+        self.turn.close();
+        self.close_ports();
+        self.phase.set(Phase::Idle);
+        self.turn.door.set_running(false);
+        while let Some(call) = self.take_timer() {
+            drop(call);
+        }
+        drop(self.remote.close());
+        drop(self.turn.log.set(0, None));
+    }
+
+    /// The descriptors that a forked child has to close, since nothing else may be done there.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let sources = self.sources.borrow();
+        let ports = sources.iter().map(|(_, source)| match source {
+            Source::Port(port) => port.fileno(),
+        });
+        let own = [self.turn.epoll.fd(), self.turn.door.waker.fd()];
+        ports.chain(own).filter(|fd| *fd >= 0).collect()
+    }
+}

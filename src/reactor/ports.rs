@@ -1,0 +1,71 @@
+//! The reactor's ports: made, found by their tokens, visited, closed.
+
+use super::{Call, Reactor, Source};
+use crate::port::{Options, Port, Protocol};
+use crate::status::{Result, Status};
+use crate::sys::interface;
+use std::sync::Arc;
+
+impl<C: Call> Reactor<C> {
+    /// A port on `local_address`, a bare literal ("" for every IPv4 address). `start_protocol` runs before this
+    /// returns; when it fails, or bind(2) does, nothing is left.
+    pub fn listen_udp(
+        &self,
+        port: u16,
+        local_address: &str,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Arc<Port>> {
+        let host = if local_address.is_empty() { "0.0.0.0" } else { local_address };
+        let local = interface::parse_host(host, port)?;
+        let port = Port::bind(&self.turn, &local, options, protocol)?;
+        let token = self.sources.borrow_mut().insert(Source::Port(port.clone()));
+        let started = port.start(token);
+        self.sweep_outside_turns();
+        started.map(|()| port)
+    }
+
+    /// Calls `visit` for every port that is open now, also where one before it has closed it.
+    pub fn each_transport(&self, mut visit: impl FnMut(&Arc<Port>)) {
+        self.open_ports().iter().for_each(&mut visit);
+    }
+
+    pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {
+        match self.sources.borrow().get(token)? {
+            Source::Port(port) => Some(port.clone()),
+        }
+    }
+
+    /// Closes those that are open now; the answer is whether there were any.
+    pub(super) fn close_ports(&self) -> bool {
+        let ports = self.open_ports();
+        for port in &ports {
+            // CLOSED: one before it has closed it.
+            let _ = port.close(Status::OK);
+        }
+        self.sweep();
+        !ports.is_empty()
+    }
+
+    /// Lets go of ports that are gone.
+    pub(super) fn sweep(&self) {
+        self.turn.gone.drain(|token| {
+            let gone = self.sources.borrow_mut().remove(token);
+            drop(gone);
+        });
+    }
+
+    fn sweep_outside_turns(&self) {
+        if !self.turn.is_dispatching() {
+            self.sweep();
+        }
+    }
+
+    fn open_ports(&self) -> Vec<Arc<Port>> {
+        let sources = self.sources.borrow();
+        let ports = sources.iter().map(|(_, source)| match source {
+            Source::Port(port) => port,
+        });
+        ports.filter(|port| port.is_open()).cloned().collect()
+    }
+}

@@ -1,0 +1,82 @@
+//! The way in for other threads: calls that wait for the reactor's next turn.
+
+use crate::status::{Result, Status};
+use crate::turn::Door;
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A reactor's door for other threads; it may outlive the reactor, and then answers CLOSED.
+pub struct Remote<C> {
+    /// The part that ports share.
+    pub door: Arc<Door>,
+    queue: Mutex<Queue<C>>,
+    stop: AtomicBool,
+}
+
+struct Queue<C> {
+    calls: VecDeque<C>,
+    closed: bool,
+}
+
+impl<C> Remote<C> {
+    pub(super) fn new(door: Arc<Door>) -> Remote<C> {
+        let queue = Queue { calls: VecDeque::new(), closed: false };
+        Remote { door, queue: Mutex::new(queue), stop: AtomicBool::new(false) }
+    }
+
+    /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end.
+    pub fn call(&self, call: C) -> Result {
+        if self.door.gate.is_forked() {
+            return Err(Status::CLOSED);
+        }
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            drop(queue);
+            return Err(Status::CLOSED);
+        }
+        queue.calls.push_back(call);
+        drop(queue);
+        self.door.waker.wake();
+        Ok(())
+    }
+
+    /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
+    pub fn stop(&self) -> Result {
+        if self.door.gate.is_forked() || self.queue.lock().closed {
+            return Err(Status::CLOSED);
+        }
+        if !self.door.is_running() {
+            return Err(Status::NOT_RUNNING);
+        }
+        self.stop.store(true, Ordering::Release);
+        self.door.waker.wake();
+        Ok(())
+    }
+
+    /// Ends the waiting of the present turn, or of the next one. Signal safe.
+    pub fn wake(&self) -> Result {
+        if self.door.gate.is_forked() {
+            return Err(Status::CLOSED);
+        }
+        self.door.waker.wake();
+        Ok(())
+    }
+
+    /// The calls that have come, in exchange for an empty queue.
+    pub(super) fn take_calls(&self, empty: VecDeque<C>) -> VecDeque<C> {
+        std::mem::replace(&mut self.queue.lock().calls, empty)
+    }
+
+    pub(super) fn take_stop(&self) -> bool {
+        self.stop.swap(false, Ordering::AcqRel)
+    }
+
+    /// Nothing is accepted any more; the answer is what nobody will run.
+    pub(super) fn close(&self) -> VecDeque<C> {
+        let mut queue = self.queue.lock();
+        queue.closed = true;
+        std::mem::take(&mut queue.calls)
+    }
+}

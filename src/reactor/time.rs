@@ -1,0 +1,112 @@
+//! Delayed calls: IReactorTime and IDelayedCall.
+
+use super::{Call, Reactor};
+use crate::status::{Result, Status};
+
+impl<C: Call> Reactor<C> {
+    /// The reactor's clock in nanoseconds: monotonic, or manual.
+    pub fn now(&self) -> u64 {
+        self.turn.door.now()
+    }
+
+    /// Calls once, `delay` nanoseconds from now and never earlier. A delay beyond the clock's end never comes due.
+    pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
+        self.turn.check_open()?;
+        let due = self.now().saturating_add(delay);
+        Ok(self.timers.borrow_mut().insert(due, call))
+    }
+
+    /// ALREADY_CALLED and ALREADY_CANCELLED for the last 4096 calls that ended, else NOT_FOUND.
+    pub fn cancel_call(&self, id: u64) -> Result {
+        let call = self.timers.borrow_mut().cancel(id);
+        call.map(drop)
+    }
+
+    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`].
+    pub fn reset_call(&self, id: u64, delay: u64) -> Result {
+        let due = self.now().saturating_add(delay);
+        self.timers.borrow_mut().reset(id, due)
+    }
+
+    /// Moves a call by `more` nanoseconds. Errors as of [`Reactor::cancel_call`].
+    pub fn delay_call(&self, id: u64, more: i64) -> Result {
+        let mut timers = self.timers.borrow_mut();
+        let due = timers.due(id)?.saturating_add_signed(more);
+        timers.reset(id, due)
+    }
+
+    /// The instant at which a call is due. Errors as of [`Reactor::cancel_call`].
+    pub fn call_time(&self, id: u64) -> Result<u64> {
+        self.timers.borrow().due(id)
+    }
+
+    /// Fills `ids` with pending calls, in no order; the answer is how many there are.
+    pub fn delayed_calls(&self, ids: &mut [u64]) -> usize {
+        let timers = self.timers.borrow();
+        ids.iter_mut().zip(timers.ids()).for_each(|(place, id)| *place = id);
+        timers.len()
+    }
+
+    /// Moves a manual clock, and runs what falls due in order, calls made meanwhile too. NOT_SUPPORTED without one.
+    pub fn advance(&self, by: u64) -> Result {
+        let door = &self.turn.door;
+        if !door.is_manual() {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        let end = door.now().saturating_add(by);
+        self.pass(|| {
+            while let Some(call) = self.take_due_by(end) {
+                self.run_call(call);
+            }
+        });
+        door.set_now(end);
+        self.sweep();
+        Ok(())
+    }
+
+    fn take_due_by(&self, end: u64) -> Option<C> {
+        let (due, call) = self.timers.borrow_mut().pop_until(end)?;
+        self.turn.door.set_now(due);
+        Some(call)
+    }
+
+    /// Runs what is due, but not what is made meanwhile.
+    pub(super) fn run_due(&self) {
+        if self.timers.borrow().is_empty() {
+            return;
+        }
+        let now = self.now();
+        self.timers.borrow_mut().begin_pass();
+        while let Some(call) = self.pop_due(now) {
+            self.run_call(call);
+            if self.turn.door.gate.is_lost() {
+                return;
+            }
+        }
+    }
+
+    fn pop_due(&self, now: u64) -> Option<C> {
+        self.timers.borrow_mut().pop_due(now)
+    }
+
+    fn run_call(&self, call: C) {
+        self.counters.timers_fired.add(1);
+        call.call(self);
+    }
+
+    /// Nanoseconds until the next call is due: none where nothing is, and where time does not move by itself.
+    pub(super) fn timer_timeout(&self) -> Option<u64> {
+        let due = self.timers.borrow_mut().next_due()?;
+        let left = due.saturating_sub(self.now());
+        (left == 0 || !self.turn.door.is_manual()).then_some(left)
+    }
+
+    /// Any pending call, for the end.
+    pub(super) fn take_timer(&self) -> Option<C> {
+        self.timers.borrow_mut().take_any()
+    }
+
+    pub(super) fn timers_pending(&self) -> usize {
+        self.timers.borrow().len()
+    }
+}

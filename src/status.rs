@@ -1,0 +1,335 @@
+//! The one table of status codes: number, name, errno and message of each.
+
+use std::ffi::CStr;
+use std::{error, fmt, io};
+
+/// What a call came to: 0 success, above 0 success with a note, below 0 failure.
+///
+/// A named code stands for one errno or for none; every other errno `e` is `SYSTEM - e`. So each errno that
+/// the kernel gives can be had back from the status. `EINVAL` has no name on purpose: `INVALID_ARGUMENT` is
+/// this library's own check of its caller's arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(transparent)]
+pub struct Status(i32);
+
+/// `Ok`, or the status of the failure.
+pub type Result<T = ()> = core::result::Result<T, Status>;
+
+/// The kernel returns errnos as negative numbers down to -4095 (`MAX_ERRNO`).
+const MAX_ERRNO: i32 = 4095;
+
+/// The text of a literal that ends in NUL; evaluated at compile time only.
+const fn text(nul_terminated: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(nul_terminated.as_bytes()) {
+        Ok(text) => text,
+        Err(_) => panic!("a NUL inside the text"),
+    }
+}
+
+macro_rules! table {
+    ($($name:ident = $code:literal, $c_name:literal, $message:literal $(, $errno:ident)?;)*) => {
+        impl Status {
+            $(#[doc = $message] pub const $name: Status = Status($code);)*
+
+            /// The status that stands for an errno. What is no errno (below 1, above 4095) gives `SYSTEM`.
+            pub const fn from_errno(errno: i32) -> Status {
+                match errno {
+                    $($(libc::$errno => Status::$name,)?)*
+                    1..=MAX_ERRNO => Status(Status::SYSTEM.0 - errno),
+                    _ => Status::SYSTEM,
+                }
+            }
+
+            /// The errno that this status stands for, 0 where there is none.
+            pub const fn errno(self) -> i32 {
+                match self {
+                    $($(Status::$name => libc::$errno,)?)*
+                    _ => self.system_errno(),
+                }
+            }
+
+            /// The name as C spells it, `UDPR_E_CLOSED` say; `UDPR_E_UNKNOWN` for what is no status.
+            pub const fn name(self) -> &'static CStr {
+                match self {
+                    $(Status::$name => const { text(concat!($c_name, "\0")) },)*
+                    _ if self.system_errno() != 0 => Status::SYSTEM.name(),
+                    _ => c"UDPR_E_UNKNOWN",
+                }
+            }
+
+            /// A sentence for a human: what was wrong and, where it helps, what to do. For any integer.
+            pub const fn message(self) -> &'static CStr {
+                match self {
+                    $(Status::$name => const { text(concat!($message, "\0")) },)*
+                    _ if self.system_errno() != 0 => errno_message(self.system_errno()),
+                    _ => c"not a status of this library: a newer version's, or no status at all",
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const TABLE: &[(Status, &str, &str)] = &[$((Status::$name, stringify!($name), $c_name)),*];
+    };
+}
+
+table! {
+    OK = 0, "UDPR_OK", "success";
+    PENDING = 1, "UDPR_PENDING", "success so far: it will finish later";
+    INVALID_ARGUMENT = -1, "UDPR_E_INVALID_ARGUMENT",
+        "an argument is NULL where it must not be, has a wrong size, or is out of range";
+    NO_MEMORY = -2, "UDPR_E_NO_MEMORY", "out of memory", ENOMEM;
+    WRONG_THREAD = -3, "UDPR_E_WRONG_THREAD",
+        "another thread is using this reactor: call from its callbacks, or hand the call to it from here";
+    NOT_RUNNING = -4, "UDPR_E_NOT_RUNNING", "the reactor is not running";
+    ALREADY_RUNNING = -5, "UDPR_E_ALREADY_RUNNING", "the reactor is running already";
+    REENTRANT = -6, "UDPR_E_REENTRANT", "not allowed inside a callback of the same reactor";
+    CLOSED = -7, "UDPR_E_CLOSED", "this transport has stopped, or its reactor is gone";
+    NOT_FOUND = -8, "UDPR_E_NOT_FOUND", "no such id: it never was, or is done with";
+    ALREADY_CALLED = -9, "UDPR_E_ALREADY_CALLED", "the delayed call has run, or is running";
+    ALREADY_CANCELLED = -10, "UDPR_E_ALREADY_CANCELLED", "the delayed call was cancelled before";
+    INVALID_ADDRESS = -11, "UDPR_E_INVALID_ADDRESS",
+        "not an IP address literal: a host name has to be resolved first";
+    ADDRESS_FAMILY = -12, "UDPR_E_ADDRESS_FAMILY",
+        "the wrong address family: IPv4 where IPv6 is needed or the other way round, or one this host lacks",
+        EAFNOSUPPORT;
+    SOCKET_TYPE = -13, "UDPR_E_SOCKET_TYPE", "the descriptor is not a UDP socket";
+    NOT_CONNECTED = -14, "UDPR_E_NOT_CONNECTED",
+        "the port is not connected: say where to write to, or connect it first", ENOTCONN;
+    WRONG_PEER = -15, "UDPR_E_WRONG_PEER",
+        "the port is connected to another peer: write to that one, or disconnect first";
+    MESSAGE_TOO_LONG = -16, "UDPR_E_MESSAGE_TOO_LONG",
+        "the datagram is too long for UDP, or for the path where it must not be fragmented", EMSGSIZE;
+    WOULD_BLOCK = -17, "UDPR_E_WOULD_BLOCK", "the send queue is full: go on at write_ready", EAGAIN;
+    CONNECTION_REFUSED = -18, "UDPR_E_CONNECTION_REFUSED", "nobody listens on that port there", ECONNREFUSED;
+    ADDRESS_IN_USE = -19, "UDPR_E_ADDRESS_IN_USE",
+        "another socket is bound to this address and port already", EADDRINUSE;
+    ADDRESS_NOT_AVAILABLE = -20, "UDPR_E_ADDRESS_NOT_AVAILABLE",
+        "the address is not one of this host's, or no port is free", EADDRNOTAVAIL;
+    PERMISSION = -21, "UDPR_E_PERMISSION", "not permitted: a firewall rule, or a missing privilege", EPERM;
+    ACCESS = -22, "UDPR_E_ACCESS",
+        "access denied: a broadcast that was not allowed first, or a privileged port", EACCES;
+    NO_FILES = -23, "UDPR_E_NO_FILES", "this process has too many open files: see its RLIMIT_NOFILE", EMFILE;
+    NETWORK_UNREACHABLE = -24, "UDPR_E_NETWORK_UNREACHABLE", "no route to that network", ENETUNREACH;
+    HOST_UNREACHABLE = -25, "UDPR_E_HOST_UNREACHABLE", "no route to that host, or it does not answer", EHOSTUNREACH;
+    ALREADY_JOINED = -26, "UDPR_E_ALREADY_JOINED", "the port has joined this group on this interface already";
+    NOT_JOINED = -27, "UDPR_E_NOT_JOINED", "the port has not joined this group on this interface";
+    NOT_MULTICAST = -28, "UDPR_E_NOT_MULTICAST",
+        "not a multicast address: groups are 224.0.0.0/4 and ff00::/8";
+    NO_INTERFACE = -29, "UDPR_E_NO_INTERFACE", "no such network interface", ENODEV;
+    NAME_NOT_FOUND = -30, "UDPR_E_NAME_NOT_FOUND", "the host name does not exist, or has no such address";
+    NAME_TRY_AGAIN = -31, "UDPR_E_NAME_TRY_AGAIN", "the name server did not answer: try again later";
+    TIMED_OUT = -32, "UDPR_E_TIMED_OUT", "it took too long", ETIMEDOUT;
+    CANCELLED = -33, "UDPR_E_CANCELLED", "it was cancelled", ECANCELED;
+    NOT_SUPPORTED = -34, "UDPR_E_NOT_SUPPORTED", "this system, socket or descriptor cannot do that", EOPNOTSUPP;
+    VERSION = -35, "UDPR_E_VERSION",
+        "a struct or a flag asks for more than this version knows: zero what you do not set, or use a newer one";
+    PANIC = -36, "UDPR_E_PANIC",
+        "a bug in the library: this reactor is dead and can only be freed; please report it";
+    SYSTEM = -65536, "UDPR_E_SYSTEM", "a system error whose errno is not known";
+}
+
+macro_rules! errnos {
+    ($($errno:ident $message:literal)*) => {
+        /// What an errno without a status of its own says, for those that sockets, epoll and look-ups give.
+        const fn errno_message(errno: i32) -> &'static CStr {
+            match errno {
+                $(libc::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
+                _ => c"a system error without a text here: its errno tells which",
+            }
+        }
+
+        #[cfg(test)]
+        const ERRNOS: &[i32] = &[$(libc::$errno),*];
+    };
+}
+
+errnos! {
+    ENOENT "no such file or entry"
+    EINTR "interrupted by a signal"
+    EIO "input or output error"
+    ENXIO "no such device or address"
+    E2BIG "argument list too long"
+    EBADF "bad file descriptor"
+    EFAULT "bad memory address"
+    EBUSY "device or resource busy"
+    EEXIST "exists already"
+    EINVAL "the kernel refused an argument"
+    ENFILE "the whole system has too many open files"
+    ENOTTY "the descriptor does not know this request"
+    ENOSPC "no space left, or a limit of the system reached"
+    ESPIPE "the descriptor cannot seek"
+    EPIPE "the socket is shut down for writing"
+    EDOM "a number out of the kernel's domain"
+    ERANGE "a number out of the kernel's range"
+    ELOOP "a loop, or nested too deep"
+    ENOSYS "this kernel lacks the system call"
+    ENOMSG "no such message"
+    ENODATA "no data"
+    ENONET "the host is not on the network"
+    EPROTO "protocol error"
+    EOVERFLOW "a value too large for its type"
+    ENOTSOCK "the descriptor is not a socket"
+    EDESTADDRREQ "a destination address is required"
+    EPROTOTYPE "the wrong protocol for this kind of socket"
+    ENOPROTOOPT "the socket does not know this option"
+    EPROTONOSUPPORT "this host does not support the protocol"
+    ESOCKTNOSUPPORT "this host does not support the kind of socket"
+    EPFNOSUPPORT "this host does not support the protocol family"
+    ENETDOWN "the network or the interface is down"
+    ENETRESET "the network dropped the connection"
+    ECONNABORTED "connection aborted"
+    ECONNRESET "connection reset by the peer"
+    ENOBUFS "no buffer space in the kernel"
+    EISCONN "the socket is connected already"
+    ESHUTDOWN "the socket is shut down"
+    ETOOMANYREFS "too many references: a limit of the system reached"
+    EHOSTDOWN "the host is down"
+    EALREADY "under way already"
+    EINPROGRESS "in progress"
+    EREMOTEIO "input or output error at the other end"
+    EDQUOT "over the quota"
+}
+
+impl Status {
+    /// The status with this number; any integer will do.
+    pub const fn from_code(code: i32) -> Status {
+        Status(code)
+    }
+
+    /// The number that C sees.
+    pub const fn code(self) -> i32 {
+        self.0
+    }
+
+    /// `e` of `SYSTEM - e`, else 0.
+    const fn system_errno(self) -> i32 {
+        match Status::SYSTEM.0.wrapping_sub(self.0) {
+            errno @ 1..=MAX_ERRNO => errno,
+            _ => 0,
+        }
+    }
+}
+
+impl From<io::Error> for Status {
+    fn from(error: io::Error) -> Status {
+        match (error.raw_os_error(), error.kind()) {
+            (Some(errno), _) => Status::from_errno(errno),
+            // What std finds without asking the kernel: a NUL inside a name.
+            (None, io::ErrorKind::InvalidInput) => Status::INVALID_ARGUMENT,
+            (None, _) => Status::SYSTEM,
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |text: &'static CStr| text.to_str().unwrap_or_default();
+        write!(f, "{} ({}): {}", text(self.name()), self.0, text(self.message()))
+    }
+}
+
+impl error::Error for Status {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_errno_survives() {
+        let mut codes = HashSet::new();
+        for errno in 1..=4095 {
+            let status = Status::from_errno(errno);
+            assert_eq!(status.errno(), errno);
+            assert!(status.code() < 0);
+            assert!(codes.insert(status), "{status} stands for two errnos");
+            assert_eq!(Status::from(io::Error::from_raw_os_error(errno)), status);
+        }
+    }
+
+    #[test]
+    fn what_is_no_errno_is_system() {
+        for errno in [0, -1, 4096, i32::MIN, i32::MAX] {
+            assert_eq!(Status::from_errno(errno), Status::SYSTEM);
+        }
+        assert_eq!(Status::SYSTEM.errno(), 0);
+        assert_eq!(Status::from(io::Error::other("no number")), Status::SYSTEM);
+        let nul = std::ffi::CString::new("a\0b").unwrap_err();
+        assert_eq!(Status::from(io::Error::from(nul)), Status::INVALID_ARGUMENT);
+    }
+
+    #[test]
+    fn named_codes_have_their_errno() {
+        for (errno, status) in [
+            (libc::ENOMEM, Status::NO_MEMORY),
+            (libc::EAFNOSUPPORT, Status::ADDRESS_FAMILY),
+            (libc::ENOTCONN, Status::NOT_CONNECTED),
+            (libc::EMSGSIZE, Status::MESSAGE_TOO_LONG),
+            (libc::EAGAIN, Status::WOULD_BLOCK),
+            (libc::EWOULDBLOCK, Status::WOULD_BLOCK),
+            (libc::ECONNREFUSED, Status::CONNECTION_REFUSED),
+            (libc::EADDRINUSE, Status::ADDRESS_IN_USE),
+            (libc::EADDRNOTAVAIL, Status::ADDRESS_NOT_AVAILABLE),
+            (libc::EPERM, Status::PERMISSION),
+            (libc::EACCES, Status::ACCESS),
+            (libc::EMFILE, Status::NO_FILES),
+            (libc::ENETUNREACH, Status::NETWORK_UNREACHABLE),
+            (libc::EHOSTUNREACH, Status::HOST_UNREACHABLE),
+            (libc::ENODEV, Status::NO_INTERFACE),
+            (libc::ETIMEDOUT, Status::TIMED_OUT),
+            (libc::ECANCELED, Status::CANCELLED),
+            (libc::EOPNOTSUPP, Status::NOT_SUPPORTED),
+        ] {
+            assert_eq!(Status::from_errno(errno), status);
+        }
+        assert_eq!(Status::from_errno(libc::EINVAL).code(), -65536 - libc::EINVAL);
+        assert_eq!(Status::INVALID_ARGUMENT.errno(), 0);
+        assert_eq!(Status::CLOSED.errno(), 0);
+    }
+
+    #[test]
+    fn the_table_is_complete_and_consistent() {
+        let codes: Vec<i32> = TABLE.iter().map(|(status, ..)| status.code()).collect();
+        let expected: Vec<i32> = [0, 1].into_iter().chain((1..=36).map(|n| -n)).chain([-65536]).collect();
+        assert_eq!(codes, expected);
+        for (status, name, c_name) in TABLE {
+            let prefix = if status.code() < 0 { "UDPR_E_" } else { "UDPR_" };
+            assert_eq!(*c_name, format!("{prefix}{name}"));
+            assert_eq!(status.name().to_str(), Ok(*c_name));
+            assert_eq!(Status::from_code(status.code()), *status);
+        }
+        let messages: HashSet<_> = TABLE.iter().map(|(status, ..)| status.message()).collect();
+        assert_eq!(messages.len(), TABLE.len());
+    }
+
+    #[test]
+    fn every_integer_has_name_and_message() {
+        for code in (-70_000..=100).chain([i32::MIN, i32::MIN + 1, i32::MAX]) {
+            let status = Status::from_code(code);
+            let known = TABLE.iter().any(|(status, ..)| status.code() == code);
+            let system = (-65536 - 4095..=-65536).contains(&code);
+            assert_eq!(status.name() == c"UDPR_E_UNKNOWN", !known && !system, "{code}");
+            assert_eq!(status.name() == c"UDPR_E_SYSTEM", system, "{code}");
+            assert!(status.message().to_str().is_ok_and(|text| !text.is_empty()));
+            assert!((0..=4095).contains(&status.errno()));
+        }
+    }
+
+    #[test]
+    fn errnos_tell_their_names() {
+        assert_eq!(Status::from_errno(libc::EBADF).message(), c"EBADF: bad file descriptor");
+        for errno in ERRNOS {
+            assert_eq!(Status::from_errno(*errno).name(), c"UDPR_E_SYSTEM", "{errno} has a code of its own");
+        }
+        assert_eq!(Status::from_errno(4000).message(), Status::from_errno(4001).message());
+    }
+
+    #[test]
+    fn display_says_it_all() {
+        let text = Status::ADDRESS_IN_USE.to_string();
+        assert_eq!(
+            text,
+            "UDPR_E_ADDRESS_IN_USE (-19): another socket is bound to this address and port already"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! epoll(7), level-triggered.
+
+use super::check;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// One readiness event: what is ready, and the token it was registered with. The kernel's own layout.
+pub type Event = libc::epoll_event;
+
+/// Readable: EPOLLIN.
+pub const READABLE: u32 = libc::EPOLLIN as u32;
+/// Writable: EPOLLOUT.
+pub const WRITABLE: u32 = libc::EPOLLOUT as u32;
+/// An error is pending: EPOLLERR, always reported.
+pub const ERROR: u32 = libc::EPOLLERR as u32;
+/// The other side is gone: EPOLLHUP, always reported.
+pub const HANGUP: u32 = libc::EPOLLHUP as u32;
+
+/// An epoll set.
+#[derive(Debug)]
+pub struct Epoll(OwnedFd);
+
+impl Epoll {
+    /// Errors: those of epoll_create1(2).
+    pub fn new() -> io::Result<Epoll> {
+        // SAFETY: epoll_create1(2) takes a flag.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into())?;
+        // SAFETY: the descriptor was made just now, and nobody else knows it.
+        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+    }
+
+    /// The set's own descriptor, readable while anything in the set is ready.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// epoll_ctl(2).
+pub(super) fn control(epoll: RawFd, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+    let mut event = Event { events, u64: token };
+    // SAFETY: the kernel reads one event.
+    check(unsafe { libc::epoll_ctl(epoll, operation, fd, &mut event) }.into()).map(drop)
+}
+
+/// epoll_pwait2(2): waits at most `timeout` nanoseconds, for ever without one, never less than asked for.
+/// Before Linux 5.11: epoll_wait(2), with the time rounded up to milliseconds.
+pub(super) fn wait(epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    let limit = timeout.map(|ns| libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    });
+    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    let (room, none) = (events.len().min(i32::MAX as usize) as i32, std::ptr::null::<libc::sigset_t>());
+    // SAFETY: the kernel writes at most `room` events and reads one timespec, or none where it is null.
+    let ready = unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, events.as_mut_ptr(), room, limit, none, 0) };
+    match check(ready) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+            let ms = timeout.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);
+            // SAFETY: the kernel writes at most `room` events.
+            check(unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, ms) }.into())
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,45 @@
+//! What this system can do, found out by trying.
+
+use super::{Gate, Inbound, Outbound, socket};
+use crate::addr::{Addr, family};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// True where the feature of this name works here; false for names that nobody knows.
+pub fn is_there(name: &str) -> bool {
+    match name {
+        "recvmmsg" => receives(),
+        "sendmmsg" => sends(),
+        "dual_stack" => has_option(family::INET6, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        "bind_device" => has_option(family::INET, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
+        "wipe_on_fork" => Gate::new().is_ok(),
+        _ => false,
+    }
+}
+
+fn socket(version: u16) -> Option<OwnedFd> {
+    socket::udp(version).ok()
+}
+
+/// Nothing waits on a new socket, so EAGAIN says that the call is there.
+fn receives() -> bool {
+    let Some(socket) = socket(family::INET) else { return false };
+    let result = Inbound::default().receive(socket.as_raw_fd(), 1, 1);
+    result.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// A datagram from a socket to itself, on loopback.
+fn sends() -> bool {
+    let Some(socket) = socket(family::INET) else { return false };
+    let fd = socket.as_raw_fd();
+    let bound = socket::bind(fd, &Addr::v4([127, 0, 0, 1], 0)).and_then(|()| socket::local_addr(fd));
+    let mut outbound = Outbound::default();
+    bound.is_ok_and(|own| {
+        outbound.push(0, Some(&own), |_| {});
+        outbound.send(fd, 1).is_ok()
+    })
+}
+
+fn has_option(version: u16, level: i32, name: i32) -> bool {
+    let value = &mut [0; 16];
+    socket(version).is_some_and(|socket| socket::option(socket.as_raw_fd(), level, name, value).is_ok())
+}

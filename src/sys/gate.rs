@@ -1,0 +1,199 @@
+//! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
+
+use crate::status::{Result, Status};
+use std::io;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The child of a fork finds this: the page is wiped there (MADV_WIPEONFORK, madvise(2)).
+const FORKED: usize = 0;
+const IDLE: usize = 1;
+const CLOSED: usize = 2;
+const DEAD: usize = 3;
+/// Beside a thread's number: that thread owns the reactor between turns too. Numbers are addresses (glibc and
+/// musl), so their lowest bit is free and none of them is below 4.
+const PINNED: usize = 1;
+
+/// The owner word of a reactor, on a page of its own that a forked child finds wiped.
+///
+/// Thread ids are the same in a child and a `close` there would disturb the parent's epoll set, so a child must
+/// not get in by mistake.
+#[derive(Debug)]
+pub struct Gate {
+    page: NonNull<AtomicUsize>,
+    size: usize,
+}
+
+// SAFETY: the page holds one atomic word and lives as long as the Gate.
+unsafe impl Send for Gate {}
+// SAFETY: as above.
+unsafe impl Sync for Gate {}
+
+impl Gate {
+    /// An idle gate. Errors: ENOMEM; EINVAL before Linux 4.14, which cannot wipe on fork.
+    pub fn new() -> io::Result<Gate> {
+        // SAFETY: sysconf(3) takes a constant.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+        let (protection, flags) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: a new anonymous mapping, wherever the kernel likes.
+        let page = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, -1, 0) };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let gate = Gate { page: NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?, size };
+        // SAFETY: the page was mapped above with this size.
+        super::check(unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) }.into())?;
+        gate.word().store(IDLE, Ordering::Release);
+        Ok(gate)
+    }
+
+    fn word(&self) -> &AtomicUsize {
+        // SAFETY: the page is mapped until drop, aligned, and only ever used as this word.
+        unsafe { self.page.as_ref() }
+    }
+
+    /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
+    /// the reactor's end and in a forked child, PANIC once the reactor is dead.
+    #[inline]
+    pub fn enter(&self) -> Result<Entry<'_>> {
+        let me = thread();
+        if self.word().load(Ordering::Relaxed) == me {
+            return Ok(Entry { gate: self, leave: None });
+        }
+        self.take(me)
+    }
+
+    #[cold]
+    fn take(&self, me: usize) -> Result<Entry<'_>> {
+        let word = self.word();
+        for idle in [IDLE, me | PINNED] {
+            if word.compare_exchange(idle, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return Ok(Entry { gate: self, leave: Some(idle) });
+            }
+        }
+        Err(match word.load(Ordering::Relaxed) {
+            FORKED | CLOSED => Status::CLOSED,
+            DEAD => Status::PANIC,
+            _ => Status::WRONG_THREAD,
+        })
+    }
+
+    /// For the end of a dead reactor: whoever comes first gets in.
+    pub fn enter_dead(&self) -> Option<Entry<'_>> {
+        let taken = self.word().compare_exchange(DEAD, thread(), Ordering::Acquire, Ordering::Relaxed);
+        taken.is_ok().then_some(Entry { gate: self, leave: Some(DEAD) })
+    }
+
+    /// True where nobody may go on: in a child that was forked in a callback, and after a panic.
+    #[inline]
+    pub fn is_lost(&self) -> bool {
+        matches!(self.word().load(Ordering::Relaxed), FORKED | DEAD)
+    }
+
+    /// True in a forked child, until [`Gate::revive`].
+    pub fn is_forked(&self) -> bool {
+        self.word().load(Ordering::Relaxed) == FORKED
+    }
+
+    /// Makes the gate usable in a forked child.
+    pub fn revive(&self) {
+        self.word().store(IDLE, Ordering::Release);
+    }
+
+    /// From here on everything answers CLOSED.
+    pub fn close(&self) {
+        self.word().store(CLOSED, Ordering::Release);
+    }
+
+    /// From here on everything answers PANIC, but for the end.
+    pub fn kill(&self) {
+        self.word().store(DEAD, Ordering::Release);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        // SAFETY: the mapping made in new, which nothing refers to any more.
+        unsafe { libc::munmap(self.page.as_ptr().cast(), self.size) };
+    }
+}
+
+/// One stay inside a [`Gate`].
+#[derive(Debug)]
+pub struct Entry<'a> {
+    gate: &'a Gate,
+    leave: Option<usize>,
+}
+
+impl Entry<'_> {
+    /// True when this thread was inside already: the call comes from a callback.
+    pub fn is_nested(&self) -> bool {
+        self.leave.is_none()
+    }
+
+    /// Leaves the gate to this thread alone when the stay ends.
+    pub fn pin(&mut self) {
+        self.leave = self.leave.map(|_| thread() | PINNED);
+    }
+}
+
+impl Drop for Entry<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(idle) = self.leave {
+            // Fails where the reactor was closed, died or was forked meanwhile: then that stays.
+            let word = self.gate.word();
+            let _ = word.compare_exchange(thread(), idle, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`.
+#[inline]
+fn thread() -> usize {
+    // SAFETY: pthread_self(3) always succeeds.
+    (unsafe { libc::pthread_self() }) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thread_at_a_time() {
+        let gate = Gate::new().unwrap();
+        let entry = gate.enter().unwrap();
+        assert!(!entry.is_nested() && gate.enter().unwrap().is_nested());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| gate.enter().err());
+            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
+        });
+        drop(entry);
+        std::thread::scope(|scope| assert!(scope.spawn(|| gate.enter().is_ok()).join().unwrap()));
+    }
+
+    #[test]
+    fn pinned_to_a_thread() {
+        let gate = Gate::new().unwrap();
+        gate.enter().unwrap().pin();
+        assert!(!gate.enter().unwrap().is_nested());
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| gate.enter().err());
+            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
+        });
+    }
+
+    #[test]
+    fn closed_and_dead() {
+        let gate = Gate::new().unwrap();
+        let entry = gate.enter().unwrap();
+        gate.kill();
+        drop(entry);
+        assert!(gate.is_lost());
+        assert_eq!(gate.enter().err(), Some(Status::PANIC));
+        assert!(gate.enter_dead().is_some());
+        gate.close();
+        assert_eq!(gate.enter().err(), Some(Status::CLOSED));
+    }
+}

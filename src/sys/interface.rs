@@ -1,0 +1,202 @@
+//! Network interfaces by name, number or address.
+
+use crate::addr::Addr;
+use crate::status::{Result, Status};
+use libc::{IFNAMSIZ, c_char, ifaddrs, sockaddr};
+use std::ffi::CStr;
+use std::{io, ptr, slice};
+
+/// The index of the interface with this name. Allocates nothing.
+pub fn index_by_name(name: &str) -> Option<u32> {
+    // The kernel cuts a name at a colon, so that an alias "eth0:1" finds "eth0": it would swallow the port
+    // of an address written as "fe80::1%eth0:53".
+    if name.contains([':', '\0']) {
+        return None;
+    }
+    let mut buffer = [0; IFNAMSIZ];
+    buffer.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
+    let name = CStr::from_bytes_until_nul(&buffer).ok()?;
+    // SAFETY: a CStr ends in NUL.
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
+}
+
+/// [`Addr::parse`] with this host's interfaces as zones.
+pub fn parse_addr(text: &str, port: u16) -> Result<Addr> {
+    Addr::parse(text, port, index_by_name)
+}
+
+/// [`Addr::parse_host`] with this host's interfaces as zones.
+pub fn parse_host(host: &str, port: u16) -> Result<Addr> {
+    Addr::parse_host(host, port, index_by_name)
+}
+
+/// The interface that a name, a number or an address of this host means; an address with a zone means the
+/// zone, "0.0.0.0" and "::" mean 0, the system's choice. `NO_INTERFACE` for what this host does not have,
+/// `INVALID_ARGUMENT` for an empty text.
+pub fn interface_index(text: &str) -> Result<u32> {
+    if text.is_empty() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // Digits are a number here as they are in a zone (RFC 4007, 11.2), whatever interfaces are called.
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.parse().ok().filter(|index| exists(*index)).ok_or(Status::NO_INTERFACE);
+    }
+    match parse_host(text, 0) {
+        Ok(addr) if addr.scope_id != 0 && exists(addr.scope_id) => Ok(addr.scope_id),
+        Ok(addr) if addr.scope_id != 0 => Err(Status::NO_INTERFACE),
+        Ok(addr) if addr.is_any() => Ok(0),
+        Ok(addr) => index_by_address(&addr),
+        Err(_) => index_by_name(text).ok_or(Status::NO_INTERFACE),
+    }
+}
+
+fn exists(index: u32) -> bool {
+    let mut name = [0 as c_char; IFNAMSIZ];
+    // SAFETY: the buffer has the IFNAMSIZ bytes that if_indextoname may write.
+    let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
+    !found.is_null()
+}
+
+fn index_by_address(addr: &Addr) -> Result<u32> {
+    let list = AddressList::new()?;
+    let entry = list.iter().find(|entry| {
+        // A link-local entry carries its zone, which the text did not name.
+        read_address(entry.ifa_addr).is_some_and(|found| Addr { scope_id: 0, ..found } == *addr)
+    });
+    let entry = entry.ok_or(Status::NO_INTERFACE)?;
+    // SAFETY: getifaddrs gives every entry a name that ends in NUL. It may be an alias, "eth0:1", for which
+    // the kernel gives the interface's index.
+    let index = unsafe { libc::if_nametoindex(entry.ifa_name) };
+    if index == 0 { Err(Status::NO_INTERFACE) } else { Ok(index) }
+}
+
+/// The addresses of this host, as getifaddrs lists them.
+struct AddressList(*mut ifaddrs);
+
+impl AddressList {
+    fn new() -> Result<AddressList> {
+        let mut head = ptr::null_mut();
+        // SAFETY: the list's head is written to a variable of ours.
+        let result = unsafe { libc::getifaddrs(&mut head) };
+        if result == 0 { Ok(AddressList(head)) } else { Err(io::Error::last_os_error().into()) }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &ifaddrs> {
+        // SAFETY: a list of getifaddrs is null or points to an entry that lives until freeifaddrs.
+        let first = unsafe { self.0.as_ref() };
+        // SAFETY: likewise each entry's next one.
+        std::iter::successors(first, |entry| unsafe { entry.ifa_next.as_ref() })
+    }
+}
+
+impl Drop for AddressList {
+    fn drop(&mut self) {
+        // SAFETY: the list came from getifaddrs and is freed once; nothing borrows from it any more.
+        unsafe { libc::freeifaddrs(self.0) }
+    }
+}
+
+/// An entry's address, where it has an IPv4 or IPv6 one: interfaces list their link layer's, too.
+fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
+    // SAFETY: getifaddrs gives null or a whole sockaddr, whose family tells what it is.
+    let family = unsafe { sockaddr.as_ref() }?.sa_family;
+    let len = match i32::from(family) {
+        libc::AF_INET => size_of::<libc::sockaddr_in>(),
+        libc::AF_INET6 => size_of::<libc::sockaddr_in6>(),
+        _ => return None,
+    };
+    // SAFETY: a sockaddr of that family has that many bytes, all of them initialised.
+    let raw = unsafe { slice::from_raw_parts(sockaddr.cast(), len) };
+    Addr::from_sockaddr(raw).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::addr::family;
+
+    fn lo() -> u32 {
+        index_by_name("lo").expect("a loopback interface")
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(interface_index("lo"), Ok(lo()));
+        assert_eq!(interface_index(""), Err(Status::INVALID_ARGUMENT));
+        let long = "l".repeat(300);
+        let unknown = ["nosuch", "lo ", " lo", "lo:", "lo:53", "lo\0", "localhost", "-1", "+1", "0x1", &long];
+        for text in unknown {
+            assert_eq!(interface_index(text), Err(Status::NO_INTERFACE), "{text:?}");
+            assert_eq!(index_by_name(text), None, "{text:?}");
+        }
+        assert_eq!(index_by_name(""), None);
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(interface_index(&lo().to_string()), Ok(lo()));
+        for text in ["0", "4294967295", "4294967296", "99999999999999999999"] {
+            assert_eq!(interface_index(text), Err(Status::NO_INTERFACE), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(interface_index("127.0.0.1"), Ok(lo()));
+        assert_eq!(interface_index("0.0.0.0"), Ok(0));
+        assert_eq!(interface_index("::"), Ok(0));
+        // Broadcast and groups are no interface's own address.
+        for text in ["255.255.255.255", "224.0.0.1", "ff02::1", "127.0.0.1:1", "[::1]:1", "1.2.3"] {
+            assert_eq!(interface_index(text), Err(Status::NO_INTERFACE), "{text}");
+        }
+    }
+
+    /// Every address of this host, without its zone, and the interface it is on.
+    fn local_addresses() -> Vec<(Addr, u32)> {
+        let list = AddressList::new().expect("getifaddrs");
+        let read = |entry: &ifaddrs| {
+            let addr = Addr { scope_id: 0, ..read_address(entry.ifa_addr)? };
+            // SAFETY: getifaddrs gives every entry a name that ends in NUL.
+            let label = unsafe { CStr::from_ptr(entry.ifa_name) }.to_str().expect("UTF-8");
+            Some((addr, index_by_name(label.split(':').next()?)?))
+        };
+        list.iter().filter_map(read).collect()
+    }
+
+    #[test]
+    fn every_address_of_this_host_is_found() {
+        let local = local_addresses();
+        assert!(local.contains(&(Addr::v4([127, 0, 0, 1], 0), lo())));
+        for (addr, index) in &local {
+            let found = interface_index(&addr.to_string()).expect("a local address");
+            assert!(local.contains(&(*addr, found)), "{addr} is not on {found}");
+            let zoned = Addr { scope_id: *index, ..*addr };
+            if addr.family == family::INET6 {
+                assert_eq!(interface_index(&zoned.to_string()), Ok(*index), "{zoned}");
+            }
+        }
+    }
+
+    #[test]
+    fn zones() {
+        let by_number = format!("fe80::1%{}", lo());
+        assert_eq!(interface_index("fe80::1%lo"), Ok(lo()));
+        assert_eq!(interface_index(&by_number), Ok(lo()));
+        for text in ["fe80::1%nosuch", "fe80::1%", "fe80::1%lo:53", "fe80::1%4294967295"] {
+            assert_eq!(interface_index(text), Err(Status::NO_INTERFACE), "{text}");
+        }
+    }
+
+    #[test]
+    fn parsing_knows_the_interfaces() {
+        let expected = parse_addr(&format!("[fe80::1%{}]:53", lo()), 0).expect("a number");
+        assert_eq!(parse_addr("[fe80::1%lo]:53", 0), Ok(expected));
+        assert_eq!(parse_addr("fe80::1%lo", 53), Ok(expected));
+        assert_eq!(parse_host("fe80::1%lo", 53), Ok(expected));
+        for text in ["::1%nosuch", "fe80::1%lo:53", "fe80::1%lo\0", "1.2.3.4%lo"] {
+            assert_eq!(parse_addr(text, 53), Err(Status::INVALID_ADDRESS), "{text:?}");
+            assert_eq!(parse_host(text, 53), Err(Status::INVALID_ADDRESS), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The seam: every system call that a port or the loop makes goes through here, so that a test can answer in the
+//! kernel's place.
+
+use super::{Event, Inbound, Outbound, epoll, socket};
+use crate::addr::Addr;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+/// The kernel as a reactor sees it. Every method does the real thing unless it is overridden.
+pub trait Kernel {
+    /// A new UDP socket: socket(2), non-blocking, close-on-exec.
+    fn socket(&self, family: u16) -> io::Result<OwnedFd> {
+        socket::udp(family)
+    }
+
+    /// bind(2).
+    fn bind(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
+        socket::bind(fd, addr)
+    }
+
+    /// getsockname(2).
+    fn local_addr(&self, fd: RawFd) -> io::Result<Addr> {
+        socket::local_addr(fd)
+    }
+
+    /// setsockopt(2).
+    fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+        socket::set_option(fd, level, name, value)
+    }
+
+    /// getsockopt(2): how many bytes of `value` were filled.
+    fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+        socket::option(fd, level, name, value)
+    }
+
+    /// recvmmsg(2), see [`Inbound::receive`].
+    fn receive(&self, fd: RawFd, inbound: &mut Inbound, count: usize, size: usize) -> io::Result<usize> {
+        inbound.receive(fd, count, size)
+    }
+
+    /// sendmmsg(2), see [`Outbound::send`].
+    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+        outbound.send(fd, usize::MAX)
+    }
+
+    /// epoll_ctl(2) with EPOLL_CTL_ADD.
+    fn watch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+        epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    /// epoll_ctl(2) with EPOLL_CTL_MOD.
+    fn rewatch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+        epoll::control(epoll, libc::EPOLL_CTL_MOD, fd, events, token)
+    }
+
+    /// epoll_ctl(2) with EPOLL_CTL_DEL.
+    fn unwatch(&self, epoll: RawFd, fd: RawFd) -> io::Result<()> {
+        epoll::control(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
+    /// epoll_pwait2(2): at most `timeout` nanoseconds, for ever without one.
+    fn wait(&self, epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+        epoll::wait(epoll, events, timeout)
+    }
+}
+
+/// The kernel itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Linux;
+
+impl Kernel for Linux {}

@@ -1,0 +1,31 @@
+//! The kernel: everything that is a system call, or needs `unsafe` to be one, and the seam that tests replace.
+//!
+//! Descriptors are plain `RawFd` here: they are integers to the kernel, a wrong one is an errno and never a
+//! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`).
+#![allow(unsafe_code)]
+
+pub mod batch;
+pub mod clock;
+pub mod epoll;
+pub mod feature;
+pub mod gate;
+pub mod interface;
+pub mod kernel;
+pub mod outbound;
+pub mod signal;
+pub mod socket;
+pub mod waker;
+
+pub use batch::{Batch, Datagram, Inbound, Kept};
+pub use epoll::{Epoll, Event};
+pub use gate::Gate;
+pub use kernel::{Kernel, Linux};
+pub use outbound::Outbound;
+pub use waker::Waker;
+
+use std::io;
+
+/// Turns the `-1` of a system call into the errno it left.
+pub(crate) fn check(result: libc::c_long) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}

@@ -1,0 +1,170 @@
+//! SIGINT and SIGTERM as wake-ups, for the reactors that ask for it while they run.
+//!
+//! One of the library's two pieces of global state: a signal handler can reach nothing else. The handler only adds
+//! one to a counter and wakes.
+
+use super::Waker;
+use parking_lot::Mutex;
+use std::io;
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+
+const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
+
+/// A reactor that listens, or listened once: nodes are used again and never freed, so the handler may walk at any time.
+struct Node {
+    waker: AtomicPtr<Waker>,
+    hits: AtomicU32,
+    /// A forked child has the parent's nodes, and must not wake the parent.
+    process: AtomicI32,
+    next: *const Node,
+}
+
+static NODES: AtomicPtr<Node> = AtomicPtr::new(null_mut());
+static FORMER: AtomicPtr<[libc::sigaction; 2]> = AtomicPtr::new(null_mut());
+/// Handlers that are at work now, on whichever thread: what they may look at is kept until it is 0.
+static BUSY: AtomicU32 = AtomicU32::new(0);
+/// How many reactors listen; whoever changes it holds the lock while it changes the handlers.
+static LISTENERS: Mutex<usize> = Mutex::new(0);
+
+/// One reactor's ear for SIGINT and SIGTERM. When the last one is dropped the former handlers are back.
+pub struct Signals {
+    node: &'static Node,
+    _waker: Arc<Waker>,
+}
+
+impl Signals {
+    /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
+    pub fn listen(waker: Arc<Waker>) -> io::Result<Signals> {
+        let mut listeners = LISTENERS.lock();
+        if *listeners == 0 {
+            install()?;
+        }
+        *listeners += 1;
+        let node = free_node().unwrap_or_else(new_node);
+        node.hits.store(0, Ordering::Relaxed);
+        node.process.store(process(), Ordering::Relaxed);
+        node.waker.store(Arc::as_ptr(&waker).cast_mut(), Ordering::Release);
+        Ok(Signals { node, _waker: waker })
+    }
+
+    /// How many signals have come so far.
+    pub fn hits(&self) -> u32 {
+        self.node.hits.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        let mut listeners = LISTENERS.lock();
+        self.node.waker.store(null_mut(), Ordering::SeqCst);
+        *listeners -= 1;
+        let former = if *listeners == 0 { restore() } else { null_mut() };
+        while BUSY.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+        if !former.is_null() {
+            // SAFETY: made by Box::into_raw in install, taken out of the static, and no handler looks at it now.
+            drop(unsafe { Box::from_raw(former) });
+        }
+    }
+}
+
+/// All nodes there are.
+fn nodes() -> impl Iterator<Item = &'static Node> {
+    // SAFETY: nodes are leaked, and linked before they are published.
+    let first = unsafe { NODES.load(Ordering::Acquire).as_ref() };
+    // SAFETY: as above.
+    std::iter::successors(first, |node| unsafe { node.next.as_ref() })
+}
+
+fn free_node() -> Option<&'static Node> {
+    nodes().find(|node| node.waker.load(Ordering::Acquire).is_null())
+}
+
+fn new_node() -> &'static Node {
+    let next = NODES.load(Ordering::Acquire);
+    let (waker, hits, process) = (AtomicPtr::new(null_mut()), AtomicU32::new(0), AtomicI32::new(0));
+    let node = Box::leak(Box::new(Node { waker, hits, process, next }));
+    NODES.store(node, Ordering::Release);
+    node
+}
+
+extern "C" fn handle(signal: i32) {
+    BUSY.fetch_add(1, Ordering::SeqCst);
+    let mut ours = false;
+    for node in nodes().filter(|node| node.process.load(Ordering::Relaxed) == process()) {
+        // SAFETY: a listener's waker outlives its place in the node, and the listener waits for BUSY to end.
+        if let Some(waker) = unsafe { node.waker.load(Ordering::SeqCst).as_ref() } {
+            node.hits.fetch_add(1, Ordering::Release);
+            waker.wake();
+            ours = true;
+        }
+    }
+    if !ours {
+        give_back(signal);
+    }
+    BUSY.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// A child that was forked meanwhile has our handler and nobody who listens: what was there before takes over.
+fn give_back(signal: i32) {
+    // SAFETY: whoever frees it waits for BUSY to end.
+    let Some(former) = (unsafe { FORMER.load(Ordering::SeqCst).as_ref() }) else { return };
+    for (number, action) in SIGNALS.iter().zip(former) {
+        if *number == signal {
+            // SAFETY: sigaction(2) is async-signal-safe and reads one action.
+            unsafe { libc::sigaction(signal, action, null_mut()) };
+            // SAFETY: raise(3) is async-signal-safe; the signal waits until this handler has returned.
+            unsafe { libc::raise(signal) };
+        }
+    }
+}
+
+fn install() -> io::Result<()> {
+    // SAFETY: an action is integers, a pointer and a signal set; all of them may be zero.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handle as extern "C" fn(i32) as usize;
+    action.sa_flags = libc::SA_RESTART;
+    for signal in SIGNALS {
+        // SAFETY: sigaddset(3) changes the set it is given.
+        unsafe { libc::sigaddset(&mut action.sa_mask, signal) };
+    }
+    // SAFETY: as above: all zero is an action.
+    let mut former: Box<[libc::sigaction; 2]> = Box::new(unsafe { std::mem::zeroed() });
+    for (signal, former) in SIGNALS.iter().zip(former.iter_mut()) {
+        // SAFETY: sigaction(2) writes one action.
+        super::check(unsafe { libc::sigaction(*signal, std::ptr::null(), former) }.into())?;
+    }
+    FORMER.store(Box::into_raw(former), Ordering::SeqCst);
+    for signal in SIGNALS {
+        // SAFETY: sigaction(2) reads one action. The signals exist, so it succeeds.
+        unsafe { libc::sigaction(signal, &action, null_mut()) };
+    }
+    Ok(())
+}
+
+/// Puts the former handlers back, but where somebody has put another one in our place meanwhile.
+fn restore() -> *mut [libc::sigaction; 2] {
+    let pointer = FORMER.load(Ordering::SeqCst);
+    // SAFETY: made in install, and freed by our caller alone.
+    let Some(former) = (unsafe { pointer.as_ref() }) else { return pointer };
+    for (signal, former) in SIGNALS.iter().zip(former) {
+        // SAFETY: all zero is an action.
+        let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: sigaction(2) writes one action.
+        unsafe { libc::sigaction(*signal, std::ptr::null(), &mut now) };
+        if now.sa_sigaction == handle as extern "C" fn(i32) as usize {
+            // SAFETY: sigaction(2) reads one action.
+            unsafe { libc::sigaction(*signal, former, null_mut()) };
+        }
+    }
+    FORMER.store(null_mut(), Ordering::SeqCst);
+    pointer
+}
+
+fn process() -> i32 {
+    // SAFETY: getpid(2) always succeeds and is async-signal-safe.
+    unsafe { libc::getpid() }
+}

@@ -1,0 +1,66 @@
+//! The one place that makes sockets, and the calls on them that carry no datagrams.
+
+use super::check;
+use crate::addr::{Addr, family};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+
+/// A UDP socket, non-blocking and close-on-exec.
+pub(super) fn udp(version: u16) -> io::Result<OwnedFd> {
+    let domain = if version == family::INET6 { Domain::IPV6 } else { Domain::IPV4 };
+    Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map(OwnedFd::from)
+}
+
+/// bind(2).
+pub(super) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
+    borrow(fd, |socket| socket.bind(&name(addr)?))
+}
+
+/// getsockname(2).
+pub(super) fn local_addr(fd: RawFd) -> io::Result<Addr> {
+    borrow(fd, |socket| addr(&socket.local_addr()?))
+}
+
+/// setsockopt(2) with any value.
+pub(super) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    let (data, len) = (value.as_ptr().cast(), value.len() as libc::socklen_t);
+    // SAFETY: the kernel reads `len` bytes.
+    check(unsafe { libc::setsockopt(fd, level, name, data, len) }.into()).map(drop)
+}
+
+/// getsockopt(2) into any buffer; the answer is how much of it was filled.
+pub(super) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+    let mut len = value.len() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes, and how many to `len`.
+    check(unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &mut len) }.into())?;
+    Ok(len as usize)
+}
+
+fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
+    if fd < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: not -1; whether it is open or not, the kernel answers with an errno at worst.
+    call(SockRef::from(&unsafe { BorrowedFd::borrow_raw(fd) }))
+}
+
+fn name(addr: &Addr) -> io::Result<SockAddr> {
+    let mut bytes = [0; super::batch::NAME_SIZE];
+    let len = addr.to_sockaddr(&mut bytes);
+    let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {
+        // SAFETY: a sockaddr storage has room for any socket address.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), storage.cast(), len) };
+        // SAFETY: socket2 hands a valid pointer.
+        unsafe { size.write(len as libc::socklen_t) };
+        Ok(())
+    };
+    // SAFETY: the closure fills in an address of the length it says.
+    unsafe { SockAddr::try_init(fill) }.map(|((), name)| name)
+}
+
+fn addr(name: &SockAddr) -> io::Result<Addr> {
+    // SAFETY: a SockAddr is at least `len` initialised bytes.
+    let bytes = unsafe { std::slice::from_raw_parts(name.as_ptr().cast(), name.len() as usize) };
+    Addr::from_sockaddr(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
+}

@@ -1,0 +1,67 @@
+//! What became of the delayed calls that ended last.
+
+use crate::status::Status;
+
+/// How many ended calls are remembered.
+const REMEMBERED: usize = 4096;
+
+/// Set in the entry of a call that was called. No id has this bit.
+const CALLED: u64 = 1 << 63;
+
+/// A ring of ids, which is searched only to name an error. 32 KiB once that many calls have ended.
+#[derive(Default)]
+pub(super) struct Ended {
+    ring: Vec<u64>,
+    oldest: usize,
+}
+
+impl Ended {
+    pub(super) fn called(&mut self, id: u64) {
+        self.push(id | CALLED);
+    }
+
+    pub(super) fn cancelled(&mut self, id: u64) {
+        self.push(id);
+    }
+
+    /// Why there is no delayed call `id`.
+    pub(super) fn status(&self, id: u64) -> Status {
+        match self.ring.iter().find(|&&ended| ended & !CALLED == id) {
+            None => Status::NOT_FOUND,
+            Some(ended) if ended & CALLED == 0 => Status::ALREADY_CANCELLED,
+            Some(_) => Status::ALREADY_CALLED,
+        }
+    }
+
+    fn push(&mut self, ended: u64) {
+        if self.ring.len() < REMEMBERED {
+            self.ring.push(ended);
+        } else {
+            self.ring[self.oldest] = ended;
+            self.oldest = (self.oldest + 1) % REMEMBERED;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exactly_the_last_4096_are_remembered() {
+        let mut ended = Ended::default();
+        for id in 1..=10_000 {
+            if id % 3 == 0 {
+                ended.called(id)
+            } else {
+                ended.cancelled(id)
+            }
+            let oldest = id.saturating_sub(4095).max(1);
+            assert_ne!(ended.status(oldest), Status::NOT_FOUND);
+            assert_eq!(ended.status(oldest - 1), Status::NOT_FOUND);
+        }
+        assert_eq!(ended.status(9999), Status::ALREADY_CALLED);
+        assert_eq!(ended.status(10_000), Status::ALREADY_CANCELLED);
+        assert_eq!(ended.status(9999 | CALLED), Status::NOT_FOUND);
+    }
+}

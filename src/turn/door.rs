@@ -1,0 +1,70 @@
+//! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
+
+use crate::sys::{Gate, Waker, clock};
+use parking_lot::Mutex;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// The part of a reactor that outlives it and belongs to every thread.
+#[derive(Debug)]
+pub struct Door {
+    /// Who may use the reactor right now.
+    pub gate: Gate,
+    /// Ends its waiting.
+    pub waker: Arc<Waker>,
+    running: AtomicBool,
+    manual: Option<AtomicU64>,
+    posted: Mutex<Vec<u64>>,
+}
+
+impl Door {
+    /// With `manual_clock` time stands at 0 until it is set. Errors: those of mmap(2) and eventfd(2).
+    pub fn new(manual_clock: bool) -> io::Result<Door> {
+        Ok(Door {
+            gate: Gate::new()?,
+            waker: Arc::new(Waker::new()?),
+            running: AtomicBool::new(false),
+            manual: manual_clock.then(|| AtomicU64::new(0)),
+            posted: Mutex::default(),
+        })
+    }
+
+    /// The reactor's clock in nanoseconds.
+    pub fn now(&self) -> u64 {
+        self.manual.as_ref().map_or_else(clock::now, |instant| instant.load(Ordering::Acquire))
+    }
+
+    /// True where time moves by [`Door::set_now`] alone.
+    pub fn is_manual(&self) -> bool {
+        self.manual.is_some()
+    }
+
+    /// Moves a manual clock; it never goes back.
+    pub fn set_now(&self, instant: u64) {
+        if let Some(manual) = &self.manual {
+            manual.fetch_max(instant, Ordering::AcqRel);
+        }
+    }
+
+    /// True from startup to shutdown.
+    pub fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
+    }
+
+    /// Said by the loop.
+    pub fn set_running(&self, running: bool) {
+        self.running.store(running, Ordering::Release);
+    }
+
+    /// The port with this token has mail from another thread.
+    pub fn post(&self, token: u64) {
+        self.posted.lock().push(token);
+        self.waker.wake();
+    }
+
+    /// The ports with mail.
+    pub fn take_posted(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.posted.lock())
+    }
+}

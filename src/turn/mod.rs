@@ -1,0 +1,176 @@
+//! What ports and the loop share within one turn, so that no port needs to know the reactor.
+//!
+//! Ports leave their tokens on lists here; the reactor, which knows who they are, goes through the lists.
+
+mod door;
+
+pub use door::Door;
+
+use crate::log::Logger;
+use crate::status::{Result, Status};
+use crate::sys::{Epoll, Inbound, Kernel, Outbound, clock};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The token of the reactor's own wake-up: no id, since ids are never 0.
+pub const WAKE_TOKEN: u64 = 0;
+/// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
+const OUTBOUNDS_MAX: usize = 16;
+/// How long a port waits after ENOBUFS, 1 ms: the queue of a device is full, and epoll tells nobody when it is not.
+const BACK_OFF: u64 = 1_000_000;
+
+/// See the module.
+pub struct Turn {
+    /// The kernel, or a test in its place.
+    pub kernel: Rc<dyn Kernel>,
+    /// What the loop waits on.
+    pub epoll: Epoll,
+    /// The part for other threads.
+    pub door: Arc<Door>,
+    /// The host's logger.
+    pub log: Logger,
+    /// Ports whose `stop_protocol` is still to come.
+    pub ports: Cell<u64>,
+    /// An address that the reactor's owner wants to find again from its ports: the handle of the C face.
+    pub host: Cell<*mut ()>,
+    /// Tokens of ports with datagrams that wait for a later turn.
+    pub kept: Tokens,
+    /// Tokens of ports to be stopped in a later turn.
+    pub stopping: Tokens,
+    /// Tokens of ports with writes gathered.
+    pub gathered: Tokens,
+    /// Tokens of ports that are gone.
+    pub gone: Tokens,
+    dispatching: Cell<bool>,
+    closing: Cell<bool>,
+    inbound: RefCell<Option<Box<Inbound>>>,
+    outbounds: RefCell<Vec<Box<Outbound>>>,
+    outbounds_lent: Cell<usize>,
+    retries: RefCell<Vec<(u64, u64)>>,
+}
+
+impl Turn {
+    /// Around a kernel and a door. Errors: those of epoll_create1(2) and epoll_ctl(2).
+    pub fn new(kernel: Rc<dyn Kernel>, door: Arc<Door>) -> Result<Turn> {
+        let epoll = Epoll::new()?;
+        kernel.watch(epoll.fd(), door.waker.fd(), crate::sys::epoll::READABLE, WAKE_TOKEN)?;
+        Ok(Turn {
+            kernel,
+            epoll,
+            door,
+            log: Logger::default(),
+            ports: Cell::new(0),
+            host: Cell::new(std::ptr::null_mut()),
+            kept: Tokens::default(),
+            stopping: Tokens::default(),
+            gathered: Tokens::default(),
+            gone: Tokens::default(),
+            dispatching: Cell::new(false),
+            closing: Cell::new(false),
+            inbound: RefCell::default(),
+            outbounds: RefCell::default(),
+            outbounds_lent: Cell::new(0),
+            retries: RefCell::default(),
+        })
+    }
+
+    /// True while callbacks of a turn run: writes gather then.
+    pub fn is_dispatching(&self) -> bool {
+        self.dispatching.get()
+    }
+
+    /// Said by the loop around each pass of callbacks.
+    pub fn set_dispatching(&self, on: bool) {
+        self.dispatching.set(on);
+    }
+
+    /// CLOSED once the reactor is being freed: nothing new is made then.
+    pub fn check_open(&self) -> Result {
+        if self.closing.get() { Err(Status::CLOSED) } else { Ok(()) }
+    }
+
+    /// Said by the reactor's end.
+    pub fn close(&self) {
+        self.closing.set(true);
+    }
+
+    /// The buffers to receive into; they are given back by [`Turn::return_inbound`].
+    pub fn take_inbound(&self) -> Box<Inbound> {
+        self.inbound.take().unwrap_or_default()
+    }
+
+    /// For the next port.
+    pub fn return_inbound(&self, inbound: Box<Inbound>) {
+        self.inbound.replace(Some(inbound));
+    }
+
+    /// An empty arena to write into; it is given back by [`Turn::return_outbound`].
+    pub fn take_outbound(&self) -> Box<Outbound> {
+        self.outbounds_lent.set(self.outbounds_lent.get() + 1);
+        self.outbounds.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// True where a port may hold on to an arena until the dispatch ends: enough are left for the others.
+    pub fn may_gather(&self) -> bool {
+        self.dispatching.get() && self.outbounds_lent.get() < OUTBOUNDS_MAX
+    }
+
+    /// For the next port.
+    pub fn return_outbound(&self, mut outbound: Box<Outbound>) {
+        outbound.clear();
+        self.outbounds_lent.set(self.outbounds_lent.get() - 1);
+        self.outbounds.borrow_mut().push(outbound);
+    }
+
+    /// The port with this token tries again a little later (ENOBUFS).
+    pub fn retry_later(&self, token: u64) {
+        let mut retries = self.retries.borrow_mut();
+        if retries.iter().all(|(_, waiting)| *waiting != token) {
+            retries.push((clock::now() + BACK_OFF, token));
+        }
+    }
+
+    /// A port whose time to try again has come.
+    pub fn take_retry(&self) -> Option<u64> {
+        let now = clock::now();
+        let mut retries = self.retries.borrow_mut();
+        let index = retries.iter().position(|(due, _)| *due <= now)?;
+        Some(retries.swap_remove(index).1)
+    }
+
+    /// Nanoseconds until the next retry.
+    pub fn retry_timeout(&self) -> Option<u64> {
+        let first = self.retries.borrow().iter().map(|(due, _)| *due).min()?;
+        Some(first.saturating_sub(clock::now()))
+    }
+}
+
+/// A list of tokens, each on it once at most by its owner's own flag, that one goes through while it grows.
+#[derive(Debug, Default)]
+pub struct Tokens {
+    waiting: RefCell<Vec<u64>>,
+    spare: RefCell<Vec<u64>>,
+}
+
+impl Tokens {
+    /// Adds one.
+    pub fn push(&self, token: u64) {
+        self.waiting.borrow_mut().push(token);
+    }
+
+    /// True where nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.borrow().is_empty()
+    }
+
+    /// Calls `visit` for those that are on the list now; whoever comes meanwhile stays for the next time.
+    pub fn drain(&self, mut visit: impl FnMut(u64)) {
+        if self.is_empty() {
+            return;
+        }
+        let mut tokens = self.waiting.replace(self.spare.take());
+        tokens.drain(..).for_each(&mut visit);
+        self.spare.replace(tokens);
+    }
+}

@@ -1,0 +1,291 @@
+/* Addresses: their text, their sockaddr, comparing them, IPv4 mapped into IPv6, and interfaces. */
+#include "check.h"
+#include <net/if.h>
+#include <sys/un.h>
+
+static const char *format(const udpr_addr *address) {
+  static char text[UDPR_ADDR_TEXT_MAX];
+  size_t      len = 0;
+  OK(udpr_addr_format(address, text, sizeof text, &len));
+  CHECK_EQ(strlen(text), len);
+  return text;
+}
+
+static uint32_t lo(void) { return if_nametoindex("lo"); }
+
+/* ---- text to address ----------------------------------------------------------------------------------- */
+
+TEST(parse_ipv4) {
+  udpr_addr     out = addr("1.2.3.4", 7);
+  const uint8_t bytes[16] = {1, 2, 3, 4};
+  CHECK_EQ(UDPR_AF_INET, out.family);
+  CHECK_EQ(7, out.port);
+  CHECK_EQ(0, out.scope_id);
+  CHECK_EQ(0, out.flow_info);
+  CHECK_EQ(0, out.reserved);
+  CHECK(memcmp(bytes, out.bytes, 16) == 0);
+  CHECK_EQ(53, addr("1.2.3.4:53", 7).port); /* the text's own port wins */
+  CHECK_EQ(65535, addr("255.255.255.255:65535", 0).port);
+  CHECK_EQ(0, addr("0.0.0.0", 0).port);
+}
+
+TEST(parse_ipv6) {
+  udpr_addr     out = addr("2001:db8::1", 7);
+  const uint8_t bytes[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+  CHECK_EQ(UDPR_AF_INET6, out.family);
+  CHECK_EQ(7, out.port);
+  CHECK_EQ(0, out.scope_id);
+  CHECK(memcmp(bytes, out.bytes, 16) == 0);
+  CHECK_EQ(53, addr("[2001:db8::1]:53", 7).port);
+  CHECK_EQ(7, addr("::1:53", 7).port); /* without brackets it is all address */
+  CHECK_EQ(0x53, addr("::1:53", 7).bytes[15]);
+  CHECK_STR("::", format(&(udpr_addr){.family = UDPR_AF_INET6}));
+  CHECK_STR("::ffff:1.2.3.4",
+            format(&(udpr_addr){.family = UDPR_AF_INET6, .bytes = {[10] = 0xff, 0xff, 1, 2, 3, 4}}));
+  out = addr("::ffff:1.2.3.4", 0);
+  CHECK(out.bytes[10] == 0xff && out.bytes[11] == 0xff && out.bytes[12] == 1 && out.bytes[15] == 4);
+}
+
+TEST(parse_zone) {
+  CHECK_EQ(2, addr("fe80::1%2", 0).scope_id);
+  CHECK_EQ(lo(), addr("fe80::1%lo", 0).scope_id);
+  CHECK_EQ(2, addr("[fe80::1%2]:53", 0).scope_id);
+  CHECK_EQ(53, addr("[fe80::1%2]:53", 0).port);
+  CHECK_EQ(lo(), addr("[fe80::1%lo]:53", 0).scope_id);
+}
+
+TEST(parse_refuses) {
+  /* clang-format off */
+  const char *texts[] = {
+      "", " ", "[", "[]", "[]:1", ":", ":53", "::1]", "[::1", "[::1]x", "[::1]:", "[::1]53", "[::1]:x",
+      "[::1]:70000", "1.2.3", "127.1", "1", "0x7f.1", "0x7f.0.0.1", "1.2.3.4.5", "256.1.1.1", "1.2.3.", ".1.2.3",
+      "1..2.3", "1.2.3.-4", "1.2.3.4:", "1.2.3.4:x", "1.2.3.4:70000", "1.2.3.4:65536", "1.2.3.4:-1", "1.2.3.4:+1",
+      "1.2.3.4: 1", "1.2.3.4:53x", "1.2.3.4:99999999999999999999", " 1.2.3.4", "1.2.3.4 ", "1.2.3.4\n",
+      "1.2.3.4%lo", "1.2.3.4/8", "[1.2.3.4]:53", ":::", "::g", "1::2::3", "12345::", "1:2:3:4:5:6:7",
+      "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:", ":1:2:3:4:5:6:7", "::1.2.3", "::1.2.3.256", "::1%", "::1%nosuch",
+      "fe80::1%", "fe80::1%nosuch", "[fe80::1%]:53", "[fe80::1%nosuch]:53", "localhost", "example.com",
+      "example.com:53", "lo", "\xc3\xa9", "1.2.3.4\xff"};
+  /* clang-format on */
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    udpr_addr   out, untouched;
+    udpr_status status;
+    memset(&out, 0x5a, sizeof out);
+    untouched = out;
+    status = udpr_addr_parse(texts[i], 9, &out);
+    if (status != UDPR_E_INVALID_ADDRESS) FAIL("\"%s\" is %s", texts[i], udpr_status_name(status));
+    CHECK(memcmp(&out, &untouched, sizeof out) == 0);
+    CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse_host(texts[i], 9, &out));
+  }
+}
+
+TEST(parse_refuses_300_characters) {
+  char      text[301];
+  udpr_addr out;
+  for (const char *fill = "1:.a%[f]"; *fill; fill++) {
+    memset(text, *fill, 300);
+    text[300] = 0;
+    CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse(text, 0, &out));
+    memcpy(text, "fe80::1%", 8); /* a zone without end */
+    CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse(text, 0, &out));
+  }
+}
+
+TEST(parse_host_takes_bare_forms_only) {
+  const char *bare[] = {"1.2.3.4", "::1", "::", "fe80::1%2"},
+             *more[] = {"1.2.3.4:53", "[::1]", "[::1]:53", "[fe80::1%2]:53"};
+  for (size_t i = 0; i < 4; i++) {
+    udpr_addr host, parsed = addr(bare[i], 7);
+    OK(udpr_addr_parse_host(bare[i], 7, &host));
+    CHECK(memcmp(&parsed, &host, sizeof host) == 0);
+    CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse_host(more[i], 7, &host));
+  }
+}
+
+/* ---- address to text ----------------------------------------------------------------------------------- */
+
+TEST(format_with_and_without_port) {
+  const char *texts[] = {"1.2.3.4",     "1.2.3.4:53",          "::1",     "[::1]:53",
+                         "2001:db8::1", "[2001:db8::1]:65535", "0.0.0.0", "::"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    udpr_addr address = addr(texts[i], 0);
+    CHECK_STR(texts[i], format(&address));
+  }
+}
+
+TEST(format_of_a_zone_comes_back) {
+  const char *texts[] = {"fe80::1%lo", "[fe80::1%lo]:53", "fe80::1%4000000000", "[fe80::1%4000000000]:53"};
+  for (size_t i = 0; i < 4; i++) {
+    udpr_addr address = addr(texts[i], 0), back = addr(format(&address), 0);
+    CHECK(memcmp(&address, &back, sizeof back) == 0);
+  }
+}
+
+/* The text of an IPv6 address is RFC 5952's, which is inet_ntop's; and it is read back as the same address.
+ */
+TEST(format_agrees_with_the_c_library) {
+  uint64_t seed = 88172645463325252;
+  for (int i = 0; i < 20000; i++) {
+    udpr_addr address = {.family = UDPR_AF_INET6};
+    char      text[INET6_ADDRSTRLEN];
+    for (int j = 0; j < 16; j += 2) {
+      seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+      if (j && seed % 3 == 0) continue; /* runs of zeros */
+      address.bytes[j] = seed % 5 ? 0 : (uint8_t)(seed >> 8);
+      address.bytes[j + 1] = (uint8_t)(seed >> 16);
+    }
+    address.bytes[0] |= 0x20; /* not ::/96, of which inet_ntop makes ::1.2.3.4 */
+    CHECK(inet_ntop(AF_INET6, address.bytes, text, sizeof text) != NULL);
+    CHECK_STR(text, format(&address));
+    udpr_addr back = addr(text, 0);
+    CHECK(memcmp(&address, &back, sizeof back) == 0);
+  }
+}
+
+TEST(format_tells_the_length_it_needs) {
+  udpr_addr address = addr("[2001:db8::1]:53", 0);
+  size_t    whole = strlen("[2001:db8::1]:53");
+  for (size_t capacity = 0; capacity <= whole; capacity++) {
+    char   text[32];
+    size_t len = 0;
+    memset(text, '#', sizeof text);
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_addr_format(&address, text, capacity, &len));
+    CHECK_EQ(whole, len);
+    for (size_t i = capacity; i < sizeof text; i++) CHECK_EQ('#', text[i]);
+  }
+  char text[32];
+  OK(udpr_addr_format(&address, text, whole + 1, NULL)); /* out_len may be NULL */
+  CHECK_STR("[2001:db8::1]:53", text);
+}
+
+TEST(the_longest_text_fits) {
+  udpr_addr address = {.family = UDPR_AF_INET6, .port = 65535, .scope_id = UINT32_MAX};
+  memset(address.bytes, 0xff, 16);
+  CHECK(strlen(format(&address)) < UDPR_ADDR_TEXT_MAX);
+}
+
+TEST(format_refuses_what_is_no_address) {
+  udpr_addr unspec = {0}, wrong = {.family = 99};
+  char      text[UDPR_ADDR_TEXT_MAX];
+  CHECK(udpr_addr_format(&unspec, text, sizeof text, NULL) < 0);
+  CHECK(udpr_addr_format(&wrong, text, sizeof text, NULL) < 0);
+}
+
+/* ---- sockaddr ------------------------------------------------------------------------------------------ */
+
+TEST(sockaddr_in_both_ways) {
+  struct sockaddr_in in = {.sin_family = AF_INET,
+                           .sin_port = htons(53),
+                           .sin_addr.s_addr = htonl(0x01020304)},
+                     back;
+  udpr_addr expected = addr("1.2.3.4:53", 0), out;
+  size_t    len = 0;
+  OK(udpr_addr_from_sockaddr(&in, sizeof in, &out));
+  CHECK(memcmp(&expected, &out, sizeof out) == 0);
+  OK(udpr_addr_to_sockaddr(&out, &back, sizeof back, &len));
+  CHECK_EQ(sizeof in, len);
+  CHECK(memcmp(&in, &back, sizeof in) == 0);
+}
+
+TEST(sockaddr_in6_both_ways) {
+  struct sockaddr_in6 in = {.sin6_family = AF_INET6,
+                            .sin6_port = htons(53),
+                            .sin6_scope_id = 2,
+                            .sin6_flowinfo = htonl(0x12345)},
+                      back;
+  udpr_addr expected = addr("[fe80::1%2]:53", 0), out;
+  size_t    len = 0;
+  CHECK_EQ(1, inet_pton(AF_INET6, "fe80::1", &in.sin6_addr));
+  OK(udpr_addr_from_sockaddr(&in, sizeof in, &out));
+  CHECK_ADDR(&expected, &out);
+  CHECK(out.flow_info != 0);
+  OK(udpr_addr_to_sockaddr(&out, &back, sizeof back, &len));
+  CHECK_EQ(sizeof in, len);
+  CHECK(memcmp(&in, &back, sizeof in) == 0);
+}
+
+/* From a buffer of any alignment, as sockaddrs inside messages come. */
+TEST(sockaddr_at_odd_places) {
+  char      bytes[sizeof(struct sockaddr_in6) + 1];
+  udpr_addr address = addr("[2001:db8::1]:53", 0), back;
+  size_t    len = 0;
+  OK(udpr_addr_to_sockaddr(&address, bytes + 1, sizeof bytes - 1, &len));
+  OK(udpr_addr_from_sockaddr(bytes + 1, len, &back));
+  CHECK_ADDR(&address, &back);
+}
+
+TEST(sockaddr_refuses) {
+  struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+  struct sockaddr_in  v4 = {.sin_family = AF_INET};
+  struct sockaddr_un  local = {.sun_family = AF_UNIX};
+  udpr_addr           out, address = addr("1.2.3.4", 0), unspec = {0};
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_addr_from_sockaddr(&v4, sizeof v4 - 1, &out));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_addr_from_sockaddr(&v6, sizeof v4, &out));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_addr_from_sockaddr(&v4, 0, &out));
+  CHECK(udpr_addr_from_sockaddr(&local, sizeof local, &out) < 0);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_addr_to_sockaddr(&address, &v4, sizeof v4 - 1, NULL));
+  CHECK(udpr_addr_to_sockaddr(&unspec, &v6, sizeof v6, NULL) < 0);
+}
+
+/* ---- comparing and mapping ----------------------------------------------------------------------------- */
+
+TEST(equal_looks_at_family_port_address_and_scope) {
+  udpr_addr one = addr("[fe80::1%2]:53", 0), flow = one;
+  flow.flow_info = 5;
+  CHECK(udpr_addr_equal(&one, &flow));
+  const char *others[] = {"[fe80::1%2]:54", "[fe80::2%2]:53", "[fe80::1%3]:53", "1.2.3.4:53"};
+  for (size_t i = 0; i < 4; i++) {
+    udpr_addr other = addr(others[i], 0);
+    CHECK(!udpr_addr_equal(&one, &other));
+  }
+  udpr_addr v4 = addr("1.2.3.4", 0), mapped = addr("::ffff:1.2.3.4", 0), any4 = addr("0.0.0.0", 0),
+            any6 = addr("::", 0);
+  CHECK(!udpr_addr_equal(&v4, &mapped));
+  CHECK(!udpr_addr_equal(&any4, &any6));
+}
+
+TEST(map_and_unmap) {
+  udpr_addr v4 = addr("1.2.3.4:53", 0), mapped, back, expected = addr("[::ffff:1.2.3.4]:53", 0);
+  OK(udpr_addr_map_v4(&v4, &mapped));
+  CHECK_ADDR(&expected, &mapped);
+  OK(udpr_addr_unmap_v4(&mapped, &back));
+  CHECK(memcmp(&v4, &back, sizeof back) == 0);
+  OK(udpr_addr_unmap_v4(&mapped, &mapped)); /* in place, too */
+  CHECK_ADDR(&v4, &mapped);
+
+  udpr_addr v6 = addr("2001:db8::1", 0), compatible = addr("::1.2.3.4", 0);
+  CHECK(udpr_addr_map_v4(&v6, &back) < 0);
+  CHECK(udpr_addr_unmap_v4(&v6, &back) < 0);
+  CHECK(udpr_addr_unmap_v4(&compatible, &back) < 0);
+}
+
+/* ---- interfaces ---------------------------------------------------------------------------------------- */
+
+TEST(interface_by_name_address_and_number) {
+  char        number[16];
+  const char *texts[] = {"lo", "127.0.0.1", number, "fe80::1%lo"};
+  uint32_t    index;
+  snprintf(number, sizeof number, "%u", lo());
+  for (size_t i = 0; i < 4; i++) {
+    index = 0;
+    OK(udpr_interface_index(texts[i], &index));
+    CHECK_EQ(lo(), index);
+  }
+  index = 99;
+  OK(udpr_interface_index("0.0.0.0", &index));
+  CHECK_EQ(0, index);
+  index = 99;
+  OK(udpr_interface_index("::", &index));
+  CHECK_EQ(0, index);
+}
+
+TEST(no_such_interface) {
+  const char *texts[] = {"nosuch0", "192.0.2.1", "2001:db8::1",
+                         "a name that is far too long for an interface"};
+  for (size_t i = 0; i < 4; i++) {
+    uint32_t index = 99;
+    CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_interface_index(texts[i], &index));
+    CHECK_EQ(99, index);
+  }
+}
+
+CHECK_MAIN()

@@ -1,0 +1,394 @@
+/* check.h: the harness of udpr's C tests. A test program is one file:
+ *
+ *     #include "check.h"
+ *     TEST(version_is_known) { CHECK(udpr_version() != 0); }
+ *     CHECK_MAIN()
+ *
+ * Each case runs in a process of its own, so a failed check ends the case at once, from any thread and any
+ * callback, and a crash or a hang costs one case only. A case also fails when it leaves a descriptor open.
+ * `program TEXT` runs the cases whose name contains TEXT. UDPR_CHECK_SECONDS is how long one case may take (60),
+ * for slow machines and valgrind.
+ */
+#ifndef UDPR_TESTS_CHECK_H
+#define UDPR_TESTS_CHECK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <udpr/udpr.h>
+
+#define MS(n) (UINT64_C(1000000) * (n))
+#define SECONDS(n) (UINT64_C(1000000000) * (n))
+#define CHECK_PATIENCE SECONDS(10) /* how long a test waits for what must come */
+
+/* ---- cases --------------------------------------------------------------------------------------------- */
+
+typedef struct check_case {
+  const char *name;
+  void (*body)(void);
+  struct check_case *next;
+} check_case;
+
+/* What a case has to say, in memory that it shares with the runner: the first failure, or why it was skipped.
+ */
+typedef struct check_report {
+  atomic_int taken;
+  char       text[512];
+} check_report;
+
+static check_case   *check_first, **check_end = &check_first;
+static check_report *check_result;
+
+enum { CHECK_FAILED = 1, CHECK_SKIPPED = 77 };
+
+static inline void check_register(check_case *one) { *check_end = one, check_end = &one->next; }
+
+#define TEST(name)                                                                                 \
+  static void                              test_##name(void);                                      \
+  static check_case                        case_##name = {#name, test_##name, NULL};               \
+  __attribute__((constructor)) static void register_##name(void) { check_register(&case_##name); } \
+  static void                              test_##name(void)
+
+__attribute__((noreturn, format(printf, 2, 3))) static inline void check_leave(int code, const char *format,
+                                                                               ...) {
+  if (atomic_exchange(&check_result->taken, 1) == 0) {
+    va_list args;
+    va_start(args, format);
+    vsnprintf(check_result->text, sizeof check_result->text, format, args);
+    va_end(args);
+  }
+  _exit(code);
+}
+
+static inline const char *check_base(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+/* ---- checks: the first that fails ends the case -------------------------------------------------------- */
+
+#define FAIL(format, ...) \
+  check_leave(CHECK_FAILED, "%s:%d: " format, check_base(__FILE__), __LINE__, __VA_ARGS__)
+#define SKIP(why) check_leave(CHECK_SKIPPED, "%s", why)
+
+#define CHECK(expr)                 \
+  do {                              \
+    if (!(expr)) FAIL("%s", #expr); \
+  } while (0)
+
+#define CHECK_EQ(expected, actual)                                                       \
+  do {                                                                                   \
+    long long expected_ = (long long)(expected), actual_ = (long long)(actual);          \
+    if (expected_ != actual_) FAIL("%s is %lld, not %lld", #actual, actual_, expected_); \
+  } while (0)
+
+#define CHECK_STR(expected, actual)                                                                     \
+  do {                                                                                                  \
+    const char *expected_ = (expected), *actual_ = (actual);                                            \
+    if (strcmp(expected_, actual_) != 0) FAIL("%s is \"%s\", not \"%s\"", #actual, actual_, expected_); \
+  } while (0)
+
+#define CHECK_STATUS(expected, call)                                                           \
+  do {                                                                                         \
+    udpr_status expected_ = (expected), actual_ = (call);                                      \
+    if (expected_ != actual_)                                                                  \
+      FAIL("%s is %s, not %s", #call, udpr_status_name(actual_), udpr_status_name(expected_)); \
+  } while (0)
+
+#define OK(call) CHECK_STATUS(UDPR_OK, call)
+
+/* ---- the runner ---------------------------------------------------------------------------------------- */
+
+static inline unsigned check_seconds(void) {
+  const char *text = getenv("UDPR_CHECK_SECONDS");
+  return text ? (unsigned)atoi(text) : 60;
+}
+
+static inline int check_descriptors(void) {
+  DIR *dir = opendir("/proc/self/fd");
+  int  count = 0;
+  if (!dir) return -1;
+  while (readdir(dir)) count++;
+  closedir(dir);
+  return count;
+}
+
+/* A child that hangs or whose parent is gone is killed by the kernel. */
+static inline pid_t check_fork(void) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child < 0) FAIL("fork: %s", strerror(errno));
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(check_seconds());
+  }
+  return child;
+}
+
+static inline int check_wait(pid_t child) {
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
+  return status;
+}
+
+__attribute__((noreturn)) static inline void check_run_case(const check_case *one) {
+  int before = check_descriptors();
+  one->body();
+  int left = check_descriptors() - before;
+  if (left != 0) check_leave(CHECK_FAILED, "%d descriptors left open", left);
+  exit(0);
+}
+
+static inline void check_describe(int status, char *text, size_t size) {
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
+    snprintf(text, size, "hung for %u s", check_seconds());
+  else if (WIFSIGNALED(status))
+    snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  else snprintf(text, size, "ended with status %d", WEXITSTATUS(status));
+}
+
+static inline int check_main(int argc, char **argv) {
+  int passed = 0, failed = 0, skipped = 0;
+  check_result = mmap(NULL, sizeof *check_result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (check_result == MAP_FAILED) return perror("mmap"), 1;
+  for (const check_case *one = check_first; one; one = one->next) {
+    if (argc > 1 && !strstr(one->name, argv[1])) continue;
+    memset(check_result, 0, sizeof *check_result);
+    pid_t child = check_fork();
+    if (child == 0) check_run_case(one);
+    int status = check_wait(child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+      passed++, printf("ok %s\n", one->name);
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) {
+      skipped++, printf("skip %s # %s\n", one->name, check_result->text);
+    } else {
+      char *text = check_result->text;
+      if (!*text) check_describe(status, text, sizeof check_result->text);
+      failed++, printf("not ok %s: %s\n", one->name, text);
+    }
+  }
+  printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  return failed > 0 || passed + skipped == 0;
+}
+
+#define CHECK_MAIN() \
+  int main(int argc, char **argv) { return check_main(argc, argv); }
+
+/* ---- processes and threads ----------------------------------------------------------------------------- */
+
+/* Runs `body` in a forked child and waits for it. A check that fails there fails the case. */
+static inline void in_child(void (*body)(void *), void *arg) {
+  pid_t child = check_fork();
+  if (child == 0) {
+    body(arg);
+    exit(0);
+  }
+  int status = check_wait(child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) _exit(CHECK_SKIPPED);
+  if (status != 0) {
+    char text[128];
+    check_describe(status, text, sizeof text);
+    FAIL("the child %s", text);
+  }
+}
+
+typedef struct check_thread {
+  pthread_t id;
+  void (*body)(void *);
+  void *arg;
+} check_thread;
+
+static inline void *check_thread_main(void *thread) {
+  ((check_thread *)thread)->body(((check_thread *)thread)->arg);
+  return NULL;
+}
+
+static inline void thread_start(check_thread *thread, void (*body)(void *), void *arg) {
+  thread->body = body, thread->arg = arg;
+  CHECK_EQ(0, pthread_create(&thread->id, NULL, check_thread_main, thread));
+}
+
+static inline void thread_join(check_thread *thread) { CHECK_EQ(0, pthread_join(thread->id, NULL)); }
+
+/* Runs `body` in another thread and waits for it. */
+static inline void in_thread(void (*body)(void *), void *arg) {
+  check_thread thread;
+  thread_start(&thread, body, arg);
+  thread_join(&thread);
+}
+
+/* ---- reactors ------------------------------------------------------------------------------------------ */
+
+static inline udpr_ns monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return SECONDS(now.tv_sec) + (udpr_ns)now.tv_nsec;
+}
+
+static inline udpr_reactor *new_reactor(uint32_t flags) {
+  udpr_reactor_options options = {.size = sizeof options, .flags = flags};
+  udpr_reactor        *reactor = NULL;
+  OK(udpr_reactor_new(&options, &reactor));
+  CHECK(reactor != NULL);
+  return reactor;
+}
+
+/* A `user` that counts how often it was freed begins with an atomic_int; this is its free_user. */
+static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user, 1); }
+
+/* Turns until `expr` holds; fails the case when it does not come true in time. */
+#define RUN_UNTIL(reactor, expr)                             \
+  do {                                                       \
+    udpr_ns end_ = monotonic_ns() + CHECK_PATIENCE;          \
+    while (!(expr)) {                                        \
+      if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
+      OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));    \
+    }                                                        \
+  } while (0)
+
+/* `count` turns that do not wait: enough of them show that something does NOT happen. */
+static inline void turns(udpr_reactor *reactor, int count) {
+  while (count-- > 0) OK(udpr_reactor_iterate(reactor, 0));
+}
+
+static inline void check_overdue(udpr_reactor *reactor, void *user) {
+  *(bool *)user = true;
+  udpr_reactor_crash(reactor);
+}
+
+/* udpr_reactor_run, which something in the test must end. */
+static inline void run_guarded(udpr_reactor *reactor) {
+  bool    overdue = false;
+  udpr_id guard = 0;
+  OK(udpr_reactor_call_later(reactor, CHECK_PATIENCE, check_overdue, &overdue, NULL, &guard));
+  OK(udpr_reactor_run(reactor));
+  CHECK(!overdue);
+  OK(udpr_reactor_cancel_call(reactor, guard));
+}
+
+/* A call_later callback that ends run. */
+static inline void stop_call(udpr_reactor *reactor, void *user) {
+  (void)user;
+  OK(udpr_reactor_stop(reactor));
+}
+
+/* ---- ports --------------------------------------------------------------------------------------------- */
+
+/* A port of the kernel's choice on `local_address`, to be released by the caller. */
+static inline udpr_transport *listen_on(udpr_reactor *reactor, const char *local_address,
+                                        const udpr_protocol *protocol, const udpr_udp_options *options) {
+  udpr_transport *transport = NULL;
+  OK(udpr_reactor_listen_udp(reactor, 0, local_address, protocol, options, &transport));
+  CHECK(transport != NULL);
+  return transport;
+}
+
+static inline udpr_addr host_of(const udpr_transport *transport) {
+  udpr_addr host;
+  OK(udpr_transport_get_host(transport, &host));
+  return host;
+}
+
+static inline udpr_transport_stats stats_of(const udpr_transport *transport) {
+  udpr_transport_stats stats = {.size = sizeof stats};
+  OK(udpr_transport_get_stats(transport, &stats));
+  return stats;
+}
+
+static inline udpr_addr addr(const char *text, uint16_t port) {
+  udpr_addr parsed;
+  OK(udpr_addr_parse(text, port, &parsed));
+  return parsed;
+}
+
+static inline void check_same_addr(const char *file, int line, const udpr_addr *expected,
+                                   const udpr_addr *actual) {
+  char want[UDPR_ADDR_TEXT_MAX], have[UDPR_ADDR_TEXT_MAX];
+  if (udpr_addr_equal(expected, actual)) return;
+  OK(udpr_addr_format(expected, want, sizeof want, NULL));
+  OK(udpr_addr_format(actual, have, sizeof have, NULL));
+  check_leave(CHECK_FAILED, "%s:%d: address %s, not %s", check_base(file), line, have, want);
+}
+#define CHECK_ADDR(expected, actual) check_same_addr(__FILE__, __LINE__, expected, actual)
+
+/* ---- peers: plain blocking sockets on the loopback, that wait 5 s at most ------------------------------ */
+
+static inline int peer_open(int family) {
+  struct sockaddr_storage local = {.ss_family = (sa_family_t)family};
+  struct timeval          patience = {.tv_sec = 5};
+  int                     fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  CHECK(fd >= 0);
+  if (family == AF_INET) ((struct sockaddr_in *)&local)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  else ((struct sockaddr_in6 *)&local)->sin6_addr = in6addr_loopback;
+  socklen_t len = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience));
+  CHECK_EQ(0, bind(fd, (struct sockaddr *)&local, len));
+  return fd;
+}
+
+static inline udpr_addr peer_addr(int fd) {
+  struct sockaddr_storage local;
+  socklen_t               len = sizeof local;
+  udpr_addr               out;
+  CHECK_EQ(0, getsockname(fd, (struct sockaddr *)&local, &len));
+  OK(udpr_addr_from_sockaddr(&local, len, &out));
+  return out;
+}
+
+static inline void peer_send(int fd, const udpr_addr *to, const void *data, size_t len) {
+  struct sockaddr_storage remote;
+  size_t                  remote_len = 0;
+  OK(udpr_addr_to_sockaddr(to, &remote, sizeof remote, &remote_len));
+  CHECK_EQ(len, sendto(fd, data, len, 0, (struct sockaddr *)&remote, (socklen_t)remote_len));
+}
+
+/* The next datagram's length; its sender goes into `from` unless that is NULL. */
+static inline size_t peer_receive_from(int fd, void *buffer, size_t capacity, udpr_addr *from) {
+  struct sockaddr_storage remote;
+  socklen_t               len = sizeof remote;
+  ssize_t                 got = recvfrom(fd, buffer, capacity, 0, (struct sockaddr *)&remote, &len);
+  if (got < 0) FAIL("the peer received nothing: %s", strerror(errno));
+  if (from) OK(udpr_addr_from_sockaddr(&remote, len, from));
+  return (size_t)got;
+}
+
+static inline size_t peer_receive(int fd, void *buffer, size_t capacity) {
+  return peer_receive_from(fd, buffer, capacity, NULL);
+}
+
+/* The next datagram must be this text. */
+#define PEER_GETS(fd, text)                                \
+  do {                                                     \
+    char   got_[2048] = "";                                \
+    size_t len_ = peer_receive(fd, got_, sizeof got_ - 1); \
+    CHECK_EQ(strlen(text), len_);                          \
+    CHECK_STR(text, got_);                                 \
+  } while (0)
+
+/* Nothing waits there. On loopback a datagram is there when its send returns. */
+static inline bool peer_is_empty(int fd) {
+  char byte;
+  return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* every_call.h: each function that belongs to the reactor's thread, called with good arguments. Where the
+ * reactor may not be used, all of them must say so, and registrations must free their user.
+ */
+#ifndef UDPR_TESTS_EVERY_CALL_H
+#define UDPR_TESTS_EVERY_CALL_H
+
+#include "check.h"
+
+typedef struct handles {
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  udpr_id         call; /* a pending one */
+  udpr_addr       to;
+  atomic_int      frees; /* of what the calls here register */
+} handles;
+
+typedef struct every_call {
+  const char *name;
+  udpr_status (*call)(handles *with);
+} every_call;
+
+static inline void never_called(udpr_reactor *reactor, void *user) {
+  (void)reactor, (void)user;
+  FAIL("%s", "a call that was refused ran");
+}
+static inline void never_visited(udpr_transport *transport, void *user) {
+  (void)transport, (void)user;
+  FAIL("%s", "a visit that was refused happened");
+}
+static inline void never_logged(const udpr_log_record *record, void *user) {
+  (void)user;
+  FAIL("a logger that was refused got: %s", record->message);
+}
+static inline void count_refused(void *with) { atomic_fetch_add(&((handles *)with)->frees, 1); }
+
+/* ---- the reactor's ------------------------------------------------------------------------------------- */
+
+static inline udpr_status call_run(handles *with) { return udpr_reactor_run(with->reactor); }
+static inline udpr_status call_stop(handles *with) { return udpr_reactor_stop(with->reactor); }
+static inline udpr_status call_crash(handles *with) { return udpr_reactor_crash(with->reactor); }
+static inline udpr_status call_start(handles *with) { return udpr_reactor_start(with->reactor); }
+static inline udpr_status call_iterate(handles *with) { return udpr_reactor_iterate(with->reactor, 0); }
+static inline udpr_status call_set_user(handles *with) { return udpr_reactor_set_user(with->reactor, with); }
+static inline udpr_status call_each_transport(handles *with) {
+  return udpr_reactor_each_transport(with->reactor, never_visited, NULL);
+}
+static inline udpr_status call_listen_udp(handles *with) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  return udpr_reactor_listen_udp(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
+}
+static inline udpr_status call_call_later(handles *with) {
+  return udpr_reactor_call_later(with->reactor, 0, never_called, with, count_refused, NULL);
+}
+static inline udpr_status call_cancel_call(handles *with) {
+  return udpr_reactor_cancel_call(with->reactor, with->call);
+}
+static inline udpr_status call_reset_call(handles *with) {
+  return udpr_reactor_reset_call(with->reactor, with->call, 0);
+}
+static inline udpr_status call_delay_call(handles *with) {
+  return udpr_reactor_delay_call(with->reactor, with->call, 1);
+}
+static inline udpr_status call_call_time(handles *with) {
+  udpr_ns due;
+  return udpr_reactor_call_time(with->reactor, with->call, &due);
+}
+static inline udpr_status call_delayed_calls(handles *with) {
+  udpr_id id;
+  size_t  count;
+  return udpr_reactor_delayed_calls(with->reactor, &id, 1, &count);
+}
+static inline udpr_status call_advance(handles *with) { return udpr_reactor_advance(with->reactor, 1); }
+static inline udpr_status call_set_logger(handles *with) {
+  return udpr_reactor_set_logger(with->reactor, UDPR_LOG_DEBUG, never_logged, with, count_refused);
+}
+static inline udpr_status call_reactor_stats(handles *with) {
+  udpr_reactor_stats stats = {.size = sizeof stats};
+  return udpr_reactor_get_stats(with->reactor, &stats);
+}
+
+static const every_call reactor_calls[] = {
+    {"run", call_run},
+    {"stop", call_stop},
+    {"crash", call_crash},
+    {"start", call_start},
+    {"iterate", call_iterate},
+    {"set_user", call_set_user},
+    {"each_transport", call_each_transport},
+    {"listen_udp", call_listen_udp},
+    {"call_later", call_call_later},
+    {"cancel_call", call_cancel_call},
+    {"reset_call", call_reset_call},
+    {"delay_call", call_delay_call},
+    {"call_time", call_call_time},
+    {"delayed_calls", call_delayed_calls},
+    {"advance", call_advance},
+    {"set_logger", call_set_logger},
+    {"reactor_get_stats", call_reactor_stats},
+};
+enum { REGISTRATIONS = 3 }; /* among them, with a free_user: listen_udp, call_later, set_logger */
+
+/* ---- the transport's ----------------------------------------------------------------------------------- */
+
+static inline udpr_status call_write(handles *with) {
+  return udpr_transport_write(with->transport, "x", 1, &with->to);
+}
+static inline udpr_status call_write_sequence(handles *with) {
+  udpr_bytes piece = {.data = "x", .len = 1};
+  return udpr_transport_write_sequence(with->transport, &piece, 1, &with->to);
+}
+static inline udpr_status call_write_messages(handles *with) {
+  udpr_message message = {.size = sizeof message, .data = "x", .len = 1, .to = &with->to};
+  size_t       taken = 9;
+  udpr_status  status = udpr_transport_write_messages(with->transport, &message, 1, &taken);
+  CHECK_EQ(status == UDPR_OK, taken);
+  return status;
+}
+static inline udpr_status call_flush(handles *with) { return udpr_transport_flush(with->transport); }
+static inline udpr_status call_get_host(handles *with) {
+  udpr_addr host;
+  return udpr_transport_get_host(with->transport, &host);
+}
+static inline udpr_status call_pause(handles *with) { return udpr_transport_pause_reading(with->transport); }
+static inline udpr_status call_resume(handles *with) {
+  return udpr_transport_resume_reading(with->transport);
+}
+static inline udpr_status call_stop_listening(handles *with) {
+  return udpr_transport_stop_listening(with->transport);
+}
+static inline udpr_status call_close(handles *with) { return udpr_transport_close(with->transport); }
+static inline udpr_status call_transport_stats(handles *with) {
+  udpr_transport_stats stats = {.size = sizeof stats};
+  return udpr_transport_get_stats(with->transport, &stats);
+}
+
+static const every_call transport_calls[] = {
+    {"write", call_write},
+    {"write_sequence", call_write_sequence},
+    {"write_messages", call_write_messages},
+    {"flush", call_flush},
+    {"get_host", call_get_host},
+    {"pause_reading", call_pause},
+    {"resume_reading", call_resume},
+    {"stop_listening", call_stop_listening},
+    {"close", call_close},
+    {"transport_get_stats", call_transport_stats},
+};
+
+/* ---- all of them --------------------------------------------------------------------------------------- */
+
+static inline void all_say(udpr_status expected, const every_call *calls, size_t count, handles *with) {
+  for (size_t i = 0; i < count; i++) {
+    udpr_status status = calls[i].call(with);
+    if (status != expected)
+      FAIL("%s says %s, not %s", calls[i].name, udpr_status_name(status), udpr_status_name(expected));
+  }
+}
+
+static inline void reactor_says(udpr_status expected, handles *with) {
+  atomic_store(&with->frees, 0);
+  all_say(expected, reactor_calls, sizeof reactor_calls / sizeof *reactor_calls, with);
+  CHECK_EQ(REGISTRATIONS, atomic_load(&with->frees));
+  CHECK(udpr_reactor_user(with->reactor) == NULL);
+}
+
+static inline void transport_says(udpr_status expected, handles *with) {
+  all_say(expected, transport_calls, sizeof transport_calls / sizeof *transport_calls, with);
+  CHECK(udpr_transport_user(with->transport) == NULL);
+  CHECK(udpr_transport_reactor(with->transport) == NULL);
+  CHECK_EQ(-1, udpr_transport_fileno(with->transport));
+}
+
+#endif

@@ -1,0 +1,115 @@
+/* What needs no reactor: the version, the statuses and the features. */
+#include "check.h"
+
+TEST(version) {
+  char text[32];
+  snprintf(text, sizeof text, "%d.%d.%d", UDPR_VERSION_MAJOR, UDPR_VERSION_MINOR, UDPR_VERSION_PATCH);
+  CHECK_EQ(UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8 | UDPR_VERSION_PATCH, udpr_version());
+  CHECK_STR(text, udpr_version_string());
+}
+
+typedef struct named {
+  udpr_status status;
+  const char *name;
+  int32_t     number;
+  int32_t     error; /* its errno, -1: not said here */
+} named;
+
+#define NAMED(code) .status = code, .name = #code
+
+static const named statuses[] = {
+    {NAMED(UDPR_OK), .number = 0, .error = 0},
+    {NAMED(UDPR_PENDING), .number = 1, .error = 0},
+    {NAMED(UDPR_E_INVALID_ARGUMENT), .number = -1, .error = -1},
+    {NAMED(UDPR_E_NO_MEMORY), .number = -2, .error = ENOMEM},
+    {NAMED(UDPR_E_WRONG_THREAD), .number = -3, .error = 0},
+    {NAMED(UDPR_E_NOT_RUNNING), .number = -4, .error = 0},
+    {NAMED(UDPR_E_ALREADY_RUNNING), .number = -5, .error = 0},
+    {NAMED(UDPR_E_REENTRANT), .number = -6, .error = 0},
+    {NAMED(UDPR_E_CLOSED), .number = -7, .error = -1},
+    {NAMED(UDPR_E_NOT_FOUND), .number = -8, .error = -1},
+    {NAMED(UDPR_E_ALREADY_CALLED), .number = -9, .error = 0},
+    {NAMED(UDPR_E_ALREADY_CANCELLED), .number = -10, .error = 0},
+    {NAMED(UDPR_E_INVALID_ADDRESS), .number = -11, .error = -1},
+    {NAMED(UDPR_E_ADDRESS_FAMILY), .number = -12, .error = -1},
+    {NAMED(UDPR_E_SOCKET_TYPE), .number = -13, .error = -1},
+    {NAMED(UDPR_E_NOT_CONNECTED), .number = -14, .error = -1},
+    {NAMED(UDPR_E_WRONG_PEER), .number = -15, .error = -1},
+    {NAMED(UDPR_E_MESSAGE_TOO_LONG), .number = -16, .error = EMSGSIZE},
+    {NAMED(UDPR_E_WOULD_BLOCK), .number = -17, .error = EAGAIN},
+    {NAMED(UDPR_E_CONNECTION_REFUSED), .number = -18, .error = ECONNREFUSED},
+    {NAMED(UDPR_E_ADDRESS_IN_USE), .number = -19, .error = EADDRINUSE},
+    {NAMED(UDPR_E_ADDRESS_NOT_AVAILABLE), .number = -20, .error = EADDRNOTAVAIL},
+    {NAMED(UDPR_E_PERMISSION), .number = -21, .error = EPERM},
+    {NAMED(UDPR_E_ACCESS), .number = -22, .error = EACCES},
+    {NAMED(UDPR_E_NO_FILES), .number = -23, .error = EMFILE},
+    {NAMED(UDPR_E_NETWORK_UNREACHABLE), .number = -24, .error = ENETUNREACH},
+    {NAMED(UDPR_E_HOST_UNREACHABLE), .number = -25, .error = EHOSTUNREACH},
+    {NAMED(UDPR_E_ALREADY_JOINED), .number = -26, .error = -1},
+    {NAMED(UDPR_E_NOT_JOINED), .number = -27, .error = -1},
+    {NAMED(UDPR_E_NOT_MULTICAST), .number = -28, .error = -1},
+    {NAMED(UDPR_E_NO_INTERFACE), .number = -29, .error = -1},
+    {NAMED(UDPR_E_NAME_NOT_FOUND), .number = -30, .error = 0},
+    {NAMED(UDPR_E_NAME_TRY_AGAIN), .number = -31, .error = 0},
+    {NAMED(UDPR_E_TIMED_OUT), .number = -32, .error = -1},
+    {NAMED(UDPR_E_CANCELLED), .number = -33, .error = -1},
+    {NAMED(UDPR_E_NOT_SUPPORTED), .number = -34, .error = -1},
+    {NAMED(UDPR_E_VERSION), .number = -35, .error = 0},
+    {NAMED(UDPR_E_PANIC), .number = -36, .error = 0},
+};
+enum { STATUSES = sizeof statuses / sizeof *statuses };
+
+TEST(every_status_has_its_number_name_message_and_errno) {
+  for (size_t i = 0; i < STATUSES; i++) {
+    const named *one = &statuses[i];
+    CHECK_EQ(one->number, one->status);
+    CHECK_STR(one->name, udpr_status_name(one->status));
+    CHECK(udpr_status_message(one->status)[0] != 0);
+    if (one->error >= 0 && udpr_status_errno(one->status) != one->error)
+      FAIL("the errno of %s is %d, not %d", one->name, udpr_status_errno(one->status), one->error);
+  }
+}
+
+TEST(names_messages_and_errnos_differ) {
+  for (size_t i = 0; i < STATUSES; i++) {
+    for (size_t j = 0; j < i; j++) {
+      udpr_status one = statuses[i].status, other = statuses[j].status;
+      CHECK(strcmp(udpr_status_message(one), udpr_status_message(other)) != 0);
+      CHECK(udpr_status_errno(one) == 0 || udpr_status_errno(one) != udpr_status_errno(other));
+    }
+  }
+}
+
+TEST(a_system_status_carries_its_errno) {
+  for (int error = 1; error < 4096; error++) {
+    udpr_status status = UDPR_E_SYSTEM - error;
+    CHECK_EQ(error, udpr_status_errno(status));
+    CHECK(udpr_status_name(status)[0] != 0);
+    CHECK(udpr_status_message(status)[0] != 0);
+  }
+}
+
+TEST(any_integer_has_a_name_and_a_message) {
+  const udpr_status edges[] = {INT32_MIN, INT32_MIN + 1, INT32_MAX,     2,       -37,
+                               -65535,    -65536,        -65536 - 4096, -1000000};
+  uint64_t          seed = 88172645463325252;
+  for (size_t i = 0; i < 100000; i++) {
+    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17;
+    udpr_status status = i < sizeof edges / sizeof *edges ? edges[i] : (udpr_status)(seed >> 32);
+    const char *name = udpr_status_name(status), *message = udpr_status_message(status);
+    CHECK(name != NULL && *name && message != NULL && *message);
+    CHECK(name == udpr_status_name(status) && message == udpr_status_message(status)); /* static */
+    CHECK(udpr_status_errno(status) >= 0);
+  }
+}
+
+TEST(features) {
+  CHECK_EQ(0, udpr_has_feature(NULL));
+  CHECK_EQ(0, udpr_has_feature(""));
+  CHECK_EQ(0, udpr_has_feature("no such feature"));
+  CHECK_EQ(0, udpr_has_feature("recvmms"));
+  CHECK_EQ(0, udpr_has_feature("\xff\xfe"));
+  CHECK(udpr_has_feature("recvmmsg"));
+}
+
+CHECK_MAIN()

@@ -1,0 +1,165 @@
+/* Every function of the header with NULL for each pointer that may not be NULL: a status, never a crash.
+ * Where the call registers something, its user is freed in it. Those that may be NULL (options, free_user,
+ * out_id, out_len, out of listen) are used as NULL all over the other tests.
+ */
+#include "check.h"
+
+#define INVALID(call) CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, call)
+
+/* A refused registration, that frees `user` in the call. */
+#define INVALID_AND_FREES(call) \
+  do {                          \
+    freed = 0;                  \
+    INVALID(call);              \
+    CHECK_EQ(1, freed);         \
+  } while (0)
+
+static atomic_int freed;
+
+static void call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
+static void visit(udpr_transport *transport, void *user) { (void)transport, (void)user; }
+static void log_record(const udpr_log_record *record, void *user) { (void)record, (void)user; }
+
+TEST(library_and_addresses) {
+  udpr_addr address = addr("1.2.3.4", 0), out;
+  uint32_t  index;
+  size_t    len;
+  char      text[UDPR_ADDR_TEXT_MAX];
+  CHECK_EQ(0, udpr_has_feature(NULL));
+  INVALID(udpr_addr_parse(NULL, 0, &out));
+  INVALID(udpr_addr_parse("1.2.3.4", 0, NULL));
+  INVALID(udpr_addr_parse_host(NULL, 0, &out));
+  INVALID(udpr_addr_parse_host("1.2.3.4", 0, NULL));
+  INVALID(udpr_addr_format(NULL, text, sizeof text, &len));
+  INVALID(udpr_addr_format(&address, NULL, sizeof text, &len));
+  INVALID(udpr_addr_from_sockaddr(NULL, 16, &out));
+  INVALID(udpr_addr_from_sockaddr(&address, sizeof address, NULL));
+  INVALID(udpr_addr_to_sockaddr(NULL, text, sizeof text, &len));
+  INVALID(udpr_addr_to_sockaddr(&address, NULL, sizeof text, &len));
+  CHECK_EQ(0, udpr_addr_equal(NULL, &address));
+  CHECK_EQ(0, udpr_addr_equal(&address, NULL));
+  INVALID(udpr_addr_map_v4(NULL, &out));
+  INVALID(udpr_addr_map_v4(&address, NULL));
+  INVALID(udpr_addr_unmap_v4(NULL, &out));
+  INVALID(udpr_addr_unmap_v4(&address, NULL));
+  INVALID(udpr_interface_index(NULL, &index));
+  INVALID(udpr_interface_index("lo", NULL));
+}
+
+TEST(reactor_life) {
+  udpr_reactor *reactor = NULL;
+  INVALID(udpr_reactor_new(NULL, NULL));
+  OK(udpr_reactor_new(NULL, &reactor));
+  OK(udpr_reactor_free(NULL));
+  INVALID(udpr_reactor_run(NULL));
+  INVALID(udpr_reactor_stop(NULL));
+  INVALID(udpr_reactor_crash(NULL));
+  INVALID(udpr_reactor_start(NULL));
+  INVALID(udpr_reactor_iterate(NULL, 0));
+  INVALID(udpr_reactor_set_user(NULL, &reactor));
+  OK(udpr_reactor_set_user(reactor, NULL));
+  CHECK_EQ(0, udpr_reactor_is_running(NULL));
+  CHECK(udpr_reactor_user(NULL) == NULL);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(ports) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_transport *out = NULL;
+  udpr_protocol   protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
+  INVALID_AND_FREES(udpr_reactor_listen_udp(NULL, 0, NULL, &protocol, NULL, &out));
+  INVALID(udpr_reactor_listen_udp(reactor, 0, NULL, NULL, NULL, &out));
+  INVALID(udpr_reactor_each_transport(NULL, visit, NULL));
+  INVALID(udpr_reactor_each_transport(reactor, NULL, NULL));
+  CHECK(out == NULL);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(transport_handle) {
+  CHECK(udpr_transport_retain(NULL) == NULL);
+  udpr_transport_release(NULL);
+  CHECK(udpr_transport_reactor(NULL) == NULL);
+  CHECK(udpr_transport_user(NULL) == NULL);
+  CHECK_EQ(-1, udpr_transport_fileno(NULL));
+}
+
+TEST(no_transport) {
+  udpr_addr            address = addr("127.0.0.1:9", 0);
+  udpr_bytes           piece = {"x", 1};
+  udpr_message         message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
+  udpr_transport_stats stats = {.size = sizeof stats};
+  size_t               taken = 99;
+  INVALID(udpr_transport_write(NULL, "x", 1, &address));
+  INVALID(udpr_transport_write_sequence(NULL, &piece, 1, &address));
+  INVALID(udpr_transport_write_messages(NULL, &message, 1, &taken));
+  CHECK_EQ(0, taken); /* always written */
+  INVALID(udpr_transport_post(NULL, "x", 1, &address));
+  INVALID(udpr_transport_flush(NULL));
+  INVALID(udpr_transport_get_host(NULL, &address));
+  INVALID(udpr_transport_stop_listening(NULL));
+  INVALID(udpr_transport_close(NULL));
+  INVALID(udpr_transport_pause_reading(NULL));
+  INVALID(udpr_transport_resume_reading(NULL));
+  INVALID(udpr_transport_get_stats(NULL, &stats));
+}
+
+TEST(transport_arguments) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       address = addr("127.0.0.1:9", 0);
+  udpr_message    message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
+  size_t          taken = 99;
+  INVALID(udpr_transport_write(transport, NULL, 1, &address));
+  CHECK_STATUS(UDPR_E_NOT_CONNECTED, udpr_transport_write(transport, "x", 1, NULL));
+  INVALID(udpr_transport_write_sequence(transport, NULL, 1, &address));
+  INVALID(udpr_transport_write_messages(transport, NULL, 1, &taken));
+  CHECK_EQ(0, taken);
+  INVALID(udpr_transport_write_messages(transport, &message, 1, NULL));
+  INVALID(udpr_transport_post(transport, NULL, 1, &address));
+  INVALID(udpr_transport_get_host(transport, NULL));
+  INVALID(udpr_transport_get_stats(transport, NULL));
+  OK(udpr_transport_close(transport));
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(time) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_id       id = 0;
+  udpr_ns       due;
+  size_t        count;
+  OK(udpr_reactor_call_later(reactor, SECONDS(60), call, NULL, NULL, &id));
+  CHECK_EQ(0, udpr_reactor_now(NULL));
+  INVALID_AND_FREES(udpr_reactor_call_later(NULL, 0, call, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_reactor_call_later(reactor, 0, NULL, &freed, count_free, NULL));
+  INVALID(udpr_reactor_call_later(NULL, 0, NULL, NULL, NULL, NULL));
+  INVALID(udpr_reactor_cancel_call(NULL, id));
+  INVALID(udpr_reactor_reset_call(NULL, id, 0));
+  INVALID(udpr_reactor_delay_call(NULL, id, 0));
+  INVALID(udpr_reactor_call_time(NULL, id, &due));
+  INVALID(udpr_reactor_call_time(reactor, id, NULL));
+  INVALID(udpr_reactor_delayed_calls(NULL, &id, 1, &count));
+  INVALID(udpr_reactor_delayed_calls(reactor, NULL, 1, &count));
+  INVALID(udpr_reactor_delayed_calls(reactor, &id, 1, NULL));
+  INVALID(udpr_reactor_advance(NULL, 1));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(threads) {
+  udpr_reactor *reactor = new_reactor(0);
+  INVALID_AND_FREES(udpr_reactor_call_from_thread(NULL, call, &freed, count_free));
+  INVALID_AND_FREES(udpr_reactor_call_from_thread(reactor, NULL, &freed, count_free));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(watching_it) {
+  udpr_reactor      *reactor = new_reactor(0);
+  udpr_reactor_stats stats = {.size = sizeof stats};
+  INVALID_AND_FREES(udpr_reactor_set_logger(NULL, UDPR_LOG_DEBUG, log_record, &freed, count_free));
+  INVALID(udpr_reactor_get_stats(NULL, &stats));
+  INVALID(udpr_reactor_get_stats(reactor, NULL));
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

@@ -1,0 +1,186 @@
+/* free closes what still listens, drops what still waits, and frees each user once. */
+#include "every_call.h"
+#include "probe.h"
+
+TEST(free_closes_the_ports) {
+  enum { COUNT = 10 };
+  int           descriptors = check_descriptors();
+  udpr_reactor *reactor = new_reactor(0);
+  probe         ports[COUNT] = {0};
+  for (int i = 0; i < COUNT; i++) {
+    probe_listen(&ports[i], reactor);
+    send_letters(&ports[i].host, "abc"); /* never to come */
+  }
+  OK(udpr_reactor_free(reactor));
+  for (int i = 0; i < COUNT; i++) {
+    CHECK_STR("", ports[i].got);
+    says_closed(ports[i].transport);
+    probe_ended(&ports[i]);
+  }
+  CHECK_EQ(descriptors, check_descriptors());
+}
+
+TEST(free_drops_delayed_calls) {
+  enum { COUNT = 100 };
+  udpr_reactor *reactor = new_reactor(0);
+  atomic_int    frees[COUNT] = {0};
+  for (int i = 0; i < COUNT; i++)
+    OK(udpr_reactor_call_later(reactor, i % 2 ? 0 : SECONDS(i), never_called, &frees[i], count_free, NULL));
+  OK(udpr_reactor_free(reactor));
+  for (int i = 0; i < COUNT; i++) CHECK_EQ(1, frees[i]);
+}
+
+TEST(free_frees_the_logger) {
+  udpr_reactor *reactor = new_reactor(0);
+  handles       with = {0};
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_ERROR, never_logged, &with, count_refused));
+  CHECK_EQ(0, with.frees);
+  OK(udpr_reactor_free(reactor));
+  CHECK_EQ(1, with.frees);
+}
+
+/* ---- whatever state it is in --------------------------------------------------------------------------- */
+
+TEST(free_after_start) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  OK(udpr_reactor_start(reactor));
+  probe_listen(&port, reactor);
+  turns(reactor, 2);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+TEST(free_after_a_stop_that_had_no_turn) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  OK(udpr_reactor_start(reactor));
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_stop(reactor));
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+TEST(free_after_crash) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {.on_datagram = crash_reactor};
+  probe_listen(&port, reactor);
+  send_letters(&port.host, "a");
+  run_guarded(reactor);
+  CHECK_EQ(0, port.stops);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+static void pause_port(probe *port, udpr_transport *transport) {
+  (void)port;
+  OK(udpr_transport_pause_reading(transport));
+}
+
+static void three_kept(probe *port, udpr_transport *transport) {
+  (void)port;
+  CHECK_EQ(3, stats_of(transport).discarded_in);
+}
+
+TEST(free_discards_what_a_pause_kept) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {.on_datagram = pause_port, .on_stop = three_kept};
+  probe_listen(&port, reactor);
+  send_letters(&port.host, "abcd");
+  RUN_UNTIL(reactor, *port.got);
+  OK(udpr_reactor_free(reactor));
+  CHECK_STR("a", port.got);
+  probe_ended(&port);
+}
+
+/* ---- who holds the transport --------------------------------------------------------------------------- */
+
+TEST(a_port_without_a_handle_lives_until_free) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  udpr_protocol protocol = probe_protocol(&port);
+  OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
+  CHECK(port.starts == 1 && port.stops == 0);
+  OK(udpr_reactor_free(reactor));
+  CHECK(port.stops == 1 && port.frees == 1);
+}
+
+static void keep_host(probe *port, udpr_transport *transport) { port->host = host_of(transport); }
+
+static void keep_transport(probe *port, udpr_transport *transport) {
+  port->transport = udpr_transport_retain(transport);
+}
+
+TEST(a_callback_retains_what_listen_did_not_give) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {.on_start = keep_host, .on_datagram = keep_transport};
+  udpr_protocol protocol = probe_protocol(&port);
+  OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
+  send_letters(&port.host, "a");
+  RUN_UNTIL(reactor, *port.got);
+  CHECK(udpr_transport_user(port.transport) == &port);
+  OK(udpr_reactor_free(reactor));
+  says_closed(port.transport);
+  probe_ended(&port);
+}
+
+/* ---- what its callbacks may still do ------------------------------------------------------------------- */
+
+typedef struct company {
+  udpr_reactor *reactor;
+  probe         ports[5];
+  udpr_id       call;
+  atomic_int    frees;
+  int           stops;
+} company;
+
+static void count_visit(udpr_transport *transport, void *user) {
+  (void)transport;
+  ++*(int *)user;
+}
+
+static void count_company_free(void *user) { atomic_fetch_add(&((company *)user)->frees, 1); }
+
+/* The first to stop closes the others and cancels the call; each sees those whose stop is still to come. */
+static void wind_up(probe *port, udpr_transport *transport) {
+  company *all = port->arg;
+  int      left = 0;
+  (void)transport;
+  all->stops++;
+  OK(udpr_reactor_each_transport(all->reactor, count_visit, &left));
+  CHECK_EQ(5 - all->stops, left);
+  if (all->stops > 1) return;
+  udpr_reactor_cancel_call(all->reactor, all->call); /* free may have dropped it already */
+  CHECK_EQ(1, all->frees);
+  for (int i = 0; i < 5; i++)
+    if (&all->ports[i] != port) OK(udpr_transport_close(all->ports[i].transport));
+}
+
+TEST(stop_protocol_ends_the_rest_itself) {
+  company all = {.reactor = new_reactor(0)};
+  for (int i = 0; i < 5; i++) {
+    all.ports[i] = (probe){.on_stop = wind_up, .arg = &all};
+    probe_listen(&all.ports[i], all.reactor);
+  }
+  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), never_called, &all, count_company_free, &all.call));
+  OK(udpr_reactor_free(all.reactor));
+  CHECK_EQ(1, all.frees);
+  for (int i = 0; i < 5; i++) probe_ended(&all.ports[i]);
+}
+
+static void release_own(probe *port, udpr_transport *transport) {
+  (void)transport;
+  udpr_transport_release(port->transport);
+}
+
+TEST(the_last_release_while_free_runs) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         in_stop = {.on_stop = release_own}, in_free_user = {.on_free = release_own};
+  probe_listen(&in_stop, reactor);
+  probe_listen(&in_free_user, reactor);
+  OK(udpr_reactor_free(reactor));
+  CHECK(in_stop.stops == 1 && in_stop.frees == 1);
+  CHECK(in_free_user.stops == 1 && in_free_user.frees == 1);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,227 @@
+/* UDPR_REACTOR_SIGNALS: SIGINT and SIGTERM end run, and only run, and leave no trace. Without it nothing is
+ * touched.
+ */
+#include "probe.h"
+
+static volatile sig_atomic_t own_handled;
+
+static void own_handler(int number) {
+  (void)number;
+  own_handled++;
+}
+
+static void set_handler(int number, void (*handler)(int)) {
+  struct sigaction action = {.sa_handler = handler};
+  CHECK_EQ(0, sigaction(number, &action, NULL));
+}
+
+static void (*handler_of(int number))(int) {
+  struct sigaction action;
+  CHECK_EQ(0, sigaction(number, NULL, &action));
+  return action.sa_handler;
+}
+
+/* ---- a signal ends run --------------------------------------------------------------------------------- */
+
+static void raise_call(udpr_reactor *reactor, void *user) {
+  CHECK(udpr_reactor_is_running(reactor));
+  CHECK_EQ(0, raise(*(int *)user));
+}
+
+static void run_until_signal(udpr_reactor *reactor, int number) {
+  probe port = {0};
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_call_later(reactor, 0, raise_call, &number, NULL, NULL));
+  run_guarded(reactor);
+  probe_ended(&port);
+}
+
+TEST(sigint_and_sigterm_end_run) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  for (int again = 0; again < 3; again++) {
+    run_until_signal(reactor, SIGINT);
+    run_until_signal(reactor, SIGTERM);
+  }
+  CHECK(handler_of(SIGINT) == SIG_DFL && handler_of(SIGTERM) == SIG_DFL);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(former_handlers_are_back) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  set_handler(SIGINT, own_handler);
+  set_handler(SIGTERM, SIG_IGN);
+  run_until_signal(reactor, SIGINT);
+  run_until_signal(reactor, SIGTERM);
+  CHECK_EQ(0, own_handled); /* while run ran, the signals were its own */
+  CHECK(handler_of(SIGINT) == own_handler && handler_of(SIGTERM) == SIG_IGN);
+  CHECK_EQ(0, raise(SIGINT));
+  CHECK_EQ(0, raise(SIGTERM));
+  CHECK_EQ(1, own_handled);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(all_of_a_former_handler_is_back) {
+  struct sigaction before = {.sa_handler = own_handler, .sa_flags = SA_RESTART | SA_NODEFER}, after;
+  udpr_reactor    *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  sigaddset(&before.sa_mask, SIGUSR1);
+  CHECK_EQ(0, sigaction(SIGINT, &before, NULL));
+  run_until_signal(reactor, SIGINT);
+  CHECK_EQ(0, sigaction(SIGINT, NULL, &after));
+  CHECK(after.sa_handler == own_handler);
+  CHECK_EQ(SA_RESTART | SA_NODEFER, after.sa_flags & (SA_RESTART | SA_NODEFER | SA_SIGINFO));
+  CHECK(sigismember(&after.sa_mask, SIGUSR1) == 1 && sigismember(&after.sa_mask, SIGUSR2) == 0);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void crash_call(udpr_reactor *reactor, void *user) {
+  *(bool *)user = handler_of(SIGINT) == own_handler && handler_of(SIGTERM) == own_handler;
+  OK(udpr_reactor_crash(reactor));
+}
+
+/* Whatever ends run, the handlers are back; the answer is whether they were the program's in the meantime. */
+static bool own_while_running(uint32_t flags) {
+  udpr_reactor *reactor = new_reactor(flags);
+  bool          own = false;
+  set_handler(SIGINT, own_handler);
+  set_handler(SIGTERM, own_handler);
+  OK(udpr_reactor_call_later(reactor, 0, crash_call, &own, NULL, NULL));
+  run_guarded(reactor);
+  CHECK(handler_of(SIGINT) == own_handler && handler_of(SIGTERM) == own_handler);
+  OK(udpr_reactor_free(reactor));
+  return own;
+}
+
+TEST(handlers_are_back_after_crash) { CHECK(!own_while_running(UDPR_REACTOR_SIGNALS)); }
+TEST(without_the_flag_handlers_are_not_touched) { CHECK(own_while_running(0)); }
+
+TEST(only_run_takes_the_signals) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  bool          own = false;
+  set_handler(SIGINT, own_handler);
+  set_handler(SIGTERM, own_handler);
+  OK(udpr_reactor_start(reactor));
+  OK(udpr_reactor_call_later(reactor, 0, crash_call, &own, NULL, NULL));
+  RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
+  CHECK(own);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- a program of its own, with default handlers, that waits ------------------------------------------- */
+
+static void tell_ready(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  CHECK_EQ(1, write(*(int *)user, "r", 1));
+}
+
+/* Nothing to do at all: no port, no call. Only the signal ends it. */
+static void server(int ready) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  OK(udpr_reactor_call_later(reactor, 0, tell_ready, &ready, NULL, NULL));
+  OK(udpr_reactor_run(reactor));
+  OK(udpr_reactor_free(reactor));
+  exit(42);
+}
+
+static void ends_by(int number) {
+  int  ready[2];
+  char byte;
+  CHECK_EQ(0, pipe(ready));
+  pid_t child = check_fork();
+  if (child == 0) server(ready[1]);
+  CHECK_EQ(1, read(ready[0], &byte, 1));
+  CHECK_EQ(0, kill(child, number));
+  int status = check_wait(child);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ(42, WEXITSTATUS(status));
+  close(ready[0]);
+  close(ready[1]);
+}
+
+TEST(a_process_that_waits_ends_by_a_signal) {
+  ends_by(SIGINT);
+  ends_by(SIGTERM);
+}
+
+/* ---- several reactors ---------------------------------------------------------------------------------- */
+
+TEST(one_signal_ends_every_run_that_asked_for_it) {
+  enum { COUNT = 4 };
+  elsewhere     asked[COUNT], other;
+  udpr_reactor *reactors[COUNT], *unasked = new_reactor(0);
+  set_handler(SIGTERM, own_handler);
+  for (int i = 0; i < COUNT; i++) {
+    reactors[i] = new_reactor(UDPR_REACTOR_SIGNALS);
+    run_elsewhere(&asked[i], reactors[i]);
+  }
+  run_elsewhere(&other, unasked);
+  CHECK_EQ(0, kill(getpid(), SIGTERM));
+  for (int i = 0; i < COUNT; i++) {
+    join_elsewhere(&asked[i]);
+    OK(udpr_reactor_free(reactors[i]));
+  }
+  CHECK(udpr_reactor_is_running(unasked));
+  CHECK(handler_of(SIGTERM) == own_handler);
+  CHECK_EQ(0, own_handled);
+  stop_elsewhere(&other);
+  OK(udpr_reactor_free(unasked));
+}
+
+TEST(handlers_stay_until_the_last_run_ends) {
+  elsewhere     first, last;
+  udpr_reactor *reactors[] = {new_reactor(UDPR_REACTOR_SIGNALS), new_reactor(UDPR_REACTOR_SIGNALS)};
+  set_handler(SIGINT, own_handler);
+  run_elsewhere(&first, reactors[0]);
+  run_elsewhere(&last, reactors[1]);
+  stop_elsewhere(&first); /* begun first, ended first */
+  CHECK(handler_of(SIGINT) != own_handler);
+  CHECK_EQ(0, kill(getpid(), SIGINT));
+  join_elsewhere(&last);
+  CHECK(handler_of(SIGINT) == own_handler);
+  CHECK_EQ(0, own_handled);
+  for (int i = 0; i < 2; i++) OK(udpr_reactor_free(reactors[i]));
+}
+
+/* ---- EINTR: other signals ------------------------------------------------------------------------------ */
+
+static timer_t ticking(void) {
+  struct sigevent   event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+  struct itimerspec every_ms = {.it_value.tv_nsec = 1000000, .it_interval.tv_nsec = 1000000};
+  timer_t           timer;
+  CHECK_EQ(0, timer_create(CLOCK_MONOTONIC, &event, &timer));
+  CHECK_EQ(0, timer_settime(timer, 0, &every_ms, NULL));
+  return timer;
+}
+
+static void start_ticking(udpr_reactor *reactor, void *timer) {
+  (void)reactor;
+  *(timer_t *)timer = ticking();
+}
+
+TEST(iterate_returns_on_a_signal) {
+  udpr_reactor *reactor = new_reactor(0);
+  set_handler(SIGUSR1, own_handler);
+  timer_t timer = ticking();
+  OK(udpr_reactor_start(reactor));
+  OK(udpr_reactor_iterate(reactor, -1)); /* nothing else could end it */
+  CHECK(own_handled > 0);
+  CHECK_EQ(0, timer_delete(timer));
+  OK(udpr_reactor_free(reactor));
+}
+
+static void term_after_ten(int number) {
+  (void)number;
+  if (++own_handled == 10) raise(SIGTERM);
+}
+
+TEST(run_goes_on_through_signals) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  timer_t       timer;
+  set_handler(SIGUSR1, term_after_ten);
+  OK(udpr_reactor_call_later(reactor, 0, start_ticking, &timer, NULL, NULL));
+  OK(udpr_reactor_run(reactor));
+  CHECK_EQ(0, timer_delete(timer));
+  CHECK(own_handled >= 10);
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

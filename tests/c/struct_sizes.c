@@ -1,0 +1,160 @@
+/* The size rules of every struct that carries `size`: what lets a program and a library of different ages
+ * work together.
+ */
+#include "check.h"
+
+enum { LARGEST = 4096 };
+
+/* A call that takes one struct, of which `bytes` is a well-formed one in a block of LARGEST + 8 zero bytes.
+ */
+typedef udpr_status (*call_fn)(void *bytes, void *arg);
+
+typedef struct rule {
+  size_t known;    /* our size, which is the first release's */
+  size_t flags_at; /* where the flags are, 0: none */
+  size_t reserved_at;
+} rule;
+
+static void set_size(void *bytes, size_t size) { memcpy(bytes, &size, sizeof size); }
+
+static void set_word(void *bytes, size_t at, uint32_t value) {
+  memcpy((char *)bytes + at, &value, sizeof value);
+}
+
+static void check_rules(const rule *rule, call_fn call, void *arg) {
+  static _Alignas(max_align_t) char bytes[LARGEST + 8];
+  size_t                            refused[] = {0, 4, rule->known - 1, LARGEST + 1, SIZE_MAX},
+         taken[] = {rule->known, rule->known + 8, LARGEST};
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    set_size(bytes, refused[i]);
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, call(bytes, arg));
+  }
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    set_size(bytes, taken[i]);
+    CHECK_STATUS(UDPR_OK, call(bytes, arg));
+  }
+  size_t larger[] = {rule->known + 1, rule->known + 8, LARGEST};
+  for (size_t i = 0; i < sizeof larger / sizeof *larger; i++) {
+    set_size(bytes, larger[i]);
+    bytes[larger[i] - 1] = 1;
+    CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
+    bytes[larger[i] - 1] = 0;
+  }
+  set_size(bytes, rule->known);
+  bytes[rule->known] = 1; /* behind the size it is not ours to look at */
+  CHECK_STATUS(UDPR_OK, call(bytes, arg));
+  bytes[rule->known] = 0;
+  if (rule->flags_at) {
+    set_word(bytes, rule->flags_at, 0x80000000);
+    CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
+    set_word(bytes, rule->flags_at, 0);
+  }
+  if (rule->reserved_at) {
+    set_word(bytes, rule->reserved_at, 1);
+    CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
+    set_word(bytes, rule->reserved_at, 0);
+  }
+  memset(bytes, 0, sizeof bytes);
+}
+
+static udpr_status new_with(void *options, void *arg) {
+  udpr_reactor *reactor = NULL;
+  udpr_status   status = udpr_reactor_new(options, &reactor);
+  (void)arg;
+  CHECK((status == UDPR_OK) == (reactor != NULL));
+  OK(udpr_reactor_free(reactor));
+  return status;
+}
+
+static udpr_status listen_with(udpr_reactor *reactor, const udpr_protocol *protocol,
+                               const udpr_udp_options *options) {
+  udpr_transport *transport = NULL;
+  udpr_status     status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", protocol, options, &transport);
+  CHECK((status == UDPR_OK) == (transport != NULL));
+  if (transport) OK(udpr_transport_close(transport));
+  udpr_transport_release(transport);
+  return status;
+}
+
+static udpr_status listen_with_options(void *options, void *reactor) {
+  udpr_protocol protocol = {.size = sizeof protocol};
+  return listen_with(reactor, &protocol, options);
+}
+
+static udpr_status listen_with_protocol(void *protocol, void *reactor) {
+  return listen_with(reactor, protocol, NULL);
+}
+
+TEST(reactor_options) {
+  rule rule = {.known = sizeof(udpr_reactor_options), .flags_at = offsetof(udpr_reactor_options, flags)};
+  check_rules(&rule, new_with, NULL);
+}
+
+TEST(udp_options) {
+  udpr_reactor *reactor = new_reactor(0);
+  rule          rule = {.known = sizeof(udpr_udp_options),
+                        .flags_at = offsetof(udpr_udp_options, flags),
+                        .reserved_at = offsetof(udpr_udp_options, reserved)};
+  check_rules(&rule, listen_with_options, reactor);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(protocol) {
+  udpr_reactor *reactor = new_reactor(0);
+  rule          rule = {.known = sizeof(udpr_protocol)};
+  check_rules(&rule, listen_with_protocol, reactor);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Where the protocol's size is refused, its user is freed all the same when free_user lies inside that size.
+ */
+TEST(a_protocol_from_the_future_frees_its_user) {
+  struct {
+    udpr_protocol now;
+    uint64_t      later;
+  } protocol = {.later = 1};
+  atomic_int    freed = 0;
+  udpr_reactor *reactor = new_reactor(0);
+  protocol.now = (udpr_protocol){.size = sizeof protocol, .user = &freed, .free_user = count_free};
+  CHECK_STATUS(UDPR_E_VERSION, udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol.now, NULL, NULL));
+  CHECK_EQ(1, freed);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Structs that the library fills: a larger one is zeroed behind what this library knows. */
+TEST(stats_of_a_later_header) {
+  struct {
+    udpr_reactor_stats now;
+    uint64_t           later;
+  } reactor_stats;
+  struct {
+    udpr_transport_stats now;
+    uint64_t             later;
+  } transport_stats;
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  memset(&reactor_stats, 0xff, sizeof reactor_stats);
+  memset(&transport_stats, 0xff, sizeof transport_stats);
+  reactor_stats.now.size = sizeof reactor_stats;
+  transport_stats.now.size = sizeof transport_stats;
+  OK(udpr_reactor_get_stats(reactor, &reactor_stats.now));
+  OK(udpr_transport_get_stats(transport, &transport_stats.now));
+  CHECK_EQ(0, reactor_stats.later);
+  CHECK_EQ(1, reactor_stats.now.transports);
+  CHECK_EQ(0, transport_stats.later);
+  CHECK_EQ(0, transport_stats.now.kept_datagrams);
+
+  size_t refused[] = {0, 4, LARGEST + 1, SIZE_MAX};
+  for (size_t i = 0; i < 4; i++) {
+    reactor_stats.now.size = refused[i];
+    transport_stats.now.size = refused[i];
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_get_stats(reactor, &reactor_stats.now));
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_get_stats(transport, &transport_stats.now));
+  }
+  OK(udpr_transport_close(transport));
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

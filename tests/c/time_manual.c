@@ -1,0 +1,277 @@
+/* UDPR_REACTOR_MANUAL_CLOCK: time moves by udpr_reactor_advance alone, so that what a program does in time is
+ * tested without waiting for it.
+ */
+#include "check.h"
+
+static udpr_reactor *manual(void) { return new_reactor(UDPR_REACTOR_MANUAL_CLOCK); }
+
+static udpr_id later(udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user) {
+  udpr_id id = 0;
+  OK(udpr_reactor_call_later(reactor, delay, fn, user, NULL, &id));
+  return id;
+}
+
+static void count(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  ++*(int *)user;
+}
+
+static udpr_ns due_of(udpr_reactor *reactor, udpr_id id) {
+  udpr_ns due = 0;
+  OK(udpr_reactor_call_time(reactor, id, &due));
+  return due;
+}
+
+TEST(time_stands_still) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_ns       now = udpr_reactor_now(reactor);
+  later(reactor, 1, count, &called);
+  OK(udpr_reactor_iterate(reactor, (int64_t)MS(5)));
+  turns(reactor, 10);
+  CHECK_EQ(now, udpr_reactor_now(reactor));
+  CHECK_EQ(0, called);
+  OK(udpr_reactor_advance(reactor, 1));
+  CHECK_EQ(now + 1, udpr_reactor_now(reactor));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(advance_runs_what_falls_due_and_no_more) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  for (udpr_ns delay = 1; delay <= 10; delay++) later(reactor, SECONDS(delay), count, &called);
+  OK(udpr_reactor_advance(reactor, SECONDS(3) - 1));
+  CHECK_EQ(2, called);
+  OK(udpr_reactor_advance(reactor, 1));
+  CHECK_EQ(3, called);
+  OK(udpr_reactor_advance(reactor, SECONDS(100)));
+  CHECK_EQ(10, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(a_turn_runs_what_is_due_now) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  later(reactor, 0, count, &called);
+  OK(udpr_reactor_iterate(reactor, -1));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+typedef struct entry {
+  int *next, number;
+} entry;
+
+static void in_turn(udpr_reactor *reactor, void *user) {
+  entry *self = user;
+  (void)reactor;
+  CHECK_EQ(self->number, (*self->next)++);
+}
+
+TEST(what_is_due_together_runs_in_the_order_made) {
+  enum { CALLS = 1000 };
+  entry         entries[CALLS];
+  int           next = 0;
+  udpr_reactor *reactor = manual();
+  for (int i = 0; i < CALLS; i++) {
+    entries[i] = (entry){&next, i};
+    later(reactor, MS(5), in_turn, &entries[i]);
+  }
+  OK(udpr_reactor_advance(reactor, MS(5)));
+  CHECK_EQ(CALLS, next);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(the_same_instant_reached_in_two_ways) {
+  entry         first, second;
+  int           next = 0;
+  udpr_reactor *reactor = manual();
+  first = (entry){&next, 0}, second = (entry){&next, 1};
+  later(reactor, MS(10), in_turn, &first);
+  OK(udpr_reactor_advance(reactor, MS(4)));
+  later(reactor, MS(6), in_turn, &second);
+  OK(udpr_reactor_advance(reactor, MS(6)));
+  CHECK_EQ(2, next);
+  OK(udpr_reactor_free(reactor));
+}
+
+typedef struct ticker {
+  int     ticks;
+  udpr_ns period, start;
+} ticker;
+
+static void tick(udpr_reactor *reactor, void *user) {
+  ticker *self = user;
+  self->ticks++;
+  CHECK_EQ(self->start + (udpr_ns)self->ticks * self->period,
+           udpr_reactor_now(reactor)); /* now is the call's due time */
+  later(reactor, self->period, tick, user);
+}
+
+TEST(advance_runs_calls_made_meanwhile) {
+  udpr_reactor *reactor = manual();
+  ticker        clock = {.period = SECONDS(1), .start = udpr_reactor_now(reactor)};
+  later(reactor, clock.period, tick, &clock);
+  OK(udpr_reactor_advance(reactor, SECONDS(10)));
+  CHECK_EQ(10, clock.ticks);
+  CHECK_EQ(clock.start + SECONDS(10), udpr_reactor_now(reactor));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(reset_counts_from_now) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_id       id = later(reactor, MS(10), count, &called);
+  OK(udpr_reactor_advance(reactor, MS(9)));
+  OK(udpr_reactor_reset_call(reactor, id, MS(10)));
+  CHECK_EQ(udpr_reactor_now(reactor) + MS(10), due_of(reactor, id));
+  OK(udpr_reactor_advance(reactor, MS(9)));
+  CHECK_EQ(0, called);
+  OK(udpr_reactor_reset_call(reactor, id, 0)); /* earlier works as well */
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(delay_counts_from_the_due_time) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_id       id = later(reactor, MS(10), count, &called);
+  udpr_ns       due = due_of(reactor, id);
+  CHECK_EQ(udpr_reactor_now(reactor) + MS(10), due);
+  OK(udpr_reactor_advance(reactor, MS(5)));
+  OK(udpr_reactor_delay_call(reactor, id, (int64_t)MS(10)));
+  CHECK_EQ(due + MS(10), due_of(reactor, id));
+  OK(udpr_reactor_delay_call(reactor, id, -(int64_t)MS(8)));
+  CHECK_EQ(due + MS(2), due_of(reactor, id));
+  OK(udpr_reactor_advance(reactor, MS(7) - 1));
+  CHECK_EQ(0, called);
+  OK(udpr_reactor_advance(reactor, 1));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(delay_into_the_past_is_due_now) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_id       id = later(reactor, MS(10), count, &called);
+  OK(udpr_reactor_delay_call(reactor, id, INT64_MIN));
+  OK(udpr_reactor_iterate(reactor, -1));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(beyond_the_clocks_end_is_never) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_id never = later(reactor, UINT64_MAX, count, &called), far = later(reactor, MS(1), count, &called);
+  for (int i = 0; i < 3; i++) OK(udpr_reactor_delay_call(reactor, far, INT64_MAX));
+  OK(udpr_reactor_advance(reactor, (udpr_ns)INT64_MAX));
+  CHECK_EQ(0, called);
+  OK(udpr_reactor_reset_call(reactor, never, 0)); /* but not lost */
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_cancel_call(reactor, far));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(huge_delays_by_the_real_clock) {
+  int           called = 0;
+  udpr_reactor *reactor = new_reactor(0);
+  later(reactor, UINT64_MAX, count, &called);
+  later(reactor, UINT64_MAX / 2, count, &called);
+  later(reactor, (udpr_ns)INT64_MAX, count, &called);
+  later(reactor, SECONDS(86400) * 365, count, &called);
+  turns(reactor, 3);
+  OK(udpr_reactor_iterate(reactor, (int64_t)MS(1)));
+  CHECK_EQ(0, called);
+  later(reactor, MS(1), stop_call, NULL);
+  OK(udpr_reactor_run(reactor));
+  CHECK_EQ(0, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+typedef struct deadline {
+  udpr_ns *last, due;
+} deadline;
+
+static size_t million_called;
+
+static void in_order(udpr_reactor *reactor, void *user) {
+  deadline *self = user;
+  (void)reactor;
+  CHECK(self->due >= *self->last);
+  *self->last = self->due;
+  million_called++;
+}
+
+TEST(a_million_pending) {
+  enum { CALLS = 1000000 };
+  deadline     *deadlines = calloc(CALLS, sizeof *deadlines);
+  udpr_ns       last = 0;
+  uint64_t      seed = 88172645463325252;
+  udpr_reactor *reactor = manual();
+  udpr_ns       start = udpr_reactor_now(reactor);
+  CHECK(deadlines != NULL);
+  for (size_t i = 0; i < CALLS; i++) {
+    seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17; /* xorshift64: from a millisecond to an hour */
+    udpr_ns delay = seed % (i % 2 ? SECONDS(3600) : MS(1));
+    deadlines[i] = (deadline){&last, start + delay};
+    OK(udpr_reactor_call_later(reactor, delay, in_order, &deadlines[i], NULL, NULL));
+  }
+  udpr_reactor_stats stats = {.size = sizeof stats};
+  OK(udpr_reactor_get_stats(reactor, &stats));
+  CHECK_EQ(CALLS, stats.timers_pending);
+  OK(udpr_reactor_advance(reactor, SECONDS(1800)));
+  CHECK(million_called > CALLS / 2 && million_called < CALLS);
+  OK(udpr_reactor_advance(reactor, SECONDS(1800)));
+  CHECK_EQ(CALLS, million_called);
+  OK(udpr_reactor_free(reactor));
+  free(deadlines);
+}
+
+static void advance_inside(udpr_reactor *reactor, void *user) {
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_advance(reactor, 1));
+  ++*(int *)user;
+}
+
+TEST(advance_inside_a_callback) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  later(reactor, 1, advance_inside, &called);
+  OK(udpr_reactor_advance(reactor, 1));
+  CHECK_EQ(1, called);
+  later(reactor, 0, advance_inside, &called);
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK_EQ(2, called);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(advance_needs_the_manual_clock) {
+  udpr_reactor *reactor = new_reactor(0);
+  CHECK(udpr_reactor_advance(reactor, 1) < 0);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Sockets are real under a manual clock. */
+static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)transport, (void)datagram;
+  ++*(int *)user;
+}
+
+TEST(sockets_work_under_a_manual_clock) {
+  int             got = 0, peer = peer_open(AF_INET);
+  udpr_reactor   *reactor = manual();
+  udpr_protocol   protocol = {.size = sizeof protocol, .user = &got, .datagram_received = received};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       host = host_of(transport);
+  peer_send(peer, &host, "x", 1);
+  RUN_UNTIL(reactor, got == 1);
+  OK(udpr_transport_close(transport));
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+  close(peer);
+}
+
+CHECK_MAIN()

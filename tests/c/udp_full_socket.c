@@ -1,0 +1,248 @@
+/* A socket that is full: the bounded queue, UDPR_E_WOULD_BLOCK and write_ready. The socket of a loopback
+ * never fills, so these cases run in a network namespace of their own, where a token bucket (tc tbf) lets 256
+ * kbit/s through.
+ */
+#include "check.h"
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+enum { LEN = 500, SEND_BUFFER = 4608, QUEUE = 8192, MANY = 1000 };
+
+static void enter_slow_network(void) {
+  if (geteuid() != 0) SKIP("needs root for a network namespace");
+  if (system("tc -V >/dev/null 2>&1") != 0) SKIP("needs tc (iproute2)");
+  if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
+  struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  int          fd = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
+  close(fd);
+  if (system("tc qdisc add dev lo root tbf rate 256kbit burst 3kb limit 4mb 2>/dev/null") != 0)
+    SKIP("this kernel has no tbf");
+}
+
+typedef struct fixture {
+  atomic_int           freed;
+  udpr_reactor        *reactor;
+  udpr_transport      *transport;
+  int                  peer;
+  udpr_addr            to;
+  uint32_t             accepted; /* so many writes were */
+  int                  ready;
+  udpr_transport_stats last; /* as stop_protocol found them */
+} fixture;
+
+static void write_ready(udpr_transport *transport, void *user) {
+  (void)transport;
+  ((fixture *)user)->ready++;
+}
+
+static void stopped(udpr_transport *transport, udpr_status reason, void *user) {
+  CHECK_EQ(UDPR_OK, reason);
+  ((fixture *)user)->last = stats_of(transport);
+}
+
+static void set_up(fixture *f, uint32_t flags) {
+  enter_slow_network();
+  *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  udpr_protocol    protocol = {.size = sizeof protocol,
+                               .user = f,
+                               .free_user = count_free,
+                               .write_ready = write_ready,
+                               .stop_protocol = stopped};
+  udpr_udp_options options = {.size = sizeof options,
+                              .flags = flags,
+                              .send_buffer = SEND_BUFFER,
+                              .send_queue_bytes = QUEUE};
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, &options);
+  f->to = peer_addr(f->peer);
+}
+
+static void tear_down(fixture *f) {
+  if (!f->freed) OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  CHECK_EQ(1, f->freed);
+  close(f->peer);
+}
+
+static udpr_status write_number(fixture *f, uint32_t number) {
+  uint8_t data[LEN] = {0};
+  memcpy(data, &number, sizeof number);
+  return udpr_transport_write(f->transport, data, sizeof data, &f->to);
+}
+
+/* Writes the numbers from `accepted` on until one is refused, which must come before long. */
+static void write_until_refused(fixture *f) {
+  for (int i = 0; i < MANY; i++) {
+    udpr_status status = write_number(f, f->accepted);
+    if (status != UDPR_OK) {
+      CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
+      return;
+    }
+    f->accepted++;
+  }
+  FAIL("%d writes and the socket is not full", MANY);
+}
+
+static uint32_t receive_number(fixture *f) {
+  uint8_t  data[LEN];
+  uint32_t number;
+  CHECK_EQ(LEN, peer_receive(f->peer, data, sizeof data));
+  memcpy(&number, data, sizeof number);
+  return number;
+}
+
+static void receive_numbers(fixture *f, uint32_t first, uint32_t end) {
+  for (; first < end; first++) CHECK_EQ(first, receive_number(f));
+}
+
+TEST(nothing_accepted_is_lost_and_write_ready_comes) {
+  fixture f;
+  set_up(&f, 0);
+  write_until_refused(&f);
+  udpr_transport_stats full = stats_of(f.transport);
+  CHECK(full.queued_bytes > QUEUE - 2 * LEN && full.queued_bytes <= QUEUE);
+  CHECK(full.queued_datagrams > 0 && full.queued_datagrams <= QUEUE / LEN);
+  CHECK_STATUS(UDPR_E_WOULD_BLOCK, write_number(&f, f.accepted)); /* still full */
+  CHECK_EQ(0, f.ready);
+  RUN_UNTIL(f.reactor, f.ready == 1);
+  OK(write_number(&f, f.accepted++));
+  RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
+  receive_numbers(&f, 0, f.accepted);
+  turns(f.reactor, 3);
+  CHECK_EQ(1, f.ready); /* once for one WOULD_BLOCK */
+  CHECK_EQ(0, stats_of(f.transport).queued_bytes);
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  CHECK_EQ(f.accepted, stats_of(f.transport).datagrams_out);
+  CHECK(peer_is_empty(f.peer));
+  tear_down(&f);
+}
+
+static void write_in_a_call(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  write_until_refused(f);
+}
+
+TEST(gathered_writes_are_bounded_and_kept_as_well) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_reactor_call_later(f.reactor, 0, write_in_a_call, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.ready == 1);
+  CHECK(f.accepted > 0);
+  RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
+  receive_numbers(&f, 0, f.accepted);
+  CHECK(peer_is_empty(f.peer));
+  tear_down(&f);
+}
+
+TEST(write_messages_says_how_many_it_took) {
+  enum { COUNT = 200 };
+  static uint8_t      data[COUNT][LEN];
+  static udpr_message messages[COUNT];
+  fixture             f;
+  size_t              taken = 0;
+  set_up(&f, 0);
+  for (uint32_t i = 0; i < COUNT; i++) {
+    memcpy(data[i], &i, sizeof i);
+    messages[i] = (udpr_message){.size = sizeof *messages, .data = data[i], .len = LEN, .to = &f.to};
+  }
+  CHECK_STATUS(UDPR_E_WOULD_BLOCK, udpr_transport_write_messages(f.transport, messages, COUNT, &taken));
+  CHECK(taken > 0 && taken < COUNT);
+  RUN_UNTIL(f.reactor, f.ready == 1);
+  RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
+  receive_numbers(&f, 0, (uint32_t)taken);
+  CHECK(peer_is_empty(f.peer));
+  tear_down(&f);
+}
+
+/* While the queue is not empty nothing overtakes it. */
+TEST(the_queue_is_first_in_first_out) {
+  fixture f;
+  set_up(&f, 0);
+  for (int round = 0; round < 3; round++) {
+    write_until_refused(&f);
+    RUN_UNTIL(f.reactor, f.ready == round + 1);
+  }
+  RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
+  receive_numbers(&f, 0, f.accepted);
+  tear_down(&f);
+}
+
+TEST(no_queue_drops_and_counts) {
+  enum { COUNT = 100 };
+  fixture f;
+  set_up(&f, UDPR_UDP_NO_QUEUE);
+  for (uint32_t number = 0; number < COUNT; number++) OK(write_number(&f, number));
+  udpr_transport_stats stats = stats_of(f.transport);
+  CHECK(stats.dropped_out > 0);
+  CHECK_EQ(0, stats.queued_datagrams);
+  CHECK_EQ(COUNT, stats.datagrams_out + stats.dropped_out);
+  uint32_t last = 0;
+  for (uint64_t i = 0; i < stats.datagrams_out; i++) {
+    uint32_t number = receive_number(&f);
+    CHECK(i == 0 ? number == 0 : number > last); /* gaps, and in order */
+    last = number;
+  }
+  turns(f.reactor, 3);
+  CHECK(peer_is_empty(f.peer));
+  CHECK_EQ(0, f.ready);
+  tear_down(&f);
+}
+
+TEST(unbatched_tells_at_once_and_never_queues) {
+  fixture f;
+  set_up(&f, UDPR_UDP_UNBATCHED);
+  write_until_refused(&f);
+  CHECK_EQ(0, stats_of(f.transport).queued_datagrams);
+  CHECK_EQ(f.accepted, stats_of(f.transport).datagrams_out);
+  receive_numbers(&f, 0, f.accepted);
+  CHECK(peer_is_empty(f.peer));
+  tear_down(&f);
+}
+
+static void ends_with_a_full_queue(udpr_status (*end)(udpr_transport *)) {
+  fixture f;
+  set_up(&f, 0);
+  write_until_refused(&f);
+  CHECK(stats_of(f.transport).queued_datagrams > 0);
+  OK(end(f.transport));
+  RUN_UNTIL(f.reactor, f.freed == 1);
+  CHECK(f.last.dropped_out > 0);
+  CHECK_EQ(f.accepted, f.last.datagrams_out + f.last.dropped_out);
+  CHECK_EQ(0, f.last.queued_datagrams);
+  receive_numbers(&f, 0, (uint32_t)f.last.datagrams_out);
+  CHECK(peer_is_empty(f.peer));
+  CHECK_EQ(0, f.ready);
+  tear_down(&f);
+}
+
+TEST(close_drops_and_counts_the_queue) { ends_with_a_full_queue(udpr_transport_close); }
+TEST(stop_listening_drops_and_counts_the_queue) { ends_with_a_full_queue(udpr_transport_stop_listening); }
+
+/* write_ready may write, to the full again. */
+static void fill_again(udpr_transport *transport, void *user) {
+  fixture *f = user;
+  (void)transport;
+  f->ready++;
+  if (f->ready < 3) write_until_refused(f);
+}
+
+TEST(write_ready_may_fill_the_queue_again) {
+  fixture f;
+  set_up(&f, 0);
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .write_ready = fill_again};
+  udpr_udp_options options = {.size = sizeof options, .send_buffer = SEND_BUFFER, .send_queue_bytes = QUEUE};
+  OK(udpr_transport_close(f.transport));
+  udpr_transport_release(f.transport);
+  f.transport = listen_on(f.reactor, "127.0.0.1", &protocol, &options);
+  write_until_refused(&f);
+  RUN_UNTIL(f.reactor, f.ready == 3);
+  RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
+  receive_numbers(&f, 0, f.accepted);
+  OK(udpr_transport_close(f.transport));
+  tear_down(&f);
+}
+
+CHECK_MAIN()

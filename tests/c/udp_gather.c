@@ -1,0 +1,331 @@
+/* When what was written leaves: at once outside callbacks; after the dispatch, in order, when made in one. */
+#include "check.h"
+
+typedef struct fixture {
+  atomic_int      freed;
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  int             peer, second_peer; /* the second one in one case only */
+  udpr_addr       to;                /* the peer's address */
+  void (*body)(struct fixture *);
+  int called;
+} fixture;
+
+static void set_up(fixture *f, uint32_t flags) {
+  *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = f, .free_user = count_free};
+  udpr_udp_options options = {.size = sizeof options, .flags = flags};
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, &options);
+  f->to = peer_addr(f->peer);
+}
+
+static void tear_down(fixture *f) {
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  CHECK_EQ(1, f->freed);
+  CHECK(peer_is_empty(f->peer));
+  close(f->peer);
+}
+
+static void call_body(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  f->called++;
+  f->body(f);
+}
+
+/* Runs `body` in a callback of the next turn. */
+static void in_callback(fixture *f, void (*body)(fixture *)) {
+  int before = f->called;
+  f->body = body;
+  OK(udpr_reactor_call_later(f->reactor, 0, call_body, f, NULL, NULL));
+  RUN_UNTIL(f->reactor, f->called == before + 1);
+}
+
+static void write_text(fixture *f, const char *text) {
+  OK(udpr_transport_write(f->transport, text, strlen(text), &f->to));
+}
+
+TEST(outside_callbacks_a_write_leaves_at_once) {
+  fixture f;
+  set_up(&f, 0);
+  write_text(&f, "now");
+  CHECK(!peer_is_empty(f.peer));
+  PEER_GETS(f.peer, "now");
+  tear_down(&f);
+}
+
+static void write_two(fixture *f) {
+  write_text(f, "one");
+  write_text(f, "two");
+  CHECK(peer_is_empty(f->peer));
+}
+
+TEST(in_a_callback_writes_leave_after_it) {
+  fixture f;
+  set_up(&f, 0);
+  in_callback(&f, write_two);
+  PEER_GETS(f.peer, "one");
+  PEER_GETS(f.peer, "two");
+  tear_down(&f);
+}
+
+static void second_of_the_pass(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  CHECK(peer_is_empty(((fixture *)user)->peer));
+}
+
+TEST(one_pass_of_calls_is_one_dispatch) {
+  fixture f;
+  set_up(&f, 0);
+  f.body = write_two;
+  OK(udpr_reactor_call_later(f.reactor, 0, call_body, &f, NULL, NULL));
+  OK(udpr_reactor_call_later(f.reactor, 0, second_of_the_pass, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.called == 1);
+  PEER_GETS(f.peer, "one");
+  PEER_GETS(f.peer, "two");
+  tear_down(&f);
+}
+
+static void write_flush_write(fixture *f) {
+  write_two(f);
+  OK(udpr_transport_flush(f->transport));
+  PEER_GETS(f->peer, "one");
+  PEER_GETS(f->peer, "two");
+  write_text(f, "three");
+  CHECK(peer_is_empty(f->peer));
+}
+
+TEST(flush_sends_what_was_gathered) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_flush(f.transport)); /* nothing to flush */
+  in_callback(&f, write_flush_write);
+  PEER_GETS(f.peer, "three");
+  tear_down(&f);
+}
+
+static void write_and_see(fixture *f) {
+  write_text(f, "at once");
+  PEER_GETS(f->peer, "at once");
+}
+
+TEST(unbatched_writes_leave_in_the_call) {
+  fixture f;
+  set_up(&f, UDPR_UDP_UNBATCHED);
+  in_callback(&f, write_and_see);
+  tear_down(&f);
+}
+
+static void write_two_then_now(fixture *f) {
+  udpr_message now = {.size = sizeof now, .data = "three", .len = 5, .to = &f->to, .flags = UDPR_MESSAGE_NOW};
+  size_t       taken = 99;
+  write_two(f);
+  OK(udpr_transport_write_messages(f->transport, &now, 1, &taken));
+  CHECK_EQ(1, taken);
+  PEER_GETS(f->peer, "one");
+  PEER_GETS(f->peer, "two");
+  PEER_GETS(f->peer, "three");
+}
+
+TEST(message_now_leaves_after_what_was_gathered) {
+  fixture f;
+  set_up(&f, 0);
+  in_callback(&f, write_two_then_now);
+  tear_down(&f);
+}
+
+static void write_two_and_close(fixture *f) {
+  write_two(f);
+  OK(udpr_transport_close(f->transport));
+}
+
+TEST(gathered_writes_leave_before_close) {
+  fixture f;
+  set_up(&f, 0);
+  udpr_addr host = host_of(f.transport), from;
+  in_callback(&f, write_two_and_close);
+  char text[8];
+  CHECK_EQ(3, peer_receive_from(f.peer, text, sizeof text, &from));
+  CHECK_ADDR(&host, &from);
+  PEER_GETS(f.peer, "two");
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(f.transport, "x", 1, &f.to));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_flush(f.transport));
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
+  CHECK_EQ(1, f.freed);
+  close(f.peer);
+}
+
+static void write_two_and_stop(fixture *f) {
+  write_two(f);
+  OK(udpr_transport_stop_listening(f->transport));
+}
+
+TEST(gathered_writes_leave_before_stop_listening) {
+  fixture f;
+  set_up(&f, 0);
+  in_callback(&f, write_two_and_stop);
+  PEER_GETS(f.peer, "one");
+  PEER_GETS(f.peer, "two");
+  RUN_UNTIL(f.reactor, f.freed == 1);
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
+  close(f.peer);
+}
+
+static void write_by_the_other_port(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  fixture *f = user;
+  (void)transport;
+  OK(udpr_transport_write(f->transport, datagram->data, datagram->len, &f->to));
+  f->called++;
+}
+
+TEST(a_callback_writes_to_another_port) {
+  fixture   f;
+  udpr_addr from;
+  char      text[8];
+  set_up(&f, 0);
+  udpr_protocol   protocol = {.size = sizeof protocol,
+                              .user = &f,
+                              .datagram_received = write_by_the_other_port};
+  udpr_transport *front = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       front_host = host_of(front), back_host = host_of(f.transport);
+  peer_send(f.peer, &front_host, "first", 5);
+  peer_send(f.peer, &front_host, "second", 6);
+  RUN_UNTIL(f.reactor, f.called == 2);
+  CHECK_EQ(5, peer_receive_from(f.peer, text, sizeof text, &from));
+  CHECK_ADDR(&back_host, &from);
+  PEER_GETS(f.peer, "second");
+  OK(udpr_transport_close(front));
+  udpr_transport_release(front);
+  tear_down(&f);
+}
+
+static void write_to_both(fixture *f) {
+  udpr_addr other = peer_addr(f->second_peer);
+  for (int i = 0; i < 50; i++) {
+    char text[8];
+    int  len = snprintf(text, sizeof text, "%d", i);
+    OK(udpr_transport_write(f->transport, text, (size_t)len, i % 2 ? &other : &f->to));
+  }
+}
+
+TEST(destinations_taken_in_turn_keep_their_order) {
+  fixture f;
+  set_up(&f, 0);
+  f.second_peer = peer_open(AF_INET);
+  in_callback(&f, write_to_both);
+  for (int i = 0; i < 50; i++) {
+    char text[8];
+    snprintf(text, sizeof text, "%d", i);
+    PEER_GETS(i % 2 ? f.second_peer : f.peer, text);
+  }
+  close(f.second_peer);
+  tear_down(&f);
+}
+
+static void write_from_a_buffer_used_again(fixture *f) {
+  char text[] = "0";
+  for (int i = 0; i < 3; i++) {
+    text[0] = (char)('0' + i);
+    OK(udpr_transport_write(f->transport, text, 1, &f->to));
+  }
+  text[0] = 'x';
+}
+
+TEST(what_is_written_is_copied) {
+  fixture f;
+  set_up(&f, 0);
+  in_callback(&f, write_from_a_buffer_used_again);
+  PEER_GETS(f.peer, "0");
+  PEER_GETS(f.peer, "1");
+  PEER_GETS(f.peer, "2");
+  tear_down(&f);
+}
+
+static void write_200(fixture *f) {
+  for (int i = 0; i < 200; i++) {
+    char text[8];
+    int  len = snprintf(text, sizeof text, "%d", i);
+    OK(udpr_transport_write(f->transport, text, (size_t)len, &f->to));
+  }
+}
+
+TEST(more_than_one_system_call_takes) {
+  fixture f;
+  set_up(&f, 0);
+  in_callback(&f, write_200);
+  CHECK(stats_of(f.transport).syscalls_out < 20);
+  for (int i = 0; i < 200; i++) {
+    char text[8];
+    snprintf(text, sizeof text, "%d", i);
+    PEER_GETS(f.peer, text);
+  }
+  tear_down(&f);
+}
+
+/* Small and large ones by turns: whatever they gather in runs full in the middle. */
+static void write_small_and_large(fixture *f) {
+  static uint8_t large[60000];
+  for (int i = 0; i < 10; i++)
+    OK(udpr_transport_write(f->transport, large, i % 2 ? sizeof large : (size_t)i, &f->to));
+}
+
+TEST(small_and_large_keep_their_order) {
+  static uint8_t got[60001];
+  fixture        f;
+  int            room = 1 << 20;
+  set_up(&f, 0);
+  setsockopt(f.peer, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room);
+  socklen_t len = sizeof room;
+  CHECK_EQ(0, getsockopt(f.peer, SOL_SOCKET, SO_RCVBUF, &room, &len));
+  if (room < 1 << 20) SKIP("needs root, or a receive buffer of 1 MiB");
+  in_callback(&f, write_small_and_large);
+  for (int i = 0; i < 10; i++) CHECK_EQ(i % 2 ? 60000 : i, peer_receive(f.peer, got, sizeof got));
+  tear_down(&f);
+}
+
+enum { PORTS = 40 };
+typedef struct crowd {
+  udpr_transport *ports[PORTS];
+  udpr_addr       to;
+  int             peer;
+} crowd;
+
+static void write_by_all(udpr_reactor *reactor, void *user) {
+  crowd *self = user;
+  (void)reactor;
+  for (int round = 0; round < 2; round++) {
+    for (uint8_t i = 0; i < PORTS; i++)
+      OK(udpr_transport_write(self->ports[i], (uint8_t[]){i, (uint8_t)round}, 2, &self->to));
+  }
+}
+
+/* Each port's own order holds, however many gather in one callback. */
+TEST(forty_ports_write_in_one_callback) {
+  crowd         all = {.peer = peer_open(AF_INET)};
+  int           got[PORTS] = {0};
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol};
+  all.to = peer_addr(all.peer);
+  for (int i = 0; i < PORTS; i++) all.ports[i] = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  OK(udpr_reactor_call_later(reactor, 0, write_by_all, &all, NULL, NULL));
+  OK(udpr_reactor_iterate(reactor, 0));
+  for (int i = 0; i < 2 * PORTS; i++) {
+    uint8_t text[3];
+    CHECK_EQ(2, peer_receive(all.peer, text, sizeof text));
+    CHECK(text[0] < PORTS);
+    CHECK_EQ(got[text[0]]++, text[1]);
+  }
+  CHECK(peer_is_empty(all.peer));
+  for (int i = 0; i < PORTS; i++) {
+    OK(udpr_transport_close(all.ports[i]));
+    udpr_transport_release(all.ports[i]);
+  }
+  OK(udpr_reactor_free(reactor));
+  close(all.peer);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,223 @@
+/* pause_reading and resume_reading: nothing comes between them, nothing is lost, and the order stays. */
+#include "check.h"
+
+typedef struct reader {
+  atomic_int freed;
+  uint32_t   next;   /* the number that must come now */
+  uint32_t   act_at; /* before this number comes back from the callback, `act` is done */
+  udpr_status (*act)(udpr_transport *);
+  uint64_t discarded;
+  int      stopped;
+} reader;
+
+static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  reader  *self = user;
+  uint32_t number;
+  CHECK_EQ(sizeof number, datagram->len);
+  memcpy(&number, datagram->data, sizeof number);
+  CHECK_EQ(self->next, number);
+  self->next++;
+  if (self->act && number == self->act_at) OK(self->act(transport));
+}
+
+static void stopped(udpr_transport *transport, udpr_status reason, void *user) {
+  reader *self = user;
+  (void)reason;
+  self->stopped++;
+  self->discarded = stats_of(transport).discarded_in;
+}
+
+typedef struct fixture {
+  reader          reader;
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  udpr_addr       host;
+  int             peer;
+  uint32_t        sent;
+} fixture;
+
+static void set_up(fixture *f) {
+  *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  udpr_protocol protocol = {.size = sizeof protocol,
+                            .user = &f->reader,
+                            .free_user = count_free,
+                            .datagram_received = received,
+                            .stop_protocol = stopped};
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, NULL);
+  f->host = host_of(f->transport);
+}
+
+static void tear_down(fixture *f) {
+  if (!f->reader.stopped) OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  CHECK_EQ(1, f->reader.stopped);
+  CHECK_EQ(1, f->reader.freed);
+  close(f->peer);
+}
+
+static void send_numbers(fixture *f, uint32_t count) {
+  for (uint32_t end = f->sent + count; f->sent < end; f->sent++)
+    peer_send(f->peer, &f->host, &f->sent, sizeof f->sent);
+}
+
+/* Six datagrams come in one batch; the third does `act`. */
+static void act_in_mid_batch(fixture *f, udpr_status (*act)(udpr_transport *)) {
+  f->reader.act = act, f->reader.act_at = 2;
+  send_numbers(f, 6);
+  RUN_UNTIL(f->reactor, f->reader.next >= 3);
+}
+
+TEST(nothing_comes_while_paused) {
+  fixture f;
+  set_up(&f);
+  OK(udpr_transport_pause_reading(f.transport));
+  OK(udpr_transport_pause_reading(f.transport)); /* again is fine */
+  send_numbers(&f, 10);
+  turns(f.reactor, 5);
+  CHECK_EQ(0, f.reader.next);
+  OK(udpr_transport_resume_reading(f.transport));
+  CHECK_EQ(0, f.reader.next);
+  RUN_UNTIL(f.reactor, f.reader.next == 10);
+  OK(udpr_transport_resume_reading(f.transport)); /* so is this */
+  send_numbers(&f, 10);
+  RUN_UNTIL(f.reactor, f.reader.next == 20);
+  tear_down(&f);
+}
+
+/* A paused port has nothing to do: a turn that may wait does wait, until the next call is due. */
+TEST(a_paused_port_does_not_spin) {
+  fixture f;
+  set_up(&f);
+  OK(udpr_transport_pause_reading(f.transport));
+  send_numbers(&f, 3);
+  udpr_ns start = monotonic_ns();
+  OK(udpr_reactor_iterate(f.reactor, (int64_t)MS(50)));
+  CHECK(monotonic_ns() - start >= MS(50));
+  tear_down(&f);
+}
+
+TEST(pause_in_mid_batch_keeps_the_rest) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  CHECK_EQ(3, f.reader.next);
+  CHECK_EQ(3, stats_of(f.transport).kept_datagrams);
+  turns(f.reactor, 5);
+  CHECK_EQ(3, f.reader.next);
+  send_numbers(&f, 6);
+  turns(f.reactor, 5);
+  CHECK_EQ(3, f.reader.next);
+  OK(udpr_transport_resume_reading(f.transport));
+  CHECK_EQ(3, f.reader.next);
+  RUN_UNTIL(f.reactor, f.reader.next == 12);
+  CHECK_EQ(0, stats_of(f.transport).kept_datagrams);
+  CHECK_EQ(12, stats_of(f.transport).datagrams_in);
+  tear_down(&f);
+}
+
+/* What is kept is work to do: a turn that may wait for ever does not. */
+TEST(kept_datagrams_are_not_waited_for) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  OK(udpr_transport_resume_reading(f.transport));
+  while (f.reader.next < 6) OK(udpr_reactor_iterate(f.reactor, -1));
+  tear_down(&f);
+}
+
+TEST(pause_again_among_the_kept) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  for (uint32_t at = 3; at < 6; at++) {
+    f.reader.act_at = at;
+    OK(udpr_transport_resume_reading(f.transport));
+    RUN_UNTIL(f.reactor, f.reader.next == at + 1);
+    turns(f.reactor, 3);
+    CHECK_EQ(at + 1, f.reader.next);
+    CHECK_EQ(5 - at, stats_of(f.transport).kept_datagrams);
+  }
+  tear_down(&f);
+}
+
+static udpr_status pause_and_resume(udpr_transport *transport) {
+  OK(udpr_transport_pause_reading(transport));
+  return udpr_transport_resume_reading(transport);
+}
+
+TEST(pause_and_resume_in_one_callback) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, pause_and_resume);
+  send_numbers(&f, 6);
+  RUN_UNTIL(f.reactor, f.reader.next == 12);
+  tear_down(&f);
+}
+
+static void resume_call(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  uint32_t before = f->reader.next;
+  OK(udpr_transport_resume_reading(f->transport));
+  CHECK_EQ(before, f->reader.next); /* resume itself delivers nothing */
+}
+
+TEST(resume_in_another_callback) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  OK(udpr_reactor_call_later(f.reactor, MS(5), resume_call, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.reader.next == 6);
+  tear_down(&f);
+}
+
+TEST(stop_discards_what_was_kept) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  OK(udpr_transport_stop_listening(f.transport));
+  RUN_UNTIL(f.reactor, f.reader.stopped == 1);
+  CHECK_EQ(3, f.reader.next);
+  CHECK_EQ(3, f.reader.discarded);
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_pause_reading(f.transport));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_resume_reading(f.transport));
+  tear_down(&f);
+}
+
+TEST(close_discards_what_was_kept) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  OK(udpr_transport_close(f.transport));
+  CHECK_EQ(1, f.reader.stopped);
+  CHECK_EQ(3, f.reader.discarded);
+  turns(f.reactor, 3);
+  CHECK_EQ(3, f.reader.next);
+  tear_down(&f);
+}
+
+/* A port that pauses does not hold up another. */
+static void count_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)transport, (void)datagram;
+  ++*(int *)user;
+}
+
+TEST(the_others_read_on) {
+  fixture f;
+  int     others = 0;
+  set_up(&f);
+  udpr_protocol   protocol = {.size = sizeof protocol, .user = &others, .datagram_received = count_received};
+  udpr_transport *other = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       other_host = host_of(other);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  for (int i = 0; i < 100; i++) peer_send(f.peer, &other_host, "overwrites", 10);
+  RUN_UNTIL(f.reactor, others == 100);
+  OK(udpr_transport_resume_reading(f.transport));
+  RUN_UNTIL(f.reactor, f.reader.next == 6); /* the kept copies are whole still */
+  OK(udpr_transport_close(other));
+  udpr_transport_release(other);
+  tear_down(&f);
+}
+
+CHECK_MAIN()

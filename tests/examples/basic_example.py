@@ -1,0 +1,87 @@
+"""basic_example.py PROGRAM: the seeds' echo server, through real sockets and a real nc."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, listening_port, main, nc, need_free, running, udp_socket
+
+PROGRAM = sys.argv[1]
+RECEIVED = 'received "Hello World!\\n" from 127.0.0.1:'
+
+
+@case
+def answers_nc_on_port_9999():
+    need_free(9999)
+    with running(PROGRAM) as program:
+        equal(9999, listening_port(program))
+        equal("Hello World!\n", nc(9999))
+        assert 0 < int(line_starting(program, RECEIVED)) < 65536
+
+
+@case
+def says_what_it_received_and_from_whom():
+    escaped = {
+        b"Hello World!\n": r"Hello World!\n",
+        b"": "",
+        b'\t\r"\\%s': r"\t\r\"\\%s",
+        bytes([0, 7, 31, 127, 128, 255]): r"\x00\x07\x1f\x7f\x80\xff",
+        "h\u00e9".encode(): r"h\xc3\xa9",
+    }
+    peer, peer_port = udp_socket()
+    with peer, running(PROGRAM, "0") as program:
+        port = listening_port(program)
+        for data, text in escaped.items():
+            peer.sendto(data, ("127.0.0.1", port))
+            equal((data, ("127.0.0.1", port)), peer.recvfrom(65536))
+            equal(f'received "{text}" from 127.0.0.1:{peer_port}\n', program.stdout.readline())
+
+
+@case
+def echoes_the_longest_datagram():
+    data = (bytes(range(256)) * 256)[:65507]
+    peer, _ = udp_socket()
+    with peer, running(PROGRAM, "0") as program:
+        port = listening_port(program)
+        peer.sendto(data, ("127.0.0.1", port))
+        assert len(program.stdout.readline()) > 65507  # more than a pipe holds: it would wait for us
+        equal(data, peer.recv(65536))
+
+
+@case
+def ctrl_c_stops_it():
+    with running(PROGRAM, "0") as program:
+        listening_port(program)
+        equal("stopped\n", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def sigterm_stops_it():
+    with running(PROGRAM, "0") as program:
+        listening_port(program)
+        equal("stopped\n", ends_cleanly(program, signal.SIGTERM))
+
+
+@case
+def port_in_use_is_one_clear_line():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 0))
+        port = other.getsockname()[1]
+        ended = subprocess.run([PROGRAM, str(port)], capture_output=True, text=True, check=False)
+    equal(1, ended.returncode)
+    equal("", ended.stdout)
+    start = f"basic_example: cannot listen on port {port}: UDPR_E_ADDRESS_IN_USE: "
+    equal(start, ended.stderr[: len(start)])
+    assert len(ended.stderr) > len(start) + 1 and ended.stderr.count("\n") == 1, ended.stderr
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["99999999999999999999"], ["1", "2"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: basic_example [PORT]", ended.stderr[:27])
+
+
+main()

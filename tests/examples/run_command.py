@@ -1,0 +1,39 @@
+"""run_command.py: scripts/run in one shell, the line that it says to try in another."""
+
+import pathlib
+import re
+import signal
+import subprocess
+
+from harness import case, ends_cleanly, equal, line_starting, listening_port, main, need_free, running
+
+RUN = pathlib.Path(__file__).parents[2] / "scripts" / "run"
+
+
+@case
+def runs_basic_example_and_says_what_to_try():
+    need_free(9999)
+    with running(RUN) as program:
+        line = line_starting(program, "Try it in another shell:  ")
+        equal('echo "Hello World!" | nc -4u -w1 localhost 9999', line)
+        equal(9999, listening_port(program))
+        answer = subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
+        equal("Hello World!\n", answer)
+        assert re.fullmatch(r"[1-9][0-9]*", line_starting(program, 'received "Hello World!\\n" from 127.0.0.1:'))
+        equal("stopped\n", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def passes_arguments_on():
+    with running(RUN, "basic_example", "0") as program:
+        assert listening_port(program) not in (0, 9999)
+
+
+@case
+def names_the_examples_when_it_does_not_know_one():
+    ended = subprocess.run([RUN, "no_such"], capture_output=True, text=True, check=False)
+    equal(2, ended.returncode)
+    assert "  basic_example\n" in ended.stderr, ended.stderr
+
+
+main()

@@ -1,0 +1,120 @@
+//! include/udpr/udpr.h is what src/capi says, and the numbers in it are those of the core.
+//! `UDPR_WRITE_HEADER=1 cargo test --test header` (scripts/header) writes it anew.
+
+use std::path::Path;
+use udpr::port::flag as port_flag;
+use udpr::reactor::flag as reactor_flag;
+use udpr::status::Status;
+
+/// The chapters of the header, in their order.
+const CHAPTERS: [&str; 9] =
+    ["types", "library", "addr", "life", "ports", "transport", "time", "thread", "observe"];
+
+fn header_path() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("include/udpr/udpr.h")
+}
+
+fn header() -> String {
+    std::fs::read_to_string(header_path()).expect("the header is committed")
+}
+
+fn generate() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    let sources = CHAPTERS.iter().map(|chapter| root.join(format!("src/capi/{chapter}.rs")));
+    let builder = sources.fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
+    let mut text = Vec::new();
+    builder.generate().expect("src/capi can be read").write(&mut text);
+    let text = String::from_utf8(text).expect("UTF-8");
+    CHAPTERS.iter().fold(shorten_comments(&text), |text, chapter| add_banner(&text, chapter))
+}
+
+/// cbindgen gives every comment three lines at least.
+fn shorten_comments(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut short, mut index) = (String::new(), 0);
+    while let Some(line) = lines.get(index) {
+        match (line.trim(), lines.get(index + 1), lines.get(index + 2).map(|end| end.trim())) {
+            ("/**", Some(only), Some("*/")) => {
+                let only = only.trim().trim_start_matches("* ");
+                short += &format!("{}{only} */\n", line.replace("/**", "/** "));
+                index += 3;
+            }
+            _ => {
+                short += &format!("{line}\n");
+                index += 1;
+            }
+        }
+    }
+    short
+}
+
+/// A line with the chapter's title, from the head of its file, before the first of its functions.
+fn add_banner(text: &str, chapter: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(root.join(format!("src/capi/{chapter}.rs"))).expect("a chapter");
+    let between = |text: &str, from: &str, to: &str| -> Option<String> {
+        Some(text.split_once(from)?.1.split_once(to)?.0.to_owned())
+    };
+    let Some(function) = between(&source, "extern \"C\" fn ", "(").filter(|name| name.starts_with("udpr_")) else {
+        return text.to_owned();
+    };
+    let title = source.lines().next().and_then(|line| between(line, "\"", "\"")).expect("a chapter's title");
+    let declared = text.find(&format!("{function}(")).expect("a function of the chapter");
+    let comment = text[..declared].rfind("/**").expect("a comment before it");
+    format!("{}/* ---- {title} ---- */\n\n{}", &text[..comment], &text[comment..])
+}
+
+/// The `NAME = number` lines of the header's enums whose names begin with `prefix`.
+fn numbers(prefix: &str) -> Vec<(String, i64)> {
+    let header = header();
+    let lines = header.lines().filter_map(|line| line.trim().trim_end_matches(',').split_once(" = "));
+    let named = lines.filter(|(name, _)| name.starts_with(prefix));
+    named.map(|(name, number)| (name.to_owned(), number.parse().expect("a number"))).collect()
+}
+
+#[test]
+fn header_is_current() {
+    let text = generate();
+    if std::env::var_os("UDPR_WRITE_HEADER").is_some() {
+        std::fs::write(header_path(), &text).expect("include/udpr/udpr.h can be written");
+    }
+    assert!(header() == text, "include/udpr/udpr.h is not what src/capi says: run scripts/header");
+}
+
+#[test]
+fn statuses_are_those_of_the_table() {
+    let mut statuses = numbers("UDPR_E_");
+    statuses.extend(numbers("UDPR_OK").into_iter().chain(numbers("UDPR_PENDING")));
+    assert_eq!(statuses.len(), 39, "every status of the header");
+    for (name, number) in statuses {
+        let status = Status::from_code(number as i32);
+        assert_eq!(status.name().to_str(), Ok(name.as_str()));
+    }
+    assert_eq!(Status::from_code(-37).name(), c"UDPR_E_UNKNOWN", "a status that the header lacks");
+}
+
+#[test]
+fn flags_are_those_of_the_core() {
+    let ports = [
+        ("LISTEN_MULTIPLE", port_flag::LISTEN_MULTIPLE),
+        ("REUSE_ADDRESS", port_flag::REUSE_ADDRESS),
+        ("REUSE_PORT", port_flag::REUSE_PORT),
+        ("V6_ONLY", port_flag::V6_ONLY),
+        ("BROADCAST", port_flag::BROADCAST),
+        ("NO_QUEUE", port_flag::NO_QUEUE),
+        ("UNBATCHED", port_flag::UNBATCHED),
+        ("NO_OFFLOAD", port_flag::NO_OFFLOAD),
+    ];
+    let header = numbers("UDPR_UDP_");
+    assert_eq!(header.iter().fold(0, |bits, (_, number)| bits | number), i64::from(port_flag::KNOWN));
+    for (name, bit) in ports {
+        assert!(header.contains(&(format!("UDPR_UDP_{name}"), bit.into())), "{name}");
+    }
+    let reactors = [
+        ("UDPR_REACTOR_SIGNALS".to_owned(), reactor_flag::SIGNALS.into()),
+        ("UDPR_REACTOR_MANUAL_CLOCK".to_owned(), reactor_flag::MANUAL_CLOCK.into()),
+        ("UDPR_REACTOR_PINNED".to_owned(), reactor_flag::PINNED.into()),
+    ];
+    assert_eq!(numbers("UDPR_REACTOR_"), reactors);
+}

@@ -56,7 +56,8 @@ fn add_banner(text: &str, chapter: &str) -> String {
     let between = |text: &str, from: &str, to: &str| -> Option<String> {
         Some(text.split_once(from)?.1.split_once(to)?.0.to_owned())
     };
-    let Some(function) = between(&source, "extern \"C\" fn ", "(").filter(|name| name.starts_with("udpr_")) else {
+    let Some(function) = between(&source, "extern \"C\" fn ", "(").filter(|name| name.starts_with("udpr_"))
+    else {
         return text.to_owned();
     };
     let title = source.lines().next().and_then(|line| between(line, "\"", "\"")).expect("a chapter's title");

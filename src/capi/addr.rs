@@ -53,7 +53,7 @@ pub unsafe extern "C" fn udpr_addr_format(
             // SAFETY: `buffer` has room for `capacity` bytes.
             unsafe { std::ptr::copy_nonoverlapping(line.bytes.as_ptr(), buffer.cast(), fits) };
             // SAFETY: as above.
-            unsafe { buffer.add(fits).write(0) };
+            unsafe { buffer.wrapping_add(fits).write(0) };
         }
         if line.len < capacity { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }))

@@ -7,7 +7,6 @@ use crate::port::{Port, Shared};
 use crate::reactor::{Reactor, Remote};
 use crate::status::{Result, Status};
 use crate::sys::Gate;
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
@@ -47,10 +46,7 @@ pub(super) fn with_reactor<T>(
 }
 
 /// Runs `body` on a reactor, but not inside one of its callbacks: REENTRANT there.
-pub(super) fn with_outer_reactor(
-    reactor: *const udpr_reactor,
-    body: impl FnOnce(&Core) -> Result,
-) -> Result {
+pub(super) fn with_outer_reactor(reactor: *const udpr_reactor, body: impl FnOnce(&Core) -> Result) -> Result {
     let mut entry = remote(reactor)?.door.gate.enter()?;
     if entry.is_nested() {
         return Err(Status::REENTRANT);
@@ -86,24 +82,22 @@ pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
 fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
         gate.kill();
-        remember(payload);
+        // Its destructor is foreign code, which could panic in its turn.
+        std::mem::forget(payload);
         Err(Status::PANIC)
     })
-}
-
-/// The payload's own destructor could panic.
-fn remember(payload: Box<dyn Any + Send>) {
-    std::mem::forget(payload);
 }
 
 fn say_panic(core: &Core, status: Status) {
     if status == Status::PANIC {
         let text = format_args!("a bug in the library: this reactor is dead, free it");
-        let _ = anywhere(|| {
-            core.turn().log.log(Level::Error, status, c"reactor", text);
-            Ok(())
-        });
+        quietly(|| core.turn().log.log(Level::Error, status, c"reactor", text));
     }
+}
+
+/// Runs `body` where a panic changes nothing any more.
+pub(super) fn quietly(body: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(body));
 }
 
 /// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as

@@ -1,8 +1,8 @@
 //! Chapter "reactor: life".
 
 use super::guard::*;
-use super::types::*;
 use super::sized;
+use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
 use std::ffi::c_void;
@@ -46,17 +46,14 @@ pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_s
             Err(Status::PANIC) => door.gate.enter_dead().ok_or(Status::WRONG_THREAD)?,
             entry => entry?,
         };
+        let core = reactor.cast::<Core>();
         // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
-        let _ = anywhere(|| {
-            unsafe { &*reactor.cast::<Core>() }.close();
-            Ok(())
-        });
+        let whole = unsafe { &*core };
+        quietly(|| whole.close());
         door.gate.close();
         // SAFETY: as above, and this is the end of it: the callbacks of close have returned.
-        let _ = anywhere(|| {
-            drop(unsafe { Box::from_raw(reactor.cast::<Core>()) });
-            Ok(())
-        });
+        let last = unsafe { Box::from_raw(core) };
+        quietly(|| drop(last));
         drop(entry);
         Ok(())
     }))

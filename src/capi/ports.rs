@@ -58,7 +58,9 @@ fn listen(
     make: impl FnOnce(CProtocol) -> Result<Arc<Port>>,
 ) -> Result {
     anywhere(|| {
-        let port = make(CProtocol::new(sized::read(protocol)?))?;
+        let taken_over = CProtocol::new(sized::read_known(protocol)?);
+        sized::check_rest(protocol)?;
+        let port = make(taken_over)?;
         if !out.is_null() {
             // SAFETY: the caller's output, which gets a reference of its own.
             unsafe { out.write(Arc::into_raw(port).cast_mut().cast()) };

@@ -27,19 +27,28 @@ fn size<T: Sized>(head: *const T) -> Result<usize> {
 /// A copy of the caller's struct: the default for what it lacks. INVALID_ARGUMENT for NULL and for sizes that cannot
 /// be, VERSION where it says more than we know.
 pub(super) fn read<T: Sized>(from: *const T) -> Result<T> {
-    let size = size(from)?;
-    let ours = size_of::<T>();
-    let behind = from.cast::<u8>().wrapping_add(ours);
-    // SAFETY: the caller's struct is `size` bytes; where that is more than ours, these are behind.
-    let rest = unsafe { std::slice::from_raw_parts(behind, size.saturating_sub(ours)) };
-    if rest.iter().any(|byte| *byte != 0) {
-        return Err(Status::VERSION);
-    }
+    let copy = read_known(from)?;
+    check_rest(from)?;
+    Ok(copy)
+}
+
+/// As much of the caller's struct as we know.
+pub(super) fn read_known<T: Sized>(from: *const T) -> Result<T> {
+    let size = size(from)?.min(size_of::<T>());
     // SAFETY: the trait says that all zero is valid.
     let mut copy: T = unsafe { std::mem::zeroed() };
     // SAFETY: both are at least that long.
-    unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut copy).cast(), size.min(ours)) };
+    unsafe { std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut copy).cast(), size) };
     Ok(copy)
+}
+
+/// VERSION where the caller's struct says something behind what we know.
+pub(super) fn check_rest<T: Sized>(from: *const T) -> Result {
+    let (size, ours) = (size(from)?, size_of::<T>());
+    let behind = from.cast::<u8>().wrapping_add(ours);
+    // SAFETY: the caller's struct is `size` bytes; where that is more than ours, these are behind.
+    let rest = unsafe { std::slice::from_raw_parts(behind, size.saturating_sub(ours)) };
+    if rest.iter().all(|byte| *byte == 0) { Ok(()) } else { Err(Status::VERSION) }
 }
 
 /// Fills the caller's struct up to the smaller size, with zeros behind it; its `size` stays. Errors as of [`read`].

@@ -91,9 +91,10 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
         }
         // SAFETY: the caller's array of `count` pieces.
         let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
-        let slices = pieces.iter().map(|piece| Ok(slice_of(piece.data, piece.len)?));
-        let slices = slices.collect::<Result<Vec<_>>>()?;
-        port.write_sequence(&slices, target(&to), Leave::Together)
+        let total = pieces.iter().try_fold(0usize, |total, piece| {
+            total.checked_add(slice_of(piece.data, piece.len)?.len()).ok_or(Status::MESSAGE_TOO_LONG)
+        })?;
+        port.write_with(total, target(&to), Leave::Together, |place| join(pieces, place))
     }))
 }
 
@@ -180,8 +181,18 @@ pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_tran
     status(with_port(transport, |port| port.resume_reading()))
 }
 
+/// The pieces one after the other; their lengths make up the place's.
+fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
+    for bytes in pieces.iter().filter_map(|piece| slice_of(piece.data, piece.len).ok()) {
+        let (head, tail) = place.split_at_mut(bytes.len());
+        head.copy_from_slice(bytes);
+        place = tail;
+    }
+}
+
 fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Result {
-    const KNOWN: u32 = udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
+    const KNOWN: u32 =
+        udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
     if message.size != stride {
         return Err(Status::INVALID_ARGUMENT);
     }
@@ -197,14 +208,18 @@ fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Res
     port.write(slice_of(message.data, message.len)?, target(&message.to), leave)
 }
 
-/// The bytes that a pointer and a length stand for, for the time of the call. INVALID_ARGUMENT for NULL, but for none.
+/// The bytes that a pointer and a length stand for, for the time of the call. INVALID_ARGUMENT for NULL,
+/// but for no bytes; MESSAGE_TOO_LONG for more than memory holds.
 #[inline]
 fn slice_of<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
     if len == 0 {
         return Ok(&[]);
     }
-    if data.is_null() || len > isize::MAX as usize {
+    if data.is_null() {
         return Err(Status::INVALID_ARGUMENT);
+    }
+    if len > isize::MAX as usize {
+        return Err(Status::MESSAGE_TOO_LONG);
     }
     // SAFETY: the caller's bytes, `len` of them, which stay as they are during the call.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })

@@ -336,13 +336,15 @@ pub type udpr_call_fn = Option<unsafe extern "C-unwind" fn(reactor: *mut udpr_re
 /// A line of the log.
 pub type udpr_log_fn = Option<unsafe extern "C-unwind" fn(record: *const udpr_log_record, user: *mut c_void)>;
 /// One of udpr_reactor_each_transport.
-pub type udpr_visit_fn = Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
+pub type udpr_visit_fn =
+    Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
 /// The port is bound. Not UDPR_OK: listen_* fails with it (a positive one as UDPR_E_INVALID_ARGUMENT), and
 /// stop_protocol is not called.
 pub type udpr_start_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void) -> udpr_status>;
 /// Something happened to a port.
-pub type udpr_protocol_fn = Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
+pub type udpr_protocol_fn =
+    Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
 /// A datagram came.
 pub type udpr_datagram_fn = Option<
     unsafe extern "C-unwind" fn(
@@ -370,8 +372,9 @@ pub type udpr_error_fn = Option<
     ),
 >;
 /// The port has stopped. UDPR_OK where somebody asked for it, else the error that ended it.
-pub type udpr_stopped_fn =
-    Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, reason: udpr_status, user: *mut c_void)>;
+pub type udpr_stopped_fn = Option<
+    unsafe extern "C-unwind" fn(transport: *mut udpr_transport, reason: udpr_status, user: *mut c_void),
+>;
 
 /// A port's callbacks. Copied; every one may be NULL.
 #[repr(C)]

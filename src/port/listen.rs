@@ -56,7 +56,10 @@ impl Port {
         };
         open.check_buffers(options);
         let shared = Shared::new(turn.door.clone(), open.destinations(), options.queue_bytes());
-        #[allow(clippy::arc_with_non_send_sync, reason = "counted from any thread, used from one: see the module")]
+        #[allow(
+            clippy::arc_with_non_send_sync,
+            reason = "counted from any thread, used from one: see the module"
+        )]
         Ok(Arc::new(Port { shared, open: RefCell::new(Some(Rc::new(open))) }))
     }
 

@@ -18,7 +18,7 @@ const TRIES: usize = 64;
 /// What is on its way out of one port.
 #[derive(Debug)]
 pub(super) struct Sending {
-    gathered: Option<Box<Outbound>>,
+    gathered: Option<Outbound>,
     charged: usize,
     pub(super) backlog: Backlog,
 }
@@ -81,28 +81,25 @@ pub enum Leave {
 }
 
 impl Port {
-    /// One datagram of the pieces one after the other. OK: handed to the kernel or queued. WOULD_BLOCK: the socket
+    /// One datagram of `len` bytes that `fill` writes. OK: handed to the kernel or queued. WOULD_BLOCK: the socket
     /// and the queue are full, and `write_ready` will tell when to go on. CLOSED after a stop. NOT_CONNECTED,
     /// WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS, INVALID_ARGUMENT: nothing was sent. Where nothing
     /// gathers, what the kernel says of this datagram.
-    pub fn write_sequence(&self, pieces: &[&[u8]], to: Option<&Addr>, leave: Leave) -> Result {
-        let open = self.listening()?;
-        let len = pieces.iter().try_fold(0usize, |sum, piece| sum.checked_add(piece.len()));
-        let len = len.ok_or(Status::MESSAGE_TOO_LONG)?;
-        open.submit(len, to, leave, |place| {
-            let mut place = place;
-            for piece in pieces {
-                let (head, tail) = place.split_at_mut(piece.len());
-                head.copy_from_slice(piece);
-                place = tail;
-            }
-        })
+    #[inline]
+    pub fn write_with(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        leave: Leave,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        self.listening()?.submit(len, to, leave, fill)
     }
 
-    /// [`Port::write_sequence`] of one piece.
+    /// [`Port::write_with`] of bytes that are there.
     #[inline]
     pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
-        self.listening()?.submit(data.len(), to, leave, |place| place.copy_from_slice(data))
+        self.write_with(data.len(), to, leave, |place| place.copy_from_slice(data))
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.

@@ -126,13 +126,13 @@ impl<C: Call> Reactor<C> {
     /// run, so the reactor is still whole.
     pub fn close(&self) {
         self.turn.close();
+        drop(self.remote.close());
         self.close_ports();
         self.phase.set(Phase::Idle);
         self.turn.door.set_running(false);
         while let Some(call) = self.take_timer() {
             drop(call);
         }
-        drop(self.remote.close());
         drop(self.turn.log.set(0, None));
     }
 

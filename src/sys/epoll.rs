@@ -52,7 +52,8 @@ pub(super) fn wait(epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> 
     let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let (room, none) = (events.len().min(i32::MAX as usize) as i32, std::ptr::null::<libc::sigset_t>());
     // SAFETY: the kernel writes at most `room` events and reads one timespec, or none where it is null.
-    let ready = unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, events.as_mut_ptr(), room, limit, none, 0) };
+    let ready =
+        unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, events.as_mut_ptr(), room, limit, none, 0) };
     match check(ready) {
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
             let ms = timeout.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);

@@ -47,9 +47,9 @@ impl Door {
         }
     }
 
-    /// True from startup to shutdown.
+    /// True from startup to shutdown; never in a forked child.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire)
+        self.running.load(Ordering::Acquire) && !self.gate.is_forked()
     }
 
     /// Said by the loop.

@@ -44,8 +44,8 @@ pub struct Turn {
     pub gone: Tokens,
     dispatching: Cell<bool>,
     closing: Cell<bool>,
-    inbound: RefCell<Option<Box<Inbound>>>,
-    outbounds: RefCell<Vec<Box<Outbound>>>,
+    inbound: RefCell<Option<Inbound>>,
+    outbounds: RefCell<Vec<Outbound>>,
     outbounds_lent: Cell<usize>,
     retries: RefCell<Vec<(u64, u64)>>,
 }
@@ -96,17 +96,17 @@ impl Turn {
     }
 
     /// The buffers to receive into; they are given back by [`Turn::return_inbound`].
-    pub fn take_inbound(&self) -> Box<Inbound> {
+    pub fn take_inbound(&self) -> Inbound {
         self.inbound.take().unwrap_or_default()
     }
 
     /// For the next port.
-    pub fn return_inbound(&self, inbound: Box<Inbound>) {
+    pub fn return_inbound(&self, inbound: Inbound) {
         self.inbound.replace(Some(inbound));
     }
 
     /// An empty arena to write into; it is given back by [`Turn::return_outbound`].
-    pub fn take_outbound(&self) -> Box<Outbound> {
+    pub fn take_outbound(&self) -> Outbound {
         self.outbounds_lent.set(self.outbounds_lent.get() + 1);
         self.outbounds.borrow_mut().pop().unwrap_or_default()
     }
@@ -117,7 +117,7 @@ impl Turn {
     }
 
     /// For the next port.
-    pub fn return_outbound(&self, mut outbound: Box<Outbound>) {
+    pub fn return_outbound(&self, mut outbound: Outbound) {
         outbound.clear();
         self.outbounds_lent.set(self.outbounds_lent.get() - 1);
         self.outbounds.borrow_mut().push(outbound);

@@ -11,7 +11,8 @@ import xml.etree.ElementTree as xml
 
 
 class Tally:
-    def __init__(self):
+    def __init__(self, name):
+        self.name = name
         self.passed, self.failed, self.skipped = 0, [], []
 
     def count(self, passed, failed, skipped):
@@ -22,9 +23,9 @@ class Tally:
     def print(self):
         print(self.passed, len(self.failed), len(self.skipped))
         for line in self.failed:
-            print("failed:", line)
+            print(f"failed: {self.name}: {line}")
         for line in self.skipped:
-            print("skipped:", line)
+            print(f"skipped: {self.name}: {line}")
 
 
 def tally_cargo(text, tally):
@@ -56,7 +57,7 @@ def tally_program(name, why, output):
 
 
 def main(name, status, results):
-    tally = Tally()
+    tally = Tally(name)
     try:
         if results.endswith(".xml"):
             tally_ctest(results, tally)
@@ -64,9 +65,9 @@ def main(name, status, results):
             with open(results, encoding="utf-8", errors="replace") as file:
                 tally_cargo(file.read(), tally)
     except (OSError, xml.ParseError) as error:
-        tally.failed.append(f"{name}: {error}")
+        tally.failed.append(str(error))
     if status != "0" and not tally.failed:
-        tally.failed.append(f"{name}: exit code {status}")
+        tally.failed.append(f"exit code {status}")
     tally.print()
 
 

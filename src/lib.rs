@@ -2,7 +2,8 @@
 //!
 //! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. What is behind it, from the kernel up:
 //! [`sys`] (system calls, the seam that tests replace), [`turn`] (what ports and the loop share within a turn),
-//! [`port`] (one UDP port), [`timer`] (delayed calls, pure), [`reactor`] (the loop). Leaves for all of them: [`addr`],
+//! [`port`] (one UDP port), [`timer`], [`trigger`], [`watch`], [`threads`] and [`resolver`] (a reactor's other parts, as
+//! pure as they can be), [`reactor`] (the loop). Leaves for all of them: [`addr`],
 //! [`status`], [`log`], [`slots`]. Each refers to those before it only. The Rust API serves the tests, and promises
 //! nothing.
 
@@ -11,8 +12,12 @@ pub mod capi;
 pub mod log;
 pub mod port;
 pub mod reactor;
+pub mod resolver;
 pub mod slots;
 pub mod status;
 pub mod sys;
+pub mod threads;
 pub mod timer;
+pub mod trigger;
 pub mod turn;
+pub mod watch;

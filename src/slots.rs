@@ -1,4 +1,4 @@
-//! A slab whose values are named by 64-bit ids: timers, triggers, look-ups, watches and event sources.
+//! A slab whose values are named by 64-bit ids: timers, triggers, look-ups and event sources (ports and watches).
 //!
 //! An id is, from its high bits down, the kind of the table (4 bits), the generation of a slot (28) and the
 //! index of that slot (32). It is never 0, since no kind is, and never given out again: a slot whose
@@ -13,10 +13,8 @@ pub enum Kind {
     Trigger = 2,
     /// A look-up of a name.
     Lookup = 3,
-    /// A watched descriptor.
-    Watch = 4,
-    /// What the kernel reports events of.
-    Source = 5,
+    /// What the kernel reports events of: a port, or a watch.
+    Source = 4,
 }
 
 /// How many values a slot may hold one after the other before it is retired.
@@ -144,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_value_is_found_by_its_id_until_it_is_removed() {
-        let mut slots = Slots::new(Kind::Watch);
+        let mut slots = Slots::new(Kind::Lookup);
         let one = slots.insert("one");
         let two = slots.insert("two");
         assert_eq!((slots.get(one), slots.get(two), slots.len()), (Some(&"one"), Some(&"two"), 2));
@@ -173,7 +171,7 @@ mod tests {
 
     #[test]
     fn ids_of_other_kinds_and_made_up_ones_are_not_found() {
-        let kinds = [Kind::Timer, Kind::Trigger, Kind::Lookup, Kind::Watch, Kind::Source];
+        let kinds = [Kind::Timer, Kind::Trigger, Kind::Lookup, Kind::Source];
         let mut tables = kinds.map(Slots::new);
         let ids = tables.each_mut().map(|table| table.insert(()));
         for (mine, table) in tables.iter_mut().enumerate() {

@@ -7,8 +7,19 @@ use udpr::reactor::flag as reactor_flag;
 use udpr::status::Status;
 
 /// The chapters of the header, in their order.
-const CHAPTERS: [&str; 9] =
-    ["types", "library", "addr", "life", "ports", "transport", "time", "thread", "observe"];
+const CHAPTERS: [&str; 11] = [
+    "types",
+    "library",
+    "addr",
+    "life",
+    "embed",
+    "ports",
+    "transport",
+    "time",
+    "events",
+    "thread",
+    "observe",
+];
 
 fn header_path() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("include/udpr/udpr.h")

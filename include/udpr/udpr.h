@@ -18,14 +18,15 @@
  *            whoever calls (made here, run there, freed here is fine). A call from another thread meanwhile gets
  *            UDPR_E_WRONG_THREAD, never a race. [any thread] marks what may be called from anywhere at any time.
  *            Transports retained beyond free answer UDPR_E_CLOSED. In a forked child everything answers UDPR_E_CLOSED,
- *            and free and release only close descriptors.
+ *            and free and release only close descriptors, until udpr_reactor_after_fork has been called there.
  *  Callbacks run inside run and iterate. Beside that: listen_* runs start_protocol; close and free run stop_protocol;
- *            advance and each_transport run theirs; cancel_*, set_logger and failing calls run free_user.
- *            datagram_received and write_ready come only from a turn, never inside a call. No lock or borrow is held: any
- *            function may be called from any callback, except run, iterate, advance and free, which answer
- *            UDPR_E_REENTRANT. While free runs, whatever would create something answers UDPR_E_CLOSED. What a callback is
- *            handed is valid until it returns (retain the transport to keep it). Callbacks must not throw, longjmp or end
- *            the thread; a C++ exception that reaches us aborts with a message. Out of memory aborts, too.
+ *            advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport run theirs;
+ *            cancel_*, unwatch, remove_trigger, set_logger and failing calls run free_user. datagram_received, write_ready,
+ *            resolved and watch callbacks come only from a turn, never inside a call. No lock or borrow is held: any function
+ *            may be called from any callback, except run, iterate, advance and free, which answer UDPR_E_REENTRANT. While
+ *            free runs, whatever would create something answers UDPR_E_CLOSED. What a callback is handed is valid until it
+ *            returns (retain the transport to keep it). Callbacks must not throw, longjmp or end the thread; a C++ exception
+ *            that reaches us aborts with a message. Out of memory aborts, too.
  */
 
 
@@ -144,6 +145,34 @@ typedef enum udpr_family_code {
   UDPR_AF_INET6 = 6,
 } udpr_family_code;
 
+/** When a trigger of an event is called. */
+typedef enum udpr_phase_code {
+  /** First; a trigger that answers UDPR_PENDING holds the rest back. */
+  UDPR_PHASE_BEFORE = 0,
+  /** Next; at shutdown, when the ports have stopped. */
+  UDPR_PHASE_DURING = 1,
+  /** Last. */
+  UDPR_PHASE_AFTER = 2,
+} udpr_phase_code;
+
+/** What happens to a reactor. */
+typedef enum udpr_event_code {
+  /** It begins to run. */
+  UDPR_EVENT_STARTUP = 0,
+  /** It was stopped. */
+  UDPR_EVENT_SHUTDOWN = 1,
+} udpr_event_code;
+
+/** What a watch is told of its descriptor. */
+typedef enum udpr_watch_flag {
+  /** It can be read (EPOLLIN). */
+  UDPR_WATCH_READABLE = 1,
+  /** It can be written to (EPOLLOUT). */
+  UDPR_WATCH_WRITABLE = 2,
+  /** An error, or the other side is gone (EPOLLERR, EPOLLHUP); always reported. */
+  UDPR_WATCH_HANGUP = 4,
+} udpr_watch_flag;
+
 /** How grave a log record is. */
 typedef enum udpr_log_code {
   /** Something was lost or failed that no result tells of. */
@@ -235,6 +264,9 @@ typedef enum udpr_limit {
 /** A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it. */
 typedef struct udpr_reactor udpr_reactor;
 
+/** A reactor's door for other threads. Counted: udpr_remote_retain, udpr_remote_release. [any thread] */
+typedef struct udpr_remote udpr_remote;
+
 /** A port; the Port of Twisted. Counted: udpr_transport_retain, udpr_transport_release. */
 typedef struct udpr_transport udpr_transport;
 
@@ -269,6 +301,12 @@ typedef struct udpr_reactor_options {
   /** Threads of the pool at most; 0: 10. */
   uint32_t thread_pool_size;
 } udpr_reactor_options;
+
+/** Names a timer, trigger, look-up or watch. Never used again; 0 is never valid. */
+typedef uint64_t udpr_id;
+
+/** A watched descriptor is ready: `events` are udpr_watch_flag. */
+typedef void (*udpr_watch_fn)(struct udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user);
 
 /** Frees a user pointer. Called exactly once. */
 typedef void (*udpr_free_fn)(void *user);
@@ -432,8 +470,14 @@ typedef uint64_t udpr_ns;
 /** A delayed call, or a call from another thread. */
 typedef void (*udpr_call_fn)(struct udpr_reactor *reactor, void *user);
 
-/** Names a timer, trigger, look-up or watch. Never used again; 0 is never valid. */
-typedef uint64_t udpr_id;
+/** At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged. */
+typedef udpr_status (*udpr_trigger_fn)(struct udpr_reactor *reactor, udpr_id id, void *user);
+
+/** Work for a thread of the pool. */
+typedef void (*udpr_work_fn)(void *user);
+
+/** A look-up has its answer: `count` addresses, or the status that tells why there are none. */
+typedef void (*udpr_resolved_fn)(struct udpr_reactor *reactor, udpr_id id, udpr_status status, const struct udpr_addr *addrs, size_t count, void *user);
 
 /** A line of the log. */
 typedef struct udpr_log_record {
@@ -616,6 +660,14 @@ UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
 /** Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
 UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
 
+/**
+ * In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
+ * and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
+ * UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
+ * UDPR_E_WRONG_THREAD where another thread was just leaving a call here when the fork came.
+ */
+UDPR_API udpr_status udpr_reactor_after_fork(struct udpr_reactor *reactor);
+
 /** Whether it is between startup and shutdown. 0 for NULL. [any thread] */
 UDPR_API udpr_bool udpr_reactor_is_running(const struct udpr_reactor *reactor);
 
@@ -624,6 +676,8 @@ UDPR_API udpr_status udpr_reactor_set_user(struct udpr_reactor *reactor, void *u
 
 /** What udpr_reactor_set_user has kept. NULL on a wrong thread. */
 UDPR_API void *udpr_reactor_user(const struct udpr_reactor *reactor);
+
+/* ---- reactor: inside another loop ---- */
 
 /** What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING. */
 UDPR_API udpr_status udpr_reactor_start(struct udpr_reactor *reactor);
@@ -634,6 +688,33 @@ UDPR_API udpr_status udpr_reactor_start(struct udpr_reactor *reactor);
  * and on a wake too. UDPR_E_REENTRANT inside a callback.
  */
 UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t timeout_ns);
+
+/**
+ * One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.
+ * When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same.
+ */
+UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
+
+/** Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now, -1 where it is never. */
+UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reactor, int64_t *out);
+
+/**
+ * Has a descriptor of another's in this loop: `fn` is told of `events` (udpr_watch_flag, not 0). One watch a descriptor: a
+ * second is EEXIST as a system status, a bad one EBADF. UDPR_WATCH_HANGUP stands for EPOLLHUP and EPOLLERR, is always
+ * reported and never turned into UDPR_WATCH_READABLE; a regular file is UDPR_E_NOT_SUPPORTED. Level-triggered. Unwatch
+ * before closing; a number that was closed and given out again may be watched anew: the old id is UDPR_E_NOT_FOUND then.
+ * out_id may be NULL.
+ */
+UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, int32_t fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/** Other events for a watch. UDPR_E_NOT_FOUND. */
+UDPR_API udpr_status udpr_reactor_change_watch(struct udpr_reactor *reactor, udpr_id id, uint32_t events);
+
+/**
+ * Ends a watch; its free_user runs inside this, or after its callback where that is at work. The descriptor stays open.
+ * UDPR_E_NOT_FOUND.
+ */
+UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id id);
 
 /* ---- reactor: ports ---- */
 
@@ -699,7 +780,7 @@ UDPR_API udpr_status udpr_transport_write_sequence(struct udpr_transport *transp
 
 /**
  * Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
- * element carries. out_taken, where not NULL, is always written: how many were accepted; the status is UDPR_OK, or that of
+ * element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
  * messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
  */
 UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transport, const struct udpr_message *messages, size_t count, size_t *out_taken);
@@ -771,13 +852,96 @@ UDPR_API udpr_status udpr_reactor_delayed_calls(const struct udpr_reactor *react
  */
 UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns by);
 
+/* ---- core: events ---- */
+
+/**
+ * Calls `fn` once: now, inside this, where the reactor runs (out_id gets 0 then), else at the next startup among its
+ * after-triggers, in the order they were made; remove_trigger takes it back until then. out_id may be NULL.
+ */
+UDPR_API udpr_status udpr_reactor_call_when_running(struct udpr_reactor *reactor, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Calls `fn` at every startup or shutdown (`event`, udpr_event_code), in a phase of it (`phase`, udpr_phase_code), within a
+ * phase in the order they were added. A before-trigger may answer UDPR_PENDING: the rest of the event waits until
+ * udpr_reactor_finish_trigger, while the loop turns. A failure is logged and stops nobody else. At shutdown the ports stop
+ * between before and during. out_id may be NULL.
+ */
+UDPR_API udpr_status udpr_reactor_add_trigger(struct udpr_reactor *reactor, uint32_t phase, uint32_t event, udpr_trigger_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Takes a trigger back, also while its event is under way; one that is pending holds nothing back any more. Its free_user
+ * runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
+ */
+UDPR_API udpr_status udpr_reactor_remove_trigger(struct udpr_reactor *reactor, udpr_id id);
+
+/**
+ * A trigger that answered UDPR_PENDING has finished. Where it was the last one, the rest of the event is called inside this.
+ * UDPR_E_NOT_FOUND where it is not pending.
+ */
+UDPR_API udpr_status udpr_reactor_finish_trigger(struct udpr_reactor *reactor, udpr_id id);
+
+/**
+ * Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
+ * UDPR_E_ALREADY_RUNNING while the same event is under way.
+ */
+UDPR_API udpr_status udpr_reactor_fire_event(struct udpr_reactor *reactor, uint32_t event);
+
 /* ---- threads and names ---- */
 
 /**
  * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. For who
- * knows that the reactor lives on. [any thread]
+ * knows that the reactor lives on; a remote needs not know. [any thread]
  */
 UDPR_API udpr_status udpr_reactor_call_from_thread(struct udpr_reactor *reactor, udpr_call_fn fn, void *user, udpr_free_fn free_user);
+
+/**
+ * Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
+ * waits for work that runs, and drops what has not begun; `done` is not called any more then. UDPR_E_NO_MEMORY where no
+ * thread can be made.
+ */
+UDPR_API udpr_status udpr_reactor_call_in_thread(struct udpr_reactor *reactor, udpr_work_fn work, udpr_call_fn done, void *user, udpr_free_fn free_user);
+
+/** At most `size` threads in the pool, 1 to 1024; 0: 10. They are made when they are needed. */
+UDPR_API udpr_status udpr_reactor_suggest_thread_pool_size(struct udpr_reactor *reactor, uint32_t size);
+
+/**
+ * Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
+ * exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
+ * family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` in ns, counted from the call; 0: 60 s.
+ * What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED; addresses
+ * with UDPR_OK only, valid until it returns.
+ *
+ * UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
+ * and "_", or a number as the last label ("127.1"). Nothing of that reaches the system. out_id may be NULL.
+ */
+UDPR_API udpr_status udpr_reactor_resolve(struct udpr_reactor *reactor, const char *host, uint16_t port, uint16_t family, udpr_ns timeout, udpr_resolved_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/** Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it has its answer. */
+UDPR_API udpr_status udpr_reactor_cancel_resolve(struct udpr_reactor *reactor, udpr_id id);
+
+/**
+ * A reactor's door for other threads. It outlives the reactor: then everything on it answers UDPR_E_CLOSED, and free_user runs
+ * in the failing call. It comes retained: release it once.
+ */
+UDPR_API udpr_status udpr_reactor_remote(struct udpr_reactor *reactor, struct udpr_remote **out);
+
+/** One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread] */
+UDPR_API struct udpr_remote *udpr_remote_retain(struct udpr_remote *remote);
+
+/** One reference less. NULL is fine. [any thread] */
+UDPR_API void udpr_remote_release(struct udpr_remote *remote);
+
+/**
+ * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. Calls
+ * made while these are called wait for the turn after. [any thread]
+ */
+UDPR_API udpr_status udpr_remote_call(struct udpr_remote *remote, udpr_call_fn fn, void *user, udpr_free_fn free_user);
+
+/** Stops the reactor in its next turn. UDPR_E_NOT_RUNNING when nothing runs. [any thread] */
+UDPR_API udpr_status udpr_remote_stop(struct udpr_remote *remote);
+
+/** Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno] */
+UDPR_API udpr_status udpr_remote_wake(struct udpr_remote *remote);
 
 /* ---- watching it ---- */
 

@@ -112,13 +112,13 @@ pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_add
 /// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
-    status(anywhere(|| write(out, read(v4)?.map_v4()?)))
+    convert(v4, out, Addr::map_v4)
 }
 
 /// ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
-    status(anywhere(|| write(out, read(mapped)?.unmap_v4()?)))
+    convert(mapped, out, Addr::unmap_v4)
 }
 
 /// The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
@@ -140,6 +140,19 @@ pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, ou
 }
 
 const UDPR_ADDR_TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
+
+fn convert(
+    from: *const udpr_addr,
+    out: *mut udpr_addr,
+    convert: impl FnOnce(&Addr) -> Result<Addr>,
+) -> udpr_status {
+    status(anywhere(|| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        write(out, convert(&read(from)?)?)
+    }))
+}
 
 fn parse(
     pointer: *const c_char,

@@ -2,11 +2,13 @@
 
 use super::guard::Core;
 use super::types::*;
+use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
-use crate::reactor::{Call, Reactor};
+use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
 use std::ffi::{CStr, c_void};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// A `user` and its `free_user`, which runs exactly once: when this is dropped.
@@ -35,22 +37,115 @@ impl Drop for User {
 
 /// A `udpr_call_fn` with its `user`: three words.
 pub(super) struct CCall {
-    call: unsafe extern "C-unwind" fn(*mut udpr_reactor, *mut c_void),
+    call: udpr_call_fn,
     user: User,
 }
 
 impl CCall {
     /// INVALID_ARGUMENT without a function; then `free_user` has run.
     pub(super) fn new(call: udpr_call_fn, user: User) -> Result<CCall> {
-        let call = call.ok_or(Status::INVALID_ARGUMENT)?;
-        Ok(CCall { call, user })
+        if call.is_some() { Ok(CCall { call, user }) } else { Err(Status::INVALID_ARGUMENT) }
     }
 }
 
 impl Call for CCall {
     fn call(self, reactor: &Reactor<CCall>) {
-        // SAFETY: the caller gave a function for this pointer; the reactor outlives the call.
-        unsafe { (self.call)(reactor_handle(reactor), self.user.user) };
+        if let Some(call) = self.call {
+            // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+            unsafe { call(reactor_handle(reactor), self.user.user) };
+        }
+    }
+}
+
+/// A `udpr_work_fn`, and what is called when it is done: nothing, where only `free_user` is left to run.
+pub(super) struct CJob {
+    work: unsafe extern "C-unwind" fn(*mut c_void),
+    done: CCall,
+}
+
+impl CJob {
+    pub(super) fn new(work: udpr_work_fn, done: udpr_call_fn, user: User) -> Result<CJob> {
+        Ok(CJob { work: work.ok_or(Status::INVALID_ARGUMENT)?, done: CCall { call: done, user } })
+    }
+}
+
+impl Job<CCall> for CJob {
+    fn work(&mut self) {
+        // SAFETY: the caller gave a function for this user, to be called on a pool thread.
+        unsafe { (self.work)(self.done.user.user) };
+    }
+
+    fn done(self: Box<Self>) -> CCall {
+        self.done
+    }
+}
+
+/// A `udpr_trigger_fn` with its `user`.
+pub(super) struct CTrigger {
+    fire: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, *mut c_void) -> udpr_status,
+    user: User,
+}
+
+impl CTrigger {
+    pub(super) fn new(fire: udpr_trigger_fn, user: User) -> Result<CTrigger> {
+        Ok(CTrigger { fire: fire.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl Trigger<CCall> for CTrigger {
+    fn fire(&self, reactor: &Core, id: u64) -> Status {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        Status::from_code(unsafe { (self.fire)(reactor_handle(reactor), id, self.user.user) })
+    }
+}
+
+/// A `udpr_watch_fn` with its `user`.
+pub(super) struct CWatch {
+    ready: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, i32, u32, *mut c_void),
+    user: User,
+}
+
+impl CWatch {
+    pub(super) fn new(ready: udpr_watch_fn, user: User) -> Result<CWatch> {
+        Ok(CWatch { ready: ready.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl Watcher<CCall> for CWatch {
+    fn ready(&self, reactor: &Core, id: u64, fd: RawFd, events: u32) {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        unsafe { (self.ready)(reactor_handle(reactor), id, fd, events, self.user.user) };
+    }
+}
+
+/// A `udpr_resolved_fn` with its `user`.
+pub(super) struct CResolved {
+    call: unsafe extern "C-unwind" fn(
+        *mut udpr_reactor,
+        udpr_id,
+        udpr_status,
+        *const udpr_addr,
+        usize,
+        *mut c_void,
+    ),
+    user: User,
+}
+
+impl CResolved {
+    pub(super) fn new(call: udpr_resolved_fn, user: User) -> Result<CResolved> {
+        Ok(CResolved { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl Resolved<CCall> for CResolved {
+    fn resolved(self: Box<Self>, reactor: &Core, id: u64, answer: Result<&[Addr]>) {
+        let (status, addrs, count) = match answer {
+            Ok(addrs) => (Status::OK, addrs.as_ptr().cast(), addrs.len()),
+            Err(status) => (status, std::ptr::null(), 0),
+        };
+        // SAFETY: the caller gave a function for this user; reactor and addresses outlive the call, and the addresses
+        // have the header's layout (types.rs asserts it).
+        unsafe { (self.call)(reactor_handle(reactor), id, status.code(), addrs, count, self.user.user) };
     }
 }
 

@@ -20,8 +20,13 @@ pub unsafe extern "C" fn udpr_reactor_new(
             return Err(Status::INVALID_ARGUMENT);
         }
         silence_panics();
-        let flags = if options.is_null() { 0 } else { sized::read(options)?.flags };
-        let reactor: *mut Core = Box::into_raw(Box::new(Reactor::new(flags)?));
+        let (flags, threads) = match options.is_null() {
+            true => (0, 0),
+            false => {
+                sized::read(options).map(|options| (options.flags, options.thread_pool_size as usize))?
+            }
+        };
+        let reactor: *mut Core = Box::into_raw(Box::new(Reactor::new(flags, threads)?));
         // SAFETY: made just now, and nobody else knows it.
         unsafe { &*reactor }.turn().host.set(reactor.cast());
         // SAFETY: the caller's output.
@@ -90,6 +95,21 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
     status(with_reactor(reactor, Reactor::crash))
 }
 
+/// In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
+/// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
+/// UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
+/// UDPR_E_WRONG_THREAD where another thread was just leaving a call here when the fork came.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
+    status(anywhere(|| {
+        if !remote(reactor)?.door.gate.is_forked() {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        // SAFETY: the caller has it from udpr_reactor_new, and a forked child has one thread.
+        unsafe { &*reactor.cast::<Core>() }.after_fork()
+    }))
+}
+
 /// Whether it is between startup and shutdown. 0 for NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
@@ -109,18 +129,4 @@ pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
     with_reactor(reactor, |reactor| Ok(reactor.user())).map_or(null_mut(), |user| user.cast())
-}
-
-/// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
-    status(with_reactor(reactor, Reactor::start))
-}
-
-/// One turn: waits at most `timeout_ns` (below 0: for ever) and never past the next delayed call, not at all when something
-/// is due or kept; then I/O, calls from threads, due calls, a due shutdown. It returns then, without another wait; on EINTR
-/// and on a wake too. UDPR_E_REENTRANT inside a callback.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
-    status(with_outer_reactor(reactor, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }

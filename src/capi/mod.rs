@@ -7,6 +7,8 @@
 
 pub mod addr;
 mod callback;
+pub mod embed;
+pub mod events;
 mod guard;
 pub mod library;
 pub mod life;

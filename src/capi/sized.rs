@@ -19,8 +19,8 @@ fn size<T: Sized>(head: *const T) -> Result<usize> {
     if head.is_null() {
         return Err(Status::INVALID_ARGUMENT);
     }
-    // SAFETY: the caller passes a struct that begins with its size.
-    let size = unsafe { head.cast::<usize>().read() };
+    // SAFETY: the caller passes a struct that begins with its size; a stride of any size may have moved it.
+    let size = unsafe { head.cast::<usize>().read_unaligned() };
     if (T::FIRST..=SIZE_MAX).contains(&size) { Ok(size) } else { Err(Status::INVALID_ARGUMENT) }
 }
 

@@ -1,12 +1,17 @@
 //! Chapter "threads and names".
 
-use super::callback::{CCall, User};
+use super::addr::write_out;
+use super::callback::{CCall, CJob, CResolved, User};
 use super::guard::*;
+use super::library::text;
 use super::types::*;
-use std::ffi::c_void;
+use crate::reactor::Remote;
+use crate::status::{Result, Status};
+use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 
 /// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. For who
-/// knows that the reactor lives on. [any thread]
+/// knows that the reactor lives on; a remote needs not know. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     reactor: *mut udpr_reactor,
@@ -16,4 +21,128 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
 ) -> udpr_status {
     let user = User::new(user, free_user);
     status(anywhere(|| remote(reactor)?.call(CCall::new(r#fn, user)?)))
+}
+
+/// Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
+/// waits for work that runs, and drops what has not begun; `done` is not called any more then. UDPR_E_NO_MEMORY where no
+/// thread can be made.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_call_in_thread(
+    reactor: *mut udpr_reactor,
+    work: udpr_work_fn,
+    done: udpr_call_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
+}
+
+/// At most `size` threads in the pool, 1 to 1024; 0: 10. They are made when they are needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
+    reactor: *mut udpr_reactor,
+    size: u32,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.suggest_thread_pool_size(size as usize)))
+}
+
+/// Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
+/// exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
+/// family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` in ns, counted from the call; 0: 60 s.
+/// What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED; addresses
+/// with UDPR_OK only, valid until it returns.
+///
+/// UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
+/// and "_", or a number as the last label ("127.1"). Nothing of that reaches the system. out_id may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_resolve(
+    reactor: *mut udpr_reactor,
+    host: *const c_char,
+    port: u16,
+    family: u16,
+    timeout: udpr_ns,
+    r#fn: udpr_resolved_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+    out_id: *mut udpr_id,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| {
+        let call = Box::new(CResolved::new(r#fn, user)?);
+        let host = text(host).map_err(|_| Status::INVALID_ARGUMENT)?;
+        write_out(out_id, reactor.resolve(host, port, family, timeout, call)?);
+        Ok(())
+    }))
+}
+
+/// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it has its answer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
+}
+
+/// A reactor's door for other threads. It outlives the reactor: then everything on it answers UDPR_E_CLOSED, and free_user runs
+/// in the failing call. It comes retained: release it once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_remote(
+    reactor: *mut udpr_reactor,
+    out: *mut *mut udpr_remote,
+) -> udpr_status {
+    status(with_reactor(reactor, |reactor| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        write_out(out, Arc::into_raw(reactor.remote.clone()).cast_mut().cast());
+        Ok(())
+    }))
+}
+
+/// One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut udpr_remote {
+    if !remote.is_null() {
+        // SAFETY: the caller holds a reference.
+        unsafe { Arc::increment_strong_count(remote.cast::<Remote<CCall>>()) };
+    }
+    remote
+}
+
+/// One reference less. NULL is fine. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
+    if !remote.is_null() {
+        // SAFETY: the caller gives its own reference up.
+        unsafe { Arc::decrement_strong_count(remote.cast::<Remote<CCall>>()) };
+    }
+}
+
+/// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. Calls
+/// made while these are called wait for the turn after. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_remote_call(
+    remote: *mut udpr_remote,
+    r#fn: udpr_call_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(anywhere(|| door(remote)?.call(CCall::new(r#fn, user)?)))
+}
+
+/// Stops the reactor in its next turn. UDPR_E_NOT_RUNNING when nothing runs. [any thread]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
+    status(door(remote).and_then(Remote::stop))
+}
+
+/// Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
+    status(door(remote).and_then(Remote::wake))
+}
+
+fn door<'a>(remote: *mut udpr_remote) -> Result<&'a Remote<CCall>> {
+    // SAFETY: NULL, or the caller holds a reference.
+    unsafe { remote.cast::<Remote<CCall>>().as_ref() }.ok_or(Status::INVALID_ARGUMENT)
 }

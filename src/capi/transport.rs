@@ -99,7 +99,7 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
 }
 
 /// Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
-/// element carries. out_taken, where not NULL, is always written: how many were accepted; the status is UDPR_OK, or that of
+/// element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
 /// messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write_messages(
@@ -110,6 +110,9 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
 ) -> udpr_status {
     write_out(out_taken, 0);
     status(with_port(transport, |port| {
+        if out_taken.is_null() || messages.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
         if count == 0 {
             return Ok(());
         }

@@ -107,6 +107,37 @@ pub enum udpr_family_code {
     UDPR_AF_INET6 = 6,
 }
 
+/// When a trigger of an event is called.
+#[repr(C)]
+pub enum udpr_phase_code {
+    /// First; a trigger that answers UDPR_PENDING holds the rest back.
+    UDPR_PHASE_BEFORE = 0,
+    /// Next; at shutdown, when the ports have stopped.
+    UDPR_PHASE_DURING = 1,
+    /// Last.
+    UDPR_PHASE_AFTER = 2,
+}
+
+/// What happens to a reactor.
+#[repr(C)]
+pub enum udpr_event_code {
+    /// It begins to run.
+    UDPR_EVENT_STARTUP = 0,
+    /// It was stopped.
+    UDPR_EVENT_SHUTDOWN = 1,
+}
+
+/// What a watch is told of its descriptor.
+#[repr(C)]
+pub enum udpr_watch_flag {
+    /// It can be read (EPOLLIN).
+    UDPR_WATCH_READABLE = 1,
+    /// It can be written to (EPOLLOUT).
+    UDPR_WATCH_WRITABLE = 2,
+    /// An error, or the other side is gone (EPOLLERR, EPOLLHUP); always reported.
+    UDPR_WATCH_HANGUP = 4,
+}
+
 /// How grave a log record is.
 #[repr(C)]
 pub enum udpr_log_code {
@@ -207,6 +238,9 @@ pub struct udpr_reactor(());
 
 /// A port; the Port of Twisted. Counted: udpr_transport_retain, udpr_transport_release.
 pub struct udpr_transport(());
+
+/// A reactor's door for other threads. Counted: udpr_remote_retain, udpr_remote_release. [any thread]
+pub struct udpr_remote(());
 
 /// An address and a UDP port. 32 bytes, fixed for ever.
 #[repr(C)]
@@ -333,6 +367,33 @@ pub struct udpr_log_record {
 pub type udpr_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 /// A delayed call, or a call from another thread.
 pub type udpr_call_fn = Option<unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, user: *mut c_void)>;
+/// Work for a thread of the pool.
+pub type udpr_work_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
+/// At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged.
+pub type udpr_trigger_fn = Option<
+    unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, id: udpr_id, user: *mut c_void) -> udpr_status,
+>;
+/// A look-up has its answer: `count` addresses, or the status that tells why there are none.
+pub type udpr_resolved_fn = Option<
+    unsafe extern "C-unwind" fn(
+        reactor: *mut udpr_reactor,
+        id: udpr_id,
+        status: udpr_status,
+        addrs: *const udpr_addr,
+        count: usize,
+        user: *mut c_void,
+    ),
+>;
+/// A watched descriptor is ready: `events` are udpr_watch_flag.
+pub type udpr_watch_fn = Option<
+    unsafe extern "C-unwind" fn(
+        reactor: *mut udpr_reactor,
+        id: udpr_id,
+        fd: i32,
+        events: u32,
+        user: *mut c_void,
+    ),
+>;
 /// A line of the log.
 pub type udpr_log_fn = Option<unsafe extern "C-unwind" fn(record: *const udpr_log_record, user: *mut c_void)>;
 /// One of udpr_reactor_each_transport.

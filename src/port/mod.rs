@@ -138,6 +138,13 @@ impl Port {
         })
     }
 
+    /// Asks a new epoll set for what the former one was asked for.
+    pub fn watch_again(&self) -> Result {
+        let Ok(open) = self.open() else { return Ok(()) };
+        let turn = &open.turn;
+        Ok(turn.kernel.watch(turn.epoll.fd(), open.fd.get(), open.interest.get(), open.token.get())?)
+    }
+
     /// epoll says something of the socket.
     pub fn ready(self: &Arc<Port>, events: u32) {
         let Ok(open) = self.open() else { return };

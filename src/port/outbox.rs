@@ -41,9 +41,7 @@ impl Shared {
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
     /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
-        if self.door.gate.is_forked() {
-            return Err(Status::CLOSED);
-        }
+        self.door.gate.check_open()?;
         let mut outbox = self.outbox.lock();
         if outbox.closed {
             return Err(Status::CLOSED);

@@ -117,7 +117,7 @@ impl Port {
     pub fn resume_reading(&self) -> Result {
         let open = self.listening()?;
         if open.paused.replace(false) && open.kept.borrow().is_some() {
-            open.turn.kept.push(open.token.get());
+            open.turn.defer(&open.turn.kept, open.token.get());
         }
         open.update_interest();
         Ok(())
@@ -128,7 +128,7 @@ impl Open {
     fn keep(&self, kept: Kept) {
         self.kept.replace(Some(kept));
         if !self.paused.get() {
-            self.turn.kept.push(self.token.get());
+            self.turn.defer(&self.turn.kept, self.token.get());
         }
     }
 

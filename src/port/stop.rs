@@ -15,7 +15,7 @@ impl Port {
             open.state.set(State::Stopping);
             open.discard();
             open.update_interest();
-            open.turn.stopping.push(open.token.get());
+            open.turn.defer(&open.turn.stopping, open.token.get());
         }
         Ok(())
     }

@@ -118,9 +118,10 @@ impl Port {
 
     /// Calls `write_ready` where it is owed and nothing waits any more.
     pub(super) fn tell_ready(self: &Arc<Port>, open: &Open) {
-        if open.is_listening() && open.wants_ready.get() && open.sending.borrow().backlog.is_empty() {
-            open.wants_ready.set(false);
-            open.update_interest();
+        let ready =
+            open.is_listening() && open.sending.borrow().backlog.is_empty() && open.wants_ready.take();
+        open.update_interest();
+        if ready {
             open.protocol.write_ready(self);
         }
     }
@@ -144,6 +145,7 @@ impl Open {
     pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
         let waits = !self.sending.borrow().backlog.is_empty();
+        let owed = self.wants_ready.get();
         let result = if waits {
             Err(Status::WOULD_BLOCK)
         } else {
@@ -152,6 +154,8 @@ impl Open {
         match result {
             Ok(()) => {}
             Err(Status::WOULD_BLOCK) => {
+                // The post was accepted, so nobody is owed `write_ready` for it.
+                self.wants_ready.set(owed);
                 self.sending.borrow_mut().backlog.push(letter);
                 self.update_interest();
             }
@@ -345,8 +349,6 @@ impl Open {
             }
         }
         self.turn.return_outbound(outbound);
-        drop(sending);
-        self.update_interest();
     }
 
     /// Forgets what has not been sent; the answer is how many datagrams that were.

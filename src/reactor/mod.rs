@@ -4,23 +4,36 @@
 //! tests. Every method may be called from every callback, but for those that say REENTRANT at the C face; no borrow
 //! is held while one runs.
 
+mod embed;
+mod events;
+mod fork;
 mod ports;
 mod remote;
 mod run;
 mod stats;
 mod time;
+mod watches;
+mod work;
 
+pub use events::Trigger;
 pub use remote::Remote;
 pub use stats::Stats;
+pub use watches::Watcher;
+pub use work::{Job, Resolved};
 
 use crate::port::Port;
+use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
 use crate::sys::{Event, Kernel, Linux};
+use crate::threads::Pool;
 use crate::timer::Timers;
+use crate::trigger::Triggers;
 use crate::turn::{Door, Turn};
+use embed::Embedding;
+use events::{Fire, Firing};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,8 +66,16 @@ pub struct Reactor<C: Call> {
     turn: Rc<Turn>,
     flags: u32,
     timers: RefCell<Timers<C>>,
-    sources: RefCell<Slots<Source>>,
-    phase: Cell<Phase>,
+    sources: RefCell<Slots<Source<C>>>,
+    /// The watches by their descriptors.
+    watched: RefCell<HashMap<RawFd, u64>>,
+    triggers: RefCell<Triggers<Fire<C>>>,
+    firing: Cell<Option<Firing>>,
+    pool: RefCell<Option<Pool>>,
+    pool_size: usize,
+    lookups: RefCell<Lookups<Box<dyn Resolved<C>>>>,
+    embedding: Embedding,
+    stage: Cell<Stage>,
     user: Cell<*mut ()>,
     counters: stats::Counters,
     events: RefCell<Vec<Event>>,
@@ -63,23 +84,29 @@ pub struct Reactor<C: Call> {
 }
 
 /// What epoll reports on.
-enum Source {
+enum Source<C: Call> {
     Port(Arc<Port>),
+    Watch(Rc<watches::Watch<C>>),
 }
 
 /// Where a reactor stands between `start` and the end of its shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum Stage {
     Idle,
-    Running,
-    /// `stop` was called: the shutdown comes at the end of the turn.
+    Started,
+    /// `stop` was called: the shutdown begins at the end of the turn.
     Stopping,
+    /// The shutdown has begun; a trigger may hold it back.
+    ShuttingDown,
 }
 
 impl<C: Call> Reactor<C> {
-    /// With bits of [`flag`]. VERSION for unknown ones, else what the system says: NO_FILES, NO_MEMORY.
-    pub fn new(flags: u32) -> Result<Reactor<C>> {
-        Reactor::with_kernel(flags, Rc::new(Linux))
+    /// With bits of [`flag`], and at most `pool_size` threads (0: 10). VERSION for unknown bits, INVALID_ARGUMENT for
+    /// more than 1024 threads, else what the system says: NO_FILES, NO_MEMORY.
+    pub fn new(flags: u32, pool_size: usize) -> Result<Reactor<C>> {
+        drop(Pool::new(pool_size)?);
+        let reactor = Reactor::with_kernel(flags, Rc::new(Linux))?;
+        Ok(Reactor { pool_size, ..reactor })
     }
 
     /// [`Reactor::new`] on a kernel of the caller's.
@@ -94,7 +121,14 @@ impl<C: Call> Reactor<C> {
             flags,
             timers: RefCell::new(Timers::new()),
             sources: RefCell::new(Slots::new(Kind::Source)),
-            phase: Cell::new(Phase::Idle),
+            watched: RefCell::default(),
+            triggers: RefCell::default(),
+            firing: Cell::new(None),
+            pool: RefCell::default(),
+            pool_size: 0,
+            lookups: RefCell::default(),
+            embedding: Embedding::default(),
+            stage: Cell::new(Stage::Idle),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),
             events: RefCell::new(vec![Event { events: 0, u64: 0 }; EVENTS]),
@@ -128,21 +162,25 @@ impl<C: Call> Reactor<C> {
         self.turn.close();
         drop(self.remote.close());
         self.close_ports();
-        self.phase.set(Phase::Idle);
-        self.turn.door.set_running(false);
+        self.end_run();
+        self.drop_triggers();
+        self.drop_watches();
         while let Some(call) = self.take_timer() {
             drop(call);
         }
+        self.end_work();
+        drop(self.remote.close());
         drop(self.turn.log.set(0, None));
     }
 
     /// The descriptors that a forked child has to close, since nothing else may be done there.
     pub fn descriptors(&self) -> Vec<RawFd> {
         let sources = self.sources.borrow();
-        let ports = sources.iter().map(|(_, source)| match source {
-            Source::Port(port) => port.fileno(),
+        let ports = sources.iter().filter_map(|(_, source)| match source {
+            Source::Port(port) => Some(port.fileno()),
+            Source::Watch(_) => None,
         });
         let own = [self.turn.epoll.fd(), self.turn.door.waker.fd()];
-        ports.chain(own).filter(|fd| *fd >= 0).collect()
+        ports.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

@@ -33,6 +33,7 @@ impl<C: Call> Reactor<C> {
     pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {
         match self.sources.borrow().get(token)? {
             Source::Port(port) => Some(port.clone()),
+            Source::Watch(_) => None,
         }
     }
 
@@ -63,8 +64,9 @@ impl<C: Call> Reactor<C> {
 
     fn open_ports(&self) -> Vec<Arc<Port>> {
         let sources = self.sources.borrow();
-        let ports = sources.iter().map(|(_, source)| match source {
-            Source::Port(port) => port,
+        let ports = sources.iter().filter_map(|(_, source)| match source {
+            Source::Port(port) => Some(port),
+            Source::Watch(_) => None,
         });
         ports.filter(|port| port.is_open()).cloned().collect()
     }

@@ -1,5 +1,6 @@
 //! The way in for other threads: calls that wait for the reactor's next turn.
 
+use crate::resolver::Answer;
 use crate::status::{Result, Status};
 use crate::turn::Door;
 use parking_lot::Mutex;
@@ -12,6 +13,7 @@ pub struct Remote<C> {
     /// The part that ports share.
     pub door: Arc<Door>,
     queue: Mutex<Queue<C>>,
+    answers: Mutex<Vec<(u64, Answer)>>,
     stop: AtomicBool,
 }
 
@@ -23,14 +25,12 @@ struct Queue<C> {
 impl<C> Remote<C> {
     pub(super) fn new(door: Arc<Door>) -> Remote<C> {
         let queue = Queue { calls: VecDeque::new(), closed: false };
-        Remote { door, queue: Mutex::new(queue), stop: AtomicBool::new(false) }
+        Remote { door, queue: Mutex::new(queue), answers: Mutex::default(), stop: AtomicBool::new(false) }
     }
 
     /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end.
     pub fn call(&self, call: C) -> Result {
-        if self.door.gate.is_forked() {
-            return Err(Status::CLOSED);
-        }
+        self.door.gate.check_open()?;
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
@@ -44,9 +44,7 @@ impl<C> Remote<C> {
 
     /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
     pub fn stop(&self) -> Result {
-        if self.door.gate.is_forked() || self.queue.lock().closed {
-            return Err(Status::CLOSED);
-        }
+        self.door.gate.check_open()?;
         if !self.door.is_running() {
             return Err(Status::NOT_RUNNING);
         }
@@ -55,13 +53,33 @@ impl<C> Remote<C> {
         Ok(())
     }
 
-    /// Ends the waiting of the present turn, or of the next one. Signal safe.
+    /// Ends the waiting of the present turn, or of the next one. Signal safe. CLOSED after the reactor's end.
     pub fn wake(&self) -> Result {
-        if self.door.gate.is_forked() {
-            return Err(Status::CLOSED);
-        }
+        self.door.gate.check_open()?;
         self.door.waker.wake();
         Ok(())
+    }
+
+    /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
+    /// it.
+    pub(super) fn finish(&self, call: C) {
+        self.queue.lock().calls.push_back(call);
+        self.door.waker.wake();
+    }
+
+    /// From the pool: what a look-up has come to.
+    pub(super) fn answer(&self, id: u64, answer: Answer) {
+        self.answers.lock().push((id, answer));
+        self.door.waker.wake();
+    }
+
+    pub(super) fn take_answers(&self) -> Vec<(u64, Answer)> {
+        std::mem::take(&mut *self.answers.lock())
+    }
+
+    /// True where a thread that is not there any more holds a lock: in a child, if at all.
+    pub(super) fn is_locked(&self) -> bool {
+        self.queue.is_locked() || self.answers.is_locked()
     }
 
     /// The calls that have come, in exchange for an empty queue.

@@ -1,11 +1,11 @@
 //! The loop: wait, I/O, calls from threads, due calls, a due shutdown.
 
-use super::{Call, Phase, Reactor, flag};
+use super::{Call, Reactor, Source, Stage, flag};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Event;
 use crate::sys::signal::Signals;
-use crate::turn::WAKE_TOKEN;
+use crate::trigger::Event as Happening;
 use std::io;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ impl<C: Call> Reactor<C> {
         let signals = listens.then(|| Signals::listen(self.turn.door.waker.clone())).transpose()?;
         self.start()?;
         let mut heard = 0;
-        while self.phase.get() != Phase::Idle {
+        while self.stage.get() != Stage::Idle {
             if let Err(status) = self.turn_once(None) {
                 let _ = self.crash();
                 return Err(status);
@@ -37,33 +37,33 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// What `run` does before its first turn. ALREADY_RUNNING.
+    /// What `run` does before its first turn: the startup event. ALREADY_RUNNING.
     pub fn start(&self) -> Result {
         self.turn.check_open()?;
-        if self.phase.get() != Phase::Idle {
+        if self.stage.get() != Stage::Idle {
             return Err(Status::ALREADY_RUNNING);
         }
-        self.phase.set(Phase::Running);
-        self.turn.door.set_running(true);
+        self.stage.set(Stage::Started);
+        self.fire(Happening::Startup);
         Ok(())
     }
 
-    /// At the end of the turn every port stops, then `run` returns. NOT_RUNNING, also after a first stop.
+    /// At the end of the turn the shutdown begins, and `run` returns when it is over. NOT_RUNNING, also after a first stop.
     pub fn stop(&self) -> Result {
-        if self.phase.get() != Phase::Running {
+        if self.stage.get() != Stage::Started {
             return Err(Status::NOT_RUNNING);
         }
-        self.phase.set(Phase::Stopping);
+        self.stage.set(Stage::Stopping);
+        self.poke();
         Ok(())
     }
 
-    /// `run` returns after this turn; ports stay open. NOT_RUNNING.
+    /// `run` returns after this turn, also where a trigger holds a shutdown back; ports stay open. NOT_RUNNING.
     pub fn crash(&self) -> Result {
-        if self.phase.get() == Phase::Idle {
+        if self.stage.get() == Stage::Idle {
             return Err(Status::NOT_RUNNING);
         }
-        self.phase.set(Phase::Idle);
-        self.turn.door.set_running(false);
+        self.end_run();
         Ok(())
     }
 
@@ -86,34 +86,42 @@ impl<C: Call> Reactor<C> {
         let result = self.dispatch(&events[..ready]);
         self.events.replace(events);
         result?;
-        if self.phase.get() == Phase::Stopping {
-            self.shut_down();
+        if self.stage.get() == Stage::Stopping {
+            self.stage.set(Stage::ShuttingDown);
+            self.fire(Happening::Shutdown);
         }
         self.sweep();
+        self.poke();
         self.check_alive()
     }
 
     /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
-    fn timeout(&self, limit: Option<u64>) -> Option<u64> {
+    pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
         let turn = &self.turn;
-        let due = !turn.kept.is_empty() || !turn.stopping.is_empty() || self.phase.get() == Phase::Stopping;
-        if due {
+        if !turn.kept.is_empty() || !turn.stopping.is_empty() || self.stage.get() == Stage::Stopping {
             return Some(0);
         }
-        [limit, self.timer_timeout(), turn.retry_timeout()].into_iter().flatten().min()
+        let timeouts = [limit, self.timer_timeout(), self.lookup_timeout(), turn.retry_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     fn dispatch(&self, events: &[Event]) -> Result {
         let turn = &self.turn;
+        let answers = self.answers();
+        self.hear_alarm(events);
         turn.stopping.drain(|token| self.pass(|| self.with_port(token, Port::finish_stop)));
         turn.kept.drain(|token| self.pass(|| self.with_port(token, |port| port.resume())));
         while let Some(token) = turn.take_retry() {
             self.pass(|| self.with_port(token, |port| port.retry()));
         }
-        for event in events.iter().filter(|event| event.u64 != WAKE_TOKEN) {
+        for event in events {
             self.check_alive()?;
             let (token, ready) = (event.u64, event.events);
-            self.pass(|| self.with_port(token, |port| port.ready(ready)));
+            self.pass(|| self.source_ready(token, ready));
+        }
+        for (id, answer) in answers {
+            self.check_alive()?;
+            self.pass(|| self.tell_answer(id, &answer));
         }
         if turn.door.waker.is_raised() {
             turn.door.waker.clear();
@@ -122,6 +130,18 @@ impl<C: Call> Reactor<C> {
         self.check_alive()?;
         self.pass(|| self.run_due());
         self.check_alive()
+    }
+
+    /// The wake-up's token and the alarm's are no source's.
+    fn source_ready(&self, token: u64, ready: u32) {
+        let port = match self.sources.borrow().get(token) {
+            Some(Source::Port(port)) => Some(port.clone()),
+            _ => None,
+        };
+        match port {
+            Some(port) => port.ready(ready),
+            None => self.watch_ready(token, ready),
+        }
     }
 
     /// One dispatch: what it writes gathers, and leaves when it is done.
@@ -143,6 +163,7 @@ impl<C: Call> Reactor<C> {
         for token in self.turn.door.take_posted() {
             self.with_port(token, |port| port.take_mail());
         }
+        self.hear_answers();
         let mut calls = self.remote.take_calls(self.spare.take());
         while let Some(call) = calls.pop_front() {
             self.counters.calls_from_thread.add(1);
@@ -152,13 +173,6 @@ impl<C: Call> Reactor<C> {
         if self.remote.take_stop() {
             let _ = self.stop();
         }
-    }
-
-    /// Every port stops; those that are made meanwhile stay for the next run.
-    fn shut_down(&self) {
-        self.turn.door.set_running(false);
-        self.close_ports();
-        self.phase.set(Phase::Idle);
     }
 
     /// A child that was forked in a callback must not go on, since the epoll set is the parent's; nor may anybody

@@ -13,26 +13,34 @@ impl<C: Call> Reactor<C> {
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
         self.turn.check_open()?;
         let due = self.now().saturating_add(delay);
-        Ok(self.timers.borrow_mut().insert(due, call))
+        let id = self.timers.borrow_mut().insert(due, call);
+        self.poke();
+        Ok(id)
     }
 
     /// ALREADY_CALLED and ALREADY_CANCELLED for the last 4096 calls that ended, else NOT_FOUND.
     pub fn cancel_call(&self, id: u64) -> Result {
         let call = self.timers.borrow_mut().cancel(id);
+        self.poke();
         call.map(drop)
     }
 
     /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`].
     pub fn reset_call(&self, id: u64, delay: u64) -> Result {
         let due = self.now().saturating_add(delay);
-        self.timers.borrow_mut().reset(id, due)
+        self.reset_to(id, due)
     }
 
     /// Moves a call by `more` nanoseconds. Errors as of [`Reactor::cancel_call`].
     pub fn delay_call(&self, id: u64, more: i64) -> Result {
-        let mut timers = self.timers.borrow_mut();
-        let due = timers.due(id)?.saturating_add_signed(more);
-        timers.reset(id, due)
+        let due = self.call_time(id)?.saturating_add_signed(more);
+        self.reset_to(id, due)
+    }
+
+    fn reset_to(&self, id: u64, due: u64) -> Result {
+        self.timers.borrow_mut().reset(id, due)?;
+        self.poke();
+        Ok(())
     }
 
     /// The instant at which a call is due. Errors as of [`Reactor::cancel_call`].
@@ -61,6 +69,7 @@ impl<C: Call> Reactor<C> {
         });
         door.set_now(end);
         self.sweep();
+        self.poke();
         Ok(())
     }
 

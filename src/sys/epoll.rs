@@ -29,6 +29,11 @@ impl Epoll {
         Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
     }
 
+    /// In a forked child: an empty set of its own under the same number. The parent's is left as it is.
+    pub fn renew(&self) -> io::Result<()> {
+        super::replace(self.fd(), &Epoll::new()?.0)
+    }
+
     /// The set's own descriptor, readable while anything in the set is ready.
     pub fn fd(&self) -> RawFd {
         self.0.as_raw_fd()

@@ -91,6 +91,15 @@ impl Gate {
         matches!(self.word().load(Ordering::Relaxed), FORKED | DEAD)
     }
 
+    /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
+    pub fn check_open(&self) -> Result {
+        match self.word().load(Ordering::Acquire) {
+            FORKED | CLOSED => Err(Status::CLOSED),
+            DEAD => Err(Status::PANIC),
+            _ => Ok(()),
+        }
+    }
+
     /// True in a forked child, until [`Gate::revive`].
     pub fn is_forked(&self) -> bool {
         self.word().load(Ordering::Relaxed) == FORKED

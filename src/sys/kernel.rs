@@ -1,10 +1,12 @@
 //! The seam: every system call that a port or the loop makes goes through here, so that a test can answer in the
 //! kernel's place.
 
+use super::names::{self, LookUp};
 use super::{Event, Inbound, Outbound, epoll, socket};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
 
 /// The kernel as a reactor sees it. Every method does the real thing unless it is overridden.
 pub trait Kernel {
@@ -61,6 +63,11 @@ pub trait Kernel {
     /// epoll_pwait2(2): at most `timeout` nanoseconds, for ever without one.
     fn wait(&self, epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
         epoll::wait(epoll, events, timeout)
+    }
+
+    /// How names are looked up: getaddrinfo(3).
+    fn look_up(&self) -> LookUp {
+        Arc::new(names::look_up)
     }
 }
 

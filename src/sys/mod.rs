@@ -4,6 +4,7 @@
 //! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`).
 #![allow(unsafe_code)]
 
+pub mod alarm;
 pub mod batch;
 pub mod clock;
 pub mod epoll;
@@ -11,11 +12,14 @@ pub mod feature;
 pub mod gate;
 pub mod interface;
 pub mod kernel;
+pub mod names;
 pub mod outbound;
 pub mod signal;
 pub mod socket;
+pub mod thread;
 pub mod waker;
 
+pub use alarm::Alarm;
 pub use batch::{Batch, Datagram, Inbound, Kept};
 pub use epoll::{Epoll, Event};
 pub use gate::Gate;
@@ -24,8 +28,15 @@ pub use outbound::Outbound;
 pub use waker::Waker;
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 /// Turns the `-1` of a system call into the errno it left.
 pub(crate) fn check(result: libc::c_long) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Puts a new descriptor in an old one's place, under the old number: dup3(2).
+fn replace(old: RawFd, new: &OwnedFd) -> io::Result<()> {
+    // SAFETY: dup3(2) takes integers; the old number is its owner's, which calls this.
+    check(unsafe { libc::dup3(new.as_raw_fd(), old, libc::O_CLOEXEC) }.into()).map(drop)
 }

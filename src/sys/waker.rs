@@ -44,6 +44,15 @@ impl Waker {
         self.raised.load(Ordering::Acquire)
     }
 
+    /// In a forked child: an eventfd of its own under the same number, raised where it was.
+    pub fn renew(&self) -> io::Result<()> {
+        super::replace(self.fd(), &Waker::new()?.fd)?;
+        if self.is_raised() {
+            raise(self.fd());
+        }
+        Ok(())
+    }
+
     /// The descriptor to wait on.
     pub fn fd(&self) -> RawFd {
         self.fd.as_raw_fd()

@@ -63,6 +63,11 @@ impl Door {
         self.waker.wake();
     }
 
+    /// True where a thread that is not there any more holds the lock: in a child, if at all.
+    pub fn is_locked(&self) -> bool {
+        self.posted.is_locked()
+    }
+
     /// The ports with mail.
     pub fn take_posted(&self) -> Vec<u64> {
         std::mem::take(&mut *self.posted.lock())

@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 /// The token of the reactor's own wake-up: no id, since ids are never 0.
 pub const WAKE_TOKEN: u64 = 0;
+/// The token of the alarm that an embedded reactor has: no id either.
+pub const ALARM_TOKEN: u64 = 1;
 /// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
 const OUTBOUNDS_MAX: usize = 16;
 /// How long a port waits after ENOBUFS, 1 ms: the queue of a device is full, and epoll tells nobody when it is not.
@@ -43,6 +45,7 @@ pub struct Turn {
     /// Tokens of ports that are gone.
     pub gone: Tokens,
     dispatching: Cell<bool>,
+    embedded: Cell<bool>,
     closing: Cell<bool>,
     inbound: RefCell<Option<Inbound>>,
     outbounds: RefCell<Vec<Outbound>>,
@@ -67,6 +70,7 @@ impl Turn {
             gathered: Tokens::default(),
             gone: Tokens::default(),
             dispatching: Cell::new(false),
+            embedded: Cell::new(false),
             closing: Cell::new(false),
             inbound: RefCell::default(),
             outbounds: RefCell::default(),
@@ -83,6 +87,24 @@ impl Turn {
     /// Said by the loop around each pass of callbacks.
     pub fn set_dispatching(&self, on: bool) {
         self.dispatching.set(on);
+    }
+
+    /// True where a loop around this one waits on the epoll set.
+    pub fn is_embedded(&self) -> bool {
+        self.embedded.get()
+    }
+
+    /// From here on.
+    pub fn set_embedded(&self) {
+        self.embedded.set(true);
+    }
+
+    /// Puts a port's token on a list for a later turn.
+    pub fn defer(&self, list: &Tokens, token: u64) {
+        list.push(token);
+        if self.is_embedded() {
+            self.door.waker.wake();
+        }
     }
 
     /// CLOSED once the reactor is being freed: nothing new is made then.
@@ -128,6 +150,9 @@ impl Turn {
         let mut retries = self.retries.borrow_mut();
         if retries.iter().all(|(_, waiting)| *waiting != token) {
             retries.push((clock::now() + BACK_OFF, token));
+        }
+        if self.is_embedded() {
+            self.door.waker.wake();
         }
     }
 

@@ -85,6 +85,35 @@ TEST(a_child_made_in_a_callback_is_told_closed) {
   parent_lives_on(&all);
 }
 
+static void fork_here(probe *port, udpr_transport *transport) {
+  (void)transport;
+  port->on_datagram = NULL;
+  *(pid_t *)port->arg = check_fork();
+}
+
+/* A turn that finds itself in a child ends there: nothing else is called. */
+TEST(a_child_that_returns_from_its_callback_goes_no_further) {
+  family      all;
+  pid_t       child = -1;
+  udpr_status status = UDPR_OK;
+  found(&all);
+  OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
+  all.port.on_datagram = fork_here, all.port.arg = &child;
+  send_letters(&all.port.host, "ab");
+  while (child < 0) status = udpr_reactor_iterate(all.reactor, (int64_t)MS(20));
+  if (child == 0) {
+    CHECK_STATUS(UDPR_E_CLOSED, status);
+    CHECK_STR("a", all.port.got);
+    CHECK(all.calls == 0 && all.frees == 0 && all.port.stops == 0 && all.port.frees == 0);
+    exit(0);
+  }
+  CHECK_EQ(0, check_wait(child));
+  OK(status);
+  CHECK_STR("ab", all.port.got);
+  OK(udpr_reactor_free(all.reactor));
+  probe_ended(&all.port);
+}
+
 /* What the other thread held is lost in the child: it ends so that no leak checker looks. */
 static void all_is_closed_to_a_killed_child(family *all) {
   pid_t child = check_fork();

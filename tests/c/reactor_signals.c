@@ -46,6 +46,21 @@ TEST(sigint_and_sigterm_end_run) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void raise_both_twice(udpr_reactor *reactor, void *user) {
+  (void)reactor, (void)user;
+  for (int i = 0; i < 2; i++) CHECK(raise(SIGINT) == 0 && raise(SIGTERM) == 0);
+}
+
+TEST(signals_in_a_row_are_one_stop) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  probe         port = {0};
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_call_later(reactor, 0, raise_both_twice, NULL, NULL, NULL));
+  run_guarded(reactor);
+  probe_ended(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(former_handlers_are_back) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(SIGINT, own_handler);
@@ -140,6 +155,27 @@ static void ends_by(int number) {
 TEST(a_process_that_waits_ends_by_a_signal) {
   ends_by(SIGINT);
   ends_by(SIGTERM);
+}
+
+/* A child that is forked while run runs has its handler too, and nobody there whom it could stop. */
+static void terminate_a_child(udpr_reactor *reactor, void *user) {
+  (void)user;
+  pid_t child = check_fork();
+  if (child == 0) {
+    raise(SIGTERM);
+    exit(1);
+  }
+  int status = check_wait(child);
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+  OK(udpr_reactor_stop(reactor));
+}
+
+TEST(a_forked_child_ends_by_the_former_handler) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  OK(udpr_reactor_call_later(reactor, 0, terminate_a_child, NULL, NULL, NULL));
+  run_guarded(reactor);
+  CHECK(handler_of(SIGTERM) == SIG_DFL);
+  OK(udpr_reactor_free(reactor));
 }
 
 /* ---- several reactors ---------------------------------------------------------------------------------- */

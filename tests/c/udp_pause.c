@@ -141,6 +141,20 @@ TEST(pause_again_among_the_kept) {
   tear_down(&f);
 }
 
+TEST(pause_again_before_the_kept_came) {
+  fixture f;
+  set_up(&f);
+  act_in_mid_batch(&f, udpr_transport_pause_reading);
+  OK(udpr_transport_resume_reading(f.transport));
+  OK(udpr_transport_pause_reading(f.transport));
+  turns(f.reactor, 3);
+  CHECK_EQ(3, f.reader.next);
+  CHECK_EQ(3, stats_of(f.transport).kept_datagrams);
+  OK(udpr_transport_resume_reading(f.transport));
+  RUN_UNTIL(f.reactor, f.reader.next == 6);
+  tear_down(&f);
+}
+
 static udpr_status pause_and_resume(udpr_transport *transport) {
   OK(udpr_transport_pause_reading(transport));
   return udpr_transport_resume_reading(transport);

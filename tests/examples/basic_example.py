@@ -51,16 +51,21 @@ def echoes_the_longest_datagram():
 
 @case
 def ctrl_c_stops_it():
-    with running(PROGRAM, "0") as program:
-        listening_port(program)
-        equal("stopped\n", ends_cleanly(program, signal.SIGINT))
+    stops_on(signal.SIGINT)
 
 
 @case
 def sigterm_stops_it():
-    with running(PROGRAM, "0") as program:
-        listening_port(program)
-        equal("stopped\n", ends_cleanly(program, signal.SIGTERM))
+    stops_on(signal.SIGTERM)
+
+
+def stops_on(number):
+    """It answers first: it listens before it runs, and only a reactor that runs catches signals."""
+    peer, peer_port = udp_socket()
+    with peer, running(PROGRAM, "0") as program:
+        peer.sendto(b"x", ("127.0.0.1", listening_port(program)))
+        equal(b"x", peer.recv(65536))
+        equal(f'received "x" from 127.0.0.1:{peer_port}\nstopped\n', ends_cleanly(program, number))
 
 
 @case

@@ -1,0 +1,71 @@
+//! Chapter "core: events".
+
+use super::addr::write_out;
+use super::callback::{CCall, CTrigger, User};
+use super::guard::*;
+use super::types::*;
+use crate::trigger::{Event, Phase};
+use std::ffi::c_void;
+use std::rc::Rc;
+
+/// Calls `fn` once: now, inside this, where the reactor runs (out_id gets 0 then), else at the next startup among its
+/// after-triggers, in the order they were made; remove_trigger takes it back until then. out_id may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_call_when_running(
+    reactor: *mut udpr_reactor,
+    r#fn: udpr_call_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+    out_id: *mut udpr_id,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| {
+        let id = reactor.call_when_running(CCall::new(r#fn, user)?)?;
+        write_out(out_id, id.unwrap_or(0));
+        Ok(())
+    }))
+}
+
+/// Calls `fn` at every startup or shutdown (`event`, udpr_event_code), in a phase of it (`phase`, udpr_phase_code), within a
+/// phase in the order they were added. A before-trigger may answer UDPR_PENDING: the rest of the event waits until
+/// udpr_reactor_finish_trigger, while the loop turns. A failure is logged and stops nobody else. At shutdown the ports stop
+/// between before and during. out_id may be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_add_trigger(
+    reactor: *mut udpr_reactor,
+    phase: u32,
+    event: u32,
+    r#fn: udpr_trigger_fn,
+    user: *mut c_void,
+    free_user: udpr_free_fn,
+    out_id: *mut udpr_id,
+) -> udpr_status {
+    let user = User::new(user, free_user);
+    status(with_reactor(reactor, |reactor| {
+        let (phase, event) = (Phase::from_code(phase)?, Event::from_code(event)?);
+        let id = reactor.add_trigger(phase, event, Rc::new(CTrigger::new(r#fn, user)?))?;
+        write_out(out_id, id);
+        Ok(())
+    }))
+}
+
+/// Takes a trigger back, also while its event is under way; one that is pending holds nothing back any more. Its free_user
+/// runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
+}
+
+/// A trigger that answered UDPR_PENDING has finished. Where it was the last one, the rest of the event is called inside this.
+/// UDPR_E_NOT_FOUND where it is not pending.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
+}
+
+/// Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
+/// UDPR_E_ALREADY_RUNNING while the same event is under way.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
+    status(with_reactor(reactor, |reactor| reactor.fire_event(Event::from_code(event)?)))
+}

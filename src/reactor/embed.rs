@@ -1,0 +1,81 @@
+//! Life inside another loop: one descriptor that tells of all there is to do.
+
+use super::{Call, Reactor};
+use crate::status::Result;
+use crate::sys::epoll::READABLE;
+use crate::sys::{Alarm, Event};
+use crate::turn::ALARM_TOKEN;
+use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
+
+/// What a reactor needs inside another loop, once that was asked for.
+#[derive(Default)]
+pub(super) struct Embedding {
+    alarm: RefCell<Option<Alarm>>,
+    /// The instant that the alarm is set to.
+    set_to: Cell<Option<u64>>,
+}
+
+impl Embedding {
+    pub(super) fn fd(&self) -> Option<RawFd> {
+        self.alarm.borrow().as_ref().map(Alarm::fd)
+    }
+
+    pub(super) fn renew(&self) -> Result {
+        self.set_to.set(None);
+        Ok(self.alarm.borrow().as_ref().map_or(Ok(()), Alarm::renew)?)
+    }
+}
+
+impl<C: Call> Reactor<C> {
+    /// The epoll set's descriptor, which from here on is readable whenever a turn has anything to do.
+    pub fn backend_fd(&self) -> Result<RawFd> {
+        let epoll = self.turn.epoll.fd();
+        if self.embedding.fd().is_none() {
+            let alarm = Alarm::new()?;
+            self.turn.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
+            self.embedding.alarm.replace(Some(alarm));
+            self.turn.set_embedded();
+            self.poke();
+        }
+        Ok(epoll)
+    }
+
+    /// Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now.
+    pub fn next_timeout(&self) -> Option<u64> {
+        if self.turn.door.waker.is_raised() { Some(0) } else { self.timeout(None) }
+    }
+
+    /// What is to be done has changed: tells the loop around.
+    pub(super) fn poke(&self) {
+        if self.turn.is_embedded() {
+            self.set_alarm();
+        }
+    }
+
+    fn set_alarm(&self) {
+        let timeout = self.timeout(None);
+        if timeout == Some(0) {
+            return self.turn.door.waker.wake();
+        }
+        let instant = timeout.map(|timeout| self.now().saturating_add(timeout));
+        // A little later than it is set to is as it is set: the clock went on between the two looks.
+        if instant == self.embedding.set_to.get() {
+            return;
+        }
+        let set = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(timeout));
+        if set.is_ok() {
+            self.embedding.set_to.set(instant);
+        }
+    }
+
+    /// The alarm rings until it is set anew.
+    pub(super) fn hear_alarm(&self, events: &[Event]) {
+        if events.iter().any(|event| event.u64 == ALARM_TOKEN) {
+            self.embedding.set_to.set(None);
+            let quiet = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));
+            // EINVAL, EBADF: not with an alarm of ours.
+            let _ = quiet;
+        }
+    }
+}

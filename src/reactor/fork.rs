@@ -1,0 +1,48 @@
+//! Life in a forked child.
+
+use super::{Call, Reactor, Source};
+use crate::status::{Result, Status};
+use crate::sys::epoll::READABLE;
+use crate::turn::{ALARM_TOKEN, WAKE_TOKEN};
+
+impl<C: Call> Reactor<C> {
+    /// Makes the reactor usable in a child: descriptors of its own under the same numbers, everything registered anew. The
+    /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. NOT_SUPPORTED
+    /// where this is no child; WRONG_THREAD where another thread was just leaving something here when the fork came.
+    pub fn after_fork(&self) -> Result {
+        let turn = &self.turn;
+        if !turn.door.gate.is_forked() {
+            return Err(Status::NOT_SUPPORTED);
+        }
+        if self.remote.is_locked() || turn.door.is_locked() {
+            return Err(Status::WRONG_THREAD);
+        }
+        turn.epoll.renew()?;
+        turn.door.waker.renew()?;
+        self.embedding.renew()?;
+        let epoll = turn.epoll.fd();
+        turn.kernel.watch(epoll, turn.door.waker.fd(), READABLE, WAKE_TOKEN)?;
+        if let Some(alarm) = self.embedding.fd() {
+            turn.kernel.watch(epoll, alarm, READABLE, ALARM_TOKEN)?;
+        }
+        self.register_sources()?;
+        turn.door.gate.revive();
+        self.forget_work();
+        self.poke();
+        Ok(())
+    }
+
+    fn register_sources(&self) -> Result {
+        for (token, source) in self.sources.borrow().iter() {
+            match source {
+                Source::Port(port) => port.watch_again()?,
+                // EBADF: closed behind its watch's back, which epoll would not have told either.
+                Source::Watch(watch) => {
+                    let interest = watch.interest.get();
+                    let _ = self.turn.kernel.watch(self.turn.epoll.fd(), watch.fd, interest, token);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,88 @@
+//! Descriptors of others in this loop: IReactorFDSet.
+
+use super::{Call, Reactor, Source};
+use crate::status::{Result, Status};
+use crate::watch;
+use std::cell::Cell;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+
+/// What is told of a descriptor.
+pub trait Watcher<C: Call> {
+    /// Bits of [`watch::flag`].
+    fn ready(&self, reactor: &Reactor<C>, id: u64, fd: RawFd, events: u32);
+}
+
+pub(super) struct Watch<C: Call> {
+    pub(super) fd: RawFd,
+    pub(super) interest: Cell<u32>,
+    watcher: Box<dyn Watcher<C>>,
+}
+
+impl<C: Call> Reactor<C> {
+    /// Watches `fd` for [`watch::flag`]s. EEXIST as a system status where it is watched already, EBADF; NOT_SUPPORTED for
+    /// a regular file, which epoll cannot wait for.
+    pub fn watch(&self, fd: RawFd, events: u32, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
+        self.turn.check_open()?;
+        let interest = watch::interest(events)?;
+        let entry = Rc::new(Watch { fd, interest: Cell::new(interest), watcher });
+        let id = self.sources.borrow_mut().insert(Source::Watch(entry));
+        if let Err(error) = self.turn.kernel.watch(self.turn.epoll.fd(), fd, interest, id) {
+            self.remove_source(id);
+            let no_events = error.raw_os_error() == Some(libc::EPERM);
+            return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
+        }
+        // The kernel took it, so the number was closed and given out again: who watched it before watches nothing.
+        if let Some(dead) = self.watched.borrow_mut().insert(fd, id) {
+            self.remove_source(dead);
+        }
+        Ok(id)
+    }
+
+    /// Other events for a watch. NOT_FOUND.
+    pub fn change_watch(&self, id: u64, events: u32) -> Result {
+        let interest = watch::interest(events)?;
+        let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
+        self.turn.kernel.rewatch(self.turn.epoll.fd(), entry.fd, interest, id)?;
+        entry.interest.set(interest);
+        Ok(())
+    }
+
+    /// No more of it, also of what this turn has found. NOT_FOUND.
+    pub fn unwatch(&self, id: u64) -> Result {
+        let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
+        self.watched.borrow_mut().remove(&entry.fd);
+        // EBADF, ENOENT: it was closed before.
+        let _ = self.turn.kernel.unwatch(self.turn.epoll.fd(), entry.fd);
+        self.remove_source(id);
+        Ok(())
+    }
+
+    pub(super) fn watch_ready(&self, id: u64, ready: u32) {
+        if let Some(entry) = self.find_watch(id) {
+            entry.watcher.ready(self, id, entry.fd, watch::events(ready));
+        }
+    }
+
+    fn find_watch(&self, id: u64) -> Option<Rc<Watch<C>>> {
+        match self.sources.borrow().get(id)? {
+            Source::Watch(entry) => Some(entry.clone()),
+            Source::Port(_) => None,
+        }
+    }
+
+    /// What it held is dropped when no borrow is held any more: a destructor may call anything.
+    fn remove_source(&self, id: u64) {
+        let removed = self.sources.borrow_mut().remove(id);
+        drop(removed);
+    }
+
+    /// Drops every watch, for the end.
+    pub(super) fn drop_watches(&self) {
+        let ids: Vec<u64> = self.watched.borrow().values().copied().collect();
+        for id in ids {
+            // NOT_FOUND: a destructor before it was faster.
+            let _ = self.unwatch(id);
+        }
+    }
+}

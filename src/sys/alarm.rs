@@ -1,0 +1,44 @@
+//! A descriptor that becomes readable at an instant: timerfd_create(2).
+
+use super::check;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+/// Tells a foreign loop, which waits on the epoll set alone, that a delayed call is due.
+#[derive(Debug)]
+pub struct Alarm(OwnedFd);
+
+impl Alarm {
+    /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2).
+    pub fn new() -> io::Result<Alarm> {
+        let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
+        // SAFETY: timerfd_create(2) takes two integers.
+        let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) }.into())?;
+        // SAFETY: the descriptor was made just now, and nobody else knows it.
+        Ok(Alarm(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+    }
+
+    /// Readable `timeout` nanoseconds from now, and not before; never without one.
+    pub fn set(&self, timeout: Option<u64>) -> io::Result<()> {
+        // All zero unsets it (timerfd_settime(2)).
+        let after = timeout.map_or(0, |timeout| timeout.max(1));
+        let value = libc::timespec {
+            tv_sec: (after / 1_000_000_000) as libc::time_t,
+            tv_nsec: (after % 1_000_000_000) as libc::c_long,
+        };
+        let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let setting = libc::itimerspec { it_interval: zero, it_value: value };
+        // SAFETY: timerfd_settime(2) reads one setting.
+        check(unsafe { libc::timerfd_settime(self.fd(), 0, &setting, std::ptr::null_mut()) }.into()).map(drop)
+    }
+
+    /// In a forked child: one of its own under the same number, not set.
+    pub fn renew(&self) -> io::Result<()> {
+        super::replace(self.fd(), &Alarm::new()?.0)
+    }
+
+    /// The descriptor to wait on.
+    pub fn fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

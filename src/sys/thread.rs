@@ -1,0 +1,25 @@
+//! Threads of the library's own.
+
+use std::io;
+use std::thread::{Builder, JoinHandle};
+
+/// A thread that gets no signals: the host's handlers run on the host's threads. Errors: EAGAIN, pthread_create(3).
+pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let former = block_signals();
+    let thread = Builder::new().name("udpr".to_owned()).spawn(body);
+    // SAFETY: pthread_sigmask(3) reads one signal set; a new thread has its maker's mask, so it has been inherited.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &former, std::ptr::null_mut()) };
+    thread
+}
+
+fn block_signals() -> libc::sigset_t {
+    // SAFETY: a signal set is integers; sigfillset(3) overwrites it.
+    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: as above; written by pthread_sigmask(3).
+    let mut former: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: sigfillset(3) writes one signal set.
+    unsafe { libc::sigfillset(&mut all) };
+    // SAFETY: pthread_sigmask(3) reads one signal set and writes another.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut former) };
+    former
+}

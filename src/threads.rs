@@ -1,0 +1,233 @@
+//! The thread pool: none to `size` threads, made when they are needed.
+
+use crate::status::{Result, Status};
+use crate::sys::thread;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// Threads of a pool whose owner names no number: Twisted's.
+pub const SIZE_DEFAULT: usize = 10;
+/// More than this is a mistake.
+pub const SIZE_MAX: usize = 1024;
+
+/// Something for a pool thread. Dropped on the reactor's thread where the pool ends before it began.
+pub trait Task: Send {
+    /// Runs it, on a pool thread.
+    fn run(self: Box<Self>);
+
+    /// True where the pool's end need not wait for it, since it may hang: a look-up.
+    fn may_be_left(&self) -> bool;
+}
+
+/// A pool of threads.
+pub struct Pool {
+    shared: Arc<Shared>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Box<dyn Task>>,
+    size: usize,
+    threads: usize,
+    idle: usize,
+    /// Threads at work that the end does not wait for.
+    leaving: usize,
+    closed: bool,
+}
+
+impl Pool {
+    /// An empty pool of at most `size` threads; 0 stands for the default. INVALID_ARGUMENT above [`SIZE_MAX`].
+    pub fn new(size: usize) -> Result<Pool> {
+        let state = State {
+            queue: VecDeque::new(),
+            size: checked(size)?,
+            threads: 0,
+            idle: 0,
+            leaving: 0,
+            closed: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        Ok(Pool { shared, handles: Vec::new() })
+    }
+
+    /// At most `size` threads from now on; 0 stands for the default. Threads above it end when they are idle.
+    pub fn set_size(&mut self, size: usize) -> Result {
+        self.shared.state.lock().size = checked(size)?;
+        self.shared.changed.notify_all();
+        self.grow()
+    }
+
+    /// Queues a task; gives it back where there is no thread and none can be made.
+    pub fn submit(&mut self, task: Box<dyn Task>) -> std::result::Result<(), Box<dyn Task>> {
+        self.shared.state.lock().queue.push_back(task);
+        self.shared.changed.notify_one();
+        // NO_MEMORY: the threads that there are will do.
+        let _ = self.grow();
+        let mut state = self.shared.state.lock();
+        match state.threads {
+            0 => state.queue.pop_back().map_or(Ok(()), Err),
+            _ => Ok(()),
+        }
+    }
+
+    fn grow(&mut self) -> Result {
+        loop {
+            let mut state = self.shared.state.lock();
+            if state.queue.len() <= state.idle || state.threads >= state.size {
+                return Ok(());
+            }
+            state.threads += 1;
+            state.idle += 1;
+            drop(state);
+            let shared = self.shared.clone();
+            match thread::spawn(move || shared.serve()) {
+                Ok(handle) => self.handles.push(handle),
+                Err(_) => {
+                    let mut state = self.shared.state.lock();
+                    state.threads -= 1;
+                    state.idle -= 1;
+                    return Err(Status::NO_MEMORY);
+                }
+            }
+        }
+    }
+
+    /// The end: what runs is waited for, but for what may be left; the answer is what has not begun.
+    pub fn close(self) -> VecDeque<Box<dyn Task>> {
+        let mut state = self.shared.state.lock();
+        state.closed = true;
+        let queue = std::mem::take(&mut state.queue);
+        self.shared.changed.notify_all();
+        while state.threads > state.leaving {
+            self.shared.changed.wait(&mut state);
+        }
+        let nobody_left = state.threads == 0;
+        drop(state);
+        if nobody_left {
+            self.handles.into_iter().for_each(|handle| drop(handle.join()));
+        }
+        queue
+    }
+}
+
+impl Shared {
+    fn serve(&self) {
+        let mut state = self.state.lock();
+        while let Some(task) = self.next(&mut state) {
+            let left = usize::from(task.may_be_left());
+            state.idle -= 1;
+            state.leaving += left;
+            self.changed.notify_all();
+            MutexGuard::unlocked(&mut state, || task.run());
+            state.leaving -= left;
+            state.idle += 1;
+        }
+        state.idle -= 1;
+        state.threads -= 1;
+        self.changed.notify_all();
+    }
+
+    fn next(&self, state: &mut MutexGuard<'_, State>) -> Option<Box<dyn Task>> {
+        loop {
+            if state.closed || state.threads > state.size {
+                return None;
+            }
+            if let Some(task) = state.queue.pop_front() {
+                return Some(task);
+            }
+            self.changed.wait(state);
+        }
+    }
+}
+
+fn checked(size: usize) -> Result<usize> {
+    match size {
+        0 => Ok(SIZE_DEFAULT),
+        1..=SIZE_MAX => Ok(size),
+        _ => Err(Status::INVALID_ARGUMENT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    struct Job(Box<dyn FnOnce() + Send>, bool);
+
+    impl Task for Job {
+        fn run(self: Box<Self>) {
+            (self.0)();
+        }
+
+        fn may_be_left(&self) -> bool {
+            self.1
+        }
+    }
+
+    fn job(body: impl FnOnce() + Send + 'static, left: bool) -> Box<dyn Task> {
+        Box::new(Job(Box::new(body), left))
+    }
+
+    #[test]
+    fn grows_on_need_up_to_its_size() {
+        let mut pool = Pool::new(3).unwrap();
+        let (tell, told) = mpsc::channel();
+        let (release, gate) = mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..5 {
+            let (tell, gate) = (tell.clone(), gate.clone());
+            let body = move || {
+                tell.send(std::thread::current().id()).unwrap();
+                let _ = gate.lock().recv();
+            };
+            assert!(pool.submit(job(body, false)).is_ok());
+        }
+        let first: Vec<_> = told.iter().take(3).collect();
+        assert_eq!(pool.shared.state.lock().threads, 3);
+        assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
+        drop(release);
+        assert_eq!(told.iter().take(2).count(), 2);
+        assert!(pool.close().is_empty());
+    }
+
+    #[test]
+    fn its_end_waits_for_work_and_not_for_what_hangs() {
+        let mut pool = Pool::new(2).unwrap();
+        let (began, begun) = mpsc::channel();
+        let (hang, hung) = mpsc::channel::<()>();
+        let tell = began.clone();
+        let body = move || {
+            tell.send(()).unwrap();
+            let _ = hung.recv();
+        };
+        assert!(pool.submit(job(body, true)).is_ok());
+        let done = Arc::new(Mutex::new(false));
+        let mark = done.clone();
+        let body = move || {
+            began.send(()).unwrap();
+            *mark.lock() = true;
+        };
+        assert!(pool.submit(job(body, false)).is_ok());
+        assert_eq!(begun.iter().take(2).count(), 2);
+        assert!(pool.close().is_empty());
+        assert!(*done.lock());
+        drop(hang);
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(Pool::new(SIZE_MAX + 1).err(), Some(Status::INVALID_ARGUMENT));
+        let mut pool = Pool::new(0).unwrap();
+        assert_eq!(pool.set_size(SIZE_MAX + 1), Err(Status::INVALID_ARGUMENT));
+        assert_eq!(pool.shared.state.lock().size, SIZE_DEFAULT);
+        assert_eq!(pool.set_size(1), Ok(()));
+    }
+}

@@ -1,0 +1,144 @@
+//! What is to be called at startup and at shutdown, in three phases each. Pure: it calls nothing itself.
+
+use crate::slots::{Kind, Slots};
+use crate::status::{Result, Status};
+
+/// What happens to a reactor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// It begins to run.
+    Startup,
+    /// It was stopped.
+    Shutdown,
+}
+
+/// When a trigger of an event is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// First; a trigger that is pending holds the others back.
+    Before,
+    /// Next: at shutdown, when the ports have stopped.
+    During,
+    /// Last.
+    After,
+}
+
+impl Event {
+    /// INVALID_ARGUMENT for a number that is no `udpr_event_code`.
+    pub fn from_code(code: u32) -> Result<Event> {
+        [Event::Startup, Event::Shutdown].get(code as usize).copied().ok_or(Status::INVALID_ARGUMENT)
+    }
+}
+
+impl Phase {
+    /// INVALID_ARGUMENT for a number that is no `udpr_phase_code`.
+    pub fn from_code(code: u32) -> Result<Phase> {
+        let phases = [Phase::Before, Phase::During, Phase::After];
+        phases.get(code as usize).copied().ok_or(Status::INVALID_ARGUMENT)
+    }
+}
+
+struct Entry<T> {
+    event: Event,
+    phase: Phase,
+    order: u64,
+    call: T,
+}
+
+/// The triggers of a reactor, each with a `T` to call.
+pub struct Triggers<T> {
+    entries: Slots<Entry<T>>,
+    next_order: u64,
+    pending: Vec<(Event, u64)>,
+}
+
+impl<T> Default for Triggers<T> {
+    fn default() -> Triggers<T> {
+        Triggers { entries: Slots::new(Kind::Trigger), next_order: 1, pending: Vec::new() }
+    }
+}
+
+impl<T> Triggers<T> {
+    /// One more, behind those of its event and phase.
+    pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
+        let order = self.next_order;
+        self.next_order += 1;
+        self.entries.insert(Entry { event, phase, order, call })
+    }
+
+    /// Takes one out; where it was pending, it is finished with. NOT_FOUND.
+    pub fn remove(&mut self, id: u64) -> Result<T> {
+        let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
+        self.pending.retain(|(_, pending)| *pending != id);
+        Ok(entry.call)
+    }
+
+    /// The next of a phase behind the one of `order` (0: the first): its order and id. One that was added meanwhile
+    /// comes too, one that was removed does not.
+    pub fn next(&self, event: Event, phase: Phase, order: u64) -> Option<(u64, u64)> {
+        let behind = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.event == event && entry.phase == phase && entry.order > order);
+        behind.map(|(id, entry)| (entry.order, id)).min()
+    }
+
+    /// What one calls.
+    pub fn get(&self, id: u64) -> Option<&T> {
+        self.entries.get(id).map(|entry| &entry.call)
+    }
+
+    /// Holds its event back until it is finished.
+    pub fn hold(&mut self, event: Event, id: u64) {
+        self.pending.push((event, id));
+    }
+
+    /// It holds its event back no more, which is the answer. NOT_FOUND where it does not.
+    pub fn finish(&mut self, id: u64) -> Result<Event> {
+        let index = self.pending.iter().position(|(_, pending)| *pending == id).ok_or(Status::NOT_FOUND)?;
+        Ok(self.pending.swap_remove(index).0)
+    }
+
+    /// True while a trigger holds the event back.
+    pub fn is_held(&self, event: Event) -> bool {
+        self.pending.iter().any(|(held, _)| *held == event)
+    }
+
+    /// Nothing holds anything back: the run has ended.
+    pub fn release_all(&mut self) {
+        self.pending.clear();
+    }
+
+    /// Any trigger, for the end.
+    pub fn take_any(&mut self) -> Option<T> {
+        let id = self.entries.ids().next()?;
+        self.remove(id).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_outside_the_enums_are_refused() {
+        assert_eq!(Event::from_code(1), Ok(Event::Shutdown));
+        assert_eq!(Event::from_code(2), Err(Status::INVALID_ARGUMENT));
+        assert_eq!(Phase::from_code(2), Ok(Phase::After));
+        assert_eq!(Phase::from_code(3), Err(Status::INVALID_ARGUMENT));
+    }
+
+    #[test]
+    fn a_removed_trigger_holds_nothing_back() {
+        let mut triggers = Triggers::default();
+        let id = triggers.add(Phase::Before, Event::Shutdown, ());
+        triggers.hold(Event::Shutdown, id);
+        assert!(triggers.is_held(Event::Shutdown) && !triggers.is_held(Event::Startup));
+        assert_eq!(triggers.remove(id), Ok(()));
+        assert!(!triggers.is_held(Event::Shutdown));
+        assert_eq!(
+            (triggers.remove(id), triggers.finish(id)),
+            (Err(Status::NOT_FOUND), Err(Status::NOT_FOUND))
+        );
+    }
+}

@@ -1,0 +1,110 @@
+/* What may be done in write_ready: all but run, iterate, advance and free; ending the port as well. */
+#include "probe.h"
+#include "slow_network.h"
+
+typedef struct sender {
+  probe    port;
+  probe_fn act; /* in write_ready */
+  int      ready;
+} sender;
+
+static void write_ready(udpr_transport *transport, void *user) {
+  sender *self = user;
+  CHECK(self->port.stops == 0 && self->port.frees == 0);
+  self->ready++;
+  self->act(&self->port, transport);
+}
+
+/* Writes until nothing more is taken, so that write_ready must come. */
+static void fill(sender *self, const udpr_addr *to) {
+  static const uint8_t data[500];
+  udpr_status          status;
+  while ((status = udpr_transport_write(self->port.transport, data, sizeof data, to)) == UDPR_OK) {}
+  CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
+}
+
+static udpr_reactor *act_when_ready(sender *self, probe_fn act) {
+  enter_slow_network();
+  udpr_reactor    *reactor = new_reactor(0);
+  udpr_protocol    protocol = probe_protocol(&self->port); /* the sender begins with it */
+  udpr_udp_options options = {.size = sizeof options, .send_buffer = 4608, .send_queue_bytes = 4096};
+  int              peer = peer_open(AF_INET);
+  udpr_addr        to = peer_addr(peer);
+  protocol.write_ready = write_ready;
+  self->act = act;
+  self->port.transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
+  self->port.host = host_of(self->port.transport);
+  OK(udpr_reactor_start(reactor));
+  fill(self, &to);
+  close(peer);
+  CHECK_EQ(0, self->ready);
+  RUN_UNTIL(reactor, self->ready == 1);
+  return reactor;
+}
+
+static void refused(probe *port, udpr_transport *transport) {
+  udpr_reactor *reactor = udpr_transport_reactor(transport);
+  (void)port;
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(reactor));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_iterate(reactor, 0));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_advance(reactor, 1));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(reactor));
+}
+
+TEST(turns_and_free_in_write_ready) {
+  sender        self = {.ready = 0};
+  udpr_reactor *reactor = act_when_ready(&self, refused);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&self.port);
+}
+
+static void close_port(probe *port, udpr_transport *transport) {
+  OK(udpr_transport_close(transport));
+  CHECK(port->stops == 1 && port->frees == 0); /* this callback has the user still */
+  says_closed(transport);
+}
+
+TEST(close_in_write_ready) {
+  sender        self = {.ready = 0};
+  udpr_reactor *reactor = act_when_ready(&self, close_port);
+  turns(reactor, 3);
+  probe_ended(&self.port);
+  CHECK_EQ(1, self.ready);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void release_and_close_port(probe *port, udpr_transport *transport) {
+  udpr_transport_release(transport);
+  close_port(port, transport);
+}
+
+TEST(release_and_close_in_write_ready) {
+  sender        self = {.ready = 0};
+  udpr_reactor *reactor = act_when_ready(&self, release_and_close_port);
+  CHECK(self.port.stops == 1 && self.port.frees == 1);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void stop_port(probe *port, udpr_transport *transport) {
+  OK(udpr_transport_stop_listening(transport));
+  CHECK_EQ(0, port->stops);
+}
+
+TEST(stop_listening_in_write_ready) {
+  sender        self = {.ready = 0};
+  udpr_reactor *reactor = act_when_ready(&self, stop_port);
+  RUN_UNTIL(reactor, self.port.stops == 1);
+  probe_ended(&self.port);
+  CHECK_EQ(1, self.ready);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(reactor_stop_in_write_ready) {
+  sender        self = {.ready = 0};
+  udpr_reactor *reactor = act_when_ready(&self, stop_reactor);
+  RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
+  probe_ended(&self.port);
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

@@ -1,0 +1,189 @@
+//! The modules of src refer to those below them only, and `unsafe` stands in two of them alone: read from the source.
+
+use std::path::{Path, PathBuf};
+
+/// They may be used by all, and use nothing but each other.
+const LEAVES: [&str; 5] = ["addr", "datagram", "status", "log", "slots"];
+
+/// From the kernel up: each layer may use the leaves and the layers before it.
+const LAYERS: [&[&str]; 5] = [
+    &["sys"],
+    &["turn"],
+    &["port", "timer", "trigger", "watch", "threads", "resolver"],
+    &["reactor"],
+    &["capi"],
+];
+
+/// These compute and ask nobody: they use leaves alone.
+const PURE: [&str; 2] = ["timer", "trigger"];
+
+/// What may use a module of its own layer: look-ups have deadlines.
+const SIDEWAYS: [(&str, &str); 1] = [("resolver", "timer")];
+
+/// Where `unsafe` may be written.
+const UNSAFE: [&str; 2] = ["sys", "capi"];
+
+/// 0 for leaves, then the layer; none for a module that no table names.
+fn height(module: &str) -> Option<usize> {
+    if LEAVES.contains(&module) {
+        return Some(0);
+    }
+    LAYERS.iter().position(|layer| layer.contains(&module)).map(|index| index + 1)
+}
+
+fn may_use(from: &str, to: &str) -> bool {
+    let (Some(above), Some(below)) = (height(from), height(to)) else { return false };
+    match above {
+        _ if from == to || SIDEWAYS.contains(&(from, to)) => true,
+        _ if PURE.contains(&from) => below == 0,
+        0 => below == 0,
+        _ => below < above,
+    }
+}
+
+/// A source file: its path below src, and its text without comments.
+struct Source {
+    path: PathBuf,
+    code: String,
+}
+
+impl Source {
+    fn new(path: impl Into<PathBuf>, text: &str) -> Source {
+        let without_comment = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+        let code = text.lines().map(without_comment).collect::<Vec<_>>().join("\n");
+        Source { path: path.into(), code }
+    }
+
+    /// The module below the crate's root that the file belongs to.
+    fn module(&self) -> &str {
+        let first = self.path.iter().next().and_then(|name| name.to_str()).expect("a path in UTF-8");
+        first.trim_end_matches(".rs")
+    }
+
+    /// True where `super` is the crate's root.
+    fn is_top(&self) -> bool {
+        let depth = self.path.iter().count();
+        depth == 1 || (depth == 2 && self.path.ends_with("mod.rs"))
+    }
+
+    /// The modules of this crate that the file names.
+    fn names(&self) -> Vec<String> {
+        self.code.split("crate::").skip(1).flat_map(first_names).collect()
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let (path, module) = (self.path.display(), self.module());
+        let wrong = self.names().into_iter().filter(|to| !may_use(module, to));
+        let mut faults: Vec<_> = wrong.map(|to| format!("{path}: {module} must not use {to}")).collect();
+        // In an inner module `super` is the file itself, so only what is not indented climbs to the root.
+        let climbs = self.is_top() && self.code.lines().any(|line| line.starts_with("use super::"));
+        if climbs || self.code.contains("super::super::") {
+            faults.push(format!("{path}: a path to another module begins with crate::"));
+        }
+        let mut words = self.code.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if !UNSAFE.contains(&module) && words.any(|word| word == "unsafe" || word == "unsafe_code") {
+            faults.push(format!("{path}: unsafe"));
+        }
+        faults
+    }
+}
+
+/// The names that stand behind `crate::`, of a group each one's first.
+fn first_names(path: &str) -> Vec<String> {
+    let Some(group) = path.strip_prefix('{') else { return vec![first_name(path)] };
+    let (mut names, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (index, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' if depth == 0 => {
+                names.push(first_name(&group[start..index]));
+                start = index + 1;
+            }
+            '}' if depth == 0 => {
+                names.push(first_name(&group[start..index]));
+                break;
+            }
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn first_name(path: &str) -> String {
+    path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// Every file below src but its root.
+fn sources(directory: &Path, root: &Path) -> Vec<Source> {
+    let entries = std::fs::read_dir(directory).expect("src can be read");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let read = |path: PathBuf| {
+        if path.is_dir() {
+            return sources(&path, root);
+        }
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        vec![Source::new(path.strip_prefix(root).expect("below src"), &text)]
+    };
+    let all = paths.filter(|path| path.is_dir() || path.extension().is_some_and(|end| end == "rs"));
+    all.flat_map(read).filter(|source| !source.path.ends_with("lib.rs")).collect()
+}
+
+#[test]
+fn arrows_point_down_and_unsafe_stays_at_both_ends() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources = sources(&root, &root);
+    let faults: Vec<_> = sources.iter().flat_map(Source::faults).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    for module in ["capi", "reactor", "port", "turn", "sys"] {
+        let named = sources.iter().any(|source| source.module() == module && !source.names().is_empty());
+        assert!(named, "{module} uses nothing: this test reads the wrong files");
+    }
+}
+
+#[test]
+fn wrong_arrows_are_found() {
+    let wrong = [
+        ("sys/epoll.rs", "use crate::turn::Turn;"),
+        ("turn/mod.rs", "use crate::port::Port;"),
+        ("port/write.rs", "use crate::{addr::Addr, status::{Result, Status}, reactor::Reactor};"),
+        ("port/write.rs", "use crate::timer::Timers;"),
+        ("watch.rs", "use crate::threads::Pool;"),
+        ("reactor/run.rs", "    pub(in crate::capi) fn run(&self) {}"),
+        ("timer/heap.rs", "let now = crate::sys::clock::now();"),
+        ("trigger.rs", "use crate::turn::Turn;"),
+        ("timer/mod.rs", "use crate::resolver::Lookups;"),
+        ("addr.rs", "use crate::sys::interface;"),
+        ("status.rs", "use crate::{log::Level, reactor};"),
+        ("unheard_of.rs", "use crate::status::Status;"),
+        ("port/write.rs", "use crate::unheard_of::It;"),
+        ("port/write.rs", "use super::super::reactor::Reactor;"),
+        ("turn/mod.rs", "use super::reactor::Reactor;"),
+        ("watch.rs", "use super::reactor::Reactor;"),
+        ("port/write.rs", "let value = unsafe { pointer.read() };"),
+        ("reactor/mod.rs", "#![allow(unsafe_code)]"),
+    ];
+    for (path, text) in wrong {
+        assert_eq!(Source::new(path, text).faults().len(), 1, "{path}: {text}");
+    }
+}
+
+#[test]
+fn right_arrows_pass() {
+    let right = [
+        (
+            "capi/life.rs",
+            "use crate::reactor::Reactor;\nuse crate::sys::Gate;\nlet copy = unsafe { from.read() };",
+        ),
+        ("reactor/mod.rs", "use crate::{addr::Addr, port::{Options, Port}, timer::Timers, sys};"),
+        ("port/write.rs", "use crate::sys::Outbound;\nuse super::Port;\npub(super) fn submit() {}"),
+        ("resolver.rs", "use crate::timer::Timers;\nmod tests {\n    use super::*;\n}"),
+        ("log.rs", "use crate::status::Status;"),
+        ("timer/mod.rs", "use crate::slots::{self, Kind, Slots}; // not crate::sys, and nothing unsafe"),
+        ("sys/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;"),
+    ];
+    for (path, text) in right {
+        assert_eq!(Source::new(path, text).faults(), [""; 0], "{path}");
+    }
+}

@@ -1,0 +1,209 @@
+//! Listening through a kernel that fails at one step after the other: nothing is left of the port, and the reactor is as
+//! it was. Descriptors are counted in /proc/self/fd, so these tests run one at a time.
+
+mod support;
+
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use support::*;
+use udpr::port::{Leave, Options, flag};
+use udpr::reactor::Reactor;
+use udpr::status::Status;
+
+use Answer::{Errno, Real};
+use Syscall::{Bind, LocalAddr, Option as GetOption, SetOption, Socket, Unwatch, Watch};
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This process's descriptors.
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("procfs").count()
+}
+
+/// What the reactor's epoll set watches, as the kernel lists it (proc_pid_fdinfo(5)).
+fn watched(reactor: &Reactor<Later>) -> usize {
+    let path = format!("/proc/self/fdinfo/{}", reactor.turn().epoll.fd());
+    let info = std::fs::read_to_string(path).expect("procfs");
+    info.lines().filter(|line| line.starts_with("tfd:")).count()
+}
+
+/// Every option that is a system call of its own.
+fn every_option() -> Options<'static> {
+    Options {
+        flags: flag::LISTEN_MULTIPLE | flag::BROADCAST | flag::V6_ONLY,
+        receive_buffer: 8192,
+        send_buffer: 8192,
+        bind_device: Some(c"lo"),
+        ..Options::default()
+    }
+}
+
+/// A reactor without a port.
+struct Empty {
+    kernel: Rc<Scripted>,
+    reactor: Reactor<Later>,
+    descriptors: usize,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Empty {
+    fn new() -> Empty {
+        let _alone = alone();
+        let kernel = Rc::new(Scripted::default());
+        let reactor = reactor(&kernel);
+        Empty { kernel, reactor, descriptors: descriptors(), _alone }
+    }
+
+    fn listen(&self, diary: &Rc<Diary>) -> Result<std::sync::Arc<udpr::port::Port>, Status> {
+        self.reactor.listen_udp(0, "::1", &every_option(), Box::new(Closures::new(diary)))
+    }
+
+    fn assert_nothing_left(&self, diary: &Diary) {
+        assert_eq!(diary.dropped.get(), 1, "the protocol is dropped once");
+        assert!(diary.stopped.borrow().is_empty(), "what never was up does not stop");
+        assert_eq!(descriptors(), self.descriptors);
+        assert_eq!(watched(&self.reactor), 1, "the reactor's own wake-up");
+        assert_eq!(self.reactor.get_stats().transports, 0);
+        assert_eq!(self.reactor.descriptors().len(), 2, "epoll and eventfd");
+        self.reactor.each_transport(|_| panic!("no port is left"));
+    }
+
+    /// A port listens, answers, and ends.
+    fn assert_usable(&self) {
+        let (diary, peer) = (Rc::default(), Peer::new());
+        let echo = Closures::new(&diary).at_datagram(|port, datagram| {
+            port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+        });
+        let port = listen(&self.reactor, &Options::default(), echo).expect("a port");
+        peer.send(b"hello", &port.get_host().expect("open"));
+        turn_until(&self.reactor, || diary.received.get() == 1);
+        assert_eq!(peer.receive(&mut [0; 8]), b"hello");
+        drop(peer);
+        port.close(Status::OK).expect("open until now");
+        assert_eq!((diary.dropped.get(), descriptors()), (1, self.descriptors));
+    }
+}
+
+#[test]
+fn every_step_may_fail() {
+    let empty = Empty::new();
+    let diary = Rc::default();
+    let port = empty.listen(&diary).expect("every step succeeds on this system");
+    let steps = [Socket, SetOption, Bind, Watch].map(|step| {
+        let before = if step == Watch { 1 } else { 0 }; // that of the wake-up
+        (step, empty.kernel.count(step) - before)
+    });
+    assert_eq!(
+        steps.map(|(_, count)| count),
+        [1, 7, 1, 1],
+        "two reuses, V6ONLY, broadcast, two buffers, device"
+    );
+    port.close(Status::OK).expect("open");
+    drop(port);
+    let errnos =
+        [(libc::EMFILE, Status::NO_FILES), (libc::EACCES, Status::ACCESS), (libc::ENOMEM, Status::NO_MEMORY)];
+    for (step, count) in steps {
+        for (before, (errno, status)) in (0..count).flat_map(|before| errnos.map(|errno| (before, errno))) {
+            let diary = Rc::default();
+            empty.kernel.script(step, std::iter::repeat_n(Real, before).chain([Errno(errno)]));
+            assert_eq!(empty.listen(&diary).err(), Some(status), "{step:?} {before}");
+            assert_eq!(empty.kernel.waiting(step), 0);
+            assert_eq!(diary.started.get(), 0);
+            empty.assert_nothing_left(&diary);
+        }
+    }
+    empty.assert_usable();
+}
+
+#[test]
+fn what_only_informs_may_fail() {
+    let empty = Empty::new();
+    for step in [GetOption, LocalAddr] {
+        let diary = Rc::default();
+        empty.kernel.fail(step, [libc::ENOBUFS, libc::ENOBUFS]);
+        let port = empty.listen(&diary).expect("a port");
+        assert_eq!(port.close(Status::OK), Ok(()));
+        while empty.kernel.waiting(step) > 0 {
+            let _ = empty.listen(&Rc::default()).map(|port| port.close(Status::OK));
+        }
+        assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 1));
+    }
+    empty.assert_usable();
+}
+
+#[test]
+fn a_host_that_the_kernel_does_not_tell_is_that_errno() {
+    let empty = Empty::new();
+    let port = empty.listen(&Rc::default()).expect("a port");
+    empty.kernel.fail(LocalAddr, [libc::ENOBUFS]);
+    assert_eq!(port.get_host().err(), Some(Status::from_errno(libc::ENOBUFS)));
+    assert!(port.get_host().is_ok());
+    assert_eq!(port.close(Status::OK), Ok(()));
+}
+
+#[test]
+fn a_port_that_epoll_does_not_forget_is_closed_all_the_same() {
+    let empty = Empty::new();
+    let diary = Rc::default();
+    let port = empty.listen(&diary).expect("a port");
+    empty.kernel.fail(Unwatch, [libc::ENOENT]);
+    assert_eq!(port.close(Status::OK), Ok(()));
+    assert_eq!((descriptors(), watched(&empty.reactor)), (empty.descriptors, 1));
+    assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 1));
+    empty.assert_usable();
+}
+
+#[test]
+fn a_start_protocol_that_fails_leaves_nothing() {
+    let empty = Empty::new();
+    let (diary, peer) = (Rc::default(), Peer::new());
+    let to = peer.addr();
+    let protocol = Closures::new(&diary).at_start(move |port| {
+        write_number(port, 1, &to, Leave::Together).expect("a port that starts may write");
+        Err(Status::CANCELLED)
+    });
+    assert_eq!(listen(&empty.reactor, &Options::default(), protocol).err(), Some(Status::CANCELLED));
+    assert_eq!(peer.numbers(1), [1]);
+    drop(peer);
+    empty.assert_nothing_left(&diary);
+    empty.assert_usable();
+}
+
+/// In a callback a port that fails is forgotten at the end of the turn.
+#[test]
+fn every_step_may_fail_inside_a_callback() {
+    static OUTCOMES: Mutex<Vec<Status>> = Mutex::new(Vec::new());
+    let empty = Empty::new();
+    for (step, errno) in [(Bind, libc::EADDRINUSE), (SetOption, libc::EPERM), (Watch, libc::ENOMEM)] {
+        empty.kernel.fail(step, [errno]);
+        let call = Later::new(|reactor| {
+            let diary: Rc<Diary> = Rc::default();
+            let result = reactor.listen_udp(0, "::1", &every_option(), Box::new(Closures::new(&diary)));
+            OUTCOMES.lock().expect("not poisoned").extend(result.err());
+            assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 0));
+        });
+        empty.reactor.call_later(0, call).expect("a call");
+        turn_until(&empty.reactor, || empty.reactor.get_stats().timers_pending == 0);
+        let diary = Diary::default();
+        diary.dropped.set(1);
+        empty.assert_nothing_left(&diary);
+    }
+    let expected = [Status::ADDRESS_IN_USE, Status::PERMISSION, Status::NO_MEMORY];
+    assert_eq!(*OUTCOMES.lock().expect("not poisoned"), expected);
+    empty.assert_usable();
+}
+
+#[test]
+fn a_reactor_that_cannot_watch_its_own_wake_up_is_not_made() {
+    let _alone = alone();
+    let before = descriptors();
+    let kernel = Rc::new(Scripted::default());
+    kernel.fail(Watch, [libc::ENOSPC]);
+    let made = Reactor::<Later>::with_kernel(0, kernel);
+    assert_eq!(made.err(), Some(Status::from_errno(libc::ENOSPC)));
+    assert_eq!(descriptors(), before);
+}

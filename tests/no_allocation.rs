@@ -1,0 +1,76 @@
+//! A turn allocates nothing for the datagrams that it receives and sends, once its buffers are there.
+#![allow(unsafe_code, reason = "a global allocator that counts is unsafe to implement")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::rc::Rc;
+use support::*;
+use udpr::port::{Leave, Options};
+
+/// The system's, counting what the calling thread asks for.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Allocations of this thread so far.
+fn allocations() -> usize {
+    ALLOCATIONS.get()
+}
+
+// SAFETY: every method is the system allocator's own, after a count that allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promise is handed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const BURST: usize = 50;
+
+#[test]
+fn a_hundred_thousand_echoed_datagrams_allocate_nothing() {
+    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::new(Diary::default()), Peer::new());
+    let reactor = reactor(&kernel);
+    let echo = Closures::new(&diary).at_datagram(|port, datagram| {
+        port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+    });
+    let port = listen(&reactor, &Options::default(), echo).expect("a port");
+    let (host, mut echoed) = (port.get_host().expect("open"), 0);
+    let (data, mut buffer) = ([7; 1200], [0; 2048]);
+    let mut bursts = |count: usize| {
+        let mut allocated = 0;
+        for _ in 0..count {
+            (0..BURST).for_each(|_| peer.send(&data, &host));
+            echoed += BURST;
+            let before = allocations();
+            turn_until(&reactor, || diary.received.get() == echoed);
+            allocated += allocations() - before;
+            (0..BURST).for_each(|_| assert_eq!(peer.receive(&mut buffer), data));
+        }
+        allocated
+    };
+    assert!(bursts(20) > 0, "the first ones make the buffers: the count works");
+    assert_eq!(bursts(100_000 / BURST), 0);
+    let stats = port.get_stats().expect("open");
+    assert_eq!((stats.datagrams_in, stats.datagrams_out), (101_000, 101_000));
+    reactor.close();
+}

@@ -1,0 +1,172 @@
+//! Receiving and waiting through a kernel that fails: the port lives, nothing that came is lost, and what a call cannot
+//! get over is the loop's answer.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use support::*;
+use udpr::port::Options;
+use udpr::status::Status;
+
+use Answer::{AtMost, Errno, Real};
+use Syscall::{Option as GetOption, Receive, Rewatch, Wait};
+
+/// A scene whose second port writes down the one byte of each datagram.
+fn bytes(scene: &Scene, received: &Rc<RefCell<Vec<u8>>>) -> std::sync::Arc<udpr::port::Port> {
+    let received = received.clone();
+    let protocol = Closures::new(&scene.diary)
+        .at_datagram(move |_, datagram| received.borrow_mut().extend(datagram.data()));
+    listen(&scene.reactor, &Options::default(), protocol).expect("a port")
+}
+
+#[test]
+fn a_port_lives_through_every_error_of_a_receive() {
+    for errno in [libc::EAGAIN, libc::EINTR, libc::ECONNREFUSED, libc::ENOMEM, libc::ENOBUFS, libc::EIO] {
+        let (scene, received) = (Scene::new(), Rc::default());
+        let port = bytes(&scene, &received);
+        scene.kernel.fail(Receive, [errno, errno]);
+        scene.peer.send(b"1", &port.get_host().expect("open"));
+        scene.turn_until(|_| received.borrow().len() == 1);
+        scene.peer.send(b"2", &port.get_host().expect("open"));
+        scene.turn_until(|_| received.borrow().len() == 2);
+        assert_eq!(*received.borrow(), b"12");
+        assert_eq!((scene.kernel.count(Receive), scene.diary.stopped.borrow().len()), (4, 0));
+        let stats = port.get_stats().expect("open");
+        assert_eq!((stats.syscalls_in, stats.datagrams_in, stats.bytes_in), (4, 2, 2));
+    }
+}
+
+#[test]
+fn one_ports_error_does_not_hold_up_another() {
+    let (scene, received) = (Scene::new(), Rc::default());
+    let port = bytes(&scene, &received);
+    scene.kernel.fail(Receive, [libc::ENOMEM]);
+    scene.peer.send(b"now", &scene.host());
+    scene.peer.send(b"1", &port.get_host().expect("open"));
+    scene.turn_until(|scene| scene.diary.received.get() == 2);
+    assert_eq!(*received.borrow(), b"1");
+}
+
+#[test]
+fn fewer_than_asked_for_come_in_order() {
+    let (scene, received) = (Scene::new(), Rc::default());
+    let port = bytes(&scene, &received);
+    scene.kernel.script(Receive, [AtMost(1), AtMost(3), Errno(libc::EINTR), AtMost(2), Real]);
+    for byte in 0..20 {
+        scene.peer.send(&[byte], &port.get_host().expect("open"));
+    }
+    scene.turn_until(|_| received.borrow().len() == 20);
+    assert!(received.borrow().iter().copied().eq(0..20));
+}
+
+#[test]
+fn a_pending_error_that_cannot_be_taken_is_no_harm() {
+    let scene = Scene::new();
+    scene.kernel.fail(GetOption, [libc::ENOBUFS]);
+    assert_eq!(scene.stats().dropped_in, 0, "the last count that is known");
+    scene.in_callback(|_| ());
+    assert_eq!(scene.diary.received.get(), 1);
+}
+
+#[test]
+fn an_interrupted_wait_ends_a_turn_of_iterate_without_an_error() {
+    let scene = Scene::new();
+    scene.kernel.fail(Wait, [libc::EINTR]);
+    scene.peer.send(b"now", &scene.host());
+    assert_eq!(scene.reactor.iterate(None), Ok(()));
+    assert_eq!(scene.diary.received.get(), 0);
+    scene.turn_until(|scene| scene.diary.received.get() == 1);
+}
+
+#[test]
+fn an_interrupted_wait_does_not_end_run() {
+    let scene = Scene::new();
+    scene.kernel.fail(Wait, [libc::EINTR; 5]);
+    let stop = Later::new(|reactor| reactor.stop().expect("it runs"));
+    scene.reactor.call_later(5_000_000, stop).expect("a call");
+    assert_eq!(scene.reactor.run(), Ok(()));
+    assert_eq!(scene.kernel.waiting(Wait), 0);
+    assert_eq!(*scene.diary.stopped.borrow(), [Status::OK], "stopped, not crashed");
+}
+
+#[test]
+fn what_is_due_runs_though_the_wait_was_interrupted() {
+    let scene = Scene::new();
+    scene.kernel.fail(Wait, [libc::EINTR]);
+    scene
+        .reactor
+        .call_later(0, Later::new(|reactor| reactor.set_user(std::ptr::dangling_mut())))
+        .expect("a call");
+    assert_eq!(scene.reactor.iterate(None), Ok(()));
+    assert!(!scene.reactor.user().is_null());
+}
+
+#[test]
+fn iterate_goes_on_after_a_wait_that_failed() {
+    let scene = Scene::new();
+    scene.kernel.fail(Wait, [libc::ENOMEM]);
+    scene.peer.send(b"now", &scene.host());
+    assert_eq!(scene.reactor.iterate(None), Err(Status::NO_MEMORY));
+    scene.turn_until(|scene| scene.diary.received.get() == 1);
+}
+
+#[test]
+fn run_ends_with_a_wait_that_failed_and_can_be_run_again() {
+    let scene = Scene::new();
+    scene.kernel.fail(Wait, [libc::ENOMEM]);
+    assert_eq!(scene.reactor.run(), Err(Status::NO_MEMORY));
+    assert!(!scene.reactor.turn().door.is_running());
+    assert!(scene.port.is_open(), "as after a crash");
+    scene.reactor.call_later(0, Later::new(|reactor| reactor.stop().expect("it runs"))).expect("a call");
+    assert_eq!(scene.reactor.run(), Ok(()));
+    assert_eq!(*scene.diary.stopped.borrow(), [Status::OK]);
+}
+
+#[test]
+fn a_paused_port_gets_nothing_though_epoll_could_not_be_told() {
+    let scene = Scene::new();
+    scene.kernel.fail(Rewatch, [libc::ENOMEM]);
+    assert_eq!(scene.port.pause_reading(), Ok(()));
+    scene.peer.send(b"now", &scene.host());
+    for _ in 0..3 {
+        scene.reactor.iterate(Some(1_000_000)).expect("a turn");
+    }
+    assert_eq!((scene.kernel.count(Receive), scene.diary.received.get()), (0, 0));
+    assert_eq!(scene.port.resume_reading(), Ok(()));
+    scene.turn_until(|scene| scene.diary.received.get() == 1);
+}
+
+#[test]
+fn a_resume_that_epoll_did_not_hear_can_be_made_again() {
+    let scene = Scene::new();
+    assert_eq!(scene.port.pause_reading(), Ok(()));
+    scene.kernel.fail(Rewatch, [libc::ENOMEM]);
+    assert_eq!(scene.port.resume_reading(), Ok(()));
+    assert_eq!(scene.port.resume_reading(), Ok(()));
+    scene.in_callback(|_| ());
+    assert_eq!(scene.kernel.count(Rewatch), 3);
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_batch_counts_the_rest() {
+    let scene = Scene::new();
+    let (seen, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
+    let (at_datagram, at_stop) = (seen.clone(), last.clone());
+    let protocol = Closures::new(&scene.diary)
+        .at_datagram(move |port, _| {
+            at_datagram.set(at_datagram.get() + 1);
+            if at_datagram.get() == 3 {
+                port.close(Status::OK).expect("open until now");
+            }
+        })
+        .at_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+    let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
+    // One by one they would be, were the port slower than the peer: all of them have arrived before the first turn.
+    (0..8).for_each(|byte| scene.peer.send(&[byte], &port.get_host().expect("open")));
+    scene.turn_until(|scene| scene.diary.dropped.get() == 1);
+    let stats = last.get();
+    assert_eq!(seen.get(), 3);
+    assert_eq!(stats.datagrams_in, seen.get() + stats.discarded_in);
+    assert_eq!(stats.kept_datagrams, 0);
+}

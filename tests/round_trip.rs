@@ -1,0 +1,60 @@
+//! What an echoed datagram costs in system calls.
+
+mod support;
+
+use std::rc::Rc;
+use support::*;
+use udpr::port::{Leave, Options};
+
+use Syscall::{Receive, Send, Wait};
+
+fn echo(diary: &Rc<Diary>) -> Closures {
+    Closures::new(diary).at_datagram(|port, datagram| {
+        port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+    })
+}
+
+/// Waits, receives and sends so far, and everything beside them.
+fn calls(kernel: &Scripted) -> [usize; 4] {
+    let [wait, receive, send] = [Wait, Receive, Send].map(|syscall| kernel.count(syscall));
+    [wait, receive, send, kernel.count_all() - wait - receive - send]
+}
+
+#[test]
+fn one_in_flight_costs_one_wait_one_receive_and_one_send() {
+    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let reactor = reactor(&kernel);
+    let port = listen(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let host = port.get_host().expect("open");
+    for round in 0..100u32 {
+        let before = calls(&kernel);
+        peer.send(&round.to_be_bytes(), &host);
+        turn_until(&reactor, || diary.received.get() > round as usize);
+        assert_eq!(peer.numbers(1), [round]);
+        let cost: Vec<_> = calls(&kernel).into_iter().zip(before).map(|(now, before)| now - before).collect();
+        assert_eq!(cost, [1, 1, 1, 0]);
+    }
+    reactor.close();
+}
+
+#[test]
+fn a_burst_is_received_and_sent_by_few_calls() {
+    const BURST: usize = 64;
+    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let reactor = reactor(&kernel);
+    let port = listen(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let host = port.get_host().expect("open");
+    // The number of messages starts at 8 and doubles to 64: after 8 + 16 + 32 a burst fits into one call.
+    for burst in 0..3 {
+        let before = calls(&kernel);
+        (0..BURST as u32).for_each(|number| peer.send(&number.to_be_bytes(), &host));
+        turn_until(&reactor, || diary.received.get() == (burst + 1) * BURST);
+        assert!(peer.numbers(BURST).into_iter().eq(0..BURST as u32));
+        let [waits, receives, sends, others] = calls(&kernel);
+        let [waits, receives, sends] = [waits - before[0], receives - before[1], sends - before[2]];
+        let most = if burst == 0 { 4 } else { 1 };
+        assert!(waits <= most && receives <= most && sends <= most, "{waits} {receives} {sends}");
+        assert_eq!(others, before[3]);
+    }
+    reactor.close();
+}

@@ -1,6 +1,5 @@
 //! C functions with their `user`, as the core calls them.
 
-use super::guard::Core;
 use super::types::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
@@ -10,6 +9,9 @@ use crate::status::{Result, Status};
 use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 use std::sync::Arc;
+
+/// What a `udpr_reactor *` points to.
+pub(super) type Core = Reactor<CCall>;
 
 /// A `user` and its `free_user`, which runs exactly once: when this is dropped.
 pub(super) struct User {

@@ -1,17 +1,14 @@
 //! What stands between every entry and the core: the thread check, and the stop for panics.
 
-use super::callback::CCall;
+use super::callback::{CCall, Core};
 use super::types::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
 use crate::port::{Port, Shared};
-use crate::reactor::{Reactor, Remote};
+use crate::reactor::Remote;
 use crate::status::{Result, Status};
 use crate::sys::Gate;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
-
-/// What a `udpr_reactor *` points to.
-pub(super) type Core = Reactor<CCall>;
 
 /// The part of a reactor that every thread may touch. INVALID_ARGUMENT for NULL.
 pub(super) fn remote<'a>(reactor: *const udpr_reactor) -> Result<&'a Arc<Remote<CCall>>> {

@@ -1,5 +1,6 @@
 //! Chapter "reactor: life".
 
+use super::callback::Core;
 use super::guard::*;
 use super::sized;
 use super::types::*;

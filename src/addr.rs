@@ -87,6 +87,13 @@ impl Addr {
         }
     }
 
+    /// Link-local IPv6, groups too: it means nothing without an interface (RFC 4007).
+    pub const fn needs_scope(&self) -> bool {
+        let [first, second, ..] = self.bytes;
+        let group = first == 0xff && matches!(second & 0x0f, 1 | 2);
+        self.family == family::INET6 && (group || (first == 0xfe && second & 0xc0 == 0x80))
+    }
+
     /// An IPv4 address in IPv6 clothes, ::ffff:1.2.3.4.
     pub fn is_v4_mapped(&self) -> bool {
         self.family == family::INET6 && self.bytes.starts_with(&V4_MAPPED)

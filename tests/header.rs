@@ -7,7 +7,7 @@ use udpr::reactor::flag as reactor_flag;
 use udpr::status::Status;
 
 /// The chapters of the header, in their order.
-const CHAPTERS: [&str; 11] = [
+const CHAPTERS: [&str; 12] = [
     "types",
     "library",
     "addr",
@@ -15,6 +15,7 @@ const CHAPTERS: [&str; 11] = [
     "embed",
     "ports",
     "transport",
+    "multicast",
     "time",
     "events",
     "thread",
@@ -114,6 +115,11 @@ fn flags_are_those_of_the_core() {
         ("REUSE_PORT", port_flag::REUSE_PORT),
         ("V6_ONLY", port_flag::V6_ONLY),
         ("BROADCAST", port_flag::BROADCAST),
+        ("PACKET_INFO", port_flag::PACKET_INFO),
+        ("TIMESTAMPS", port_flag::TIMESTAMPS),
+        ("TOS", port_flag::TOS),
+        ("TTL", port_flag::TTL),
+        ("DONT_FRAGMENT", port_flag::DONT_FRAGMENT),
         ("NO_QUEUE", port_flag::NO_QUEUE),
         ("UNBATCHED", port_flag::UNBATCHED),
         ("NO_OFFLOAD", port_flag::NO_OFFLOAD),

@@ -722,11 +722,18 @@ UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id 
  * Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
  * `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
  * UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
- * will get (not yet set): it may write, stop and close (then the call is OK and the transport a stopped one); when it or
+ * will get (not yet set): it may write, join, stop and close (then the call is OK and the transport a stopped one); when it or
  * anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
  * release it once.
  */
 UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
+
+/**
+ * Twisted's name for a port meant for groups: udpr_reactor_listen_udp in all it does. Groups can be joined on any port,
+ * in start_protocol best; from its first join on, a port receives only the groups it joined (IP_MULTICAST_ALL off).
+ * Several programs of one host share a group's port with UDPR_UDP_LISTEN_MULTIPLE.
+ */
+UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
  * Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
@@ -781,7 +788,11 @@ UDPR_API udpr_status udpr_transport_write_sequence(struct udpr_transport *transp
 /**
  * Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
  * element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
- * messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
+ * messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags. UDPR_E_INVALID_ARGUMENT
+ * for a tos above 255 and for a group as source, UDPR_E_ADDRESS_FAMILY for a source of another family than the
+ * destination's (on a dual-stack port IPv4 is ::ffff:a.b.c.d in both). A source that is not this host's, or an interface
+ * that is not there, is found when the datagram leaves. A message that is cut into segments is accepted whole or not at
+ * all; where it leaves at once, the status is its first datagram's, and what is lost behind that counts as dropped_out.
  */
 UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transport, const struct udpr_message *messages, size_t count, size_t *out_taken);
 
@@ -812,6 +823,90 @@ UDPR_API udpr_status udpr_transport_pause_reading(struct udpr_transport *transpo
 
 /** Datagrams again, in a later turn, those that were kept first. Again is fine. */
 UDPR_API udpr_status udpr_transport_resume_reading(struct udpr_transport *transport);
+
+/**
+ * Lets the port send broadcasts, or no longer (SO_BROADCAST). Without it a write to 255.255.255.255 is UDPR_E_ACCESS at
+ * once; one to a network's broadcast address, which only the kernel knows, when it leaves.
+ */
+UDPR_API udpr_status udpr_transport_set_broadcast_allowed(struct udpr_transport *transport, udpr_bool allowed);
+
+/** 1 or 0, as UDPR_UDP_BROADCAST or udpr_transport_set_broadcast_allowed has it. */
+UDPR_API udpr_status udpr_transport_get_broadcast_allowed(const struct udpr_transport *transport, udpr_bool *out);
+
+/**
+ * The TTL or hop limit of datagrams to anything but groups, 1 to 255, else UDPR_E_INVALID_ARGUMENT. On a dual-stack port
+ * for IPv4 and IPv6.
+ */
+UDPR_API udpr_status udpr_transport_set_unicast_ttl(struct udpr_transport *transport, uint32_t ttl);
+
+/** As it was set, else the system's default. On a dual-stack port that of IPv6. */
+UDPR_API udpr_status udpr_transport_get_unicast_ttl(const struct udpr_transport *transport, uint32_t *out);
+
+/**
+ * setsockopt(2) with the system's numbers; `value` may be NULL where `len` is 0. UDPR_E_NOT_SUPPORTED for options that
+ * the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
+ * groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
+ * kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+ */
+UDPR_API udpr_status udpr_transport_set_option(struct udpr_transport *transport, int32_t level, int32_t name, const void *value, size_t len);
+
+/**
+ * getsockopt(2) with the system's numbers: `len` is the room at `value`, and how much of it was filled. Refused as of
+ * udpr_transport_set_option.
+ */
+UDPR_API udpr_status udpr_transport_get_option(const struct udpr_transport *transport, int32_t level, int32_t name, void *value, size_t *len);
+
+/* ---- transport: IMulticastTransport ---- */
+
+/**
+ * The TTL or hop limit of datagrams to groups, 0 (this host) to 255, else UDPR_E_INVALID_ARGUMENT; at first 1, the local
+ * network. On a dual-stack port for IPv4 and IPv6.
+ */
+UDPR_API udpr_status udpr_transport_set_ttl(struct udpr_transport *transport, uint32_t ttl);
+
+/** As it was set. On a dual-stack port that of IPv6. */
+UDPR_API udpr_status udpr_transport_get_ttl(const struct udpr_transport *transport, uint32_t *out);
+
+/** Whether what this port sends to groups comes to ports of this host, too, its own among them; at first it does. */
+UDPR_API udpr_status udpr_transport_set_loopback_mode(struct udpr_transport *transport, udpr_bool on);
+
+/** 1 or 0, as it was set. */
+UDPR_API udpr_status udpr_transport_get_loopback_mode(const struct udpr_transport *transport, udpr_bool *out);
+
+/**
+ * The interface that datagrams to groups leave by (udpr_interface_index finds it); 0: the system's choice, as at first.
+ * IPv4: they also leave with that interface's first address (by the index alone the kernel takes another's).
+ * UDPR_E_NO_INTERFACE.
+ */
+UDPR_API udpr_status udpr_transport_set_outgoing_interface(struct udpr_transport *transport, uint32_t interface_index);
+
+/** As it was set. */
+UDPR_API udpr_status udpr_transport_get_outgoing_interface(const struct udpr_transport *transport, uint32_t *out);
+
+/**
+ * Joins a group (whose port does not matter) on an interface; 0: that of the group's zone (ff02::1%eth0), else the
+ * system's choice, by its route to the group. Any port may join; from its first join on it receives only the groups it
+ * joined. On a dual-stack port the IPv4 group 228.0.0.5 is ::ffff:228.0.0.5 (udpr_addr_map_v4).
+ *
+ * UDPR_E_NOT_MULTICAST, UDPR_E_NO_INTERFACE, UDPR_E_ADDRESS_FAMILY; UDPR_E_ALREADY_JOINED, also where chosen sources of
+ * the group were joined there: leave them first. Linux lets a socket join 20 IPv4 groups, then UDPR_E_SYSTEM - ENOBUFS.
+ */
+UDPR_API udpr_status udpr_transport_join_group(struct udpr_transport *transport, const struct udpr_addr *group, uint32_t interface_index);
+
+/**
+ * Leaves a group, named as it was joined. UDPR_E_NOT_JOINED, UDPR_E_NO_INTERFACE, UDPR_E_NOT_MULTICAST,
+ * UDPR_E_ADDRESS_FAMILY. A port that stops leaves its groups by itself.
+ */
+UDPR_API udpr_status udpr_transport_leave_group(struct udpr_transport *transport, const struct udpr_addr *group, uint32_t interface_index);
+
+/**
+ * Joins a group for what `source` sends to it (RFC 4607); again for each further source. Otherwise as
+ * udpr_transport_join_group.
+ */
+UDPR_API udpr_status udpr_transport_join_source_group(struct udpr_transport *transport, const struct udpr_addr *group, const struct udpr_addr *source, uint32_t interface_index);
+
+/** Leaves one source of a group; with the last one, the group. Otherwise as udpr_transport_leave_group. */
+UDPR_API udpr_status udpr_transport_leave_source_group(struct udpr_transport *transport, const struct udpr_addr *group, const struct udpr_addr *source, uint32_t interface_index);
 
 /* ---- time: IReactorTime ---- */
 

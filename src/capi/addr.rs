@@ -179,11 +179,7 @@ pub(super) fn read(addr: *const udpr_addr) -> Result<Addr> {
 
 /// Into the caller's address. INVALID_ARGUMENT for NULL.
 pub(super) fn write(out: *mut udpr_addr, addr: Addr) -> Result {
-    if out.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    write_out(out.cast(), addr);
-    Ok(())
+    give(out.cast(), addr)
 }
 
 /// Into an output that may be NULL.
@@ -192,6 +188,15 @@ pub(super) fn write_out<T>(out: *mut T, value: T) {
         // SAFETY: the caller's output, which nobody else uses during the call.
         unsafe { out.write(value) };
     }
+}
+
+/// Into an output that must be there. INVALID_ARGUMENT for NULL.
+pub(super) fn give<T>(out: *mut T, value: T) -> Result {
+    if out.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    write_out(out, value);
+    Ok(())
 }
 
 struct Line {

@@ -12,6 +12,7 @@ pub mod events;
 mod guard;
 pub mod library;
 pub mod life;
+pub mod multicast;
 pub mod observe;
 pub mod ports;
 mod sized;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
 /// `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
 /// UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
-/// will get (not yet set): it may write, stop and close (then the call is OK and the transport a stopped one); when it or
+/// will get (not yet set): it may write, join, stop and close (then the call is OK and the transport a stopped one); when it or
 /// anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
 /// release it once.
 #[unsafe(no_mangle)]
@@ -32,6 +32,22 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
             reactor.listen_udp(port, local, &as_options(&options), Box::new(protocol))
         })
     }))
+}
+
+/// Twisted's name for a port meant for groups: udpr_reactor_listen_udp in all it does. Groups can be joined on any port,
+/// in start_protocol best; from its first join on, a port receives only the groups it joined (IP_MULTICAST_ALL off).
+/// Several programs of one host share a group's port with UDPR_UDP_LISTEN_MULTIPLE.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_listen_multicast(
+    reactor: *mut udpr_reactor,
+    port: u16,
+    local_address: *const c_char,
+    protocol: *const udpr_protocol,
+    options: *const udpr_udp_options,
+    out: *mut *mut udpr_transport,
+) -> udpr_status {
+    // SAFETY: the same promises.
+    unsafe { udpr_reactor_listen_udp(reactor, port, local_address, protocol, options, out) }
 }
 
 /// Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport

@@ -1,15 +1,18 @@
 //! Chapter "transport: handle and IUDPTransport".
 
-use super::addr::{self, write_out};
+use super::addr::{self, give, write_out};
 use super::guard::*;
 use super::sized;
 use super::types::*;
 use crate::addr::Addr;
-use crate::port::{Leave, Port};
+use crate::port::{Leave, Message, Port};
 use crate::status::{Result, Status};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::Arc;
+
+/// Bytes of the longest option that is looked at: a page and more than any has.
+const OPTION_MAX: usize = 64 * 1024;
 
 /// One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread]
 #[unsafe(no_mangle)]
@@ -100,7 +103,11 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
 
 /// Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
 /// element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
-/// messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags.
+/// messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags. UDPR_E_INVALID_ARGUMENT
+/// for a tos above 255 and for a group as source, UDPR_E_ADDRESS_FAMILY for a source of another family than the
+/// destination's (on a dual-stack port IPv4 is ::ffff:a.b.c.d in both). A source that is not this host's, or an interface
+/// that is not there, is found when the datagram leaves. A message that is cut into segments is accepted whole or not at
+/// all; where it leaves at once, the status is its first datagram's, and what is lost behind that counts as dropped_out.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write_messages(
     transport: *mut udpr_transport,
@@ -184,6 +191,84 @@ pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_tran
     status(with_port(transport, |port| port.resume_reading()))
 }
 
+/// Lets the port send broadcasts, or no longer (SO_BROADCAST). Without it a write to 255.255.255.255 is UDPR_E_ACCESS at
+/// once; one to a network's broadcast address, which only the kernel knows, when it leaves.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
+    transport: *mut udpr_transport,
+    allowed: udpr_bool,
+) -> udpr_status {
+    status(with_port(transport, |port| port.set_broadcast_allowed(allowed != 0)))
+}
+
+/// 1 or 0, as UDPR_UDP_BROADCAST or udpr_transport_set_broadcast_allowed has it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
+    transport: *const udpr_transport,
+    out: *mut udpr_bool,
+) -> udpr_status {
+    status(with_port(transport, |port| give(out, port.get_broadcast_allowed()?.into())))
+}
+
+/// The TTL or hop limit of datagrams to anything but groups, 1 to 255, else UDPR_E_INVALID_ARGUMENT. On a dual-stack port
+/// for IPv4 and IPv6.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
+    transport: *mut udpr_transport,
+    ttl: u32,
+) -> udpr_status {
+    status(with_port(transport, |port| port.set_unicast_ttl(ttl)))
+}
+
+/// As it was set, else the system's default. On a dual-stack port that of IPv6.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
+    transport: *const udpr_transport,
+    out: *mut u32,
+) -> udpr_status {
+    status(with_port(transport, |port| give(out, port.get_unicast_ttl()?)))
+}
+
+/// setsockopt(2) with the system's numbers; `value` may be NULL where `len` is 0. UDPR_E_NOT_SUPPORTED for options that
+/// the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
+/// groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
+/// kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_set_option(
+    transport: *mut udpr_transport,
+    level: i32,
+    name: i32,
+    value: *const c_void,
+    len: usize,
+) -> udpr_status {
+    status(with_port(transport, |port| port.set_option(level, name, slice_of(value, len)?)))
+}
+
+/// getsockopt(2) with the system's numbers: `len` is the room at `value`, and how much of it was filled. Refused as of
+/// udpr_transport_set_option.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_option(
+    transport: *const udpr_transport,
+    level: i32,
+    name: i32,
+    value: *mut c_void,
+    len: *mut usize,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        // SAFETY: NULL, or the caller's length, which nobody else uses during the call.
+        let len = unsafe { len.as_mut() }.ok_or(Status::INVALID_ARGUMENT)?;
+        if value.is_null() && *len > 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        let mut room = vec![0; (*len).min(OPTION_MAX)];
+        let filled = port.get_option(level, name, &mut room)?;
+        // SAFETY: the caller's buffer is `len` bytes, of which the kernel filled no more.
+        unsafe { std::ptr::copy_nonoverlapping(room.as_ptr(), value.cast(), filled.min(room.len())) };
+        *len = filled;
+        Ok(())
+    }))
+}
+
 /// The pieces one after the other; their lengths make up the place's.
 fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
     for bytes in pieces.iter().filter_map(|piece| slice_of(piece.data, piece.len).ok()) {
@@ -202,13 +287,17 @@ fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Res
     if message.flags & !KNOWN != 0 {
         return Err(Status::VERSION);
     }
-    let plain = message.source.is_null() && message.interface_index == 0 && message.segment_size == 0;
-    if !plain || message.flags & udpr_message_flag::UDPR_MESSAGE_TOS as u32 != 0 {
-        return Err(Status::NOT_SUPPORTED);
-    }
-    let now = message.flags & udpr_message_flag::UDPR_MESSAGE_NOW as u32 != 0;
-    let leave = if now { Leave::Now } else { Leave::Together };
-    port.write(slice_of(message.data, message.len)?, target(&message.to), leave)
+    let has = |flag: udpr_message_flag| message.flags & flag as u32 != 0;
+    let now = has(udpr_message_flag::UDPR_MESSAGE_NOW);
+    port.write_message(&Message {
+        data: slice_of(message.data, message.len)?,
+        to: target(&message.to),
+        source: target(&message.source),
+        interface_index: message.interface_index,
+        tos: has(udpr_message_flag::UDPR_MESSAGE_TOS).then_some(message.tos),
+        segment_size: message.segment_size as usize,
+        leave: if now { Leave::Now } else { Leave::Together },
+    })
 }
 
 /// The bytes that a pointer and a length stand for, for the time of the call. INVALID_ARGUMENT for NULL,
@@ -230,7 +319,7 @@ fn slice_of<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
 
 /// The caller's address, for the time of the call.
 #[inline]
-fn target(to: &*const udpr_addr) -> Option<&Addr> {
+pub(super) fn target(to: &*const udpr_addr) -> Option<&Addr> {
     // SAFETY: NULL or the caller's address, of one layout with ours; any bits are valid.
     unsafe { to.cast::<Addr>().as_ref() }
 }

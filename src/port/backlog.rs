@@ -1,6 +1,7 @@
 //! What waits for a full socket: datagrams in the order they were written, bounded.
 
 use crate::addr::Addr;
+use crate::sys::Control;
 use std::collections::VecDeque;
 
 /// What a datagram counts at least, in bytes: empty ones need memory too.
@@ -10,6 +11,7 @@ const LEAST: usize = 64;
 #[derive(Debug)]
 pub(super) struct Letter {
     pub(super) to: Option<Addr>,
+    pub(super) control: Option<Box<Control>>,
     pub(super) data: Box<[u8]>,
 }
 
@@ -27,20 +29,20 @@ impl Backlog {
         Backlog { letters: VecDeque::new(), charged: 0, bytes: 0, limit }
     }
 
-    /// True where `len` more bytes fit, beside `others` that may have to be taken in as well.
-    pub(super) fn has_room(&self, len: usize, others: usize) -> bool {
-        charge(len).saturating_add(self.charged).saturating_add(others) <= self.limit
+    /// True where there is room for what counts `more`, beside `others` that may have to be taken in as well.
+    pub(super) fn has_room(&self, more: usize, others: usize) -> bool {
+        more.saturating_add(self.charged).saturating_add(others) <= self.limit
     }
 
     pub(super) fn push(&mut self, letter: Letter) {
-        self.charged += charge(letter.data.len());
+        self.charged += charge(letter.data.len(), 1);
         self.bytes += letter.data.len();
         self.letters.push_back(letter);
     }
 
     pub(super) fn pop(&mut self) -> Option<Letter> {
         let letter = self.letters.pop_front()?;
-        self.charged -= charge(letter.data.len());
+        self.charged -= charge(letter.data.len(), 1);
         self.bytes -= letter.data.len();
         Some(letter)
     }
@@ -62,7 +64,7 @@ impl Backlog {
     }
 }
 
-/// What `len` bytes count against the bound.
-pub(super) fn charge(len: usize) -> usize {
-    len.max(LEAST)
+/// What `len` bytes in `pieces` datagrams count against the bound.
+pub(super) fn charge(len: usize, pieces: usize) -> usize {
+    len.max(pieces.saturating_mul(LEAST))
 }

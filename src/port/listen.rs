@@ -4,7 +4,7 @@ use super::backlog::Backlog;
 use super::outbox::Shared;
 use super::stats::Counters;
 use super::write::Sending;
-use super::{Open, Options, Port, Protocol, State, flag};
+use super::{Groups, Open, Options, Port, Protocol, State, flag, socket_options};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
@@ -34,6 +34,8 @@ impl Port {
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
         kernel.bind(fd, local)?;
+        let tells = options.has(flag::FACTS);
+        let told = if tells { Some(kernel.local_addr(fd)?.port) } else { None };
         let open = Open {
             turn: turn.clone(),
             token: Cell::new(0),
@@ -53,6 +55,9 @@ impl Port {
             sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
+            broadcast: Cell::new(options.has(flag::BROADCAST)),
+            told,
+            groups: Groups::default(),
         };
         open.check_buffers(options);
         let shared = Shared::new(turn.door.clone(), open.destinations(), options.queue_bytes());
@@ -124,7 +129,12 @@ fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'
             on(libc::SOL_SOCKET, name, size)?;
         }
     }
+    socket_options::ask_for_facts(kernel, fd, version, options)?;
     if let Some(device) = options.bind_device {
+        // The kernel would take an empty name for none, and look for the beginning of a longer one.
+        if !(1..libc::IFNAMSIZ).contains(&device.count_bytes()) {
+            return Err(Status::NO_INTERFACE);
+        }
         kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
     }
     Ok(())

@@ -6,14 +6,18 @@
 
 mod backlog;
 mod listen;
+mod message;
+mod multicast;
 mod options;
 mod outbox;
 mod protocol;
 mod receive;
+mod socket_options;
 mod stats;
 mod stop;
 mod write;
 
+pub use message::Message;
 pub use options::{Options, flag};
 pub use outbox::Shared;
 pub use protocol::Protocol;
@@ -26,6 +30,7 @@ use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
 use crate::sys::{Kept, epoll};
 use crate::turn::Turn;
+use multicast::Groups;
 use stats::Counters;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{OwnedFd, RawFd};
@@ -82,6 +87,11 @@ struct Open {
     wants_ready: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
     backing_off: Cell<bool>,
+    /// Broadcasts may be sent.
+    broadcast: Cell<bool>,
+    /// The local port, where datagrams are to tell more than bytes and sender.
+    told: Option<u16>,
+    groups: Groups,
 }
 
 impl Port {

@@ -15,12 +15,24 @@ pub mod flag {
     pub const V6_ONLY: u32 = 0x0008;
     /// SO_BROADCAST.
     pub const BROADCAST: u32 = 0x0010;
+    /// Datagrams tell where they were sent to and where they came in.
+    pub const PACKET_INFO: u32 = 0x0020;
+    /// Datagrams tell when the kernel got them.
+    pub const TIMESTAMPS: u32 = 0x0040;
+    /// Datagrams tell their TOS byte.
+    pub const TOS: u32 = 0x0080;
+    /// Datagrams tell their TTL or hop limit.
+    pub const TTL: u32 = 0x0100;
+    /// Path MTU discovery in probe mode.
+    pub const DONT_FRAGMENT: u32 = 0x0400;
     /// A full socket drops and counts.
     pub const NO_QUEUE: u32 = 0x0800;
     /// Each write is one system call with its exact result.
     pub const UNBATCHED: u32 = 0x1000;
     /// Neither GSO nor GRO.
     pub const NO_OFFLOAD: u32 = 0x2000;
+    /// What comes as control data.
+    pub const FACTS: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
     /// Every bit that this library knows.
     pub const KNOWN: u32 = 0xffff;
     /// Those that it can do.
@@ -29,6 +41,8 @@ pub mod flag {
         | REUSE_PORT
         | V6_ONLY
         | BROADCAST
+        | FACTS
+        | DONT_FRAGMENT
         | NO_QUEUE
         | UNBATCHED
         | NO_OFFLOAD;

@@ -1,7 +1,7 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
 use super::Port;
-use super::backlog::{Backlog, Letter};
+use super::backlog::{Backlog, Letter, charge};
 use super::write::Destinations;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -38,6 +38,11 @@ impl Shared {
         self.outbox.lock().token = token;
     }
 
+    /// What later posts are checked against.
+    pub(super) fn set_destinations(&self, destinations: Destinations) {
+        self.outbox.lock().destinations = destinations;
+    }
+
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
     /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
@@ -47,12 +52,12 @@ impl Shared {
             return Err(Status::CLOSED);
         }
         let to = outbox.destinations.check(data.len(), to)?;
-        if !outbox.letters.has_room(data.len(), 0) {
+        if !outbox.letters.has_room(charge(data.len(), 1), 0) {
             outbox.refused = true;
             return Err(Status::WOULD_BLOCK);
         }
         let first = outbox.letters.is_empty();
-        outbox.letters.push(Letter { to, data: data.into() });
+        outbox.letters.push(Letter { to, control: None, data: data.into() });
         let token = outbox.token;
         drop(outbox);
         if first {

@@ -56,6 +56,7 @@ impl Port {
         let turn = &open.turn;
         let mut inbound = turn.take_inbound();
         let count = open.messages.get();
+        inbound.tell(open.told);
         match turn.kernel.receive(open.fd.get(), &mut inbound, count, open.packet_size) {
             Ok(got) => {
                 open.grow(got, count);

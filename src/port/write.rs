@@ -1,6 +1,7 @@
 //! Writing: datagrams gather in an arena while callbacks run and leave by few sendmmsg; elsewhere they leave at once.
 
 use super::backlog::{Backlog, Letter, charge};
+use super::message::Manner;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
@@ -26,6 +27,16 @@ pub(super) struct Sending {
 impl Sending {
     pub(super) fn new(backlog: Backlog) -> Sending {
         Sending { gathered: None, charged: 0, backlog }
+    }
+
+    /// True where what counts `charge` could still be queued, beside all that was gathered.
+    pub(super) fn has_room(&self, charge: usize) -> bool {
+        self.backlog.has_room(charge, self.charged)
+    }
+
+    /// True while a full socket is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.backlog.is_empty()
     }
 }
 
@@ -66,13 +77,13 @@ impl Destinations {
         if target.port == 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
-        let everyone = target.family == family::INET && target.bytes[..4] == [255; 4];
+        let everyone = target.unmap_v4().unwrap_or(*target) == Addr::v4([255; 4], target.port);
         if everyone && !self.broadcast { Err(Status::ACCESS) } else { Ok(()) }
     }
 }
 
 /// How a write is to leave.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
     /// With others, where callbacks run.
     Together,
@@ -93,7 +104,7 @@ impl Port {
         leave: Leave,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        self.listening()?.submit(len, to, leave, fill)
+        self.listening()?.submit(len, to, Manner::plain(leave), fill)
     }
 
     /// [`Port::write_with`] of bytes that are there.
@@ -137,7 +148,7 @@ impl Port {
 
 impl Open {
     pub(super) fn destinations(&self) -> Destinations {
-        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.has(flag::BROADCAST));
+        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
         Destinations { family: self.family, v6_only, broadcast, peer: None }
     }
 
@@ -149,7 +160,8 @@ impl Open {
         let result = if waits {
             Err(Status::WOULD_BLOCK)
         } else {
-            self.submit(len, to, Leave::Together, |place| place.copy_from_slice(&letter.data))
+            let manner = Manner::plain(Leave::Together);
+            self.submit(len, to, manner, |place| place.copy_from_slice(&letter.data))
         };
         match result {
             Ok(()) => {}
@@ -164,20 +176,26 @@ impl Open {
     }
 
     /// The way of every datagram: checked, then gathered, sent or queued.
-    fn submit(&self, len: usize, to: Option<&Addr>, leave: Leave, fill: impl FnOnce(&mut [u8])) -> Result {
-        let to = self.destinations().check(len, to)?;
+    pub(super) fn submit(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        let to = self.destinations().check(manner.longest(len), to)?;
         let mut sending = self.sending.borrow_mut();
-        let together = leave == Leave::Together && !self.has(flag::UNBATCHED);
-        if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len) {
-            self.gather(&mut sending, len, to.as_ref(), fill);
+        let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);
+        if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len, manner.pieces(len)) {
+            self.gather(&mut sending, len, to.as_ref(), manner, fill);
             return Ok(());
         }
         let result = if sending.backlog.is_empty() {
-            self.send_now(&mut sending, len, to.as_ref(), fill)
-        } else if self.may_queue(&sending, len) {
-            let mut data = vec![0; len].into_boxed_slice();
+            self.send_now(&mut sending, len, to.as_ref(), manner, fill)
+        } else if self.may_queue(&sending, charge(len, manner.pieces(len))) {
+            let mut data = vec![0; len];
             fill(&mut data);
-            sending.backlog.push(Letter { to, data });
+            manner.cut(&data).for_each(|piece| sending.backlog.push(manner.letter(piece, to)));
             Ok(())
         } else {
             Err(Status::WOULD_BLOCK)
@@ -190,15 +208,16 @@ impl Open {
         result
     }
 
-    fn may_queue(&self, sending: &Sending, len: usize) -> bool {
-        !self.has(flag::UNBATCHED) && sending.backlog.has_room(len, 0)
+    fn may_queue(&self, sending: &Sending, charge: usize) -> bool {
+        !self.has(flag::UNBATCHED) && sending.backlog.has_room(charge, 0)
     }
 
-    /// True where there is a place to gather `len` bytes, and a full socket would still find room to queue them.
-    fn may_gather(&self, sending: &mut Sending, len: usize) -> bool {
+    /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
+    /// them.
+    fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
         let fits = |sending: &Sending| {
-            let room = sending.gathered.as_ref().is_none_or(|outbound| outbound.has_room(len));
-            room && sending.backlog.has_room(len, sending.charged)
+            let room = sending.gathered.as_ref().is_none_or(|outbound| outbound.has_room(len, pieces));
+            room && sending.has_room(charge(len, pieces))
         };
         if sending.gathered.is_some() && !fits(sending) {
             self.send_gathered(sending);
@@ -207,30 +226,47 @@ impl Open {
         place && sending.backlog.is_empty() && fits(sending)
     }
 
-    fn gather(&self, sending: &mut Sending, len: usize, to: Option<&Addr>, fill: impl FnOnce(&mut [u8])) {
+    fn gather(
+        &self,
+        sending: &mut Sending,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) {
         let outbound = sending.gathered.get_or_insert_with(|| {
             self.turn.gathered.push(self.token.get());
             self.turn.take_outbound()
         });
         outbound.push(len, to, fill);
-        sending.charged += charge(len);
+        manner.apply(outbound);
+        sending.charged += charge(len, manner.pieces(len));
     }
 
-    /// One datagram by itself, after what was gathered: the kernel's answer is the write's.
+    /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
+    /// the first one's; what is lost of those behind it counts as dropped.
     fn send_now(
         &self,
         sending: &mut Sending,
         len: usize,
         to: Option<&Addr>,
+        manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         self.send_gathered(sending);
         let mut outbound = self.turn.take_outbound();
         outbound.push(len, to, fill);
+        manner.apply(&mut outbound);
         let full = !sending.backlog.is_empty();
         let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut outbound) };
-        if result == Err(Status::WOULD_BLOCK) && self.may_queue(sending, len) {
+        let unsent = outbound.pending();
+        if result == Err(Status::WOULD_BLOCK)
+            && self.may_queue(sending, charge(outbound.bytes(unsent), unsent))
+        {
             self.shelve(sending, &mut outbound);
+            result = Ok(());
+        } else if result.is_err() && unsent < manner.pieces(len) {
+            self.counters.update(|stats| stats.dropped_out += unsent as u64);
             result = Ok(());
         }
         self.turn.return_outbound(outbound);
@@ -243,7 +279,7 @@ impl Open {
         self.update_interest();
     }
 
-    fn send_gathered(&self, sending: &mut Sending) {
+    pub(super) fn send_gathered(&self, sending: &mut Sending) {
         let Some(mut outbound) = sending.gathered.take() else { return };
         sending.charged = 0;
         // What a child forked meanwhile would send here is the parent's.
@@ -311,8 +347,8 @@ impl Open {
             self.counters.update(|stats| stats.dropped_out += dropped as u64);
             return outbound.skip(dropped);
         }
-        while let Some((data, to)) = outbound.front() {
-            sending.backlog.push(Letter { to, data: data.into() });
+        while let Some((data, to, control)) = outbound.front() {
+            sending.backlog.push(Letter { to, control: control.map(|it| Box::new(*it)), data: data.into() });
             outbound.skip(1);
         }
     }
@@ -331,10 +367,13 @@ impl Open {
         let mut sending = self.sending.borrow_mut();
         let mut outbound = self.turn.take_outbound();
         for letter in sending.backlog.iter() {
-            if !outbound.has_room(letter.data.len()) {
+            if !outbound.has_room(letter.data.len(), 1) {
                 break;
             }
             outbound.push(letter.data.len(), letter.to.as_ref(), |place| place.copy_from_slice(&letter.data));
+            if let Some(control) = &letter.control {
+                outbound.attach(control);
+            }
         }
         while outbound.pending() > 0 {
             let before = outbound.pending();

@@ -1,6 +1,7 @@
 //! Receiving many datagrams by one recvmmsg(2), and the datagrams themselves as the C face hands them on.
 
-use super::check;
+use super::cmsg::Room;
+use super::{check, facts};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -45,7 +46,7 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    const EMPTY: Datagram = Datagram {
+    pub(super) const EMPTY: Datagram = Datagram {
         size: size_of::<Datagram>(),
         data: std::ptr::NonNull::dangling().as_ptr(),
         len: 0,
@@ -156,10 +157,17 @@ pub struct Inbound {
     names: Box<[[u8; NAME_SIZE]]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    controls: Box<[Room<{ facts::ROOM }>]>,
     datagrams: Box<[Datagram]>,
     pointers: Box<[*const Datagram]>,
     /// Headers that the kernel has written to since they were laid out.
     used: usize,
+    /// The local port whose datagrams tell more than bytes and sender.
+    told: Option<u16>,
+    /// Headers with room for control data.
+    roomy: usize,
+    /// Datagrams with facts from control data in them.
+    informed: usize,
 }
 
 impl Default for Inbound {
@@ -170,10 +178,28 @@ impl Default for Inbound {
             .chunks_exact_mut(BUFFER_SIZE)
             .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: BUFFER_SIZE })
             .collect();
-        let headers = vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
+        let mut headers: Box<[_]> =
+            vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
+        let mut controls = vec![Room([0; facts::ROOM]); MESSAGES_MAX].into_boxed_slice();
+        headers.iter_mut().zip(&mut controls).for_each(|(header, room)| {
+            header.msg_hdr.msg_control = room.0.as_mut_ptr().cast();
+        });
         let datagrams: Box<[_]> = (0..BATCH_MAX).map(|_| Datagram::EMPTY).collect();
         let pointers = datagrams.iter().map(std::ptr::from_ref).collect();
-        Inbound { buffers, names, vectors, headers, datagrams, pointers, used: 0 }
+        let (used, told, roomy, informed) = (0, None, 0, 0);
+        Inbound {
+            buffers,
+            names,
+            vectors,
+            headers,
+            controls,
+            datagrams,
+            pointers,
+            used,
+            told,
+            roomy,
+            informed,
+        }
     }
 }
 
@@ -189,26 +215,36 @@ pub(super) fn header(vector: &mut libc::iovec, name: &mut [u8; NAME_SIZE]) -> li
 }
 
 impl Inbound {
+    /// Whether the next datagrams tell more than bytes and sender: then the local port, for [`Datagram::destination`].
+    pub fn tell(&mut self, port: Option<u16>) {
+        self.told = port;
+    }
+
     /// Waiting datagrams, `count` of them at most (1 to 64), each cut at `size` bytes: one recvmmsg(2), which never
     /// waits. The answer is how many there are for [`Inbound::batch`]. Errors: EAGAIN, and those of the socket.
     pub fn receive(&mut self, fd: RawFd, count: usize, size: usize) -> io::Result<usize> {
-        self.lay_out(size.clamp(1, BUFFER_SIZE));
         let count = count.clamp(1, MESSAGES_MAX);
+        self.lay_out(count, size.clamp(1, BUFFER_SIZE));
         // MSG_TRUNC: each msg_len is the datagram's whole length, also where it was cut (recv(2)).
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         let headers = self.headers.as_mut_ptr();
-        // SAFETY: `count` headers, each over a buffer and a name of the lengths that it says.
+        // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says.
         let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
         self.used = check(got.into())?;
         Ok(self.used)
     }
 
     /// The kernel writes name lengths and flags, and shrinks what it reads: all of it is put right for each call.
-    fn lay_out(&mut self, size: usize) {
+    fn lay_out(&mut self, count: usize, size: usize) {
         for header in &mut self.headers[..self.used] {
             header.msg_hdr.msg_namelen = NAME_SIZE as u32;
             header.msg_hdr.msg_flags = 0;
         }
+        let (roomy, room) = self.told.map_or((0, 0), |_| (count, facts::ROOM));
+        for header in &mut self.headers[..roomy.max(self.roomy)] {
+            header.msg_hdr.msg_controllen = room as _;
+        }
+        self.roomy = roomy;
         if self.vectors[0].iov_len != size {
             self.vectors.iter_mut().for_each(|vector| vector.iov_len = size);
         }
@@ -229,6 +265,22 @@ impl Inbound {
             datagram.flags = if full > room { TRUNCATED } else { 0 };
             datagram.sender = Addr::from_sockaddr(name).unwrap_or(Addr::UNSPECIFIED);
         }
+        self.inform(count);
         Batch { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] }
+    }
+
+    /// Puts what control data tells into the first `count`; what earlier ones told is not theirs.
+    fn inform(&mut self, count: usize) {
+        let Some(port) = self.told else {
+            let informed = std::mem::take(&mut self.informed);
+            return self.datagrams[..informed].iter_mut().for_each(facts::forget);
+        };
+        self.informed = self.informed.max(count);
+        for index in 0..count {
+            // The type of the length differs between C libraries.
+            let len: usize = self.headers[index].msg_hdr.msg_controllen as _;
+            let control = &self.controls[index].0[..len.min(facts::ROOM)];
+            facts::read(&mut self.datagrams[index], control, port);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Network interfaces by name, number or address.
 
-use crate::addr::Addr;
+use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use libc::{IFNAMSIZ, c_char, ifaddrs, sockaddr};
 use std::ffi::CStr;
@@ -51,11 +51,23 @@ pub fn interface_index(text: &str) -> Result<u32> {
     }
 }
 
-fn exists(index: u32) -> bool {
+/// True where there is an interface with this index.
+pub fn exists(index: u32) -> bool {
     let mut name = [0 as c_char; IFNAMSIZ];
     // SAFETY: the buffer has the IFNAMSIZ bytes that if_indextoname may write.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
     !found.is_null()
+}
+
+/// The first IPv4 address of an interface. `NO_INTERFACE` where it has none.
+pub fn first_v4(index: u32) -> Result<Addr> {
+    let list = AddressList::new()?;
+    let mut addresses = list.iter().filter_map(|entry| {
+        let addr = read_address(entry.ifa_addr).filter(|addr| addr.family == family::INET)?;
+        // SAFETY: as in index_by_address.
+        (unsafe { libc::if_nametoindex(entry.ifa_name) } == index).then_some(addr)
+    });
+    addresses.next().ok_or(Status::NO_INTERFACE)
 }
 
 fn index_by_address(addr: &Addr) -> Result<u32> {
@@ -114,7 +126,6 @@ fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::addr::family;
 
     fn lo() -> u32 {
         index_by_name("lo").expect("a loopback interface")

@@ -7,7 +7,9 @@
 pub mod alarm;
 pub mod batch;
 pub mod clock;
+mod cmsg;
 pub mod epoll;
+mod facts;
 pub mod feature;
 pub mod gate;
 pub mod interface;
@@ -21,6 +23,7 @@ pub mod waker;
 
 pub use alarm::Alarm;
 pub use batch::{Batch, Datagram, Inbound, Kept};
+pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use gate::Gate;
 pub use kernel::{Kernel, Linux};

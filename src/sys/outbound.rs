@@ -2,7 +2,7 @@
 //! they come.
 
 use super::batch::{NAME_SIZE, header};
-use super::check;
+use super::{Control, check};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -19,6 +19,7 @@ pub struct Outbound {
     names: Box<[[u8; NAME_SIZE]]>,
     vectors: Box<[libc::iovec]>,
     headers: Box<[libc::mmsghdr]>,
+    controls: Box<[Control]>,
     filled: usize,
     count: usize,
     sent: usize,
@@ -31,14 +32,15 @@ impl Default for Outbound {
         let empty = || libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         let mut vectors: Box<[_]> = (0..MESSAGES).map(|_| empty()).collect();
         let headers = vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
-        Outbound { arena, names, vectors, headers, filled: 0, count: 0, sent: 0 }
+        let controls = vec![Control::EMPTY; MESSAGES].into_boxed_slice();
+        Outbound { arena, names, vectors, headers, controls, filled: 0, count: 0, sent: 0 }
     }
 }
 
 impl Outbound {
-    /// True where one more datagram of `len` bytes fits.
-    pub fn has_room(&self, len: usize) -> bool {
-        self.count < MESSAGES && ARENA - self.filled >= len
+    /// True where `len` more bytes fit as `pieces` datagrams.
+    pub fn has_room(&self, len: usize, pieces: usize) -> bool {
+        MESSAGES - self.count >= pieces && ARENA - self.filled >= len
     }
 
     /// Adds a datagram of `len` bytes that `fill` writes; without `to` it goes to the connected peer. The caller has
@@ -51,8 +53,36 @@ impl Outbound {
         let message = &mut self.headers[index].msg_hdr;
         message.msg_name = self.names[index].as_mut_ptr().cast();
         message.msg_namelen = to.map_or(0, |addr| addr.to_sockaddr(&mut self.names[index]) as u32);
+        message.msg_controllen = 0;
         self.filled += len;
         self.count += 1;
+    }
+
+    /// Gives the last one control data.
+    pub fn attach(&mut self, control: &Control) {
+        let Some(index) = self.count.checked_sub(1) else { return };
+        self.controls[index] = *control;
+        let message = &mut self.headers[index].msg_hdr;
+        message.msg_control = self.controls[index].as_mut_ptr();
+        message.msg_controllen = control.bytes().len() as _;
+    }
+
+    /// Cuts the last one into datagrams of `size` bytes, not 0, with the same destination and control data. The caller
+    /// has asked [`Outbound::has_room`] for that many.
+    pub fn cut(&mut self, size: usize) {
+        let Some(first) = self.count.checked_sub(1) else { return };
+        let start = self.filled - self.vectors[first].iov_len;
+        let (name, control, like) = (self.names[first], self.controls[first], self.headers[first]);
+        for (index, piece) in (first..MESSAGES).zip(self.arena[start..self.filled].chunks_mut(size)) {
+            self.vectors[index] = libc::iovec { iov_base: piece.as_mut_ptr().cast(), iov_len: piece.len() };
+            (self.names[index], self.controls[index]) = (name, control);
+            self.headers[index] = like;
+            let message = &mut self.headers[index].msg_hdr;
+            message.msg_iov = &mut self.vectors[index];
+            message.msg_name = self.names[index].as_mut_ptr().cast();
+            message.msg_control = self.controls[index].as_mut_ptr();
+            self.count = index + 1;
+        }
     }
 
     /// How many have not been sent.
@@ -60,12 +90,15 @@ impl Outbound {
         self.count - self.sent
     }
 
-    /// The next one to be sent, and where it goes to.
-    pub fn front(&self) -> Option<(&[u8], Option<Addr>)> {
+    /// The next one to be sent, where it goes to, and its control data.
+    pub fn front(&self) -> Option<(&[u8], Option<Addr>, Option<&Control>)> {
         let index = (self.sent < self.count).then_some(self.sent)?;
         let before: usize = self.vectors[..index].iter().map(|vector| vector.iov_len).sum();
-        let name = &self.names[index][..self.headers[index].msg_hdr.msg_namelen as usize];
-        Some((&self.arena[before..before + self.vectors[index].iov_len], Addr::from_sockaddr(name).ok()))
+        let message = &self.headers[index].msg_hdr;
+        let name = &self.names[index][..message.msg_namelen as usize];
+        let control = (message.msg_controllen > 0).then(|| &self.controls[index]);
+        let data = &self.arena[before..before + self.vectors[index].iov_len];
+        Some((data, Addr::from_sockaddr(name).ok(), control))
     }
 
     /// Counts the next `count` as done with.
@@ -84,7 +117,8 @@ impl Outbound {
         let headers = &mut self.headers[self.sent..self.count];
         let count = headers.len().min(limit) as u32;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: `count` headers over bytes and names of the lengths they say; the kernel writes msg_len alone.
+        // SAFETY: `count` headers over bytes, names and control data of the lengths they say; the kernel writes
+        // msg_len alone.
         let sent = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, flags as _) };
         check(sent.into())
     }

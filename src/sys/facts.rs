@@ -1,0 +1,203 @@
+//! What control data means: facts that the kernel tells of a received datagram, and those it is told of one to send.
+
+use super::batch::Datagram;
+use super::cmsg::{Control, items};
+use crate::addr::{Addr, family};
+
+/// Room for all that is asked for of one datagram, on a dual-stack socket of both families, and for more that may have
+/// been turned on behind our back.
+pub(super) const ROOM: usize = 256;
+
+/// Puts the facts of `control` into a datagram that came in at the local port `port`.
+pub(super) fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
+    forget(datagram);
+    for item in items(control) {
+        match (item.level, item.kind) {
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => read_v4(datagram, item.value, port),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => read_v6(datagram, item.value, port),
+            (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
+                datagram.tos = number(item.value).unwrap_or(-1);
+            }
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                datagram.ttl = number(item.value).unwrap_or(-1);
+            }
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) => datagram.timestamp = nanoseconds(item.value),
+            _ => {}
+        }
+    }
+}
+
+/// A datagram that tells nothing.
+pub(super) fn forget(datagram: &mut Datagram) {
+    datagram.destination = Addr::UNSPECIFIED;
+    datagram.interface_index = 0;
+    datagram.timestamp = 0;
+    (datagram.tos, datagram.ttl) = (-1, -1);
+}
+
+/// `struct in_pktinfo`: interface, a local address, and the one in the header, which may be a group.
+fn read_v4(datagram: &mut Datagram, value: &[u8], port: u16) {
+    let Some([i0, i1, i2, i3, _, _, _, _, a, b, c, d]) = value.first_chunk().copied() else { return };
+    let destination = Addr::v4([a, b, c, d], port);
+    let mapped = if datagram.sender.family == family::INET6 { destination.map_v4() } else { Ok(destination) };
+    datagram.destination = mapped.unwrap_or(destination);
+    datagram.interface_index = u32::from_ne_bytes([i0, i1, i2, i3]);
+}
+
+/// `struct in6_pktinfo`: the address in the header, and the interface.
+fn read_v6(datagram: &mut Datagram, value: &[u8], port: u16) {
+    let Some([ip @ .., i0, i1, i2, i3]) = value.first_chunk::<20>().copied() else { return };
+    let interface = u32::from_ne_bytes([i0, i1, i2, i3]);
+    let destination = Addr::v6(ip, port, 0);
+    let scope_id = if destination.needs_scope() { interface } else { 0 };
+    datagram.destination = Addr { scope_id, ..destination };
+    datagram.interface_index = interface;
+}
+
+/// An int, or the single byte that IP_RECVTOS gives (ip(7)).
+fn number(value: &[u8]) -> Option<i32> {
+    match value {
+        [byte] => Some((*byte).into()),
+        _ => value.first_chunk().map(|int| i32::from_ne_bytes(*int)),
+    }
+}
+
+/// A `struct timespec` since 1970, of 64-bit numbers, or of 32-bit ones, whose seconds last until 2106 without a sign.
+fn nanoseconds(value: &[u8]) -> u64 {
+    let (half, count) = (value.len() / 2, |bytes: &[u8]| match *bytes {
+        [a, b, c, d] => u32::from_ne_bytes([a, b, c, d]).into(),
+        [a, b, c, d, e, f, g, h] => u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0u64,
+    });
+    count(&value[..half]).saturating_mul(1_000_000_000).saturating_add(count(&value[half..]))
+}
+
+impl Control {
+    /// For a datagram over IPv6, or over IPv4, where IPv6 sockets take the options of IPv4: the local address to send
+    /// from, the interface to send by (0: the kernel chooses), the TOS byte.
+    pub fn of(over_v6: bool, source: Option<&Addr>, interface: u32, tos: Option<u8>) -> Control {
+        let mut control = Control::EMPTY;
+        if source.is_some() || interface != 0 {
+            let (ip, index) = (source.map_or([0; 16], |addr| addr.bytes), interface.to_ne_bytes());
+            if over_v6 {
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&ip);
+                info[16..].copy_from_slice(&index);
+                control.add(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            } else {
+                let mut info = [0; 12];
+                info[..4].copy_from_slice(&index);
+                info[4..8].copy_from_slice(&ip[..4]);
+                control.add(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+            }
+        }
+        if let Some(tos) = tos {
+            let (level, kind) = if over_v6 {
+                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
+            } else {
+                (libc::IPPROTO_IP, libc::IP_TOS)
+            };
+            control.add(level, kind, &i32::from(tos).to_ne_bytes());
+        }
+        control
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(from: Addr, level: i32, kind: i32, value: &[u8]) -> Datagram {
+        let mut control = Control::EMPTY;
+        control.add(level, kind, value);
+        let mut datagram = Datagram::EMPTY;
+        datagram.sender = from;
+        read(&mut datagram, control.bytes(), 53);
+        datagram
+    }
+
+    const V4: Addr = Addr::v4([127, 0, 0, 1], 9);
+
+    fn v4_info() -> Vec<u8> {
+        [&7u32.to_ne_bytes()[..], &[10, 0, 0, 1], &[228, 0, 0, 5]].concat()
+    }
+
+    #[test]
+    fn packet_info_of_ipv4() {
+        let datagram = told(V4, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
+        assert_eq!(datagram.destination, Addr::v4([228, 0, 0, 5], 53));
+        assert_eq!(datagram.interface_index, 7);
+        assert_eq!((datagram.tos, datagram.ttl, datagram.timestamp), (-1, -1, 0));
+    }
+
+    #[test]
+    fn packet_info_of_ipv4_on_a_dual_stack_port_is_mapped() {
+        let from = V4.map_v4().expect("IPv4");
+        let datagram = told(from, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
+        assert_eq!(datagram.destination, Addr::v4([228, 0, 0, 5], 53).map_v4().expect("IPv4"));
+    }
+
+    #[test]
+    fn packet_info_of_ipv6_has_a_scope_where_it_needs_one() {
+        for (first, scope_id) in [([0xfe, 0x80], 7), ([0xff, 0x02], 7), ([0xff, 0x0e], 0), ([0x20, 0x01], 0)]
+        {
+            let mut ip = [0; 16];
+            ip[..2].copy_from_slice(&first);
+            let info = [&ip[..], &7u32.to_ne_bytes()].concat();
+            let datagram = told(Addr::v6(ip, 9, 7), libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            assert_eq!(datagram.destination, Addr::v6(ip, 53, scope_id));
+            assert_eq!(datagram.interface_index, 7);
+        }
+    }
+
+    #[test]
+    fn numbers_of_either_size() {
+        assert_eq!(told(V4, libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]).tos, 0xb9);
+        assert_eq!(told(V4, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &3i32.to_ne_bytes()).tos, 3);
+        assert_eq!(told(V4, libc::IPPROTO_IP, libc::IP_TTL, &64i32.to_ne_bytes()).ttl, 64);
+        assert_eq!(told(V4, libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &255i32.to_ne_bytes()).ttl, 255);
+    }
+
+    #[test]
+    fn times_of_either_size() {
+        let long = [5_000_000_000u64.to_ne_bytes(), 7u64.to_ne_bytes()].concat();
+        let short = [4_000_000_000u32.to_ne_bytes(), 7u32.to_ne_bytes()].concat();
+        let time = |value: &[u8]| told(V4, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, value).timestamp;
+        assert_eq!(time(&long), 5_000_000_000_000_000_007);
+        assert_eq!(time(&short), 4_000_000_000_000_000_007);
+        assert_eq!(time(&[0xff; 16]), u64::MAX);
+    }
+
+    #[test]
+    fn values_of_any_length_are_survived() {
+        let kinds = [
+            (libc::IPPROTO_IP, libc::IP_PKTINFO),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
+            (libc::IPPROTO_IP, libc::IP_TOS),
+            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+            (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS),
+            (libc::SOL_SOCKET, 4711),
+        ];
+        for (level, kind) in kinds {
+            for len in 0..40 {
+                let datagram = told(V4, level, kind, &vec![0xff; len]);
+                assert!((level, kind) != (libc::SOL_SOCKET, 4711) || datagram.destination.family == 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_can_be_read() {
+        let source = Addr::v4([127, 0, 0, 2], 0);
+        let control = Control::of(false, Some(&source), 3, Some(0xb8));
+        let kinds: Vec<_> = items(control.bytes()).map(|item| (item.level, item.kind)).collect();
+        assert_eq!(kinds, [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::IPPROTO_IP, libc::IP_TOS)]);
+        let control = Control::of(true, None, 3, Some(1));
+        let kinds: Vec<_> = items(control.bytes()).map(|item| (item.level, item.kind)).collect();
+        assert_eq!(
+            kinds,
+            [(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)]
+        );
+        assert!(Control::of(true, None, 0, None).bytes().is_empty());
+    }
+}

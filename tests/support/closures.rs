@@ -39,13 +39,17 @@ fn count(counter: &Cell<usize>) {
     counter.set(counter.get() + 1);
 }
 
+type Start = dyn Fn(&Arc<Port>) -> Result;
+type Take = dyn Fn(&Arc<Port>, &Datagram);
+type Notice = dyn Fn(&Arc<Port>);
+
 /// A protocol of closures, which keeps a diary.
 pub(crate) struct Closures {
     diary: Rc<Diary>,
-    start: Box<dyn Fn(&Arc<Port>) -> Result>,
-    datagram: Box<dyn Fn(&Arc<Port>, &Datagram)>,
-    ready: Box<dyn Fn(&Arc<Port>)>,
-    stop: Box<dyn Fn(&Arc<Port>)>,
+    start: Box<Start>,
+    datagram: Box<Take>,
+    ready: Box<Notice>,
+    stop: Box<Notice>,
 }
 
 impl Closures {

@@ -1,0 +1,184 @@
+//! Whatever the kernel answers, the counters add up and the peer has what they say. The answers are random, the same in
+//! every run.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use support::*;
+use udpr::port::{Leave, Options, Stats, flag};
+use udpr::status::Status;
+
+use Answer::{AtMost, Errno, Real};
+use Syscall::{Receive, Rewatch, Send};
+
+/// Marsaglia's xorshift64.
+#[derive(Clone)]
+struct Random(Rc<Cell<u64>>);
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        Random(Rc::new(Cell::new(seed)))
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        let mut x = self.0.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.0.set(x);
+        (x >> 11) % bound
+    }
+
+    fn send_answer(&self) -> Answer {
+        match self.below(12) {
+            0 | 1 => Errno(libc::EAGAIN),
+            2 => Errno(libc::ENOBUFS),
+            3 | 4 => Errno(libc::EPERM),
+            5 => Errno(libc::EINTR),
+            6 => Errno(libc::ECONNREFUSED),
+            7..=9 => AtMost(1 + self.below(4) as usize),
+            _ => Real,
+        }
+    }
+
+    fn receive_answer(&self) -> Answer {
+        match self.below(8) {
+            0 => Errno(libc::EAGAIN),
+            1 => Errno(libc::EINTR),
+            2 => Errno(libc::ENOMEM),
+            3 => Errno(libc::ECONNREFUSED),
+            4 | 5 => AtMost(1 + self.below(3) as usize),
+            _ => Real,
+        }
+    }
+}
+
+/// What became of a test's writes.
+#[derive(Clone, Default)]
+struct Writes {
+    next: Rc<Cell<u32>>,
+    /// Numbers of the writes that were OK.
+    accepted: Rc<RefCell<Vec<u32>>>,
+    blocked: Rc<Cell<u64>>,
+}
+
+impl Writes {
+    fn record(&self, result: Result<(), Status>, number: u32) {
+        match result {
+            Ok(()) => self.accepted.borrow_mut().push(number),
+            Err(Status::WOULD_BLOCK) => self.blocked.set(self.blocked.get() + 1),
+            Err(status) => assert_eq!(status, Status::PERMISSION, "no other error was scripted"),
+        }
+    }
+
+    fn next(&self) -> u32 {
+        self.next.replace(self.next.get() + 1)
+    }
+}
+
+/// Writes in random ways through random answers. The answer is what the peer got.
+fn write_through(scene: &Scene, random: &Random, writes: &Writes) -> Vec<u32> {
+    let mut received = Vec::new();
+    for _ in 0..300 {
+        scene.kernel.script(Send, (0..random.below(6)).map(|_| random.send_answer()));
+        let (to, count) = (scene.peer.addr(), random.below(20));
+        if random.below(2) == 0 {
+            let (random, writes) = (random.clone(), writes.clone());
+            scene.in_callback(move |port| {
+                for _ in 0..count {
+                    let leave = if random.below(8) == 0 { Leave::Now } else { Leave::Together };
+                    let number = writes.next();
+                    writes.record(write_number(port, number, &to, leave), number);
+                }
+            });
+        } else {
+            for _ in 0..count {
+                let number = writes.next();
+                writes.record(scene.write(number), number);
+            }
+        }
+        // With ENOBUFS among the answers that takes some milliseconds.
+        if random.below(3) == 0 {
+            scene.turn_until_sent();
+        }
+        scene.assert_sums(writes.accepted.borrow().len() as u64);
+        received.extend(scene.peer.numbers(scene.stats().datagrams_out as usize - received.len()));
+    }
+    scene.turn_until_sent();
+    received.extend(scene.peer.numbers(scene.stats().datagrams_out as usize - received.len()));
+    received
+}
+
+fn assert_sent_adds_up(flags: u32, seed: u64) -> Stats {
+    let scene = Scene::with(&Options { flags, send_queue_bytes: 2000, ..Options::default() });
+    let (random, writes) = (Random::new(seed), Writes::default());
+    let received = write_through(&scene, &random, &writes);
+    let (stats, accepted) = (scene.stats(), writes.accepted.borrow());
+    scene.assert_sums(accepted.len() as u64);
+    assert_eq!(stats.bytes_out, 4 * stats.datagrams_out);
+    assert!(received.is_sorted_by(|a, b| a < b), "in order, and none twice");
+    assert!(received.iter().all(|number| accepted.binary_search(number).is_ok()), "none that was refused");
+    assert!(scene.peer.is_silent());
+    assert!(stats.refused > 0 && stats.datagrams_out > 1000, "the script was played: {stats:?}");
+    let may_block = flags & flag::NO_QUEUE == 0;
+    assert_eq!((writes.blocked.get() > 0, scene.diary.ready.get() > 0), (may_block, may_block));
+    stats
+}
+
+#[test]
+fn what_was_accepted_was_sent_dropped_or_waits() {
+    for seed in 1..=5 {
+        assert!(assert_sent_adds_up(0, seed).dropped_out > 0);
+        assert!(assert_sent_adds_up(flag::NO_QUEUE, seed).dropped_out > 0);
+        assert_eq!(
+            assert_sent_adds_up(flag::UNBATCHED, seed).dropped_out,
+            0,
+            "each write has its own answer"
+        );
+    }
+}
+
+#[test]
+fn what_was_received_was_delivered_kept_or_discarded() {
+    for seed in 1..=5 {
+        let (scene, random) = (Scene::new(), Random::new(seed));
+        let (next, last) = (Rc::new(Cell::new(0u32)), Rc::new(Cell::default()));
+        let (expected, at_stop, in_callback) = (next.clone(), last.clone(), random.clone());
+        let protocol = Closures::new(&scene.diary)
+            .at_datagram(move |port, datagram| {
+                assert_eq!(datagram.data(), expected.get().to_be_bytes(), "in order, and none twice");
+                expected.set(expected.get() + 1);
+                if in_callback.below(10) == 0 {
+                    port.pause_reading().expect("it listens");
+                }
+                if expected.get() == 3000 {
+                    port.close(Status::OK).expect("open until now");
+                }
+            })
+            .at_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+        let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
+        let (host, mut sent) = (port.get_host().expect("open"), 0u32);
+        while port.is_open() {
+            scene.kernel.script(Receive, (0..random.below(4)).map(|_| random.receive_answer()));
+            if random.below(20) == 0 {
+                scene.kernel.fail(Rewatch, [libc::ENOMEM]);
+            }
+            // No more than the receive buffer holds wait at once.
+            for _ in 0..random.below(40).min(u64::from(next.get() + 100 - sent)) {
+                scene.peer.send(&sent.to_be_bytes(), &host);
+                sent += 1;
+            }
+            scene.reactor.iterate(Some(0)).expect("a turn");
+            if let Ok(stats) = port.get_stats() {
+                assert_eq!(stats.datagrams_in, u64::from(next.get()) + stats.kept_datagrams);
+                assert_eq!((stats.bytes_in, stats.dropped_in), (4 * stats.datagrams_in, 0));
+                port.resume_reading().expect("it listens");
+            }
+        }
+        let stats: Stats = last.get();
+        assert_eq!(stats.datagrams_in, 3000 + stats.discarded_in);
+        assert_eq!((stats.kept_datagrams, stats.dropped_in), (0, 0));
+        assert_eq!(stats.syscalls_in, scene.kernel.count(Receive) as u64);
+    }
+}

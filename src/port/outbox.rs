@@ -61,6 +61,13 @@ impl Shared {
         Ok(())
     }
 
+    /// Posts are checked against these from here on; those that were made for the former peer stay its own.
+    pub(super) fn set_destinations(&self, destinations: Destinations, former: Option<Addr>) {
+        let mut outbox = self.outbox.lock();
+        outbox.letters.address(former);
+        outbox.destinations = destinations;
+    }
+
     /// Drops what nobody will send; the answer is how many letters that were.
     pub(super) fn drop_letters(&self) -> usize {
         let mut outbox = self.outbox.lock();

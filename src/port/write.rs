@@ -58,7 +58,7 @@ impl Destinations {
         if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
     }
 
-    fn check_target(&self, target: &Addr) -> Result {
+    pub(super) fn check_target(&self, target: &Addr) -> Result {
         if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
             return Err(Status::ADDRESS_FAMILY);
         }
@@ -138,7 +138,7 @@ impl Port {
 impl Open {
     pub(super) fn destinations(&self) -> Destinations {
         let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.has(flag::BROADCAST));
-        Destinations { family: self.family, v6_only, broadcast, peer: None }
+        Destinations { family: self.family, v6_only, broadcast, peer: self.peer.get() }
     }
 
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
@@ -149,7 +149,7 @@ impl Open {
         let result = if waits {
             Err(Status::WOULD_BLOCK)
         } else {
-            self.submit(len, to, Leave::Together, |place| place.copy_from_slice(&letter.data))
+            self.submit_checked(len, to, Leave::Together, |place| place.copy_from_slice(&letter.data))
         };
         match result {
             Ok(()) => {}
@@ -159,25 +159,35 @@ impl Open {
                 self.sending.borrow_mut().backlog.push(letter);
                 self.update_interest();
             }
-            Err(_) => self.counters.update(|stats| stats.dropped_out += 1),
+            Err(status) => self.fail(&letter.data, letter.to, status),
         }
     }
 
     /// The way of every datagram: checked, then gathered, sent or queued.
     fn submit(&self, len: usize, to: Option<&Addr>, leave: Leave, fill: impl FnOnce(&mut [u8])) -> Result {
         let to = self.destinations().check(len, to)?;
+        self.submit_checked(len, to.as_ref(), leave, fill)
+    }
+
+    fn submit_checked(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        leave: Leave,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
         let mut sending = self.sending.borrow_mut();
         let together = leave == Leave::Together && !self.has(flag::UNBATCHED);
         if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len) {
-            self.gather(&mut sending, len, to.as_ref(), fill);
+            self.gather(&mut sending, len, to, fill);
             return Ok(());
         }
         let result = if sending.backlog.is_empty() {
-            self.send_now(&mut sending, len, to.as_ref(), fill)
+            self.send_now(&mut sending, len, to, fill)
         } else if self.may_queue(&sending, len) {
             let mut data = vec![0; len].into_boxed_slice();
             fill(&mut data);
-            sending.backlog.push(Letter { to, data });
+            sending.backlog.push(Letter { to: to.copied(), data });
             Ok(())
         } else {
             Err(Status::WOULD_BLOCK)
@@ -251,10 +261,7 @@ impl Open {
             while outbound.pending() > 0 {
                 match self.send(&mut outbound) {
                     Err(Status::WOULD_BLOCK) => self.shelve(sending, &mut outbound),
-                    Err(_) => {
-                        outbound.skip(1);
-                        self.counters.update(|stats| stats.dropped_out += 1);
-                    }
+                    Err(status) => self.fail_first(&mut outbound, status),
                     Ok(()) => {}
                 }
             }
@@ -278,20 +285,33 @@ impl Open {
                     outbound.skip(count);
                     tries = 0;
                 }
-                Err(error) if tries < TRIES && self.is_anothers(&error) => tries += 1,
+                Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
                 Err(error) => return Err(self.own_error(error)),
             }
         }
         Ok(())
     }
 
-    /// True for an interrupted call, and for an error that an earlier datagram has left on the socket.
-    fn is_anothers(&self, error: &io::Error) -> bool {
-        let refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
-        if refused {
-            self.counters.update(|stats| stats.refused += 1);
+    /// True for an interrupted call, and where an earlier datagram may have left the error on the socket: that is gone
+    /// once it has been told, while this datagram's own comes again.
+    fn is_anothers(&self, error: &io::Error, tries: usize) -> bool {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => true,
+            Some(libc::EAGAIN | libc::ENOBUFS) => false,
+            Some(libc::ECONNREFUSED) => {
+                self.take_error(error);
+                true
+            }
+            _ => self.take_error(error) || tries == 0,
         }
-        refused || error.kind() == io::ErrorKind::Interrupted
+    }
+
+    /// The next datagram cannot be sent; its write was told that it would.
+    fn fail_first(&self, outbound: &mut Outbound, status: Status) {
+        if let Some((data, to)) = outbound.front() {
+            self.fail(data, to, status);
+        }
+        outbound.skip(1);
     }
 
     /// ENOBUFS, a full device queue, is a full socket that epoll knows nothing of.
@@ -339,9 +359,9 @@ impl Open {
         while outbound.pending() > 0 {
             let before = outbound.pending();
             let result = self.send(&mut outbound);
-            if result.is_err() && result != Err(Status::WOULD_BLOCK) {
-                outbound.skip(1);
-                self.counters.update(|stats| stats.dropped_out += 1);
+            match result {
+                Ok(()) | Err(Status::WOULD_BLOCK) => {}
+                Err(status) => self.fail_first(&mut outbound, status),
             }
             (outbound.pending()..before).for_each(|_| drop(sending.backlog.pop()));
             if result == Err(Status::WOULD_BLOCK) {

@@ -65,7 +65,7 @@ impl Open {
     pub(super) fn link(&self, from: Option<&Addr>, to: Option<&Addr>) -> Result<Option<Addr>> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         match from {
-            None => self.device.set(bound_device(kernel, fd)),
+            None => self.device.set(bound_device(kernel, fd)?),
             Some(_) => unlink(kernel, fd, self.device.get())?,
         }
         let Some(to) = to else { return Ok(None) };
@@ -105,18 +105,17 @@ pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr) -> io::Result<(
         if local.port != 0 {
             return Ok(());
         }
-        match unlink(kernel, fd, bound_device(kernel, fd)) {
+        match unlink(kernel, fd, bound_device(kernel, fd)?) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             result => return result,
         }
     }
-    Err(io::ErrorKind::AddrInUse.into())
+    Err(io::Error::from_raw_os_error(libc::EADDRINUSE))
 }
 
-/// The interface that a socket is bound to.
-fn bound_device(kernel: &dyn Kernel, fd: RawFd) -> Device {
+/// The interface that a socket is bound to. ENODEV where that is gone.
+fn bound_device(kernel: &dyn Kernel, fd: RawFd) -> io::Result<Device> {
     let mut name = Device::default();
-    // Fails where the interface is gone.
-    let got = kernel.option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name);
-    if got.is_ok() { name } else { Device::default() }
+    kernel.option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name)?;
+    Ok(name)
 }

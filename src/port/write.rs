@@ -292,8 +292,9 @@ impl Open {
         Ok(())
     }
 
-    /// True for an interrupted call, and where an earlier datagram may have left the error on the socket: that is gone
-    /// once it has been told, while this datagram's own comes again.
+    /// True for an interrupted call, and where an earlier datagram may have left the error on the socket, which happens
+    /// to connected ones and those with an error queue: that is gone once it has been told, while this datagram's own
+    /// comes again.
     fn is_anothers(&self, error: &io::Error, tries: usize) -> bool {
         match error.raw_os_error() {
             Some(libc::EINTR) => true,
@@ -302,7 +303,10 @@ impl Open {
                 self.take_error(error);
                 true
             }
-            _ => self.take_error(error) || tries == 0,
+            _ => {
+                let may_be_old = tries == 0 && (self.peer.get().is_some() || self.errors.wanted.get());
+                self.take_error(error) || may_be_old
+            }
         }
     }
 

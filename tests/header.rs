@@ -120,9 +120,12 @@ fn flags_are_those_of_the_core() {
         ("TOS", port_flag::TOS),
         ("TTL", port_flag::TTL),
         ("DONT_FRAGMENT", port_flag::DONT_FRAGMENT),
+        ("ERROR_REPORTS", port_flag::ERROR_REPORTS),
         ("NO_QUEUE", port_flag::NO_QUEUE),
         ("UNBATCHED", port_flag::UNBATCHED),
         ("NO_OFFLOAD", port_flag::NO_OFFLOAD),
+        ("OFFLOAD", port_flag::OFFLOAD),
+        ("TAKE_FD", port_flag::TAKE_FD),
     ];
     let header = numbers("UDPR_UDP_");
     assert_eq!(header.iter().fold(0, |bits, (_, number)| bits | number), i64::from(port_flag::KNOWN));

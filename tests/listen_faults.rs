@@ -11,7 +11,7 @@ use udpr::reactor::Reactor;
 use udpr::status::Status;
 
 use Answer::{Errno, Real};
-use Syscall::{Bind, LocalAddr, Option as GetOption, SetOption, Socket, Unwatch, Watch};
+use Syscall::{Bind, Connect, LocalAddr, Option as GetOption, SetOption, Socket, Unwatch, Watch};
 
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -94,16 +94,17 @@ impl Empty {
 #[test]
 fn every_step_may_fail() {
     let empty = Empty::new();
-    let steps = [Socket, SetOption, Bind, Watch];
-    let before = steps.map(|step| empty.kernel.count(step));
-    let port = empty.listen(&Rc::default()).expect("every step succeeds on this system");
-    let steps: Vec<_> = steps
-        .into_iter()
-        .zip(before)
-        .map(|(step, before)| (step, empty.kernel.count(step) - before))
-        .collect();
-    // Two reuses, V6ONLY, broadcast, two buffers, the device.
-    assert_eq!(steps, [(Socket, 1), (SetOption, 7), (Bind, 1), (Watch, 1)]);
+    let diary = Rc::default();
+    let port = empty.listen(&diary).expect("every step succeeds on this system");
+    let steps = [Socket, SetOption, Bind, Connect, Watch].map(|step| {
+        let before = if step == Watch { 1 } else { 0 }; // that of the wake-up
+        (step, empty.kernel.count(step) - before)
+    });
+    assert_eq!(
+        steps.map(|(_, count)| count),
+        [1, 8, 2, 1, 1],
+        "two reuses, V6ONLY, broadcast, two buffers, device and that again with the number that was chosen"
+    );
     port.close(Status::OK).expect("open");
     drop(port);
     let errnos =
@@ -124,16 +125,28 @@ fn every_step_may_fail() {
 #[test]
 fn what_only_informs_may_fail() {
     let empty = Empty::new();
-    // The sizes that the buffers were granted, and the address for the log.
-    for (step, count) in [(GetOption, 2), (LocalAddr, 1)] {
+    for (step, needed) in [(GetOption, 1), (LocalAddr, 2)] {
         let diary = Rc::default();
-        empty.kernel.script(step, std::iter::repeat_n(Errno(libc::ENOBUFS), count));
+        empty.kernel.script(step, std::iter::repeat_n(Real, needed).chain([Errno(libc::ENOBUFS)]));
         let port = empty.listen(&diary).expect("a port");
         assert_eq!(empty.kernel.waiting(step), 0);
         assert_eq!(port.close(Status::OK), Ok(()));
+        assert_eq!(empty.kernel.waiting(step), 0);
         assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 1));
     }
     empty.assert_usable();
+}
+
+/// Somebody else takes the number between the two binds: another one is chosen, not for ever.
+#[test]
+fn a_number_that_is_taken_meanwhile_is_chosen_anew() {
+    let empty = Empty::new();
+    empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE), Real, Errno(libc::EADDRINUSE)]);
+    let port = empty.listen(&Rc::default()).expect("a port");
+    assert_eq!((empty.kernel.waiting(Bind), empty.kernel.count(Bind)), (0, 6));
+    assert_eq!(port.close(Status::OK), Ok(()));
+    empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE)].into_iter().cycle().take(1000));
+    assert_eq!(empty.listen(&Rc::default()).err(), Some(Status::ADDRESS_IN_USE));
 }
 
 #[test]

@@ -19,14 +19,15 @@
  *            UDPR_E_WRONG_THREAD, never a race. [any thread] marks what may be called from anywhere at any time.
  *            Transports retained beyond free answer UDPR_E_CLOSED. In a forked child everything answers UDPR_E_CLOSED,
  *            and free and release only close descriptors, until udpr_reactor_after_fork has been called there.
- *  Callbacks run inside run and iterate. Beside that: listen_* runs start_protocol; close and free run stop_protocol;
- *            advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport run theirs;
- *            cancel_*, unwatch, remove_trigger, set_logger and failing calls run free_user. datagram_received, write_ready,
- *            resolved and watch callbacks come only from a turn, never inside a call. No lock or borrow is held: any function
- *            may be called from any callback, except run, iterate, advance and free, which answer UDPR_E_REENTRANT. While
- *            free runs, whatever would create something answers UDPR_E_CLOSED. What a callback is handed is valid until it
- *            returns (retain the transport to keep it). Callbacks must not throw, longjmp or end the thread; a C++ exception
- *            that reaches us aborts with a message. Out of memory aborts, too.
+ *  Callbacks run inside run and iterate. Beside that: listen_* and adopt run start_protocol; close and free run
+ *            stop_protocol; advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport
+ *            run theirs; cancel_*, unwatch, remove_trigger, set_logger and failing calls run free_user. datagram_received,
+ *            connection_refused, error_received, write_ready, resolved and watch callbacks come only from a turn, never
+ *            inside a call. No lock or borrow is held: any function may be called from any callback, except run, iterate,
+ *            advance and free, which answer UDPR_E_REENTRANT. While free runs, whatever would create something answers
+ *            UDPR_E_CLOSED. What a callback is handed is valid until it returns (retain the transport to keep it). Callbacks
+ *            must not throw, longjmp or end the thread; a C++ exception that reaches us aborts with a message. Out of memory
+ *            aborts, too.
  */
 
 
@@ -401,9 +402,12 @@ typedef struct udpr_protocol {
   udpr_datagram_fn datagram_received;
   /** Where set, called once a batch (at most 256) in place of datagram_received. */
   udpr_datagrams_fn datagrams_received;
-  /** A connected port's earlier write found nobody listening; after error_received. */
+  /** A connected port's earlier write found nobody listening; after error_received, once a turn. The port lives on. */
   udpr_protocol_fn connection_refused;
-  /** UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted. */
+  /**
+   * UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted (UDPR_ORIGIN_LOCAL). While
+   * reading is paused, too; reports wait for their turn in send_queue_bytes at most, what is beyond is lost.
+   */
   udpr_error_fn error_received;
   /** The send queue drained after UDPR_E_WOULD_BLOCK. */
   udpr_protocol_fn write_ready;
@@ -528,7 +532,7 @@ typedef struct udpr_transport_stats {
   uint64_t bytes_out;
   /** By the kernel, receive buffer full (SO_MEMINFO's counter). */
   uint64_t dropped_in;
-  /** Received, but the port had stopped. */
+  /** Received, but the port had stopped, or been connected to somebody else. */
   uint64_t discarded_in;
   /** Accepted by a write, and not sent after all. */
   uint64_t dropped_out;
@@ -722,8 +726,8 @@ UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id 
  * Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
  * `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
  * UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
- * will get (not yet set): it may write, join, stop and close (then the call is OK and the transport a stopped one); when it or
- * anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
+ * will get (not yet set): it may write, connect, join, stop and close (then the call is OK and the transport a stopped one);
+ * when it or anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
  * release it once.
  */
 UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
@@ -734,6 +738,19 @@ UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint1
  * Several programs of one host share a group's port with UDPR_UDP_LISTEN_MULTIPLE.
  */
 UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
+
+/**
+ * Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or
+ * not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
+ * when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
+ * read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
+ * changed here are put back when the port stops, for whoever else holds the socket. Otherwise as udpr_reactor_listen_udp.
+ *
+ * UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
+ * `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,
+ * UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY, bind_device.
+ */
+UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, int32_t fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
  * Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
@@ -771,11 +788,13 @@ UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
  * batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
  * system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
  * destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
- * write_ready. What was gathered leaves first, before stop_listening, close, or a message with UDPR_MESSAGE_NOW take
- * effect; close and the end of stop_listening drop and count what a full socket refuses.
+ * write_ready. What was gathered leaves first, before connect, disconnect, stop_listening, close, or a message with
+ * UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
+ * kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
  *
- * UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`), UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS,
- * UDPR_E_INVALID_ARGUMENT (port 0, say): nothing was sent. A write never answers for an earlier datagram's error.
+ * A connected port takes NULL or exactly its peer as `to`. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
+ * UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say):
+ * nothing was sent. A write never answers for an earlier datagram's error.
  */
 UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
@@ -806,6 +825,30 @@ UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const
 /** Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting. */
 UDPR_API udpr_status udpr_transport_flush(struct udpr_transport *transport);
 
+/**
+ * Talks to `peer` alone from here on: writes go to it without an address, and datagrams of others are no longer delivered,
+ * those that wait already included (discarded_in counts them). Again: another peer; the port keeps its number. What was
+ * gathered or queued before goes where it was written to. An unspecified address is this host (udpr_transport_get_peer
+ * says which address the kernel took).
+ *
+ * UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
+ * UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
+ * the port is as it was. Nothing is sent: whether anybody listens there shows after a write (connection_refused).
+ */
+UDPR_API udpr_status udpr_transport_connect(struct udpr_transport *transport, const struct udpr_addr *peer);
+
+/** Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED. */
+UDPR_API udpr_status udpr_transport_disconnect(struct udpr_transport *transport);
+
+/** The peer that the port is connected to. UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed. */
+UDPR_API udpr_status udpr_transport_get_peer(const struct udpr_transport *transport, struct udpr_addr *out);
+
+/**
+ * Turns error_received for what the kernel and the network report on or off, as UDPR_UDP_ERROR_REPORTS does at the start.
+ * Accepted writes that fail are told without it.
+ */
+UDPR_API udpr_status udpr_transport_set_error_reports(struct udpr_transport *transport, udpr_bool on);
+
 /** The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed. */
 UDPR_API udpr_status udpr_transport_get_host(const struct udpr_transport *transport, struct udpr_addr *out);
 
@@ -818,7 +861,10 @@ UDPR_API udpr_status udpr_transport_stop_listening(struct udpr_transport *transp
  */
 UDPR_API udpr_status udpr_transport_close(struct udpr_transport *transport);
 
-/** No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Again is fine. */
+/**
+ * No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Error reports
+ * come all the same. Again is fine.
+ */
 UDPR_API udpr_status udpr_transport_pause_reading(struct udpr_transport *transport);
 
 /** Datagrams again, in a later turn, those that were kept first. Again is fine. */

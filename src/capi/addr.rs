@@ -182,6 +182,12 @@ pub(super) fn write(out: *mut udpr_addr, addr: Addr) -> Result {
     give(out.cast(), addr)
 }
 
+/// As a value of the header.
+pub(super) fn to_c(addr: Addr) -> udpr_addr {
+    let Addr { family, port, scope_id, flow_info, bytes, reserved } = addr;
+    udpr_addr { family, port, scope_id, flow_info, bytes, reserved }
+}
+
 /// Into an output that may be NULL.
 pub(super) fn write_out<T>(out: *mut T, value: T) {
     if !out.is_null() {

@@ -1,11 +1,13 @@
 //! C functions with their `user`, as the core calls them.
 
+use super::addr;
 use super::types::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
 use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
+use crate::sys::Report;
 use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -200,6 +202,33 @@ impl Protocol for CProtocol {
         } else {
             let all = delivery.all().len();
             delivery.take(all);
+        }
+    }
+
+    fn error_received(&self, port: &Arc<Port>, report: &Report) {
+        if let Some(received) = self.table.error_received {
+            let report = udpr_error_report {
+                size: size_of::<udpr_error_report>(),
+                status: report.status.code(),
+                origin: report.origin,
+                to: addr::to_c(report.to),
+                reporter: addr::to_c(report.reporter),
+                icmp_type: report.icmp_type,
+                icmp_code: report.icmp_code,
+                mtu: report.mtu,
+                reserved: 0,
+                data: report.data.as_ptr(),
+                len: report.data.len(),
+            };
+            // SAFETY: as in start_protocol; the report stays until this returns.
+            unsafe { received(transport_handle(port), &report, self.user.user) };
+        }
+    }
+
+    fn connection_refused(&self, port: &Arc<Port>) {
+        if let Some(refused) = self.table.connection_refused {
+            // SAFETY: as in start_protocol.
+            unsafe { refused(transport_handle(port), self.user.user) };
         }
     }
 

@@ -5,16 +5,17 @@ use super::guard::*;
 use super::library::text;
 use super::sized;
 use super::types::*;
-use crate::port::{Options, Port};
+use crate::port::{Descriptor, Options, Port, flag};
 use crate::status::{Result, Status};
+use crate::sys::socket;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::Arc;
 
 /// Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
 /// `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
 /// UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
-/// will get (not yet set): it may write, join, stop and close (then the call is OK and the transport a stopped one); when it or
-/// anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
+/// will get (not yet set): it may write, connect, join, stop and close (then the call is OK and the transport a stopped one);
+/// when it or anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
 /// release it once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_listen_udp(
@@ -50,6 +51,33 @@ pub unsafe extern "C" fn udpr_reactor_listen_multicast(
     unsafe { udpr_reactor_listen_udp(reactor, port, local_address, protocol, options, out) }
 }
 
+/// Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or
+/// not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
+/// when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
+/// read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
+/// changed here are put back when the port stops, for whoever else holds the socket. Otherwise as udpr_reactor_listen_udp.
+///
+/// UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
+/// `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,
+/// UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY, bind_device.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
+    reactor: *mut udpr_reactor,
+    fd: i32,
+    family: u16,
+    protocol: *const udpr_protocol,
+    options: *const udpr_udp_options,
+    out: *mut *mut udpr_transport,
+) -> udpr_status {
+    let descriptor = take_over(fd, options);
+    status(listen(protocol, out, |protocol| {
+        with_reactor(reactor, |reactor| {
+            let options = read_options(options)?;
+            reactor.adopt_datagram_port(descriptor?, family, &as_options(&options), Box::new(protocol))
+        })
+    }))
+}
+
 /// Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
 /// is borrowed: retain it to keep it.
 #[unsafe(no_mangle)]
@@ -83,6 +111,12 @@ fn listen(
         }
         Ok(())
     })
+}
+
+/// Before anything can fail, so that a descriptor that was given away is closed however this ends.
+fn take_over(fd: i32, options: *const udpr_udp_options) -> Result<Descriptor> {
+    let taken = !options.is_null() && sized::read_known(options)?.flags & flag::TAKE_FD != 0;
+    if taken { Ok(Descriptor::Taken(socket::take_over(fd)?)) } else { Ok(Descriptor::Lent(fd)) }
 }
 
 fn read_options(options: *const udpr_udp_options) -> Result<udpr_udp_options> {

@@ -61,11 +61,13 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
 /// batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
 /// system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
 /// destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
-/// write_ready. What was gathered leaves first, before stop_listening, close, or a message with UDPR_MESSAGE_NOW take
-/// effect; close and the end of stop_listening drop and count what a full socket refuses.
+/// write_ready. What was gathered leaves first, before connect, disconnect, stop_listening, close, or a message with
+/// UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
+/// kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
 ///
-/// UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`), UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS,
-/// UDPR_E_INVALID_ARGUMENT (port 0, say): nothing was sent. A write never answers for an earlier datagram's error.
+/// A connected port takes NULL or exactly its peer as `to`. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
+/// UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say):
+/// nothing was sent. A write never answers for an earlier datagram's error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write(
     transport: *mut udpr_transport,
@@ -152,6 +154,52 @@ pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) ->
     status(with_port(transport, |port| port.flush()))
 }
 
+/// Talks to `peer` alone from here on: writes go to it without an address, and datagrams of others are no longer delivered,
+/// those that wait already included (discarded_in counts them). Again: another peer; the port keeps its number. What was
+/// gathered or queued before goes where it was written to. An unspecified address is this host (udpr_transport_get_peer
+/// says which address the kernel took).
+///
+/// UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
+/// UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
+/// the port is as it was. Nothing is sent: whether anybody listens there shows after a write (connection_refused).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_connect(
+    transport: *mut udpr_transport,
+    peer: *const udpr_addr,
+) -> udpr_status {
+    status(with_port(transport, |port| port.connect(&addr::read(peer)?)))
+}
+
+/// Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
+    status(with_port(transport, |port| port.disconnect()))
+}
+
+/// The peer that the port is connected to. UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_peer(
+    transport: *const udpr_transport,
+    out: *mut udpr_addr,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        if out.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        addr::write(out, port.get_peer()?)
+    }))
+}
+
+/// Turns error_received for what the kernel and the network report on or off, as UDPR_UDP_ERROR_REPORTS does at the start.
+/// Accepted writes that fail are told without it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_set_error_reports(
+    transport: *mut udpr_transport,
+    on: udpr_bool,
+) -> udpr_status {
+    status(with_port(transport, |port| port.set_error_reports(on != 0)))
+}
+
 /// The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_host(
@@ -179,7 +227,8 @@ pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) ->
     status(with_port(transport, |port| port.close(Status::OK)))
 }
 
-/// No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Again is fine.
+/// No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Error reports
+/// come all the same. Again is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
     status(with_port(transport, |port| port.pause_reading()))

@@ -453,9 +453,10 @@ pub struct udpr_protocol {
     pub datagram_received: udpr_datagram_fn,
     /// Where set, called once a batch (at most 256) in place of datagram_received.
     pub datagrams_received: udpr_datagrams_fn,
-    /// A connected port's earlier write found nobody listening; after error_received.
+    /// A connected port's earlier write found nobody listening; after error_received, once a turn. The port lives on.
     pub connection_refused: udpr_protocol_fn,
-    /// UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted.
+    /// UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted (UDPR_ORIGIN_LOCAL). While
+    /// reading is paused, too; reports wait for their turn in send_queue_bytes at most, what is beyond is lost.
     pub error_received: udpr_error_fn,
     /// The send queue drained after UDPR_E_WOULD_BLOCK.
     pub write_ready: udpr_protocol_fn,
@@ -533,7 +534,7 @@ pub struct udpr_transport_stats {
     pub bytes_out: u64,
     /// By the kernel, receive buffer full (SO_MEMINFO's counter).
     pub dropped_in: u64,
-    /// Received, but the port had stopped.
+    /// Received, but the port had stopped, or been connected to somebody else.
     pub discarded_in: u64,
     /// Accepted by a write, and not sent after all.
     pub dropped_out: u64,

@@ -47,6 +47,11 @@ impl Backlog {
         Some(letter)
     }
 
+    /// Says who the connected peer was, for those without an address, before there is another.
+    pub(super) fn address(&mut self, peer: Option<Addr>) {
+        self.letters.iter_mut().for_each(|letter| letter.to = letter.to.or(peer));
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Letter> {
         self.letters.iter()
     }

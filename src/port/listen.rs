@@ -1,10 +1,12 @@
 //! How a port comes to life: socket, options, bind, `start_protocol`.
 
+use super::adopt::Former;
 use super::backlog::Backlog;
+use super::errors::Errors;
 use super::outbox::Shared;
 use super::stats::Counters;
 use super::write::Sending;
-use super::{Groups, Open, Options, Port, Protocol, State, flag, socket_options};
+use super::{Groups, Open, Options, Port, Protocol, State, connect, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
@@ -12,12 +14,21 @@ use crate::sys::Kernel;
 use crate::sys::epoll::READABLE;
 use crate::turn::Turn;
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// How many messages the first recvmmsg of a port asks for.
 const MESSAGES_FIRST: usize = 8;
+
+/// What a port is made of, beside its options.
+pub(super) struct Parts {
+    pub(super) socket: OwnedFd,
+    pub(super) family: u16,
+    pub(super) flags: u32,
+    pub(super) peer: Option<Addr>,
+    pub(super) former: Option<Former>,
+}
 
 impl Port {
     /// A port bound to `local`, not yet known to its reactor. Errors: of the options, and of bind(2).
@@ -27,24 +38,41 @@ impl Port {
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
-        options.check()?;
+        options.check_listen()?;
         turn.check_open()?;
         let kernel = &*turn.kernel;
         let socket = kernel.socket(local.family)?;
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
-        kernel.bind(fd, local)?;
-        let tells = options.has(flag::FACTS);
-        let told = if tells { Some(kernel.local_addr(fd)?.port) } else { None };
+        connect::bind(kernel, fd, local)?;
+        let (family, flags) = (local.family, options.flags);
+        let parts = Parts { socket, family, flags, peer: None, former: None };
+        let port = Port::assemble(turn, parts, options, protocol);
+        port.open()?.finish_options(options)?;
+        Ok(port)
+    }
+
+    /// A port out of its parts.
+    pub(super) fn assemble(
+        turn: &Rc<Turn>,
+        parts: Parts,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Arc<Port> {
+        let Parts { socket, family, flags, peer, former } = parts;
         let open = Open {
             turn: turn.clone(),
             token: Cell::new(0),
             state: Cell::new(State::Listening),
+            fd: Cell::new(socket.as_raw_fd()),
             socket: RefCell::new(Some(socket)),
-            fd: Cell::new(fd),
-            family: local.family,
-            flags: options.flags,
+            family,
+            flags,
             packet_size: options.packet_size(),
+            peer: Cell::new(peer),
+            device: Cell::default(),
+            former,
+            errors: Errors::new(options.queue_bytes()),
             protocol,
             counters: Counters::default(),
             interest: Cell::new(READABLE),
@@ -55,17 +83,16 @@ impl Port {
             sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
-            broadcast: Cell::new(options.has(flag::BROADCAST)),
-            told,
+            broadcast: Cell::new(flags & flag::BROADCAST != 0),
+            told: Cell::new(None),
             groups: Groups::default(),
         };
-        open.check_buffers(options);
         let shared = Shared::new(turn.door.clone(), open.destinations(), options.queue_bytes());
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"
         )]
-        Ok(Arc::new(Port { shared, open: RefCell::new(Some(Rc::new(open))) }))
+        Arc::new(Port { shared, open: RefCell::new(Some(Rc::new(open))) })
     }
 
     /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. When that or
@@ -90,6 +117,13 @@ impl Port {
 }
 
 impl Open {
+    /// What listening and adopting have in common.
+    pub(super) fn finish_options(&self, options: &Options<'_>) -> Result {
+        self.check_buffers(options);
+        self.ask_for_facts()?;
+        if options.has(flag::ERROR_REPORTS) { self.ask_for_reports(true) } else { Ok(()) }
+    }
+
     /// The kernel cuts a wish at net.core.rmem_max and wmem_max, and doubles what it grants (socket(7)).
     fn check_buffers(&self, options: &Options<'_>) {
         let wishes = [
@@ -129,7 +163,6 @@ fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'
             on(libc::SOL_SOCKET, name, size)?;
         }
     }
-    socket_options::ask_for_facts(kernel, fd, version, options)?;
     if let Some(device) = options.bind_device {
         // The kernel would take an empty name for none, and look for the beginning of a longer one.
         if !(1..libc::IFNAMSIZ).contains(&device.count_bytes()) {

@@ -4,7 +4,10 @@
 //! which every thread may touch, and what is open, which belongs to the reactor's thread and is taken out when the
 //! port stops. So the last holder, on whichever thread, drops nothing that is bound to a thread.
 
+mod adopt;
 mod backlog;
+mod connect;
+mod errors;
 mod listen;
 mod message;
 mod multicast;
@@ -17,6 +20,7 @@ mod stats;
 mod stop;
 mod write;
 
+pub use adopt::Descriptor;
 pub use message::Message;
 pub use options::{Options, flag};
 pub use outbox::Shared;
@@ -30,6 +34,9 @@ use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
 use crate::sys::{Kept, epoll};
 use crate::turn::Turn;
+use adopt::Former;
+use connect::Device;
+use errors::Errors;
 use multicast::Groups;
 use stats::Counters;
 use std::cell::{Cell, RefCell};
@@ -72,6 +79,13 @@ struct Open {
     family: u16,
     flags: u32,
     packet_size: usize,
+    /// Whom it is connected to, as the kernel has it.
+    peer: Cell<Option<Addr>>,
+    /// The interface that the socket was bound to before it was connected.
+    device: Cell<Device>,
+    /// Of an adopted socket.
+    former: Option<Former>,
+    errors: Errors,
     protocol: Box<dyn Protocol>,
     counters: Counters,
     /// What epoll was last asked for.
@@ -90,7 +104,7 @@ struct Open {
     /// Broadcasts may be sent.
     broadcast: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.
-    told: Option<u16>,
+    told: Cell<Option<u16>>,
     groups: Groups,
 }
 
@@ -163,7 +177,8 @@ impl Port {
             self.tell_ready(&open);
         }
         if events & epoll::ERROR != 0 {
-            open.take_socket_error();
+            open.take_errors();
+            self.tell_errors();
         }
         if events & (READABLE | epoll::ERROR) != 0 {
             self.receive(&open);
@@ -211,14 +226,5 @@ impl Open {
         let drops = info.last_chunk().map_or(0, |word| u32::from_ne_bytes(*word)).into();
         self.counters.update(|stats| stats.dropped_in = drops);
         drops
-    }
-
-    /// Takes the socket's pending error, so that epoll does not report it for ever (SO_ERROR, socket(7)).
-    fn take_socket_error(&self) {
-        let mut error = [0; 4];
-        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
-        if got.is_ok() && i32::from_ne_bytes(error) == libc::ECONNREFUSED {
-            self.counters.update(|stats| stats.refused += 1);
-        }
     }
 }

@@ -25,6 +25,8 @@ pub mod flag {
     pub const TTL: u32 = 0x0100;
     /// Path MTU discovery in probe mode.
     pub const DONT_FRAGMENT: u32 = 0x0400;
+    /// The error queue is read.
+    pub const ERROR_REPORTS: u32 = 0x0200;
     /// A full socket drops and counts.
     pub const NO_QUEUE: u32 = 0x0800;
     /// Each write is one system call with its exact result.
@@ -33,6 +35,14 @@ pub mod flag {
     pub const NO_OFFLOAD: u32 = 0x2000;
     /// What comes as control data.
     pub const FACTS: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
+    /// Adopted sockets: GRO too.
+    pub const OFFLOAD: u32 = 0x4000;
+    /// Adopting: the descriptor is taken over.
+    pub const TAKE_FD: u32 = 0x8000;
+    /// Those that must precede bind(2).
+    pub(in crate::port) const BEFORE_BIND: u32 = LISTEN_MULTIPLE | REUSE_ADDRESS | REUSE_PORT | V6_ONLY;
+    /// Those that concern adopted sockets alone.
+    pub(in crate::port) const ADOPT: u32 = OFFLOAD | TAKE_FD;
     /// Every bit that this library knows.
     pub const KNOWN: u32 = 0xffff;
     /// Those that it can do.
@@ -43,9 +53,11 @@ pub mod flag {
         | BROADCAST
         | FACTS
         | DONT_FRAGMENT
+        | ERROR_REPORTS
         | NO_QUEUE
         | UNBATCHED
-        | NO_OFFLOAD;
+        | NO_OFFLOAD
+        | ADOPT;
 }
 
 /// The longest payload that the length field of UDP allows (RFC 768).
@@ -84,6 +96,19 @@ impl Options<'_> {
             return Err(Status::INVALID_ARGUMENT);
         }
         Ok(())
+    }
+
+    /// [`Options::check`], and INVALID_ARGUMENT for what only adopting knows.
+    pub(super) fn check_listen(&self) -> Result {
+        self.check()?;
+        if self.has(flag::ADOPT) { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+    }
+
+    /// [`Options::check`], and INVALID_ARGUMENT for what must precede bind(2).
+    pub(super) fn check_adopt(&self) -> Result {
+        self.check()?;
+        let late = self.has(flag::BEFORE_BIND) || self.bind_device.is_some();
+        if late { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
     }
 
     pub(super) fn has(&self, bits: u32) -> bool {

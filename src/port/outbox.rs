@@ -38,11 +38,6 @@ impl Shared {
         self.outbox.lock().token = token;
     }
 
-    /// What later posts are checked against.
-    pub(super) fn set_destinations(&self, destinations: Destinations) {
-        self.outbox.lock().destinations = destinations;
-    }
-
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
     /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
@@ -64,6 +59,13 @@ impl Shared {
             self.door.post(token);
         }
         Ok(())
+    }
+
+    /// Posts are checked against these from here on; those that were made for the former peer stay its own.
+    pub(super) fn set_destinations(&self, destinations: Destinations, former: Option<Addr>) {
+        let mut outbox = self.outbox.lock();
+        outbox.letters.address(former);
+        outbox.destinations = destinations;
     }
 
     /// Drops what nobody will send; the answer is how many letters that were.

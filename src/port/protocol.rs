@@ -2,6 +2,7 @@
 
 use super::{Delivery, Port};
 use crate::status::{Result, Status};
+use crate::sys::Report;
 use std::sync::Arc;
 
 /// The callbacks of one port, all on the reactor's thread. Dropped after the last of them has returned.
@@ -15,6 +16,13 @@ pub trait Protocol {
 
     /// Datagrams have come. Those that are not taken wait for a later turn.
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>);
+
+    /// An error about something that was sent: the kernel's where it was asked for, and writes that failed after they
+    /// were accepted.
+    fn error_received(&self, _port: &Arc<Port>, _report: &Report) {}
+
+    /// The connected peer's host says that nobody listens there; after the reports.
+    fn connection_refused(&self, _port: &Arc<Port>) {}
 
     /// A full socket has drained after a write was refused with WOULD_BLOCK.
     fn write_ready(&self, _port: &Arc<Port>) {}

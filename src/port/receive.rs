@@ -20,13 +20,18 @@ impl<'a> Delivery<'a> {
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it answers depends on what was done meanwhile")]
     pub fn next(&mut self) -> Option<&'a Datagram> {
-        let datagram = self.batch.get(self.taken)?;
-        if !self.open.is_receiving() {
-            return None;
+        loop {
+            let datagram = self.batch.get(self.taken)?;
+            if !self.open.is_receiving() {
+                return None;
+            }
+            self.taken += 1;
+            self.show(self.taken);
+            if !self.open.is_strangers(datagram) {
+                return Some(datagram);
+            }
+            self.open.count_discarded(1);
         }
-        self.taken += 1;
-        self.show(self.taken);
-        Some(datagram)
     }
 
     /// All that have not been taken.
@@ -56,19 +61,26 @@ impl Port {
         let turn = &open.turn;
         let mut inbound = turn.take_inbound();
         let count = open.messages.get();
-        inbound.tell(open.told);
+        inbound.tell(open.told.get());
         match turn.kernel.receive(open.fd.get(), &mut inbound, count, open.packet_size) {
             Ok(got) => {
                 open.grow(got, count);
                 let batch = inbound.batch(got);
                 open.counters.update(|stats| count_in(stats, batch));
-                let left = self.deliver(open, batch);
-                if left > 0 {
-                    open.keep(batch.skip(got - left).keep(|_| true));
+                if let Some(sifted) = open.sift(batch) {
+                    self.deliver_kept(open, sifted);
+                } else {
+                    let left = self.deliver(open, batch);
+                    if left > 0 {
+                        open.keep(batch.skip(got - left).keep(|_| true));
+                    }
                 }
             }
-            // EAGAIN, EINTR, an error that an ICMP message left, ENOMEM: epoll tells when there is more.
-            Err(_) => open.counters.update(|stats| stats.syscalls_in += 1),
+            // Whatever it is: epoll tells when there is more.
+            Err(error) => {
+                open.counters.update(|stats| stats.syscalls_in += 1);
+                open.take_error(&error);
+            }
         }
         turn.return_inbound(inbound);
     }
@@ -79,9 +91,14 @@ impl Port {
         if !open.is_receiving() {
             return;
         }
-        let Some(mut kept) = open.kept.take() else { return };
+        if let Some(kept) = open.kept.take() {
+            self.deliver_kept(&open, kept);
+        }
+    }
+
+    fn deliver_kept(self: &Arc<Port>, open: &Rc<Open>, mut kept: Kept) {
         let before = kept.batch().len();
-        let left = self.deliver(&open, kept.batch());
+        let left = if before > 0 { self.deliver(open, kept.batch()) } else { 0 };
         if left > 0 {
             kept.take(before - left);
             open.keep(kept);
@@ -128,9 +145,32 @@ impl Port {
 impl Open {
     fn keep(&self, kept: Kept) {
         self.kept.replace(Some(kept));
+        self.sift_kept();
         if !self.paused.get() {
             self.turn.defer(&self.turn.kept, self.token.get());
         }
+    }
+
+    /// What is left of a batch without those who are not the peer; none where that is all of it.
+    fn sift(&self, batch: Batch<'_>) -> Option<Kept> {
+        if !batch.iter().any(|datagram| self.is_strangers(datagram)) {
+            return None;
+        }
+        let sifted = batch.keep(|datagram| !self.is_strangers(datagram));
+        self.count_discarded(batch.len() - sifted.batch().len());
+        Some(sifted)
+    }
+
+    /// Lets go of what is kept of others, once there is a peer.
+    pub(super) fn sift_kept(&self) {
+        let sifted = self.kept.borrow().as_ref().and_then(|kept| self.sift(kept.batch()));
+        if let Some(sifted) = sifted {
+            self.kept.replace(Some(sifted).filter(|kept| !kept.batch().is_empty()));
+        }
+    }
+
+    fn count_discarded(&self, count: usize) {
+        self.counters.update(|stats| stats.discarded_in += count as u64);
     }
 
     /// A call that came back full asks for twice as much the next time.

@@ -1,6 +1,6 @@
 //! Socket options: those that a port sets for its caller, and any other by its number.
 
-use super::{Open, Options, Port, flag};
+use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
@@ -124,24 +124,6 @@ impl IpOption {
     }
 }
 
-/// Turns on what the flags want to be told of datagrams, and DONT_FRAGMENT.
-pub(super) fn ask_for_facts(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
-    let wishes = [
-        (flag::PACKET_INFO, RECEIVE_PACKET_INFO, 1),
-        (flag::TOS, RECEIVE_TOS, 1),
-        (flag::TTL, RECEIVE_TTL, 1),
-        (flag::DONT_FRAGMENT, MTU_DISCOVER, PROBE),
-    ];
-    let versions = Versions { family: version, v6_only: options.has(flag::V6_ONLY) };
-    for (_, option, value) in wishes.into_iter().filter(|(flag, ..)| options.has(*flag)) {
-        option.set(kernel, fd, versions, value)?;
-    }
-    if options.has(flag::TIMESTAMPS) {
-        kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32.to_ne_bytes())?;
-    }
-    Ok(())
-}
-
 impl Port {
     /// SO_BROADCAST. CLOSED after a stop.
     pub fn set_broadcast_allowed(&self, allowed: bool) -> Result {
@@ -149,7 +131,7 @@ impl Port {
         let value = i32::from(allowed).to_ne_bytes();
         open.turn.kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BROADCAST, &value)?;
         open.broadcast.set(allowed);
-        self.shared.set_destinations(open.destinations());
+        self.shared.set_destinations(open.destinations(), None);
         Ok(())
     }
 
@@ -223,4 +205,28 @@ impl Open {
 fn check_unmanaged(level: i32, name: i32) -> Result {
     let managed = MANAGED.iter().any(|(its, names)| *its == level && names.contains(&name));
     if managed { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
+}
+
+impl Open {
+    /// Turns on what the flags want to be told of datagrams, and DONT_FRAGMENT.
+    pub(super) fn ask_for_facts(&self) -> Result {
+        let wishes = [
+            (flag::PACKET_INFO, RECEIVE_PACKET_INFO, 1),
+            (flag::TOS, RECEIVE_TOS, 1),
+            (flag::TTL, RECEIVE_TTL, 1),
+            (flag::DONT_FRAGMENT, MTU_DISCOVER, PROBE),
+        ];
+        for (_, option, value) in wishes.into_iter().filter(|(flag, ..)| self.has(*flag)) {
+            for (level, name) in self.versions().each().map(|version| option.of(version)) {
+                self.set_option(level, name, &i32::to_ne_bytes(value))?;
+            }
+        }
+        if self.has(flag::TIMESTAMPS) {
+            self.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32.to_ne_bytes())?;
+        }
+        if self.has(flag::FACTS) {
+            self.told.set(Some(self.turn.kernel.local_addr(self.fd.get())?.port));
+        }
+        Ok(())
+    }
 }

@@ -15,7 +15,7 @@ pub struct Stats {
     pub bytes_out: u64,
     /// By the kernel, receive buffer full.
     pub dropped_in: u64,
-    /// Received, but the port had stopped.
+    /// Received, but the port had stopped, or been connected to somebody else.
     pub discarded_in: u64,
     /// Accepted by a write, and not sent after all.
     pub dropped_out: u64,

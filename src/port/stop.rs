@@ -64,6 +64,7 @@ impl Port {
         let dropped = (self.shared.drop_letters() + open.drop_unsent()) as u64;
         open.counters.update(|stats| stats.dropped_out += dropped);
         open.kernel_drops();
+        open.put_back();
         let socket = open.socket.take();
         // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
         let _ = open.turn.kernel.unwatch(open.turn.epoll.fd(), open.fd.replace(-1));

@@ -69,7 +69,7 @@ impl Destinations {
         if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
     }
 
-    fn check_target(&self, target: &Addr) -> Result {
+    pub(super) fn check_target(&self, target: &Addr) -> Result {
         if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
             return Err(Status::ADDRESS_FAMILY);
         }
@@ -149,7 +149,7 @@ impl Port {
 impl Open {
     pub(super) fn destinations(&self) -> Destinations {
         let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
-        Destinations { family: self.family, v6_only, broadcast, peer: None }
+        Destinations { family: self.family, v6_only, broadcast, peer: self.peer.get() }
     }
 
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
@@ -161,7 +161,7 @@ impl Open {
             Err(Status::WOULD_BLOCK)
         } else {
             let manner = Manner::plain(Leave::Together);
-            self.submit(len, to, manner, |place| place.copy_from_slice(&letter.data))
+            self.submit_checked(len, to, manner, |place| place.copy_from_slice(&letter.data))
         };
         match result {
             Ok(()) => {}
@@ -171,7 +171,7 @@ impl Open {
                 self.sending.borrow_mut().backlog.push(letter);
                 self.update_interest();
             }
-            Err(_) => self.counters.update(|stats| stats.dropped_out += 1),
+            Err(status) => self.fail(&letter.data, letter.to, status),
         }
     }
 
@@ -184,17 +184,28 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         let to = self.destinations().check(manner.longest(len), to)?;
+        self.submit_checked(len, to.as_ref(), manner, fill)
+    }
+
+    fn submit_checked(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
         let mut sending = self.sending.borrow_mut();
         let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);
         if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len, manner.pieces(len)) {
-            self.gather(&mut sending, len, to.as_ref(), manner, fill);
+            self.gather(&mut sending, len, to, manner, fill);
             return Ok(());
         }
         let result = if sending.backlog.is_empty() {
-            self.send_now(&mut sending, len, to.as_ref(), manner, fill)
+            self.send_now(&mut sending, len, to, manner, fill)
         } else if self.may_queue(&sending, charge(len, manner.pieces(len))) {
             let mut data = vec![0; len];
             fill(&mut data);
+            let to = to.copied();
             manner.cut(&data).for_each(|piece| sending.backlog.push(manner.letter(piece, to)));
             Ok(())
         } else {
@@ -287,10 +298,7 @@ impl Open {
             while outbound.pending() > 0 {
                 match self.send(&mut outbound) {
                     Err(Status::WOULD_BLOCK) => self.shelve(sending, &mut outbound),
-                    Err(_) => {
-                        outbound.skip(1);
-                        self.counters.update(|stats| stats.dropped_out += 1);
-                    }
+                    Err(status) => self.fail_first(&mut outbound, status),
                     Ok(()) => {}
                 }
             }
@@ -314,20 +322,37 @@ impl Open {
                     outbound.skip(count);
                     tries = 0;
                 }
-                Err(error) if tries < TRIES && self.is_anothers(&error) => tries += 1,
+                Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
                 Err(error) => return Err(self.own_error(error)),
             }
         }
         Ok(())
     }
 
-    /// True for an interrupted call, and for an error that an earlier datagram has left on the socket.
-    fn is_anothers(&self, error: &io::Error) -> bool {
-        let refused = error.raw_os_error() == Some(libc::ECONNREFUSED);
-        if refused {
-            self.counters.update(|stats| stats.refused += 1);
+    /// True for an interrupted call, and where an earlier datagram may have left the error on the socket, which happens
+    /// to connected ones and those with an error queue: that is gone once it has been told, while this datagram's own
+    /// comes again.
+    fn is_anothers(&self, error: &io::Error, tries: usize) -> bool {
+        match error.raw_os_error() {
+            Some(libc::EINTR) => true,
+            Some(libc::EAGAIN | libc::ENOBUFS) => false,
+            Some(libc::ECONNREFUSED) => {
+                self.take_error(error);
+                true
+            }
+            _ => {
+                let may_be_old = tries == 0 && (self.peer.get().is_some() || self.errors.wanted.get());
+                self.take_error(error) || may_be_old
+            }
         }
-        refused || error.kind() == io::ErrorKind::Interrupted
+    }
+
+    /// The next datagram cannot be sent; its write was told that it would.
+    fn fail_first(&self, outbound: &mut Outbound, status: Status) {
+        if let Some((data, to, _)) = outbound.front() {
+            self.fail(data, to, status);
+        }
+        outbound.skip(1);
     }
 
     /// ENOBUFS, a full device queue, is a full socket that epoll knows nothing of.
@@ -378,9 +403,9 @@ impl Open {
         while outbound.pending() > 0 {
             let before = outbound.pending();
             let result = self.send(&mut outbound);
-            if result.is_err() && result != Err(Status::WOULD_BLOCK) {
-                outbound.skip(1);
-                self.counters.update(|stats| stats.dropped_out += 1);
+            match result {
+                Ok(()) | Err(Status::WOULD_BLOCK) => {}
+                Err(status) => self.fail_first(&mut outbound, status),
             }
             (outbound.pending()..before).for_each(|_| drop(sending.backlog.pop()));
             if result == Err(Status::WOULD_BLOCK) {

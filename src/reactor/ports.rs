@@ -1,7 +1,7 @@
 //! The reactor's ports: made, found by their tokens, visited, closed.
 
 use super::{Call, Reactor, Source};
-use crate::port::{Options, Port, Protocol};
+use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
 use crate::sys::interface;
 use std::sync::Arc;
@@ -18,7 +18,21 @@ impl<C: Call> Reactor<C> {
     ) -> Result<Arc<Port>> {
         let host = if local_address.is_empty() { "0.0.0.0" } else { local_address };
         let local = interface::parse_host(host, port)?;
-        let port = Port::bind(&self.turn, &local, options, protocol)?;
+        self.start_port(Port::bind(&self.turn, &local, options, protocol)?)
+    }
+
+    /// A port on a socket made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].
+    pub fn adopt_datagram_port(
+        &self,
+        descriptor: Descriptor,
+        family: u16,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Arc<Port>> {
+        self.start_port(Port::adopt(&self.turn, descriptor, family, options, protocol)?)
+    }
+
+    fn start_port(&self, port: Arc<Port>) -> Result<Arc<Port>> {
         let token = self.sources.borrow_mut().insert(Source::Port(port.clone()));
         let started = port.start(token);
         self.sweep_outside_turns();

@@ -98,7 +98,8 @@ impl<C: Call> Reactor<C> {
     /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
     pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
         let turn = &self.turn;
-        if !turn.kept.is_empty() || !turn.stopping.is_empty() || self.stage.get() == Stage::Stopping {
+        let listed = [&turn.kept, &turn.stopping, &turn.errors].iter().any(|list| !list.is_empty());
+        if listed || self.stage.get() == Stage::Stopping {
             return Some(0);
         }
         let timeouts = [limit, self.timer_timeout(), self.lookup_timeout(), turn.retry_timeout()];
@@ -129,6 +130,8 @@ impl<C: Call> Reactor<C> {
         }
         self.check_alive()?;
         self.pass(|| self.run_due());
+        self.check_alive()?;
+        turn.errors.drain(|token| self.pass(|| self.with_port(token, Port::tell_errors)));
         self.check_alive()
     }
 

@@ -2,7 +2,7 @@
 //! kernel's place.
 
 use super::names::{self, LookUp};
-use super::{Event, Inbound, Outbound, epoll, socket};
+use super::{Event, Inbound, Outbound, Report, epoll, error_queue, socket};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -25,6 +25,21 @@ pub trait Kernel {
         socket::local_addr(fd)
     }
 
+    /// getpeername(2): ENOTCONN where there is none.
+    fn peer_addr(&self, fd: RawFd) -> io::Result<Addr> {
+        socket::peer_addr(fd)
+    }
+
+    /// connect(2); the unspecified address ends a connection.
+    fn connect(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
+        socket::connect(fd, addr)
+    }
+
+    /// A second descriptor of the same socket, close-on-exec: fcntl(2).
+    fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
+        socket::duplicate(fd)
+    }
+
     /// setsockopt(2).
     fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         socket::set_option(fd, level, name, value)
@@ -38,6 +53,11 @@ pub trait Kernel {
     /// recvmmsg(2), see [`Inbound::receive`].
     fn receive(&self, fd: RawFd, inbound: &mut Inbound, count: usize, size: usize) -> io::Result<usize> {
         inbound.receive(fd, count, size)
+    }
+
+    /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.
+    fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
+        error_queue::read(fd)
     }
 
     /// sendmmsg(2), see [`Outbound::send`].

@@ -4,7 +4,7 @@ use super::check;
 use crate::addr::{Addr, family};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A UDP socket, non-blocking and close-on-exec.
 pub(super) fn udp(version: u16) -> io::Result<OwnedFd> {
@@ -20,6 +20,32 @@ pub(super) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
 /// getsockname(2).
 pub(super) fn local_addr(fd: RawFd) -> io::Result<Addr> {
     borrow(fd, |socket| addr(&socket.local_addr()?))
+}
+
+/// getpeername(2).
+pub(super) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
+    borrow(fd, |socket| addr(&socket.peer_addr()?))
+}
+
+/// connect(2); the unspecified address, AF_UNSPEC, ends a connection.
+pub(super) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
+    let mut bytes = [0; super::batch::NAME_SIZE];
+    let len = addr.to_sockaddr(&mut bytes).max(size_of::<libc::sockaddr>()) as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes; all zero is AF_UNSPEC.
+    check(unsafe { libc::connect(fd, bytes.as_ptr().cast(), len) }.into()).map(drop)
+}
+
+/// A second descriptor of the same socket, close-on-exec.
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+    borrow(fd, |socket| socket.try_clone().map(OwnedFd::from))
+}
+
+/// The descriptor itself, close-on-exec from here on. Errors: EBADF.
+pub fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl(2) takes integers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    // SAFETY: it is open, and its owner gives it up to the caller of this.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// setsockopt(2) with any value.

@@ -42,6 +42,8 @@ pub struct Turn {
     pub stopping: Tokens,
     /// Tokens of ports with writes gathered.
     pub gathered: Tokens,
+    /// Tokens of ports with errors to tell.
+    pub errors: Tokens,
     /// Tokens of ports that are gone.
     pub gone: Tokens,
     dispatching: Cell<bool>,
@@ -68,6 +70,7 @@ impl Turn {
             kept: Tokens::default(),
             stopping: Tokens::default(),
             gathered: Tokens::default(),
+            errors: Tokens::default(),
             gone: Tokens::default(),
             dispatching: Cell::new(false),
             embedded: Cell::new(false),

@@ -1,31 +1,22 @@
 """readme.py LIBRARY_DIR: the README's program, compiled as the README says, against the libudpr.so there."""
 
-import os
-import pathlib
-import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 
+from docs_compile import ROOT, blocks, build
 from harness import case, ends_cleanly, equal, main, need_free, running
 
-ROOT = pathlib.Path(__file__).parents[2]
 LIBRARY_DIR = sys.argv[1]
-FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 @case
 def program_compiles_and_echoes():
     need_free(9999)
-    source = re.search(r"^```c\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S).group(1)
+    source = next(block.text for block in blocks(ROOT / "README.md") if block.language == "c")
     with tempfile.TemporaryDirectory() as directory:
-        program = os.path.join(directory, "echo")
-        command = [os.environ.get("CC", "cc"), *FLAGS, f"-I{ROOT}/include", "-x", "c", "-", "-o", program]
-        link = [f"-L{LIBRARY_DIR}", "-ludpr", f"-Wl,-rpath,{LIBRARY_DIR}"]
-        subprocess.run(command + link, input=source, text=True, check=True)
-        with running(program) as echo:
+        with running(build(source, directory, LIBRARY_DIR)) as echo:
             equal(b"hello", first_answer(echo, b"hello"))
             ends_cleanly(echo, signal.SIGINT)
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
-use udpr::sys::{Event, Inbound, Kernel, Linux, Outbound};
+use udpr::sys::{Event, Inbound, Kernel, Linux, Outbound, Report};
 
 /// The system calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(crate) enum Syscall {
     Socket,
     Bind,
     LocalAddr,
+    PeerAddr,
+    Connect,
+    Duplicate,
+    ReadError,
     SetOption,
     Option,
     Receive,
@@ -101,6 +105,26 @@ impl Kernel for Scripted {
     fn local_addr(&self, fd: RawFd) -> io::Result<Addr> {
         self.answer(Syscall::LocalAddr)?;
         Linux.local_addr(fd)
+    }
+
+    fn peer_addr(&self, fd: RawFd) -> io::Result<Addr> {
+        self.answer(Syscall::PeerAddr)?;
+        Linux.peer_addr(fd)
+    }
+
+    fn connect(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
+        self.answer(Syscall::Connect)?;
+        Linux.connect(fd, addr)
+    }
+
+    fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
+        self.answer(Syscall::Duplicate)?;
+        Linux.duplicate(fd)
+    }
+
+    fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
+        self.answer(Syscall::ReadError)?;
+        Linux.read_error(fd)
     }
 
     fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {

@@ -1,0 +1,42 @@
+/* libuv_queue: libuv, answers queued with uv_udp_send, which sends 20 in one sendmmsg. */
+#include "libuv.h"
+
+/* A request and its data, which must stay until it was sent. Spent ones are kept, so that none is allocated in
+ * the long run.
+ */
+typedef struct request {
+  uv_udp_send_t   send; /* first: a pointer to it is one to the request */
+  struct request *next;
+  char            data[2048];
+} request;
+
+static request *spare;
+
+static void sent(uv_udp_send_t *send, int status) {
+  (void)status;
+  request *done = (request *)send;
+  done->next = spare;
+  spare = done;
+}
+
+static request *take_request(void) {
+  request *taken = spare;
+  if (taken == NULL) return malloc(sizeof *taken);
+  spare = taken->next;
+  return taken;
+}
+
+static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
+                     unsigned flags) {
+  (void)flags;
+  if (len < 0 || sender == NULL) return; /* nothing more to read, or the buffer given back */
+  served++;
+  for (unsigned i = 0; i < answers; i++) {
+    request *answer = take_request();
+    uv_buf_t data = uv_buf_init(answer->data, (unsigned)len);
+    memcpy(answer->data, buffer->base, (size_t)len);
+    uv_udp_send(&answer->send, handle, &data, 1, sender, sent);
+  }
+}
+
+int main(int argc, char **argv) { return serve(server_arguments(argc, argv), received); }

@@ -1,0 +1,13 @@
+/* libuv_try: libuv, each answer sent at once with uv_udp_try_send. */
+#include "libuv.h"
+
+static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
+                     unsigned flags) {
+  (void)flags;
+  if (len < 0 || sender == NULL) return; /* nothing more to read, or the buffer given back */
+  served++;
+  uv_buf_t answer = uv_buf_init(buffer->base, (unsigned)len);
+  for (unsigned i = 0; i < answers; i++) uv_udp_try_send(handle, &answer, 1, sender);
+}
+
+int main(int argc, char **argv) { return serve(server_arguments(argc, argv), received); }

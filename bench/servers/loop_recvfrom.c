@@ -1,0 +1,17 @@
+/* loop_recvfrom: the loop of every textbook. */
+#include "../server.h"
+
+int main(int argc, char **argv) {
+  static char        data[65536];
+  struct sockaddr_in sender;
+  int                fd = bound_socket(server_arguments(argc, argv));
+  server_ready(fd);
+  for (;;) {
+    socklen_t sender_len = sizeof sender;
+    ssize_t   len = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&sender, &sender_len);
+    if (len < 0) continue;
+    served++;
+    for (unsigned i = 0; i < answers; i++)
+      sendto(fd, data, (size_t)len, 0, (struct sockaddr *)&sender, sender_len);
+  }
+}

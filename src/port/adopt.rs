@@ -1,0 +1,167 @@
+//! Sockets made elsewhere, which belong to others too: what is found on them, and what is put back at the end.
+
+use super::listen::Parts;
+use super::{Open, Options, Port, Protocol, flag};
+use crate::addr::{Addr, family};
+use crate::status::{Result, Status};
+use crate::sys::Kernel;
+use crate::turn::Turn;
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A descriptor on its way to a port.
+#[derive(Debug)]
+pub enum Descriptor {
+    /// Its owner keeps it: it is duplicated.
+    Lent(RawFd),
+    /// It is the port's, and closed when that cannot be made.
+    Taken(OwnedFd),
+}
+
+/// How an adopted socket was found.
+#[derive(Debug)]
+pub(super) struct Former {
+    peer: Option<Addr>,
+    options: RefCell<Vec<(i32, i32, Vec<u8>)>>,
+}
+
+impl Port {
+    /// A port on a socket made elsewhere, bound or not, connected or not, blocking or not; `expected` is its family, or
+    /// UNSPEC. EBADF as a system status; SOCKET_TYPE for what is not UDP; ADDRESS_FAMILY for other families than
+    /// IPv4, IPv6 and the expected one; INVALID_ARGUMENT for options that belong before bind(2).
+    pub fn adopt(
+        turn: &Rc<Turn>,
+        descriptor: Descriptor,
+        expected: u16,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Arc<Port>> {
+        options.check_adopt()?;
+        turn.check_open()?;
+        let kernel = &*turn.kernel;
+        let socket = match descriptor {
+            Descriptor::Lent(fd) => kernel.duplicate(fd)?,
+            Descriptor::Taken(socket) => socket,
+        };
+        let fd = socket.as_raw_fd();
+        let family = udp_family(kernel, fd, expected)?;
+        let peer = peer_of(kernel, fd)?;
+        let flags = options.flags | flags_of(kernel, fd, family)?;
+        let former = Some(Former { peer, options: RefCell::default() });
+        let port = Port::assemble(turn, Parts { socket, family, flags, peer, former }, options, protocol);
+        let open = port.open()?;
+        open.set_adopted_options(options).inspect_err(|_| open.put_back())?;
+        Ok(port)
+    }
+}
+
+impl Open {
+    fn set_adopted_options(&self, options: &Options<'_>) -> Result {
+        let merges = integer(&*self.turn.kernel, self.fd.get(), libc::SOL_UDP, libc::UDP_GRO);
+        if merges.is_ok_and(|on| on != 0) {
+            // Nobody tells merged datagrams apart here yet.
+            self.set_option(libc::SOL_UDP, libc::UDP_GRO, &0u32.to_ne_bytes())?;
+        }
+        if options.has(flag::BROADCAST) {
+            self.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &1u32.to_ne_bytes())?;
+        }
+        for (name, size) in
+            [(libc::SO_RCVBUF, options.receive_buffer), (libc::SO_SNDBUF, options.send_buffer)]
+        {
+            if size > 0 {
+                self.set_option(libc::SOL_SOCKET, name, &size.to_ne_bytes())?;
+            }
+        }
+        self.finish_options(options)
+    }
+
+    /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.
+    pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let Some(former) = &self.former else { return Ok(kernel.set_option(fd, level, name, value)?) };
+        let was = former_value(kernel, fd, level, name, value.len())?;
+        if was == value {
+            return Ok(());
+        }
+        kernel.set_option(fd, level, name, value)?;
+        let mut options = former.options.borrow_mut();
+        if !options.iter().any(|(known, option, _)| (*known, *option) == (level, name)) {
+            options.push((level, name, was));
+        }
+        Ok(())
+    }
+
+    /// Leaves an adopted socket to its other holders as it was found: its options, and whom it was connected to.
+    pub(super) fn put_back(&self) {
+        let Some(former) = &self.former else { return };
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        for (level, name, value) in former.options.take().into_iter().rev() {
+            // Nobody is left to be told.
+            let _ = kernel.set_option(fd, level, name, &value);
+        }
+        let peer = self.peer.replace(former.peer);
+        if peer != former.peer {
+            let _ = self.link(peer.as_ref(), former.peer.as_ref());
+        }
+    }
+}
+
+/// The value that setsockopt(2) would have to be given for what is there now.
+fn former_value(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, len: usize) -> Result<Vec<u8>> {
+    let mut value = vec![0; len];
+    let got = kernel.option(fd, level, name, &mut value)?;
+    value.truncate(got);
+    let buffer = level == libc::SOL_SOCKET && [libc::SO_RCVBUF, libc::SO_SNDBUF].contains(&name);
+    match value.first_chunk() {
+        // The kernel has doubled what it was given (socket(7)).
+        Some(doubled) if buffer => Ok((u32::from_ne_bytes(*doubled) / 2).to_ne_bytes().into()),
+        _ => Ok(value),
+    }
+}
+
+/// The family of a socket, which must be one for UDP: ping and UDP-Lite sockets are SOCK_DGRAM, too.
+fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
+    let number = |name| integer(kernel, fd, libc::SOL_SOCKET, name);
+    let family = match number(libc::SO_DOMAIN) {
+        Ok(libc::AF_INET) => family::INET,
+        Ok(libc::AF_INET6) => family::INET6,
+        Ok(_) => return Err(Status::ADDRESS_FAMILY),
+        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => return Err(Status::SOCKET_TYPE),
+        Err(error) => return Err(error.into()),
+    };
+    if number(libc::SO_TYPE)? != libc::SOCK_DGRAM || number(libc::SO_PROTOCOL)? != libc::IPPROTO_UDP {
+        return Err(Status::SOCKET_TYPE);
+    }
+    match expected {
+        family::UNSPEC => Ok(family),
+        family::INET | family::INET6 if expected == family => Ok(family),
+        family::INET | family::INET6 => Err(Status::ADDRESS_FAMILY),
+        _ => Err(Status::INVALID_ARGUMENT),
+    }
+}
+
+fn peer_of(kernel: &dyn Kernel, fd: RawFd) -> Result<Option<Addr>> {
+    match kernel.peer_addr(fd) {
+        Ok(peer) => Ok(Some(peer)),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The flags that a port made with these options would have.
+fn flags_of(kernel: &dyn Kernel, fd: RawFd, version: u16) -> Result<u32> {
+    let broadcast = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_BROADCAST)? != 0;
+    let v6_only =
+        version == family::INET6 && integer(kernel, fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)? != 0;
+    let bit = |is_set, bit| if is_set { bit } else { 0 };
+    Ok(bit(broadcast, flag::BROADCAST) | bit(v6_only, flag::V6_ONLY))
+}
+
+fn integer(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
+    let mut value = [0; 4];
+    kernel.option(fd, level, name, &mut value)?;
+    Ok(i32::from_ne_bytes(value))
+}

@@ -1,0 +1,196 @@
+//! What became of datagrams that were sent: the socket's error queue, its pending error, and writes that failed after
+//! they were accepted. It is collected wherever it is met, and told in a turn.
+
+use super::{Open, Port};
+use crate::addr::{Addr, family};
+use crate::status::{Result, Status};
+use crate::sys::Report;
+use crate::sys::error_queue::origin;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+/// Entries of the error queue that are taken at once. Epoll tells of the rest.
+const DRAIN_MAX: usize = 64;
+/// What a report counts beside its payload, in bytes.
+const REPORT_SIZE: usize = size_of::<Report>();
+
+/// What a port has to tell.
+#[derive(Debug)]
+pub(super) struct Errors {
+    /// The kernel's reports are wanted.
+    pub(super) wanted: Cell<bool>,
+    /// The peer has refused; `connection_refused` is owed.
+    pub(super) refused: Cell<bool>,
+    reports: RefCell<VecDeque<Report>>,
+    charged: Cell<usize>,
+    limit: usize,
+    /// The port is on the turn's list.
+    listed: Cell<bool>,
+}
+
+impl Errors {
+    /// Reports wait in `limit` bytes at most.
+    pub(super) fn new(limit: usize) -> Errors {
+        Errors {
+            wanted: Cell::new(false),
+            refused: Cell::new(false),
+            reports: RefCell::default(),
+            charged: Cell::new(0),
+            limit,
+            listed: Cell::new(false),
+        }
+    }
+
+    fn push(&self, report: Report) {
+        let charged = self.charged.get() + REPORT_SIZE + report.data.len();
+        if charged <= self.limit {
+            self.charged.set(charged);
+            self.reports.borrow_mut().push_back(report);
+        }
+    }
+
+    fn pop(&self) -> Option<Report> {
+        let report = self.reports.borrow_mut().pop_front()?;
+        self.charged.set(self.charged.get() - REPORT_SIZE - report.data.len());
+        Some(report)
+    }
+}
+
+impl Port {
+    /// Turns the kernel's reports on or off; those that are there are told all the same. CLOSED.
+    pub fn set_error_reports(&self, on: bool) -> Result {
+        let open = self.listening()?;
+        open.take_errors();
+        open.ask_for_reports(on)
+    }
+
+    /// Calls `error_received` for each report that waits now, then `connection_refused` where it is owed.
+    pub fn tell_errors(self: &Arc<Port>) {
+        let Ok(open) = self.open() else { return };
+        let errors = &open.errors;
+        errors.listed.set(false);
+        let waiting = errors.reports.borrow().len();
+        for _ in 0..waiting {
+            if !open.may_tell() {
+                return;
+            }
+            let Some(report) = errors.pop() else { break };
+            open.protocol.error_received(self, &report);
+        }
+        if open.may_tell() && errors.refused.take() {
+            open.protocol.connection_refused(self);
+        }
+        if !errors.reports.borrow().is_empty() {
+            open.list_errors();
+        }
+    }
+}
+
+impl Open {
+    fn may_tell(&self) -> bool {
+        self.is_listening() && !self.turn.door.gate.is_lost()
+    }
+
+    /// Both options on an IPv6 socket: the one of IPv6 alone loses what concerns IPv4 on a dual-stack port.
+    pub(super) fn ask_for_reports(&self, on: bool) -> Result {
+        let value = u32::from(on).to_ne_bytes();
+        if self.family == family::INET6 {
+            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &value)?;
+        }
+        self.set_option(libc::IPPROTO_IP, libc::IP_RECVERR, &value)?;
+        self.errors.wanted.set(on);
+        Ok(())
+    }
+
+    /// The queue first, then the socket's pending error, which epoll would report for ever (SO_ERROR, socket(7)).
+    pub(super) fn take_errors(&self) {
+        self.drain_errors();
+        let mut error = [0; 4];
+        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
+        if got.is_ok() && i32::from_ne_bytes(error) == libc::ECONNREFUSED {
+            self.note_refusal(true);
+        }
+    }
+
+    /// What a failed call said is often an earlier datagram's error, and is gone by being said. True where the queue
+    /// had something to say of it.
+    pub(super) fn take_error(&self, error: &io::Error) -> bool {
+        if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+            return false;
+        }
+        let told = self.drain_errors();
+        if !told && error.raw_os_error() == Some(libc::ECONNREFUSED) {
+            self.note_refusal(true);
+        }
+        told
+    }
+
+    /// Empties the error queue, whoever asked for it, since epoll reports it until it is empty. What our own kernel says
+    /// there was the answer of a send already. True where there was something else.
+    fn drain_errors(&self) -> bool {
+        let mut told = false;
+        for _ in 0..DRAIN_MAX {
+            match self.turn.kernel.read_error(self.fd.get()) {
+                Ok(Some(report)) if report.origin != origin::LOCAL => {
+                    told = true;
+                    self.note(report);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        told
+    }
+
+    fn note(&self, report: Report) {
+        if report.status == Status::CONNECTION_REFUSED {
+            self.note_refusal(self.peer.get() == Some(report.to));
+        }
+        if self.errors.wanted.get() {
+            self.errors.push(report);
+            self.list_errors();
+        }
+    }
+
+    fn note_refusal(&self, by_peer: bool) {
+        self.counters.update(|stats| stats.refused += 1);
+        if by_peer && self.peer.get().is_some() {
+            self.errors.refused.set(true);
+            self.list_errors();
+        }
+    }
+
+    /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's.
+    pub(super) fn fail(&self, data: &[u8], to: Option<Addr>, status: Status) {
+        self.counters.update(|stats| stats.dropped_out += 1);
+        let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
+        let mtu = if status == Status::MESSAGE_TOO_LONG { self.path_mtu(&to).unwrap_or(0) } else { 0 };
+        let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
+        let data = data.into();
+        self.errors.push(Report { status, origin, to, reporter, icmp_type: 0, icmp_code: 0, mtu, data });
+        self.list_errors();
+    }
+
+    /// What fits on the way to `to`, in bytes with all headers. Only a connected socket can be asked (IP_MTU, ip(7)).
+    fn path_mtu(&self, to: &Addr) -> io::Result<u32> {
+        let kernel = &*self.turn.kernel;
+        let socket = kernel.socket(self.family)?;
+        kernel.connect(socket.as_raw_fd(), to)?;
+        let over_v6 = self.family == family::INET6 && !to.is_v4_mapped();
+        let (level, name) =
+            if over_v6 { (libc::IPPROTO_IPV6, libc::IPV6_MTU) } else { (libc::IPPROTO_IP, libc::IP_MTU) };
+        let mut mtu = [0; 4];
+        kernel.option(socket.as_raw_fd(), level, name, &mut mtu)?;
+        Ok(u32::from_ne_bytes(mtu))
+    }
+
+    fn list_errors(&self) {
+        if !self.errors.listed.replace(true) {
+            self.turn.errors.push(self.token.get());
+        }
+    }
+}

@@ -1,0 +1,103 @@
+"""docs_compile.py LIBRARY_DIR: the code in README.md and docs, against the libudpr.so there.
+
+Each ```c block is a whole program; marked ```c fragment it is declarations, which need the headers below and nothing else.
+A program whose next block is ```text is run, and prints that; so is a ```python block.
+"""
+
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+import tempfile
+import typing
+
+from harness import Skip, case, equal, main
+
+ROOT = pathlib.Path(__file__).parents[1]
+FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+HEADERS = ["stdio.h", "stdlib.h", "string.h", "unistd.h", "udpr/udpr.h"]
+
+
+class Block(typing.NamedTuple):
+    name: str
+    language: str
+    mark: str
+    text: str
+
+
+def blocks(document):
+    text = document.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```(\w+)(?: (\w+))?\n(.*?)^```$", text, re.M | re.S):
+        line = text.count("\n", 0, found.start()) + 1
+        yield Block(f"{document.stem}_line_{line}", found[1], found[2] or "", found[3])
+
+
+def build(source, directory, library_dir):
+    """The path of the program that `source` makes, linked as the README says."""
+    program = os.path.join(directory, "program")
+    flags = glib() if "#include <glib" in source else []
+    link = [f"-L{library_dir}", "-ludpr", "-lpthread", f"-Wl,-rpath,{library_dir}"]
+    compile_c(source, ["-x", "c", "-", "-o", program, *link, *flags])
+    return program
+
+
+def compile_c(source, arguments):
+    command = [os.environ.get("CC", "cc"), *FLAGS, f"-I{ROOT}/include", *arguments]
+    compiled = subprocess.run(command, input=source, text=True, stderr=subprocess.PIPE)
+    equal("", compiled.stderr)
+    equal(0, compiled.returncode)
+
+
+def glib():
+    try:
+        found = subprocess.run(["pkg-config", "--cflags", "--libs", "glib-2.0"], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise Skip("no pkg-config") from None
+    if found.returncode:
+        raise Skip("no GLib to compile with (libglib2.0-dev)")
+    return shlex.split(found.stdout)
+
+
+def check_fragment(block):
+    includes = [argument for header in HEADERS for argument in ("-include", header)]
+    compile_c(block.text, [*includes, "-Wno-unused-function", "-fsyntax-only", "-x", "c", "-"])
+
+
+def check_program(block, output, library_dir):
+    with tempfile.TemporaryDirectory() as directory:
+        program = build(block.text, directory, library_dir)
+        if output is not None:
+            prints(output, [program])
+
+
+def check_python(block, output, library_dir):
+    environment = {**os.environ, "LD_LIBRARY_PATH": library_dir}
+    prints(output, [sys.executable, "-c", block.text], environment)
+
+
+def prints(output, command, environment=None):
+    ran = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
+    equal(("", output, 0), (ran.stderr, ran.stdout, ran.returncode))
+
+
+def checks(document, library_dir):
+    """A case for each block of a document that can be checked."""
+    found = [*blocks(document), Block("", "", "", "")]
+    for block, following in zip(found, found[1:]):
+        output = following.text if following.language == "text" else None
+        if (block.language, block.mark) == ("c", "fragment"):
+            yield block.name, lambda block=block: check_fragment(block)
+        elif block.language == "c":
+            yield block.name, lambda block=block, output=output: check_program(block, output, library_dir)
+        elif block.language == "python":
+            yield block.name, lambda block=block, output=output: check_python(block, output, library_dir)
+
+
+if __name__ == "__main__":
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for name, check in checks(document, sys.argv[1]):
+            check.__name__ = name
+            case(check)
+    main()

@@ -1,0 +1,166 @@
+//! Startup and shutdown against a model that is too simple to be wrong.
+//!
+//! The same random program runs twice, on the model and on a reactor, and acts from outside, from delayed calls and from
+//! inside triggers. Each time it keeps a diary of what was asked, answered, called and dropped: they must be equal.
+
+mod support;
+mod trigger_model {
+    pub(crate) mod model;
+    pub(crate) mod program;
+}
+
+use std::ffi::CStr;
+use std::rc::Rc;
+use std::sync::Arc;
+use support::{Closures, Diary, Later, listen};
+use trigger_model::model::Model;
+use trigger_model::program::{Name, Program, World};
+use udpr::log::{Level, Log};
+use udpr::port::Options;
+use udpr::reactor::{Reactor, Trigger};
+use udpr::status::{Result, Status};
+use udpr::trigger::{Event, Phase};
+
+/// A reactor, as the program sees it from outside and in each callback.
+struct Real<'a> {
+    reactor: &'a Reactor<Later>,
+    program: &'a Arc<Program>,
+}
+
+impl World for Real<'_> {
+    fn add(&self, phase: Phase, event: Event, name: Name) -> Result {
+        let number = name.number;
+        let id = self.reactor.add_trigger(phase, event, Rc::new(name))?;
+        self.program.call_it(number, id);
+        Ok(())
+    }
+
+    fn call_when_running(&self, name: Name) -> Result {
+        let number = name.number;
+        let call = Later::new(move |reactor| {
+            name.called(&Real { reactor, program: &name.program });
+        });
+        if let Some(id) = self.reactor.call_when_running(call)? {
+            self.program.call_it(number, id);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, number: usize) -> Result {
+        self.reactor.remove_trigger(self.program.id(number))
+    }
+
+    fn finish(&self, number: usize) -> Result {
+        self.reactor.finish_trigger(self.program.id(number))
+    }
+
+    fn fire_event(&self, event: Event) -> Result {
+        self.reactor.fire_event(event)
+    }
+
+    fn start(&self) -> Result {
+        self.reactor.start()
+    }
+
+    fn stop(&self) -> Result {
+        self.reactor.stop()
+    }
+
+    fn crash(&self) -> Result {
+        self.reactor.crash()
+    }
+
+    fn is_running(&self) -> bool {
+        self.reactor.turn().door.is_running()
+    }
+
+    fn ports(&self) -> usize {
+        let mut count = 0;
+        self.reactor.each_transport(|_| count += 1);
+        count
+    }
+
+    fn listen(&self, name: Name) -> Result {
+        let protocol = Closures::new(&Rc::new(Diary::default())).at_stop(move |_| name.stopped());
+        listen(self.reactor, &Options::default(), protocol).map(drop)
+    }
+
+    fn tick_later(&self, left: usize) {
+        let program = self.program.clone();
+        let tick = move |reactor: &Reactor<Later>| program.tick(&Real { reactor, program: &program }, left);
+        self.reactor.call_later(0, Later::new(tick)).expect("an open reactor");
+    }
+
+    fn turn(&self) -> Result {
+        self.reactor.iterate(Some(0))
+    }
+
+    fn run(&self) -> Result {
+        self.reactor.run()
+    }
+
+    fn close(&self) {
+        self.reactor.close();
+    }
+}
+
+impl Trigger<Later> for Name {
+    fn fire(&self, reactor: &Reactor<Later>, id: u64) -> Status {
+        assert_eq!(id, self.program.id(self.number));
+        self.called(&Real { reactor, program: &self.program })
+    }
+}
+
+/// What the reactor says of failed triggers.
+struct Said(Arc<Program>);
+
+impl Log for Said {
+    fn log(&self, _: Level, status: Status, _: &CStr, _: &CStr) {
+        self.0.note(format!("failed: {status:?}"));
+    }
+}
+
+fn on_the_reactor(seed: u64) -> Vec<String> {
+    let program = Program::new(seed);
+    let reactor = Reactor::new(0, 0).expect("a reactor");
+    drop(reactor.turn().log.set(Level::Error as u32, Some(Rc::new(Said(program.clone())))));
+    program.run(&Real { reactor: &reactor, program: &program });
+    program.diary()
+}
+
+fn on_the_model(seed: u64) -> Vec<String> {
+    let program = Program::new(seed);
+    program.run(&Model::new(program.clone()));
+    program.diary()
+}
+
+/// Whatever was made was dropped, once.
+fn check_drops(diary: &[String]) {
+    let numbers = |what: &str| {
+        let mut numbers: Vec<&str> = diary.iter().filter_map(|note| note.strip_prefix(what)).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(numbers("made "), numbers("dropped "));
+}
+
+fn compare(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        let (real, model) = (on_the_reactor(seed), on_the_model(seed));
+        let same = real.iter().zip(&model).take_while(|(real, model)| real == model).count();
+        let (real_rest, model_rest) = (&real[same..], &model[same..]);
+        assert!(
+            real_rest.is_empty() && model_rest.is_empty(),
+            "seed {seed}: {:#?}\nthe reactor: {:?}\nthe model: {:?}",
+            &real[..same],
+            real_rest.first(),
+            model_rest.first(),
+        );
+        check_drops(&real);
+    }
+}
+
+#[test]
+fn a_thousand_programs() {
+    compare(1..1001);
+}

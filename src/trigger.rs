@@ -49,7 +49,8 @@ struct Entry<T> {
 pub struct Triggers<T> {
     entries: Slots<Entry<T>>,
     next_order: u64,
-    pending: Vec<(Event, u64)>,
+    /// Before-triggers that hold the event under way back.
+    pending: Vec<u64>,
 }
 
 impl<T> Default for Triggers<T> {
@@ -69,7 +70,7 @@ impl<T> Triggers<T> {
     /// Takes one out; where it was pending, it is finished with. NOT_FOUND.
     pub fn remove(&mut self, id: u64) -> Result<T> {
         let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
-        self.pending.retain(|(_, pending)| *pending != id);
+        self.pending.retain(|pending| *pending != id);
         Ok(entry.call)
     }
 
@@ -88,23 +89,24 @@ impl<T> Triggers<T> {
         self.entries.get(id).map(|entry| &entry.call)
     }
 
-    /// Holds its event back until it is finished.
-    pub fn hold(&mut self, event: Event, id: u64) {
-        self.pending.push((event, id));
+    /// It holds the event back until it is finished.
+    pub fn hold(&mut self, id: u64) {
+        self.pending.push(id);
     }
 
-    /// It holds its event back no more, which is the answer. NOT_FOUND where it does not.
-    pub fn finish(&mut self, id: u64) -> Result<Event> {
-        let index = self.pending.iter().position(|(_, pending)| *pending == id).ok_or(Status::NOT_FOUND)?;
-        Ok(self.pending.swap_remove(index).0)
+    /// It holds the event back no more. NOT_FOUND where it does not.
+    pub fn finish(&mut self, id: u64) -> Result {
+        let index = self.pending.iter().position(|pending| *pending == id).ok_or(Status::NOT_FOUND)?;
+        self.pending.swap_remove(index);
+        Ok(())
     }
 
     /// True while a trigger holds the event back.
-    pub fn is_held(&self, event: Event) -> bool {
-        self.pending.iter().any(|(held, _)| *held == event)
+    pub fn is_held(&self) -> bool {
+        !self.pending.is_empty()
     }
 
-    /// Nothing holds anything back: the run has ended.
+    /// Nothing holds anything back: the event is over.
     pub fn release_all(&mut self) {
         self.pending.clear();
     }
@@ -132,10 +134,10 @@ mod tests {
     fn a_removed_trigger_holds_nothing_back() {
         let mut triggers = Triggers::default();
         let id = triggers.add(Phase::Before, Event::Shutdown, ());
-        triggers.hold(Event::Shutdown, id);
-        assert!(triggers.is_held(Event::Shutdown) && !triggers.is_held(Event::Startup));
+        triggers.hold(id);
+        assert!(triggers.is_held());
         assert_eq!(triggers.remove(id), Ok(()));
-        assert!(!triggers.is_held(Event::Shutdown));
+        assert!(!triggers.is_held());
         assert_eq!(
             (triggers.remove(id), triggers.finish(id)),
             (Err(Status::NOT_FOUND), Err(Status::NOT_FOUND))

@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include "../server.h"
 
-#include <linux/udp.h>
 #include <netinet/udp.h>
 
 enum {

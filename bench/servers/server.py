@@ -1,5 +1,6 @@
 """What the servers in Python share: server.h in another language."""
 
+import os
 import resource
 import socket
 import sys
@@ -16,8 +17,10 @@ def _cpu_ns():
 
 
 def ready(sock):
-    """`sock` is bound; what has happened until now does not count."""
+    """`sock`, a socket or a descriptor, is bound; what has happened until now does not count."""
     global _cpu_when_ready
+    if isinstance(sock, int):
+        sock = socket.socket(fileno=os.dup(sock))
     try:
         sock.setsockopt(socket.SOL_SOCKET, 33, 4 << 20)  # SO_RCVBUFFORCE
     except PermissionError:

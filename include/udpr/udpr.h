@@ -1023,7 +1023,7 @@ UDPR_API udpr_status udpr_reactor_finish_trigger(struct udpr_reactor *reactor, u
 
 /**
  * Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
- * UDPR_E_ALREADY_RUNNING while the same event is under way.
+ * UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
  */
 UDPR_API udpr_status udpr_reactor_fire_event(struct udpr_reactor *reactor, uint32_t event);
 

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
 }
 
 /// Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
-/// UDPR_E_ALREADY_RUNNING while the same event is under way.
+/// UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
     status(with_reactor(reactor, |reactor| reactor.fire_event(Event::from_code(event)?)))

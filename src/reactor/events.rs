@@ -53,47 +53,73 @@ impl<C: Call> Reactor<C> {
     }
 
     /// Fires an event by hand: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
-    /// ALREADY_RUNNING while the event is under way.
+    /// ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
     pub fn fire_event(&self, event: Event) -> Result {
         self.turn.check_open()?;
-        if self.firing.get().is_some_and(|firing| firing.event == event) {
+        let under_way = self.firing.get().map(|firing| firing.event);
+        if under_way.is_some_and(|under_way| (under_way, event) != (Event::Startup, Event::Shutdown)) {
             return Err(Status::ALREADY_RUNNING);
         }
         self.fire(event);
         Ok(())
     }
 
-    /// The before-triggers, and the rest where none of them is pending.
+    /// The event from its beginning, up to what is pending. One that was under way goes no further.
     pub(super) fn fire(&self, event: Event) {
-        self.firing.set(Some(Firing { event, waits: false }));
-        self.fire_phase(event, Phase::Before);
-        self.firing.set(Some(Firing { event, waits: true }));
+        if event == Event::Shutdown && self.stage.get() != Stage::Idle {
+            self.stage.set(Stage::ShuttingDown);
+        }
+        self.triggers.borrow_mut().release_all();
+        self.firing.set(Some(Firing { event, phase: Phase::Before, last: 0, busy: false }));
         self.go_on();
     }
 
-    /// The rest of the event that waits for its before-triggers, where none is pending any more.
+    /// What the event under way calls next, up to what is pending. A call may end the event, and begin another.
     fn go_on(&self) {
-        let Some(Firing { event, waits: true }) = self.firing.get() else { return };
-        if self.triggers.borrow().is_held(event) {
-            return;
-        }
-        self.firing.set(None);
-        match event {
-            Event::Startup if self.stage.get() != Stage::Idle => self.turn.door.set_running(true),
-            Event::Startup => {}
-            Event::Shutdown => self.stop_ports(),
-        }
-        self.fire_phase(event, Phase::During);
-        self.fire_phase(event, Phase::After);
-        if event == Event::Shutdown {
-            self.end_run();
+        while let Some(firing) = self.firing.get().filter(|firing| !firing.busy) {
+            if self.turn.door.gate.is_lost() {
+                return;
+            }
+            match self.next_trigger(firing) {
+                Some((last, id)) => self.busy(Firing { last, ..firing }, || self.fire_one(firing.phase, id)),
+                None if firing.phase == Phase::Before && self.triggers.borrow().is_held() => return,
+                None => self.end_phase(firing),
+            }
         }
     }
 
-    fn stop_ports(&self) {
-        self.turn.door.set_running(false);
-        // Those that are made meanwhile stay for the next run.
-        self.close_ports();
+    /// Nothing else of the event is called inside this.
+    fn busy(&self, firing: Firing, call: impl FnOnce()) {
+        self.firing.set(Some(Firing { busy: true, ..firing }));
+        call();
+        self.firing.set(self.firing.get().map(|firing| Firing { busy: false, ..firing }));
+    }
+
+    fn next_trigger(&self, firing: Firing) -> Option<(u64, u64)> {
+        self.triggers.borrow().next(firing.event, firing.phase, firing.last)
+    }
+
+    fn end_phase(&self, firing: Firing) {
+        match (firing.phase, firing.event) {
+            (Phase::Before, event) => {
+                self.busy(Firing { phase: Phase::During, last: 0, ..firing }, || self.change_over(event));
+            }
+            (Phase::During, _) => self.firing.set(Some(Firing { phase: Phase::After, last: 0, ..firing })),
+            (Phase::After, Event::Startup) => self.firing.set(None),
+            (Phase::After, Event::Shutdown) => self.end_run(),
+        }
+    }
+
+    /// What lies between before and during.
+    fn change_over(&self, event: Event) {
+        let runs = event == Event::Startup;
+        if !runs || self.stage.get() != Stage::Idle {
+            self.turn.door.set_running(runs);
+        }
+        if event == Event::Shutdown {
+            // Those that are made meanwhile stay for the next run.
+            self.close_ports();
+        }
     }
 
     /// Nothing of an event is left to be called.
@@ -104,22 +130,7 @@ impl<C: Call> Reactor<C> {
         self.turn.door.set_running(false);
     }
 
-    fn fire_phase(&self, event: Event, phase: Phase) {
-        let mut last = 0;
-        while let Some((order, id)) = self.next_trigger(event, phase, last) {
-            last = order;
-            if self.turn.door.gate.is_lost() {
-                return;
-            }
-            self.fire_one(event, phase, id);
-        }
-    }
-
-    fn next_trigger(&self, event: Event, phase: Phase, last: u64) -> Option<(u64, u64)> {
-        self.triggers.borrow().next(event, phase, last)
-    }
-
-    fn fire_one(&self, event: Event, phase: Phase, id: u64) {
+    fn fire_one(&self, phase: Phase, id: u64) {
         let always = match self.triggers.borrow().get(id) {
             Some(Fire::Always(trigger)) => Some(trigger.clone()),
             _ => None,
@@ -127,11 +138,11 @@ impl<C: Call> Reactor<C> {
         let Some(trigger) = always else { return self.fire_once(id) };
         // Before the call: it may finish itself in there.
         if phase == Phase::Before {
-            self.triggers.borrow_mut().hold(event, id);
+            self.triggers.borrow_mut().hold(id);
         }
         let status = trigger.fire(self, id);
-        if status != Status::PENDING && phase == Phase::Before {
-            // NOT_FOUND: it has finished, or was removed.
+        if status != Status::PENDING {
+            // NOT_FOUND: it has finished, was removed, or holds nothing back in its phase.
             let _ = self.triggers.borrow_mut().finish(id);
         }
         if status.code() < 0 {
@@ -158,10 +169,13 @@ impl<C: Call> Reactor<C> {
     }
 }
 
-/// An event that is under way.
+/// The event that is under way: one at most.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Firing {
     event: Event,
-    /// Its before-triggers have been called; pending ones hold it.
-    waits: bool,
+    phase: Phase,
+    /// The order of the trigger that was called last in this phase, 0 before the first.
+    last: u64,
+    /// It is being called right now.
+    busy: bool,
 }

@@ -76,18 +76,19 @@ impl<C: Call> Reactor<C> {
         self.sweep();
         let timeout = self.timeout(limit);
         let mut events = self.events.take();
-        let waited = self.turn.kernel.wait(self.turn.epoll.fd(), &mut events, timeout);
-        let ready = match waited {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
-            waited => waited?,
-        };
+        let waited = self.turn.kernel.wait(&self.turn.epoll, &mut events, timeout);
         self.counters.iterations.add(1);
-        self.counters.wakeups.add(u64::from(ready > 0));
-        let result = self.dispatch(&events[..ready]);
+        let dispatched = match waited {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => self.dispatch(&[]),
+            Err(error) => Err(error.into()),
+            Ok(ready) => {
+                self.counters.wakeups.add(u64::from(ready > 0));
+                self.dispatch(&events[..ready])
+            }
+        };
         self.events.replace(events);
-        result?;
+        dispatched?;
         if self.stage.get() == Stage::Stopping {
-            self.stage.set(Stage::ShuttingDown);
             self.fire(Happening::Shutdown);
         }
         self.sweep();

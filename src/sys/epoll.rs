@@ -1,6 +1,7 @@
 //! epoll(7), level-triggered.
 
 use super::check;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
@@ -18,7 +19,11 @@ pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 
 /// An epoll set.
 #[derive(Debug)]
-pub struct Epoll(OwnedFd);
+pub struct Epoll {
+    fd: OwnedFd,
+    /// There is no epoll_pwait2(2) here: Linux before 5.11, or valgrind.
+    is_coarse: Cell<bool>,
+}
 
 impl Epoll {
     /// Errors: those of epoll_create1(2).
@@ -26,17 +31,45 @@ impl Epoll {
         // SAFETY: epoll_create1(2) takes a flag.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into())?;
         // SAFETY: the descriptor was made just now, and nobody else knows it.
-        Ok(Epoll(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+        Ok(Epoll { fd: unsafe { OwnedFd::from_raw_fd(fd as RawFd) }, is_coarse: Cell::new(false) })
     }
 
     /// In a forked child: an empty set of its own under the same number. The parent's is left as it is.
     pub fn renew(&self) -> io::Result<()> {
-        super::replace(self.fd(), &Epoll::new()?.0)
+        super::replace(self.fd(), &Epoll::new()?.fd)
     }
 
     /// The set's own descriptor, readable while anything in the set is ready.
     pub fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.fd.as_raw_fd()
+    }
+
+    /// Waits at most `timeout` nanoseconds, for ever without one, never less than asked for: epoll_pwait2(2), or
+    /// epoll_wait(2) with the time rounded up to milliseconds.
+    pub fn wait(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+        if !self.is_coarse.get() {
+            let waited = self.wait_fine(events, timeout);
+            if !waited.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS)) {
+                return waited;
+            }
+            self.is_coarse.set(true);
+        }
+        let ms = timeout.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);
+        let room = events.len().min(i32::MAX as usize) as i32;
+        // SAFETY: the kernel writes at most `room` events.
+        check(unsafe { libc::epoll_wait(self.fd(), events.as_mut_ptr(), room, ms) }.into())
+    }
+
+    fn wait_fine(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+        let limit = timeout.map(|ns| libc::timespec {
+            tv_sec: (ns / 1_000_000_000) as libc::time_t,
+            tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+        });
+        let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        let (call, room) = (libc::SYS_epoll_pwait2, events.len().min(i32::MAX as usize) as i32);
+        let (place, mask) = (events.as_mut_ptr(), std::ptr::null::<libc::sigset_t>());
+        // SAFETY: the kernel writes at most `room` events and reads one timespec, or none where it is null.
+        check(unsafe { libc::syscall(call, self.fd(), place, room, limit, mask, 0) })
     }
 }
 
@@ -45,26 +78,4 @@ pub(super) fn control(epoll: RawFd, operation: i32, fd: RawFd, events: u32, toke
     let mut event = Event { events, u64: token };
     // SAFETY: the kernel reads one event.
     check(unsafe { libc::epoll_ctl(epoll, operation, fd, &mut event) }.into()).map(drop)
-}
-
-/// epoll_pwait2(2): waits at most `timeout` nanoseconds, for ever without one, never less than asked for.
-/// Before Linux 5.11: epoll_wait(2), with the time rounded up to milliseconds.
-pub(super) fn wait(epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
-    let limit = timeout.map(|ns| libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
-    });
-    let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    let (room, none) = (events.len().min(i32::MAX as usize) as i32, std::ptr::null::<libc::sigset_t>());
-    // SAFETY: the kernel writes at most `room` events and reads one timespec, or none where it is null.
-    let ready =
-        unsafe { libc::syscall(libc::SYS_epoll_pwait2, epoll, events.as_mut_ptr(), room, limit, none, 0) };
-    match check(ready) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
-            let ms = timeout.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);
-            // SAFETY: the kernel writes at most `room` events.
-            check(unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), room, ms) }.into())
-        }
-        result => result,
-    }
 }

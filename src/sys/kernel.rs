@@ -2,7 +2,7 @@
 //! kernel's place.
 
 use super::names::{self, LookUp};
-use super::{Event, Inbound, Outbound, Report, epoll, error_queue, socket};
+use super::{Epoll, Event, Inbound, Outbound, Report, epoll, error_queue, socket};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -81,8 +81,8 @@ pub trait Kernel {
     }
 
     /// epoll_pwait2(2): at most `timeout` nanoseconds, for ever without one.
-    fn wait(&self, epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
-        epoll::wait(epoll, events, timeout)
+    fn wait(&self, epoll: &Epoll, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+        epoll.wait(events, timeout)
     }
 
     /// How names are looked up: getaddrinfo(3).

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
-use udpr::sys::{Event, Inbound, Kernel, Linux, Outbound, Report};
+use udpr::sys::{Epoll, Event, Inbound, Kernel, Linux, Outbound, Report};
 
 /// The system calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,7 +163,7 @@ impl Kernel for Scripted {
         Linux.unwatch(epoll, fd)
     }
 
-    fn wait(&self, epoll: RawFd, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    fn wait(&self, epoll: &Epoll, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
         self.answer(Syscall::Wait)?;
         Linux.wait(epoll, events, timeout)
     }

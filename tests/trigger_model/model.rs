@@ -21,6 +21,8 @@ struct State {
     under_way: Option<UnderWay>,
     stage: Stage,
     running: bool,
+    /// Nothing new is accepted any more.
+    closed: bool,
     ports: Vec<Name>,
     ticks: Vec<usize>,
 }
@@ -72,15 +74,18 @@ impl State {
             now.busy = true;
             return Step::Call(entry.clone());
         }
+        if now.phase == Phase::Before && !self.pending.is_empty() {
+            return Step::Rest;
+        }
         now.next = 0;
         match (now.phase, now.event) {
-            (Phase::Before, _) if !self.pending.is_empty() => return Step::Rest,
             (Phase::Before, Event::Startup) => {
                 now.phase = Phase::During;
                 self.running |= self.stage != Stage::Idle;
             }
             (Phase::Before, Event::Shutdown) => {
                 now.phase = Phase::During;
+                now.busy = true;
                 self.running = false;
                 return Step::StopPorts(std::mem::take(&mut self.ports));
             }
@@ -121,10 +126,23 @@ impl Model {
             let step = self.state.borrow_mut().step();
             match step {
                 Step::Call(entry) => self.call(entry),
-                Step::StopPorts(ports) => ports.iter().for_each(Name::stopped),
+                Step::StopPorts(ports) => self.stop_ports(ports),
                 Step::Nothing => {}
                 Step::Rest => return,
             }
+        }
+    }
+
+    fn stop_ports(&self, ports: Vec<Name>) {
+        ports.iter().for_each(|port| port.stopped(self));
+        drop(ports);
+        self.is_done();
+    }
+
+    /// Whatever the event under way was busy with.
+    fn is_done(&self) {
+        if let Some(now) = &mut self.state.borrow_mut().under_way {
+            now.busy = false;
         }
     }
 
@@ -137,14 +155,10 @@ impl Model {
             self.state.borrow_mut().pending.push(number);
         }
         let answer = entry.name.called(self);
-        let mut state = self.state.borrow_mut();
         if answer != Status::PENDING {
-            state.pending.retain(|pending| *pending != number);
+            self.state.borrow_mut().pending.retain(|pending| *pending != number);
         }
-        if let Some(now) = &mut state.under_way {
-            now.busy = false;
-        }
-        drop(state);
+        self.is_done();
         if answer.code() < 0 && !entry.once {
             self.program.note(format!("failed: {answer:?}"));
         }
@@ -154,7 +168,12 @@ impl Model {
         self.state.borrow().stage
     }
 
+    fn check_open(&self) -> Result {
+        if self.state.borrow().closed { Err(Status::CLOSED) } else { Ok(()) }
+    }
+
     fn push(&self, phase: Phase, event: Event, name: Name, once: bool) -> Result {
+        self.check_open()?;
         self.state.borrow_mut().triggers.push(Entry { name: Rc::new(name), phase, event, once });
         Ok(())
     }
@@ -166,6 +185,7 @@ impl World for Model {
     }
 
     fn call_when_running(&self, name: Name) -> Result {
+        self.check_open()?;
         if !self.is_running() {
             return self.push(Phase::After, Event::Startup, name, true);
         }
@@ -195,6 +215,7 @@ impl World for Model {
 
     /// A shutdown ends a startup that is under way; everything else waits its turn.
     fn fire_event(&self, event: Event) -> Result {
+        self.check_open()?;
         match self.state.borrow().under_way {
             Some(now) if (now.event, event) != (Event::Startup, Event::Shutdown) => {
                 return Err(Status::ALREADY_RUNNING);
@@ -206,6 +227,7 @@ impl World for Model {
     }
 
     fn start(&self) -> Result {
+        self.check_open()?;
         if self.stage() != Stage::Idle {
             return Err(Status::ALREADY_RUNNING);
         }
@@ -239,6 +261,7 @@ impl World for Model {
     }
 
     fn listen(&self, name: Name) -> Result {
+        self.check_open()?;
         self.state.borrow_mut().ports.push(name);
         Ok(())
     }
@@ -265,10 +288,11 @@ impl World for Model {
     }
 
     fn close(&self) {
-        let mut state = self.state.borrow_mut();
-        let (ports, triggers) = (std::mem::take(&mut state.ports), std::mem::take(&mut state.triggers));
-        drop(state);
-        ports.iter().for_each(Name::stopped);
+        self.state.borrow_mut().closed = true;
+        let ports = std::mem::take(&mut self.state.borrow_mut().ports);
+        ports.iter().for_each(|port| port.stopped(self));
+        self.state.borrow_mut().end();
+        let triggers = std::mem::take(&mut self.state.borrow_mut().triggers);
         drop((ports, triggers));
     }
 }

@@ -55,8 +55,9 @@ impl Name {
     }
 
     /// It is a port that stops.
-    pub(crate) fn stopped(&self) {
-        self.program.note(format!("port {} stops", self.number));
+    pub(crate) fn stopped(&self, world: &dyn World) {
+        self.program.note(format!("port {} stops, running: {}", self.number, world.is_running()));
+        self.program.act_inside(world);
     }
 }
 

@@ -1,0 +1,345 @@
+/* Inside another loop: the one descriptor is readable whenever a turn has something to do, and only then. */
+#include "pool.h"
+#include "probe.h"
+#include "watcher.h"
+
+#include <poll.h>
+
+static int backend_of(udpr_reactor *reactor) {
+  int32_t fd = -1, again = -1;
+  OK(udpr_reactor_backend_fd(reactor, &fd));
+  OK(udpr_reactor_backend_fd(reactor, &again));
+  CHECK(fd >= 0 && fd == again);
+  return fd;
+}
+
+static bool readable(int fd, int timeout_ms) {
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  int           ready = poll(&one, 1, timeout_ms);
+  CHECK(ready >= 0);
+  if (ready) CHECK_EQ(POLLIN, one.revents);
+  return ready;
+}
+
+static bool soon_readable(int fd) { return readable(fd, (int)(CHECK_PATIENCE / MS(1))); }
+
+static int64_t timeout_of(udpr_reactor *reactor) {
+  int64_t timeout = -7;
+  OK(udpr_reactor_next_timeout(reactor, &timeout));
+  return timeout;
+}
+
+/* Nothing to do: not readable, and nothing due now. A turn or two may be needed to get there. */
+static void settle(udpr_reactor *reactor, int fd) {
+  for (int i = 0; i < 5 && readable(fd, 0); i++) OK(udpr_reactor_iterate(reactor, 0));
+  CHECK(!readable(fd, 0));
+  CHECK(timeout_of(reactor) != 0);
+}
+
+/* The loop around: waits on the descriptor alone, and turns when it is readable. */
+#define EMBED_UNTIL(reactor, fd, expr)                    \
+  do {                                                    \
+    while (!(expr)) {                                     \
+      if (!soon_readable(fd)) FAIL("in vain: %s", #expr); \
+      OK(udpr_reactor_iterate(reactor, 0));               \
+    }                                                     \
+  } while (0)
+
+static void set_flag(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  *(bool *)user = true;
+}
+
+/* ---- next_timeout -------------------------------------------------------------------------------------- */
+
+/* Right to the nanosecond, for an instant between two looks at the clock. */
+static void says_due_at(udpr_reactor *reactor, udpr_id id) {
+  udpr_ns due = 0, before = udpr_reactor_now(reactor);
+  int64_t timeout = timeout_of(reactor);
+  udpr_ns after = udpr_reactor_now(reactor);
+  OK(udpr_reactor_call_time(reactor, id, &due));
+  CHECK(timeout <= (int64_t)(due - before) && timeout >= (int64_t)(due - after));
+}
+
+TEST(next_timeout_is_exact) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_id       late = 0, early = 0, now = 0;
+  bool          called = false;
+  CHECK_EQ(-1, timeout_of(reactor));
+  OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &late));
+  says_due_at(reactor, late);
+  OK(udpr_reactor_call_later(reactor, SECONDS(50), set_flag, &called, NULL, &early));
+  says_due_at(reactor, early);
+  OK(udpr_reactor_delay_call(reactor, early, (int64_t)SECONDS(100)));
+  says_due_at(reactor, late);
+  OK(udpr_reactor_reset_call(reactor, early, SECONDS(20)));
+  says_due_at(reactor, early);
+  OK(udpr_reactor_call_later(reactor, 0, set_flag, &called, NULL, &now));
+  CHECK_EQ(0, timeout_of(reactor));
+  OK(udpr_reactor_cancel_call(reactor, now));
+  OK(udpr_reactor_cancel_call(reactor, early));
+  says_due_at(reactor, late);
+  OK(udpr_reactor_cancel_call(reactor, late));
+  CHECK_EQ(-1, timeout_of(reactor));
+  OK(udpr_reactor_call_later(reactor, UINT64_MAX, set_flag, &called, NULL, NULL)); /* never */
+  CHECK(timeout_of(reactor) == -1 || timeout_of(reactor) > (int64_t)SECONDS(3600));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(null_is_told) {
+  udpr_reactor *reactor = new_reactor(0);
+  int32_t       fd;
+  int64_t       timeout;
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_backend_fd(NULL, &fd));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_backend_fd(reactor, NULL));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_next_timeout(NULL, &timeout));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_next_timeout(reactor, NULL));
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- delayed calls ------------------------------------------------------------------------------------- */
+
+/* With both orders: the descriptor asked for before there is something to do, and after. */
+static void a_call_is_told(udpr_ns delay, bool asked_first) {
+  udpr_reactor *reactor = new_reactor(0);
+  bool          called = false;
+  int           fd = asked_first ? backend_of(reactor) : -1;
+  if (asked_first) settle(reactor, fd);
+  udpr_ns due = udpr_reactor_now(reactor) + delay;
+  OK(udpr_reactor_call_later(reactor, delay, set_flag, &called, NULL, NULL));
+  if (!asked_first) fd = backend_of(reactor);
+  EMBED_UNTIL(reactor, fd, called);
+  CHECK(udpr_reactor_now(reactor) >= due);
+  settle(reactor, fd);
+  CHECK_EQ(-1, timeout_of(reactor));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(a_delayed_call) {
+  static const udpr_ns delays[] = {0, 1, 1000, MS(1), MS(30)};
+  for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
+    a_call_is_told(delays[i], false);
+    a_call_is_told(delays[i], true);
+  }
+}
+
+TEST(a_delayed_call_moved_or_cancelled) {
+  udpr_reactor *reactor = new_reactor(0);
+  bool          called = false, never = false;
+  udpr_id       id = 0, gone = 0;
+  int           fd = backend_of(reactor);
+  OK(udpr_reactor_call_later(reactor, MS(5), set_flag, &never, NULL, &gone));
+  OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &id));
+  OK(udpr_reactor_cancel_call(reactor, gone));
+  settle(reactor, fd);
+  CHECK(!readable(fd, 30));
+  OK(udpr_reactor_reset_call(reactor, id, MS(5)));
+  EMBED_UNTIL(reactor, fd, called);
+  CHECK(!never);
+  OK(udpr_reactor_free(reactor));
+}
+
+typedef struct chain {
+  int left;
+} chain;
+
+static void link_call(udpr_reactor *reactor, void *user) {
+  chain *self = user;
+  if (--self->left)
+    OK(udpr_reactor_call_later(reactor, self->left % 2 ? 0 : MS(1), link_call, self, NULL, NULL));
+}
+
+TEST(calls_made_in_calls) {
+  udpr_reactor *reactor = new_reactor(0);
+  chain         calls = {.left = 20};
+  int           fd = backend_of(reactor);
+  OK(udpr_reactor_call_later(reactor, MS(1), link_call, &calls, NULL, NULL));
+  EMBED_UNTIL(reactor, fd, calls.left == 0);
+  settle(reactor, fd);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* A loop that sleeps until the descriptor says so turns hardly more often than there is something to do. */
+TEST(no_spinning_until_a_call_is_due) {
+  udpr_reactor *reactor = new_reactor(0);
+  bool          called = false;
+  int           fd = backend_of(reactor), woken = 0;
+  settle(reactor, fd);
+  OK(udpr_reactor_call_later(reactor, MS(50), set_flag, &called, NULL, NULL));
+  for (; !called; woken++) {
+    CHECK(soon_readable(fd));
+    OK(udpr_reactor_iterate(reactor, 0));
+  }
+  CHECK(woken <= 3);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- ports --------------------------------------------------------------------------------------------- */
+
+TEST(a_datagram) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  int           fd = backend_of(reactor);
+  probe_listen(&port, reactor);
+  settle(reactor, fd);
+  send_letters(&port.host, "ab");
+  EMBED_UNTIL(reactor, fd, strlen(port.got) == 2);
+  settle(reactor, fd);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+static void pause_port(probe *port, udpr_transport *transport) {
+  if (strlen(port->got) == 1) OK(udpr_transport_pause_reading(transport));
+}
+
+TEST(kept_datagrams_after_resume) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {.on_datagram = pause_port};
+  int           fd = backend_of(reactor);
+  probe_listen(&port, reactor);
+  send_letters(&port.host, "abcd");
+  EMBED_UNTIL(reactor, fd, *port.got);
+  CHECK_EQ(3, stats_of(port.transport).kept_datagrams);
+  settle(reactor, fd); /* paused: nothing to do */
+  OK(udpr_transport_resume_reading(port.transport));
+  CHECK(readable(fd, 0));
+  CHECK_EQ(0, timeout_of(reactor));
+  EMBED_UNTIL(reactor, fd, strlen(port.got) == 4);
+  settle(reactor, fd);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+TEST(a_deferred_stop) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  int           fd = backend_of(reactor);
+  probe_listen(&port, reactor);
+  settle(reactor, fd);
+  OK(udpr_transport_stop_listening(port.transport));
+  CHECK(readable(fd, 0) && port.stops == 0);
+  CHECK_EQ(0, timeout_of(reactor));
+  EMBED_UNTIL(reactor, fd, port.stops);
+  settle(reactor, fd);
+  probe_ended(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(the_end_of_what_was_started) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  int           fd = backend_of(reactor);
+  OK(udpr_reactor_start(reactor));
+  probe_listen(&port, reactor);
+  settle(reactor, fd);
+  OK(udpr_reactor_stop(reactor));
+  CHECK(readable(fd, 0));
+  CHECK_EQ(0, timeout_of(reactor));
+  EMBED_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
+  settle(reactor, fd);
+  probe_ended(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- other threads ------------------------------------------------------------------------------------- */
+
+typedef struct outside {
+  udpr_remote    *remote;
+  udpr_transport *transport;
+  udpr_addr       to;
+  bool            called;
+} outside;
+
+static void call_it(void *arg) {
+  OK(udpr_remote_call(((outside *)arg)->remote, set_flag, &((outside *)arg)->called, NULL));
+}
+static void wake_it(void *arg) { OK(udpr_remote_wake(((outside *)arg)->remote)); }
+static void stop_it(void *arg) { OK(udpr_remote_stop(((outside *)arg)->remote)); }
+static void post_it(void *arg) {
+  outside *all = arg;
+  OK(udpr_transport_post(all->transport, "posted", 6, &all->to));
+}
+
+TEST(what_other_threads_do) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  int           fd = backend_of(reactor), peer = peer_open(AF_INET);
+  outside       all = {.to = peer_addr(peer)};
+  OK(udpr_reactor_remote(reactor, &all.remote));
+  OK(udpr_reactor_start(reactor));
+  probe_listen(&port, reactor);
+  all.transport = port.transport;
+  settle(reactor, fd);
+
+  in_thread(call_it, &all);
+  CHECK(readable(fd, 0));
+  EMBED_UNTIL(reactor, fd, all.called);
+  settle(reactor, fd);
+
+  in_thread(post_it, &all);
+  CHECK(readable(fd, 0));
+  EMBED_UNTIL(reactor, fd, !peer_is_empty(peer));
+  PEER_GETS(peer, "posted");
+  settle(reactor, fd);
+
+  in_thread(wake_it, &all);
+  CHECK(readable(fd, 0));
+  OK(udpr_reactor_iterate(reactor, 0));
+  settle(reactor, fd);
+
+  in_thread(stop_it, &all);
+  CHECK(readable(fd, 0));
+  EMBED_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
+  settle(reactor, fd);
+  probe_ended(&port);
+  udpr_remote_release(all.remote);
+  OK(udpr_reactor_free(reactor));
+  close(peer);
+}
+
+static void nothing(void *user) { (void)user; }
+
+static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                     size_t count, void *user) {
+  (void)reactor, (void)id, (void)addrs;
+  OK(status);
+  CHECK(count > 0);
+  *(bool *)user = true;
+}
+
+TEST(what_the_pool_has_done) {
+  udpr_reactor *reactor = new_reactor(0);
+  int           fd = backend_of(reactor), others = threads_here();
+  bool          done = false, literal = false, name = false;
+  OK(udpr_reactor_call_in_thread(reactor, nothing, set_flag, &done, NULL));
+  EMBED_UNTIL(reactor, fd, done);
+  OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, 0, resolved, &literal, NULL, NULL));
+  CHECK(readable(fd, 0) && !literal);
+  EMBED_UNTIL(reactor, fd, literal);
+  OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, resolved, &name, NULL, NULL));
+  EMBED_UNTIL(reactor, fd, name);
+  settle(reactor, fd);
+  OK(udpr_reactor_free(reactor));
+  AWAIT(threads_here() == others); /* a look-up's thread is not waited for */
+}
+
+/* ---- watches ------------------------------------------------------------------------------------------- */
+
+TEST(a_watch) {
+  udpr_reactor *reactor = new_reactor(0);
+  watcher       one = {0};
+  int           fd = backend_of(reactor), ends[2];
+  char          byte;
+  pipe_of(ends);
+  watch(reactor, ends[0], R, &one);
+  settle(reactor, fd);
+  CHECK_EQ(1, write(ends[1], "x", 1));
+  EMBED_UNTIL(reactor, fd, one.calls);
+  CHECK_EQ(1, read(ends[0], &byte, 1));
+  settle(reactor, fd);
+  OK(udpr_reactor_free(reactor));
+  close_both(ends);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,227 @@
+/* A before-trigger that answers PENDING holds its event back until finish_trigger. */
+#include "trigger.h"
+
+static void act_finish(udpr_reactor *reactor, note *self) {
+  OK(udpr_reactor_finish_trigger(reactor, ((note *)self->arg)->id));
+}
+
+/* ---- shutdown held back -------------------------------------------------------------------------------- */
+
+typedef struct held {
+  udpr_reactor *reactor;
+  book          seen;
+  probe         port;
+  note          before[3], during, after;
+} held;
+
+/* The `pending` first of three before-triggers hold a shutdown back. */
+static void hold(held *all, int pending) {
+  static const char *const words[] = {"b1", "b2", "b3"};
+  *all = (held){.reactor = new_reactor(0), .port = {.on_stop = write_down_stop}};
+  all->port.arg = &all->seen;
+  probe_listen(&all->port, all->reactor);
+  for (int i = 0; i < 3; i++) {
+    all->before[i] =
+        (note){.in = &all->seen, .word = words[i], .answer = i < pending ? UDPR_PENDING : UDPR_OK};
+    add_note(all->reactor, BEFORE, SHUTDOWN, &all->before[i]);
+  }
+  all->during = (note){.in = &all->seen, .word = "during"};
+  all->after = (note){.in = &all->seen, .word = "after"};
+  add_note(all->reactor, DURING, SHUTDOWN, &all->during);
+  add_note(all->reactor, AFTER, SHUTDOWN, &all->after);
+}
+
+/* An embedder's reactor that hangs in its shutdown, all before-triggers called. */
+static void hang(held *all, int pending) {
+  hold(all, pending);
+  OK(udpr_reactor_start(all->reactor));
+  OK(udpr_reactor_stop(all->reactor));
+  turns(all->reactor, 3);
+  CHECK_STR("b1 b2 b3", all->seen.text);
+  CHECK(udpr_reactor_is_running(all->reactor));
+}
+
+static void let_go(held *all) {
+  CHECK_EQ(0, all->port.stops + all->during.called + all->after.called);
+  RUN_UNTIL(all->reactor, !udpr_reactor_is_running(all->reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", all->seen.text);
+}
+
+static void end(held *all) {
+  OK(udpr_reactor_free(all->reactor));
+  probe_ended(&all->port);
+  ALL_FREED(all->before);
+  CHECK(all->during.freed == 1 && all->after.freed == 1);
+}
+
+TEST(run_turns_on_until_it_is_finished) {
+  held all;
+  hold(&all, 1);
+  note finish = {.in = &all.seen, .word = "finish", .act = act_finish, .arg = &all.before[0]};
+  note stop = {.act = act_stop};
+  note_later(all.reactor, 0, &stop);
+  note_later(all.reactor, MS(30), &finish);
+  run_guarded(all.reactor);
+  CHECK_STR("b1 b2 b3 finish stop_protocol during after", all.seen.text);
+  end(&all);
+}
+
+TEST(ports_work_while_it_is_held_back) {
+  held all;
+  int  peer = peer_open(AF_INET);
+  hang(&all, 1);
+  udpr_addr to = peer_addr(peer);
+  send_letters(&all.port.host, "ab");
+  RUN_UNTIL(all.reactor, strlen(all.port.got) == 2);
+  OK(udpr_transport_write(all.port.transport, "still here", 10, &to));
+  PEER_GETS(peer, "still here");
+  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(all.reactor)); /* it stops already */
+  CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_start(all.reactor));
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
+  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
+  end(&all);
+  close(peer);
+}
+
+TEST(each_that_is_pending_must_be_finished) {
+  held all;
+  hang(&all, 3);
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
+  turns(all.reactor, 3);
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[2].id));
+  turns(all.reactor, 3);
+  CHECK_STR("b1 b2 b3", all.seen.text);
+  CHECK(udpr_reactor_is_running(all.reactor));
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
+  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
+  end(&all);
+}
+
+TEST(a_later_trigger_may_finish_an_earlier_one) {
+  held all;
+  hold(&all, 1);
+  all.before[2].act = act_finish, all.before[2].arg = &all.before[0];
+  run_and_stop(all.reactor);
+  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
+  end(&all);
+}
+
+static void finish_call(udpr_reactor *reactor, void *user) {
+  OK(udpr_reactor_finish_trigger(reactor, ((note *)user)->id));
+}
+
+static void finish_from_thread(void *arg) {
+  held *all = arg;
+  OK(udpr_reactor_call_from_thread(all->reactor, finish_call, &all->before[0], NULL));
+}
+
+TEST(another_thread_finishes_by_a_call) {
+  held all;
+  hang(&all, 1);
+  in_thread(finish_from_thread, &all);
+  let_go(&all);
+  end(&all);
+}
+
+/* ---- ids that are not pending -------------------------------------------------------------------------- */
+
+TEST(only_what_is_pending_can_be_finished) {
+  held all;
+  note other = {0};
+  hold(&all, 2);
+  add_note(all.reactor, BEFORE, STARTUP, &other);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id)); /* not yet */
+  OK(udpr_reactor_start(all.reactor));
+  OK(udpr_reactor_stop(all.reactor));
+  turns(all.reactor, 3);
+
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, 0));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, UINT64_MAX));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, other.id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[2].id)); /* said OK */
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.during.id));
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id)); /* again */
+  turns(all.reactor, 3);
+  CHECK(udpr_reactor_is_running(all.reactor));
+  OK(udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
+  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
+  end(&all);
+}
+
+/* ---- ended by force ------------------------------------------------------------------------------------ */
+
+TEST(crash_ends_a_shutdown_that_hangs) {
+  held all;
+  hold(&all, 1);
+  note stop = {.act = act_stop}, crash = {.act = act_crash};
+  note_later(all.reactor, 0, &stop);
+  note_later(all.reactor, MS(20), &crash);
+  run_guarded(all.reactor);
+  CHECK(!udpr_reactor_is_running(all.reactor));
+  CHECK_STR("b1 b2 b3", all.seen.text);
+  send_letters(&all.port.host, "a"); /* the port is open */
+  RUN_UNTIL(all.reactor, *all.port.got);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
+  CHECK_STR("b1 b2 b3", all.seen.text);
+  end(&all);
+}
+
+TEST(after_such_a_crash_it_runs_and_stops_again) {
+  held all;
+  hang(&all, 1);
+  OK(udpr_reactor_crash(all.reactor));
+  for (int i = 0; i < 3; i++) udpr_reactor_remove_trigger(all.reactor, all.before[i].id);
+  run_and_stop(all.reactor);
+  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
+  end(&all);
+}
+
+TEST(free_ends_a_shutdown_that_hangs) {
+  held all;
+  hang(&all, 2);
+  end(&all);
+  CHECK_STR("b1 b2 b3 stop_protocol", all.seen.text);
+}
+
+/* ---- startup, fire_event ------------------------------------------------------------------------------- */
+
+/* As in Twisted, a before-startup trigger delays the rest of startup, but not the loop. */
+TEST(run_turns_while_startup_is_pending) {
+  udpr_reactor *reactor = new_reactor(0);
+  book          seen = {""};
+  note          before = {.in = &seen, .word = "before", .answer = UDPR_PENDING};
+  note          finish = {.in = &seen, .word = "finish", .act = act_finish, .arg = &before};
+  note during = {.in = &seen, .word = "during"}, after = {.in = &seen, .word = "after", .act = act_stop};
+  add_note(reactor, BEFORE, STARTUP, &before);
+  add_note(reactor, DURING, STARTUP, &during);
+  add_note(reactor, AFTER, STARTUP, &after);
+  note_later(reactor, 0, &finish);
+  run_guarded(reactor);
+  CHECK_STR("before finish during after", seen.text);
+  OK(udpr_reactor_free(reactor));
+  CHECK(before.freed == 1 && during.freed == 1 && after.freed == 1 && finish.freed == 1);
+}
+
+TEST(fire_event_is_held_back_too) {
+  udpr_reactor *reactor = new_reactor(0);
+  book          seen = {""};
+  note          before = {.in = &seen, .word = "before", .answer = UDPR_PENDING};
+  note          during = {.in = &seen, .word = "during"}, after = {.in = &seen, .word = "after"};
+  add_note(reactor, BEFORE, SHUTDOWN, &before);
+  add_note(reactor, DURING, SHUTDOWN, &during);
+  add_note(reactor, AFTER, SHUTDOWN, &after);
+  CHECK(udpr_reactor_fire_event(reactor, SHUTDOWN) >= 0);
+  turns(reactor, 3);
+  CHECK_STR("before", seen.text);
+  OK(udpr_reactor_finish_trigger(reactor, before.id));
+  RUN_UNTIL(reactor, after.called);
+  CHECK_STR("before during after", seen.text);
+  OK(udpr_reactor_free(reactor));
+  CHECK(before.freed == 1 && during.freed == 1 && after.freed == 1);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,138 @@
+/* fake_dns.h: a system of the test's own to resolve names by. The case moves into namespaces of its own, where the
+ * only network is the loopback, /etc is as written here, and a thread answers DNS queries on port 53.
+ */
+#ifndef UDPR_TESTS_FAKE_DNS_H
+#define UDPR_TESTS_FAKE_DNS_H
+
+#include "check.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/* What is asked decides by its first label: "nx" does not exist, "fail" fails, "hang" waits for dns_release, "ok" has
+ * 192.0.2.1 and 2001:db8::1, "four" and "six" one of them; all else has no address.
+ */
+typedef struct fake_dns {
+  int                fd;
+  check_thread       thread;
+  atomic_int         queries, held;
+  int                held_len[16];
+  struct sockaddr_in held_from[16];
+  uint8_t            held_query[16][512];
+} fake_dns;
+
+/* ---- namespaces ---------------------------------------------------------------------------------------- */
+
+static inline void put_file(const char *dir, const char *target, const char *text) {
+  char path[64];
+  snprintf(path, sizeof path, "%s/%s", dir, check_base(target));
+  int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+  close(fd);
+  if (mount(path, target, NULL, MS_BIND, NULL) != 0) SKIP("cannot put a file over one of /etc");
+}
+
+/* hosts(5) as given; resolv.conf(5) asks this process, once, for half a minute. */
+static inline void enter_own_system(const char *hosts) {
+  char         dir[] = "/tmp/udpr-etc-XXXXXX";
+  struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  if (geteuid() != 0) SKIP("needs root for namespaces");
+  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) SKIP("this kernel or container gives no namespaces");
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
+  close(fd);
+  CHECK(mkdtemp(dir) != NULL);
+  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", dir, "tmpfs", 0, NULL) != 0)
+    SKIP("cannot mount in a namespace");
+  put_file(dir, "/etc/hosts", hosts);
+  put_file(dir, "/etc/nsswitch.conf", "hosts: files dns\n");
+  put_file(dir, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
+  CHECK_EQ(0, umount2(dir, MNT_DETACH)); /* the files stay where they were put */
+  CHECK_EQ(0, rmdir(dir));
+}
+
+/* ---- the server ---------------------------------------------------------------------------------------- */
+
+static inline bool asks_for(const uint8_t *query, const char *label) {
+  return query[12] == strlen(label) && memcmp(query + 13, label, query[12]) == 0;
+}
+
+/* RFC 1035, 4.1: the header, the question as it came, and one answer that points at its name. */
+static inline void dns_answer(fake_dns *server, const struct sockaddr_in *to, const uint8_t *query, int len) {
+  static const uint8_t four[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1};
+  static const uint8_t six[] = {0xc0, 12,   0, 28, 0, 1, 0, 0, 0, 60, 0, 16, 0x20, 1,
+                                0x0d, 0xb8, 0, 0,  0, 0, 0, 0, 0, 0,  0, 0,  0,    1};
+  uint8_t              reply[600];
+  int                  end = 12;
+  while (end < len && query[end]) end += query[end] + 1;
+  end += 5;
+  CHECK(end <= len);
+  memcpy(reply, query, (size_t)end);
+  bool a = query[end - 3] == 1, aaaa = query[end - 3] == 28,
+       ok = asks_for(query, "ok") || asks_for(query, "hang");
+  reply[2] = 0x81, reply[3] = 0x80; /* a response; recursion was desired, and is available */
+  if (asks_for(query, "nx")) reply[3] |= 3;
+  if (asks_for(query, "fail")) reply[3] |= 2;
+  memset(reply + 6, 0, 6);
+  if (a && (ok || asks_for(query, "four"))) {
+    memcpy(reply + end, four, sizeof four);
+    end += (int)sizeof four, reply[7] = 1;
+  } else if (aaaa && (ok || asks_for(query, "six"))) {
+    memcpy(reply + end, six, sizeof six);
+    end += (int)sizeof six, reply[7] = 1;
+  }
+  CHECK_EQ(end, sendto(server->fd, reply, (size_t)end, 0, (const struct sockaddr *)to, sizeof *to));
+}
+
+static inline void dns_serve(void *arg) {
+  fake_dns *server = arg;
+  for (;;) {
+    uint8_t            query[512];
+    struct sockaddr_in from;
+    socklen_t          from_len = sizeof from;
+    ssize_t len = recvfrom(server->fd, query, sizeof query, 0, (struct sockaddr *)&from, &from_len);
+    if (len < 17) break; /* dns_stop's */
+    atomic_fetch_add(&server->queries, 1);
+    if (asks_for(query, "hang")) {
+      int slot = server->held;
+      CHECK(slot < 16);
+      memcpy(server->held_query[slot], query, (size_t)len);
+      server->held_len[slot] = (int)len, server->held_from[slot] = from;
+      atomic_store(&server->held, slot + 1);
+    } else {
+      dns_answer(server, &from, query, (int)len);
+    }
+  }
+}
+
+static inline struct sockaddr_in dns_port(void) {
+  return (struct sockaddr_in){.sin_family = AF_INET,
+                              .sin_port = htons(53),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static inline void dns_start(fake_dns *server) {
+  struct sockaddr_in local = dns_port();
+  *server = (fake_dns){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  CHECK_EQ(0, bind(server->fd, (struct sockaddr *)&local, sizeof local));
+  thread_start(&server->thread, dns_serve, server);
+}
+
+/* Answers what hangs. */
+static inline void dns_release(fake_dns *server) {
+  for (int i = 0; i < server->held; i++)
+    dns_answer(server, &server->held_from[i], server->held_query[i], server->held_len[i]);
+}
+
+static inline void dns_stop(fake_dns *server) {
+  struct sockaddr_in local = dns_port();
+  CHECK_EQ(0, sendto(server->fd, "", 0, 0, (struct sockaddr *)&local, sizeof local));
+  thread_join(&server->thread);
+  close(server->fd);
+}
+
+#endif

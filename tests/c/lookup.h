@@ -1,0 +1,74 @@
+/* lookup.h: look-ups that keep what they are told. */
+#ifndef UDPR_TESTS_LOOKUP_H
+#define UDPR_TESTS_LOOKUP_H
+
+#include "pool.h"
+
+typedef struct lookup lookup;
+struct lookup {
+  atomic_int  freed;
+  int         calls;
+  udpr_id     id;
+  udpr_status status;
+  udpr_addr   addrs[16];
+  size_t      count;
+  void (*act)(udpr_reactor *, lookup *); /* what the test does there */
+  void *arg;                             /* for `act` */
+};
+
+static inline void lookup_resolved(udpr_reactor *reactor, udpr_id id, udpr_status status,
+                                   const udpr_addr *addrs, size_t count, void *user) {
+  lookup *self = user;
+  CHECK(id == self->id && self->calls++ == 0 && self->freed == 0);
+  CHECK_EQ(status == UDPR_OK, count > 0);
+  CHECK(count <= sizeof self->addrs / sizeof *self->addrs);
+  self->status = status, self->count = count;
+  for (size_t i = 0; i < count; i++) self->addrs[i] = addrs[i];
+  if (self->act) self->act(reactor, self);
+  CHECK_EQ(0, self->freed);
+}
+
+static int lookup_others; /* threads, before there was a reactor */
+
+static inline udpr_reactor *lookup_reactor(uint32_t pool_size) {
+  lookup_others = threads_here();
+  return reactor_with_pool(pool_size);
+}
+
+/* free leaves a thread alone that may hang in the system: it has descriptors until it ends. */
+static inline void lookup_end(udpr_reactor *reactor) {
+  OK(udpr_reactor_free(reactor));
+  AWAIT(threads_here() == lookup_others);
+}
+
+/* The answer comes in a later turn. */
+static inline void look_up(udpr_reactor *reactor, const char *host, uint16_t family, udpr_ns timeout,
+                           lookup *self) {
+  OK(udpr_reactor_resolve(reactor, host, 4321, family, timeout, lookup_resolved, self, count_free,
+                          &self->id));
+  CHECK(self->id != 0 && self->calls == 0 && self->freed == 0);
+}
+
+static inline void answered(udpr_status expected, udpr_reactor *reactor, lookup *self) {
+  RUN_UNTIL(reactor, self->calls);
+  CHECK_STATUS(expected, self->status);
+  CHECK_EQ(1, self->freed);
+}
+
+static inline void look_up_now(udpr_status expected, udpr_reactor *reactor, const char *host, uint16_t family,
+                               lookup *self) {
+  *self = (lookup){0};
+  look_up(reactor, host, family, 0, self);
+  answered(expected, reactor, self);
+}
+
+/* One address, this one. */
+static inline void look_up_finds(udpr_reactor *reactor, const char *host, uint16_t family, const char *text) {
+  lookup    one;
+  udpr_addr expected = addr(text, 4321);
+  look_up_now(UDPR_OK, reactor, host, family, &one);
+  CHECK_EQ(1, one.count);
+  CHECK_ADDR(&expected, &one.addrs[0]);
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* pool.h: work for call_in_thread that knows where it runs, and how many threads there are. */
+#ifndef UDPR_TESTS_POOL_H
+#define UDPR_TESTS_POOL_H
+
+#include "check.h"
+
+#include <sched.h>
+#include <semaphore.h>
+
+typedef struct job job;
+struct job {
+  atomic_int    freed, began, ended;
+  int           done;
+  pthread_t     worker, reactors;
+  udpr_reactor *reactor;
+  sem_t        *gate;                 /* the work waits for it */
+  void (*act)(udpr_reactor *, job *); /* in `done` */
+  void *arg;                          /* for `act` */
+};
+
+static inline bool is_me(pthread_t thread) { return pthread_equal(pthread_self(), thread); }
+
+static inline void job_work(void *user) {
+  job *self = user;
+  CHECK(self->freed == 0 && self->done == 0);
+  self->worker = pthread_self();
+  CHECK_EQ(0, atomic_fetch_add(&self->began, 1));
+  if (self->gate)
+    while (sem_wait(self->gate) != 0) CHECK_EQ(EINTR, errno);
+  atomic_fetch_add(&self->ended, 1);
+}
+
+static inline void job_done(udpr_reactor *reactor, void *user) {
+  job *self = user;
+  CHECK(reactor == self->reactor && is_me(self->reactors));
+  CHECK(self->ended == 1 && self->freed == 0 && self->done++ == 0);
+  if (self->act) self->act(reactor, self);
+  CHECK_EQ(0, self->freed);
+}
+
+static inline void job_free(void *user) {
+  CHECK(is_me(((job *)user)->reactors));
+  count_free(user);
+}
+
+/* To be done on this thread. */
+static inline void put(udpr_reactor *reactor, job *self) {
+  self->reactor = reactor, self->reactors = pthread_self();
+  OK(udpr_reactor_call_in_thread(reactor, job_work, job_done, self, job_free));
+}
+
+static inline udpr_reactor *reactor_with_pool(uint32_t size) {
+  udpr_reactor_options options = {.size = sizeof options, .thread_pool_size = size};
+  udpr_reactor        *reactor = NULL;
+  OK(udpr_reactor_new(&options, &reactor));
+  return reactor;
+}
+
+/* Waits, without a turn, until another thread has made `expr` true. */
+#define AWAIT(expr)                                          \
+  do {                                                       \
+    udpr_ns end_ = monotonic_ns() + CHECK_PATIENCE;          \
+    for (; !(expr); sched_yield())                           \
+      if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
+  } while (0)
+
+/* Threads of this process. One that was joined may be seen a moment longer. */
+static inline int threads_here(void) {
+  DIR *dir = opendir("/proc/self/task");
+  int  count = 0;
+  CHECK(dir != NULL);
+  for (struct dirent *entry; (entry = readdir(dir));) count += entry->d_name[0] != '.';
+  closedir(dir);
+  return count;
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* Names by a hosts file and a DNS server of the test's own: order, families, failures, and look-ups that hang. */
+#include "fake_dns.h"
+#include "lookup.h"
+
+#include <netdb.h>
+
+#define HOSTS                                                       \
+  "127.0.0.1 localhost four.test _under_score.test\n::1 six.test\n" \
+  "127.0.0.5 both.test\n127.0.0.9 both.test\n::1 both.test\n192.0.2.9 both.test\n"
+
+/* ---- hosts --------------------------------------------------------------------------------------------- */
+
+/* What getaddrinfo says here, as the reactor must repeat it. */
+static void same_as_the_system(udpr_reactor *reactor, const char *host, int system_family, uint16_t family) {
+  struct addrinfo hints = {.ai_family = system_family, .ai_socktype = SOCK_DGRAM}, *list = NULL;
+  lookup          one;
+  size_t          count = 0;
+  CHECK_EQ(0, getaddrinfo(host, "4321", &hints, &list));
+  look_up_now(UDPR_OK, reactor, host, family, &one);
+  for (struct addrinfo *entry = list; entry; entry = entry->ai_next, count++) {
+    udpr_addr expected;
+    OK(udpr_addr_from_sockaddr(entry->ai_addr, entry->ai_addrlen, &expected));
+    CHECK(count < one.count);
+    CHECK_ADDR(&expected, &one.addrs[count]);
+  }
+  CHECK_EQ(count, one.count);
+  freeaddrinfo(list);
+}
+
+TEST(all_addresses_in_the_systems_order) {
+  enter_own_system(HOSTS);
+  udpr_reactor *reactor = lookup_reactor(0);
+  lookup        one;
+  same_as_the_system(reactor, "both.test", AF_UNSPEC, UDPR_AF_UNSPEC);
+  same_as_the_system(reactor, "both.test", AF_INET, UDPR_AF_INET);
+  same_as_the_system(reactor, "both.test", AF_INET6, UDPR_AF_INET6);
+  look_up_now(UDPR_OK, reactor, "both.test", UDPR_AF_UNSPEC, &one);
+  CHECK_EQ(4, one.count); /* each once, though there is no network but the loopback */
+  lookup_end(reactor);
+}
+
+TEST(one_family) {
+  enter_own_system(HOSTS);
+  udpr_reactor *reactor = lookup_reactor(0);
+  look_up_finds(reactor, "both.test", UDPR_AF_INET6, "::1");
+  look_up_finds(reactor, "four.test", UDPR_AF_UNSPEC, "127.0.0.1");
+  look_up_finds(reactor, "six.test", UDPR_AF_UNSPEC, "::1");
+  look_up_finds(reactor, "_under_score.test", UDPR_AF_INET, "127.0.0.1");
+  lookup_end(reactor);
+}
+
+/* ---- DNS ----------------------------------------------------------------------------------------------- */
+
+typedef struct system_here {
+  fake_dns      dns;
+  udpr_reactor *reactor;
+} system_here;
+
+static void set_up(system_here *here, uint32_t pool_size) {
+  enter_own_system(HOSTS);
+  dns_start(&here->dns);
+  here->reactor = lookup_reactor(pool_size);
+}
+
+static void tear_down(system_here *here) {
+  lookup_end(here->reactor);
+  dns_stop(&here->dns);
+}
+
+TEST(not_found_is_told_from_try_again) {
+  system_here here;
+  lookup      one;
+  set_up(&here, 0);
+  look_up_now(UDPR_E_NAME_NOT_FOUND, here.reactor, "nx.test", UDPR_AF_UNSPEC, &one);
+  look_up_now(UDPR_E_NAME_NOT_FOUND, here.reactor, "no-address.test", UDPR_AF_UNSPEC, &one);
+  look_up_now(UDPR_E_NAME_NOT_FOUND, here.reactor, "four.example", UDPR_AF_INET6, &one);
+  look_up_now(UDPR_E_NAME_TRY_AGAIN, here.reactor, "fail.test", UDPR_AF_UNSPEC, &one);
+  look_up_finds(here.reactor, "four.example", UDPR_AF_UNSPEC, "192.0.2.1");
+  look_up_finds(here.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
+  look_up_finds(here.reactor, "ok.test", UDPR_AF_INET6, "2001:db8::1");
+  look_up_now(UDPR_OK, here.reactor, "ok.test.", UDPR_AF_UNSPEC, &one);
+  CHECK_EQ(2, one.count);
+  tear_down(&here);
+}
+
+TEST(without_a_server_it_is_try_again) {
+  enter_own_system(HOSTS);
+  udpr_reactor *reactor = lookup_reactor(0);
+  lookup        one;
+  look_up_now(UDPR_E_NAME_TRY_AGAIN, reactor, "nosuch.invalid", UDPR_AF_UNSPEC, &one);
+  lookup_end(reactor);
+}
+
+TEST(what_is_refused_asks_nobody) {
+  static const char *const hosts[] = {"a..b", "a b", "nx.test/", "nx.test%1", ".nx.test"};
+  system_here              here;
+  lookup                   one;
+  set_up(&here, 0);
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+    lookup user = {0};
+    CHECK(udpr_reactor_resolve(here.reactor, hosts[i], 0, 0, 0, lookup_resolved, &user, count_free, NULL) <
+          0);
+    CHECK_EQ(1, user.freed);
+  }
+  look_up_now(UDPR_OK, here.reactor, "127.0.0.1", UDPR_AF_UNSPEC, &one);
+  look_up_now(UDPR_OK, here.reactor, "both.test", UDPR_AF_UNSPEC, &one);
+  CHECK_EQ(0, here.dns.queries);
+  tear_down(&here);
+}
+
+/* 253 bytes are a name, which is asked for as it is. */
+TEST(the_longest_name) {
+  system_here here;
+  lookup      one;
+  char        name[254];
+  set_up(&here, 0);
+  for (size_t i = 0; i < 253; i++) name[i] = i % 64 == 63 ? '.' : 'a';
+  memcpy(name, "ok.", 3);
+  name[253] = '\0';
+  look_up_now(UDPR_OK, here.reactor, name, UDPR_AF_INET, &one);
+  CHECK_EQ(1, one.count);
+  tear_down(&here);
+}
+
+/* ---- look-ups that hang -------------------------------------------------------------------------------- */
+
+/* Begun, and asked for at the server, which says nothing. */
+static void hang(system_here *here, udpr_ns timeout, lookup *one) {
+  int before = atomic_load(&here->dns.held);
+  look_up(here->reactor, "hang.test", UDPR_AF_INET, timeout, one);
+  AWAIT(atomic_load(&here->dns.held) > before);
+}
+
+TEST(a_look_up_that_hangs_times_out) {
+  system_here here;
+  lookup      one = {0}, other;
+  set_up(&here, 0);
+  udpr_ns begin = udpr_reactor_now(here.reactor);
+  hang(&here, MS(50), &one);
+  answered(UDPR_E_TIMED_OUT, here.reactor, &one);
+  CHECK(udpr_reactor_now(here.reactor) - begin >= MS(50));
+  look_up_now(UDPR_OK, here.reactor, "ok.test", UDPR_AF_INET, &other); /* it holds up nobody else */
+
+  dns_release(&here.dns); /* too late */
+  look_up_now(UDPR_OK, here.reactor, "ok.test", UDPR_AF_INET6, &other);
+  OK(udpr_reactor_suggest_thread_pool_size(here.reactor, 1));
+  AWAIT(threads_here() <= lookup_others + 1); /* the thread that was left behind has its answer */
+  turns(here.reactor, 5);
+  CHECK_EQ(1, one.calls);
+  tear_down(&here);
+  CHECK_EQ(1, one.freed);
+}
+
+TEST(a_look_up_that_hangs_can_be_cancelled) {
+  system_here here;
+  lookup      one = {0};
+  set_up(&here, 0);
+  hang(&here, 0, &one);
+  OK(udpr_reactor_cancel_resolve(here.reactor, one.id));
+  answered(UDPR_E_CANCELLED, here.reactor, &one);
+  dns_release(&here.dns);
+  tear_down(&here);
+  CHECK(one.calls == 1 && one.freed == 1);
+}
+
+TEST(free_does_not_wait_for_it) {
+  system_here here;
+  lookup      hanging[3] = {{0}}, told = {0};
+  set_up(&here, 4);
+  for (int i = 0; i < 3; i++) hang(&here, 0, &hanging[i]);
+  hang(&here, MS(10), &told);
+  answered(UDPR_E_TIMED_OUT, here.reactor, &told);
+  udpr_ns begin = monotonic_ns();
+  OK(udpr_reactor_free(here.reactor));
+  CHECK(monotonic_ns() - begin < CHECK_PATIENCE); /* the server would take half a minute */
+  for (int i = 0; i < 3; i++) CHECK(hanging[i].calls == 0 && hanging[i].freed == 1);
+  CHECK_EQ(1, told.freed);
+  dns_release(&here.dns); /* now they end, and touch nothing that is gone */
+  AWAIT(threads_here() == lookup_others);
+  dns_stop(&here.dns);
+}
+
+/* Work is waited for, though a look-up beside it is not. */
+TEST(free_waits_for_work_beside_it) {
+  system_here here;
+  lookup      hanging = {0};
+  job         beside = {0};
+  set_up(&here, 2);
+  hang(&here, 0, &hanging);
+  put(here.reactor, &beside);
+  AWAIT(beside.began);
+  OK(udpr_reactor_free(here.reactor));
+  CHECK(beside.ended == 1 && beside.freed == 1 && hanging.freed == 1);
+  dns_release(&here.dns);
+  AWAIT(threads_here() == lookup_others);
+  dns_stop(&here.dns);
+}
+
+CHECK_MAIN()

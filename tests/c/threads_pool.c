@@ -1,0 +1,184 @@
+/* call_in_thread: work on the pool's threads, `done` and free_user on the reactor's; and how many threads. */
+#include "pool.h"
+
+/* ---- work and done ------------------------------------------------------------------------------------- */
+
+TEST(work_runs_elsewhere_and_done_here) {
+  udpr_reactor *reactor = new_reactor(0);
+  job           jobs[20] = {{0}};
+  for (int i = 0; i < 20; i++) put(reactor, &jobs[i]);
+  for (int i = 0; i < 20; i++) {
+    AWAIT(jobs[i].ended);
+    CHECK(!is_me(jobs[i].worker));
+    CHECK_EQ(0, jobs[i].done + jobs[i].freed); /* that takes a turn */
+  }
+  for (int i = 0; i < 20; i++) RUN_UNTIL(reactor, jobs[i].freed);
+  for (int i = 0; i < 20; i++) CHECK_EQ(1, jobs[i].done);
+  OK(udpr_reactor_free(reactor));
+  for (int i = 0; i < 20; i++) CHECK_EQ(1, jobs[i].freed);
+}
+
+TEST(done_may_be_null) {
+  udpr_reactor *reactor = new_reactor(0);
+  job           user = {.reactors = pthread_self()}, bare = {0};
+  OK(udpr_reactor_call_in_thread(reactor, job_work, NULL, &user, job_free));
+  OK(udpr_reactor_call_in_thread(reactor, job_work, NULL, &bare, NULL));
+  RUN_UNTIL(reactor, user.freed && bare.ended);
+  OK(udpr_reactor_free(reactor));
+  CHECK(user.ended == 1 && user.freed == 1 && bare.ended == 1 && bare.freed == 0);
+}
+
+TEST(work_must_be_given) {
+  udpr_reactor *reactor = new_reactor(0);
+  job           user = {.reactors = pthread_self()};
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_reactor_call_in_thread(reactor, NULL, job_done, &user, job_free));
+  CHECK_EQ(1, user.freed);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_reactor_call_in_thread(NULL, job_work, job_done, &user, job_free));
+  CHECK_EQ(2, user.freed);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_suggest_thread_pool_size(NULL, 1));
+  OK(udpr_reactor_free(reactor));
+}
+
+static void put_next(udpr_reactor *reactor, job *self) {
+  if (self->arg) put(reactor, self->arg);
+  else OK(udpr_reactor_stop(reactor));
+}
+
+TEST(done_may_give_more_work) {
+  udpr_reactor *reactor = new_reactor(0);
+  job           jobs[5] = {{0}};
+  for (int i = 0; i < 5; i++) jobs[i].act = put_next, jobs[i].arg = i < 4 ? &jobs[i + 1] : NULL;
+  put(reactor, &jobs[0]);
+  run_guarded(reactor);
+  for (int i = 0; i < 5; i++) CHECK_EQ(1, jobs[i].done);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void ask_for_more(void *user) {
+  job *self = user;
+  job  inner = {.reactors = pthread_self()};
+  CHECK_STATUS(UDPR_E_WRONG_THREAD,
+               udpr_reactor_call_in_thread(self->reactor, job_work, job_done, &inner, job_free));
+  CHECK_EQ(1, inner.freed);
+  OK(udpr_reactor_call_from_thread(self->reactor, stop_call, NULL, NULL)); /* this way */
+}
+
+static void put_ask_for_more(udpr_reactor *reactor, void *user) {
+  OK(udpr_reactor_call_in_thread(reactor, ask_for_more, NULL, user, NULL));
+}
+
+TEST(work_uses_the_reactor_from_its_thread) {
+  udpr_reactor *reactor = new_reactor(0);
+  job           user = {.reactor = reactor};
+  OK(udpr_reactor_call_later(reactor, 0, put_ask_for_more, &user, NULL, NULL));
+  run_guarded(reactor);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- how many threads ---------------------------------------------------------------------------------- */
+
+/* Of 20 jobs that wait, `size` are begun, and as many threads are there. */
+static void works_at_once(udpr_reactor *reactor, int size) {
+  enum { COUNT = 20 };
+  sem_t gate;
+  job   jobs[COUNT] = {{0}};
+  int   others = threads_here(), begun = 0;
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  for (int i = 0; i < COUNT; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
+  for (int i = 0; i < size; i++) AWAIT(jobs[i].began); /* in the order given */
+  turns(reactor, 50);
+  for (int i = 0; i < COUNT; i++) begun += jobs[i].began;
+  CHECK_EQ(size, begun);
+  CHECK_EQ(size, threads_here() - others);
+  for (int i = 0; i < COUNT; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < COUNT; i++) RUN_UNTIL(reactor, jobs[i].freed);
+  OK(udpr_reactor_free(reactor));
+  AWAIT(threads_here() == others);
+  sem_destroy(&gate);
+}
+
+TEST(the_pool_grows_to_its_size) {
+  for (int size = 1; size <= 4; size++) works_at_once(reactor_with_pool((uint32_t)size), size);
+}
+
+TEST(its_size_is_ten_by_default) { works_at_once(new_reactor(0), 10); }
+
+TEST(a_suggestion_changes_the_size) {
+  static const uint32_t from[] = {1, 5, 1}, to[] = {3, 1, 0};
+  for (int i = 0; i < 3; i++) {
+    udpr_reactor *reactor = reactor_with_pool(from[i]);
+    OK(udpr_reactor_suggest_thread_pool_size(reactor, to[i]));
+    works_at_once(reactor, to[i] ? (int)to[i] : 10); /* 0: the default */
+  }
+}
+
+TEST(a_pool_that_grows_takes_up_what_waits) {
+  udpr_reactor *reactor = reactor_with_pool(1);
+  sem_t         gate;
+  job           jobs[4] = {{0}};
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  for (int i = 0; i < 4; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
+  AWAIT(jobs[0].began);
+  CHECK_EQ(0, jobs[1].began);
+  OK(udpr_reactor_suggest_thread_pool_size(reactor, 4));
+  for (int i = 1; i < 4; i++) AWAIT(jobs[i].began);
+  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < 4; i++) RUN_UNTIL(reactor, jobs[i].freed);
+  OK(udpr_reactor_free(reactor));
+  sem_destroy(&gate);
+}
+
+TEST(a_pool_that_shrinks_ends_its_threads) {
+  udpr_reactor *reactor = reactor_with_pool(4);
+  sem_t         gate;
+  job           jobs[4] = {{0}}, last = {0};
+  int           others = threads_here();
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  for (int i = 0; i < 4; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
+  for (int i = 0; i < 4; i++) AWAIT(jobs[i].began);
+  OK(udpr_reactor_suggest_thread_pool_size(reactor, 1));
+  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < 4; i++) RUN_UNTIL(reactor, jobs[i].freed);
+  AWAIT(threads_here() - others <= 1);
+  put(reactor, &last);
+  RUN_UNTIL(reactor, last.freed);
+  OK(udpr_reactor_free(reactor));
+  sem_destroy(&gate);
+}
+
+/* Refused or taken for what can be had: no size loses work, and none makes threads that have none. */
+TEST(a_size_that_is_too_large) {
+  static const uint32_t sizes[] = {UINT32_MAX, 1u << 20};
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    udpr_reactor *reactor = new_reactor(0);
+    int           others = threads_here();
+    job           user = {0};
+    udpr_status   status = udpr_reactor_suggest_thread_pool_size(reactor, sizes[i]);
+    if (status != UDPR_OK) CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, status);
+    CHECK_EQ(others, threads_here());
+    put(reactor, &user);
+    RUN_UNTIL(reactor, user.freed);
+    CHECK(user.done == 1 && threads_here() - others <= 1);
+    OK(udpr_reactor_free(reactor));
+    AWAIT(threads_here() == others);
+  }
+}
+
+TEST(threads_come_with_work_and_are_used_again) {
+  int           others = threads_here();
+  udpr_reactor *reactor = new_reactor(0);
+  turns(reactor, 2);
+  CHECK_EQ(others, threads_here());
+  for (int i = 0; i < 50; i++) {
+    job user = {0};
+    put(reactor, &user);
+    RUN_UNTIL(reactor, user.freed);
+  }
+  CHECK(threads_here() - others <= 10);
+  OK(udpr_reactor_free(reactor));
+  AWAIT(threads_here() == others);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,212 @@
+/* A remote stops its reactor, and outlives it. */
+#include "trigger.h"
+
+#include <sched.h>
+
+static udpr_remote *remote_of(udpr_reactor *reactor) {
+  udpr_remote *remote = NULL;
+  OK(udpr_reactor_remote(reactor, &remote));
+  CHECK(remote != NULL);
+  return remote;
+}
+
+/* ---- stop ---------------------------------------------------------------------------------------------- */
+
+static void stop_remotely(void *remote) { OK(udpr_remote_stop(remote)); }
+static void not_running(void *remote) { CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_remote_stop(remote)); }
+
+TEST(a_remote_stops_run) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  for (int again = 0; again < 3; again++) {
+    elsewhere there;
+    note      down = {0};
+    not_running(remote);
+    add_note(reactor, DURING, SHUTDOWN, &down);
+    run_elsewhere(&there, reactor);
+    stop_remotely(remote);
+    join_elsewhere(&there); /* its port has stopped */
+    CHECK_EQ(1, down.called);
+    udpr_reactor_remove_trigger(reactor, down.id);
+    CHECK_EQ(1, down.freed);
+    in_thread(not_running, remote);
+  }
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(a_remote_stops_what_an_embedder_turns) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  probe         port = {0};
+  OK(udpr_reactor_start(reactor));
+  probe_listen(&port, reactor);
+  in_thread(stop_remotely, remote);
+  CHECK(udpr_reactor_is_running(reactor) && port.stops == 0);
+  RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
+  probe_ended(&port);
+  not_running(remote);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void stop_twice(udpr_reactor *reactor, void *remote) {
+  OK(udpr_remote_stop(remote));
+  OK(udpr_reactor_stop(reactor));
+  udpr_remote_stop(remote); /* it stops already: NOT_RUNNING or not, nothing may be left of it */
+}
+
+/* A stop that came too late for one run does not end the next. */
+TEST(a_late_stop_leaves_nothing_behind) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  int           quiet = 0;
+  OK(udpr_reactor_call_later(reactor, 0, stop_twice, remote, NULL, NULL));
+  run_guarded(reactor);
+  not_running(remote);
+  OK(udpr_reactor_start(reactor));
+  for (; quiet < 10; quiet++) OK(udpr_reactor_iterate(reactor, 0));
+  CHECK(udpr_reactor_is_running(reactor));
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void stop_after_a_call(void *arg) {
+  note *last = arg;
+  OK(udpr_remote_call(last->arg, note_call, last, count_free));
+  OK(udpr_remote_stop(last->arg));
+}
+
+TEST(a_call_made_before_stop_is_made) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  elsewhere     there;
+  note          last = {.arg = remote};
+  run_elsewhere(&there, reactor);
+  in_thread(stop_after_a_call, &last);
+  join_elsewhere(&there);
+  CHECK(last.called == 1 && last.freed == 1);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* ---- beyond free --------------------------------------------------------------------------------------- */
+
+static void all_is_closed(void *remote) {
+  note user = {0};
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, note_call, &user, count_free));
+  CHECK(user.called == 0 && user.freed == 1); /* in the failing call */
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, note_call, &user, NULL));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_stop(remote));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_wake(remote));
+}
+
+static void last_release(void *remote) { udpr_remote_release(remote); }
+
+TEST(beyond_free_a_remote_says_closed_on_any_thread) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  turns(reactor, 1);
+  OK(udpr_reactor_free(reactor));
+  all_is_closed(remote);
+  in_thread(all_is_closed, remote);
+  in_thread(last_release, remote);
+}
+
+static void freed_while_free_runs(void *user) {
+  note *pending = user, other = {0};
+  pending->freed++;
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(pending->arg, note_call, &other, count_free));
+  CHECK(other.called == 0 && other.freed == 1);
+}
+
+TEST(while_free_runs_too) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          pending = {.arg = remote};
+  OK(udpr_remote_call(remote, note_call, &pending, freed_while_free_runs));
+  OK(udpr_reactor_free(reactor));
+  CHECK(pending.called == 0 && pending.freed == 1);
+  udpr_remote_release(remote);
+}
+
+static atomic_int users, users_freed;
+
+static void user_freed(void *user) {
+  (void)user;
+  atomic_fetch_add(&users_freed, 1);
+}
+
+static void call_until_closed(void *remote) {
+  for (udpr_status status = UDPR_OK; status == UDPR_OK;) {
+    atomic_fetch_add(&users, 1);
+    status = udpr_remote_call(remote, check_overdue, NULL, user_freed); /* which would crash, if it ran */
+    if (status != UDPR_OK) CHECK_STATUS(UDPR_E_CLOSED, status);
+  }
+  udpr_remote_release(remote);
+}
+
+TEST(free_while_others_call) {
+  enum { COUNT = 4 };
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  check_thread  threads[COUNT];
+  for (int i = 0; i < COUNT; i++) thread_start(&threads[i], call_until_closed, udpr_remote_retain(remote));
+  while (atomic_load(&users) < 1000) sched_yield();
+  OK(udpr_reactor_free(reactor));
+  for (int i = 0; i < COUNT; i++) thread_join(&threads[i]);
+  CHECK_EQ(users, users_freed);
+  udpr_remote_release(remote);
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------- */
+
+static void retain_and_release(void *remote) {
+  for (int i = 0; i < 20000; i++) udpr_remote_release(udpr_remote_retain(remote));
+  OK(udpr_remote_wake(remote));
+  udpr_remote_release(remote); /* the one it was given */
+}
+
+TEST(retain_and_release_from_many_threads) {
+  enum { COUNT = 4 };
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  check_thread  threads[COUNT];
+  for (int i = 0; i < COUNT; i++) thread_start(&threads[i], retain_and_release, udpr_remote_retain(remote));
+  udpr_remote_release(remote);
+  for (int i = 0; i < COUNT; i++) thread_join(&threads[i]);
+  turns(reactor, 2);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Its calls are the reactor's, which needs no remote to make them. */
+TEST(a_call_outlives_its_remote) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          user = {0};
+  OK(udpr_remote_call(remote, note_call, &user, count_free));
+  udpr_remote_release(remote);
+  RUN_UNTIL(reactor, user.called);
+  CHECK_EQ(1, user.freed);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(null_is_told) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor), *out = NULL;
+  note          user = {0};
+  CHECK(udpr_remote_retain(NULL) == NULL);
+  udpr_remote_release(NULL);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(NULL, &out));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(reactor, NULL));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(NULL, note_call, &user, count_free));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(remote, NULL, &user, count_free));
+  CHECK_EQ(2, user.freed);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_stop(NULL));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_wake(NULL));
+  CHECK(out == NULL);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

@@ -24,9 +24,16 @@ pub enum Host {
     Name(CString),
 }
 
+struct Lookup<T> {
+    call: T,
+    /// Its deadline, among the others.
+    deadline: u64,
+    cancelled: bool,
+}
+
 /// Look-ups with a `T` to call each.
 pub struct Lookups<T> {
-    entries: Slots<(T, u64)>,
+    entries: Slots<Lookup<T>>,
     deadlines: Timers<u64>,
     /// Answers for the next turn.
     ready: Vec<(u64, Answer)>,
@@ -41,19 +48,28 @@ impl<T> Default for Lookups<T> {
 impl<T> Lookups<T> {
     /// One more, which gives up at `deadline`.
     pub fn add(&mut self, deadline: u64, call: T) -> u64 {
-        let id = self.entries.insert((call, 0));
+        let id = self.entries.insert(Lookup { call, deadline: 0, cancelled: false });
         let timer = self.deadlines.insert(deadline, id);
         if let Some(entry) = self.entries.get_mut(id) {
-            entry.1 = timer;
+            entry.deadline = timer;
         }
         id
     }
 
     /// Its answer, for the next turn. NOT_FOUND where it has one already.
     pub fn answer(&mut self, id: u64, answer: Answer) -> Result {
-        let timer = self.entries.get(id).ok_or(Status::NOT_FOUND)?.1;
+        let timer = self.entries.get(id).ok_or(Status::NOT_FOUND)?.deadline;
         self.deadlines.cancel(timer).map_err(|_| Status::NOT_FOUND)?;
         self.ready.push((id, answer));
+        Ok(())
+    }
+
+    /// Its answer is CANCELLED, also where it has another one that was not told yet. NOT_FOUND, also the second time.
+    pub fn cancel(&mut self, id: u64) -> Result {
+        let entry = self.entries.get_mut(id).filter(|entry| !entry.cancelled).ok_or(Status::NOT_FOUND)?;
+        entry.cancelled = true;
+        // NOT_FOUND: it is on its way, and will find that it was cancelled.
+        let _ = self.answer(id, Err(Status::CANCELLED));
         Ok(())
     }
 
@@ -76,9 +92,9 @@ impl<T> Lookups<T> {
         std::mem::take(&mut self.ready)
     }
 
-    /// Takes one out, to be called. None where it was taken before.
-    pub fn take(&mut self, id: u64) -> Option<T> {
-        self.entries.remove(id).map(|(call, _)| call)
+    /// Takes one out, to be called, and whether it was cancelled. None where it was taken before.
+    pub fn take(&mut self, id: u64) -> Option<(T, bool)> {
+        self.entries.remove(id).map(|entry| (entry.call, entry.cancelled))
     }
 
     /// The instant at which the next one gives up.
@@ -89,7 +105,7 @@ impl<T> Lookups<T> {
     /// Takes any, for the end.
     pub fn take_any(&mut self) -> Option<T> {
         let id = self.entries.ids().next()?;
-        self.take(id)
+        self.take(id).map(|(call, _)| call)
     }
 
     /// Every look-up without an answer gets this one.
@@ -225,5 +241,20 @@ mod tests {
             (lookups.take(early), lookups.take(late), lookups.take(late)),
             (Some('a'), Some('b'), None)
         );
+    }
+
+    #[test]
+    fn an_answer_that_was_not_told_can_be_cancelled() {
+        let mut lookups = Lookups::default();
+        let (known, open) = (lookups.add(10, 'a'), lookups.add(10, 'b'));
+        assert_eq!(lookups.answer(known, Ok(Vec::new())), Ok(()));
+        assert_eq!((lookups.cancel(known), lookups.cancel(open)), (Ok(()), Ok(())));
+        assert_eq!(
+            (lookups.cancel(known), lookups.cancel(open)),
+            (Err(Status::NOT_FOUND), Err(Status::NOT_FOUND))
+        );
+        assert_eq!(lookups.take_answers(0).len(), 2);
+        assert_eq!((lookups.take(known), lookups.take(open)), (Some(('a', true)), Some(('b', true))));
+        assert_eq!(lookups.cancel(known), Err(Status::NOT_FOUND));
     }
 }

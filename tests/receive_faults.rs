@@ -5,15 +5,16 @@ mod support;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use support::*;
-use udpr::port::Options;
+use udpr::port::{Delivery, Options, Port, Protocol, Stats};
 use udpr::status::Status;
 
 use Answer::{AtMost, Errno, Real};
 use Syscall::{Option as GetOption, Receive, Rewatch, Wait};
 
 /// A scene whose second port writes down the one byte of each datagram.
-fn bytes(scene: &Scene, received: &Rc<RefCell<Vec<u8>>>) -> std::sync::Arc<udpr::port::Port> {
+fn bytes(scene: &Scene, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
     let received = received.clone();
     let protocol = Closures::new(&scene.diary)
         .at_datagram(move |_, datagram| received.borrow_mut().extend(datagram.data()));
@@ -169,4 +170,34 @@ fn a_stop_in_the_middle_of_a_batch_counts_the_rest() {
     assert_eq!(seen.get(), 3);
     assert_eq!(stats.datagrams_in, seen.get() + stats.discarded_in);
     assert_eq!(stats.kept_datagrams, 0);
+}
+
+/// Looks at a batch whole, stops in it, and takes one datagram only.
+struct Whole {
+    shown: Rc<Cell<u64>>,
+    last: Rc<Cell<Stats>>,
+}
+
+impl Protocol for Whole {
+    fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
+        self.shown.set(delivery.all().len() as u64);
+        port.stop_listening().expect("it listens");
+        delivery.take(1);
+    }
+
+    fn stop_protocol(&self, port: &Arc<Port>, _: Status) {
+        self.last.set(port.get_stats().expect("the last look"));
+    }
+}
+
+#[test]
+fn what_was_shown_and_not_taken_is_counted_too() {
+    let scene = Scene::new();
+    let (shown, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
+    let protocol = Whole { shown: shown.clone(), last: last.clone() };
+    let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
+    (0..8).for_each(|byte| scene.peer.send(&[byte], &port.get_host().expect("open")));
+    scene.turn_until(|_| !port.is_open());
+    let stats: Stats = last.get();
+    assert_eq!((stats.datagrams_in, stats.discarded_in), (shown.get(), shown.get() - 1));
 }

@@ -1,4 +1,4 @@
-/* libuv.h: a libuv port that receives with recvmmsg. */
+/* libuv.h: libuv ports that receive with recvmmsg. */
 #include "../server.h"
 
 #include <uv.h>
@@ -10,15 +10,16 @@ static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
   *buffer = uv_buf_init(room, sizeof room);
 }
 
-static int serve(uint16_t port, uv_udp_recv_cb received) {
-  static uv_udp_t    handle;
+static void listen_on(uv_udp_t *handle, uint16_t port, uv_udp_recv_cb received) {
   struct sockaddr_in address = any_address(port);
-  uv_loop_t         *loop = uv_default_loop();
-  uv_os_fd_t         fd;
-  require(uv_udp_init_ex(loop, &handle, AF_INET | UV_UDP_RECVMMSG) == 0, "uv_udp_init_ex");
-  require(uv_udp_bind(&handle, (struct sockaddr *)&address, 0) == 0, "uv_udp_bind");
-  require(uv_udp_recv_start(&handle, lend_buffer, received) == 0, "uv_udp_recv_start");
-  require(uv_fileno((uv_handle_t *)&handle, &fd) == 0, "uv_fileno");
+  require(uv_udp_init_ex(uv_default_loop(), handle, AF_INET | UV_UDP_RECVMMSG) == 0, "uv_udp_init_ex");
+  require(uv_udp_bind(handle, (struct sockaddr *)&address, 0) == 0, "uv_udp_bind");
+  require(uv_udp_recv_start(handle, lend_buffer, received) == 0, "uv_udp_recv_start");
+}
+
+static int serve(uv_udp_t *handle) {
+  uv_os_fd_t fd;
+  require(uv_fileno((uv_handle_t *)handle, &fd) == 0, "uv_fileno");
   server_ready(fd);
-  return uv_run(loop, UV_RUN_DEFAULT);
+  return uv_run(uv_default_loop(), UV_RUN_DEFAULT);
 }

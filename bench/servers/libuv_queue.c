@@ -39,4 +39,8 @@ static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, cons
   }
 }
 
-int main(int argc, char **argv) { return serve(server_arguments(argc, argv), received); }
+int main(int argc, char **argv) {
+  static uv_udp_t port;
+  listen_on(&port, server_arguments(argc, argv), received);
+  return serve(&port);
+}

@@ -10,4 +10,8 @@ static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, cons
   for (unsigned i = 0; i < answers; i++) uv_udp_try_send(handle, &answer, 1, sender);
 }
 
-int main(int argc, char **argv) { return serve(server_arguments(argc, argv), received); }
+int main(int argc, char **argv) {
+  static uv_udp_t port;
+  listen_on(&port, server_arguments(argc, argv), received);
+  return serve(&port);
+}

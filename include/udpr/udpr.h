@@ -1057,7 +1057,7 @@ UDPR_API udpr_status udpr_reactor_suggest_thread_pool_size(struct udpr_reactor *
  */
 UDPR_API udpr_status udpr_reactor_resolve(struct udpr_reactor *reactor, const char *host, uint16_t port, uint16_t family, udpr_ns timeout, udpr_resolved_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
-/** Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it has its answer. */
+/** Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before. */
 UDPR_API udpr_status udpr_reactor_cancel_resolve(struct udpr_reactor *reactor, udpr_id id);
 
 /**

@@ -76,7 +76,7 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
     }))
 }
 
-/// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it has its answer.
+/// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))

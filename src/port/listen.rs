@@ -10,8 +10,8 @@ use super::{Groups, Open, Options, Port, Protocol, State, connect, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::Kernel;
 use crate::sys::epoll::READABLE;
+use crate::sys::{Kernel, Limits};
 use crate::turn::Turn;
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -80,6 +80,8 @@ impl Port {
             messages: Cell::new(MESSAGES_FIRST),
             unseen: Cell::new(0),
             kept: RefCell::default(),
+            merges: Cell::new(false),
+            limits: Cell::new(if flags & flag::NO_OFFLOAD == 0 { Limits::MOST } else { Limits::NONE }),
             sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
@@ -121,7 +123,18 @@ impl Open {
     pub(super) fn finish_options(&self, options: &Options<'_>) -> Result {
         self.check_buffers(options);
         self.ask_for_facts()?;
+        self.ask_for_merging();
         if options.has(flag::ERROR_REPORTS) { self.ask_for_reports(true) } else { Ok(()) }
+    }
+
+    /// UDP_GRO, where the kernel has it. One stamp would stand for many datagrams. On an adopted socket it hands merged
+    /// datagrams to the other holders, too, so there it is done on request only.
+    fn ask_for_merging(&self) {
+        let wanted = self.former.is_none() || self.has(flag::OFFLOAD);
+        if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {
+            let on = self.set_option(libc::SOL_UDP, libc::UDP_GRO, &1u32.to_ne_bytes());
+            self.merges.set(on.is_ok());
+        }
     }
 
     /// The kernel cuts a wish at net.core.rmem_max and wmem_max, and doubles what it grants (socket(7)).

@@ -5,7 +5,7 @@ use super::write::Leave;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Control, Outbound};
+use crate::sys::{Control, Target};
 use std::iter;
 
 /// Datagrams that one step of a long message may make.
@@ -37,7 +37,7 @@ pub struct Message<'a> {
 pub(super) struct Manner<'a> {
     pub(super) leave: Leave,
     control: Option<&'a Control>,
-    segment: usize,
+    pub(super) segment: usize,
 }
 
 impl Manner<'_> {
@@ -63,14 +63,9 @@ impl Manner<'_> {
         iter::once(data).filter(|data| data.is_empty()).chain(data.chunks(size))
     }
 
-    /// Done to the datagram that was pushed last.
-    pub(super) fn apply(&self, outbound: &mut Outbound) {
-        if let Some(control) = self.control {
-            outbound.attach(control);
-        }
-        if self.segment != 0 {
-            outbound.cut(self.segment);
-        }
+    /// Where it goes to, and what the kernel is told of it.
+    pub(super) fn target<'t>(&'t self, to: Option<&'t Addr>) -> Target<'t> {
+        Target { to, control: self.control }
     }
 
     /// For a full socket.

@@ -32,7 +32,7 @@ pub use write::Leave;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{Kept, epoll};
+use crate::sys::{Kept, Limits, epoll};
 use crate::turn::Turn;
 use adopt::Former;
 use connect::Device;
@@ -40,6 +40,7 @@ use errors::Errors;
 use multicast::Groups;
 use stats::Counters;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -95,7 +96,11 @@ struct Open {
     messages: Cell<usize>,
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
     unseen: Cell<usize>,
-    kept: RefCell<Option<Kept>>,
+    kept: RefCell<VecDeque<Kept>>,
+    /// The socket merges datagrams that it receives.
+    merges: Cell<bool>,
+    /// What the kernel merges of those that are sent.
+    limits: Cell<Limits>,
     sending: RefCell<Sending>,
     /// A write was refused; `write_ready` is owed.
     wants_ready: Cell<bool>,
@@ -152,7 +157,7 @@ impl Port {
     pub fn get_stats(&self) -> Result<Stats> {
         let open = self.open()?;
         let sending = open.sending.borrow();
-        let kept = open.kept.borrow().as_ref().map_or(0, |kept| kept.batch().len());
+        let kept = open.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
         Ok(Stats {
             queued_bytes: sending.backlog.bytes() as u64,
             queued_datagrams: sending.backlog.len() as u64,

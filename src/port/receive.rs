@@ -1,16 +1,21 @@
 //! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
 
-use super::{Open, Port, Stats};
+use super::{Open, Port};
 use crate::status::Result;
-use crate::sys::batch::{BATCH_MAX, MESSAGES_MAX, TRUNCATED};
-use crate::sys::{Batch, Datagram, Kept};
+use crate::sys::inbound::MESSAGES_MAX;
+use crate::sys::{Batch, Datagram, Inbound, Kept, Received, Reception};
 use std::rc::Rc;
 use std::sync::Arc;
+
+/// A call that brings as many bytes is enough for one turn: other ports, and calls, come next.
+const TURN_BYTES: usize = 1024 * 1024;
 
 /// Datagrams on their way to a [`Protocol`](super::Protocol), which takes them one by one or all together.
 pub struct Delivery<'a> {
     open: &'a Open,
     batch: Batch<'a>,
+    /// How many have been read behind the batch.
+    behind: usize,
     shown: usize,
     taken: usize,
 }
@@ -48,67 +53,79 @@ impl<'a> Delivery<'a> {
     #[inline]
     fn show(&mut self, count: usize) {
         self.shown = count;
-        self.open.unseen.set(self.batch.len() - count);
+        self.open.unseen.set(self.behind + self.batch.len() - count);
     }
 }
 
 impl Port {
     /// Reads once and delivers. Nothing is read while older datagrams wait.
     pub(super) fn receive(self: &Arc<Port>, open: &Rc<Open>) {
-        if !open.is_receiving() || open.kept.borrow().is_some() {
+        if !open.is_receiving() || !open.kept.borrow().is_empty() {
             return;
         }
         let turn = &open.turn;
         let mut inbound = turn.take_inbound();
-        let count = open.messages.get();
-        inbound.tell(open.told.get());
-        match turn.kernel.receive(open.fd.get(), &mut inbound, count, open.packet_size) {
+        let got = turn.kernel.receive(open.fd.get(), &mut inbound, &open.reception());
+        open.counters.update(|stats| stats.syscalls_in += 1);
+        match got {
             Ok(got) => {
-                open.grow(got, count);
-                let batch = inbound.batch(got);
-                open.counters.update(|stats| count_in(stats, batch));
-                if let Some(sifted) = open.sift(batch) {
-                    self.deliver_kept(open, sifted);
-                } else {
-                    let left = self.deliver(open, batch);
-                    if left > 0 {
-                        open.keep(batch.skip(got - left).keep(|_| true));
-                    }
-                }
+                open.grow(&got);
+                open.counters.update(|stats| {
+                    stats.datagrams_in += got.datagrams as u64;
+                    stats.bytes_in += got.bytes as u64;
+                    stats.truncated_in += got.truncated as u64;
+                });
+                self.deliver_all(open, &mut inbound, got.datagrams);
             }
             // Whatever it is: epoll tells when there is more.
-            Err(error) => {
-                open.counters.update(|stats| stats.syscalls_in += 1);
-                open.take_error(&error);
-            }
+            Err(error) => drop(open.take_error(&error)),
         }
         turn.return_inbound(inbound);
     }
 
-    /// Delivers what was kept, in a turn after the one that kept it.
+    /// Batch by batch. Once the port pauses, or leaves some of a batch, the rest is kept.
+    fn deliver_all(self: &Arc<Port>, open: &Rc<Open>, inbound: &mut Inbound, mut behind: usize) {
+        while let Some(batch) = inbound.next_batch() {
+            behind -= batch.len();
+            let sifted = open.sift(batch);
+            let batch = sifted.as_ref().map_or(batch, Kept::batch);
+            let waits = !open.kept.borrow().is_empty() || !open.is_receiving();
+            let left = if waits { batch.len() } else { self.deliver(open, batch, behind) };
+            if !open.is_listening() || open.turn.door.gate.is_lost() {
+                return;
+            }
+            if left > 0 {
+                open.keep(batch.skip(batch.len() - left).keep(|_| true));
+            }
+        }
+    }
+
+    /// Delivers what was kept first, in a turn after the one that kept it.
     pub fn resume(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
         if !open.is_receiving() {
             return;
         }
-        if let Some(kept) = open.kept.take() {
-            self.deliver_kept(&open, kept);
-        }
-    }
-
-    fn deliver_kept(self: &Arc<Port>, open: &Rc<Open>, mut kept: Kept) {
-        let before = kept.batch().len();
-        let left = if before > 0 { self.deliver(open, kept.batch()) } else { 0 };
+        let first = open.kept.borrow_mut().pop_front();
+        let Some(mut kept) = first else { return };
+        let (before, behind) = (kept.batch().len(), 0);
+        let left = self.deliver(&open, kept.batch(), behind);
         if left > 0 {
             kept.take(before - left);
-            open.keep(kept);
+            open.kept.borrow_mut().push_front(kept);
+            open.sift_kept();
         }
+        open.list_kept();
     }
 
-    /// Hands a batch to the protocol. The answer is how many at its end are to be kept.
-    fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Batch<'_>) -> usize {
-        open.unseen.set(batch.len());
-        let mut delivery = Delivery { open, batch, shown: 0, taken: 0 };
+    /// Hands a batch to the protocol, with `behind` more read but not in it. The answer is how many at its end are to be
+    /// kept.
+    fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Batch<'_>, behind: usize) -> usize {
+        if batch.is_empty() {
+            return 0;
+        }
+        open.unseen.set(behind + batch.len());
+        let mut delivery = Delivery { open, batch, behind, shown: 0, taken: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
         open.unseen.set(0);
         let Delivery { shown, taken, .. } = delivery;
@@ -117,7 +134,7 @@ impl Port {
         }
         if !open.is_listening() {
             // Those that it had not seen were counted by the stop.
-            open.counters.update(|stats| stats.discarded_in += (shown - taken) as u64);
+            open.count_discarded(shown - taken);
             return 0;
         }
         batch.len() - taken
@@ -134,8 +151,8 @@ impl Port {
     /// Datagrams again, in a later turn, the kept ones first. Again is fine.
     pub fn resume_reading(&self) -> Result {
         let open = self.listening()?;
-        if open.paused.replace(false) && open.kept.borrow().is_some() {
-            open.turn.defer(&open.turn.kept, open.token.get());
+        if open.paused.replace(false) {
+            open.list_kept();
         }
         open.update_interest();
         Ok(())
@@ -144,9 +161,14 @@ impl Port {
 
 impl Open {
     fn keep(&self, kept: Kept) {
-        self.kept.replace(Some(kept));
+        self.kept.borrow_mut().push_back(kept);
         self.sift_kept();
-        if !self.paused.get() {
+        self.list_kept();
+    }
+
+    /// Has what is kept delivered in a later turn.
+    fn list_kept(&self) {
+        if !self.paused.get() && self.is_listening() && !self.kept.borrow().is_empty() {
             self.turn.defer(&self.turn.kept, self.token.get());
         }
     }
@@ -163,31 +185,33 @@ impl Open {
 
     /// Lets go of what is kept of others, once there is a peer.
     pub(super) fn sift_kept(&self) {
-        let sifted = self.kept.borrow().as_ref().and_then(|kept| self.sift(kept.batch()));
-        if let Some(sifted) = sifted {
-            self.kept.replace(Some(sifted).filter(|kept| !kept.batch().is_empty()));
+        let mut kept = self.kept.borrow_mut();
+        for batch in kept.iter_mut() {
+            if let Some(sifted) = self.sift(batch.batch()) {
+                *batch = sifted;
+            }
         }
+        kept.retain(|batch| !batch.batch().is_empty());
     }
 
     fn count_discarded(&self, count: usize) {
         self.counters.update(|stats| stats.discarded_in += count as u64);
     }
 
-    /// A call that came back full asks for twice as much the next time.
-    fn grow(&self, got: usize, asked: usize) {
-        if got == asked {
+    fn reception(&self) -> Reception {
+        Reception {
+            messages: self.messages.get(),
+            packet_size: self.packet_size,
+            merges: self.merges.get(),
+            told: self.told.get(),
+        }
+    }
+
+    /// A call that came back full asks for twice as much the next time, unless that was plenty for one turn.
+    fn grow(&self, got: &Received) {
+        let asked = self.messages.get();
+        if got.messages == asked && got.bytes < TURN_BYTES {
             self.messages.set((asked * 2).min(MESSAGES_MAX));
         }
     }
 }
-
-fn count_in(stats: &mut Stats, batch: Batch<'_>) {
-    stats.syscalls_in += 1;
-    stats.datagrams_in += batch.len() as u64;
-    for datagram in batch.iter() {
-        stats.bytes_in += datagram.data().len() as u64;
-        stats.truncated_in += u64::from(datagram.flags & TRUNCATED);
-    }
-}
-
-const _: () = assert!(MESSAGES_MAX <= BATCH_MAX);

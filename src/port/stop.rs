@@ -84,7 +84,7 @@ impl Port {
 impl Open {
     /// Counts what was received and will not be delivered.
     fn discard(&self) {
-        let kept = self.kept.take().map_or(0, |kept| kept.batch().len());
+        let kept: usize = self.kept.take().iter().map(|kept| kept.batch().len()).sum();
         let discarded = (self.unseen.take() + kept) as u64;
         self.counters.update(|stats| stats.discarded_in += discarded);
     }

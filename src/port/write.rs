@@ -5,7 +5,7 @@ use super::message::Manner;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::Outbound;
+use crate::sys::{Limits, Outbound, Target};
 use std::io;
 use std::sync::Arc;
 
@@ -249,8 +249,7 @@ impl Open {
             self.turn.gathered.push(self.token.get());
             self.turn.take_outbound()
         });
-        outbound.push(len, to, fill);
-        manner.apply(outbound);
+        outbound.push(len, manner.segment, manner.target(to), self.limits.get(), fill);
         sending.charged += charge(len, manner.pieces(len));
     }
 
@@ -266,15 +265,14 @@ impl Open {
     ) -> Result {
         self.send_gathered(sending);
         let mut outbound = self.turn.take_outbound();
-        outbound.push(len, to, fill);
-        manner.apply(&mut outbound);
+        outbound.push(len, manner.segment, manner.target(to), self.limits.get(), fill);
         let full = !sending.backlog.is_empty();
         let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut outbound) };
         let unsent = outbound.pending();
         if result == Err(Status::WOULD_BLOCK)
-            && self.may_queue(sending, charge(outbound.bytes(unsent), unsent))
+            && self.may_queue(sending, charge(outbound.pending_bytes(), unsent))
         {
-            self.shelve(sending, &mut outbound);
+            self.shelve(sending, &outbound);
             result = Ok(());
         } else if result.is_err() && unsent < manner.pieces(len) {
             self.counters.update(|stats| stats.dropped_out += unsent as u64);
@@ -294,13 +292,15 @@ impl Open {
         let Some(mut outbound) = sending.gathered.take() else { return };
         sending.charged = 0;
         // What a child forked meanwhile would send here is the parent's.
-        if !self.turn.door.gate.is_lost() {
-            while outbound.pending() > 0 {
-                match self.send(&mut outbound) {
-                    Err(Status::WOULD_BLOCK) => self.shelve(sending, &mut outbound),
-                    Err(status) => self.fail_first(&mut outbound, status),
-                    Ok(()) => {}
+        let mut over = self.turn.door.gate.is_lost();
+        while !over && !outbound.is_done() {
+            match self.send(&mut outbound) {
+                Err(Status::WOULD_BLOCK) => {
+                    self.shelve(sending, &outbound);
+                    over = true;
                 }
+                Err(status) => self.fail_first(&mut outbound, status),
+                Ok(()) => {}
             }
         }
         self.turn.return_outbound(outbound);
@@ -308,25 +308,45 @@ impl Open {
 
     /// Sends until all is gone or one datagram fails, whose error this is.
     fn send(&self, outbound: &mut Outbound) -> Result {
-        let mut tries = 0;
-        while outbound.pending() > 0 {
+        let (mut tries, mut suspicion) = (0, None);
+        while !outbound.is_done() {
             let sent = self.turn.kernel.send(self.fd.get(), outbound);
             self.counters.update(|stats| stats.syscalls_out += 1);
             match sent {
-                Ok(count) => {
-                    let bytes = outbound.bytes(count) as u64;
+                Ok(messages) => {
+                    let (datagrams, bytes) = outbound.advance(messages);
                     self.counters.update(|stats| {
-                        stats.datagrams_out += count as u64;
-                        stats.bytes_out += bytes;
+                        stats.datagrams_out += datagrams as u64;
+                        stats.bytes_out += bytes as u64;
                     });
-                    outbound.skip(count);
+                    suspicion.take().into_iter().for_each(|(errno, segment)| self.learn(errno, segment));
                     tries = 0;
                 }
                 Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
-                Err(error) => return Err(self.own_error(error)),
+                Err(error) => {
+                    // What was merged is sent datagram by datagram, so that nothing is lost.
+                    suspicion = merge_fault(&error).zip(outbound.merged_segment());
+                    match suspicion {
+                        Some(_) => outbound.split(),
+                        None => return Err(self.own_error(error)),
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// A merged message failed, and a datagram of it did not by itself: what the kernel merges is less than was thought.
+    fn learn(&self, errno: i32, segment: usize) {
+        let limits = self.limits.get();
+        self.limits.set(match errno {
+            // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented.
+            libc::EMSGSIZE => Limits { size: limits.size.min(segment - 1), ..limits },
+            // Too many for this kernel; down to 1, where it knows nothing of merging.
+            libc::EINVAL => Limits { segments: (limits.segments / 2).max(1), ..limits },
+            // A device without checksum offload (EIO).
+            _ => Limits::NONE,
+        });
     }
 
     /// True for an interrupted call, and where an earlier datagram may have left the error on the socket, which happens
@@ -349,10 +369,10 @@ impl Open {
 
     /// The next datagram cannot be sent; its write was told that it would.
     fn fail_first(&self, outbound: &mut Outbound, status: Status) {
-        if let Some((data, to, _)) = outbound.front() {
+        if let Some((data, to, _)) = outbound.unsent().next() {
             self.fail(data, to, status);
         }
-        outbound.skip(1);
+        outbound.skip();
     }
 
     /// ENOBUFS, a full device queue, is a full socket that epoll knows nothing of.
@@ -366,15 +386,14 @@ impl Open {
     }
 
     /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue.
-    fn shelve(&self, sending: &mut Sending, outbound: &mut Outbound) {
+    fn shelve(&self, sending: &mut Sending, outbound: &Outbound) {
         if self.has(flag::NO_QUEUE) {
-            let dropped = outbound.pending();
-            self.counters.update(|stats| stats.dropped_out += dropped as u64);
-            return outbound.skip(dropped);
+            let dropped = outbound.pending() as u64;
+            return self.counters.update(|stats| stats.dropped_out += dropped);
         }
-        while let Some((data, to, control)) = outbound.front() {
-            sending.backlog.push(Letter { to, control: control.map(|it| Box::new(*it)), data: data.into() });
-            outbound.skip(1);
+        for (data, to, control) in outbound.unsent() {
+            let control = control.map(|control| Box::new(*control));
+            sending.backlog.push(Letter { to, control, data: data.into() });
         }
     }
 
@@ -395,12 +414,12 @@ impl Open {
             if !outbound.has_room(letter.data.len(), 1) {
                 break;
             }
-            outbound.push(letter.data.len(), letter.to.as_ref(), |place| place.copy_from_slice(&letter.data));
-            if let Some(control) = &letter.control {
-                outbound.attach(control);
-            }
+            let target = Target { to: letter.to.as_ref(), control: letter.control.as_deref() };
+            outbound.push(letter.data.len(), 0, target, self.limits.get(), |place| {
+                place.copy_from_slice(&letter.data)
+            });
         }
-        while outbound.pending() > 0 {
+        while !outbound.is_done() {
             let before = outbound.pending();
             let result = self.send(&mut outbound);
             match result {
@@ -429,4 +448,10 @@ impl Open {
         sending.charged = 0;
         count
     }
+}
+
+/// The errno of a message that failed, where that may be because it was merged.
+fn merge_fault(error: &io::Error) -> Option<i32> {
+    let faults = [libc::EMSGSIZE, libc::EINVAL, libc::EIO];
+    error.raw_os_error().filter(|errno| faults.contains(errno))
 }

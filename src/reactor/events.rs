@@ -70,6 +70,8 @@ impl<C: Call> Reactor<C> {
             self.stage.set(Stage::ShuttingDown);
         }
         self.triggers.borrow_mut().release_all();
+        // One that came too late is not for the next run.
+        self.remote.take_stop();
         self.firing.set(Some(Firing { event, phase: Phase::Before, last: 0, busy: false }));
         self.go_on();
     }
@@ -126,6 +128,8 @@ impl<C: Call> Reactor<C> {
     pub(super) fn end_run(&self) {
         self.firing.set(None);
         self.triggers.borrow_mut().release_all();
+        // One that came too late is not for the next run.
+        self.remote.take_stop();
         self.stage.set(Stage::Idle);
         self.turn.door.set_running(false);
     }

@@ -34,6 +34,7 @@ impl<C: Call> Reactor<C> {
 
     fn start_port(&self, port: Arc<Port>) -> Result<Arc<Port>> {
         let token = self.sources.borrow_mut().insert(Source::Port(port.clone()));
+        self.forget_dead_watch(port.fileno());
         let started = port.start(token);
         self.sweep_outside_turns();
         started.map(|()| port)

@@ -44,6 +44,8 @@ impl<C: Call> Reactor<C> {
             return Err(Status::ALREADY_RUNNING);
         }
         self.stage.set(Stage::Started);
+        // A stop from a thread that came too late for the run before is not for this one.
+        self.remote.take_stop();
         self.fire(Happening::Startup);
         Ok(())
     }

@@ -32,11 +32,18 @@ impl<C: Call> Reactor<C> {
             let no_events = error.raw_os_error() == Some(libc::EPERM);
             return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
         }
-        // The kernel took it, so the number was closed and given out again: who watched it before watches nothing.
-        if let Some(dead) = self.watched.borrow_mut().insert(fd, id) {
-            self.remove_source(dead);
-        }
+        // The kernel took it, so the number was closed and given out again.
+        self.forget_dead_watch(fd);
+        self.watched.borrow_mut().insert(fd, id);
         Ok(id)
+    }
+
+    /// Somebody else has this number now: who watched it before watches nothing.
+    pub(super) fn forget_dead_watch(&self, fd: RawFd) {
+        let dead = self.watched.borrow_mut().remove(&fd);
+        if let Some(id) = dead {
+            self.remove_source(id);
+        }
     }
 
     /// Other events for a watch. NOT_FOUND.

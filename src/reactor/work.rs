@@ -110,9 +110,9 @@ impl<C: Call> Reactor<C> {
         Ok(id)
     }
 
-    /// The look-up's answer is CANCELLED, in a later turn. NOT_FOUND where it has an answer.
+    /// The look-up's answer is CANCELLED, in a later turn. NOT_FOUND where it was told its answer.
     pub fn cancel_resolve(&self, id: u64) -> Result {
-        self.lookups.borrow_mut().answer(id, Err(Status::CANCELLED))?;
+        self.lookups.borrow_mut().cancel(id)?;
         self.poke();
         Ok(())
     }
@@ -145,8 +145,10 @@ impl<C: Call> Reactor<C> {
 
     pub(super) fn tell_answer(&self, id: u64, answer: &Answer) {
         let call = self.lookups.borrow_mut().take(id);
-        if let Some(call) = call {
-            call.resolved(self, id, answer.as_deref().map_err(|status| *status));
+        if let Some((call, cancelled)) = call {
+            let answer =
+                if cancelled { Err(Status::CANCELLED) } else { answer.as_deref().map_err(|status| *status) };
+            call.resolved(self, id, answer);
         }
     }
 

@@ -1,8 +1,8 @@
 //! The error queue of a socket (IP_RECVERR, ip(7); IPV6_RECVERR, ipv6(7)): what the kernel and the network have to say
 //! of datagrams that were sent.
 
-use super::batch::{NAME_SIZE, header};
 use super::check;
+use super::inbound::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
 use std::io;

@@ -1,6 +1,6 @@
 //! What this system can do, found out by trying.
 
-use super::{Gate, Inbound, Outbound, socket};
+use super::{Gate, Inbound, Limits, Outbound, Reception, Target, socket};
 use crate::addr::{Addr, family};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -11,6 +11,8 @@ pub fn is_there(name: &str) -> bool {
         "sendmmsg" => sends(),
         "dual_stack" => has_option(family::INET6, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY),
         "bind_device" => has_option(family::INET, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
+        "gso" => has_option(family::INET, libc::SOL_UDP, libc::UDP_SEGMENT),
+        "gro" => has_option(family::INET, libc::SOL_UDP, libc::UDP_GRO),
         "wipe_on_fork" => Gate::new().is_ok(),
         _ => false,
     }
@@ -23,7 +25,8 @@ fn socket(version: u16) -> Option<OwnedFd> {
 /// Nothing waits on a new socket, so EAGAIN says that the call is there.
 fn receives() -> bool {
     let Some(socket) = socket(family::INET) else { return false };
-    let result = Inbound::default().receive(socket.as_raw_fd(), 1, 1);
+    let reception = Reception { messages: 1, packet_size: 1, merges: false, told: None };
+    let result = Inbound::default().receive(socket.as_raw_fd(), &reception);
     result.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
@@ -34,7 +37,7 @@ fn sends() -> bool {
     let bound = socket::bind(fd, &Addr::v4([127, 0, 0, 1], 0)).and_then(|()| socket::local_addr(fd));
     let mut outbound = Outbound::default();
     bound.is_ok_and(|own| {
-        outbound.push(0, Some(&own), |_| {});
+        outbound.push(0, 0, Target { to: Some(&own), control: None }, Limits::NONE, |_| {});
         outbound.send(fd, 1).is_ok()
     })
 }

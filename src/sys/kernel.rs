@@ -2,7 +2,7 @@
 //! kernel's place.
 
 use super::names::{self, LookUp};
-use super::{Epoll, Event, Inbound, Outbound, Report, epoll, error_queue, socket};
+use super::{Epoll, Event, Inbound, Outbound, Received, Reception, Report, epoll, error_queue, socket};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -51,8 +51,8 @@ pub trait Kernel {
     }
 
     /// recvmmsg(2), see [`Inbound::receive`].
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, count: usize, size: usize) -> io::Result<usize> {
-        inbound.receive(fd, count, size)
+    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
+        inbound.receive(fd, reception)
     }
 
     /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.

@@ -11,8 +11,11 @@ mod cmsg;
 pub mod epoll;
 pub mod error_queue;
 mod facts;
+
 pub mod feature;
 pub mod gate;
+mod gather;
+pub mod inbound;
 pub mod interface;
 pub mod kernel;
 pub mod names;
@@ -23,13 +26,15 @@ pub mod thread;
 pub mod waker;
 
 pub use alarm::Alarm;
-pub use batch::{Batch, Datagram, Inbound, Kept};
+pub use batch::{Batch, Datagram, Kept};
 pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
 pub use gate::Gate;
+pub use gather::{Limits, Target};
+pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
-pub use outbound::Outbound;
+pub use outbound::{Outbound, Unsent};
 pub use waker::Waker;
 
 use std::io;

@@ -1,120 +1,114 @@
-//! Sending many datagrams by one sendmmsg(2): an arena that writes are copied into, with message headers laid as
-//! they come.
+//! Sending many datagrams by one sendmmsg(2): an arena that writes are copied into, gathered by where they go to.
 
-use super::batch::{NAME_SIZE, header};
-use super::{Control, check};
+use super::check;
+use super::cmsg::Control;
+use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Target};
+use super::inbound::{NAME_SIZE, header};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
-
-/// The most messages of one sendmmsg(2) here.
-const MESSAGES: usize = 128;
-/// Bytes of the arena: four datagrams of the largest size, or 128 of two KiB.
-const ARENA: usize = 256 * 1024;
 
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
 pub struct Outbound {
     arena: Box<[u8]>,
-    names: Box<[[u8; NAME_SIZE]]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
-    controls: Box<[Control]>,
-    filled: usize,
-    count: usize,
-    sent: usize,
+    gather: Gather,
+    wire: Wire,
+    /// Messages that are done with, and datagrams of the one behind them.
+    done: (usize, usize),
+    /// The first message that is not done with leaves datagram by datagram: the kernel did not take it whole.
+    split: bool,
 }
+
+/// A datagram that waits to be sent: its bytes, where it goes to, its control data.
+pub type Unsent<'a> = (&'a [u8], Option<Addr>, Option<&'a Control>);
 
 impl Default for Outbound {
     fn default() -> Outbound {
         let arena = vec![0; ARENA].into_boxed_slice();
-        let mut names = vec![[0; NAME_SIZE]; MESSAGES].into_boxed_slice();
-        let empty = || libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut vectors: Box<[_]> = (0..MESSAGES).map(|_| empty()).collect();
-        let headers = vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
-        let controls = vec![Control::EMPTY; MESSAGES].into_boxed_slice();
-        Outbound { arena, names, vectors, headers, controls, filled: 0, count: 0, sent: 0 }
+        Outbound { arena, gather: Gather::default(), wire: Wire::default(), done: (0, 0), split: false }
     }
 }
 
 impl Outbound {
-    /// True where `len` more bytes fit as `pieces` datagrams.
+    /// True where `len` more bytes surely fit as `pieces` datagrams.
     pub fn has_room(&self, len: usize, pieces: usize) -> bool {
-        MESSAGES - self.count >= pieces && ARENA - self.filled >= len
+        self.gather.has_room(len, pieces)
     }
 
-    /// Adds a datagram of `len` bytes that `fill` writes; without `to` it goes to the connected peer. The caller has
-    /// asked [`Outbound::has_room`].
-    pub fn push(&mut self, len: usize, to: Option<&Addr>, fill: impl FnOnce(&mut [u8])) {
-        let place = &mut self.arena[self.filled..self.filled + len];
-        fill(place);
-        let index = self.count;
-        self.vectors[index] = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: len };
-        let message = &mut self.headers[index].msg_hdr;
-        message.msg_name = self.names[index].as_mut_ptr().cast();
-        message.msg_namelen = to.map_or(0, |addr| addr.to_sockaddr(&mut self.names[index]) as u32);
-        message.msg_controllen = 0;
-        self.filled += len;
-        self.count += 1;
-    }
-
-    /// Gives the last one control data.
-    pub fn attach(&mut self, control: &Control) {
-        let Some(index) = self.count.checked_sub(1) else { return };
-        self.controls[index] = *control;
-        let message = &mut self.headers[index].msg_hdr;
-        message.msg_control = self.controls[index].as_mut_ptr();
-        message.msg_controllen = control.bytes().len() as _;
-    }
-
-    /// Cuts the last one into datagrams of `size` bytes, not 0, with the same destination and control data. The caller
-    /// has asked [`Outbound::has_room`] for that many.
-    pub fn cut(&mut self, size: usize) {
-        let Some(first) = self.count.checked_sub(1) else { return };
-        let start = self.filled - self.vectors[first].iov_len;
-        let (name, control, like) = (self.names[first], self.controls[first], self.headers[first]);
-        for (index, piece) in (first..MESSAGES).zip(self.arena[start..self.filled].chunks_mut(size)) {
-            self.vectors[index] = libc::iovec { iov_base: piece.as_mut_ptr().cast(), iov_len: piece.len() };
-            (self.names[index], self.controls[index]) = (name, control);
-            self.headers[index] = like;
-            let message = &mut self.headers[index].msg_hdr;
-            message.msg_iov = &mut self.vectors[index];
-            message.msg_name = self.names[index].as_mut_ptr().cast();
-            message.msg_control = self.controls[index].as_mut_ptr();
-            self.count = index + 1;
+    /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
+    /// the last of which may be shorter. The caller has asked [`Outbound::has_room`].
+    pub fn push(
+        &mut self,
+        len: usize,
+        segment: usize,
+        target: Target<'_>,
+        limits: Limits,
+        fill: impl FnOnce(&mut [u8]),
+    ) {
+        let start = self.gather.filled;
+        fill(&mut self.arena[start..start + len]);
+        let size = if segment == 0 { len } else { segment };
+        let mut left = len;
+        loop {
+            let piece = left.min(size);
+            self.gather.push(piece, target, limits);
+            left -= piece;
+            if left == 0 {
+                break;
+            }
         }
+        self.wire.is_laid = false;
     }
 
-    /// How many have not been sent.
+    /// True where nothing waits to be sent.
+    pub fn is_done(&self) -> bool {
+        self.done.0 == self.gather.messages().len()
+    }
+
+    /// How many datagrams wait to be sent.
     pub fn pending(&self) -> usize {
-        self.count - self.sent
+        self.rest().iter().map(|message| message.datagrams).sum::<usize>() - self.done.1
     }
 
-    /// The next one to be sent, where it goes to, and its control data.
-    pub fn front(&self) -> Option<(&[u8], Option<Addr>, Option<&Control>)> {
-        let index = (self.sent < self.count).then_some(self.sent)?;
-        let before: usize = self.vectors[..index].iter().map(|vector| vector.iov_len).sum();
-        let message = &self.headers[index].msg_hdr;
-        let name = &self.names[index][..message.msg_namelen as usize];
-        let control = (message.msg_controllen > 0).then(|| &self.controls[index]);
-        let data = &self.arena[before..before + self.vectors[index].iov_len];
-        Some((data, Addr::from_sockaddr(name).ok(), control))
+    /// Bytes that wait to be sent.
+    pub fn pending_bytes(&self) -> usize {
+        self.unsent().map(|(data, ..)| data.len()).sum()
     }
 
-    /// Counts the next `count` as done with.
-    pub fn skip(&mut self, count: usize) {
-        self.sent = (self.sent + count).min(self.count);
+    /// What waits to be sent, in order.
+    pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
+        let datagrams = self.rest().iter().flat_map(|message| {
+            let datagram =
+                |(start, len)| (&self.arena[start..start + len], message.to, message.control.as_ref());
+            self.gather.datagrams(message).map(datagram)
+        });
+        datagrams.skip(self.done.1)
     }
 
-    /// Payload bytes of the next `count`.
-    pub fn bytes(&self, count: usize) -> usize {
-        self.vectors[self.sent..self.count].iter().take(count).map(|vector| vector.iov_len).sum()
+    fn rest(&self) -> &[Message] {
+        &self.gather.messages()[self.done.0..]
     }
 
-    /// Sends of those that wait, `limit` at most: one sendmmsg(2), which never waits. The answer is how many the
-    /// kernel took, at least one; an error is the first one's. The caller skips what is done with.
+    /// Bytes of each datagram in the next message, where it is more than one and leaves whole.
+    pub fn merged_segment(&self) -> Option<usize> {
+        let message = self.rest().first().filter(|message| message.datagrams > 1 && !self.split)?;
+        Some(message.segment)
+    }
+
+    /// From here on the next message leaves datagram by datagram.
+    pub fn split(&mut self) {
+        self.split = true;
+        self.wire.is_laid = false;
+    }
+
+    /// Sends of what waits, `limit` messages at most: one sendmmsg(2), which never waits. The answer is how many of them
+    /// the kernel took, at least one, for [`Outbound::advance`]; an error is the first one's.
     pub fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
-        let headers = &mut self.headers[self.sent..self.count];
+        if !self.wire.is_laid {
+            self.lay_out();
+        }
+        let headers = &mut self.wire.headers[self.wire.sent..self.wire.count];
         let count = headers.len().min(limit) as u32;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `count` headers over bytes, names and control data of the lengths they say; the kernel writes
@@ -123,8 +117,117 @@ impl Outbound {
         check(sent.into())
     }
 
+    /// Headers for the messages that wait, or for the datagrams of the first one.
+    fn lay_out(&mut self) {
+        let Outbound { arena, gather, wire, done, split } = self;
+        let messages = &gather.messages()[done.0..];
+        wire.clear();
+        if !*split {
+            for message in messages {
+                let bytes = gather.runs(message).map(|run| (run.start, run.len));
+                wire.add(arena, bytes, message, message.datagrams > 1);
+            }
+        } else if let Some(message) = messages.first() {
+            for datagram in gather.datagrams(message).skip(done.1).take(MESSAGES) {
+                wire.add(arena, std::iter::once(datagram), message, false);
+            }
+        }
+        wire.is_laid = true;
+    }
+
+    /// Counts `sent` messages as done with: sent, or given up. The answer is how many datagrams and bytes that were.
+    pub fn advance(&mut self, sent: usize) -> (usize, usize) {
+        self.wire.sent += sent;
+        if !self.split {
+            let messages = self.rest().iter().take(sent);
+            let sums = messages.fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
+            self.done.0 += sent;
+            return sums;
+        }
+        let Some(message) = self.rest().first() else { return (0, 0) };
+        let lengths = self.gather.datagrams(message).skip(self.done.1).take(sent).map(|(_, len)| len);
+        let bytes = lengths.sum();
+        if self.done.1 + sent >= message.datagrams {
+            (self.done, self.split) = ((self.done.0 + 1, 0), false);
+            self.wire.is_laid = false;
+        } else {
+            self.done.1 += sent;
+            self.wire.is_laid &= self.wire.sent < self.wire.count;
+        }
+        (sent, bytes)
+    }
+
+    /// Gives the next datagram up, which leaves by itself: [`Outbound::merged_segment`] is none.
+    pub fn skip(&mut self) {
+        self.advance(1);
+    }
+
     /// Empties it.
     pub fn clear(&mut self) {
-        (self.filled, self.count, self.sent) = (0, 0, 0);
+        self.gather.clear();
+        self.wire.clear();
+        (self.done, self.split) = ((0, 0), false);
+    }
+}
+
+/// Message headers as sendmmsg(2) wants them.
+#[derive(Debug)]
+struct Wire {
+    names: Box<[[u8; NAME_SIZE]]>,
+    vectors: Box<[libc::iovec]>,
+    headers: Box<[libc::mmsghdr]>,
+    controls: Box<[Control]>,
+    count: usize,
+    vectors_used: usize,
+    sent: usize,
+    is_laid: bool,
+}
+
+impl Default for Wire {
+    fn default() -> Wire {
+        let mut names = vec![[0; NAME_SIZE]; MESSAGES].into_boxed_slice();
+        let empty = || libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        let mut vectors: Box<[_]> = (0..RUNS).map(|_| empty()).collect();
+        let headers = vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
+        let controls = vec![Control::EMPTY; MESSAGES].into_boxed_slice();
+        Wire { names, vectors, headers, controls, count: 0, vectors_used: 0, sent: 0, is_laid: false }
+    }
+}
+
+impl Wire {
+    fn clear(&mut self) {
+        (self.count, self.vectors_used, self.sent, self.is_laid) = (0, 0, 0, false);
+    }
+
+    /// One more header. Without control data the kernel is shown none: old drivers choke on what is not needed.
+    fn add(
+        &mut self,
+        arena: &mut [u8],
+        bytes: impl Iterator<Item = (usize, usize)>,
+        message: &Message,
+        merged: bool,
+    ) {
+        let (index, first) = (self.count, self.vectors_used);
+        for (start, len) in bytes {
+            let base = arena[start..].as_mut_ptr().cast();
+            self.vectors[self.vectors_used] = libc::iovec { iov_base: base, iov_len: len };
+            self.vectors_used += 1;
+        }
+        let header = &mut self.headers[index].msg_hdr;
+        header.msg_iov = self.vectors[first..].as_mut_ptr();
+        header.msg_iovlen = (self.vectors_used - first) as _;
+        header.msg_name = self.names[index].as_mut_ptr().cast();
+        header.msg_namelen = message.to.map_or(0, |to| to.to_sockaddr(&mut self.names[index]) as u32);
+        header.msg_controllen = 0;
+        if merged || message.control.is_some() {
+            let control = &mut self.controls[index];
+            *control = message.control.unwrap_or(Control::EMPTY);
+            if merged {
+                control.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(message.segment as u16).to_ne_bytes());
+            }
+            header.msg_controllen = control.bytes().len() as _;
+            header.msg_control = control.as_mut_ptr();
+        }
+        self.count += 1;
     }
 }

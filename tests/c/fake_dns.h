@@ -33,7 +33,7 @@ static inline void put_file(const char *dir, const char *target, const char *tex
   int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
   close(fd);
-  if (mount(path, target, NULL, MS_BIND, NULL) != 0) SKIP("cannot put a file over one of /etc");
+  if (mount(path, target, "none", MS_BIND, NULL) != 0) SKIP("cannot put a file over one of /etc");
 }
 
 /* hosts(5) as given; resolv.conf(5) asks this process, once, for half a minute. */
@@ -46,7 +46,7 @@ static inline void enter_own_system(const char *hosts) {
   CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
   close(fd);
   CHECK(mkdtemp(dir) != NULL);
-  if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", dir, "tmpfs", 0, NULL) != 0)
+  if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", dir, "tmpfs", 0, NULL) != 0)
     SKIP("cannot mount in a namespace");
   put_file(dir, "/etc/hosts", hosts);
   put_file(dir, "/etc/nsswitch.conf", "hosts: files dns\n");

@@ -6,17 +6,19 @@ static void act_raise(udpr_reactor *reactor, note *self) {
   CHECK_EQ(0, raise(*(int *)self->arg));
 }
 
+/* In a later turn, when the shutdown hangs. */
+static void act_later(udpr_reactor *reactor, note *self) { note_later(reactor, 0, self->arg); }
+
 static void ends_by_two(int first, int second) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   probe         port = {0};
-  note          before = {.answer = UDPR_PENDING}, during = {0}, after = {0};
   note          raises[2] = {{.act = act_raise, .arg = &first}, {.act = act_raise, .arg = &second}};
+  note before = {.answer = UDPR_PENDING, .act = act_later, .arg = &raises[1]}, during = {0}, after = {0};
   probe_listen(&port, reactor);
   add_note(reactor, BEFORE, SHUTDOWN, &before);
   add_note(reactor, DURING, SHUTDOWN, &during);
   add_note(reactor, AFTER, SHUTDOWN, &after);
   note_later(reactor, 0, &raises[0]);
-  note_later(reactor, MS(20), &raises[1]);
   run_guarded(reactor);
   CHECK(before.called == 1 && during.called == 0 && after.called == 0);
   CHECK(raises[1].called == 1); /* the first alone did not end it */
@@ -36,11 +38,10 @@ TEST(any_two_signals_end_it) {
 TEST(one_signal_after_stop_ends_it) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   int           number = SIGINT;
-  note          before = {.answer = UDPR_PENDING}, signal = {.act = act_raise, .arg = &number};
+  note          signal = {.act = act_raise, .arg = &number};
+  note          before = {.answer = UDPR_PENDING, .act = act_later, .arg = &signal};
   add_note(reactor, BEFORE, SHUTDOWN, &before);
-  OK(udpr_reactor_call_later(reactor, 0, stop_call, NULL, NULL, NULL));
-  note_later(reactor, MS(20), &signal);
-  run_guarded(reactor);
+  run_and_stop(reactor);
   CHECK(before.called == 1 && signal.called == 1);
   OK(udpr_reactor_free(reactor));
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
-use udpr::sys::{Epoll, Event, Inbound, Kernel, Linux, Outbound, Report};
+use udpr::sys::{Epoll, Event, Inbound, Kernel, Linux, Outbound, Received, Reception, Report};
 
 /// The system calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,9 +137,9 @@ impl Kernel for Scripted {
         Linux.option(fd, level, name, value)
     }
 
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, count: usize, size: usize) -> io::Result<usize> {
+    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
         let limit = self.answer(Syscall::Receive)?;
-        Linux.receive(fd, inbound, count.min(limit), size)
+        Linux.receive(fd, inbound, &Reception { messages: reception.messages.min(limit), ..*reception })
     }
 
     fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {

@@ -1,0 +1,63 @@
+/* timers.h: a million delayed calls, inserted and cancelled, then inserted again and all called.
+ *
+ * A program gives the four functions below. It prints "insert_ns N cancel_ns N fire_ns N", for one call each. Delays
+ * are whole milliseconds, as libuv has them, at random; calls are cancelled in the order they were made, as those
+ * that guard answers are.
+ */
+#ifndef UDPR_BENCH_TIMERS_H
+#define UDPR_BENCH_TIMERS_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { COUNT = 1000000, LONGEST_MS = 60000, SOON_MS = 100 };
+
+static void prepare(void);                      /* all that comes before the first insertion */
+static void insert(unsigned i, unsigned delay); /* in ms */
+static void cancel(unsigned i);
+static void fire(void); /* waits until `fired` is COUNT */
+
+static unsigned fired;
+
+static double now_ns(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
+}
+
+static double insert_all(unsigned longest_ms) {
+  uint32_t random = 1;
+  double   start = now_ns();
+  for (unsigned i = 0; i < COUNT; i++) {
+    random = random * 1664525 + 1013904223; /* Numerical Recipes: its high bits are good enough */
+    insert(i, 1 + (unsigned)((uint64_t)random * longest_ms >> 32));
+  }
+  return (now_ns() - start) / COUNT;
+}
+
+static double cancel_all(void) {
+  double start = now_ns();
+  for (unsigned i = 0; i < COUNT; i++) cancel(i);
+  return (now_ns() - start) / COUNT;
+}
+
+/* All are due by then, so that no waiting is measured. */
+static double fire_all(void) {
+  nanosleep(&(struct timespec){.tv_nsec = SOON_MS * 1000000L}, NULL);
+  double start = now_ns();
+  fire();
+  return (now_ns() - start) / COUNT;
+}
+
+int main(void) {
+  prepare();
+  double insert_ns = insert_all(LONGEST_MS), cancel_ns = cancel_all();
+  insert_all(SOON_MS);
+  double fire_ns = fire_all();
+  printf("insert_ns %.1f cancel_ns %.1f fire_ns %.1f\n", insert_ns, cancel_ns, fire_ns);
+  return fired == COUNT ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+#endif

@@ -1,0 +1,23 @@
+/* timers_libuv: uv_timer_start and uv_timer_stop, on handles that lie ready in an array. */
+#include "timers.h"
+
+#include <uv.h>
+
+static uv_loop_t *loop;
+static uv_timer_t timers[COUNT];
+
+static void prepare(void) {
+  loop = uv_default_loop();
+  for (unsigned i = 0; i < COUNT; i++) uv_timer_init(loop, &timers[i]);
+}
+
+static void called(uv_timer_t *timer) {
+  (void)timer;
+  fired++;
+}
+
+static void insert(unsigned i, unsigned delay) { uv_timer_start(&timers[i], called, delay, 0); }
+
+static void cancel(unsigned i) { uv_timer_stop(&timers[i]); }
+
+static void fire(void) { uv_run(loop, UV_RUN_DEFAULT); }

@@ -1,0 +1,314 @@
+//! How datagrams gather: those to one destination, of one size and with the same control data leave as one message,
+//! which the kernel cuts again (UDP_SEGMENT, udp(7)). Pure: it keeps account of an arena that others write into.
+
+use super::cmsg::Control;
+use crate::addr::Addr;
+
+/// The most messages of one sendmmsg(2) here.
+pub(super) const MESSAGES: usize = 128;
+/// The most runs of bytes that lie apart from each other.
+pub(super) const RUNS: usize = 512;
+/// Bytes of the arena: four messages of the largest size.
+pub(super) const ARENA: usize = 256 * 1024;
+/// The most bytes of one message: what one datagram may have over IPv4.
+const MESSAGE_MAX: usize = 65_507;
+/// Places to remember destinations in, a power of two.
+const PLACES: usize = 256;
+
+/// What the kernel merges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Datagrams in a message; 1 where it merges nothing.
+    pub segments: usize,
+    /// Bytes of each of them.
+    pub size: usize,
+}
+
+impl Limits {
+    /// It merges nothing.
+    pub const NONE: Limits = Limits { segments: 1, size: 0 };
+    /// As much as any kernel does: 128 datagrams, 64 before Linux 6.10 (UDP_MAX_SEGMENTS in linux/udp.h).
+    pub const MOST: Limits = Limits { segments: 128, size: MESSAGE_MAX };
+}
+
+/// Where datagrams go to, and what the kernel is told of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// None: the connected peer.
+    pub to: Option<&'a Addr>,
+    /// Source, interface, TOS.
+    pub control: Option<&'a Control>,
+}
+
+/// Bytes of a message that lie together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Run {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// The next run of the message.
+    next: Option<u16>,
+}
+
+/// One message: datagrams of `segment` bytes, of which only the last may be shorter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    pub(super) to: Option<Addr>,
+    pub(super) control: Option<Control>,
+    pub(super) segment: usize,
+    pub(super) datagrams: usize,
+    pub(super) bytes: usize,
+    first: u16,
+    last: u16,
+    /// More may join.
+    open: bool,
+}
+
+/// Messages in the order in which they leave.
+#[derive(Debug)]
+pub(super) struct Gather {
+    messages: Vec<Message>,
+    runs: Vec<Run>,
+    /// By a hash of its destination, the youngest message that goes there, counted from 1.
+    places: Box<[u8; PLACES]>,
+    pub(super) filled: usize,
+}
+
+const _: () = assert!(MESSAGES < u8::MAX as usize && RUNS < u16::MAX as usize);
+
+impl Default for Gather {
+    fn default() -> Gather {
+        let (messages, runs) = (Vec::with_capacity(MESSAGES), Vec::with_capacity(RUNS));
+        Gather { messages, runs, places: Box::new([0; PLACES]), filled: 0 }
+    }
+}
+
+impl Gather {
+    /// True where `len` bytes as `pieces` datagrams surely fit.
+    pub(super) fn has_room(&self, len: usize, pieces: usize) -> bool {
+        let messages = MESSAGES - self.messages.len() >= pieces;
+        messages && RUNS - self.runs.len() >= pieces && ARENA - self.filled >= len
+    }
+
+    /// Takes account of one more datagram, whose `len` bytes have been put behind those that are there.
+    pub(super) fn push(&mut self, len: usize, target: Target<'_>, limits: Limits) {
+        let start = self.filled;
+        self.filled += len;
+        match self.find(target) {
+            Some(index) if self.messages[index].admits(len, limits) => self.join(index, start, len),
+            _ => self.begin(start, len, target),
+        }
+    }
+
+    /// The youngest message that goes there. Most writes go where the last one went.
+    fn find(&self, target: Target<'_>) -> Option<usize> {
+        let last = self.messages.len().checked_sub(1)?;
+        if self.messages[last].goes(target) {
+            return Some(last);
+        }
+        let index = usize::from(self.places[place(target.to)]).checked_sub(1)?;
+        self.messages[index].goes(target).then_some(index)
+    }
+
+    fn join(&mut self, index: usize, start: usize, len: usize) {
+        let message = &mut self.messages[index];
+        message.datagrams += 1;
+        message.bytes += len;
+        message.open = len == message.segment;
+        let run = self.runs.len() as u16;
+        let last = &mut self.runs[usize::from(message.last)];
+        if last.start + last.len == start {
+            last.len += len;
+        } else {
+            last.next = Some(run);
+            message.last = run;
+            self.runs.push(Run { start, len, next: None });
+        }
+    }
+
+    fn begin(&mut self, start: usize, len: usize, target: Target<'_>) {
+        let run = self.runs.len() as u16;
+        self.runs.push(Run { start, len, next: None });
+        self.messages.push(Message {
+            to: target.to.copied(),
+            control: target.control.copied(),
+            segment: len,
+            datagrams: 1,
+            bytes: len,
+            first: run,
+            last: run,
+            open: len > 0,
+        });
+        self.places[place(target.to)] = self.messages.len() as u8;
+    }
+
+    pub(super) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// The bytes of a message, run by run.
+    pub(super) fn runs<'a>(&'a self, message: &Message) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let run = |index: u16| &self.runs[usize::from(index)];
+        std::iter::successors(Some(run(message.first)), move |last| last.next.map(run))
+    }
+
+    /// The datagrams of a message: where each begins, and its length.
+    pub(super) fn datagrams<'a>(
+        &'a self,
+        message: &Message,
+    ) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+        let (segment, empty) = (message.segment.max(1), message.bytes == 0);
+        let cut = move |run: &Run| {
+            let (start, end) = (run.start, run.start + run.len);
+            (start..end).step_by(segment).map(move |start| (start, segment.min(end - start)))
+        };
+        let nothing = empty.then(|| (self.runs[usize::from(message.first)].start, 0));
+        nothing.into_iter().chain(self.runs(message).flat_map(cut))
+    }
+
+    pub(super) fn clear(&mut self) {
+        for message in self.messages.drain(..) {
+            self.places[place(message.to.as_ref())] = 0;
+        }
+        self.runs.clear();
+        self.filled = 0;
+    }
+}
+
+impl Message {
+    fn goes(&self, target: Target<'_>) -> bool {
+        self.to.as_ref() == target.to
+            && self.control.as_ref().map(Control::bytes) == target.control.map(Control::bytes)
+    }
+
+    /// Only the last datagram of a message may be shorter, and none may be empty.
+    fn admits(&self, len: usize, limits: Limits) -> bool {
+        self.open
+            && (1..=self.segment.min(limits.size)).contains(&len)
+            && self.segment <= limits.size
+            && self.datagrams < limits.segments
+            && self.bytes + len <= MESSAGE_MAX
+    }
+}
+
+/// Where to remember a destination.
+fn place(to: Option<&Addr>) -> usize {
+    let Some(to) = to else { return 0 };
+    let [a, b, c, d, .., w, x, y, z] = to.bytes;
+    let words = u32::from_ne_bytes([a, b, c, d]) ^ u32::from_ne_bytes([w, x, y, z]);
+    let mixed = (words ^ u32::from(to.port) << 8).wrapping_mul(0x9e37_79b1);
+    (mixed >> 24) as usize % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(port: u16) -> Addr {
+        Addr::v4([127, 0, 0, 1], port)
+    }
+
+    fn to(addr: &Addr) -> Target<'_> {
+        Target { to: Some(addr), control: None }
+    }
+
+    fn push_all(gather: &mut Gather, datagrams: &[(u16, usize)]) {
+        datagrams.iter().for_each(|(port, len)| gather.push(*len, to(&addr(*port)), Limits::MOST));
+    }
+
+    /// Destination and lengths of each message.
+    fn shapes(gather: &Gather) -> Vec<(u16, Vec<usize>)> {
+        let lengths = |message| gather.datagrams(message).map(|(_, len)| len).collect();
+        gather.messages().iter().map(|message| (message.to.unwrap().port, lengths(message))).collect()
+    }
+
+    #[test]
+    fn neighbours_of_one_size_are_one_message_and_one_run() {
+        let mut gather = Gather::default();
+        push_all(&mut gather, &[(1, 100), (1, 100), (1, 60)]);
+        assert_eq!(shapes(&gather), [(1, vec![100, 100, 60])]);
+        assert_eq!(gather.runs(&gather.messages()[0]).count(), 1);
+    }
+
+    #[test]
+    fn a_shorter_one_is_the_last_and_a_longer_one_begins_anew() {
+        let mut gather = Gather::default();
+        push_all(&mut gather, &[(1, 100), (1, 60), (1, 60), (1, 100), (1, 0), (1, 0)]);
+        assert_eq!(
+            shapes(&gather),
+            [(1, vec![100, 60]), (1, vec![60]), (1, vec![100]), (1, vec![0]), (1, vec![0])]
+        );
+    }
+
+    #[test]
+    fn interleaved_destinations_gather_too() {
+        let mut gather = Gather::default();
+        push_all(&mut gather, &[(1, 10), (2, 10), (1, 10), (2, 10), (2, 10), (1, 10)]);
+        assert_eq!(shapes(&gather), [(1, vec![10; 3]), (2, vec![10; 3])]);
+        let starts: Vec<_> = gather.datagrams(&gather.messages()[0]).map(|(start, _)| start).collect();
+        assert_eq!(starts, [0, 20, 50]);
+    }
+
+    #[test]
+    fn limits() {
+        let mut gather = Gather::default();
+        let (one, few) = (addr(1), Limits { segments: 3, size: 50 });
+        [50, 50, 50, 50, 51, 51].iter().for_each(|len| gather.push(*len, to(&one), few));
+        assert_eq!(shapes(&gather), [(1, vec![50; 3]), (1, vec![50]), (1, vec![51]), (1, vec![51])]);
+        gather.clear();
+        (0..3).for_each(|_| gather.push(30_000, to(&one), Limits::MOST));
+        assert_eq!(shapes(&gather), [(1, vec![30_000; 2]), (1, vec![30_000])]);
+        gather.clear();
+        (0..2).for_each(|_| gather.push(9, to(&one), Limits::NONE));
+        assert_eq!(shapes(&gather), [(1, vec![9]), (1, vec![9])]);
+    }
+
+    #[test]
+    fn control_data_keeps_apart() {
+        let mut gather = Gather::default();
+        let (mut control, one) = (Control::EMPTY, addr(1));
+        control.add(1, 2, &[3; 4]);
+        let special = Target { to: Some(&one), control: Some(&control) };
+        for target in [to(&one), special, special, to(&one)] {
+            gather.push(10, target, Limits::MOST);
+        }
+        assert_eq!(shapes(&gather), [(1, vec![10]), (1, vec![10; 2]), (1, vec![10])]);
+    }
+
+    #[test]
+    fn the_order_of_each_destination_is_kept() {
+        let mut seed = 7u64;
+        let mut random = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) % below
+        };
+        let mut gather = Gather::default();
+        for _ in 0..300 {
+            let mut written: Vec<(u16, usize)> = Vec::new();
+            let destinations = 1 + random(40);
+            while gather.has_room(300, 1) && written.len() < 400 {
+                let datagram =
+                    (1 + random(destinations) as u16, [0, 10, 10, 10, 200, 300][random(6) as usize]);
+                gather.push(datagram.1, to(&addr(datagram.0)), Limits { segments: 5, size: 250 });
+                written.push(datagram);
+            }
+            let sent = shapes(&gather);
+            for port in 1..=destinations as u16 {
+                let expected: Vec<_> =
+                    written.iter().filter(|(to, _)| *to == port).map(|(_, len)| *len).collect();
+                let got: Vec<_> =
+                    sent.iter().filter(|(to, _)| *to == port).flat_map(|(_, lens)| lens.clone()).collect();
+                assert_eq!(got, expected);
+            }
+            for (_, lens) in &sent {
+                let (last, others) = lens.split_last().unwrap();
+                assert!(
+                    others.iter().all(|len| *len == lens[0] && *len <= 250)
+                        && *last <= lens[0]
+                        && lens.len() <= 5
+                );
+            }
+            gather.clear();
+            assert!(gather.places.iter().all(|place| *place == 0));
+        }
+    }
+}

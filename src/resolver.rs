@@ -237,10 +237,8 @@ mod tests {
         let answers = lookups.take_answers(20);
         assert_eq!(answers, [(early, Err(Status::CANCELLED)), (late, Err(Status::TIMED_OUT))]);
         assert_eq!(lookups.answer(late, Ok(Vec::new())), Err(Status::NOT_FOUND));
-        assert_eq!(
-            (lookups.take(early), lookups.take(late), lookups.take(late)),
-            (Some('a'), Some('b'), None)
-        );
+        assert_eq!(lookups.take(early), Some(('a', false)));
+        assert_eq!((lookups.take(late), lookups.take(late)), (Some(('b', false)), None));
     }
 
     #[test]

@@ -38,9 +38,9 @@ static void run_on(int cpu, udpr_reactor *reactor) {
 }
 
 int main(int argc, char **argv) {
-  uint16_t        port = server_arguments(argc, argv);
-  udpr_transport *first = NULL;
-  cpu_set_t       cpus;
+  uint16_t  port = server_arguments(argc, argv);
+  int       fd = -1;
+  cpu_set_t cpus;
   sched_getaffinity(0, sizeof cpus, &cpus);
   for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
     udpr_reactor *reactor;
@@ -48,10 +48,11 @@ int main(int argc, char **argv) {
     if (!CPU_ISSET(cpu, &cpus)) continue;
     udpr_transport *transport = listen_on(port, &reactor);
     require(udpr_transport_get_host(transport, &host) == UDPR_OK, "get_host");
-    widen(udpr_transport_fileno(transport));
-    if (first == NULL) first = transport, port = host.port;
+    port = host.port; /* where the kernel chose the first, the others follow */
+    fd = udpr_transport_fileno(transport);
+    widen(fd);
     run_on(cpu, reactor);
   }
-  server_ready(bound_twin(port));
+  server_ready(fd);
   for (;;) pause();
 }

@@ -2,9 +2,10 @@
 
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
+use std::collections::BTreeMap;
 
 /// What happens to a reactor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// It begins to run.
     Startup,
@@ -13,7 +14,7 @@ pub enum Event {
 }
 
 /// When a trigger of an event is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// First; a trigger that is pending holds the others back.
     Before,
@@ -39,15 +40,18 @@ impl Phase {
 }
 
 struct Entry<T> {
-    event: Event,
-    phase: Phase,
-    order: u64,
+    place: Place,
     call: T,
 }
+
+/// An event, a phase of it, and a number that grows from trigger to trigger.
+type Place = (Event, Phase, u64);
 
 /// The triggers of a reactor, each with a `T` to call.
 pub struct Triggers<T> {
     entries: Slots<Entry<T>>,
+    /// Their ids, in the order they are called in.
+    order: BTreeMap<Place, u64>,
     next_order: u64,
     /// Before-triggers that hold the event under way back.
     pending: Vec<u64>,
@@ -55,21 +59,25 @@ pub struct Triggers<T> {
 
 impl<T> Default for Triggers<T> {
     fn default() -> Triggers<T> {
-        Triggers { entries: Slots::new(Kind::Trigger), next_order: 1, pending: Vec::new() }
+        let (entries, order) = (Slots::new(Kind::Trigger), BTreeMap::new());
+        Triggers { entries, order, next_order: 1, pending: Vec::new() }
     }
 }
 
 impl<T> Triggers<T> {
     /// One more, behind those of its event and phase.
     pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
-        let order = self.next_order;
+        let place = (event, phase, self.next_order);
         self.next_order += 1;
-        self.entries.insert(Entry { event, phase, order, call })
+        let id = self.entries.insert(Entry { place, call });
+        self.order.insert(place, id);
+        id
     }
 
     /// Takes one out; where it was pending, it is finished with. NOT_FOUND.
     pub fn remove(&mut self, id: u64) -> Result<T> {
         let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
+        self.order.remove(&entry.place);
         self.pending.retain(|pending| *pending != id);
         Ok(entry.call)
     }
@@ -77,11 +85,8 @@ impl<T> Triggers<T> {
     /// The next of a phase behind the one of `order` (0: the first): its order and id. One that was added meanwhile
     /// comes too, one that was removed does not.
     pub fn next(&self, event: Event, phase: Phase, order: u64) -> Option<(u64, u64)> {
-        let behind = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.event == event && entry.phase == phase && entry.order > order);
-        behind.map(|(id, entry)| (entry.order, id)).min()
+        let mut behind = self.order.range((event, phase, order + 1)..=(event, phase, u64::MAX));
+        behind.next().map(|((.., order), id)| (*order, *id))
     }
 
     /// What one calls.
@@ -113,7 +118,7 @@ impl<T> Triggers<T> {
 
     /// Any trigger, for the end.
     pub fn take_any(&mut self) -> Option<T> {
-        let id = self.entries.ids().next()?;
+        let id = *self.order.first_key_value()?.1;
         self.remove(id).ok()
     }
 }

@@ -34,7 +34,7 @@ fn watched(reactor: &Reactor<Later>) -> usize {
 /// Every option that is a system call of its own.
 fn every_option() -> Options<'static> {
     Options {
-        flags: flag::LISTEN_MULTIPLE | flag::BROADCAST | flag::V6_ONLY,
+        flags: flag::NO_OFFLOAD | flag::LISTEN_MULTIPLE | flag::BROADCAST | flag::V6_ONLY,
         receive_buffer: 8192,
         send_buffer: 8192,
         bind_device: Some(c"lo"),

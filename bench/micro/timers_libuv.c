@@ -1,4 +1,4 @@
-/* timers_libuv: uv_timer_start and uv_timer_stop, on handles that lie ready in an array. */
+/* timers_libuv: uv_timer_init with uv_timer_start, and uv_timer_stop, on handles in one array. */
 #include "timers.h"
 
 #include <uv.h>
@@ -6,17 +6,17 @@
 static uv_loop_t *loop;
 static uv_timer_t timers[COUNT];
 
-static void prepare(void) {
-  loop = uv_default_loop();
-  for (unsigned i = 0; i < COUNT; i++) uv_timer_init(loop, &timers[i]);
-}
+static void prepare(void) { loop = uv_default_loop(); }
 
 static void called(uv_timer_t *timer) {
   (void)timer;
   fired++;
 }
 
-static void insert(unsigned i, unsigned delay) { uv_timer_start(&timers[i], called, delay, 0); }
+static void insert(unsigned i, unsigned delay) {
+  if (timers[i].loop == NULL) uv_timer_init(loop, &timers[i]);
+  uv_timer_start(&timers[i], called, delay, 0);
+}
 
 static void cancel(unsigned i) { uv_timer_stop(&timers[i]); }
 

@@ -8,7 +8,6 @@ static udpr_id       ids[COUNT];
 
 static void prepare(void) {
   if (udpr_reactor_new(NULL, &reactor) != UDPR_OK) exit(EXIT_FAILURE);
-  for (unsigned i = 0; i < COUNT; i++) ids[i] = 1; /* touched, as libuv's handles are */
 }
 
 static void called(udpr_reactor *caller, void *user) {

@@ -30,6 +30,15 @@ impl User {
     }
 }
 
+impl User {
+    /// After a callback that may have forked: in the child nothing more is called.
+    fn leave_in_child(self, reactor: &Core) {
+        if reactor.remote.door.gate.is_forked() {
+            std::mem::forget(self);
+        }
+    }
+}
+
 impl Drop for User {
     fn drop(&mut self) {
         if let Some(free) = self.free {
@@ -58,6 +67,7 @@ impl Call for CCall {
             // SAFETY: the caller gave a function for this user; the reactor outlives the call.
             unsafe { call(reactor_handle(reactor), self.user.user) };
         }
+        self.user.leave_in_child(reactor);
     }
 }
 
@@ -150,6 +160,7 @@ impl Resolved<CCall> for CResolved {
         // SAFETY: the caller gave a function for this user; reactor and addresses outlive the call, and the addresses
         // have the header's layout (types.rs asserts it).
         unsafe { (self.call)(reactor_handle(reactor), id, status.code(), addrs, count, self.user.user) };
+        self.user.leave_in_child(reactor);
     }
 }
 

@@ -71,16 +71,20 @@ pub(super) fn with_port<T>(
 
 /// Runs `body` where no reactor is concerned, or a part for every thread.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Status::PANIC))
+    catch(body).unwrap_or(Err(Status::PANIC))
+}
+
+/// What `body` answers, or none where it panicked. The payload is forgotten: its destructor could panic in its turn.
+#[inline]
+fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(body)).map_err(std::mem::forget).ok()
 }
 
 /// A panic is a bug of ours: the reactor is half changed, so it is dead from here on.
 #[inline]
 fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+    catch(body).unwrap_or_else(|| {
         gate.kill();
-        // Its destructor is foreign code, which could panic in its turn.
-        std::mem::forget(payload);
         Err(Status::PANIC)
     })
 }
@@ -94,7 +98,7 @@ fn say_panic(core: &Core, status: Status) {
 
 /// Runs `body` where a panic changes nothing any more.
 pub(super) fn quietly(body: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(body));
+    let _ = catch(body);
 }
 
 /// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as
@@ -109,3 +113,6 @@ pub(super) fn silence_panics() {
 pub(super) fn status(result: Result) -> udpr_status {
     result.map_or_else(Status::code, |()| Status::OK.code())
 }
+
+#[cfg(test)]
+mod tests;

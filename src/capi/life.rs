@@ -49,13 +49,16 @@ pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_s
         let entry = match door.gate.enter() {
             Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
             Err(Status::CLOSED) => return close_descriptors(reactor),
-            Err(Status::PANIC) => door.gate.enter_dead().ok_or(Status::WRONG_THREAD)?,
+            Err(Status::PANIC) => door.gate.enter_dead()?,
             entry => entry?,
         };
         let core = reactor.cast::<Core>();
         // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
         let whole = unsafe { &*core };
         quietly(|| whole.close());
+        if door.gate.is_forked() {
+            return close_descriptors(reactor);
+        }
         door.gate.close();
         // SAFETY: as above, and this is the end of it: the callbacks of close have returned.
         let last = unsafe { Box::from_raw(core) };
@@ -99,7 +102,8 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 /// In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
 /// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
 /// UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
-/// UDPR_E_WRONG_THREAD where another thread was just leaving a call here when the fork came.
+/// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD where another thread used the reactor, or was just
+/// leaving a call here, when the fork came: then it is of no use in this child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     status(anywhere(|| {

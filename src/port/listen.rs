@@ -80,6 +80,7 @@ impl Port {
             messages: Cell::new(MESSAGES_FIRST),
             unseen: Cell::new(0),
             kept: RefCell::default(),
+            kept_listed: Cell::new(false),
             merges: Cell::new(false),
             limits: Cell::new(if flags & flag::NO_OFFLOAD == 0 { Limits::MOST } else { Limits::NONE }),
             sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),

@@ -97,6 +97,8 @@ struct Open {
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
     unseen: Cell<usize>,
     kept: RefCell<VecDeque<Kept>>,
+    /// The port is on the turn's list of those that keep datagrams.
+    kept_listed: Cell<bool>,
     /// The socket merges datagrams that it receives.
     merges: Cell<bool>,
     /// What the kernel merges of those that are sent.
@@ -178,8 +180,7 @@ impl Port {
     pub fn ready(self: &Arc<Port>, events: u32) {
         let Ok(open) = self.open() else { return };
         if events & WRITABLE != 0 {
-            open.drain_backlog();
-            self.tell_ready(&open);
+            self.send_again(&open);
         }
         if events & epoll::ERROR != 0 {
             open.take_errors();

@@ -98,8 +98,15 @@ impl Port {
     pub fn take_mail(&self) {
         let Ok(open) = self.listening() else { return };
         for _ in 0..self.shared.waiting() {
+            // While a full socket is waited for, mail waits where it is: what was posted stays bounded.
+            if open.is_waiting() {
+                return;
+            }
             let (Some(letter), _) = self.shared.next() else { break };
             open.submit_letter(letter);
+        }
+        if open.is_waiting() {
+            return;
         }
         match self.shared.next() {
             (Some(letter), _) => {

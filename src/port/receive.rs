@@ -103,6 +103,7 @@ impl Port {
     /// Delivers what was kept first, in a turn after the one that kept it.
     pub fn resume(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
+        open.kept_listed.set(false);
         if !open.is_receiving() {
             return;
         }
@@ -168,7 +169,8 @@ impl Open {
 
     /// Has what is kept delivered in a later turn.
     fn list_kept(&self) {
-        if !self.paused.get() && self.is_listening() && !self.kept.borrow().is_empty() {
+        let wanted = !self.paused.get() && self.is_listening() && !self.kept.borrow().is_empty();
+        if wanted && !self.kept_listed.replace(true) {
             self.turn.defer(&self.turn.kept, self.token.get());
         }
     }

@@ -77,7 +77,10 @@ impl Port {
         turn.ports.set(turn.ports.get() - 1);
         turn.gone.push(open.token.get());
         let last = self.open.take();
-        drop(last);
+        if turn.door.gate.is_forked() {
+            // stop_protocol has forked: in the child nothing more is called.
+            std::mem::forget(last);
+        }
     }
 }
 

@@ -141,8 +141,14 @@ impl Port {
     pub fn retry(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
         open.backing_off.set(false);
+        self.send_again(&open);
+    }
+
+    /// A full socket may have room again: first what waits for it, then the mail.
+    pub(super) fn send_again(self: &Arc<Port>, open: &Open) {
         open.drain_backlog();
-        self.tell_ready(&open);
+        self.take_mail();
+        self.tell_ready(open);
     }
 }
 
@@ -397,9 +403,14 @@ impl Open {
         }
     }
 
+    /// True while a full socket is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.sending.borrow().backlog.is_empty()
+    }
+
     /// True while it matters that the socket can be written to again.
     pub(super) fn wants_writable(&self) -> bool {
-        let waits = self.wants_ready.get() || !self.sending.borrow().backlog.is_empty();
+        let waits = self.wants_ready.get() || self.is_waiting();
         waits && !self.backing_off.get()
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Call, Reactor};
 use crate::status::Result;
+use crate::sys::clock;
 use crate::sys::epoll::READABLE;
 use crate::sys::{Alarm, Event};
 use crate::turn::ALARM_TOKEN;
@@ -54,15 +55,14 @@ impl<C: Call> Reactor<C> {
     }
 
     fn set_alarm(&self) {
-        let timeout = self.timeout(None);
-        if timeout == Some(0) {
+        if self.is_due() {
             return self.turn.door.waker.wake();
         }
-        let instant = timeout.map(|timeout| self.now().saturating_add(timeout));
-        // A little later than it is set to is as it is set: the clock went on between the two looks.
+        let instant = self.next_instant();
         if instant == self.embedding.set_to.get() {
             return;
         }
+        let timeout = instant.map(|instant| instant.saturating_sub(clock::now()));
         let set = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(timeout));
         if set.is_ok() {
             self.embedding.set_to.set(instant);

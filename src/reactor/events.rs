@@ -70,8 +70,6 @@ impl<C: Call> Reactor<C> {
             self.stage.set(Stage::ShuttingDown);
         }
         self.triggers.borrow_mut().release_all();
-        // One that came too late is not for the next run.
-        self.remote.take_stop();
         self.firing.set(Some(Firing { event, phase: Phase::Before, last: 0, busy: false }));
         self.go_on();
     }
@@ -132,6 +130,7 @@ impl<C: Call> Reactor<C> {
         self.remote.take_stop();
         self.stage.set(Stage::Idle);
         self.turn.door.set_running(false);
+        self.turn.door.set_started(false);
     }
 
     fn fire_one(&self, phase: Phase, id: u64) {

@@ -8,12 +8,14 @@ use crate::turn::{ALARM_TOKEN, WAKE_TOKEN};
 impl<C: Call> Reactor<C> {
     /// Makes the reactor usable in a child: descriptors of its own under the same numbers, everything registered anew. The
     /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. NOT_SUPPORTED
-    /// where this is no child; WRONG_THREAD where another thread was just leaving something here when the fork came.
+    /// where this is no child; REENTRANT in a callback that has forked; WRONG_THREAD where another thread was inside, or was
+    /// just leaving something here, when the fork came: its half of the work is not there.
     pub fn after_fork(&self) -> Result {
         let turn = &self.turn;
         if !turn.door.gate.is_forked() {
             return Err(Status::NOT_SUPPORTED);
         }
+        turn.door.gate.check_fork()?;
         if self.remote.is_locked() || turn.door.is_locked() {
             return Err(Status::WRONG_THREAD);
         }

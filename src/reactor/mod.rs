@@ -162,6 +162,10 @@ impl<C: Call> Reactor<C> {
         self.turn.close();
         drop(self.remote.close());
         self.close_ports();
+        if self.turn.door.gate.is_forked() {
+            // stop_protocol has forked: in the child nothing more is called.
+            return;
+        }
         self.end_run();
         self.drop_triggers();
         self.drop_watches();

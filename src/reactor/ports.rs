@@ -55,7 +55,7 @@ impl<C: Call> Reactor<C> {
     /// Closes those that are open now; the answer is whether there were any.
     pub(super) fn close_ports(&self) -> bool {
         let ports = self.open_ports();
-        for port in &ports {
+        for port in ports.iter().take_while(|_| !self.turn.door.gate.is_forked()) {
             // CLOSED: one before it has closed it.
             let _ = port.close(Status::OK);
         }

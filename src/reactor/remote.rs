@@ -45,7 +45,7 @@ impl<C> Remote<C> {
     /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
     pub fn stop(&self) -> Result {
         self.door.gate.check_open()?;
-        if !self.door.is_running() {
+        if !self.door.is_started() {
             return Err(Status::NOT_RUNNING);
         }
         self.stop.store(true, Ordering::Release);

@@ -4,8 +4,10 @@ use super::{Call, Reactor, Source, Stage, flag};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Event;
+use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::trigger::Event as Happening;
+use crate::turn::WAKE_TOKEN;
 use std::io;
 use std::sync::Arc;
 
@@ -44,6 +46,7 @@ impl<C: Call> Reactor<C> {
             return Err(Status::ALREADY_RUNNING);
         }
         self.stage.set(Stage::Started);
+        self.turn.door.set_started(true);
         // A stop from a thread that came too late for the run before is not for this one.
         self.remote.take_stop();
         self.fire(Happening::Startup);
@@ -100,13 +103,30 @@ impl<C: Call> Reactor<C> {
 
     /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
     pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
-        let turn = &self.turn;
-        let listed = [&turn.kept, &turn.stopping, &turn.errors].iter().any(|list| !list.is_empty());
-        if listed || self.stage.get() == Stage::Stopping {
+        if self.is_due() {
             return Some(0);
         }
-        let timeouts = [limit, self.timer_timeout(), self.lookup_timeout(), turn.retry_timeout()];
-        timeouts.into_iter().flatten().min()
+        let left = self.next_instant().map(|instant| instant.saturating_sub(clock::now()));
+        [limit, left].into_iter().flatten().min()
+    }
+
+    /// True where a turn has something to do that neither the clock nor a descriptor tells of.
+    pub(super) fn is_due(&self) -> bool {
+        let turn = &self.turn;
+        let listed = [&turn.kept, &turn.stopping, &turn.errors].iter().any(|list| !list.is_empty());
+        listed || self.stage.get() == Stage::Stopping || self.has_answers()
+    }
+
+    /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. A manual clock's calls are due now, or
+    /// when somebody moves it.
+    pub(super) fn next_instant(&self) -> Option<u64> {
+        let calls = [self.next_call(), self.next_deadline()].into_iter().flatten().min();
+        let calls = if self.turn.door.is_manual() {
+            calls.filter(|due| *due <= self.now()).map(|_| 0)
+        } else {
+            calls
+        };
+        [calls, self.turn.next_retry()].into_iter().flatten().min()
     }
 
     fn dispatch(&self, events: &[Event]) -> Result {
@@ -127,7 +147,9 @@ impl<C: Call> Reactor<C> {
             self.check_alive()?;
             self.pass(|| self.tell_answer(id, &answer));
         }
-        if turn.door.waker.is_raised() {
+        self.check_alive()?;
+        // The descriptor may be raised a moment after the flag: then the flag has been seen in an earlier turn.
+        if turn.door.waker.is_raised() || events.iter().any(|event| event.u64 == WAKE_TOKEN) {
             turn.door.waker.clear();
             self.pass(|| self.hear_threads());
         }
@@ -150,8 +172,11 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// One dispatch: what it writes gathers, and leaves when it is done.
+    /// One dispatch: what it writes gathers, and leaves when it is done. None where nobody may go on.
     pub(super) fn pass(&self, callbacks: impl FnOnce()) {
+        if self.turn.door.gate.is_lost() {
+            return;
+        }
         self.turn.set_dispatching(true);
         callbacks();
         self.turn.gathered.drain(|token| self.with_port(token, |port| port.flush_gathered()));
@@ -170,20 +195,23 @@ impl<C: Call> Reactor<C> {
             self.with_port(token, |port| port.take_mail());
         }
         self.hear_answers();
+        // Before the calls: a stop that was asked for behind a call does not overtake it.
+        let stop = self.remote.take_stop();
         let mut calls = self.remote.take_calls(self.spare.take());
-        while let Some(call) = calls.pop_front() {
+        while !self.turn.door.gate.is_lost() {
+            let Some(call) = calls.pop_front() else { break };
             self.counters.calls_from_thread.add(1);
             call.call(self);
         }
         self.spare.replace(calls);
-        if self.remote.take_stop() {
+        if stop {
             let _ = self.stop();
         }
     }
 
     /// A child that was forked in a callback must not go on, since the epoll set is the parent's; nor may anybody
     /// after a panic.
-    fn check_alive(&self) -> Result {
+    pub(super) fn check_alive(&self) -> Result {
         let gate = &self.turn.door.gate;
         match (gate.is_lost(), gate.is_forked()) {
             (false, _) => Ok(()),

@@ -65,8 +65,12 @@ impl<C: Call> Reactor<C> {
         self.pass(|| {
             while let Some(call) = self.take_due_by(end) {
                 self.run_call(call);
+                if door.gate.is_lost() {
+                    return;
+                }
             }
         });
+        self.check_alive()?;
         door.set_now(end);
         self.sweep();
         self.poke();
@@ -103,11 +107,9 @@ impl<C: Call> Reactor<C> {
         call.call(self);
     }
 
-    /// Nanoseconds until the next call is due: none where nothing is, and where time does not move by itself.
-    pub(super) fn timer_timeout(&self) -> Option<u64> {
-        let due = self.timers.borrow_mut().next_due()?;
-        let left = due.saturating_sub(self.now());
-        (left == 0 || !self.turn.door.is_manual()).then_some(left)
+    /// The instant at which the next call is due.
+    pub(super) fn next_call(&self) -> Option<u64> {
+        self.timers.borrow_mut().next_due()
     }
 
     /// Any pending call, for the end.

@@ -2,6 +2,7 @@
 
 use super::{Call, Reactor, Source};
 use crate::status::{Result, Status};
+use crate::sys::epoll;
 use crate::watch;
 use std::cell::Cell;
 use std::os::fd::RawFd;
@@ -66,8 +67,11 @@ impl<C: Call> Reactor<C> {
     }
 
     pub(super) fn watch_ready(&self, id: u64, ready: u32) {
-        if let Some(entry) = self.find_watch(id) {
-            entry.watcher.ready(self, id, entry.fd, watch::events(ready));
+        let Some(entry) = self.find_watch(id) else { return };
+        // What this turn has found may not be wanted any more.
+        let events = watch::events(ready & (entry.interest.get() | epoll::ERROR | epoll::HANGUP));
+        if events != 0 {
+            entry.watcher.ready(self, id, entry.fd, events);
         }
     }
 

@@ -152,13 +152,14 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Nanoseconds until a look-up has an answer or gives up.
-    pub(super) fn lookup_timeout(&self) -> Option<u64> {
-        let mut lookups = self.lookups.borrow_mut();
-        if lookups.has_answers() {
-            return Some(0);
-        }
-        lookups.next_deadline().map(|deadline| deadline.saturating_sub(self.now()))
+    /// True where an answer waits to be told.
+    pub(super) fn has_answers(&self) -> bool {
+        self.lookups.borrow().has_answers()
+    }
+
+    /// The instant at which the next look-up gives up.
+    pub(super) fn next_deadline(&self) -> Option<u64> {
+        self.lookups.borrow_mut().next_deadline()
     }
 
     /// In a forked child the pool's threads are not there: its work stays the parent's, look-ups are CANCELLED.

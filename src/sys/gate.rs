@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// The child of a fork finds this: the page is wiped there (MADV_WIPEONFORK, madvise(2)).
 const FORKED: usize = 0;
 const IDLE: usize = 1;
-const CLOSED: usize = 2;
-const DEAD: usize = 3;
+const CLOSED: usize = 4;
 /// Beside a thread's number: that thread owns the reactor between turns too. Numbers are addresses (glibc and
-/// musl), so their lowest bit is free and none of them is below 4.
+/// musl), so their two lowest bits are free and none of them is below 8.
 const PINNED: usize = 1;
+/// Alone, or beside the number of the thread that is still inside: until it has left, nobody may free the reactor.
+const DEAD: usize = 2;
 
 /// The owner word of a reactor, on a page of its own that a forked child finds wiped.
 ///
@@ -22,6 +23,8 @@ const PINNED: usize = 1;
 pub struct Gate {
     page: NonNull<AtomicUsize>,
     size: usize,
+    /// The thread that is inside, or 0. Not on the page: in a forked child it tells who was inside at the fork.
+    inside: AtomicUsize,
 }
 
 // SAFETY: the page holds one atomic word and lives as long as the Gate.
@@ -41,7 +44,8 @@ impl Gate {
         if page == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let gate = Gate { page: NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?, size };
+        let page_word = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let gate = Gate { page: page_word, size, inside: AtomicUsize::new(0) };
         // SAFETY: the page was mapped above with this size.
         super::check(unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) }.into())?;
         gate.word().store(IDLE, Ordering::Release);
@@ -69,33 +73,36 @@ impl Gate {
         let word = self.word();
         for idle in [IDLE, me | PINNED] {
             if word.compare_exchange(idle, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                self.inside.store(me, Ordering::Relaxed);
                 return Ok(Entry { gate: self, leave: Some(idle) });
             }
         }
-        Err(match word.load(Ordering::Relaxed) {
-            FORKED | CLOSED => Status::CLOSED,
-            DEAD => Status::PANIC,
-            _ => Status::WRONG_THREAD,
-        })
+        Err(self.check_open().err().unwrap_or(Status::WRONG_THREAD))
     }
 
-    /// For the end of a dead reactor: whoever comes first gets in.
-    pub fn enter_dead(&self) -> Option<Entry<'_>> {
-        let taken = self.word().compare_exchange(DEAD, thread(), Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(Entry { gate: self, leave: Some(DEAD) })
+    /// For the end of a dead reactor: whoever comes first gets in, but not before the thread that was inside when it died
+    /// has left: REENTRANT for that one, WRONG_THREAD for others.
+    pub fn enter_dead(&self) -> Result<Entry<'_>> {
+        let me = thread();
+        match self.word().compare_exchange(DEAD, me, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Entry { gate: self, leave: Some(DEAD) }),
+            Err(word) if word == me | DEAD => Err(Status::REENTRANT),
+            Err(_) => Err(Status::WRONG_THREAD),
+        }
     }
 
     /// True where nobody may go on: in a child that was forked in a callback, and after a panic.
     #[inline]
     pub fn is_lost(&self) -> bool {
-        matches!(self.word().load(Ordering::Relaxed), FORKED | DEAD)
+        let word = self.word().load(Ordering::Relaxed);
+        word == FORKED || word & DEAD != 0
     }
 
     /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
     pub fn check_open(&self) -> Result {
         match self.word().load(Ordering::Acquire) {
             FORKED | CLOSED => Err(Status::CLOSED),
-            DEAD => Err(Status::PANIC),
+            word if word & DEAD != 0 => Err(Status::PANIC),
             _ => Ok(()),
         }
     }
@@ -103,6 +110,16 @@ impl Gate {
     /// True in a forked child, until [`Gate::revive`].
     pub fn is_forked(&self) -> bool {
         self.word().load(Ordering::Relaxed) == FORKED
+    }
+
+    /// Whether a forked child may go on: REENTRANT where its own thread was inside when it forked, WRONG_THREAD where
+    /// another one was, which is not there any more.
+    pub fn check_fork(&self) -> Result {
+        match self.inside.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            inside if inside == thread() => Err(Status::REENTRANT),
+            _ => Err(Status::WRONG_THREAD),
+        }
     }
 
     /// Makes the gate usable in a forked child.
@@ -115,9 +132,11 @@ impl Gate {
         self.word().store(CLOSED, Ordering::Release);
     }
 
-    /// From here on everything answers PANIC, but for the end.
+    /// From here on everything answers PANIC, but for the end. Said by the thread that is inside; where the reactor was
+    /// closed or forked meanwhile, that stays.
     pub fn kill(&self) {
-        self.word().store(DEAD, Ordering::Release);
+        let me = thread();
+        let _ = self.word().compare_exchange(me, me | DEAD, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -151,9 +170,12 @@ impl Drop for Entry<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(idle) = self.leave {
-            // Fails where the reactor was closed, died or was forked meanwhile: then that stays.
-            let word = self.gate.word();
-            let _ = word.compare_exchange(thread(), idle, Ordering::Release, Ordering::Relaxed);
+            self.gate.inside.store(0, Ordering::Relaxed);
+            // Where the reactor was closed or forked meanwhile, that stays; where it died, it can be freed now.
+            let (word, me) = (self.gate.word(), thread());
+            if word.compare_exchange(me, idle, Ordering::Release, Ordering::Relaxed).is_err() {
+                let _ = word.compare_exchange(me | DEAD, DEAD, Ordering::Release, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -198,10 +220,15 @@ mod tests {
         let gate = Gate::new().unwrap();
         let entry = gate.enter().unwrap();
         gate.kill();
+        assert_eq!((gate.is_lost(), gate.enter().err()), (true, Some(Status::PANIC)));
+        assert_eq!(gate.enter_dead().err(), Some(Status::REENTRANT));
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| gate.enter_dead().err());
+            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
+        });
         drop(entry);
-        assert!(gate.is_lost());
-        assert_eq!(gate.enter().err(), Some(Status::PANIC));
-        assert!(gate.enter_dead().is_some());
+        assert_eq!((gate.is_lost(), gate.enter().err()), (true, Some(Status::PANIC)));
+        assert!(gate.enter_dead().is_ok());
         gate.close();
         assert_eq!(gate.enter().err(), Some(Status::CLOSED));
     }

@@ -16,8 +16,6 @@ const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
 struct Node {
     waker: AtomicPtr<Waker>,
     hits: AtomicU32,
-    /// A forked child has the parent's nodes, and must not wake the parent.
-    process: AtomicI32,
     next: *const Node,
 }
 
@@ -25,6 +23,8 @@ static NODES: AtomicPtr<Node> = AtomicPtr::new(null_mut());
 static FORMER: AtomicPtr<[libc::sigaction; 2]> = AtomicPtr::new(null_mut());
 /// Handlers that are at work now, on whichever thread: what they may look at is kept until it is 0.
 static BUSY: AtomicU32 = AtomicU32::new(0);
+/// The process that the listeners are of: a forked child has the parent's, and must not wake the parent.
+static OWNER: AtomicI32 = AtomicI32::new(0);
 /// How many reactors listen; whoever changes it holds the lock while it changes the handlers.
 static LISTENERS: Mutex<usize> = Mutex::new(0);
 
@@ -38,14 +38,18 @@ impl Signals {
     /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
     pub fn listen(waker: Arc<Waker>) -> io::Result<Signals> {
         let mut listeners = LISTENERS.lock();
-        if *listeners == 0 {
-            install()?;
+        if OWNER.swap(process(), Ordering::SeqCst) != process() {
+            *listeners = 0;
+            forget_parent();
         }
-        *listeners += 1;
         let node = free_node().unwrap_or_else(new_node);
         node.hits.store(0, Ordering::Relaxed);
-        node.process.store(process(), Ordering::Relaxed);
-        node.waker.store(Arc::as_ptr(&waker).cast_mut(), Ordering::Release);
+        // Before the handlers are there: they always find somebody to tell.
+        node.waker.store(Arc::as_ptr(&waker).cast_mut(), Ordering::SeqCst);
+        if *listeners == 0 {
+            install().inspect_err(|_| node.waker.store(null_mut(), Ordering::SeqCst))?;
+        }
+        *listeners += 1;
         Ok(Signals { node, _waker: waker })
     }
 
@@ -85,32 +89,40 @@ fn free_node() -> Option<&'static Node> {
 
 fn new_node() -> &'static Node {
     let next = NODES.load(Ordering::Acquire);
-    let (waker, hits, process) = (AtomicPtr::new(null_mut()), AtomicU32::new(0), AtomicI32::new(0));
-    let node = Box::leak(Box::new(Node { waker, hits, process, next }));
+    let node = Box::leak(Box::new(Node { waker: AtomicPtr::new(null_mut()), hits: AtomicU32::new(0), next }));
     NODES.store(node, Ordering::Release);
     node
 }
 
 extern "C" fn handle(signal: i32) {
+    if OWNER.load(Ordering::SeqCst) != process() {
+        return give_back(signal);
+    }
     BUSY.fetch_add(1, Ordering::SeqCst);
-    let mut ours = false;
-    for node in nodes().filter(|node| node.process.load(Ordering::Relaxed) == process()) {
+    for node in nodes() {
         // SAFETY: a listener's waker outlives its place in the node, and the listener waits for BUSY to end.
         if let Some(waker) = unsafe { node.waker.load(Ordering::SeqCst).as_ref() } {
             node.hits.fetch_add(1, Ordering::Release);
             waker.wake();
-            ours = true;
         }
-    }
-    if !ours {
-        give_back(signal);
     }
     BUSY.fetch_sub(1, Ordering::SeqCst);
 }
 
+/// In a forked child: nobody listens yet, and a handler that was at work in the parent never ends here.
+fn forget_parent() {
+    nodes().for_each(|node| node.waker.store(null_mut(), Ordering::SeqCst));
+    BUSY.store(0, Ordering::SeqCst);
+    let former = restore();
+    if !former.is_null() {
+        // SAFETY: made by Box::into_raw in install, in the parent's copy of this memory.
+        drop(unsafe { Box::from_raw(former) });
+    }
+}
+
 /// A child that was forked meanwhile has our handler and nobody who listens: what was there before takes over.
 fn give_back(signal: i32) {
-    // SAFETY: whoever frees it waits for BUSY to end.
+    // SAFETY: in a child it is freed by the first listener, which takes the handlers back before that.
     let Some(former) = (unsafe { FORMER.load(Ordering::SeqCst).as_ref() }) else { return };
     for (number, action) in SIGNALS.iter().zip(former) {
         if *number == signal {

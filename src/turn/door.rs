@@ -13,6 +13,7 @@ pub struct Door {
     pub gate: Gate,
     /// Ends its waiting.
     pub waker: Arc<Waker>,
+    started: AtomicBool,
     running: AtomicBool,
     manual: Option<AtomicU64>,
     posted: Mutex<Vec<u64>>,
@@ -24,6 +25,7 @@ impl Door {
         Ok(Door {
             gate: Gate::new()?,
             waker: Arc::new(Waker::new()?),
+            started: AtomicBool::new(false),
             running: AtomicBool::new(false),
             manual: manual_clock.then(|| AtomicU64::new(0)),
             posted: Mutex::default(),
@@ -47,9 +49,19 @@ impl Door {
         }
     }
 
-    /// True from startup to shutdown; never in a forked child.
+    /// True from startup to shutdown; never in a forked child, nor after a panic.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire) && !self.gate.is_forked()
+        self.running.load(Ordering::Acquire) && !self.gate.is_lost()
+    }
+
+    /// True from `start` to the end of the shutdown: there is something to stop.
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire) && !self.gate.is_lost()
+    }
+
+    /// Said by the loop.
+    pub fn set_started(&self, started: bool) {
+        self.started.store(started, Ordering::Release);
     }
 
     /// Said by the loop.

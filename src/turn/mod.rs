@@ -167,10 +167,9 @@ impl Turn {
         Some(retries.swap_remove(index).1)
     }
 
-    /// Nanoseconds until the next retry.
-    pub fn retry_timeout(&self) -> Option<u64> {
-        let first = self.retries.borrow().iter().map(|(due, _)| *due).min()?;
-        Some(first.saturating_sub(clock::now()))
+    /// The instant of CLOCK_MONOTONIC at which a port tries again.
+    pub fn next_retry(&self) -> Option<u64> {
+        self.retries.borrow().iter().map(|(due, _)| *due).min()
     }
 }
 

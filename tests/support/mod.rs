@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, Port, Protocol, Stats};
+use udpr::port::{Leave, Options, Port, Protocol, Stats, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Result;
 
@@ -86,13 +86,14 @@ pub(crate) fn reactor(kernel: &Rc<Scripted>) -> Reactor<Later> {
     Reactor::with_kernel(0, kernel.clone()).expect("a reactor")
 }
 
-/// A port on loopback.
+/// A port on loopback. Nothing is merged, so that each datagram is a message of its own.
 pub(crate) fn listen(
     reactor: &Reactor<Later>,
     options: &Options<'_>,
     protocol: impl Protocol + 'static,
 ) -> Result<Arc<Port>> {
-    reactor.listen_udp(0, "127.0.0.1", options, Box::new(protocol))
+    let options = Options { flags: options.flags | flag::NO_OFFLOAD, ..*options };
+    reactor.listen_udp(0, "127.0.0.1", &options, Box::new(protocol))
 }
 
 type Act = Box<dyn FnOnce(&Arc<Port>)>;

@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::silence_panics;
 use crate::status::Status;
-use crate::sys::{Inbound, Kernel, Linux, Outbound};
+use crate::sys::{Inbound, Kernel, Linux, Outbound, Received, Reception};
 use std::ffi::c_void;
 use std::io;
 use std::net::UdpSocket;
@@ -87,9 +87,9 @@ impl Buggy {
 }
 
 impl Kernel for Buggy {
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, count: usize, size: usize) -> io::Result<usize> {
+    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
         self.meet(Bug::Receive);
-        Linux.receive(fd, inbound, count, size)
+        Linux.receive(fd, inbound, reception)
     }
 
     fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {

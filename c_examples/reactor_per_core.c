@@ -1,0 +1,110 @@
+/* reactor_per_core [PORT [THREADS]]: an echo server with a reactor in each thread, a thread for each core. All of
+ * them bind one port, and the kernel spreads the flows: what comes from one client stays with one thread.
+ *
+ *     $ reactor_per_core 9999 2 &
+ *     listening on 0.0.0.0:9999
+ *     $ for i in 1 2 3 4; do echo $i | nc -4u -w1 localhost 9999; done; kill -INT %1
+ *     thread 0: 3 datagrams in 3 flows
+ *     thread 1: 1 datagrams in 1 flows
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <udpr/udpr.h>
+
+enum { MOST_THREADS = 256, MOST_FLOWS = 1024 };
+
+/* Each thread's own: nothing is shared, so nothing is locked. */
+typedef struct worker {
+  pthread_t     thread;
+  udpr_reactor *reactor;
+  udpr_status   status;
+  unsigned      datagrams, flows;
+  udpr_addr     seen[MOST_FLOWS];
+} worker;
+
+static void count(worker *self, const udpr_addr *sender) {
+  self->datagrams++;
+  for (unsigned i = 0; i < self->flows; i++)
+    if (udpr_addr_equal(&self->seen[i], sender)) return;
+  if (self->flows < MOST_FLOWS) self->seen[self->flows++] = *sender;
+}
+
+static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  worker *self = user;
+  count(self, &datagram->sender);
+  udpr_status status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
+  if (self->status == UDPR_OK) self->status = status;
+}
+
+/* Makes the reactor and its port. `host` is where the first one listens; a port of 0 becomes the kernel's choice. */
+static udpr_status prepare(worker *self, udpr_addr *host) {
+  /* SIGNALS: Ctrl-C ends every run that asked for it. */
+  const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
+  const udpr_udp_options     shared = {.size = sizeof shared, .flags = UDPR_UDP_REUSE_PORT};
+  const udpr_protocol        protocol = {.size = sizeof protocol,
+                                         .user = self,
+                                         .datagram_received = datagram_received};
+  udpr_transport            *transport = NULL;
+  udpr_status                status = udpr_reactor_new(&options, &self->reactor);
+  if (status == UDPR_OK)
+    status = udpr_reactor_listen_udp(self->reactor, host->port, NULL, &protocol, &shared, &transport);
+  if (status == UDPR_OK) status = udpr_transport_get_host(transport, host);
+  udpr_transport_release(transport); /* the port stays open without us */
+  return status;
+}
+
+static void *run(void *user) {
+  worker     *self = user;
+  udpr_status status = udpr_reactor_run(self->reactor);
+  if (self->status == UDPR_OK) self->status = status;
+  return NULL;
+}
+
+/* Every port is bound before a datagram is read, so that no flow moves when another port joins. */
+static udpr_status serve(worker *workers, int count, uint16_t port) {
+  udpr_addr   host = {.port = port};
+  char        text[UDPR_ADDR_TEXT_MAX];
+  udpr_status status = UDPR_OK;
+  int         running = 0;
+  for (int i = 0; i < count && status == UDPR_OK; i++) status = prepare(&workers[i], &host);
+  if (status == UDPR_OK) status = udpr_addr_format(&host, text, sizeof text, NULL);
+  if (status != UDPR_OK) return status;
+  printf("listening on %s\n", text);
+
+  while (running < count && pthread_create(&workers[running].thread, NULL, run, &workers[running]) == 0)
+    running++;
+  for (int i = 0; i < running; i++) {
+    pthread_join(workers[i].thread, NULL);
+    printf("thread %d: %u datagrams in %u flows\n", i, workers[i].datagrams, workers[i].flows);
+    if (status == UDPR_OK) status = workers[i].status;
+  }
+  return running == count ? status : UDPR_E_NO_MEMORY;
+}
+
+/* A number from 0 to `most` out of `text`, or -1. */
+static long parse(const char *text, long most) {
+  char *end;
+  long  number = strtol(text, &end, 10);
+  return end != text && *end == '\0' && number <= most ? number : -1;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  long port = argc > 1 ? parse(argv[1], 65535) : 9999;
+  long cores = sysconf(_SC_NPROCESSORS_ONLN);
+  long threads = argc > 2 ? parse(argv[2], MOST_THREADS) : cores < MOST_THREADS ? cores : MOST_THREADS;
+  if (argc > 3 || port < 0 || threads < 1)
+    return fprintf(stderr, "usage: reactor_per_core [PORT [THREADS]]   (1 to %d threads)\n", MOST_THREADS), 2;
+
+  worker     *workers = calloc((size_t)threads, sizeof *workers);
+  udpr_status status = workers ? serve(workers, (int)threads, (uint16_t)port) : UDPR_E_NO_MEMORY;
+  if (status != UDPR_OK)
+    fprintf(stderr, "reactor_per_core: %s: %s\n", udpr_status_name(status), udpr_status_message(status));
+  for (long i = 0; workers && i < threads; i++) udpr_reactor_free(workers[i].reactor);
+  free(workers);
+  return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,121 @@
+/* request_timeout HOST PORT TEXT: asks a question by UDP, again when no answer comes, and gives up in the end.
+ *
+ *     $ basic_example >/dev/null & request_timeout localhost 9999 "Hello World!"
+ *     try 1
+ *     answer: Hello World!
+ *     $ kill %1; request_timeout localhost 9999 "Hello World!"
+ *     try 1
+ *     nobody listens there
+ *     try 2
+ *     ...
+ *     request_timeout: UDPR_E_TIMED_OUT: it took too long
+ *
+ * A datagram may be lost, or come twice, or late. So each question has a number that its answer must begin with, the
+ * same one in every try, and the time between tries doubles, so that many clients do not drown a busy server.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <udpr/udpr.h>
+
+#define MS(n) (UINT64_C(1000000) * (n))
+
+enum { TRIES = 4, FIRST_TIMEOUT_MS = 200 };
+
+typedef struct request {
+  udpr_transport *transport; /* borrowed: it lives as long as the port */
+  char            text[1200];
+  size_t          len, number_len;
+  int             tries;
+  udpr_id         timeout;
+  udpr_status     status; /* what came of it */
+} request;
+
+static void finish(udpr_reactor *reactor, request *self, udpr_status status) {
+  self->status = status;
+  udpr_reactor_cancel_call(reactor, self->timeout); /* ALREADY_CALLED, where it is what ended us */
+  udpr_reactor_stop(reactor);
+}
+
+/* The first try, and each time that an answer is overdue. */
+static void try_now(udpr_reactor *reactor, void *user) {
+  request *self = user;
+  if (self->tries == TRIES) {
+    finish(reactor, self, UDPR_E_TIMED_OUT);
+    return;
+  }
+  udpr_ns patience = MS(FIRST_TIMEOUT_MS) << self->tries;
+  printf("try %d\n", ++self->tries);
+  udpr_status status = udpr_transport_write(self->transport, self->text, self->len, NULL);
+  if (status == UDPR_OK)
+    status = udpr_reactor_call_later(reactor, patience, try_now, self, NULL, &self->timeout);
+  if (status != UDPR_OK) finish(reactor, self, status);
+}
+
+/* The port is connected: only its peer's datagrams come here. */
+static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  request *self = user;
+  size_t   begin = self->number_len;
+  if (datagram->len < begin || memcmp(datagram->data, self->text, begin) != 0) return; /* another's */
+  printf("answer: %.*s\n", (int)(datagram->len - begin), (const char *)datagram->data + begin);
+  finish(udpr_transport_reactor(transport), self, UDPR_OK);
+}
+
+/* It may just be starting: the next try tells. */
+static void connection_refused(udpr_transport *transport, void *user) {
+  (void)transport, (void)user;
+  puts("nobody listens there");
+}
+
+static udpr_status start(udpr_reactor *reactor, const udpr_addr *peer, request *self) {
+  const udpr_protocol protocol = {.size = sizeof protocol,
+                                  .user = self,
+                                  .datagram_received = datagram_received,
+                                  .connection_refused = connection_refused};
+  udpr_status         status = udpr_reactor_listen_udp(reactor, 0, NULL, &protocol, NULL, &self->transport);
+  if (status != UDPR_OK) return status;
+  udpr_transport_release(self->transport);
+  return udpr_transport_connect(self->transport, peer);
+}
+
+static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                     size_t count, void *user) {
+  (void)id, (void)count;
+  if (status == UDPR_OK) status = start(reactor, &addrs[0], user);
+  if (status == UDPR_OK) try_now(reactor, user);
+  else finish(reactor, user, status);
+}
+
+static udpr_status ask(udpr_reactor *reactor, const char *host, uint16_t port, request *self) {
+  udpr_status status = udpr_reactor_resolve(reactor, host, port, UDPR_AF_INET, 0, resolved, self, NULL, NULL);
+  if (status == UDPR_OK) status = udpr_reactor_run(reactor);
+  return status == UDPR_OK ? self->status : status;
+}
+
+/* Its number first. A secret one, from getrandom(2), is better where others could forge answers. */
+static udpr_status write_request(udpr_reactor *reactor, const char *text, request *self) {
+  self->number_len =
+      (size_t)snprintf(self->text, sizeof self->text, "%llx ", (unsigned long long)udpr_reactor_now(reactor));
+  self->len = self->number_len + strlen(text);
+  if (self->len >= sizeof self->text) return UDPR_E_MESSAGE_TOO_LONG;
+  strcat(self->text, text);
+  return UDPR_OK;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  char         *end = NULL;
+  unsigned long port = argc == 4 ? strtoul(argv[2], &end, 10) : 0;
+  if (port < 1 || port > 65535 || *end) return fprintf(stderr, "usage: request_timeout HOST PORT TEXT\n"), 2;
+
+  request       one = {.status = UDPR_OK};
+  udpr_reactor *reactor = NULL;
+  udpr_status   status = udpr_reactor_new(NULL, &reactor);
+  if (status == UDPR_OK) status = write_request(reactor, argv[3], &one);
+  if (status == UDPR_OK) status = ask(reactor, argv[1], (uint16_t)port, &one);
+  if (status != UDPR_OK)
+    fprintf(stderr, "request_timeout: %s: %s\n", udpr_status_name(status), udpr_status_message(status));
+  udpr_reactor_free(reactor);
+  return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

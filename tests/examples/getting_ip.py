@@ -1,0 +1,41 @@
+"""getting_ip.py PROGRAM: the seeds' look-up of localhost."""
+
+import subprocess
+import sys
+
+from harness import case, equal, main
+
+PROGRAM = sys.argv[1]
+
+
+def ended(*arguments):
+    program = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    return program.returncode, program.stdout, program.stderr
+
+
+@case
+def says_the_seeds_line():
+    equal((0, "IP of 'localhost' is 127.0.0.1\n", ""), ended())
+
+
+@case
+def knows_a_literal():
+    equal((0, "IP of '192.0.2.7' is 192.0.2.7\n", ""), ended("192.0.2.7"))
+
+
+@case
+def says_why_there_is_none():
+    for name, why in (("a..b", "UDPR_E_INVALID_ARGUMENT"), ("::1", "UDPR_E_ADDRESS_FAMILY")):
+        code, out, err = ended(name)
+        equal((1, ""), (code, out))
+        start = f"getting_ip: no IP of '{name}': {why}: "
+        equal(start, err[: len(start)])
+        equal(1, err.count("\n"))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    equal((2, "", "usage: getting_ip [NAME]\n"), ended("a", "b"))
+
+
+main()

@@ -1,0 +1,60 @@
+"""reactor_per_core.py PROGRAM: one port, shared by the reactors of several threads."""
+
+import re
+import signal
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, listening_port, main, running, udp_socket
+
+PROGRAM = sys.argv[1]
+FLOWS, ROUNDS = 64, 5
+
+
+def talk(port):
+    peers = [udp_socket()[0] for _ in range(FLOWS)]
+    for round_ in range(ROUNDS):
+        for i, peer in enumerate(peers):
+            peer.sendto(b"%d %d" % (i, round_), ("127.0.0.1", port))
+        for i, peer in enumerate(peers):
+            equal((b"%d %d" % (i, round_), ("127.0.0.1", port)), peer.recvfrom(100))
+    for peer in peers:
+        peer.close()
+
+
+def counts(out):
+    """(datagrams, flows) of each thread."""
+    lines = [re.fullmatch(r"thread (\d+): (\d+) datagrams in (\d+) flows", line) for line in out.splitlines()]
+    equal([str(i) for i in range(len(lines))], [line[1] for line in lines])
+    return [(int(line[2]), int(line[3])) for line in lines]
+
+
+@case
+def a_flow_stays_with_its_thread():
+    with running(PROGRAM, "0", "4") as program:
+        talk(listening_port(program))
+        threads = counts(ends_cleanly(program, signal.SIGINT))
+    equal(4, len(threads))
+    equal(FLOWS, sum(flows for _, flows in threads))
+    for datagrams, flows in threads:
+        equal(ROUNDS * flows, datagrams)
+    assert max(flows for _, flows in threads) < FLOWS, threads  # the kernel spread them
+
+
+@case
+def a_thread_for_each_core_by_default():
+    with running(PROGRAM, "0") as program:
+        talk(listening_port(program))
+        threads = counts(ends_cleanly(program, signal.SIGTERM))
+    equal(FLOWS * ROUNDS, sum(datagrams for datagrams, _ in threads))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in (["65536"], ["x"], ["0", "0"], ["0", "257"], ["0", "1", "2"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: reactor_per_core [PORT [THREADS]]", ended.stderr[:40])
+
+
+main()

@@ -1,0 +1,80 @@
+"""request_timeout.py PROGRAM: a client that asks again, against servers that do not answer at once."""
+
+import subprocess
+import sys
+
+from harness import case, equal, main, running, udp_socket
+
+PROGRAM = sys.argv[1]
+
+
+def asking(port, text="Hello World!"):
+    return running(PROGRAM, "localhost", str(port), text)
+
+
+def result(program):
+    out, err = program.communicate()
+    return program.returncode, out.splitlines(), err
+
+
+@case
+def prints_the_answer():
+    server, port = udp_socket()
+    with server, asking(port) as program:
+        request, client = server.recvfrom(2000)
+        number, text = request.split(b" ", 1)
+        equal(b"Hello World!", text)
+        server.sendto(number + b" Hello to you", client)
+        equal((0, ["try 1", "answer: Hello to you"], ""), result(program))
+
+
+@case
+def asks_the_same_again_until_an_answer_comes():
+    server, port = udp_socket()
+    with server, asking(port) as program:
+        requests = [server.recvfrom(2000) for _ in range(3)]
+        equal(1, len(set(requests)))
+        server.sendto(*requests[0])
+        equal((0, ["try 1", "try 2", "try 3", "answer: Hello World!"], ""), result(program))
+
+
+@case
+def takes_no_answer_but_its_own():
+    server, port = udp_socket()
+    other, _ = udp_socket()
+    with server, other, asking(port) as program:
+        request, client = server.recvfrom(2000)
+        other.sendto(request, client)  # from somebody else
+        for wrong in (b"", b"1", b"x" + request, request[:3]):
+            server.sendto(wrong, client)
+        server.sendto(request + b" At last", client)
+        equal((0, ["try 1", "answer: Hello World! At last"], ""), result(program))
+
+
+@case
+def gives_up_in_the_end():
+    server, port = udp_socket()
+    with server, asking(port) as program:
+        code, lines, err = result(program)
+    equal((1, [f"try {i}" for i in range(1, 5)]), (code, lines))
+    start = "request_timeout: UDPR_E_TIMED_OUT: "
+    equal(start, err[: len(start)])
+
+
+@case
+def says_when_nobody_listens():
+    server, port = udp_socket()
+    server.close()
+    with asking(port) as program:
+        code, lines, _ = result(program)
+    equal((1, ["try 1", "nobody listens there", "try 2"]), (code, lines[:3]))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in ([], ["localhost"], ["localhost", "0", "x"], ["localhost", "5x", "x"], ["localhost", "65536", "x"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, "", "usage: request_timeout HOST PORT TEXT\n"), (ended.returncode, ended.stdout, ended.stderr))
+
+
+main()

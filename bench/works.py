@@ -7,11 +7,31 @@ import measure
 
 HIGHER_IS_BETTER = {"rate", "calls_per_s"}
 
+LABELS = {  # of the contenders whose names do not say it
+    "udpr_plain": "udpr",
+    "udpr_batch": "udpr, batch callback",
+    "loop_recvfrom": "recvfrom and sendto by hand",
+    "loop_mmsg": "recvmmsg and sendmmsg by hand",
+    "loop_offload": "GRO and gathered GSO by hand",
+    "libuv_try": "libuv, uv_udp_try_send",
+    "libuv_queue": "libuv, uv_udp_send",
+    "udpr_idle": "udpr, 10,000 idle ports",
+    "libuv_idle": "libuv, 10,000 idle ports",
+    "timers_udpr": "udpr",
+    "timers_libuv": "libuv",
+    "calls_udpr": "udpr",
+    "calls_libuv": "libuv",
+    "ctypes_plain.py": "udpr by ctypes",
+    "ctypes_batch.py": "udpr by ctypes, batch callback",
+    "twisted_echo.py": "Twisted",
+    "asyncio_echo.py": "asyncio",
+}
+
 BY_HAND = "loop_recvfrom", "loop_mmsg", "loop_offload"
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 OFFLOADERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
-IN_PYTHON = "udpr_plain", "ctypes_plain.py", "ctypes_batch.py", "twisted_echo.py", "asyncio_echo.py"
+IN_PYTHON = "ctypes_plain.py", "ctypes_batch.py", "twisted_echo.py", "asyncio_echo.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +72,10 @@ def _echo(name, title, contenders, load, figures=("cpu_ns", "rate"), answers=1, 
 
 
 def _program(name, title, contenders, figures, *arguments):
-    """Contenders that need no load: `NAME_udpr` and `NAME_libuv`."""
-    return Work(name, title, contenders, figures, lambda programs, contender, _: programs.run(contender, *arguments))
+    def run(programs, contender, _):
+        return programs.run(contender, *arguments)
+
+    return Work(name, title, contenders, figures, run)
 
 
 def _instructions(name, title, load):
@@ -69,30 +91,40 @@ def _memory(programs, contender, _):
     return server.figures
 
 
+def _cores(programs, contender, _):
+    return measure.cores(programs, int(contender.split()[0]))
+
+
+def _size(programs, *_):
+    return measure.library_bytes(programs)
+
+
 PLAIN, LARGE, GSO = ("-k", 256), ("-k", 256, "-s", 1200), ("-k", 256, "-s", 1200, "-g")
+TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
+IDLE = "udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"
 
 WORKS = (
-    _echo("echo-64", "echo, 1 plain client, 64 B, 256 in flight", ECHO_SERVERS, PLAIN),
-    _echo("echo-1200", "echo, 1 plain client, 1200 B, 256 in flight", ECHO_SERVERS, LARGE),
-    _echo("echo-gso", "echo, 1 client sending GSO, 1200 B, 256 in flight", ECHO_SERVERS, GSO),
-    _echo("echo-100", "echo, 100 clients with 8 in flight each, 64 B", ECHO_SERVERS, ("-n", 100, "-k", 8)),
-    _echo("echo-1000", "echo, 1000 clients with 1 in flight each, 64 B", ECHO_SERVERS, ("-n", 1000)),
-    _echo("latency", "echo, 1 in flight, 64 B", ECHO_SERVERS, (), ("p50_ns", "p99_ns", "cpu_ns")),
-    _instructions("instructions-64", "user instructions per echoed datagram, 1 client, 64 B", PLAIN),
-    _instructions("instructions-gso", "user instructions per echoed datagram, GSO, 1200 B", GSO),
-    _program("timers", "a million delayed calls, each", ("timers_udpr", "timers_libuv"), ("insert_ns", "cancel_ns", "fire_ns")),
-    _program("calls-1", "calls from another thread", ("calls_udpr", "calls_libuv"), ("calls_per_s",), 1),
-    _program("calls-4", "calls from 4 other threads", ("calls_udpr", "calls_libuv"), ("calls_per_s",), 4),
-    Work("memory", "memory of an idle port, of 10,000", ("udpr_idle", "libuv_idle"), ("bytes_per_port",), _memory, exact=True),
-    _echo("idle", "echo of a busy port beside 10,000 idle ones, 64 B, 256 in flight", ("udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"), PLAIN),
-    Work("size", "the stripped shared library", ("libudpr.so",), ("bytes",), lambda programs, *_: measure.library_bytes(programs), exact=True),
-    _echo("ethernet-1200", "echo over veth, MTU 1500, 1 plain client, 1200 B", OFFLOADERS, LARGE, on_ethernet=True),
-    _echo("ethernet-gso", "echo over veth, MTU 1500, 1 client sending GSO, 1200 B", OFFLOADERS, GSO, on_ethernet=True),
-    _echo("sink-64", "only receiving, from a plain sender, 64 B", OFFLOADERS, (), answers=0),
-    _echo("sink-gso", "only receiving, from a sender with GSO, 1200 B", OFFLOADERS, ("-s", 1200, "-g"), answers=0),
-    _echo("source-1200", "64 answers to each datagram, 1200 B, receiver with GRO", OFFLOADERS, GSO, answers=64),
-    _echo("python", "echo in Python, 64 B, 64 in flight", IN_PYTHON, ("-k", 64)),
-    Work("cores", "a reactor and a load on each core, one port", ("1 core", "2 cores"), ("rate",), lambda programs, contender, _: measure.cores(programs, int(contender[0]))),
+    _echo("echo-64", "Echo, 1 plain client, 64 B, 256 in flight", ECHO_SERVERS, PLAIN),
+    _echo("echo-1200", "Echo, 1 plain client, 1200 B, 256 in flight", ECHO_SERVERS, LARGE),
+    _echo("echo-gso", "Echo, 1 client sending GSO, 1200 B, 256 in flight", ECHO_SERVERS, GSO),
+    _echo("echo-100", "Echo, 100 clients with 8 in flight each, 64 B", ECHO_SERVERS, ("-n", 100, "-k", 8)),
+    _echo("echo-1000", "Echo, 1000 clients with 1 in flight each, 64 B", ECHO_SERVERS, ("-n", 1000)),
+    _echo("latency", "Echo, 1 in flight, 64 B", ECHO_SERVERS, (), ("p50_ns", "p99_ns", "cpu_ns")),
+    _instructions("instructions-64", "User instructions per echoed datagram, 1 client, 64 B", PLAIN),
+    _instructions("instructions-gso", "User instructions per echoed datagram, 1 client sending GSO, 1200 B", GSO),
+    _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
+    _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
+    _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),
+    Work("memory", "Memory of an idle port, of 10,000", IDLE[::2], ("bytes_per_port",), _memory, exact=True),
+    _echo("idle", "Echo beside 10,000 idle ports, 1 plain client, 64 B, 256 in flight", IDLE, PLAIN),
+    Work("size", "The stripped shared library", ("libudpr.so",), ("bytes",), _size, exact=True),
+    _echo("ethernet-1200", "Echo over veth, 1 plain client, 1200 B, 256 in flight", OFFLOADERS, LARGE, on_ethernet=True),
+    _echo("ethernet-gso", "Echo over veth, 1 client sending GSO, 1200 B", OFFLOADERS, GSO, on_ethernet=True),
+    _echo("sink-64", "Receiving only, from a plain sender, 64 B", OFFLOADERS, (), answers=0),
+    _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", OFFLOADERS, ("-s", 1200, "-g"), answers=0),
+    _echo("source-1200", "Sending 64 answers to each datagram, 1200 B, to a client with GRO", OFFLOADERS, GSO, answers=64),
+    _echo("python", "Echo in Python, 64 B, 64 in flight", IN_PYTHON, ("-k", 64)),
+    Work("cores", "Echo, a reactor and a load on each core, all on one port", ("1 core", "2 cores"), ("rate",), _cores),
 )
 
 TARGETS = (
@@ -121,8 +153,12 @@ TARGETS = (
 
 
 def named(names):
-    """The works of these names, all of them for none; a name stands for those that it begins, too."""
-    unknown = [name for name in names if not any(work.name.startswith(name) for work in WORKS)]
+    """The works of these names, all of them for none; `echo` stands for each echo-*, and so on."""
+    unknown = [name for name in names if not any(_means(name, work) for work in WORKS)]
     if unknown:
         raise SystemExit(f"bench: there is no {unknown[0]}, but: " + " ".join(work.name for work in WORKS))
-    return [work for work in WORKS if not names or any(work.name.startswith(name) for name in names)]
+    return [work for work in WORKS if not names or any(_means(name, work) for name in names)]
+
+
+def _means(name, work):
+    return work.name == name or work.name.startswith(name + "-")

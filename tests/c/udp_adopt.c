@@ -390,6 +390,45 @@ static void options_are_put_back(int initial) {
 TEST(options_that_were_off_are_off_again) { options_are_put_back(0); }
 TEST(options_that_were_on_are_on_again) { options_are_put_back(1); }
 
+/* What the functions of the port set later counts as well, and so do its groups. */
+TEST(settings_and_groups_are_put_back) {
+  static const int names[] = {IP_TTL, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL, IP_MULTICAST_IF};
+  enum { COUNT = sizeof names / sizeof *names };
+  int            before[COUNT], after[COUNT], broadcast;
+  struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xe4000005),
+                          .imr_interface.s_addr = htonl(INADDR_LOOPBACK)};
+  udpr_addr      to = addr("228.0.0.5", 0);
+  uint32_t       lo;
+  fixture        f;
+  set_up(&f, AF_INET);
+  OK(udpr_interface_index("lo", &lo));
+  for (int i = 0; i < COUNT; i++) {
+    socklen_t len = sizeof *before;
+    CHECK_EQ(0, getsockopt(f.fd, IPPROTO_IP, names[i], &before[i], &len));
+  }
+  OK(adopt(&f, f.fd, 0, 0));
+  OK(udpr_transport_set_unicast_ttl(f.transport, 9));
+  OK(udpr_transport_set_ttl(f.transport, 7));
+  OK(udpr_transport_set_loopback_mode(f.transport, 0));
+  OK(udpr_transport_set_outgoing_interface(f.transport, lo));
+  OK(udpr_transport_set_broadcast_allowed(f.transport, 1));
+  OK(udpr_transport_join_group(f.transport, &to, lo));
+  OK(udpr_transport_close(f.transport));
+  for (int i = 0; i < COUNT; i++) {
+    socklen_t len = sizeof *after;
+    CHECK_EQ(0, getsockopt(f.fd, IPPROTO_IP, names[i], &after[i], &len));
+    CHECK_EQ(before[i], after[i]);
+  }
+  socklen_t len = sizeof broadcast;
+  CHECK_EQ(0, getsockopt(f.fd, SOL_SOCKET, SO_BROADCAST, &broadcast, &len));
+  CHECK_EQ(0, broadcast);
+  CHECK(setsockopt(f.fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &group, sizeof group) < 0 && errno == EADDRNOTAVAIL);
+  close(f.fd);
+  udpr_transport_release(f.transport);
+  f.transport = NULL;
+  tear_down(&f);
+}
+
 TEST(the_connection_is_put_back) {
   fixture                 f;
   struct sockaddr_storage name;

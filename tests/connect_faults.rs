@@ -102,6 +102,17 @@ fn a_refusal_that_a_read_meets() {
     assert_eq!(scene.diary.received.get(), 1, "what came is not lost");
 }
 
+/// And nothing is left of it on the socket, for epoll to tell of.
+#[test]
+fn a_refusal_that_a_write_meets() {
+    let scene = connected();
+    scene.kernel.fail(Send, [libc::ECONNREFUSED]);
+    assert_eq!(scene.port.write(b"ping", None, Leave::Now), Ok(()));
+    assert_eq!(scene.diary.refused.get(), 0, "not inside the write");
+    scene.reactor.iterate(None).expect("a turn that does not wait");
+    assert_eq!((scene.diary.refused.get(), scene.stats().refused), (1, 1));
+}
+
 #[test]
 fn a_refusal_that_a_read_of_an_unconnected_port_meets_is_nobodys() {
     let scene = Scene::new();

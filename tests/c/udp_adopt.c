@@ -10,6 +10,9 @@
 #ifndef IPPROTO_UDPLITE
 #define IPPROTO_UDPLITE 136
 #endif
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
 #ifndef UDP_GRO
 #define UDP_GRO 104
 #endif
@@ -339,6 +342,34 @@ TEST(an_adopted_port_connects_and_keeps_its_number) {
   close(f.fd);
   tear_down(&f);
 }
+
+/* Its maker has it merge datagrams: the port gets them one by one, and the socket stays as it is. */
+static void merging_socket(uint32_t flags, int meanwhile) {
+  fixture   f;
+  int       on = 1, segment = 4;
+  socklen_t len = sizeof on;
+  set_up(&f, AF_INET);
+  udpr_addr host = peer_addr(f.fd);
+  CHECK_EQ(0, setsockopt(f.fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on));
+  CHECK_EQ(0, setsockopt(f.peer, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment));
+  OK(adopt(&f, f.fd, 0, flags));
+  CHECK_EQ(0, getsockopt(f.fd, IPPROTO_UDP, UDP_GRO, &on, &len));
+  CHECK_EQ(meanwhile, on);
+  peer_send(f.peer, &host, "one two six", 11);
+  RUN_UNTIL(f.reactor, f.received == 3);
+  CHECK_STR("six", f.got);
+  OK(udpr_transport_close(f.transport));
+  CHECK_EQ(0, getsockopt(f.fd, IPPROTO_UDP, UDP_GRO, &on, &len));
+  CHECK_EQ(1, on);
+  close(f.fd);
+  udpr_transport_release(f.transport);
+  f.transport = NULL;
+  tear_down(&f);
+}
+
+TEST(a_merging_socket) { merging_socket(0, 1); }
+TEST(a_merging_socket_that_is_to_merge) { merging_socket(UDPR_UDP_OFFLOAD, 1); }
+TEST(a_merging_socket_that_is_not_to_merge) { merging_socket(UDPR_UDP_NO_OFFLOAD, 0); }
 
 /* ---- the other holder ---------------------------------------------------------------------------------- */
 

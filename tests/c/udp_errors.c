@@ -454,6 +454,30 @@ TEST(rejected_by_a_firewall) {
   tear_down(&f);
 }
 
+static void write_abc(udpr_reactor *reactor, void *user) {
+  letter *one = user;
+  (void)reactor;
+  for (const char *data = "abc"; *data; data++)
+    OK(udpr_transport_write(one->f->transport, data, 1, &one->to));
+}
+
+/* Neighbours to one destination leave merged: each of them is told. */
+TEST(each_of_many_to_one_destination_is_told) {
+  fixture f;
+  enter_own_network();
+  set_up_on(&f, NULL, AF_INET, 0);
+  letter one = {.f = &f, .to = addr("192.0.2.1", 9)};
+  OK(udpr_reactor_call_later(f.reactor, 0, write_abc, &one, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.count == 3);
+  for (int i = 0; i < 3; i++) {
+    CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.reports[i].status);
+    CHECK_ADDR(&one.to, &f.reports[i].to);
+    CHECK_STR(((const char *[]){"a", "b", "c"})[i], f.data[i]);
+  }
+  CHECK_EQ(3, stats_of(f.transport).dropped_out);
+  tear_down(&f);
+}
+
 /* A program that does not look is not drowned: what waits is bounded, and everything is counted. */
 static void write_many(udpr_reactor *reactor, void *user) {
   fixture  *f = user;

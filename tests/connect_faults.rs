@@ -146,7 +146,7 @@ fn an_error_that_comes_again_is_the_datagrams_own() {
 
 #[test]
 fn an_accepted_write_that_fails_is_reported() {
-    let scene = Scene::new();
+    let scene = Scene::with(&Options { flags: flag::NO_OFFLOAD, ..Options::default() });
     let to = scene.peer.addr();
     scene.kernel.script(Send, [AtMost(1), Errno(libc::EPERM)]);
     scene.write_together(0..3);

@@ -61,10 +61,12 @@ impl Port {
 impl Open {
     fn set_adopted_options(&self, options: &Options<'_>) -> Result {
         let merges = integer(&*self.turn.kernel, self.fd.get(), libc::SOL_UDP, libc::UDP_GRO);
-        if merges.is_ok_and(|on| on != 0) {
-            // Nobody tells merged datagrams apart here yet.
+        let merges = merges.is_ok_and(|on| on != 0);
+        let unwanted = merges && options.has(flag::NO_OFFLOAD | flag::TIMESTAMPS);
+        if unwanted {
             self.set_option(libc::SOL_UDP, libc::UDP_GRO, &0u32.to_ne_bytes())?;
         }
+        self.merges.set(merges && !unwanted);
         if options.has(flag::BROADCAST) {
             self.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &1u32.to_ne_bytes())?;
         }
@@ -94,10 +96,12 @@ impl Open {
         Ok(())
     }
 
-    /// Leaves an adopted socket to its other holders as it was found: its options, and whom it was connected to.
+    /// Leaves an adopted socket to its other holders as it was found: its groups, its options, and whom it was connected
+    /// to.
     pub(super) fn put_back(&self) {
         let Some(former) = &self.former else { return };
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        self.leave_groups();
         for (level, name, value) in former.options.take().into_iter().rev() {
             // Nobody is left to be told.
             let _ = kernel.set_option(fd, level, name, &value);

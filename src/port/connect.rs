@@ -70,7 +70,11 @@ impl Open {
         }
         let Some(to) = to else { return Ok(None) };
         kernel.connect(fd, to)?;
-        Ok(Some(kernel.peer_addr(fd)?))
+        let peer = kernel.peer_addr(fd);
+        if peer.is_err() {
+            unlink(kernel, fd, self.device.get())?;
+        }
+        Ok(Some(peer?))
     }
 
     /// After a failure: the former peer again. None where that does not work either; then the port has no peer.

@@ -7,9 +7,8 @@ use super::socket_options::IpOption;
 use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Kernel, interface};
+use crate::sys::interface;
 use std::cell::{Cell, RefCell};
-use std::os::fd::RawFd;
 
 const TTL: IpOption = IpOption { v4: libc::IP_MULTICAST_TTL, v6: libc::IPV6_MULTICAST_HOPS };
 const LOOP: IpOption = IpOption { v4: libc::IP_MULTICAST_LOOP, v6: libc::IPV6_MULTICAST_LOOP };
@@ -64,11 +63,8 @@ impl Port {
         if index != 0 && !interface::exists(index) {
             return Err(Status::NO_INTERFACE);
         }
-        let (open, fd) = self.settable()?;
-        let kernel = &*open.turn.kernel;
-        for version in open.versions().each() {
-            set_outgoing(kernel, fd, version, index)?;
-        }
+        let (open, _) = self.settable()?;
+        open.versions().each().try_for_each(|version| open.set_outgoing(version, index))?;
         open.groups.outgoing.set(index);
         Ok(())
     }
@@ -91,7 +87,7 @@ impl Port {
         }
         open.change_membership(&membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)?;
         if !groups.only_joined.get() {
-            if let Err(status) = ALL.set(&*open.turn.kernel, open.fd.get(), open.versions(), 0) {
+            if let Err(status) = ALL.set(&open, 0) {
                 let _ = open.leave(&membership);
                 return Err(status);
             }
@@ -158,10 +154,31 @@ impl Open {
         Ok(Addr { port: 0, ..plain })
     }
 
+    /// At the end of an adopted port, whose socket lives on.
+    pub(super) fn leave_groups(&self) {
+        for membership in self.groups.joined.take() {
+            // Nobody is left to be told.
+            let _ = self.leave(&membership);
+        }
+    }
+
     fn leave(&self, membership: &Membership) -> Result {
         let result =
             self.change_membership(membership, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP);
         if result == Err(Status::ALREADY_JOINED) { Err(Status::NOT_JOINED) } else { result }
+    }
+
+    fn set_outgoing(&self, version: u16, index: u32) -> Result {
+        if version == family::INET6 {
+            return self.set_option(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &index.to_ne_bytes());
+        }
+        // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
+        // kernel takes one of another interface where the route to the group says so.
+        let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
+        let mut request = [0; 12];
+        request[4..8].copy_from_slice(&address.bytes[..4]);
+        request[8..].copy_from_slice(&index.to_ne_bytes());
+        self.set_option(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
     }
 
     /// The options of RFC 3678, which take an interface's index for either version.
@@ -190,18 +207,4 @@ impl Open {
             result => Ok(result?),
         }
     }
-}
-
-fn set_outgoing(kernel: &dyn Kernel, fd: RawFd, version: u16, index: u32) -> Result {
-    if version == family::INET6 {
-        let value = index.to_ne_bytes();
-        return Ok(kernel.set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &value)?);
-    }
-    // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
-    // kernel takes one of another interface where the route to the group says so.
-    let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
-    let mut request = [0; 12];
-    request[4..8].copy_from_slice(&address.bytes[..4]);
-    request[8..].copy_from_slice(&index.to_ne_bytes());
-    Ok(kernel.set_option(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)?)
 }

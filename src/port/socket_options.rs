@@ -108,11 +108,9 @@ impl IpOption {
     }
 
     /// Sets it for every version.
-    pub(super) fn set(self, kernel: &dyn Kernel, fd: RawFd, versions: Versions, value: i32) -> Result {
-        for (level, name) in versions.each().map(|version| self.of(version)) {
-            kernel.set_option(fd, level, name, &value.to_ne_bytes())?;
-        }
-        Ok(())
+    pub(super) fn set(self, open: &Open, value: i32) -> Result {
+        let mut each = open.versions().each().map(|version| self.of(version));
+        each.try_for_each(|(level, name)| open.set_option(level, name, &value.to_ne_bytes()))
     }
 
     /// What the socket's own version has.
@@ -127,9 +125,8 @@ impl IpOption {
 impl Port {
     /// SO_BROADCAST. CLOSED after a stop.
     pub fn set_broadcast_allowed(&self, allowed: bool) -> Result {
-        let (open, fd) = self.settable()?;
-        let value = i32::from(allowed).to_ne_bytes();
-        open.turn.kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BROADCAST, &value)?;
+        let (open, _) = self.settable()?;
+        open.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &i32::from(allowed).to_ne_bytes())?;
         open.broadcast.set(allowed);
         self.shared.set_destinations(open.destinations(), None);
         Ok(())
@@ -168,8 +165,8 @@ impl Port {
     pub(super) fn set_number(&self, option: IpOption, value: u32, least: u32) -> Result {
         let value = i32::try_from(value).ok().filter(|value| (least as i32..=255).contains(value));
         let value = value.ok_or(Status::INVALID_ARGUMENT)?;
-        let (open, fd) = self.settable()?;
-        option.set(&*open.turn.kernel, fd, open.versions(), value)
+        let (open, _) = self.settable()?;
+        option.set(&open, value)
     }
 
     pub(super) fn get_number(&self, option: IpOption) -> Result<u32> {
@@ -217,9 +214,7 @@ impl Open {
             (flag::DONT_FRAGMENT, MTU_DISCOVER, PROBE),
         ];
         for (_, option, value) in wishes.into_iter().filter(|(flag, ..)| self.has(*flag)) {
-            for (level, name) in self.versions().each().map(|version| option.of(version)) {
-                self.set_option(level, name, &i32::to_ne_bytes(value))?;
-            }
+            option.set(self, value)?;
         }
         if self.has(flag::TIMESTAMPS) {
             self.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32.to_ne_bytes())?;

@@ -373,9 +373,9 @@ impl Open {
         }
     }
 
-    /// The next datagram cannot be sent; its write was told that it would.
+    /// The next message cannot be sent; the writes of its datagrams were told that it would.
     fn fail_first(&self, outbound: &mut Outbound, status: Status) {
-        if let Some((data, to, _)) = outbound.unsent().next() {
+        for (data, to, _) in outbound.unsent().take(outbound.next_count()) {
             self.fail(data, to, status);
         }
         outbound.skip();

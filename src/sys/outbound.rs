@@ -157,7 +157,12 @@ impl Outbound {
         (sent, bytes)
     }
 
-    /// Gives the next datagram up, which leaves by itself: [`Outbound::merged_segment`] is none.
+    /// How many datagrams the next message is: 1, unless they leave merged.
+    pub fn next_count(&self) -> usize {
+        self.rest().first().map_or(0, |message| if self.split { 1 } else { message.datagrams })
+    }
+
+    /// Gives the next message up, all [`Outbound::next_count`] datagrams of it.
     pub fn skip(&mut self) {
         self.advance(1);
     }

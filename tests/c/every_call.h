@@ -48,6 +48,10 @@ static inline udpr_status call_listen_udp(handles *with) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
   return udpr_reactor_listen_udp(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
 }
+static inline udpr_status call_adopt(handles *with) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  return udpr_reactor_adopt_datagram_port(with->reactor, -1, UDPR_AF_UNSPEC, &protocol, NULL, NULL);
+}
 static inline udpr_status call_call_later(handles *with) {
   return udpr_reactor_call_later(with->reactor, 0, never_called, with, count_refused, NULL);
 }
@@ -87,6 +91,7 @@ static const every_call reactor_calls[] = {
     {"set_user", call_set_user},
     {"each_transport", call_each_transport},
     {"listen_udp", call_listen_udp},
+    {"adopt_datagram_port", call_adopt},
     {"call_later", call_call_later},
     {"cancel_call", call_cancel_call},
     {"reset_call", call_reset_call},
@@ -97,7 +102,7 @@ static const every_call reactor_calls[] = {
     {"set_logger", call_set_logger},
     {"reactor_get_stats", call_reactor_stats},
 };
-enum { REGISTRATIONS = 3 }; /* among them, with a free_user: listen_udp, call_later, set_logger */
+enum { REGISTRATIONS = 4 }; /* among them, with a free_user: listen_udp, adopt, call_later, set_logger */
 
 /* ---- the transport's ----------------------------------------------------------------------------------- */
 
@@ -116,6 +121,19 @@ static inline udpr_status call_write_messages(handles *with) {
   return status;
 }
 static inline udpr_status call_flush(handles *with) { return udpr_transport_flush(with->transport); }
+static inline udpr_status call_connect(handles *with) {
+  return udpr_transport_connect(with->transport, &with->to);
+}
+static inline udpr_status call_disconnect(handles *with) {
+  return udpr_transport_disconnect(with->transport);
+}
+static inline udpr_status call_get_peer(handles *with) {
+  udpr_addr peer;
+  return udpr_transport_get_peer(with->transport, &peer);
+}
+static inline udpr_status call_set_error_reports(handles *with) {
+  return udpr_transport_set_error_reports(with->transport, 1);
+}
 static inline udpr_status call_get_host(handles *with) {
   udpr_addr host;
   return udpr_transport_get_host(with->transport, &host);
@@ -138,7 +156,11 @@ static const every_call transport_calls[] = {
     {"write_sequence", call_write_sequence},
     {"write_messages", call_write_messages},
     {"flush", call_flush},
+    {"connect", call_connect},
+    {"disconnect", call_disconnect},
     {"get_host", call_get_host},
+    {"get_peer", call_get_peer},
+    {"set_error_reports", call_set_error_reports},
     {"pause_reading", call_pause},
     {"resume_reading", call_resume},
     {"stop_listening", call_stop_listening},

@@ -69,6 +69,8 @@ TEST(ports) {
   udpr_protocol   protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
   INVALID_AND_FREES(udpr_reactor_listen_udp(NULL, 0, NULL, &protocol, NULL, &out));
   INVALID(udpr_reactor_listen_udp(reactor, 0, NULL, NULL, NULL, &out));
+  INVALID_AND_FREES(udpr_reactor_adopt_datagram_port(NULL, -1, UDPR_AF_UNSPEC, &protocol, NULL, &out));
+  INVALID(udpr_reactor_adopt_datagram_port(reactor, -1, UDPR_AF_UNSPEC, NULL, NULL, &out));
   INVALID(udpr_reactor_each_transport(NULL, visit, NULL));
   INVALID(udpr_reactor_each_transport(reactor, NULL, NULL));
   CHECK(out == NULL);
@@ -95,7 +97,11 @@ TEST(no_transport) {
   CHECK_EQ(0, taken); /* always written */
   INVALID(udpr_transport_post(NULL, "x", 1, &address));
   INVALID(udpr_transport_flush(NULL));
+  INVALID(udpr_transport_connect(NULL, &address));
+  INVALID(udpr_transport_disconnect(NULL));
   INVALID(udpr_transport_get_host(NULL, &address));
+  INVALID(udpr_transport_get_peer(NULL, &address));
+  INVALID(udpr_transport_set_error_reports(NULL, 1));
   INVALID(udpr_transport_stop_listening(NULL));
   INVALID(udpr_transport_close(NULL));
   INVALID(udpr_transport_pause_reading(NULL));
@@ -117,7 +123,9 @@ TEST(transport_arguments) {
   CHECK_EQ(0, taken);
   INVALID(udpr_transport_write_messages(transport, &message, 1, NULL));
   INVALID(udpr_transport_post(transport, NULL, 1, &address));
+  INVALID(udpr_transport_connect(transport, NULL));
   INVALID(udpr_transport_get_host(transport, NULL));
+  INVALID(udpr_transport_get_peer(transport, NULL));
   INVALID(udpr_transport_get_stats(transport, NULL));
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);

@@ -296,8 +296,8 @@ TEST(strangers_alone_were_kept) {
   tear_down(&f);
 }
 
-static size_t take_one_and_connect(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
-                                   void *user) {
+static size_t take_one_and_connect(udpr_transport *transport, const udpr_datagram *const *datagrams,
+                                   size_t count, void *user) {
   fixture *f = user;
   size_t   length = strlen(f->got);
   (void)transport;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use udpr::port::{Delivery, Port, Protocol};
 use udpr::reactor::{Call, Reactor};
 use udpr::status::{Result, Status};
-use udpr::sys::Datagram;
+use udpr::sys::{Datagram, Report};
 
 type Closure = Box<dyn FnOnce(&Reactor<Later>) + Send>;
 
@@ -33,6 +33,8 @@ pub(crate) struct Diary {
     pub(crate) stopped: RefCell<Vec<Status>>,
     pub(crate) dropped: Cell<usize>,
     pub(crate) received: Cell<usize>,
+    pub(crate) refused: Cell<usize>,
+    pub(crate) reports: RefCell<Vec<Report>>,
 }
 
 fn count(counter: &Cell<usize>) {
@@ -95,6 +97,14 @@ impl Protocol for Closures {
             count(&self.diary.received);
             (self.datagram)(port, datagram);
         }
+    }
+
+    fn error_received(&self, _port: &Arc<Port>, report: &Report) {
+        self.diary.reports.borrow_mut().push(report.clone());
+    }
+
+    fn connection_refused(&self, _port: &Arc<Port>) {
+        count(&self.diary.refused);
     }
 
     fn write_ready(&self, port: &Arc<Port>) {

@@ -1,0 +1,30 @@
+/* own_network.h: a network namespace that belongs to the case alone, with a loopback that is up and nothing else.
+ */
+#ifndef UDPR_TESTS_OWN_NETWORK_H
+#define UDPR_TESTS_OWN_NETWORK_H
+
+#include "check.h"
+
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+static inline void enter_own_network(void) {
+  if (geteuid() != 0) SKIP("needs root for a network namespace");
+  if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
+  struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+  int          fd = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
+  close(fd);
+}
+
+/* A command of iproute2 or nftables that has to work, where the tool is there. */
+static inline void network_command(const char *tool, const char *arguments) {
+  char command[256];
+  snprintf(command, sizeof command, "command -v %s >/dev/null", tool);
+  if (system(command) != 0) SKIP("needs ip (iproute2) and nft (nftables)");
+  snprintf(command, sizeof command, "%s %s", tool, arguments);
+  if (system(command) != 0) FAIL("failed: %s", command);
+}
+
+#endif

@@ -1,0 +1,503 @@
+/* error_received: what the kernel and the network have to say of datagrams that were sent, each error once and with
+ * its destination; and accepted writes that were not sent after all.
+ */
+#include "own_network.h"
+
+#include <netinet/icmp6.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+#include <netinet/ip_icmp.h>
+#include <netinet/udp.h>
+
+enum { MOST = 64 };
+
+typedef struct fixture {
+  udpr_reactor     *reactor;
+  udpr_transport   *transport;
+  udpr_addr         host, dead; /* dead: nobody listens there */
+  int               peer;
+  udpr_addr         live;
+  int               count;
+  udpr_error_report reports[MOST];
+  char              data[MOST][8]; /* the beginning of each payload, as text */
+  void (*on_report)(struct fixture *f);
+} fixture;
+
+static void reported(udpr_transport *transport, const udpr_error_report *report, void *user) {
+  fixture *f = user;
+  CHECK(transport == f->transport && f->count < MOST);
+  CHECK(report->size >= sizeof *report && report->data && report->reserved == 0);
+  size_t len = report->len < sizeof *f->data ? report->len : sizeof *f->data - 1;
+  memcpy(f->data[f->count], report->data, len);
+  f->reports[f->count++] = *report;
+  if (f->on_report) f->on_report(f);
+}
+
+static udpr_addr dead_addr(int family) {
+  int       fd = peer_open(family);
+  udpr_addr dead = peer_addr(fd);
+  close(fd);
+  return dead;
+}
+
+static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
+  *f = (fixture){.reactor = new_reactor(0), .dead = dead_addr(family), .peer = peer_open(family)};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = f, .error_received = reported};
+  udpr_udp_options options = {.size = sizeof options, .flags = flags};
+  f->transport = listen_on(f->reactor, local, &protocol, &options);
+  f->host = host_of(f->transport);
+  f->live = peer_addr(f->peer);
+}
+
+static void set_up(fixture *f, uint32_t flags) { set_up_on(f, "127.0.0.1", AF_INET, flags); }
+
+static uint64_t wakeups(const fixture *f) {
+  udpr_reactor_stats stats = {.size = sizeof stats};
+  OK(udpr_reactor_get_stats(f->reactor, &stats));
+  return stats.wakeups;
+}
+
+/* Epoll has nothing more to say, no report comes again, and writes work. */
+static void tear_down(fixture *f) {
+  int count = f->count;
+  turns(f->reactor, 2);
+  uint64_t before = wakeups(f);
+  turns(f->reactor, 5);
+  CHECK_EQ(before, wakeups(f));
+  CHECK_EQ(count, f->count);
+  OK(udpr_transport_write(f->transport, "alive", 5, &f->live));
+  PEER_GETS(f->peer, "alive");
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  close(f->peer);
+}
+
+/* ---- from the network ---------------------------------------------------------------------------------- */
+
+static void dead_port(const char *local, const char *reporter, int family, uint32_t origin, uint32_t type,
+                      uint32_t code) {
+  fixture f;
+  set_up_on(&f, local, family, UDPR_UDP_ERROR_REPORTS);
+  udpr_addr from = addr(reporter, 0);
+  if (from.family != f.dead.family) {
+    OK(udpr_addr_map_v4(&f.dead, &f.dead));
+    OK(udpr_addr_map_v4(&f.live, &f.live));
+  }
+  OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
+  OK(udpr_transport_write(f.transport, "more", 4, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 2);
+  for (int i = 0; i < 2; i++) {
+    const udpr_error_report *report = &f.reports[i];
+    CHECK_STATUS(UDPR_E_CONNECTION_REFUSED, report->status);
+    CHECK_EQ(origin, report->origin);
+    CHECK_EQ(type, report->icmp_type);
+    CHECK_EQ(code, report->icmp_code);
+    CHECK_EQ(0, report->mtu);
+    CHECK_ADDR(&f.dead, &report->to);
+    CHECK_ADDR(&from, &report->reporter);
+    CHECK_EQ(4, report->len);
+    CHECK_STR(i ? "more" : "dead", f.data[i]);
+  }
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  tear_down(&f);
+}
+
+TEST(dead_port_ipv4) {
+  dead_port("127.0.0.1", "127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+}
+TEST(dead_port_ipv6) {
+  dead_port("::1", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT);
+}
+TEST(dead_port_dual_stack_ipv6) {
+  dead_port("::", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT);
+}
+TEST(dead_port_dual_stack_ipv4) {
+  dead_port("::", "::ffff:127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+}
+
+TEST(each_destination_is_named) {
+  enum { COUNT = 20 };
+  fixture   f;
+  udpr_addr dead[COUNT];
+  char      text[8];
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  for (int i = 0; i < COUNT; i++) dead[i] = dead_addr(AF_INET);
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(text, sizeof text, "to %d", i);
+    OK(udpr_transport_write(f.transport, text, strlen(text), &dead[i]));
+  }
+  RUN_UNTIL(f.reactor, f.count == COUNT);
+  for (int i = 0; i < COUNT; i++) {
+    snprintf(text, sizeof text, "to %d", i);
+    CHECK_ADDR(&dead[i], &f.reports[i].to);
+    CHECK_STR(text, f.data[i]);
+  }
+  tear_down(&f);
+}
+
+TEST(reports_on_and_off) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_write(f.transport, "off", 3, &f.dead));
+  turns(f.reactor, 3);
+  CHECK_EQ(0, f.count);
+  OK(udpr_transport_set_error_reports(f.transport, 7));
+  OK(udpr_transport_write(f.transport, "on", 2, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 1);
+  CHECK_STR("on", f.data[0]);
+  OK(udpr_transport_write(f.transport, "last", 4, &f.dead));
+  OK(udpr_transport_set_error_reports(f.transport, 0)); /* what is there is told */
+  OK(udpr_transport_write(f.transport, "off", 3, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 2);
+  CHECK_STR("last", f.data[1]);
+  tear_down(&f);
+}
+
+TEST(a_paused_port_reports) {
+  fixture f;
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  OK(udpr_transport_pause_reading(f.transport));
+  OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 1);
+  tear_down(&f);
+}
+
+/* Somebody else asked for the error queue: it is emptied all the same, and disturbs nobody. */
+TEST(an_option_set_behind_our_back) {
+  fixture f;
+  int     on = 1;
+  set_up(&f, 0);
+  CHECK_EQ(0, setsockopt(udpr_transport_fileno(f.transport), IPPROTO_IP, IP_RECVERR, &on, sizeof on));
+  for (int i = 0; i < 5; i++) {
+    OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
+    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    PEER_GETS(f.peer, "live");
+  }
+  CHECK_EQ(0, f.count);
+  tear_down(&f);
+}
+
+static void write_again(fixture *f) {
+  if (f->count < 5) OK(udpr_transport_write(f->transport, "again", 5, &f->dead));
+}
+
+TEST(write_in_the_callback) {
+  fixture f;
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  f.on_report = write_again;
+  OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 5);
+  tear_down(&f);
+}
+
+static void close_port(fixture *f) { OK(udpr_transport_close(f->transport)); }
+
+TEST(close_in_the_callback) {
+  fixture f;
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  f.on_report = close_port;
+  for (int i = 0; i < 5; i++) OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  RUN_UNTIL(f.reactor, f.count == 1);
+  turns(f.reactor, 3);
+  CHECK_EQ(1, f.count);
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
+  close(f.peer);
+}
+
+/* ---- ICMP of every kind: made by the test itself, which needs a raw socket ------------------------------ */
+
+static uint16_t checksum(const void *data, size_t len) {
+  const uint8_t *bytes = data;
+  uint32_t       sum = 0;
+  for (size_t i = 0; i < len; i++) sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return htons((uint16_t)~sum);
+}
+
+/* What a router at 127.0.0.9 says of "lost", a datagram from the port to `to`. */
+static void inject_v4(const fixture *f, const udpr_addr *to, uint8_t type, uint8_t code, uint16_t mtu) {
+  struct {
+    struct icmphdr icmp;
+    struct iphdr   ip;
+    struct udphdr  udp;
+    char           data[4];
+  } message = {.icmp = {.type = type, .code = code, .un.frag.mtu = htons(mtu)},
+               .ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(32)},
+               .udp = {.source = htons(f->host.port), .dest = htons(to->port), .len = htons(12)},
+               .data = "lost"};
+  struct sockaddr_in router = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000009)},
+                     port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  message.ip.saddr = port.sin_addr.s_addr;
+  memcpy(&message.ip.daddr, to->bytes, 4);
+  message.ip.check = checksum(&message.ip, sizeof message.ip);
+  message.icmp.checksum = checksum(&message, sizeof message);
+  int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+  CHECK(fd >= 0);
+  CHECK_EQ(0, bind(fd, (struct sockaddr *)&router, sizeof router));
+  CHECK_EQ(sizeof message, sendto(fd, &message, sizeof message, 0, (struct sockaddr *)&port, sizeof port));
+  close(fd);
+}
+
+typedef struct icmp_row {
+  uint8_t     type, code;
+  uint16_t    mtu;
+  udpr_status status;
+} icmp_row;
+
+TEST(every_kind_of_icmp) {
+  static const icmp_row rows[] = {
+      {ICMP_DEST_UNREACH, ICMP_NET_UNREACH, 0, UDPR_E_NETWORK_UNREACHABLE},
+      {ICMP_DEST_UNREACH, ICMP_HOST_UNREACH, 0, UDPR_E_HOST_UNREACHABLE},
+      {ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0, UDPR_E_CONNECTION_REFUSED},
+      {ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 1400, UDPR_E_MESSAGE_TOO_LONG},
+      {ICMP_DEST_UNREACH, ICMP_PKT_FILTERED, 0, UDPR_E_HOST_UNREACHABLE},
+      {ICMP_TIME_EXCEEDED, ICMP_EXC_TTL, 0, UDPR_E_HOST_UNREACHABLE},
+  };
+  enum { COUNT = sizeof rows / sizeof *rows };
+  fixture f;
+  enter_own_network();
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  udpr_addr router = addr("127.0.0.9", 0), to = addr("192.0.2.7", 4242);
+  for (int i = 0; i < COUNT; i++) {
+    inject_v4(&f, &to, rows[i].type, rows[i].code, rows[i].mtu);
+    /* An earlier error is not this one's, whatever it is. */
+    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    PEER_GETS(f.peer, "live");
+  }
+  RUN_UNTIL(f.reactor, f.count == COUNT);
+  for (int i = 0; i < COUNT; i++) {
+    CHECK_STATUS(rows[i].status, f.reports[i].status);
+    CHECK_EQ(UDPR_ORIGIN_ICMP, f.reports[i].origin);
+    CHECK_EQ(rows[i].type, f.reports[i].icmp_type);
+    CHECK_EQ(rows[i].code, f.reports[i].icmp_code);
+    CHECK_EQ(rows[i].mtu, f.reports[i].mtu);
+    CHECK_ADDR(&to, &f.reports[i].to);
+    CHECK_ADDR(&router, &f.reports[i].reporter);
+    CHECK_STR("lost", f.data[i]);
+  }
+  tear_down(&f);
+}
+
+/* A connected port without reports: the kernel keeps the error for the next call on the socket, whose it is not. */
+TEST(no_icmp_fails_the_next_write_of_a_connected_port) {
+  static const uint8_t codes[] = {ICMP_PROT_UNREACH, ICMP_FRAG_NEEDED, ICMP_HOST_UNKNOWN, ICMP_PKT_FILTERED};
+  fixture              f;
+  enter_own_network();
+  set_up(&f, 0);
+  OK(udpr_transport_connect(f.transport, &f.live));
+  for (size_t i = 0; i < sizeof codes; i++) {
+    inject_v4(&f, &f.live, ICMP_DEST_UNREACH, codes[i], 1400);
+    OK(udpr_transport_write(f.transport, "live", 4, NULL));
+    PEER_GETS(f.peer, "live");
+  }
+  CHECK_EQ(0, f.count);
+  tear_down(&f);
+}
+
+TEST(packet_too_big_ipv6) {
+  struct {
+    struct icmp6_hdr icmp;
+    struct ip6_hdr   ip;
+    struct udphdr    udp;
+    char             data[4];
+  } message = {
+      .icmp = {.icmp6_type = ICMP6_PACKET_TOO_BIG},
+      .ip = {.ip6_flow = htonl(6u << 28), .ip6_plen = htons(12), .ip6_nxt = IPPROTO_UDP, .ip6_hlim = 64},
+      .data = "lost"};
+  struct sockaddr_in6 port = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+  fixture             f;
+  enter_own_network();
+  set_up_on(&f, "::1", AF_INET6, UDPR_UDP_ERROR_REPORTS);
+  udpr_addr to = addr("2001:db8::7", 4242), router = addr("::1", 0);
+  message.icmp.icmp6_mtu = htonl(1300);
+  message.ip.ip6_src = in6addr_loopback;
+  memcpy(&message.ip.ip6_dst, to.bytes, 16);
+  message.udp = (struct udphdr){.source = htons(f.host.port), .dest = htons(to.port), .len = htons(12)};
+  int fd = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6);
+  CHECK_EQ(sizeof message, sendto(fd, &message, sizeof message, 0, (struct sockaddr *)&port, sizeof port));
+  close(fd);
+  RUN_UNTIL(f.reactor, f.count == 1);
+  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, f.reports[0].status);
+  CHECK_EQ(UDPR_ORIGIN_ICMP6, f.reports[0].origin);
+  CHECK_EQ(ICMP6_PACKET_TOO_BIG, f.reports[0].icmp_type);
+  CHECK_EQ(1300, f.reports[0].mtu);
+  CHECK_ADDR(&to, &f.reports[0].to);
+  CHECK_ADDR(&router, &f.reports[0].reporter);
+  CHECK_STR("lost", f.data[0]);
+  tear_down(&f);
+}
+
+/* ---- accepted, and refused by our own kernel ------------------------------------------------------------ */
+
+typedef struct letter {
+  fixture    *f;
+  udpr_addr   to;
+  const char *data;
+  size_t      len;
+} letter;
+
+static void write_letter(udpr_reactor *reactor, void *user) {
+  letter *one = user;
+  (void)reactor;
+  OK(udpr_transport_write(one->f->transport, "before", 6, &one->f->live));
+  OK(udpr_transport_write(one->f->transport, one->data, one->len, &one->to));
+  OK(udpr_transport_write(one->f->transport, "behind", 6, &one->f->live));
+}
+
+static void is_local(const letter *one, udpr_status status, uint32_t mtu, int index) {
+  const udpr_error_report *report = &one->f->reports[index];
+  udpr_addr                none = {0};
+  CHECK_STATUS(status, report->status);
+  CHECK_EQ(UDPR_ORIGIN_LOCAL, report->origin);
+  CHECK_EQ(0, report->icmp_type + report->icmp_code);
+  CHECK_EQ(mtu, report->mtu);
+  CHECK_ADDR(&one->to, &report->to);
+  CHECK(memcmp(&none, &report->reporter, sizeof none) == 0);
+  CHECK_EQ(one->len, report->len);
+  CHECK(strncmp(one->data, one->f->data[index], sizeof *one->f->data - 1) == 0);
+}
+
+/* The write is told when it leaves at once; when it was gathered or posted, error_received is. */
+static void refused_by_the_kernel(fixture *f, const char *to, udpr_status status, size_t len, uint32_t mtu) {
+  static const char data[4000] = "refused";
+  letter            one = {.f = f, .to = addr(to, 4242), .data = data, .len = len};
+  uint64_t          dropped = stats_of(f->transport).dropped_out;
+  int               count = f->count;
+  CHECK_STATUS(status, udpr_transport_write(f->transport, data, len, &one.to));
+  turns(f->reactor, 2);
+  CHECK_EQ(count, f->count);
+  CHECK_EQ(dropped, stats_of(f->transport).dropped_out);
+
+  OK(udpr_reactor_call_later(f->reactor, 0, write_letter, &one, NULL, NULL));
+  RUN_UNTIL(f->reactor, f->count == count + 1);
+  is_local(&one, status, mtu, count);
+  PEER_GETS(f->peer, "before");
+  PEER_GETS(f->peer, "behind");
+
+  OK(udpr_transport_post(f->transport, data, len, &one.to));
+  RUN_UNTIL(f->reactor, f->count == count + 2);
+  is_local(&one, status, mtu, count + 1);
+  turns(f->reactor, 3);
+  CHECK_EQ(count + 2, f->count);
+  CHECK_EQ(dropped + 2, stats_of(f->transport).dropped_out);
+}
+
+static void refused_by_the_routes(uint32_t flags) {
+  fixture f;
+  enter_own_network();
+  network_command("ip", "route add prohibit 198.51.100.1");
+  network_command("ip", "route add unreachable 198.51.100.2");
+  set_up_on(&f, NULL, AF_INET, flags);
+  refused_by_the_kernel(&f, "192.0.2.1", UDPR_E_NETWORK_UNREACHABLE, 7, 0);
+  refused_by_the_kernel(&f, "198.51.100.1", UDPR_E_ACCESS, 7, 0);
+  refused_by_the_kernel(&f, "198.51.100.2", UDPR_E_HOST_UNREACHABLE, 7, 0);
+  tear_down(&f);
+}
+
+TEST(refused_by_the_routes_without_reports) { refused_by_the_routes(0); }
+TEST(refused_by_the_routes_with_reports) { refused_by_the_routes(UDPR_UDP_ERROR_REPORTS); }
+
+/* The kernel puts this one on the error queue, too: it is told once. */
+static void too_long_for_the_path(const char *local, const char *to, int family, uint32_t flags) {
+  fixture f;
+  int     v4 = IP_PMTUDISC_DO, v6 = IPV6_PMTUDISC_DO;
+  enter_own_network();
+  network_command("ip", "link set lo mtu 1500");
+  set_up_on(&f, local, family, flags);
+  int fd = udpr_transport_fileno(f.transport);
+  if (family == AF_INET6) CHECK_EQ(0, setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6));
+  CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4));
+  refused_by_the_kernel(&f, to, UDPR_E_MESSAGE_TOO_LONG, 2000, 1500);
+  tear_down(&f);
+}
+
+TEST(too_long_ipv4) { too_long_for_the_path("127.0.0.1", "127.0.0.1", AF_INET, 0); }
+TEST(too_long_ipv4_with_reports) {
+  too_long_for_the_path("127.0.0.1", "127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS);
+}
+TEST(too_long_ipv6) { too_long_for_the_path("::1", "::1", AF_INET6, 0); }
+TEST(too_long_ipv6_with_reports) { too_long_for_the_path("::1", "::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
+TEST(too_long_dual_stack) {
+  too_long_for_the_path("::", "::ffff:127.0.0.1", AF_INET6, UDPR_UDP_ERROR_REPORTS);
+}
+
+static void refused_by_a_firewall(uint32_t flags) {
+  fixture f;
+  enter_own_network();
+  network_command("nft", "add table inet t");
+  network_command("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
+  network_command("nft", "add rule inet t out udp dport 4242 drop");
+  set_up(&f, flags);
+  refused_by_the_kernel(&f, "127.0.0.1", UDPR_E_PERMISSION, 7, 0);
+  tear_down(&f);
+}
+
+TEST(refused_by_a_firewall_without_reports) { refused_by_a_firewall(0); }
+TEST(refused_by_a_firewall_with_reports) { refused_by_a_firewall(UDPR_UDP_ERROR_REPORTS); }
+
+TEST(rejected_by_a_firewall) {
+  fixture f;
+  enter_own_network();
+  network_command("nft", "add table inet t");
+  network_command("nft", "add chain inet t in '{ type filter hook input priority 0; }'");
+  network_command("nft", "add rule inet t in udp dport 4242 reject with icmp type admin-prohibited");
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  udpr_addr to = addr("127.0.0.1", 4242);
+  OK(udpr_transport_write(f.transport, "reject", 6, &to));
+  RUN_UNTIL(f.reactor, f.count == 1);
+  CHECK_STATUS(UDPR_E_HOST_UNREACHABLE, f.reports[0].status);
+  CHECK_EQ(ICMP_PKT_FILTERED, f.reports[0].icmp_code);
+  CHECK_ADDR(&to, &f.reports[0].to);
+  CHECK_STR("reject", f.data[0]);
+  tear_down(&f);
+}
+
+static void write_abc(udpr_reactor *reactor, void *user) {
+  letter *one = user;
+  (void)reactor;
+  for (const char *data = "abc"; *data; data++)
+    OK(udpr_transport_write(one->f->transport, data, 1, &one->to));
+}
+
+/* Neighbours to one destination leave merged: each of them is told. */
+TEST(each_of_many_to_one_destination_is_told) {
+  fixture f;
+  enter_own_network();
+  set_up_on(&f, NULL, AF_INET, 0);
+  letter one = {.f = &f, .to = addr("192.0.2.1", 9)};
+  OK(udpr_reactor_call_later(f.reactor, 0, write_abc, &one, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.count == 3);
+  for (int i = 0; i < 3; i++) {
+    CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.reports[i].status);
+    CHECK_ADDR(&one.to, &f.reports[i].to);
+    CHECK_STR(((const char *[]){"a", "b", "c"})[i], f.data[i]);
+  }
+  CHECK_EQ(3, stats_of(f.transport).dropped_out);
+  tear_down(&f);
+}
+
+/* A program that does not look is not drowned: what waits is bounded, and everything is counted. */
+static void write_many(udpr_reactor *reactor, void *user) {
+  fixture  *f = user;
+  udpr_addr nowhere = addr("192.0.2.1", 9);
+  (void)reactor;
+  for (int i = 0; i < 1000; i++) OK(udpr_transport_write(f->transport, "x", 1, &nowhere));
+}
+
+TEST(reports_are_bounded) {
+  fixture f;
+  enter_own_network();
+  f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .error_received = reported};
+  udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = 4096};
+  f.transport = listen_on(f.reactor, NULL, &protocol, &options);
+  f.live = peer_addr(f.peer);
+  OK(udpr_reactor_call_later(f.reactor, 0, write_many, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.count > 0);
+  CHECK_EQ(1000, stats_of(f.transport).dropped_out);
+  tear_down(&f);
+}
+
+CHECK_MAIN()

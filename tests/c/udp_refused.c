@@ -1,0 +1,274 @@
+/* A dead port at the other end: connection_refused after one write, on every path by which the kernel tells; the
+ * port lives on, and nobody else's datagram is lost.
+ */
+#include "check.h"
+
+typedef struct fixture {
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  udpr_addr       host, dead; /* dead: nobody listens there */
+  int             peer;
+  udpr_addr       live;
+  int             refused, received, reports;
+  void (*on_refused)(struct fixture *f);
+} fixture;
+
+static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)transport, (void)datagram;
+  ((fixture *)user)->received++;
+}
+
+static void refused(udpr_transport *transport, void *user) {
+  fixture *f = user;
+  CHECK(transport == f->transport);
+  f->refused++;
+  if (f->on_refused) f->on_refused(f);
+}
+
+static void reported(udpr_transport *transport, const udpr_error_report *report, void *user) {
+  fixture *f = user;
+  (void)transport;
+  CHECK_STATUS(UDPR_E_CONNECTION_REFUSED, report->status);
+  CHECK_EQ(0, f->refused); /* the reports come first */
+  f->reports++;
+}
+
+/* A port that was there a moment ago. */
+static udpr_addr dead_addr(int family) {
+  int       fd = peer_open(family);
+  udpr_addr dead = peer_addr(fd);
+  close(fd);
+  return dead;
+}
+
+static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
+  *f = (fixture){.reactor = new_reactor(0), .dead = dead_addr(family), .peer = peer_open(family)};
+  udpr_protocol    protocol = {.size = sizeof protocol,
+                               .user = f,
+                               .datagram_received = received,
+                               .connection_refused = refused,
+                               .error_received = reported};
+  udpr_udp_options options = {.size = sizeof options, .flags = flags};
+  f->transport = listen_on(f->reactor, local, &protocol, &options);
+  f->host = host_of(f->transport);
+  f->live = peer_addr(f->peer);
+}
+
+static void set_up(fixture *f, uint32_t flags) { set_up_on(f, "127.0.0.1", AF_INET, flags); }
+
+static void tear_down(fixture *f) {
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  close(f->peer);
+}
+
+/* The port answers after all that: it sends and receives, and epoll has nothing more to say of it. */
+static void lives_on(fixture *f) {
+  udpr_reactor_stats before = {.size = sizeof before}, after = {.size = sizeof after};
+  int                received = f->received, refused = f->refused;
+  turns(f->reactor, 2);
+  OK(udpr_reactor_get_stats(f->reactor, &before));
+  turns(f->reactor, 5);
+  OK(udpr_reactor_get_stats(f->reactor, &after));
+  CHECK_EQ(before.wakeups, after.wakeups);
+  OK(udpr_transport_connect(f->transport, &f->live));
+  OK(udpr_transport_write(f->transport, "alive", 5, NULL));
+  PEER_GETS(f->peer, "alive");
+  udpr_addr host = host_of(f->transport);
+  peer_send(f->peer, &host, "x", 1);
+  RUN_UNTIL(f->reactor, f->received == received + 1);
+  CHECK_EQ(refused, f->refused);
+}
+
+static void one_write_is_enough(const char *local, int family, uint32_t flags) {
+  fixture f;
+  set_up_on(&f, local, family, flags);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_write(f.transport, "anybody?", 8, NULL));
+  CHECK_EQ(0, f.refused); /* never inside a call */
+  RUN_UNTIL(f.reactor, f.refused == 1);
+  CHECK_EQ(1, stats_of(f.transport).refused);
+  CHECK_EQ(flags & UDPR_UDP_ERROR_REPORTS ? 1 : 0, f.reports);
+  lives_on(&f);
+  tear_down(&f);
+}
+
+TEST(one_write_ipv4) { one_write_is_enough("127.0.0.1", AF_INET, 0); }
+TEST(one_write_ipv6) { one_write_is_enough("::1", AF_INET6, 0); }
+TEST(one_write_unbatched) { one_write_is_enough("127.0.0.1", AF_INET, UDPR_UDP_UNBATCHED); }
+TEST(one_write_with_reports) { one_write_is_enough("127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS); }
+TEST(one_write_with_reports_ipv6) { one_write_is_enough("::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
+
+/* The write after the first meets the error: it is no error of its own, and leaves. */
+static void the_next_write_meets_the_error(uint32_t flags) {
+  fixture f;
+  set_up(&f, flags);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  for (int i = 0; i < 10; i++) OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  CHECK_EQ(0, f.refused);
+  CHECK_EQ(10, stats_of(f.transport).datagrams_out);
+  RUN_UNTIL(f.reactor, f.refused > 0);
+  turns(f.reactor, 3);
+  CHECK_EQ(1, f.refused); /* once a turn */
+  CHECK_EQ(10, stats_of(f.transport).refused);
+  CHECK_EQ(flags & UDPR_UDP_ERROR_REPORTS ? 10 : 0, f.reports);
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  lives_on(&f);
+  tear_down(&f);
+}
+
+TEST(the_error_is_met_by_a_write) { the_next_write_meets_the_error(0); }
+TEST(the_error_is_met_by_an_unbatched_write) { the_next_write_meets_the_error(UDPR_UDP_UNBATCHED); }
+TEST(the_error_is_met_by_a_write_with_reports) { the_next_write_meets_the_error(UDPR_UDP_ERROR_REPORTS); }
+
+static void write_ten(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  for (int i = 0; i < 10; i++) OK(udpr_transport_write(f->transport, "x", 1, NULL));
+}
+
+TEST(the_error_is_met_among_gathered_writes) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_reactor_call_later(f.reactor, 0, write_ten, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.refused > 0);
+  CHECK_EQ(10, stats_of(f.transport).datagrams_out);
+  lives_on(&f);
+  tear_down(&f);
+}
+
+TEST(a_port_may_be_its_own_peer) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_connect(f.transport, &f.host));
+  OK(udpr_transport_write(f.transport, "mine", 4, NULL));
+  RUN_UNTIL(f.reactor, f.received == 1);
+  turns(f.reactor, 2);
+  CHECK_EQ(0, f.refused);
+  tear_down(&f);
+}
+
+TEST(a_paused_port_is_refused_too) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_pause_reading(f.transport));
+  OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  RUN_UNTIL(f.reactor, f.refused == 1);
+  OK(udpr_transport_resume_reading(f.transport));
+  lives_on(&f);
+  tear_down(&f);
+}
+
+static void write_again(fixture *f) {
+  if (f->refused < 5) OK(udpr_transport_write(f->transport, "again", 5, NULL));
+}
+
+TEST(each_time_anew) {
+  fixture f;
+  set_up(&f, 0);
+  f.on_refused = write_again;
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  RUN_UNTIL(f.reactor, f.refused == 5);
+  lives_on(&f);
+  tear_down(&f);
+}
+
+static void close_port(fixture *f) { OK(udpr_transport_close(f->transport)); }
+static void stop_port(fixture *f) { OK(udpr_transport_stop_listening(f->transport)); }
+
+static void ends_in_the_callback(void (*end)(fixture *)) {
+  fixture   f;
+  udpr_addr host;
+  set_up(&f, 0);
+  f.on_refused = end;
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  RUN_UNTIL(f.reactor, f.refused == 1);
+  turns(f.reactor, 2);
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_host(f.transport, &host));
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
+  close(f.peer);
+}
+
+TEST(close_in_the_callback) { ends_in_the_callback(close_port); }
+TEST(stop_in_the_callback) { ends_in_the_callback(stop_port); }
+
+TEST(nothing_after_a_stop) {
+  fixture f;
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  OK(udpr_transport_stop_listening(f.transport));
+  turns(f.reactor, 3);
+  CHECK_EQ(0, f.refused + f.reports);
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
+  close(f.peer);
+}
+
+/* A refusal is the business of the peer that refused, not of the next one. */
+TEST(a_new_peer_has_refused_nothing) {
+  fixture f;
+  set_up(&f, 0);
+  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, NULL));
+  OK(udpr_transport_connect(f.transport, &f.live));
+  turns(f.reactor, 3);
+  CHECK_EQ(0, f.refused);
+  lives_on(&f);
+  tear_down(&f);
+}
+
+/* ---- unconnected ports --------------------------------------------------------------------------------- */
+
+static void dead_and_live_by_turns(uint32_t flags, uint64_t refusals) {
+  fixture f;
+  set_up(&f, flags);
+  for (int i = 0; i < 100; i++) {
+    OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
+    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    PEER_GETS(f.peer, "live");
+  }
+  turns(f.reactor, 5);
+  CHECK_EQ(0, f.refused); /* which only a connected port has */
+  CHECK_EQ(refusals, f.reports);
+  CHECK_EQ(refusals, stats_of(f.transport).refused);
+  CHECK_EQ(200, stats_of(f.transport).datagrams_out);
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  peer_send(f.peer, &f.host, "x", 1);
+  RUN_UNTIL(f.reactor, f.received == 1);
+  tear_down(&f);
+}
+
+TEST(an_unconnected_port_is_not_disturbed) { dead_and_live_by_turns(0, 0); }
+TEST(reports_disturb_no_write_to_another) { dead_and_live_by_turns(UDPR_UDP_ERROR_REPORTS, 100); }
+TEST(reports_disturb_no_unbatched_write) {
+  dead_and_live_by_turns(UDPR_UDP_ERROR_REPORTS | UDPR_UDP_UNBATCHED, 100);
+}
+
+static void write_both(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  for (int i = 0; i < 50; i++) {
+    OK(udpr_transport_write(f->transport, "dead", 4, &f->dead));
+    OK(udpr_transport_write(f->transport, "live", 4, &f->live));
+  }
+}
+
+TEST(reports_disturb_no_gathered_write) {
+  fixture f;
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  OK(udpr_reactor_call_later(f.reactor, 0, write_both, &f, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.reports > 0); /* one may stand for all of them, which left merged */
+  for (int i = 0; i < 50; i++) PEER_GETS(f.peer, "live");
+  CHECK(peer_is_empty(f.peer));
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  tear_down(&f);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,77 @@
+"""connected_udp.py PROGRAM: one peer, which is there, or is not."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, main, running, udp_socket
+
+PROGRAM = sys.argv[1]
+
+
+def dead_port():
+    peer, port = udp_socket()
+    peer.close()
+    return port
+
+
+@case
+def one_write_finds_no_one_listening():
+    port = dead_port()
+    with running(PROGRAM, "127.0.0.1", str(port)) as program:
+        equal(f"we can only send to 127.0.0.1:{port} now\n", program.stdout.readline())
+        equal("No one listening\n", program.stdout.readline())
+        equal("", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def no_one_listens_over_ipv6():
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
+        peer.bind(("::1", 0))
+        port = peer.getsockname()[1]
+    with running(PROGRAM, "::1", str(port)) as program:
+        equal(f"we can only send to [::1]:{port} now\n", program.stdout.readline())
+        equal("No one listening\n", program.stdout.readline())
+
+
+@case
+def talks_with_its_peer_alone():
+    (peer, port), (stranger, _) = udp_socket(), udp_socket()
+    with peer, stranger, running(PROGRAM, "127.0.0.1", str(port)) as program:
+        data, sender = peer.recvfrom(100)
+        equal(b"hello", data)
+        stranger.sendto(b"not for you", sender)
+        peer.sendto(b"hello\n yourself", sender)
+        equal("hello. yourself", line_starting(program, 'received "').rstrip('"'))
+        equal("", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def talks_with_nc():
+    port = dead_port()
+    with running("nc", "-4", "-u", "-l", "-v", "127.0.0.1", str(port)) as nc:
+        line = nc.stderr.readline()  # "Bound on ...": it listens
+        assert re.search("Bound|Listening", line), line
+        with running(PROGRAM, "127.0.0.1", str(port)) as program:
+            line_starting(program, "we can only send")
+            equal("hello", nc.stdout.read(5))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in ([], ["127.0.0.1"], ["127.0.0.1", "0"], ["127.0.0.1", "65536"], ["127.0.0.1", "x"], ["a", "1", "2"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: connected_udp HOST PORT", ended.stderr[:30])
+
+
+@case
+def a_name_is_no_address():
+    ended = subprocess.run([PROGRAM, "localhost", "1234"], capture_output=True, text=True, check=False)
+    equal(2, ended.returncode)
+    equal("connected_udp: localhost: UDPR_E_INVALID_ADDRESS: ", ended.stderr[:50])
+
+
+main()

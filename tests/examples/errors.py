@@ -1,0 +1,54 @@
+"""errors.py PROGRAM: what becomes of a greeting, for each of many peers."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, main, running, udp_socket
+
+PROGRAM = sys.argv[1]
+
+
+def dead_port(family=socket.AF_INET, host="127.0.0.1"):
+    with socket.socket(family, socket.SOCK_DGRAM) as peer:
+        peer.bind((host, 0))
+        return peer.getsockname()[1]
+
+
+@case
+def each_address_gets_its_own_line():
+    v4, v6 = dead_port(), dead_port(socket.AF_INET6, "::1")
+    peer, port = udp_socket()
+    with peer, running(PROGRAM, f"127.0.0.1:{v4}", f"127.0.0.1:{port}", f"[::1]:{v6}") as program:
+        data, sender = peer.recvfrom(100)
+        equal(b"hello", data)
+        lines = {program.stdout.readline(), program.stdout.readline()}
+        refused = "UDPR_E_CONNECTION_REFUSED, says"
+        expected = {
+            f'127.0.0.1:{v4}: {refused} 127.0.0.1 by ICMP type 3 code 3, of "hello"\n',
+            f'[::1]:{v6}: {refused} ::1 by ICMPv6 type 1 code 4, of "hello"\n',
+        }
+        equal(expected, lines)
+        peer.sendto(b"here I am", ("127.0.0.1", sender[1]))
+        equal(f'127.0.0.1:{port}: answers "here I am"\n', program.stdout.readline())
+        equal("", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def what_is_known_at_once_is_said_at_once():
+    with running(PROGRAM, "nowhere", "127.0.0.1:0") as program:
+        for start in ("errors: nowhere: UDPR_E_INVALID_ADDRESS: ", "errors: 127.0.0.1:0: UDPR_E_INVALID_ARGUMENT: "):
+            equal(start, program.stderr.readline()[: len(start)])
+        program.send_signal(signal.SIGINT)
+        equal(0, program.wait())
+
+
+@case
+def without_arguments_it_says_the_usage():
+    ended = subprocess.run([PROGRAM], capture_output=True, text=True, check=False)
+    equal((2, ""), (ended.returncode, ended.stdout))
+    equal("usage: errors ADDRESS:PORT...", ended.stderr[:29])
+
+
+main()

@@ -75,7 +75,8 @@ impl Open {
                 self.set_option(libc::SOL_SOCKET, name, &size.to_ne_bytes())?;
             }
         }
-        self.finish_options(options)
+        self.finish_options(options)?;
+        self.learn_port()
     }
 
     /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.
@@ -94,10 +95,12 @@ impl Open {
         Ok(())
     }
 
-    /// Leaves an adopted socket to its other holders as it was found: its options, and whom it was connected to.
+    /// Leaves an adopted socket to its other holders as it was found: its groups, its options, and whom it was connected
+    /// to.
     pub(super) fn put_back(&self) {
         let Some(former) = &self.former else { return };
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        self.leave_groups();
         for (level, name, value) in former.options.take().into_iter().rev() {
             // Nobody is left to be told.
             let _ = kernel.set_option(fd, level, name, &value);

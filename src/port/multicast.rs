@@ -7,9 +7,8 @@ use super::socket_options::IpOption;
 use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Kernel, interface};
+use crate::sys::interface;
 use std::cell::{Cell, RefCell};
-use std::os::fd::RawFd;
 
 const TTL: IpOption = IpOption { v4: libc::IP_MULTICAST_TTL, v6: libc::IPV6_MULTICAST_HOPS };
 const LOOP: IpOption = IpOption { v4: libc::IP_MULTICAST_LOOP, v6: libc::IPV6_MULTICAST_LOOP };
@@ -64,10 +63,9 @@ impl Port {
         if index != 0 && !interface::exists(index) {
             return Err(Status::NO_INTERFACE);
         }
-        let (open, fd) = self.settable()?;
-        let kernel = &*open.turn.kernel;
-        for version in open.versions().each() {
-            set_outgoing(kernel, fd, version, index)?;
+        let open = self.settable()?;
+        for version in open.versions() {
+            open.set_outgoing(version, index)?;
         }
         open.groups.outgoing.set(index);
         Ok(())
@@ -75,7 +73,7 @@ impl Port {
 
     /// As it was set.
     pub fn get_outgoing_interface(&self) -> Result<u32> {
-        Ok(self.readable()?.0.groups.outgoing.get())
+        Ok(self.readable()?.groups.outgoing.get())
     }
 
     /// Joins a group, for what anybody sends to it, or with a `source` for what that one sends. Interface 0: the zone
@@ -91,7 +89,7 @@ impl Port {
         }
         open.change_membership(&membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)?;
         if !groups.only_joined.get() {
-            if let Err(status) = ALL.set(&*open.turn.kernel, open.fd.get(), open.versions(), 0) {
+            if let Err(status) = ALL.set(&open, 0) {
                 let _ = open.leave(&membership);
                 return Err(status);
             }
@@ -151,11 +149,31 @@ impl Open {
     fn plain(&self, addr: &Addr) -> Result<Addr> {
         addr.check()?;
         let plain = addr.unmap_v4().unwrap_or(*addr);
-        let versions = self.versions();
-        if addr.family != versions.family || (versions.v6_only && plain != *addr) {
+        if addr.family != self.family || !self.versions().any(|version| version == plain.family) {
             return Err(Status::ADDRESS_FAMILY);
         }
         Ok(Addr { port: 0, ..plain })
+    }
+
+    fn set_outgoing(&self, version: u16, index: u32) -> Result {
+        if version == family::INET6 {
+            return self.set_option(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &index.to_ne_bytes());
+        }
+        // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
+        // kernel takes one of another interface where the route to the group says so.
+        let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
+        let mut request = [0; 12];
+        request[4..8].copy_from_slice(&address.bytes[..4]);
+        request[8..].copy_from_slice(&index.to_ne_bytes());
+        self.set_option(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+    }
+
+    /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.
+    pub(super) fn leave_groups(&self) {
+        for membership in self.groups.joined.take() {
+            // Nobody is left to be told.
+            let _ = self.leave(&membership);
+        }
     }
 
     fn leave(&self, membership: &Membership) -> Result {
@@ -190,18 +208,4 @@ impl Open {
             result => Ok(result?),
         }
     }
-}
-
-fn set_outgoing(kernel: &dyn Kernel, fd: RawFd, version: u16, index: u32) -> Result {
-    if version == family::INET6 {
-        let value = index.to_ne_bytes();
-        return Ok(kernel.set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &value)?);
-    }
-    // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
-    // kernel takes one of another interface where the route to the group says so.
-    let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
-    let mut request = [0; 12];
-    request[4..8].copy_from_slice(&address.bytes[..4]);
-    request[8..].copy_from_slice(&index.to_ne_bytes());
-    Ok(kernel.set_option(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)?)
 }

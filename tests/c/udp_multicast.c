@@ -240,6 +240,40 @@ TEST(a_dual_stack_port_joins_ipv4_groups_by_their_mapped_address) {
   tear_down(&f);
 }
 
+static int option_of(int fd, int name) {
+  int       value = -1;
+  socklen_t len = sizeof value;
+  CHECK_EQ(0, getsockopt(fd, IPPROTO_IP, name, &value, &len));
+  return value;
+}
+
+/* Its other holder finds the socket as it was. */
+TEST(an_adopted_socket_is_left_as_it_was) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *port = NULL;
+  udpr_addr       group = addr("228.0.0.5", 0);
+  int             fd = peer_open(AF_INET);
+  OK(udpr_reactor_adopt_datagram_port(reactor, fd, 0, &protocol, NULL, &port));
+  OK(udpr_transport_join_group(port, &group, index_of("lo")));
+  OK(udpr_transport_set_ttl(port, 7));
+  OK(udpr_transport_set_loopback_mode(port, 0));
+  OK(udpr_transport_set_outgoing_interface(port, index_of("lo")));
+  OK(udpr_transport_set_broadcast_allowed(port, 1));
+  CHECK(option_of(fd, IP_MULTICAST_TTL) == 7 && option_of(fd, IP_MULTICAST_ALL) == 0);
+  OK(udpr_transport_close(port));
+  udpr_transport_release(port);
+  CHECK_EQ(1, option_of(fd, IP_MULTICAST_TTL));
+  CHECK_EQ(1, option_of(fd, IP_MULTICAST_LOOP));
+  CHECK_EQ(1, option_of(fd, IP_MULTICAST_ALL));
+  CHECK_EQ(0, option_of(fd, IP_MULTICAST_IF));
+  struct ip_mreqn request = {.imr_ifindex = (int)index_of("lo")};
+  request.imr_multiaddr.s_addr = inet_addr("228.0.0.5");
+  CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request)); /* was left */
+  close(fd);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* ---- two hosts ----------------------------------------------------------------------------------------- */
 
 typedef struct pair {

@@ -88,7 +88,7 @@ def instructions(programs, name, load, fewer=20000, more=60000):
     for datagrams in fewer, more:
         with tempfile.TemporaryDirectory() as directory:
             out = pathlib.Path(directory) / "callgrind"
-            valgrind = ["valgrind", "--quiet", "--tool=callgrind", f"--callgrind-out-file={out}"]
+            valgrind = ["valgrind", "--log-file=/dev/null", "--tool=callgrind", f"--callgrind-out-file={out}"]
             with programs.server(name, under=valgrind) as server:
                 programs.load(server.port, [*load, "-c", datagrams, "-t", PATIENCE])
             total = next(line for line in out.read_text().splitlines() if line.startswith(("totals:", "summary:")))

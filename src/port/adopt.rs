@@ -77,7 +77,8 @@ impl Open {
                 self.set_option(libc::SOL_SOCKET, name, &size.to_ne_bytes())?;
             }
         }
-        self.finish_options(options)
+        self.finish_options(options)?;
+        self.learn_port()
     }
 
     /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.

@@ -44,11 +44,14 @@ impl Port {
         let socket = kernel.socket(local.family)?;
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
-        connect::bind(kernel, fd, local)?;
         let (family, flags) = (local.family, options.flags);
         let parts = Parts { socket, family, flags, peer: None, former: None };
         let port = Port::assemble(turn, parts, options, protocol);
-        port.open()?.finish_options(options)?;
+        let open = port.open()?;
+        // Before bind(2): the first datagram tells all that it should.
+        open.finish_options(options)?;
+        connect::bind(kernel, fd, local)?;
+        open.learn_port()?;
         Ok(port)
     }
 

@@ -63,15 +63,17 @@ impl Port {
         if index != 0 && !interface::exists(index) {
             return Err(Status::NO_INTERFACE);
         }
-        let (open, _) = self.settable()?;
-        open.versions().each().try_for_each(|version| open.set_outgoing(version, index))?;
+        let open = self.settable()?;
+        for version in open.versions() {
+            open.set_outgoing(version, index)?;
+        }
         open.groups.outgoing.set(index);
         Ok(())
     }
 
     /// As it was set.
     pub fn get_outgoing_interface(&self) -> Result<u32> {
-        Ok(self.readable()?.0.groups.outgoing.get())
+        Ok(self.readable()?.groups.outgoing.get())
     }
 
     /// Joins a group, for what anybody sends to it, or with a `source` for what that one sends. Interface 0: the zone
@@ -147,25 +149,10 @@ impl Open {
     fn plain(&self, addr: &Addr) -> Result<Addr> {
         addr.check()?;
         let plain = addr.unmap_v4().unwrap_or(*addr);
-        let versions = self.versions();
-        if addr.family != versions.family || (versions.v6_only && plain != *addr) {
+        if addr.family != self.family || !self.versions().any(|version| version == plain.family) {
             return Err(Status::ADDRESS_FAMILY);
         }
         Ok(Addr { port: 0, ..plain })
-    }
-
-    /// At the end of an adopted port, whose socket lives on.
-    pub(super) fn leave_groups(&self) {
-        for membership in self.groups.joined.take() {
-            // Nobody is left to be told.
-            let _ = self.leave(&membership);
-        }
-    }
-
-    fn leave(&self, membership: &Membership) -> Result {
-        let result =
-            self.change_membership(membership, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP);
-        if result == Err(Status::ALREADY_JOINED) { Err(Status::NOT_JOINED) } else { result }
     }
 
     fn set_outgoing(&self, version: u16, index: u32) -> Result {
@@ -179,6 +166,20 @@ impl Open {
         request[4..8].copy_from_slice(&address.bytes[..4]);
         request[8..].copy_from_slice(&index.to_ne_bytes());
         self.set_option(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+    }
+
+    /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.
+    pub(super) fn leave_groups(&self) {
+        for membership in self.groups.joined.take() {
+            // Nobody is left to be told.
+            let _ = self.leave(&membership);
+        }
+    }
+
+    fn leave(&self, membership: &Membership) -> Result {
+        let result =
+            self.change_membership(membership, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP);
+        if result == Err(Status::ALREADY_JOINED) { Err(Status::NOT_JOINED) } else { result }
     }
 
     /// The options of RFC 3678, which take an interface's index for either version.

@@ -3,8 +3,6 @@
 use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};
-use crate::sys::Kernel;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 /// Path MTU discovery in probe mode: never fragment, and let no old news of the path refuse a datagram (ip(7)).
@@ -87,21 +85,6 @@ const RECEIVE_TTL: IpOption = IpOption { v4: libc::IP_RECVTTL, v6: libc::IPV6_RE
 const MTU_DISCOVER: IpOption = IpOption { v4: libc::IP_MTU_DISCOVER, v6: libc::IPV6_MTU_DISCOVER };
 const UNICAST_TTL: IpOption = IpOption { v4: libc::IP_TTL, v6: libc::IPV6_UNICAST_HOPS };
 
-/// The IP versions that a socket speaks: one on "::" speaks IPv4 too, and takes the options of both.
-#[derive(Clone, Copy)]
-pub(super) struct Versions {
-    pub(super) family: u16,
-    pub(super) v6_only: bool,
-}
-
-impl Versions {
-    /// One after the other.
-    pub(super) fn each(self) -> impl Iterator<Item = u16> {
-        let both = self.family == family::INET6 && !self.v6_only;
-        [family::INET6, family::INET].into_iter().filter(move |version| both || *version == self.family)
-    }
-}
-
 impl IpOption {
     fn of(self, version: u16) -> (i32, i32) {
         if version == family::INET6 { (libc::IPPROTO_IPV6, self.v6) } else { (libc::IPPROTO_IP, self.v4) }
@@ -109,15 +92,17 @@ impl IpOption {
 
     /// Sets it for every version.
     pub(super) fn set(self, open: &Open, value: i32) -> Result {
-        let mut each = open.versions().each().map(|version| self.of(version));
-        each.try_for_each(|(level, name)| open.set_option(level, name, &value.to_ne_bytes()))
+        for (level, name) in open.versions().map(|version| self.of(version)) {
+            open.set_option(level, name, &value.to_ne_bytes())?;
+        }
+        Ok(())
     }
 
     /// What the socket's own version has.
-    pub(super) fn get(self, kernel: &dyn Kernel, fd: RawFd, versions: Versions) -> Result<i32> {
-        let (level, name) = self.of(versions.family);
+    fn get(self, open: &Open) -> Result<i32> {
+        let (level, name) = self.of(open.family);
         let mut value = [0; 4];
-        kernel.option(fd, level, name, &mut value)?;
+        open.turn.kernel.option(open.fd.get(), level, name, &mut value)?;
         Ok(i32::from_ne_bytes(value))
     }
 }
@@ -125,7 +110,7 @@ impl IpOption {
 impl Port {
     /// SO_BROADCAST. CLOSED after a stop.
     pub fn set_broadcast_allowed(&self, allowed: bool) -> Result {
-        let (open, _) = self.settable()?;
+        let open = self.settable()?;
         open.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &i32::from(allowed).to_ne_bytes())?;
         open.broadcast.set(allowed);
         self.shared.set_destinations(open.destinations(), None);
@@ -134,7 +119,7 @@ impl Port {
 
     /// As it was set.
     pub fn get_broadcast_allowed(&self) -> Result<bool> {
-        Ok(self.readable()?.0.broadcast.get())
+        Ok(self.readable()?.broadcast.get())
     }
 
     /// TTL or hop limit of what is no multicast. INVALID_ARGUMENT but for 1 to 255.
@@ -147,64 +132,53 @@ impl Port {
         self.get_number(UNICAST_TTL)
     }
 
-    /// setsockopt(2). NOT_SUPPORTED for options that ports manage themselves.
+    /// setsockopt(2), which stays as it is when the port stops. NOT_SUPPORTED for options that ports manage themselves.
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         check_unmanaged(level, name)?;
-        let (open, fd) = self.settable()?;
-        Ok(open.turn.kernel.set_option(fd, level, name, value)?)
+        let open = self.settable()?;
+        Ok(open.turn.kernel.set_option(open.fd.get(), level, name, value)?)
     }
 
     /// getsockopt(2): how many bytes of `value` were filled. NOT_SUPPORTED as [`Port::set_option`].
     pub fn get_option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
         check_unmanaged(level, name)?;
-        let (open, fd) = self.readable()?;
-        Ok(open.turn.kernel.option(fd, level, name, value)?)
+        let open = self.readable()?;
+        Ok(open.turn.kernel.option(open.fd.get(), level, name, value)?)
     }
 
     /// A number from `least` to 255, for both versions on a dual-stack port.
     pub(super) fn set_number(&self, option: IpOption, value: u32, least: u32) -> Result {
         let value = i32::try_from(value).ok().filter(|value| (least as i32..=255).contains(value));
         let value = value.ok_or(Status::INVALID_ARGUMENT)?;
-        let (open, _) = self.settable()?;
-        option.set(&open, value)
+        option.set(&*self.settable()?, value)
     }
 
     pub(super) fn get_number(&self, option: IpOption) -> Result<u32> {
-        let (open, fd) = self.readable()?;
-        let value = option.get(&*open.turn.kernel, fd, open.versions())?;
+        let value = option.get(&*self.readable()?)?;
         u32::try_from(value).map_err(|_| Status::SYSTEM)
     }
 
     /// The socket of a port that listens. What was gathered has left it, with the settings it was written under.
-    pub(super) fn settable(&self) -> Result<(Rc<Open>, RawFd)> {
+    pub(super) fn settable(&self) -> Result<Rc<Open>> {
         let open = self.listening()?;
         open.flush();
-        let fd = open.fd.get();
-        Ok((open, fd))
+        Ok(open)
     }
 
     /// The socket, until it is closed.
-    pub(super) fn readable(&self) -> Result<(Rc<Open>, RawFd)> {
-        let open = self.open()?;
-        match open.fd.get() {
-            -1 => Err(Status::CLOSED),
-            fd => Ok((open, fd)),
-        }
+    pub(super) fn readable(&self) -> Result<Rc<Open>> {
+        self.open().and_then(|open| if open.fd.get() < 0 { Err(Status::CLOSED) } else { Ok(open) })
     }
 }
 
 impl Open {
-    pub(super) fn versions(&self) -> Versions {
-        Versions { family: self.family, v6_only: self.has(flag::V6_ONLY) }
+    /// The IP versions that the socket speaks, one after the other: on "::" it speaks IPv4 too, and takes the options of
+    /// both.
+    pub(super) fn versions(&self) -> impl Iterator<Item = u16> {
+        let (own, both) = (self.family, self.family == family::INET6 && !self.has(flag::V6_ONLY));
+        [family::INET6, family::INET].into_iter().filter(move |version| both || *version == own)
     }
-}
 
-fn check_unmanaged(level: i32, name: i32) -> Result {
-    let managed = MANAGED.iter().any(|(its, names)| *its == level && names.contains(&name));
-    if managed { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
-}
-
-impl Open {
     /// Turns on what the flags want to be told of datagrams, and DONT_FRAGMENT.
     pub(super) fn ask_for_facts(&self) -> Result {
         let wishes = [
@@ -219,9 +193,19 @@ impl Open {
         if self.has(flag::TIMESTAMPS) {
             self.set_option(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1i32.to_ne_bytes())?;
         }
+        Ok(())
+    }
+
+    /// What the destinations of datagrams lack: the local port, once the socket is bound.
+    pub(super) fn learn_port(&self) -> Result {
         if self.has(flag::FACTS) {
             self.told.set(Some(self.turn.kernel.local_addr(self.fd.get())?.port));
         }
         Ok(())
     }
+}
+
+fn check_unmanaged(level: i32, name: i32) -> Result {
+    let managed = MANAGED.iter().any(|(its, names)| *its == level && names.contains(&name));
+    if managed { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
 }

@@ -52,6 +52,10 @@ static inline udpr_status call_adopt(handles *with) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
   return udpr_reactor_adopt_datagram_port(with->reactor, -1, UDPR_AF_UNSPEC, &protocol, NULL, NULL);
 }
+static inline udpr_status call_listen_multicast(handles *with) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  return udpr_reactor_listen_multicast(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
+}
 static inline udpr_status call_call_later(handles *with) {
   return udpr_reactor_call_later(with->reactor, 0, never_called, with, count_refused, NULL);
 }
@@ -92,6 +96,7 @@ static const every_call reactor_calls[] = {
     {"each_transport", call_each_transport},
     {"listen_udp", call_listen_udp},
     {"adopt_datagram_port", call_adopt},
+    {"listen_multicast", call_listen_multicast},
     {"call_later", call_call_later},
     {"cancel_call", call_cancel_call},
     {"reset_call", call_reset_call},
@@ -102,7 +107,7 @@ static const every_call reactor_calls[] = {
     {"set_logger", call_set_logger},
     {"reactor_get_stats", call_reactor_stats},
 };
-enum { REGISTRATIONS = 4 }; /* among them, with a free_user: listen_udp, adopt, call_later, set_logger */
+enum { REGISTRATIONS = 5 }; /* among them, with a free_user: both listens, adopt, call_later, set_logger */
 
 /* ---- the transport's ----------------------------------------------------------------------------------- */
 
@@ -150,6 +155,64 @@ static inline udpr_status call_transport_stats(handles *with) {
   udpr_transport_stats stats = {.size = sizeof stats};
   return udpr_transport_get_stats(with->transport, &stats);
 }
+static inline udpr_status call_set_broadcast_allowed(handles *with) {
+  return udpr_transport_set_broadcast_allowed(with->transport, 1);
+}
+static inline udpr_status call_get_broadcast_allowed(handles *with) {
+  udpr_bool out;
+  return udpr_transport_get_broadcast_allowed(with->transport, &out);
+}
+static inline udpr_status call_set_unicast_ttl(handles *with) {
+  return udpr_transport_set_unicast_ttl(with->transport, 1);
+}
+static inline udpr_status call_get_unicast_ttl(handles *with) {
+  uint32_t out;
+  return udpr_transport_get_unicast_ttl(with->transport, &out);
+}
+static inline udpr_status call_set_ttl(handles *with) { return udpr_transport_set_ttl(with->transport, 1); }
+static inline udpr_status call_get_ttl(handles *with) {
+  uint32_t out;
+  return udpr_transport_get_ttl(with->transport, &out);
+}
+static inline udpr_status call_set_loopback_mode(handles *with) {
+  return udpr_transport_set_loopback_mode(with->transport, 1);
+}
+static inline udpr_status call_get_loopback_mode(handles *with) {
+  udpr_bool out;
+  return udpr_transport_get_loopback_mode(with->transport, &out);
+}
+static inline udpr_status call_set_outgoing_interface(handles *with) {
+  return udpr_transport_set_outgoing_interface(with->transport, 0);
+}
+static inline udpr_status call_get_outgoing_interface(handles *with) {
+  uint32_t out;
+  return udpr_transport_get_outgoing_interface(with->transport, &out);
+}
+static inline udpr_status call_set_option(handles *with) {
+  int value = 1;
+  return udpr_transport_set_option(with->transport, SOL_SOCKET, SO_PRIORITY, &value, sizeof value);
+}
+static inline udpr_status call_get_option(handles *with) {
+  int    value;
+  size_t len = sizeof value;
+  return udpr_transport_get_option(with->transport, SOL_SOCKET, SO_PRIORITY, &value, &len);
+}
+static inline udpr_status call_join_group(handles *with) {
+  udpr_addr group = addr("228.0.0.5", 0);
+  return udpr_transport_join_group(with->transport, &group, 1);
+}
+static inline udpr_status call_join_source_group(handles *with) {
+  udpr_addr group = addr("232.0.0.5", 0), source = addr("127.0.0.2", 0);
+  return udpr_transport_join_source_group(with->transport, &group, &source, 1);
+}
+static inline udpr_status call_leave_group(handles *with) {
+  udpr_addr group = addr("228.0.0.5", 0);
+  return udpr_transport_leave_group(with->transport, &group, 1);
+}
+static inline udpr_status call_leave_source_group(handles *with) {
+  udpr_addr group = addr("232.0.0.5", 0), source = addr("127.0.0.2", 0);
+  return udpr_transport_leave_source_group(with->transport, &group, &source, 1);
+}
 
 static const every_call transport_calls[] = {
     {"write", call_write},
@@ -166,6 +229,22 @@ static const every_call transport_calls[] = {
     {"stop_listening", call_stop_listening},
     {"close", call_close},
     {"transport_get_stats", call_transport_stats},
+    {"set_broadcast_allowed", call_set_broadcast_allowed},
+    {"get_broadcast_allowed", call_get_broadcast_allowed},
+    {"set_unicast_ttl", call_set_unicast_ttl},
+    {"get_unicast_ttl", call_get_unicast_ttl},
+    {"set_ttl", call_set_ttl},
+    {"get_ttl", call_get_ttl},
+    {"set_loopback_mode", call_set_loopback_mode},
+    {"get_loopback_mode", call_get_loopback_mode},
+    {"set_outgoing_interface", call_set_outgoing_interface},
+    {"get_outgoing_interface", call_get_outgoing_interface},
+    {"set_option", call_set_option},
+    {"get_option", call_get_option},
+    {"join_group", call_join_group},
+    {"join_source_group", call_join_source_group},
+    {"leave_group", call_leave_group},
+    {"leave_source_group", call_leave_source_group},
 };
 
 /* ---- all of them --------------------------------------------------------------------------------------- */

@@ -68,6 +68,8 @@ TEST(ports) {
   udpr_transport *out = NULL;
   udpr_protocol   protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
   INVALID_AND_FREES(udpr_reactor_listen_udp(NULL, 0, NULL, &protocol, NULL, &out));
+  INVALID_AND_FREES(udpr_reactor_listen_multicast(NULL, 0, NULL, &protocol, NULL, &out));
+  INVALID(udpr_reactor_listen_multicast(reactor, 0, NULL, NULL, NULL, &out));
   INVALID(udpr_reactor_listen_udp(reactor, 0, NULL, NULL, NULL, &out));
   INVALID_AND_FREES(udpr_reactor_adopt_datagram_port(NULL, -1, UDPR_AF_UNSPEC, &protocol, NULL, &out));
   INVALID(udpr_reactor_adopt_datagram_port(reactor, -1, UDPR_AF_UNSPEC, NULL, NULL, &out));
@@ -90,7 +92,9 @@ TEST(no_transport) {
   udpr_bytes           piece = {"x", 1};
   udpr_message         message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
   udpr_transport_stats stats = {.size = sizeof stats};
-  size_t               taken = 99;
+  size_t               taken = 99, len = 4;
+  udpr_bool            flag;
+  uint32_t             number;
   INVALID(udpr_transport_write(NULL, "x", 1, &address));
   INVALID(udpr_transport_write_sequence(NULL, &piece, 1, &address));
   INVALID(udpr_transport_write_messages(NULL, &message, 1, &taken));
@@ -107,6 +111,22 @@ TEST(no_transport) {
   INVALID(udpr_transport_pause_reading(NULL));
   INVALID(udpr_transport_resume_reading(NULL));
   INVALID(udpr_transport_get_stats(NULL, &stats));
+  INVALID(udpr_transport_set_broadcast_allowed(NULL, 1));
+  INVALID(udpr_transport_get_broadcast_allowed(NULL, &flag));
+  INVALID(udpr_transport_set_unicast_ttl(NULL, 1));
+  INVALID(udpr_transport_get_unicast_ttl(NULL, &number));
+  INVALID(udpr_transport_set_ttl(NULL, 1));
+  INVALID(udpr_transport_get_ttl(NULL, &number));
+  INVALID(udpr_transport_set_loopback_mode(NULL, 1));
+  INVALID(udpr_transport_get_loopback_mode(NULL, &flag));
+  INVALID(udpr_transport_set_outgoing_interface(NULL, 1));
+  INVALID(udpr_transport_get_outgoing_interface(NULL, &number));
+  INVALID(udpr_transport_set_option(NULL, SOL_SOCKET, SO_PRIORITY, &taken, 4));
+  INVALID(udpr_transport_get_option(NULL, SOL_SOCKET, SO_PRIORITY, &taken, &len));
+  INVALID(udpr_transport_join_group(NULL, &address, 0));
+  INVALID(udpr_transport_join_source_group(NULL, &address, &address, 0));
+  INVALID(udpr_transport_leave_group(NULL, &address, 0));
+  INVALID(udpr_transport_leave_source_group(NULL, &address, &address, 0));
 }
 
 TEST(transport_arguments) {
@@ -116,6 +136,7 @@ TEST(transport_arguments) {
   udpr_addr       address = addr("127.0.0.1:9", 0);
   udpr_message    message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
   size_t          taken = 99;
+  udpr_addr       group = addr("228.0.0.5", 0);
   INVALID(udpr_transport_write(transport, NULL, 1, &address));
   CHECK_STATUS(UDPR_E_NOT_CONNECTED, udpr_transport_write(transport, "x", 1, NULL));
   INVALID(udpr_transport_write_sequence(transport, NULL, 1, &address));
@@ -127,6 +148,21 @@ TEST(transport_arguments) {
   INVALID(udpr_transport_get_host(transport, NULL));
   INVALID(udpr_transport_get_peer(transport, NULL));
   INVALID(udpr_transport_get_stats(transport, NULL));
+  taken = 4;
+  INVALID(udpr_transport_get_broadcast_allowed(transport, NULL));
+  INVALID(udpr_transport_get_unicast_ttl(transport, NULL));
+  INVALID(udpr_transport_get_ttl(transport, NULL));
+  INVALID(udpr_transport_get_loopback_mode(transport, NULL));
+  INVALID(udpr_transport_get_outgoing_interface(transport, NULL));
+  INVALID(udpr_transport_set_option(transport, SOL_SOCKET, SO_PRIORITY, NULL, 4));
+  INVALID(udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, NULL, &taken));
+  INVALID(udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, &address, NULL));
+  INVALID(udpr_transport_join_group(transport, NULL, 0));
+  INVALID(udpr_transport_leave_group(transport, NULL, 0));
+  INVALID(udpr_transport_join_source_group(transport, NULL, &address, 0));
+  INVALID(udpr_transport_join_source_group(transport, &group, NULL, 0));
+  INVALID(udpr_transport_leave_source_group(transport, NULL, &address, 0));
+  INVALID(udpr_transport_leave_source_group(transport, &group, NULL, 0));
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));

@@ -1,0 +1,108 @@
+/* udp_broadcast [PORT [ADDRESS]]: finds its like on the network, until Ctrl-C. Every second it sends a PING with an id to
+ * all hosts; whoever gets one answers with a PONG of the same id; the PONGs of each PING are counted.
+ *
+ *     $ udp_broadcast
+ *     listening on 0.0.0.0:8555
+ *     SEND PING 4711-1
+ *     RECV PING 4711-1 from 192.168.1.2:8555
+ *     RECV PONG 4711-1 from 192.168.1.2:8555: 1 so far
+ *
+ * ADDRESS is a network's broadcast address in place of 255.255.255.255: 127.255.255.255 to try it on one host.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <udpr/udpr.h>
+
+enum { REMEMBERED = 16 }; /* PINGs whose answers are still counted */
+
+typedef struct broadcaster {
+  udpr_transport *transport;
+  udpr_addr       everyone;
+  unsigned        pings, pongs[REMEMBERED];
+} broadcaster;
+
+static void complain(const char *what, udpr_status status) {
+  fprintf(stderr, "udp_broadcast: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+}
+
+static const char *address_text(const udpr_addr *addr, char text[UDPR_ADDR_TEXT_MAX]) {
+  udpr_status status = udpr_addr_format(addr, text, UDPR_ADDR_TEXT_MAX, NULL);
+  return status == UDPR_OK ? text : udpr_status_name(status);
+}
+
+static void send_ping(udpr_reactor *reactor, void *user) {
+  broadcaster *self = user;
+  char         ping[64];
+  self->pongs[++self->pings % REMEMBERED] = 0;
+  int         len = snprintf(ping, sizeof ping, "PING %ld-%u", (long)getpid(), self->pings);
+  udpr_status status = udpr_transport_write(self->transport, ping, (size_t)len, &self->everyone);
+  if (status == UDPR_OK) printf("SEND %s\n", ping);
+  else complain("cannot send a PING", status);
+
+  status = udpr_reactor_call_later(reactor, UINT64_C(1000000000), send_ping, self, NULL, NULL);
+  if (status != UDPR_OK) complain("cannot go on", status);
+}
+
+static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  broadcaster *self = user;
+  char         message[64], from[UDPR_ADDR_TEXT_MAX];
+  long         pid;
+  unsigned     number;
+  snprintf(message, sizeof message, "%.*s", (int)datagram->len, (const char *)datagram->data);
+  address_text(&datagram->sender, from);
+  if (sscanf(message, "PING %ld-%u", &pid, &number) == 2) {
+    printf("RECV %s from %s\n", message, from);
+    message[1] = 'O'; /* PONG, to the one who asked */
+    udpr_status status = udpr_transport_write(transport, message, strlen(message), &datagram->sender);
+    if (status != UDPR_OK) complain("cannot answer", status);
+  } else if (sscanf(message, "PONG %ld-%u", &pid, &number) == 2 && pid == (long)getpid() &&
+             self->pings - number < REMEMBERED) {
+    printf("RECV %s from %s: %u so far\n", message, from, ++self->pongs[number % REMEMBERED]);
+  }
+}
+
+static udpr_status start_protocol(udpr_transport *transport, void *user) {
+  broadcaster *self = user;
+  udpr_addr    host;
+  char         text[UDPR_ADDR_TEXT_MAX];
+  udpr_status  status = udpr_transport_set_broadcast_allowed(transport, 1);
+  if (status == UDPR_OK) status = udpr_transport_get_host(transport, &host);
+  if (status != UDPR_OK) return status; /* and listen_udp fails with it */
+  printf("listening on %s\n", address_text(&host, text));
+  self->transport = transport; /* as long as the port listens: here until the end */
+  return udpr_reactor_call_later(udpr_transport_reactor(transport), 0, send_ping, self, NULL, NULL);
+}
+
+/* The arguments, as the address to send to; 0 when they are none. */
+static int parse_arguments(int argc, char **argv, udpr_addr *everyone) {
+  char *end = NULL;
+  errno = 0;
+  long port = argc > 1 ? strtol(argv[1], &end, 10) : 8555;
+  if (argc > 3 || errno != 0 || (end && *end != '\0') || port < 1 || port > 65535) return 0;
+  return udpr_addr_parse_host(argc > 2 ? argv[2] : "255.255.255.255", (uint16_t)port, everyone) == UDPR_OK;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  broadcaster self = {0};
+  if (!parse_arguments(argc, argv, &self.everyone))
+    return fprintf(stderr, "usage: udp_broadcast [PORT [ADDRESS]]   (1 to 65535)\n"), 2;
+
+  const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
+  const udpr_protocol        protocol = {.size = sizeof protocol,
+                                         .user = &self,
+                                         .start_protocol = start_protocol,
+                                         .datagram_received = datagram_received};
+  udpr_reactor              *reactor = NULL;
+  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  if (status == UDPR_OK)
+    status = udpr_reactor_listen_udp(reactor, self.everyone.port, NULL, &protocol, NULL, NULL);
+  if (status == UDPR_OK) status = udpr_reactor_run(reactor);
+  if (status != UDPR_OK) complain("cannot broadcast", status);
+  udpr_reactor_free(reactor);
+  return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,67 @@
+/* two_hosts.h: two network namespaces of the case's own, joined by a veth pair: nothing can leave.
+ *
+ *     near: lo, near 10.77.0.1/24 fd77::1/64 fe80::1   far: lo, far 10.77.0.2/24 fd77::2/64 fe80::2
+ *
+ * The case lives on the near host; a socket stays on the host where it was made, so `on_far` and `on_near`
+ * around a listen are enough to have a port on either, in one reactor.
+ */
+#ifndef UDPR_TESTS_TWO_HOSTS_H
+#define UDPR_TESTS_TWO_HOSTS_H
+
+#include "check.h"
+
+#include <fcntl.h>
+#include <sched.h>
+
+typedef struct two_hosts {
+  int near_fd, far_fd;
+} two_hosts;
+
+__attribute__((format(printf, 1, 2))) static inline void host_command(const char *format, ...) {
+  char    line[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  if (system(line) != 0) FAIL("%s", line);
+}
+
+/* The namespace that the thread is in from now on. */
+static inline int new_host(void) {
+  if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
+  int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  CHECK(fd >= 0);
+  return fd;
+}
+
+static inline void on_far(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->far_fd, CLONE_NEWNET)); }
+static inline void on_near(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET)); }
+
+/* nodad, and no address of the kernel's making: duplicate address detection would take two seconds. */
+static inline void set_up_host(const char *device, int number) {
+  host_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
+  host_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
+  host_command("ip addr add fd77::%d/64 dev %s nodad", number, device);
+  host_command("ip addr add fe80::%d/64 dev %s nodad", number, device);
+  host_command("ip route add default dev %s", device);
+}
+
+static inline void make_two_hosts(two_hosts *hosts) {
+  if (geteuid() != 0) SKIP("needs root for a network namespace");
+  if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
+  hosts->far_fd = new_host();
+  hosts->near_fd = new_host();
+  if (system("ip link add near type veth peer name far 2>/dev/null") != 0) SKIP("this kernel has no veth");
+  host_command("ip link set far netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
+  set_up_host("near", 1);
+  on_far(hosts);
+  set_up_host("far", 2);
+  on_near(hosts);
+}
+
+static inline void end_two_hosts(two_hosts *hosts) {
+  close(hosts->far_fd);
+  close(hosts->near_fd);
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* TOS, TTL and kernel timestamps of each datagram, TOS of each message, and DONT_FRAGMENT: IPv4, IPv6, and IPv4
+ * on dual-stack ports.
+ */
+#include "catcher.h"
+#include "two_hosts.h"
+
+enum { ALL_FACTS = UDPR_UDP_TOS | UDPR_UDP_TTL | UDPR_UDP_TIMESTAMPS };
+
+static udpr_status tell(udpr_transport *from, const char *text, const udpr_addr *to, int tos) {
+  udpr_message message = {.size = sizeof message, .data = text, .len = strlen(text), .to = to};
+  if (tos >= 0) message.flags = UDPR_MESSAGE_TOS, message.tos = (uint32_t)tos;
+  return udpr_transport_write_messages(from, &message, 1, &(size_t){0});
+}
+
+/* A port that listens on `on`, and a sender on `from` that knows it as `to`. */
+typedef struct route {
+  const char *on, *from, *to;
+} route;
+
+static const route routes[] = {
+    {"127.0.0.1", "127.0.0.1", "127.0.0.1"}, {"::1", "::1", "::1"},
+    {"::", "127.0.0.1", "127.0.0.1"},        {"127.0.0.1", "::", "::ffff:127.0.0.1"},
+    {"::", "::", "::ffff:127.0.0.1"},        {"::", "::1", "::1"},
+};
+enum { ROUTES = sizeof routes / sizeof *routes };
+
+typedef struct fixture {
+  udpr_reactor *reactor;
+  catcher       port, sender;
+  udpr_addr     to;
+} fixture;
+
+static void set_up(fixture *f, const route *way, uint32_t flags) {
+  *f = (fixture){.reactor = new_reactor(0)};
+  catch_on(&f->port, f->reactor, way->on, 0, flags);
+  catch_on(&f->sender, f->reactor, way->from, 0, 0);
+  f->to = addr(way->to, f->port.host.port);
+}
+
+static void tear_down(fixture *f) {
+  catch_end(&f->port);
+  catch_end(&f->sender);
+  OK(udpr_reactor_free(f->reactor));
+}
+
+/* The whole byte, ECN too. */
+TEST(tos_out_and_in) {
+  static const int values[] = {0, 1, 2, 3, 0xb8, 0xbb, 0xff, -1};
+  for (int way = 0; way < ROUTES; way++) {
+    fixture f;
+    set_up(&f, &routes[way], UDPR_UDP_TOS);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+      OK(tell(f.sender.transport, "tos", &f.to, values[i]));
+      const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "tos")->datagram;
+      CHECK_EQ(values[i] < 0 ? 0 : values[i], datagram->tos);
+      CHECK_EQ(-1, datagram->ttl);
+      CHECK_EQ(0, datagram->timestamp);
+    }
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, tell(f.sender.transport, "x", &f.to, 256));
+    tear_down(&f);
+  }
+}
+
+/* A message's own TOS is for it alone; the socket's is set as any option. */
+TEST(tos_of_the_socket) {
+  fixture f;
+  int     tos = 0x28;
+  set_up(&f, &routes[0], UDPR_UDP_TOS);
+  OK(udpr_transport_set_option(f.sender.transport, IPPROTO_IP, IP_TOS, &tos, sizeof tos));
+  OK(tell(f.sender.transport, "socket", &f.to, -1));
+  CHECK_EQ(0x28, catch_next(f.reactor, &f.port, "socket")->datagram.tos);
+  OK(tell(f.sender.transport, "message", &f.to, 0xb8));
+  CHECK_EQ(0xb8, catch_next(f.reactor, &f.port, "message")->datagram.tos);
+  OK(tell(f.sender.transport, "again", &f.to, -1));
+  CHECK_EQ(0x28, catch_next(f.reactor, &f.port, "again")->datagram.tos);
+  tear_down(&f);
+}
+
+TEST(ttl_in) {
+  for (int way = 0; way < ROUTES; way++) {
+    fixture  f;
+    uint32_t ttl = 0;
+    set_up(&f, &routes[way], UDPR_UDP_TTL);
+    for (int value = 1; value < 256; value += 127) {
+      OK(udpr_transport_set_unicast_ttl(f.sender.transport, (uint32_t)value));
+      OK(udpr_transport_get_unicast_ttl(f.sender.transport, &ttl));
+      CHECK_EQ(value, ttl);
+      OK(tell(f.sender.transport, "ttl", &f.to, -1));
+      const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "ttl")->datagram;
+      CHECK_EQ(value, datagram->ttl);
+      CHECK_EQ(-1, datagram->tos);
+    }
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_set_unicast_ttl(f.sender.transport, 0));
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_set_unicast_ttl(f.sender.transport, 256));
+    OK(udpr_transport_get_unicast_ttl(f.sender.transport, &ttl));
+    CHECK_EQ(255, ttl);
+    tear_down(&f);
+  }
+}
+
+static uint64_t real_time(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return SECONDS(now.tv_sec) + (uint64_t)now.tv_nsec;
+}
+
+/* The kernel's time, not ours: it stands for the arrival, however late the datagram is read. */
+TEST(timestamps_tell_the_arrival) {
+  for (int way = 0; way < ROUTES; way++) {
+    fixture f;
+    set_up(&f, &routes[way], UDPR_UDP_TIMESTAMPS);
+    /* The kernel turns stamping on a little late, once for the host: until then it stamps at the read. */
+    udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+    for (bool stamped = false; !stamped;) {
+      CHECK(monotonic_ns() < end);
+      f.port.count = f.port.seen = 0;
+      uint64_t before = real_time();
+      OK(tell(f.sender.transport, "stamp", &f.to, -1));
+      uint64_t        after = real_time();
+      struct timespec pause = {.tv_nsec = 1000000};
+      nanosleep(&pause, NULL);
+      uint64_t stamp = catch_next(f.reactor, &f.port, "stamp")->datagram.timestamp;
+      CHECK(stamp >= before);
+      stamped = stamp <= after;
+    }
+    tear_down(&f);
+  }
+}
+
+TEST(all_at_once) {
+  for (int way = 0; way < ROUTES; way++) {
+    fixture f;
+    set_up(&f, &routes[way], ALL_FACTS | UDPR_UDP_PACKET_INFO);
+    OK(tell(f.sender.transport, "all", &f.to, 0x2a));
+    const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "all")->datagram;
+    CHECK_EQ(0x2a, datagram->tos);
+    CHECK_EQ(64, datagram->ttl);
+    CHECK(datagram->timestamp != 0);
+    CHECK_EQ(index_of("lo"), datagram->interface_index);
+    CHECK_EQ(f.port.host.port, datagram->destination.port);
+    CHECK_EQ(f.port.host.family, datagram->destination.family);
+    tear_down(&f);
+  }
+}
+
+/* Kept datagrams keep what they tell. */
+static void received_once(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  catcher_received(transport, datagram, user);
+  OK(udpr_transport_pause_reading(transport));
+}
+
+TEST(kept_datagrams_tell_it_too) {
+  udpr_reactor    *reactor = new_reactor(0);
+  catcher          port = {0}, sender;
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = &port, .datagram_received = received_once};
+  udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TOS};
+  port.transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
+  port.host = host_of(port.transport);
+  catch_on(&sender, reactor, "127.0.0.1", 0, 0);
+  for (int i = 0; i < 3; i++) OK(tell(sender.transport, "kept", &port.host, i + 1));
+  for (int i = 0; i < 3; i++) {
+    CHECK_EQ(i + 1, catch_next(reactor, &port, "kept")->datagram.tos);
+    OK(udpr_transport_resume_reading(port.transport));
+  }
+  catch_end(&port);
+  catch_end(&sender);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* The veth pair carries 1500 bytes: more is cut by the kernel, or refused. */
+static udpr_status send_large(udpr_transport *from, const udpr_addr *to) {
+  static char  data[2000];
+  udpr_message message = {.size = sizeof message, .data = data, .len = sizeof data, .to = to};
+  return udpr_transport_write_messages(from, &message, 1, &(size_t){0});
+}
+
+TEST(dont_fragment) {
+  static const char *const ways[][2] = {{"0.0.0.0", "10.77.0.2"},
+                                        {"::", "fd77::2"},
+                                        {"::", "::ffff:10.77.0.2"}};
+  two_hosts                hosts;
+  make_two_hosts(&hosts);
+  udpr_reactor *reactor = new_reactor(0);
+  for (int way = 0; way < 3; way++) {
+    catcher   free_port, strict;
+    udpr_addr to = addr(ways[way][1], 9);
+    catch_on(&free_port, reactor, ways[way][0], 0, 0);
+    catch_on(&strict, reactor, ways[way][0], 0, UDPR_UDP_DONT_FRAGMENT);
+    OK(send_large(free_port.transport, &to));
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, send_large(strict.transport, &to));
+    say(strict.transport, "small", &to);
+    catch_end(&free_port);
+    catch_end(&strict);
+  }
+  OK(udpr_reactor_free(reactor));
+  end_two_hosts(&hosts);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,140 @@
+/* set_option and get_option, those that are refused, and bind_device. */
+#include "catcher.h"
+#include "two_hosts.h"
+
+#include <linux/udp.h>
+
+typedef struct option {
+  int level, name;
+} option;
+
+static const option managed[] = {
+    {IPPROTO_UDP, UDP_GRO},          {IPPROTO_UDP, UDP_SEGMENT},        {SOL_SOCKET, SO_ERROR},
+    {SOL_SOCKET, SO_BROADCAST},      {SOL_SOCKET, SO_TIMESTAMPNS},      {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_PKTINFO},        {IPPROTO_IP, IP_RECVTOS},          {IPPROTO_IP, IP_RECVTTL},
+    {IPPROTO_IP, IP_ADD_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_MEMBERSHIP},  {IPPROTO_IP, MCAST_JOIN_GROUP},
+    {IPPROTO_IP, IP_MULTICAST_IF},   {IPPROTO_IPV6, IPV6_RECVERR},      {IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {IPPROTO_IPV6, IPV6_RECVTCLASS}, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT}, {IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP},
+    {IPPROTO_IPV6, IPV6_ADDRFORM},
+};
+
+TEST(managed_options_are_refused) {
+  udpr_reactor *reactor = new_reactor(0);
+  catcher       four, six;
+  int           value = 1;
+  size_t        len = sizeof value;
+  catch_on(&four, reactor, "127.0.0.1", 0, 0);
+  catch_on(&six, reactor, "::", 0, 0);
+  for (size_t i = 0; i < sizeof managed / sizeof *managed; i++) {
+    udpr_transport *port = managed[i].level == IPPROTO_IPV6 ? six.transport : four.transport;
+    udpr_status     set =
+        udpr_transport_set_option(port, managed[i].level, managed[i].name, &value, sizeof value);
+    udpr_status get = udpr_transport_get_option(port, managed[i].level, managed[i].name, &value, &len);
+    if (set != UDPR_E_NOT_SUPPORTED || get != UDPR_E_NOT_SUPPORTED)
+      FAIL("option %d of level %d: %d, %d", managed[i].name, managed[i].level, set, get);
+    CHECK(value == 1 && len == sizeof value);
+  }
+  catch_end(&four);
+  catch_end(&six);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(any_other_option_is_set_and_read) {
+  udpr_reactor *reactor = new_reactor(0);
+  catcher       port;
+  int           value = 6, out = 0;
+  size_t        len = sizeof out;
+  catch_on(&port, reactor, "127.0.0.1", 0, 0);
+  OK(udpr_transport_set_option(port.transport, SOL_SOCKET, SO_PRIORITY, &value, sizeof value));
+  OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_PRIORITY, &out, &len));
+  CHECK(out == 6 && len == sizeof out);
+  struct timeval time = {.tv_sec = 7}, got = {0};
+  len = sizeof got;
+  OK(udpr_transport_set_option(port.transport, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time));
+  OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_SNDTIMEO, &got, &len));
+  CHECK(got.tv_sec == 7 && len == sizeof got);
+  /* Less room: as much as fits. More: the length says how much there is. */
+  unsigned char bytes[64];
+  memset(bytes, 0xee, sizeof bytes);
+  len = 2;
+  OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_PRIORITY, bytes, &len));
+  CHECK(len == 2 && bytes[2] == 0xee);
+  len = sizeof bytes;
+  OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_PRIORITY, bytes, &len));
+  CHECK(len == 4 && bytes[4] == 0xee);
+  catch_end(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(what_the_kernel_and_the_library_refuse) {
+  udpr_reactor *reactor = new_reactor(0);
+  catcher       port;
+  int           value = 1;
+  size_t        len = sizeof value;
+  catch_on(&port, reactor, "127.0.0.1", 0, 0);
+  udpr_transport *transport = port.transport;
+  CHECK_STATUS(UDPR_E_SYSTEM - ENOPROTOOPT,
+               udpr_transport_set_option(transport, SOL_SOCKET, 4711, &value, 4));
+  CHECK_STATUS(UDPR_E_SYSTEM - ENOPROTOOPT,
+               udpr_transport_get_option(transport, SOL_SOCKET, 4711, &value, &len));
+  CHECK_STATUS(UDPR_E_SYSTEM - EINVAL,
+               udpr_transport_set_option(transport, SOL_SOCKET, SO_PRIORITY, &value, 1));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_transport_set_option(transport, SOL_SOCKET, SO_PRIORITY, NULL, 4));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, NULL, &len));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, &value, NULL));
+  CHECK(value == 1 && len == sizeof value);
+  OK(udpr_transport_close(transport));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_set_option(transport, SOL_SOCKET, SO_PRIORITY, &value, 4));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, &value, &len));
+  catch_end(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
+static udpr_status bind_to(udpr_reactor *reactor, const char *device, udpr_transport **out) {
+  udpr_protocol    protocol = {.size = sizeof protocol};
+  udpr_udp_options options = {.size = sizeof options, .bind_device = device};
+  return udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, out);
+}
+
+TEST(bind_device_takes_an_interface_that_is_there) {
+  udpr_reactor *reactor = new_reactor(0);
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "nosuch", NULL));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "", NULL));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "lo-and-more-than-fifteen", NULL));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(bind_device_hears_that_interface_alone) {
+  two_hosts       hosts;
+  catcher         far, near;
+  udpr_transport *bound = NULL;
+  make_two_hosts(&hosts);
+  udpr_reactor    *reactor = new_reactor(0);
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = &near, .datagram_received = catcher_received};
+  udpr_udp_options options = {.size = sizeof options, .bind_device = "near"};
+  near = (catcher){0};
+  OK(udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, &bound));
+  on_far(&hosts);
+  catch_on(&far, reactor, NULL, 0, 0);
+  on_near(&hosts);
+  int       local = peer_open(AF_INET);
+  udpr_addr here = addr("127.0.0.1", 9999), there = addr("10.77.0.1", 9999);
+  char      device[16] = "";
+  size_t    len = sizeof device;
+  OK(udpr_transport_get_option(bound, SOL_SOCKET, SO_BINDTODEVICE, device, &len));
+  CHECK_STR("near", device);
+  peer_send(local, &here, "by lo", 5);
+  say(far.transport, "by near", &there);
+  catch_next(reactor, &near, "by near");
+  close(local);
+  OK(udpr_transport_close(bound));
+  udpr_transport_release(bound);
+  catch_end(&far);
+  OK(udpr_reactor_free(reactor));
+  end_two_hosts(&hosts);
+}
+
+CHECK_MAIN()

@@ -1,0 +1,68 @@
+"""ipv6_listen.py PROGRAM: the seeds' IPv6 echo server, asked by nc and Python over IPv6 and IPv4."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, main, nc, need_free, running
+
+PROGRAM = sys.argv[1]
+
+
+def asks(family, address):
+    """Sends a datagram to the server and gives the sender's port once the echo has come from there."""
+    with socket.socket(family, socket.SOCK_DGRAM) as peer:
+        peer.settimeout(30)
+        peer.connect((address, 9999))
+        peer.send(b"hello")
+        equal(b"hello", peer.recv(65536))
+        return peer.getsockname()[1]
+
+
+@case
+def answers_nc_over_both_versions():
+    need_free(9999)
+    with running(PROGRAM) as program:
+        line_starting(program, "listening on [::]:9999")
+        line = 'echo "Hello World!" | nc -6u -w1 ::1 9999'
+        equal("Hello World!\n", subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout)
+        assert 0 < int(line_starting(program, "received 13 bytes from [::1]:")) < 65536
+        equal("Hello World!\n", nc(9999))
+        assert line_starting(program, "received 13 bytes from 127.0.0.1:").endswith(" by IPv4")
+        ends_cleanly(program, signal.SIGINT)
+
+
+@case
+def says_who_asked():
+    need_free(9999)
+    with running(PROGRAM) as program:
+        line_starting(program, "listening on [::]:9999")
+        port = asks(socket.AF_INET6, "::1")
+        equal(str(port), line_starting(program, "received 5 bytes from [::1]:"))
+        port = asks(socket.AF_INET, "127.0.0.1")
+        equal(f"{port} by IPv4", line_starting(program, "received 5 bytes from 127.0.0.1:"))
+
+
+@case
+def an_address_of_ones_own_takes_no_ipv4():
+    need_free(9999)
+    with running(PROGRAM, "::1") as program:
+        line_starting(program, "listening on [::1]:9999")
+        asks(socket.AF_INET6, "::1")
+        try:
+            asks(socket.AF_INET, "127.0.0.1")
+        except ConnectionRefusedError:
+            return
+        raise AssertionError("somebody answered over IPv4")
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in (["127.0.0.1"], ["localhost"], [""], ["fe80::1%nosuch0"], ["::", "::"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: ipv6_listen [ADDRESS]", ended.stderr.split("   ")[0])
+
+
+main()

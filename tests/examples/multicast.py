@@ -1,0 +1,89 @@
+"""multicast.py SERVER CLIENT: the seeds' multicast pair on the loopback, with a Python socket as one more client."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, listening_port, main, need_free, running
+
+SERVER, CLIENT = sys.argv[1:]
+GROUP = ("228.0.0.5", 9999)
+PING_FROM = 'received "Client: Ping" from '
+
+
+@contextlib.contextmanager
+def started(*command):
+    with running(*command) as program:
+        equal(9999, listening_port(program))
+        yield program
+
+
+def sender():
+    """A socket that sends to groups on the loopback, and its port."""
+    peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+    peer.bind(("127.0.0.1", 0))
+    return peer, peer.getsockname()[1]
+
+
+@case
+def every_client_sees_every_ping():
+    need_free(9999)
+    with started(SERVER, "lo") as server:
+        with started(CLIENT, "lo") as first:
+            equal("127.0.0.1:9999", line_starting(first, PING_FROM))
+            equal("127.0.0.1:9999", line_starting(server, PING_FROM))
+            with started(CLIENT, "lo") as second:
+                for program in (server, first, second):
+                    equal("127.0.0.1:9999", line_starting(program, PING_FROM))
+                ends_cleanly(second, signal.SIGINT)
+            ends_cleanly(first, signal.SIGINT)
+        ends_cleanly(server, signal.SIGTERM)
+
+
+@case
+def the_server_answers_a_ping_and_nothing_else():
+    need_free(9999)
+    peer, port = sender()
+    with peer, started(SERVER, "127.0.0.1") as server:  # an interface by its address
+        for message in (b"Client: Pin", b"", b"Client: Ping"):
+            peer.sendto(message, GROUP)
+        equal((b"Server: Pong", ("127.0.0.1", 9999)), peer.recvfrom(65536))
+        equal(f"127.0.0.1:{port}", line_starting(server, PING_FROM))
+        peer.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            raise AssertionError(f"one more answer: {peer.recv(65536)}")
+
+
+@case
+def the_client_prints_whatever_comes_to_the_group():
+    need_free(9999)
+    peer, port = sender()
+    with peer, started(CLIENT, "1") as client:  # the loopback by its number
+        line_starting(client, PING_FROM)
+        peer.sendto(b"good morning", GROUP)
+        equal(f"127.0.0.1:{port}", line_starting(client, 'received "good morning" from '))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for program, name in ((SERVER, "multicast_server"), (CLIENT, "multicast_client")):
+        for arguments in (["nosuch0"], [""], ["lo", "lo"], ["192.0.2.1"]):
+            ended = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+            equal((2, ""), (ended.returncode, ended.stdout))
+            equal(f"usage: {name} [INTERFACE]", ended.stderr.split("   ")[0])
+
+
+@case
+def a_port_that_is_taken_is_one_clear_line():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        need_free(9999)
+        other.bind(("0.0.0.0", 9999))
+        ended = subprocess.run([SERVER, "lo"], capture_output=True, text=True, check=False)
+    equal((1, ""), (ended.returncode, ended.stdout))
+    assert "UDPR_E_ADDRESS_IN_USE" in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
+
+
+main()

@@ -1,0 +1,56 @@
+"""udp_broadcast.py PROGRAM: the seeds' broadcaster on the loopback's own broadcast address, and a Python socket."""
+
+import signal
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, listening_port, main, running, udp_socket
+
+PROGRAM = sys.argv[1]
+
+
+def free_port():
+    peer, port = udp_socket()
+    peer.close()
+    return port
+
+
+@case
+def hears_itself_and_counts_every_answer():
+    port = free_port()
+    peer, peer_port = udp_socket()
+    with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
+        equal(port, listening_port(program))
+        ping = line_starting(program, "SEND PING ")
+        equal(f"{ping} from 127.0.0.1:{port}", line_starting(program, "RECV PING "))
+        equal(f"{ping} from 127.0.0.1:{port}: 1 so far", line_starting(program, "RECV PONG "))
+        peer.sendto(f"PONG {ping}".encode(), ("127.0.0.1", port))
+        equal(f"{ping} from 127.0.0.1:{peer_port}: 2 so far", line_starting(program, "RECV PONG "))
+        process, number = ping.split("-")
+        equal(f"{process}-{int(number) + 1}", line_starting(program, "SEND PING "))  # a second later
+        ends_cleanly(program, signal.SIGINT)
+
+
+@case
+def answers_a_ping_with_its_id():
+    port = free_port()
+    peer, peer_port = udp_socket()
+    with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
+        equal(port, listening_port(program))
+        for junk in (b"", b"PING", b"PONG 1-1", b"hello", bytes(range(256))):
+            peer.sendto(junk, ("127.0.0.1", port))
+        peer.sendto(b"PING 1-77", ("127.0.0.1", port))
+        equal((b"PONG 1-77", ("127.0.0.1", port)), peer.recvfrom(65536))
+        while (line := line_starting(program, "RECV PING ")) != f"1-77 from 127.0.0.1:{peer_port}":
+            assert line.endswith(f"from 127.0.0.1:{port}"), line  # its own
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in (["0"], ["65536"], ["x"], [""], ["8555", "localhost"], ["8555", "127.255.255.255", "x"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: udp_broadcast [PORT [ADDRESS]]", ended.stderr.split("   ")[0])
+
+
+main()

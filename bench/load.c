@@ -77,13 +77,16 @@ static unsigned send_singly(const client *asker, char *data, unsigned count) {
 }
 
 static unsigned send_gso(const client *asker, char *data, unsigned count) {
-  struct iovec  pieces[SEGMENTS_MOST];
-  char          control[CMSG_SPACE(sizeof(uint16_t))] __attribute__((aligned(8))) = {0};
-  struct msghdr message = {
-      .msg_iov = pieces, .msg_iovlen = count, .msg_control = control, .msg_controllen = sizeof control};
+  struct iovec    pieces[SEGMENTS_MOST];
+  char            control[CMSG_SPACE(sizeof(uint16_t))] __attribute__((aligned(8))) = {0};
+  struct msghdr   message = {.msg_iov = pieces,
+                             .msg_iovlen = count,
+                             .msg_control = control,
+                             .msg_controllen = sizeof control};
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   uint16_t        segment = (uint16_t)size;
-  *header = (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof segment)};
+  *header =
+      (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof segment)};
   memcpy(CMSG_DATA(header), &segment, sizeof segment);
   for (unsigned i = 0; i < count; i++) pieces[i] = (struct iovec){.iov_base = data, .iov_len = size};
   return sendmsg(asker->fd, &message, 0) > 0 ? count : 0;
@@ -130,7 +133,8 @@ static int receive_batch(int fd, struct mmsghdr *messages, struct iovec *pieces)
                                           .msg_control = offload ? controls[i] : NULL,
                                           .msg_controllen = offload ? sizeof controls[i] : 0};
   }
-  return recvmmsg(fd, messages, clients_count > 1 && in_flight < BATCH ? in_flight : BATCH, MSG_DONTWAIT, NULL);
+  return recvmmsg(fd, messages, clients_count > 1 && in_flight < BATCH ? in_flight : BATCH, MSG_DONTWAIT,
+                  NULL);
 }
 
 static void take_answers(client *asker) {
@@ -144,7 +148,8 @@ static void take_answers(client *asker) {
     asker->received += count;
     received += count;
   }
-  if (n > 0 && in_flight == 1 && trips < ROUND_TRIPS_MOST) trip_ns[trips++] = (uint32_t)(now() - asker->asked_at);
+  if (n > 0 && in_flight == 1 && trips < ROUND_TRIPS_MOST)
+    trip_ns[trips++] = (uint32_t)(now() - asker->asked_at);
   ask(asker);
 }
 
@@ -228,7 +233,8 @@ static void read_command_line(int argc, char **argv) {
     default: exit(2);
     }
   }
-  if (optind + 1 != argc || clients_count == 0 || in_flight < answers || in_flight == 0 || size < 4 || size > BYTES_MOST)
+  if (optind + 1 != argc || clients_count == 0 || in_flight < answers || in_flight == 0 || size < 4 ||
+      size > BYTES_MOST)
     fprintf(stderr, "usage: load PORT [OPTION...], see load.c\n"), exit(2);
   port = (unsigned)atoi(argv[optind]);
   burst = answers == 0 ? BATCH : in_flight / answers < BATCH ? in_flight / answers : BATCH;

@@ -30,12 +30,12 @@ class Programs:
     def run(self, name, *arguments):
         """What a program that needs no other one prints."""
         command = _on({self.client_core, self.server_core}) + self.command(name) + list(map(str, arguments))
-        return _figures(_output(command))
+        return figures(_output(command))
 
     def load(self, port, arguments, network=machine.LOOPBACK):
         """What the load generator prints after its run."""
         command = network.client + _on({self.client_core}) + self.command("load")
-        return _figures(_output(command + [str(port), "-a", network.address, *map(str, arguments)]))
+        return figures(_output(command + [str(port), "-a", network.address, *map(str, arguments)]))
 
     @contextlib.contextmanager
     def server(self, name, answers=1, network=machine.LOOPBACK, cores=None, under=()):
@@ -60,13 +60,13 @@ class Server:
             if line.startswith("listening on 0.0.0.0:"):
                 self.port = int(line.rsplit(":", 1)[1])
                 return
-            self.figures.update(_figures(line))
+            self.figures.update(figures(line))
         raise RuntimeError(f"{process.args} ended before it listened")
 
     def stop(self):
         self.process.terminate()
         rest, _ = self.process.communicate(timeout=PATIENCE)
-        self.figures.update(_figures(rest))
+        self.figures.update(figures(rest))
         if self.process.returncode != 0:
             raise RuntimeError(f"{self.process.args} ended with {self.process.returncode}")
 
@@ -105,7 +105,7 @@ def cores(programs, count):
         commands = [_on({core}) + programs.command("load") + list(map(str, [server.port, *load])) for core in chosen]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
         outputs = [process.communicate(timeout=PATIENCE)[0] for process in running]
-    return {"rate": sum(_figures(output)["rate"] for output in outputs)}
+    return {"rate": sum(figures(output)["rate"] for output in outputs)}
 
 
 def library_bytes(programs):
@@ -125,6 +125,6 @@ def _output(command):
     return done.stdout
 
 
-def _figures(text):
+def figures(text):
     words = text.split()
     return dict(zip(words[::2], map(float, words[1::2])))

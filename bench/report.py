@@ -48,7 +48,7 @@ class Results:
 
 
 def target_rows(results):
-    """For each target whose work was measured: work, figure, against, target, measured, outcome."""
+    """A row of the table for each target whose work was measured."""
     for target in works.TARGETS:
         if target.work not in results.samples:
             continue
@@ -62,11 +62,8 @@ def target_rows(results):
             shown, limit, against = _text(target.figure, measured), _text(target.figure, target.limit), ""
         reached = measured >= target.limit if target.at_least else measured <= target.limit
         bound = "at least " if target.at_least else "at most "
-        yield work.title, COLUMNS[target.figure], against, bound + limit, shown, _outcome(reached, measured / target.limit)
-
-
-def _outcome(reached, of_limit):
-    return "reached" if reached else f"not reached: {of_limit:.2f} of it"
+        outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.0%}"
+        yield work.title, COLUMNS[target.figure], against, bound + limit, shown, outcome
 
 
 def targets_table(results):
@@ -85,20 +82,21 @@ def _without_repeats(rows):
 
 
 def work_table(results, work):
-    """Best, median and spread (lowest to highest, in percent of the median) of all rounds."""
-    head, rows = ["", *(COLUMNS[figure] for figure in work.figures)], []
-    for contender in work.contenders:
-        cells = [_cell(figure, results.values(work.name, contender, figure)) for figure in work.figures]
-        rows.append([_label(contender), *(f"{_text(f, results.best(work.name, contender, f))}{c}" for f, c in zip(work.figures, cells))])
+    head = ["", *(COLUMNS[figure] for figure in work.figures)]
+    rows = []
+    for name in work.contenders:
+        rows.append([_label(name), *(_cell(results, work.name, name, figure) for figure in work.figures)])
     return _markdown(head, rows)
 
 
-def _cell(figure, values):
+def _cell(results, work, contender, figure):
+    """The best of all rounds, then their median, and their spread in percent of it."""
+    values, best = results.values(work, contender, figure), _text(figure, results.best(work, contender, figure))
     if len(values) == 1:
-        return ""
+        return best
     median = statistics.median(values)
-    spread = 100 * (max(values) - min(values)) / median if median else 0
-    return f" ({_text(figure, median)}, {spread:.0f} %)"
+    spread = (max(values) - min(values)) / median if median else 0
+    return f"{best} ({_text(figure, median)}, {spread:.0%})"
 
 
 def _label(contender):

@@ -118,11 +118,11 @@ WORKS = (
     Work("memory", "Memory of an idle port, of 10,000", IDLE[::2], ("bytes_per_port",), _memory, exact=True),
     _echo("idle", "Echo beside 10,000 idle ports, 1 plain client, 64 B, 256 in flight", IDLE, PLAIN),
     Work("size", "The stripped shared library", ("libudpr.so",), ("bytes",), _size, exact=True),
-    _echo("ethernet-1200", "Echo over veth, 1 plain client, 1200 B, 256 in flight", OFFLOADERS, LARGE, on_ethernet=True),
+    _echo("ethernet-1200", "Echo over veth, 1 plain client, 1200 B", OFFLOADERS, LARGE, on_ethernet=True),
     _echo("ethernet-gso", "Echo over veth, 1 client sending GSO, 1200 B", OFFLOADERS, GSO, on_ethernet=True),
     _echo("sink-64", "Receiving only, from a plain sender, 64 B", OFFLOADERS, (), answers=0),
     _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", OFFLOADERS, ("-s", 1200, "-g"), answers=0),
-    _echo("source-1200", "Sending 64 answers to each datagram, 1200 B, to a client with GRO", OFFLOADERS, GSO, answers=64),
+    _echo("source-1200", "Sending 64 answers to each datagram, 1200 B, to GRO", OFFLOADERS, GSO, answers=64),
     _echo("python", "Echo in Python, 64 B, 64 in flight", IN_PYTHON, ("-k", 64)),
     Work("cores", "Echo, a reactor and a load on each core, all on one port", ("1 core", "2 cores"), ("rate",), _cores),
 )

@@ -188,7 +188,8 @@ impl Run {
         // All that has begun was told of: what ran before, then the head of the queue.
         drop(self.news.0);
         drop(left);
-        let begun = self.news.1.iter().filter_map(|news| match news {
+        let news = std::iter::from_fn(|| self.news.1.recv_timeout(PATIENCE).ok());
+        let begun = news.filter_map(|news| match news {
             News::Began(number) => Some(number),
             News::Ended(_) => None,
         });

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Instant;
 use support::{Later, PATIENCE, turn_until};
 use udpr::reactor::{Reactor, Remote, Trigger};
 use udpr::status::{Result, Status};
@@ -267,6 +268,14 @@ fn the_end_comes_between() {
     assert_eq!(arrived.dropped.load(Ordering::Relaxed), PRODUCERS * EACH);
 }
 
+fn wait_until(done: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < end, "in vain");
+        thread::yield_now();
+    }
+}
+
 /// Each of them finds the reactor at another point of its turn.
 #[test]
 fn a_stop_is_never_lost() {
@@ -276,12 +285,8 @@ fn a_stop_is_never_lost() {
         let (remote, ended) = (&reactor.remote, &runs);
         let stopper = scope.spawn(move || {
             for run in 0..RUNS {
-                while remote.stop() == Err(Status::NOT_RUNNING) {
-                    thread::yield_now();
-                }
-                while ended.load(Ordering::Acquire) == run {
-                    thread::yield_now();
-                }
+                wait_until(|| remote.stop() == Ok(()));
+                wait_until(|| ended.load(Ordering::Acquire) > run);
             }
         });
         for _ in 0..RUNS {

@@ -55,7 +55,8 @@ static double now_s(void) {
 int main(int argc, char **argv) {
   pthread_t threads[PRODUCERS_MOST];
   int       producers = argc == 2 ? atoi(argv[1]) : 0;
-  if (producers < 1 || producers > PRODUCERS_MOST) return fprintf(stderr, "usage: %s PRODUCERS\n", argv[0]), 2;
+  if (producers < 1 || producers > PRODUCERS_MOST)
+    return fprintf(stderr, "usage: %s PRODUCERS\n", argv[0]), 2;
   calls_made_by_each = CALLS / (unsigned)producers;
   calls_expected = calls_made_by_each * (unsigned)producers;
   prepare();

@@ -12,8 +12,10 @@ static struct mmsghdr     messages[BATCH];
 static void prepare(void) {
   for (int i = 0; i < BATCH; i++) {
     pieces[i] = (struct iovec){.iov_base = data[i], .iov_len = ROOM};
-    messages[i].msg_hdr = (struct msghdr){
-        .msg_name = &peers[i], .msg_namelen = sizeof peers[i], .msg_iov = &pieces[i], .msg_iovlen = 1};
+    messages[i].msg_hdr = (struct msghdr){.msg_name = &peers[i],
+                                          .msg_namelen = sizeof peers[i],
+                                          .msg_iov = &pieces[i],
+                                          .msg_iovlen = 1};
   }
 }
 

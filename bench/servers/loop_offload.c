@@ -42,11 +42,13 @@ static void prepare(int fd) {
   for (int i = 0; i < BATCH; i++) {
     pieces[i] = (struct iovec){.iov_base = data[i], .iov_len = ROOM};
     received[i].msg_hdr = (struct msghdr){.msg_name = &peers[i], .msg_iov = &pieces[i], .msg_iovlen = 1};
-    gathered[i].msg_hdr = (struct msghdr){
-        .msg_name = &groups[i].to, .msg_namelen = sizeof groups[i].to, .msg_iov = groups[i].piece};
+    gathered[i].msg_hdr = (struct msghdr){.msg_name = &groups[i].to,
+                                          .msg_namelen = sizeof groups[i].to,
+                                          .msg_iov = groups[i].piece};
     struct cmsghdr *header = (struct cmsghdr *)groups[i].gso.bytes;
-    *header = (struct cmsghdr){
-        .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof(uint16_t))};
+    *header = (struct cmsghdr){.cmsg_level = SOL_UDP,
+                               .cmsg_type = UDP_SEGMENT,
+                               .cmsg_len = CMSG_LEN(sizeof(uint16_t))};
   }
 }
 
@@ -86,9 +88,11 @@ static void flush(int fd) {
   group_count = 0;
 }
 
-static int takes(const group *open, const struct sockaddr_in *to, unsigned size, unsigned bytes, unsigned segments) {
-  return open != NULL && open->to.sin_port == to->sin_port && open->to.sin_addr.s_addr == to->sin_addr.s_addr &&
-         open->bytes == open->size * open->segments && size <= open->size && (size == open->size || segments == 1) &&
+static int takes(const group *open, const struct sockaddr_in *to, unsigned size, unsigned bytes,
+                 unsigned segments) {
+  return open != NULL && open->to.sin_port == to->sin_port &&
+         open->to.sin_addr.s_addr == to->sin_addr.s_addr && open->bytes == open->size * open->segments &&
+         size <= open->size && (size == open->size || segments == 1) &&
          open->segments + segments <= SEGMENTS_MOST && open->bytes + bytes <= BYTES_MOST && bytes > 0;
 }
 

@@ -5,8 +5,8 @@
 
 enum { BATCH_MOST = 256 }; /* as the header says */
 
-static size_t datagrams_received(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
-                                 void *user) {
+static size_t datagrams_received(udpr_transport *transport, const udpr_datagram *const *datagrams,
+                                 size_t count, void *user) {
   (void)user;
   static udpr_message messages[BATCH_MOST];
   size_t              taken;

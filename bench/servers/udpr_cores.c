@@ -20,7 +20,8 @@ static udpr_transport *listen_on(uint16_t port, udpr_reactor **reactor) {
   const udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_REUSE_PORT};
   udpr_transport        *transport;
   require(udpr_reactor_new(NULL, reactor) == UDPR_OK, "udpr_reactor_new");
-  require(udpr_reactor_listen_udp(*reactor, port, NULL, &protocol, &options, &transport) == UDPR_OK, "listen_udp");
+  require(udpr_reactor_listen_udp(*reactor, port, NULL, &protocol, &options, &transport) == UDPR_OK,
+          "listen_udp");
   return transport;
 }
 

@@ -7,6 +7,7 @@
 mod adopt;
 mod backlog;
 mod connect;
+mod destinations;
 mod errors;
 mod listen;
 mod message;

@@ -2,7 +2,7 @@
 
 use super::Port;
 use super::backlog::{Backlog, Letter, charge};
-use super::write::Destinations;
+use super::destinations::Destinations;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::turn::Door;
@@ -46,7 +46,7 @@ impl Shared {
         if outbox.closed {
             return Err(Status::CLOSED);
         }
-        let to = outbox.destinations.check(data.len(), to)?;
+        let to = outbox.destinations.check(data.len(), to)?.copied();
         if !outbox.letters.has_room(charge(data.len(), 1), 0) {
             outbox.refused = true;
             return Err(Status::WOULD_BLOCK);

@@ -3,16 +3,12 @@
 use super::backlog::{Backlog, Letter, charge};
 use super::message::Manner;
 use super::{Open, Port, flag};
-use crate::addr::{Addr, family};
+use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::{Limits, Outbound, Target};
 use std::io;
 use std::sync::Arc;
 
-/// The longest payload over IPv4: 65,535 bytes less 20 of IP and 8 of UDP.
-const LONGEST_V4: usize = 65_507;
-/// The longest payload over IPv6, whose length field does not count its own header: 65,535 less 8 of UDP.
-const LONGEST_V6: usize = 65_527;
 /// How often one datagram is tried again while earlier ones' errors come in its place.
 const TRIES: usize = 64;
 
@@ -40,48 +36,6 @@ impl Sending {
     }
 }
 
-/// Where a port may write to; the same for [`Port::write`] and for posts from other threads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Destinations {
-    pub(super) family: u16,
-    pub(super) v6_only: bool,
-    pub(super) broadcast: bool,
-    pub(super) peer: Option<Addr>,
-}
-
-impl Destinations {
-    /// What can be known at once of a datagram of `len` bytes to `to`. The answer is the address for the kernel: none
-    /// on a connected port.
-    pub(super) fn check(&self, len: usize, to: Option<&Addr>) -> Result<Option<Addr>> {
-        if let Some(to) = to {
-            to.check()?;
-        }
-        let (to, target) = match (to, self.peer) {
-            (None, None) => return Err(Status::NOT_CONNECTED),
-            (None, Some(peer)) => (None, peer),
-            (Some(to), Some(peer)) if *to == peer => (None, peer),
-            (Some(_), Some(_)) => return Err(Status::WRONG_PEER),
-            (Some(to), None) => (Some(*to), *to),
-        };
-        self.check_target(&target)?;
-        let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
-        let longest = if over_v6 { LONGEST_V6 } else { LONGEST_V4 };
-        if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
-    }
-
-    pub(super) fn check_target(&self, target: &Addr) -> Result {
-        if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
-            return Err(Status::ADDRESS_FAMILY);
-        }
-        // The kernel says EINVAL to port 0 and EACCES to a broadcast without leave (udp(7), socket(7)).
-        if target.port == 0 {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        let everyone = target.unmap_v4().unwrap_or(*target) == Addr::v4([255; 4], target.port);
-        if everyone && !self.broadcast { Err(Status::ACCESS) } else { Ok(()) }
-    }
-}
-
 /// How a write is to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leave {
@@ -104,13 +58,26 @@ impl Port {
         leave: Leave,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        self.listening()?.submit(len, to, Manner::plain(leave), fill)
+        self.writable(|open| open.submit(len, to, Manner::plain(leave), fill))
+    }
+
+    /// The open part, borrowed: nothing is called while something is written.
+    #[inline]
+    fn writable(&self, write: impl FnOnce(&Open) -> Result) -> Result {
+        let open = self.open.borrow();
+        let open = open.as_deref().filter(|open| open.is_listening());
+        open.map_or(Err(Status::CLOSED), write)
     }
 
     /// [`Port::write_with`] of bytes that are there.
     #[inline]
     pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
-        self.write_with(data.len(), to, leave, |place| place.copy_from_slice(data))
+        self.writable(|open| {
+            if leave == Leave::Together && open.extend(data, to) {
+                return Ok(());
+            }
+            open.submit(data.len(), to, Manner::plain(leave), |place| place.copy_from_slice(data))
+        })
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -153,9 +120,19 @@ impl Port {
 }
 
 impl Open {
-    pub(super) fn destinations(&self) -> Destinations {
-        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
-        Destinations { family: self.family, v6_only, broadcast, peer: self.peer.get() }
+    /// The short way of a write that goes where the last one went: what was gathered there says that it may, and only
+    /// connecting, a setter or a stop could change that, which all send it first.
+    #[inline]
+    fn extend(&self, data: &[u8], to: Option<&Addr>) -> bool {
+        let sending = &mut *self.sending.borrow_mut();
+        let Some(outbound) = &mut sending.gathered else { return false };
+        let charge = charge(data.len(), 1);
+        let added =
+            sending.backlog.has_room(charge, sending.charged) && outbound.extend(data, to, self.limits.get());
+        if added {
+            sending.charged += charge;
+        }
+        added
     }
 
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
@@ -189,8 +166,8 @@ impl Open {
         manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        let to = self.destinations().check(manner.longest(len), to)?;
-        self.submit_checked(len, to.as_ref(), manner, fill)
+        let to = self.check_destination(manner.longest(len), to)?;
+        self.submit_checked(len, to, manner, fill)
     }
 
     fn submit_checked(

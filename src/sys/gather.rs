@@ -53,7 +53,8 @@ pub(super) struct Run {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
     pub(super) to: Option<Addr>,
-    pub(super) control: Option<Control>,
+    /// Its place among the control data.
+    control: Option<u16>,
     pub(super) segment: usize,
     pub(super) datagrams: usize,
     pub(super) bytes: usize,
@@ -68,6 +69,7 @@ pub(super) struct Message {
 pub(super) struct Gather {
     messages: Vec<Message>,
     runs: Vec<Run>,
+    controls: Vec<Control>,
     /// By a hash of its destination, the youngest message that goes there, counted from 1.
     places: Box<[u8; PLACES]>,
     pub(super) filled: usize,
@@ -78,7 +80,8 @@ const _: () = assert!(MESSAGES < u8::MAX as usize && RUNS < u16::MAX as usize);
 impl Default for Gather {
     fn default() -> Gather {
         let (messages, runs) = (Vec::with_capacity(MESSAGES), Vec::with_capacity(RUNS));
-        Gather { messages, runs, places: Box::new([0; PLACES]), filled: 0 }
+        let controls = Vec::with_capacity(MESSAGES);
+        Gather { messages, runs, controls, places: Box::new([0; PLACES]), filled: 0 }
     }
 }
 
@@ -99,21 +102,55 @@ impl Gather {
         }
     }
 
+    /// The short way of one more datagram of `len` bytes, without control data, that goes where the last one went and
+    /// joins its message. None where it cannot.
+    #[inline]
+    pub(super) fn extend(&mut self, len: usize, to: Option<&Addr>, limits: Limits) -> Option<usize> {
+        let message = self.messages.last_mut()?;
+        let run = &mut self.runs[usize::from(message.last)];
+        let same = match (&message.to, to) {
+            (Some(theirs), Some(to)) => theirs.is_same(to),
+            (None, None) => true,
+            _ => false,
+        };
+        let start = self.filled;
+        let fits = message.admits(len, limits) && run.start + run.len == start && ARENA - start >= len;
+        if !same || !fits || message.control.is_some() {
+            return None;
+        }
+        message.grow(len);
+        run.len += len;
+        self.filled += len;
+        Some(start)
+    }
+
     /// The youngest message that goes there. Most writes go where the last one went.
     fn find(&self, target: Target<'_>) -> Option<usize> {
         let last = self.messages.len().checked_sub(1)?;
-        if self.messages[last].goes(target) {
+        if self.goes(&self.messages[last], target) {
             return Some(last);
         }
         let index = usize::from(self.places[place(target.to)]).checked_sub(1)?;
-        self.messages[index].goes(target).then_some(index)
+        self.goes(&self.messages[index], target).then_some(index)
+    }
+
+    fn goes(&self, message: &Message, target: Target<'_>) -> bool {
+        let same = match (&message.to, target.to) {
+            (Some(theirs), Some(to)) => theirs.is_same(to),
+            (None, None) => true,
+            _ => false,
+        };
+        same && self.control(message).map(Control::bytes) == target.control.map(Control::bytes)
+    }
+
+    /// What the kernel is told of each datagram of a message.
+    pub(super) fn control(&self, message: &Message) -> Option<&Control> {
+        message.control.map(|index| &self.controls[usize::from(index)])
     }
 
     fn join(&mut self, index: usize, start: usize, len: usize) {
         let message = &mut self.messages[index];
-        message.datagrams += 1;
-        message.bytes += len;
-        message.open = len == message.segment;
+        message.grow(len);
         let run = self.runs.len() as u16;
         let last = &mut self.runs[usize::from(message.last)];
         if last.start + last.len == start {
@@ -130,7 +167,7 @@ impl Gather {
         self.runs.push(Run { start, len, next: None });
         self.messages.push(Message {
             to: target.to.copied(),
-            control: target.control.copied(),
+            control: target.control.map(|_| self.controls.len() as u16),
             segment: len,
             datagrams: 1,
             bytes: len,
@@ -138,6 +175,7 @@ impl Gather {
             last: run,
             open: len > 0,
         });
+        self.controls.extend(target.control);
         self.places[place(target.to)] = self.messages.len() as u8;
     }
 
@@ -170,17 +208,20 @@ impl Gather {
             self.places[place(message.to.as_ref())] = 0;
         }
         self.runs.clear();
+        self.controls.clear();
         self.filled = 0;
     }
 }
 
 impl Message {
-    fn goes(&self, target: Target<'_>) -> bool {
-        self.to.as_ref() == target.to
-            && self.control.as_ref().map(Control::bytes) == target.control.map(Control::bytes)
+    fn grow(&mut self, len: usize) {
+        self.datagrams += 1;
+        self.bytes += len;
+        self.open = len == self.segment;
     }
 
     /// Only the last datagram of a message may be shorter, and none may be empty.
+    #[inline]
     fn admits(&self, len: usize, limits: Limits) -> bool {
         self.open
             && (1..=self.segment.min(limits.size)).contains(&len)

@@ -41,6 +41,19 @@ pub struct Received {
     pub truncated: usize,
 }
 
+impl Received {
+    /// One message of `len` bytes, cut into datagrams of `segment` bytes.
+    #[inline]
+    fn count(&mut self, len: usize, segment: usize, packet_size: usize) {
+        let (whole, last) = if len == segment { (1, 0) } else { (len / segment, len % segment) };
+        self.datagrams += whole + usize::from(last > 0);
+        self.bytes += whole * segment.min(packet_size) + last.min(packet_size);
+        if segment > packet_size {
+            self.truncated += whole + usize::from(last > packet_size);
+        }
+    }
+}
+
 /// The buffers that a reactor's ports receive into, one port at a time: 64 of 64 KiB, which become real memory
 /// only when they are written to.
 #[derive(Debug)]
@@ -155,16 +168,10 @@ impl Inbound {
         let mut received = Received { messages: self.used, ..Received::default() };
         for index in 0..self.used {
             let len = self.headers[index].msg_len as usize;
-            let segment = if merges { facts::segment(self.control(index)).unwrap_or(len) } else { len };
-            let segment = segment.clamp(1, len.max(1));
+            let merged = if merges { facts::segment(self.control(index)) } else { None };
+            let segment = merged.map_or(len, |segment| segment.clamp(1, len.max(1)));
             self.segments[index] = segment;
-            let (whole, last) = (len / segment, len % segment);
-            let shorter = usize::from(last > 0 || len == 0);
-            received.datagrams += whole + shorter;
-            received.bytes += whole * segment.min(self.packet_size) + last.min(self.packet_size);
-            if segment > self.packet_size {
-                received.truncated += whole + usize::from(last > self.packet_size);
-            }
+            received.count(len, segment, self.packet_size);
         }
         received
     }
@@ -186,20 +193,22 @@ impl Inbound {
     }
 
     /// Lays the rest of the next message out as datagrams from `start` on, without copying. The answer is how many.
+    #[inline]
     fn split(&mut self, start: usize) -> usize {
         let (index, mut offset) = self.next;
-        let message = self.headers[index];
+        let message = &self.headers[index];
         let (len, segment) = (message.msg_len as usize, self.segments[index]);
         let name = &self.names[index][..(message.msg_hdr.msg_namelen as usize).min(NAME_SIZE)];
         let sender = Addr::from_sockaddr(name).unwrap_or(Addr::UNSPECIFIED);
-        let data = &self.buffers[index * BUFFER_SIZE..][..BUFFER_SIZE];
+        let buffer = &self.buffers[index * BUFFER_SIZE..][..BUFFER_SIZE];
         let mut count = 0;
         for datagram in &mut self.datagrams[start..] {
             let full_len = segment.min(len - offset);
-            datagram.data = data[offset.min(BUFFER_SIZE)..].as_ptr();
-            datagram.len = full_len.min(self.packet_size).min(BUFFER_SIZE.saturating_sub(offset));
+            let data = buffer.get(offset..).unwrap_or_default();
+            datagram.data = data.as_ptr();
+            datagram.len = full_len.min(self.packet_size).min(data.len());
             datagram.full_len = full_len;
-            datagram.flags = if full_len > datagram.len { TRUNCATED } else { 0 };
+            datagram.flags = u32::from(full_len > datagram.len) * TRUNCATED;
             datagram.sender = sender;
             count += 1;
             offset += full_len;
@@ -208,20 +217,23 @@ impl Inbound {
             }
         }
         self.next = if offset >= len { (index + 1, 0) } else { (index, offset) };
-        self.inform(index, start, count);
+        if self.told.is_some() || self.informed > start {
+            self.inform(index, start, count);
+        }
         count
     }
 
     /// Puts what a message's control data tells into its datagrams; what earlier ones told is not theirs.
     fn inform(&mut self, index: usize, start: usize, count: usize) {
         if let Some(port) = self.told {
+            // Not by Inbound::control, which would borrow the datagrams too.
             let len: usize = self.headers[index].msg_hdr.msg_controllen as _;
             let control = &self.controls[index].0[..len.min(facts::ROOM)];
             for datagram in &mut self.datagrams[start..start + count] {
                 facts::read(datagram, control, port);
             }
             self.informed = self.informed.max(start + count);
-        } else if self.informed > start {
+        } else {
             self.datagrams[start..self.informed].iter_mut().for_each(facts::forget);
             self.informed = start;
         }

@@ -61,6 +61,16 @@ impl Outbound {
         self.wire.is_laid = false;
     }
 
+    /// The short way of one more datagram without control data, where it joins the last one's message. False where it
+    /// does not.
+    #[inline]
+    pub fn extend(&mut self, data: &[u8], to: Option<&Addr>, limits: Limits) -> bool {
+        let Some(start) = self.gather.extend(data.len(), to, limits) else { return false };
+        self.arena[start..start + data.len()].copy_from_slice(data);
+        self.wire.is_laid = false;
+        true
+    }
+
     /// True where nothing waits to be sent.
     pub fn is_done(&self) -> bool {
         self.done.0 == self.gather.messages().len()
@@ -80,7 +90,7 @@ impl Outbound {
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
         let datagrams = self.rest().iter().flat_map(|message| {
             let datagram =
-                |(start, len)| (&self.arena[start..start + len], message.to, message.control.as_ref());
+                |(start, len)| (&self.arena[start..start + len], message.to, self.gather.control(message));
             self.gather.datagrams(message).map(datagram)
         });
         datagrams.skip(self.done.1)
@@ -125,11 +135,11 @@ impl Outbound {
         if !*split {
             for message in messages {
                 let bytes = gather.runs(message).map(|run| (run.start, run.len));
-                wire.add(arena, bytes, message, message.datagrams > 1);
+                wire.add(arena, bytes, message, gather.control(message), message.datagrams > 1);
             }
         } else if let Some(message) = messages.first() {
             for datagram in gather.datagrams(message).skip(done.1).take(MESSAGES) {
-                wire.add(arena, std::iter::once(datagram), message, false);
+                wire.add(arena, std::iter::once(datagram), message, gather.control(message), false);
             }
         }
         wire.is_laid = true;
@@ -210,6 +220,7 @@ impl Wire {
         arena: &mut [u8],
         bytes: impl Iterator<Item = (usize, usize)>,
         message: &Message,
+        control: Option<&Control>,
         merged: bool,
     ) {
         let (index, first) = (self.count, self.vectors_used);
@@ -224,14 +235,14 @@ impl Wire {
         header.msg_name = self.names[index].as_mut_ptr().cast();
         header.msg_namelen = message.to.map_or(0, |to| to.to_sockaddr(&mut self.names[index]) as u32);
         header.msg_controllen = 0;
-        if merged || message.control.is_some() {
-            let control = &mut self.controls[index];
-            *control = message.control.unwrap_or(Control::EMPTY);
+        if merged || control.is_some() {
+            let whole = &mut self.controls[index];
+            *whole = control.copied().unwrap_or(Control::EMPTY);
             if merged {
-                control.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(message.segment as u16).to_ne_bytes());
+                whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(message.segment as u16).to_ne_bytes());
             }
-            header.msg_controllen = control.bytes().len() as _;
-            header.msg_control = control.as_mut_ptr();
+            header.msg_controllen = whole.bytes().len() as _;
+            header.msg_control = whole.as_mut_ptr();
         }
         self.count += 1;
     }

@@ -171,6 +171,7 @@ static void disturb(void *arg) {
   OK(udpr_reactor_cancel_call(all->reactor, all->call.id));
   turns(all->reactor, 3);
   CHECK_EQ(1, all->down.called);
+  OK(udpr_remote_wake(all->remote)); /* this one it leaves as it is */
   OK(udpr_reactor_free(all->reactor));
   udpr_transport_release(all->port.transport);
   udpr_remote_release(all->remote);
@@ -251,6 +252,40 @@ TEST(the_descriptor_tells_a_child_too) {
   OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
   in_child(child_is_told, &all);
   told_by_the_descriptor(all.reactor);
+}
+
+typedef struct sleeper {
+  udpr_reactor *reactor;
+  note          call;
+} sleeper;
+
+static void set_other_alarms(void *arg) {
+  udpr_reactor *reactor = ((sleeper *)arg)->reactor;
+  note          soon = {0};
+  OK(udpr_reactor_after_fork(reactor));
+  note_later(reactor, 0, &soon);
+  turns(reactor, 3);
+  CHECK_EQ(1, soon.called);
+  OK(udpr_reactor_reset_call(reactor, ((sleeper *)arg)->call.id, SECONDS(1000)));
+  turns(reactor, 1);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(a_childs_calls_are_not_told_here) {
+  sleeper       all = {.reactor = new_reactor(0)};
+  struct pollfd one = {.events = POLLIN};
+  OK(udpr_reactor_backend_fd(all.reactor, &one.fd));
+  note_later(all.reactor, SECONDS(500), &all.call);
+  turns(all.reactor, 2);
+  in_killed_child(set_other_alarms, &all);
+  CHECK_EQ(0, poll(&one, 1, 20));
+  OK(udpr_reactor_reset_call(all.reactor, all.call.id, MS(300)));
+  in_killed_child(set_other_alarms, &all);
+  while (!all.call.called) {
+    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_PATIENCE / MS(1))));
+    OK(udpr_reactor_iterate(all.reactor, 0));
+  }
+  OK(udpr_reactor_free(all.reactor));
 }
 
 /* ---- a daemon ------------------------------------------------------------------------------------------ */

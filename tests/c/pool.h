@@ -56,6 +56,13 @@ static inline udpr_reactor *reactor_with_pool(uint32_t size) {
   return reactor;
 }
 
+/* In a thread: opens a gate when what waits for it has had time to begin waiting. */
+static inline void open_gate_later(void *gate) {
+  struct timespec a_while = {.tv_nsec = 50000000};
+  nanosleep(&a_while, NULL);
+  CHECK_EQ(0, sem_post(gate));
+}
+
 /* Waits, without a turn, until another thread has made `expr` true. */
 #define AWAIT(expr)                                          \
   do {                                                       \

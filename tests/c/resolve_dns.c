@@ -182,18 +182,24 @@ TEST(free_does_not_wait_for_it) {
 
 /* Work is waited for, though a look-up beside it is not. */
 TEST(free_waits_for_work_beside_it) {
-  system_here here;
-  lookup      hanging = {0};
-  job         beside = {0};
+  system_here  here;
+  lookup       hanging = {0};
+  sem_t        gate;
+  job          beside = {.gate = &gate};
+  check_thread opener;
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
   set_up(&here, 2);
   hang(&here, 0, &hanging);
   put(here.reactor, &beside);
   AWAIT(beside.began);
+  thread_start(&opener, open_gate_later, &gate);
   OK(udpr_reactor_free(here.reactor));
   CHECK(beside.ended == 1 && beside.freed == 1 && hanging.freed == 1);
+  thread_join(&opener);
   dns_release(&here.dns);
   AWAIT(threads_here() == lookup_others);
   dns_stop(&here.dns);
+  sem_destroy(&gate);
 }
 
 CHECK_MAIN()

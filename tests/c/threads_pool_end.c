@@ -38,12 +38,6 @@ TEST(work_begun_in_one_run_is_done_in_the_next) {
 
 /* ---- free ---------------------------------------------------------------------------------------------- */
 
-static void open_gate_later(void *gate) {
-  struct timespec while_free_waits = {.tv_nsec = 50000000};
-  nanosleep(&while_free_waits, NULL);
-  CHECK_EQ(0, sem_post(gate));
-}
-
 TEST(free_waits_for_work_and_drops_the_rest) {
   enum { COUNT = 10, AT_WORK = 2 };
   udpr_reactor *reactor = reactor_with_pool(AT_WORK);

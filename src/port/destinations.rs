@@ -1,0 +1,81 @@
+//! Where a port may write to, as far as it can be known without asking the kernel.
+
+use super::{Open, flag};
+use crate::addr::{Addr, family};
+use crate::status::{Result, Status};
+
+/// The longest payload over IPv4: 65,535 bytes less 20 of IP and 8 of UDP.
+const LONGEST_V4: usize = 65_507;
+/// The longest payload over IPv6, whose length field does not count its own header: 65,535 less 8 of UDP.
+const LONGEST_V6: usize = 65_527;
+
+/// The same for [`Port::write`](super::Port::write) and for posts from other threads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Destinations {
+    pub(super) family: u16,
+    pub(super) v6_only: bool,
+    pub(super) broadcast: bool,
+    pub(super) peer: Option<Addr>,
+}
+
+impl Destinations {
+    /// What can be known at once of a datagram of `len` bytes to `to`. The answer is the address for the kernel: none
+    /// on a connected port.
+    #[inline]
+    pub(super) fn check<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
+        if let Some(to) = to {
+            to.check()?;
+        }
+        let (to, target) = match (to, &self.peer) {
+            (None, None) => return Err(Status::NOT_CONNECTED),
+            (None, Some(peer)) => (None, peer),
+            (Some(to), Some(peer)) if to == peer => (None, peer),
+            (Some(_), Some(_)) => return Err(Status::WRONG_PEER),
+            (Some(to), None) => (Some(to), to),
+        };
+        self.check_target(target)?;
+        let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
+        let longest = if over_v6 { LONGEST_V6 } else { LONGEST_V4 };
+        if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
+    }
+
+    #[inline]
+    pub(super) fn check_target(&self, target: &Addr) -> Result {
+        if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
+            return Err(Status::ADDRESS_FAMILY);
+        }
+        // The kernel says EINVAL to port 0 and EACCES to a broadcast without leave (udp(7), socket(7)).
+        if target.port == 0 {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        if !self.broadcast && is_everyone(target) { Err(Status::ACCESS) } else { Ok(()) }
+    }
+}
+
+/// 255.255.255.255, mapped or not.
+#[inline]
+fn is_everyone(target: &Addr) -> bool {
+    let v4 = if target.family == family::INET { &target.bytes[..4] } else { &target.bytes[12..] };
+    v4 == [255; 4] && (target.family == family::INET || target.is_v4_mapped())
+}
+
+impl Open {
+    pub(super) fn destinations(&self) -> Destinations {
+        Destinations { peer: self.peer.get(), ..self.destinations_but_peer() }
+    }
+
+    #[inline]
+    fn destinations_but_peer(&self) -> Destinations {
+        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
+        Destinations { family: self.family, v6_only, broadcast, peer: None }
+    }
+
+    /// [`Destinations::check`] as things are.
+    #[inline]
+    pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
+        if self.peer.get().is_none() {
+            return self.destinations_but_peer().check(len, to);
+        }
+        self.destinations().check(len, to)
+    }
+}

@@ -86,15 +86,11 @@ impl Pool {
             state.threads += 1;
             state.idle += 1;
             drop(state);
-            // Those that a smaller pool has let go.
+            // Those that a smaller pool has let go: a thread keeps its stack until it is joined or detached.
             self.handles.retain(|handle| !handle.is_finished());
             let shared = self.shared.clone();
             match thread::spawn(move || shared.serve()) {
-                Ok(handle) => {
-                    // A thread that nobody joins or lets go keeps its stack after its end.
-                    self.handles.retain(|handle| !handle.is_finished());
-                    self.handles.push(handle);
-                }
+                Ok(handle) => self.handles.push(handle),
                 Err(_) => {
                     let mut state = self.shared.state.lock();
                     state.threads -= 1;

@@ -565,8 +565,8 @@ UDPR_API uint32_t udpr_version(void);
 UDPR_API const char *udpr_version_string(void);
 
 /**
- * Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "dual_stack",
- * "wipe_on_fork", "bind_device". 0 for NULL and for names that this release does not know. [any thread]
+ * Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
+ * "packet_info", "dual_stack", "bind_device", "wipe_on_fork". 0 for NULL and for names that this release does not know. [any thread]
  */
 UDPR_API udpr_bool udpr_has_feature(const char *name);
 
@@ -656,8 +656,8 @@ UDPR_API udpr_status udpr_reactor_free(struct udpr_reactor *reactor);
 UDPR_API udpr_status udpr_reactor_run(struct udpr_reactor *reactor);
 
 /**
- * At the end of this turn every port stops, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was
- * stopped before.
+ * At the end of this turn the shutdown begins: before-triggers, which may hold it back, then every port stops, then the
+ * other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
  */
 UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
 
@@ -1050,8 +1050,8 @@ UDPR_API udpr_status udpr_reactor_suggest_thread_pool_size(struct udpr_reactor *
  * Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
  * exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
  * family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` in ns, counted from the call; 0: 60 s.
- * What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED; addresses
- * with UDPR_OK only, valid until it returns.
+ * What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+ * UDPR_E_ADDRESS_FAMILY, or what else the system says; addresses with UDPR_OK only, valid until it returns.
  *
  * UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
  * and "_", or a number as the last label ("127.1"). Nothing of that reaches the system. out_id may be NULL.

@@ -33,8 +33,8 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
     TEXT.as_ptr()
 }
 
-/// Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "dual_stack",
-/// "wipe_on_fork", "bind_device". 0 for NULL and for names that this release does not know. [any thread]
+/// Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
+/// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". 0 for NULL and for names that this release does not know. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     anywhere(|| Ok(feature::is_there(text(name)?))).is_ok_and(|there| there).into()

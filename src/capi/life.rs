@@ -86,8 +86,8 @@ pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_st
     status(with_outer_reactor(reactor, Reactor::run))
 }
 
-/// At the end of this turn every port stops, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was
-/// stopped before.
+/// At the end of this turn the shutdown begins: before-triggers, which may hold it back, then every port stops, then the
+/// other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
     status(with_reactor(reactor, Reactor::stop))

@@ -45,19 +45,6 @@ pub mod flag {
     pub(in crate::port) const ADOPT: u32 = OFFLOAD | TAKE_FD;
     /// Every bit that this library knows.
     pub const KNOWN: u32 = 0xffff;
-    /// Those that it can do.
-    pub const SUPPORTED: u32 = LISTEN_MULTIPLE
-        | REUSE_ADDRESS
-        | REUSE_PORT
-        | V6_ONLY
-        | BROADCAST
-        | FACTS
-        | DONT_FRAGMENT
-        | ERROR_REPORTS
-        | NO_QUEUE
-        | UNBATCHED
-        | NO_OFFLOAD
-        | ADOPT;
 }
 
 /// The longest payload that the length field of UDP allows (RFC 768).
@@ -82,14 +69,10 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// VERSION for bits from a later release, NOT_SUPPORTED for what is not there yet, INVALID_ARGUMENT for sizes
-    /// that no socket can have.
+    /// VERSION for bits from a later release, INVALID_ARGUMENT for sizes that no socket can have.
     pub fn check(&self) -> Result {
         if self.flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);
-        }
-        if self.flags & !flag::SUPPORTED != 0 {
-            return Err(Status::NOT_SUPPORTED);
         }
         let sizes = [self.receive_buffer, self.send_buffer];
         if self.max_packet_size > PACKET_MAX || sizes.iter().any(|size| *size > i32::MAX as u32) {

@@ -13,6 +13,7 @@ pub fn is_there(name: &str) -> bool {
         "bind_device" => has_option(family::INET, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
         "gso" => has_option(family::INET, libc::SOL_UDP, libc::UDP_SEGMENT),
         "gro" => has_option(family::INET, libc::SOL_UDP, libc::UDP_GRO),
+        "packet_info" => has_option(family::INET, libc::IPPROTO_IP, libc::IP_PKTINFO),
         "wipe_on_fork" => Gate::new().is_ok(),
         _ => false,
     }

@@ -8,6 +8,7 @@ and its chart are written. --quick is one short round, to see that everything wo
 import contextlib
 import json
 import pathlib
+import signal
 import sys
 import time
 
@@ -18,6 +19,7 @@ import works
 
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.1
+LIMIT = 25 * 60  # seconds, for all of it
 
 
 class Progress:
@@ -66,11 +68,18 @@ def measure_all(programs, chosen, rounds):
 def show(results, chosen):
     for work in chosen:
         if work.name in results.samples:
-            print(f"\n{work.title}\n{report.plain(report.work_table(results, work))}")
-    print(f"\nAgainst what design.md asks for\n{report.plain(report.targets_table(results))}")
+            lost = report.losses(results, work)
+            print(f"\n{work.title}\n{report.plain(report.work_table(results, work))}" + (f"\nLost: {lost}" if lost else ""))
+    print(f"\nWhat was to be reached\n{report.plain(report.targets_table(results))}")
+
+
+def _too_late(*_):
+    raise TimeoutError(f"not done after {LIMIT} s")
 
 
 def main(build, *arguments):
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.alarm(LIMIT)
     names = [argument for argument in arguments if argument != "--quick"]
     quick = "--quick" in arguments
     rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if quick else (ROUNDS, SECONDS)

@@ -79,6 +79,7 @@ def echo(programs, name, load, answers=1, network=machine.LOOPBACK):
     got["cpu_ns"] = server.figures["cpu_ns"] / max(datagrams, 1)
     if answers == 0:
         got["rate"] = server.figures["served"] / got["seconds"]
+        got["lost"] = got["sent"] - server.figures["served"]
     return got
 
 

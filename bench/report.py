@@ -57,12 +57,12 @@ def target_rows(results):
         if target.theirs:
             against, theirs = results.best_of(target.work, target.theirs, target.figure)
             measured /= theirs
-            shown, limit, against = f"{measured:.2f} x", f"{target.limit:g} x", _label(against)
+            shown, limit, against = f"{measured:.2f} x", f"{target.limit:.2f} x", _label(against)
         else:
             shown, limit, against = _text(target.figure, measured), _text(target.figure, target.limit), ""
         reached = measured >= target.limit if target.at_least else measured <= target.limit
         bound = "at least " if target.at_least else "at most "
-        outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.0%}"
+        outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.1%}"
         yield work.title, COLUMNS[target.figure], against, bound + limit, shown, outcome
 
 
@@ -87,6 +87,16 @@ def work_table(results, work):
     for name in work.contenders:
         rows.append([_label(name), *(_cell(results, work.name, name, figure) for figure in work.figures)])
     return _markdown(head, rows)
+
+
+def losses(results, work):
+    """Who has lost datagrams, in percent of those sent to it; nothing for most works."""
+    shares = {}
+    for name in work.contenders:
+        sent, lost = (sum(sample.get(key, 0) for sample in results.samples[work.name][name]) for key in ("sent", "lost"))
+        if lost > 0:
+            shares[name] = lost / sent
+    return ", ".join(f"{_label(name)} {share:.1%}" for name, share in shares.items())
 
 
 def _cell(results, work, contender, figure):
@@ -133,7 +143,7 @@ def plain(table):
 def write_page(results, machine, rounds, seconds):
     """docs/performance.md, from bench/performance.in.md, and the chart that it shows."""
     measured = [work for work in works.WORKS if work.name in results.samples]
-    details = "\n\n".join(f"### {work.title}\n\n{work_table(results, work)}" for work in measured)
+    details = "\n\n".join(_section(results, work) for work in measured)
     template = string.Template((HERE / "performance.in.md").read_text(encoding="utf-8"))
     page = template.substitute(
         machine=machine, rounds=rounds, seconds=seconds, targets=targets_table(results), details=details
@@ -143,9 +153,14 @@ def write_page(results, machine, rounds, seconds):
     (DOCS / "performance.svg").write_text(chart(results), encoding="utf-8")
 
 
+def _section(results, work):
+    lost = losses(results, work)
+    return f"### {work.title}\n\n{work_table(results, work)}" + (f"\n\nLost: {lost}." if lost else "")
+
+
 CHART_WORKS = "echo-64", "echo-100", "echo-gso"
 CHART_SERVERS = "udpr_plain", "loop_offload", "loop_mmsg", "libuv_try", "libuv_queue", "libevent", "asio"
-WIDTH, LEFT, ROW, HEAD, GAP = 760, 220, 20, 30, 14
+WIDTH, LEFT, ROW, HEAD, GAP = 800, 260, 20, 30, 14
 
 
 def chart(results):

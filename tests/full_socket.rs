@@ -263,3 +263,28 @@ fn a_post_that_waits_for_a_full_socket_owes_nobody_write_ready() {
     scene.assert_received([0]);
     assert_eq!(scene.diary.ready.get(), 0, "no write was refused");
 }
+
+#[test]
+fn posts_to_a_socket_that_stays_full_are_bounded() {
+    const BOUND: u32 = 10;
+    let scene = with_queue(BOUND);
+    let to = scene.peer.addr();
+    let mut posted = 0u32;
+    let mut post = || {
+        let result = scene.port.shared.post(&posted.to_be_bytes(), Some(&to));
+        posted += u32::from(result.is_ok());
+        result
+    };
+    // Each turn finds the socket writable, and tries.
+    scene.kernel.fail(Send, [libc::EAGAIN; 100]);
+    for _ in 0..50 {
+        while post().is_ok() {}
+        scene.reactor.iterate(Some(0)).expect("a turn");
+    }
+    assert_eq!(post(), Err(Status::WOULD_BLOCK));
+    assert!(scene.kernel.waiting(Send) > 0, "it is full still");
+    assert!(scene.stats().queued_datagrams <= u64::from(BOUND));
+    assert!(posted <= 2 * BOUND, "a queue, and mail behind it: {posted}");
+    scene.turn_until(|scene| scene.stats().datagrams_out == u64::from(posted));
+    scene.assert_received(0..posted);
+}

@@ -126,8 +126,6 @@ impl<C: Call> Reactor<C> {
     pub(super) fn end_run(&self) {
         self.firing.set(None);
         self.triggers.borrow_mut().release_all();
-        // One that came too late is not for the next run.
-        self.remote.take_stop();
         self.stage.set(Stage::Idle);
         self.turn.door.set_running(false);
         self.turn.door.set_started(false);

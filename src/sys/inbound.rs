@@ -5,6 +5,7 @@ use super::cmsg::Room;
 use super::{check, facts};
 use crate::addr::Addr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::RawFd;
 
 /// The most messages that one recvmmsg(2) may fill.
@@ -182,60 +183,65 @@ impl Inbound {
         &self.controls[index].0[..len.min(facts::ROOM)]
     }
 
-    /// The next datagrams of the last [`Inbound::receive`], at most 256; none when all have been handed out.
+    /// The next datagrams of the last [`Inbound::receive`], at most 256, laid out without copying; none when all have
+    /// been handed out.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
+        let (mut index, mut offset) = self.next;
         let mut count = 0;
-        while self.next.0 < self.used && count < BATCH_MAX {
-            count += self.split(count);
+        while index < self.used && count < BATCH_MAX {
+            let message = &self.headers[index];
+            let (len, segment) = (message.msg_len as usize, self.segments[index]);
+            let name = &self.names[index][..(message.msg_hdr.msg_namelen as usize).min(NAME_SIZE)];
+            let sender = Addr::from_sockaddr(name).unwrap_or(Addr::UNSPECIFIED);
+            let buffer = &self.buffers[index * BUFFER_SIZE..][..BUFFER_SIZE];
+            let first = count;
+            for datagram in &mut self.datagrams[first..] {
+                let full_len = segment.min(len - offset);
+                let data = buffer.get(offset..).unwrap_or_default();
+                datagram.lay(data, full_len, self.packet_size);
+                datagram.sender = sender;
+                count += 1;
+                offset += full_len;
+                if offset >= len {
+                    (index, offset) = (index + 1, 0);
+                    break;
+                }
+            }
+            if self.told.is_some() || self.informed > first {
+                self.inform(first..count, index - usize::from(offset == 0));
+            }
         }
+        self.next = (index, offset);
         let batch = Batch { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] };
         (count > 0).then_some(batch)
     }
 
-    /// Lays the rest of the next message out as datagrams from `start` on, without copying. The answer is how many.
-    #[inline]
-    fn split(&mut self, start: usize) -> usize {
-        let (index, mut offset) = self.next;
-        let message = &self.headers[index];
-        let (len, segment) = (message.msg_len as usize, self.segments[index]);
-        let name = &self.names[index][..(message.msg_hdr.msg_namelen as usize).min(NAME_SIZE)];
-        let sender = Addr::from_sockaddr(name).unwrap_or(Addr::UNSPECIFIED);
-        let buffer = &self.buffers[index * BUFFER_SIZE..][..BUFFER_SIZE];
-        let mut count = 0;
-        for datagram in &mut self.datagrams[start..] {
-            let full_len = segment.min(len - offset);
-            let data = buffer.get(offset..).unwrap_or_default();
-            datagram.data = data.as_ptr();
-            datagram.len = full_len.min(self.packet_size).min(data.len());
-            datagram.full_len = full_len;
-            datagram.flags = u32::from(full_len > datagram.len) * TRUNCATED;
-            datagram.sender = sender;
-            count += 1;
-            offset += full_len;
-            if offset >= len {
-                break;
-            }
-        }
-        self.next = if offset >= len { (index + 1, 0) } else { (index, offset) };
-        if self.told.is_some() || self.informed > start {
-            self.inform(index, start, count);
-        }
-        count
-    }
-
     /// Puts what a message's control data tells into its datagrams; what earlier ones told is not theirs.
-    fn inform(&mut self, index: usize, start: usize, count: usize) {
-        if let Some(port) = self.told {
-            // Not by Inbound::control, which would borrow the datagrams too.
-            let len: usize = self.headers[index].msg_hdr.msg_controllen as _;
-            let control = &self.controls[index].0[..len.min(facts::ROOM)];
-            for datagram in &mut self.datagrams[start..start + count] {
-                facts::read(datagram, control, port);
-            }
-            self.informed = self.informed.max(start + count);
-        } else {
+    #[cold]
+    fn inform(&mut self, datagrams: Range<usize>, message: usize) {
+        let Range { start, end } = datagrams;
+        let Some(port) = self.told else {
             self.datagrams[start..self.informed].iter_mut().for_each(facts::forget);
             self.informed = start;
+            return;
+        };
+        // Not by Inbound::control, which would borrow the datagrams too.
+        let len: usize = self.headers[message].msg_hdr.msg_controllen as _;
+        let control = &self.controls[message].0[..len.min(facts::ROOM)];
+        for datagram in &mut self.datagrams[start..end] {
+            facts::read(datagram, control, port);
         }
+        self.informed = self.informed.max(end);
+    }
+}
+
+impl Datagram {
+    /// Its bytes: the first of `data`, `full_len` long as it was sent, cut at `packet_size`.
+    #[inline]
+    fn lay(&mut self, data: &[u8], full_len: usize, packet_size: usize) {
+        self.data = data.as_ptr();
+        self.len = full_len.min(packet_size).min(data.len());
+        self.full_len = full_len;
+        self.flags = if full_len > self.len { TRUNCATED } else { 0 };
     }
 }

@@ -148,6 +148,42 @@ TEST(a_pool_that_shrinks_ends_its_threads) {
   sem_destroy(&gate);
 }
 
+static int mappings_here(void) {
+  FILE *maps = fopen("/proc/self/maps", "re");
+  int   count = 0, letter;
+  CHECK(maps != NULL);
+  while ((letter = getc(maps)) != EOF) count += letter == '\n';
+  fclose(maps);
+  return count;
+}
+
+static void grow_and_shrink(udpr_reactor *reactor, int others) {
+  enum { SIZE = 16 };
+  sem_t gate;
+  job   jobs[SIZE] = {{0}};
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  OK(udpr_reactor_suggest_thread_pool_size(reactor, SIZE));
+  for (int i = 0; i < SIZE; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
+  for (int i = 0; i < SIZE; i++) AWAIT(jobs[i].began); /* on a thread each */
+  for (int i = 0; i < SIZE; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < SIZE; i++) RUN_UNTIL(reactor, jobs[i].freed);
+  OK(udpr_reactor_suggest_thread_pool_size(reactor, 1));
+  AWAIT(threads_here() - others <= 1);
+  sem_destroy(&gate);
+}
+
+/* A thread that is neither joined nor detached keeps its stack: one mapping and a guard page, or two. */
+TEST(threads_that_have_ended_keep_no_stack) {
+  enum { CYCLES = 30 };
+  udpr_reactor *reactor = new_reactor(0);
+  int           others = threads_here();
+  for (int i = 0; i < 3; i++) grow_and_shrink(reactor, others); /* as many as the system keeps for the next */
+  int before = mappings_here();
+  for (int i = 0; i < CYCLES; i++) grow_and_shrink(reactor, others);
+  CHECK(mappings_here() - before < CYCLES);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* Refused or taken for what can be had: no size loses work, and none makes threads that have none. */
 TEST(a_size_that_is_too_large) {
   static const uint32_t sizes[] = {UINT32_MAX, 1u << 20};

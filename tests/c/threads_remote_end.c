@@ -90,6 +90,63 @@ TEST(a_call_made_before_stop_is_made) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void stop_and_crash(udpr_reactor *reactor, void *remote) {
+  OK(udpr_remote_stop(remote));
+  OK(udpr_reactor_crash(reactor));
+}
+
+/* Nor does one that was asked for in a run that ended by force. */
+TEST(a_stop_that_a_crash_was_faster_than) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          alive = {.act = act_stop};
+  OK(udpr_reactor_call_later(reactor, 0, stop_and_crash, remote, NULL, NULL));
+  run_guarded(reactor);
+  note_later(reactor, MS(20),
+             &alive); /* some turns later: the guard, and what the stop left of its wake-up */
+  run_guarded(reactor);
+  CHECK_EQ(1, alive.called);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void act_stop_remotely(udpr_reactor *reactor, note *self) {
+  (void)reactor;
+  stop_remotely(self->arg);
+}
+
+TEST(a_remote_stops_a_startup_that_is_held_back) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          before = {.answer = UDPR_PENDING}, down = {0};
+  note          call = {.act = act_stop_remotely, .arg = remote};
+  add_note(reactor, BEFORE, STARTUP, &before);
+  add_note(reactor, DURING, SHUTDOWN, &down);
+  note_later(reactor, 0, &call);
+  run_guarded(reactor);
+  CHECK(before.called == 1 && down.called == 1);
+  not_running(remote);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void act_stop_after_a_call(udpr_reactor *reactor, note *self) {
+  (void)reactor;
+  stop_after_a_call(self->arg);
+}
+
+/* Made in a call the next one waits for the next turn: so does the stop behind it. */
+TEST(a_stop_does_not_overtake_a_call_made_in_a_call) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          last = {.arg = remote}, first = {.act = act_stop_after_a_call, .arg = &last};
+  OK(udpr_remote_call(remote, note_call, &first, count_free));
+  run_guarded(reactor);
+  CHECK(first.called == 1 && last.called == 1 && last.freed == 1);
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* ---- beyond free --------------------------------------------------------------------------------------- */
 
 static void all_is_closed(void *remote) {

@@ -138,6 +138,21 @@ TEST(pause_keeps_the_rest_for_resume) {
   tear_down(&f);
 }
 
+/* However often it was asked for, the rest is delivered once in a turn. */
+TEST(pause_and_resume_again_and_again) {
+  fixture f;
+  set_up(&f, 1, udpr_transport_pause_reading);
+  send_numbers(&f, 8);
+  RUN_UNTIL(f.reactor, f.reader.calls == 1);
+  for (int i = 0; i < 10; i++) {
+    OK(udpr_transport_resume_reading(f.transport));
+    OK(udpr_transport_pause_reading(f.transport));
+  }
+  OK(udpr_transport_resume_reading(f.transport));
+  RUN_UNTIL(f.reactor, (f.reader.turn++, f.reader.next == 8));
+  tear_down(&f);
+}
+
 TEST(stop_discards_the_rest) {
   fixture f;
   set_up(&f, 2, udpr_transport_stop_listening);

@@ -191,6 +191,22 @@ static void heir_gets_its_own_only(void (*act)(udpr_reactor *, watcher *, uint32
 TEST(a_number_unwatched_closed_and_given_out_again) { heir_gets_its_own_only(unwatch_and_reuse); }
 TEST(a_number_closed_behind_its_watchs_back) { heir_gets_its_own_only(just_reuse); }
 
+static void change_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
+  rivals *all = self->arg;
+  (void)now;
+  OK(udpr_reactor_change_watch(reactor, all->two[other_of(self)].id, W));
+}
+
+/* The other is readable in the same turn, but that is not asked for any more. */
+TEST(change_another_that_is_ready_in_the_same_turn) {
+  rivals all;
+  set_up(&all, change_other);
+  turns(all.reactor, 3);
+  CHECK_EQ(3, all.two[0].calls + all.two[1].calls);
+  CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
+  tear_down(&all);
+}
+
 /* ---- closed without unwatch ---------------------------------------------------------------------------- */
 
 /* A copy keeps what was watched alive, so that epoll goes on reporting it under the old number. */
@@ -235,6 +251,44 @@ TEST(a_closed_descriptor_is_silent) {
   OK(udpr_reactor_unwatch(reactor, dead.id)); /* late, but it is still its watch */
   CHECK_EQ(1, dead.freed);
   OK(udpr_reactor_free(reactor));
+}
+
+typedef struct bereaved {
+  atomic_int    freed;
+  udpr_reactor *reactor;
+  watcher      *other;
+} bereaved;
+
+static void freed_and_unwatches(void *user) {
+  bereaved *self = user;
+  self->freed++;
+  OK(udpr_reactor_unwatch(self->reactor, self->other->id));
+  CHECK_EQ(1, self->other->freed);
+}
+
+static void never_ready(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+  (void)reactor, (void)id, (void)events, (void)user;
+  FAIL("the dead watch of %d was called", fd);
+}
+
+/* free_user of a dead watch comes while its heir is watched, and may call anything. */
+TEST(the_end_of_a_dead_watch_may_unwatch_another) {
+  udpr_reactor *reactor = new_reactor(0);
+  watcher       other = {0}, heir = {0};
+  bereaved      dead = {.reactor = reactor, .other = &other};
+  int           ends[2], others[2], fresh[2];
+  pipe_of(ends), pipe_of(others), pipe_of(fresh);
+  watch(reactor, others[0], R, &other);
+  OK(udpr_reactor_watch(reactor, ends[0], R, never_ready, &dead, freed_and_unwatches, NULL));
+  CHECK_EQ(ends[0], dup3(fresh[0], ends[0], O_CLOEXEC)); /* closes it, too */
+  watch(reactor, ends[0], R, &heir);
+  CHECK(dead.freed == 1 && other.freed == 1);
+  CHECK(write(fresh[1], "x", 1) == 1 && write(others[1], "x", 1) == 1);
+  turns(reactor, 2);
+  CHECK(heir.calls == 2 && other.calls == 0);
+  OK(udpr_reactor_free(reactor));
+  CHECK(dead.freed == 1 && heir.freed == 1);
+  close_both(ends), close_both(others), close_both(fresh);
 }
 
 /* A port's number, closed in a watch's callback while the port has a datagram, and watched anew. */

@@ -1,0 +1,112 @@
+/* With nothing to do a reactor does nothing. Two system calls are this program's own, to come at the worst moment
+ * and to be counted.
+ */
+#include "lookup.h"
+
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+
+static sem_t       raised, written; /* around the write of a thread that wakes the reactor */
+static atomic_bool hold_write;
+static int         alarms_set;
+
+ssize_t write(int fd, const void *data, size_t len) {
+  if (atomic_exchange(&hold_write, false)) {
+    sem_post(&raised);
+    while (sem_wait(&written) != 0) {}
+  }
+  return syscall(SYS_write, fd, data, len);
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *to, struct itimerspec *before) {
+  alarms_set++;
+  return (int)syscall(SYS_timerfd_settime, fd, flags, to, before);
+}
+
+static void count(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  ++*(int *)user;
+}
+
+static int wakeups_of(udpr_reactor *reactor) {
+  udpr_reactor_stats stats = {.size = sizeof stats};
+  OK(udpr_reactor_get_stats(reactor, &stats));
+  return (int)stats.wakeups;
+}
+
+typedef struct caller {
+  udpr_remote *remote;
+  int          calls;
+} caller;
+
+static void call_once(void *arg) {
+  caller *self = arg;
+  OK(udpr_remote_call(self->remote, count, &self->calls, NULL));
+}
+
+/* The call is made in a turn that comes between the thread's two steps: it says that it wakes, and it does. */
+TEST(a_wake_up_that_comes_late_is_heard_once) {
+  udpr_reactor *reactor = new_reactor(0);
+  caller        self = {0};
+  check_thread  thread;
+  CHECK(sem_init(&raised, 0, 0) == 0 && sem_init(&written, 0, 0) == 0);
+  OK(udpr_reactor_remote(reactor, &self.remote));
+  hold_write = true;
+  thread_start(&thread, call_once, &self);
+  while (sem_wait(&raised) != 0) {}
+  turns(reactor, 1);
+  CHECK_EQ(1, self.calls);
+  CHECK_EQ(0, sem_post(&written));
+  thread_join(&thread);
+  int before = wakeups_of(reactor);
+  turns(reactor, 10);
+  CHECK_EQ(1, wakeups_of(reactor) - before);
+  call_once(&self);
+  turns(reactor, 1);
+  CHECK_EQ(2, self.calls);
+  udpr_remote_release(self.remote);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Its deadline is an instant of a clock that stands still. */
+TEST(a_look_up_on_a_manual_clock_is_waited_for) {
+  udpr_reactor_options options = {.size = sizeof options,
+                                  .flags = UDPR_REACTOR_MANUAL_CLOCK,
+                                  .thread_pool_size = 1};
+  udpr_reactor        *reactor = NULL;
+  sem_t                gate;
+  job                  busy = {.gate = &gate};
+  lookup               name = {0};
+  lookup_others = threads_here();
+  OK(udpr_reactor_new(&options, &reactor));
+  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  put(reactor, &busy); /* so that the look-up does not even begin */
+  look_up(reactor, "localhost", 0, 1000, &name);
+  udpr_ns begin = monotonic_ns();
+  OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));
+  CHECK(monotonic_ns() - begin >= MS(20));
+  OK(udpr_reactor_advance(reactor, 1000));
+  answered(UDPR_E_TIMED_OUT, reactor, &name);
+  CHECK_EQ(0, sem_post(&gate));
+  lookup_end(reactor);
+}
+
+TEST(an_alarm_is_set_once_for_one_instant) {
+  udpr_reactor *reactor = new_reactor(0);
+  int32_t       fd;
+  int           calls = 0;
+  udpr_id       first;
+  OK(udpr_reactor_backend_fd(reactor, &fd));
+  OK(udpr_reactor_call_later(reactor, SECONDS(1000), count, &calls, NULL, &first));
+  int set = alarms_set;
+  CHECK(set > 0);
+  for (int i = 0; i < 1000; i++)
+    OK(udpr_reactor_call_later(reactor, SECONDS(2000), count, &calls, NULL, NULL));
+  turns(reactor, 10);
+  CHECK_EQ(set, alarms_set);
+  OK(udpr_reactor_cancel_call(reactor, first));
+  CHECK_EQ(set + 1, alarms_set);
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

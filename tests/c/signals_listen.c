@@ -1,0 +1,84 @@
+/* A signal that comes the moment run has taken the handlers; and a child that runs a reactor of its own. */
+#include "probe.h"
+
+#include <dlfcn.h>
+
+static volatile sig_atomic_t own_handled;
+static bool                  raise_at_once;
+
+static void own_handler(int number) {
+  (void)number;
+  own_handled++;
+}
+
+typedef int sigaction_fn(int, const struct sigaction *, struct sigaction *);
+
+/* This program's own: the signal comes right behind a handler that is new. */
+int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+  sigaction_fn *real;
+  *(void **)&real = dlsym(RTLD_NEXT, "sigaction");
+  int result = real(number, action, before);
+  if (raise_at_once && number == SIGTERM && action && action->sa_handler != own_handler) {
+    raise_at_once = false;
+    raise(SIGTERM);
+  }
+  return result;
+}
+
+static void own_handler_for_sigterm(void) {
+  struct sigaction action = {.sa_handler = own_handler};
+  CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
+}
+
+static bool is_own(void) {
+  struct sigaction action;
+  CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
+  return action.sa_handler == own_handler;
+}
+
+TEST(a_signal_at_the_very_beginning_ends_run) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  own_handler_for_sigterm();
+  for (int again = 0; again < 3; again++) {
+    raise_at_once = true;
+    run_guarded(reactor);
+    CHECK(!raise_at_once && own_handled == 0 && is_own());
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
+static void raise_call(udpr_reactor *reactor, void *user) {
+  (void)reactor, (void)user;
+  CHECK(!is_own());
+  CHECK_EQ(0, raise(SIGTERM));
+}
+
+static void run_until_signal(void *arg) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  (void)arg;
+  for (int again = 0; again < 2; again++) {
+    OK(udpr_reactor_call_later(reactor, 0, raise_call, NULL, NULL, NULL));
+    run_guarded(reactor);
+    CHECK(own_handled == 0 && is_own());
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
+static void run_in_a_child(udpr_reactor *reactor, void *user) {
+  (void)user;
+  in_child(run_until_signal, NULL);
+  CHECK(!is_own());
+  OK(udpr_reactor_stop(reactor));
+}
+
+/* There the parent's listener is nobody: the child takes the handlers anew, and gives back what was there before. */
+TEST(a_childs_own_run_takes_and_gives_back) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  own_handler_for_sigterm();
+  OK(udpr_reactor_call_later(reactor, 0, run_in_a_child, NULL, NULL, NULL));
+  run_guarded(reactor);
+  CHECK(own_handled == 0 && is_own());
+  OK(udpr_reactor_free(reactor));
+}
+
+CHECK_MAIN()

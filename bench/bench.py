@@ -68,8 +68,8 @@ def measure_all(programs, chosen, rounds):
 def show(results, chosen):
     for work in chosen:
         if work.name in results.samples:
-            lost = report.losses(results, work)
-            print(f"\n{work.title}\n{report.plain(report.work_table(results, work))}" + (f"\nLost: {lost}" if lost else ""))
+            print(f"\n{work.title}\n{report.plain(report.work_table(results, work))}")
+            print(report.losses(results, work), end="")
     print(f"\nWhat was to be reached\n{report.plain(report.targets_table(results))}")
 
 

@@ -90,13 +90,14 @@ def work_table(results, work):
 
 
 def losses(results, work):
-    """Who has lost datagrams, in percent of those sent to it; nothing for most works."""
-    shares = {}
+    """A line that tells who has lost datagrams, in percent of what was sent to it; empty where nobody has."""
+    shares = []
     for name in work.contenders:
-        sent, lost = (sum(sample.get(key, 0) for sample in results.samples[work.name][name]) for key in ("sent", "lost"))
+        samples = results.samples[work.name][name]
+        lost = sum(sample.get("lost", 0) for sample in samples)
         if lost > 0:
-            shares[name] = lost / sent
-    return ", ".join(f"{_label(name)} {share:.1%}" for name, share in shares.items())
+            shares.append(f"{_label(name)}: {lost / sum(sample['sent'] for sample in samples):.2%}")
+    return f"Lost by {'; '.join(shares)}\n" if shares else ""
 
 
 def _cell(results, work, contender, figure):
@@ -143,7 +144,7 @@ def plain(table):
 def write_page(results, machine, rounds, seconds):
     """docs/performance.md, from bench/performance.in.md, and the chart that it shows."""
     measured = [work for work in works.WORKS if work.name in results.samples]
-    details = "\n\n".join(_section(results, work) for work in measured)
+    details = "\n".join(_section(results, work) for work in measured).rstrip()
     template = string.Template((HERE / "performance.in.md").read_text(encoding="utf-8"))
     page = template.substitute(
         machine=machine, rounds=rounds, seconds=seconds, targets=targets_table(results), details=details
@@ -154,8 +155,7 @@ def write_page(results, machine, rounds, seconds):
 
 
 def _section(results, work):
-    lost = losses(results, work)
-    return f"### {work.title}\n\n{work_table(results, work)}" + (f"\n\nLost: {lost}." if lost else "")
+    return f"### {work.title}\n\n{work_table(results, work)}\n\n{losses(results, work)}"
 
 
 CHART_WORKS = "echo-64", "echo-100", "echo-gso"

@@ -14,9 +14,8 @@ enum {
   SLOTS = 256,
 };
 
-typedef union {
-  char           bytes[CMSG_SPACE(sizeof(int))];
-  struct cmsghdr align;
+typedef struct control {
+  _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
 } control;
 
 /* Answers to one destination, each `size` bytes long but for the last one, which may be shorter. */

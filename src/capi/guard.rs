@@ -39,7 +39,10 @@ pub(super) fn with_reactor<T>(
     let _entry = remote(reactor)?.door.gate.enter()?;
     // SAFETY: as in remote; and the gate keeps every other thread out.
     let core = unsafe { &*reactor.cast::<Core>() };
-    stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))
+    let gate = &core.remote.door.gate;
+    let answer = stop_panics(gate, || body(core)).inspect_err(|status| say_panic(core, *status))?;
+    // A callback may have forked: then this is the child's answer.
+    gate.check_open().map(|()| answer)
 }
 
 /// Runs `body` on a reactor, but not inside one of its callbacks: REENTRANT there.

@@ -161,20 +161,24 @@ impl<C: Call> Reactor<C> {
     pub fn close(&self) {
         self.turn.close();
         drop(self.remote.close());
+        // A callback may fork: in the child nothing more is called.
+        let go_on = || !self.turn.door.gate.is_forked();
         self.close_ports();
-        if self.turn.door.gate.is_forked() {
-            // stop_protocol has forked: in the child nothing more is called.
-            return;
+        if go_on() {
+            self.end_run();
+            self.drop_triggers();
         }
-        self.end_run();
-        self.drop_triggers();
-        self.drop_watches();
-        while let Some(call) = self.take_timer() {
+        if go_on() {
+            self.drop_watches();
+        }
+        while let Some(call) = go_on().then(|| self.take_timer()).flatten() {
             drop(call);
         }
-        self.end_work();
-        drop(self.remote.close());
-        drop(self.turn.log.set(0, None));
+        if go_on() {
+            self.end_work();
+            drop(self.remote.close());
+            drop(self.turn.log.set(0, None));
+        }
     }
 
     /// The descriptors that a forked child has to close, since nothing else may be done there.

@@ -15,7 +15,7 @@ const TRIES: usize = 64;
 /// What is on its way out of one port.
 #[derive(Debug)]
 pub(super) struct Sending {
-    gathered: Option<Outbound>,
+    gathered: Option<Box<Outbound>>,
     charged: usize,
     pub(super) backlog: Backlog,
 }

@@ -9,6 +9,7 @@ Each program (NAME_echo.*) listens on a port of 127.0.0.1 and sends back what it
 So does SIGINT. The program prints a line for each promise of the library that a binding lives on; LINES has them.
 """
 
+import functools
 import importlib.util
 import os
 import pathlib
@@ -71,8 +72,8 @@ def node():
     return command
 
 
+@functools.cache
 def go():
-    """Built anew: go knows by its cache what it has built before, the library's directory included."""
     program, libraries = WORK / "go_echo", pathlib.Path(LIBRARY).parent
     environment = {
         **os.environ,

@@ -16,7 +16,8 @@ ffi.cdef [[
 local udpr = ffi.load(arg[1])
 io.stdout:setvbuf("line")
 
--- A call that may call back must not be compiled: a callback out of compiled code is an error ("bad callback").
+-- A function that calls what may call back must not be compiled: a callback out of compiled code is a panic ("bad
+-- callback"). All of them here, for brevity; jit.off(FUNCTION) is for one.
 jit.off()
 
 local function name(status) return ffi.string(udpr.udpr_status_name(status)) end

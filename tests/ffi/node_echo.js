@@ -88,7 +88,7 @@ class Reactor {
     setImmediate(() => koffi.unregister(onDatagram));
   }
 
-  // An exception cannot pass through C (koffi would drop it): it ends the run, and comes out there.
+  // An exception ends the run and comes out there. Else koffi would tell C zero, finish the turn, and throw after it.
   guarded(call) {
     try {
       call();

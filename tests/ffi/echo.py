@@ -78,6 +78,8 @@ def go():
     environment = {
         **os.environ,
         "GO111MODULE": "off",
+        "GOTOOLCHAIN": "local",
+        "GOPATH": str(WORK / "go"),
         "GOCACHE": str(WORK / "go-cache"),
         "CGO_ENABLED": "1",
         "CGO_CFLAGS": f"-I{HERE.parents[1] / 'include'} -Wall -Werror",

@@ -25,10 +25,15 @@ def declared():
     return [(name, int(number)) for name, number in re.findall(r"^  (UDPR_\w+) = (-?\d+),$", enum, re.M)]
 
 
+def errno_name(code):
+    """As the header spells it, where the system has two names for one number."""
+    spellings = [name for name, number in vars(errno).items() if number == code and name.startswith("E")]
+    return next((name for name in spellings if re.search(rf"\b{name}\b", HEADER.read_text(encoding="utf-8"))), "")
+
+
 def row(name, number):
-    code = udpr.udpr_status_errno(number)
     meaning = udpr.udpr_status_message(number).decode()
-    return f"| {number} | `{name}` | {errno.errorcode[code] if code else ''} | {meaning} |\n"
+    return f"| {number} | `{name}` | {errno_name(udpr.udpr_status_errno(number))} | {meaning} |\n"
 
 
 def table():

@@ -1,5 +1,6 @@
 # cmake --install: both libraries, the header, a CMake package (find_package(udpr)) and a pkg-config file.
 include(CMakePackageConfigHelpers)
+include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 
 set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
 
@@ -19,6 +20,7 @@ install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprC
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE udpr_pc_libdir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
   OUTPUT_VARIABLE udpr_pc_includedir)
+cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_DATADIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE udpr_pc_datadir)
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
   OUTPUT_VARIABLE udpr_pc_prefix)
 list(TRANSFORM udpr_system_libs PREPEND -l OUTPUT_VARIABLE udpr_pc_private)

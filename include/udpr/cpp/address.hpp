@@ -48,7 +48,8 @@ public:
   std::string to_string() const {
     char        text[UDPR_ADDR_TEXT_MAX];
     std::size_t size = 0;
-    return udpr_addr_format(&raw_, text, sizeof text, &size) == UDPR_OK ? std::string(text, size) : std::string();
+    return udpr_addr_format(&raw_, text, sizeof text, &size) == UDPR_OK ? std::string(text, size)
+                                                                        : std::string();
   }
 
   /** 1.2.3.4 to ::ffff:1.2.3.4, for writing to IPv4 from a dual-stack port. UDPR_E_ADDRESS_FAMILY. */
@@ -63,8 +64,8 @@ public:
 
   /** Whether there is an address. */
   explicit operator bool() const noexcept { return raw_.family != UDPR_AF_UNSPEC; }
-  bool is_v4() const noexcept { return raw_.family == UDPR_AF_INET; }
-  bool is_v6() const noexcept { return raw_.family == UDPR_AF_INET6; }
+  bool     is_v4() const noexcept { return raw_.family == UDPR_AF_INET; }
+  bool     is_v6() const noexcept { return raw_.family == UDPR_AF_INET6; }
   /** In host byte order. */
   std::uint16_t port() const noexcept { return raw_.port; }
   /** The same address with another port. */
@@ -81,7 +82,9 @@ public:
   const udpr_addr &raw() const noexcept { return raw_; }
 
   /** Whether family, port, address and scope are the same. */
-  friend bool operator==(const address &a, const address &b) noexcept { return udpr_addr_equal(&a.raw_, &b.raw_) != 0; }
+  friend bool operator==(const address &a, const address &b) noexcept {
+    return udpr_addr_equal(&a.raw_, &b.raw_) != 0;
+  }
   friend bool operator!=(const address &a, const address &b) noexcept { return !(a == b); }
   /** By family, address, scope and port: for std::map. */
   friend bool operator<(const address &a, const address &b) noexcept {

@@ -19,7 +19,9 @@ enum class kind { turn, call };
  * Known to its thread alone, so nothing is shared: callbacks run on the thread that makes the call. */
 class scope {
 public:
-  scope(udpr_reactor *reactor, kind is) noexcept : reactor_(reactor), is_(is), outer_(innermost()) { innermost() = this; }
+  scope(udpr_reactor *reactor, kind is) noexcept : reactor_(reactor), is_(is), outer_(innermost()) {
+    innermost() = this;
+  }
   ~scope() { innermost() = outer_; }
   scope(const scope &) = delete;
   scope &operator=(const scope &) = delete;
@@ -84,7 +86,8 @@ template <class Function, class... Args> decltype(auto) call_with(Function &func
   if constexpr (std::is_invocable_v<Function &, Args...>) {
     return function(std::forward<Args>(args)...);
   } else {
-    static_assert(std::is_invocable_v<Function &>, "the callable takes other parameters than this callback has");
+    static_assert(std::is_invocable_v<Function &>,
+                  "the callable takes other parameters than this callback has");
     return function();
   }
 }

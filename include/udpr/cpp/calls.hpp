@@ -53,12 +53,13 @@ template <class Kept, class Ref = reactor_ref> struct calls {
     return ended ? status : static_cast<udpr_status>(UDPR_E_CANCELLED);
   }
 
-  static void watched(udpr_reactor *reactor, udpr_id id, std::int32_t fd, std::uint32_t events, void *user) noexcept {
+  static void watched(udpr_reactor *reactor, udpr_id id, std::int32_t fd, std::uint32_t events,
+                      void *user) noexcept {
     guarded(reactor, [&] { call_with(of(user), readiness{watch_id{id}, fd, events}); });
   }
 
-  static void resolved(udpr_reactor *reactor, udpr_id, udpr_status status, const udpr_addr *addresses, std::size_t count,
-                       void *user) noexcept {
+  static void resolved(udpr_reactor *reactor, udpr_id, udpr_status status, const udpr_addr *addresses,
+                       std::size_t count, void *user) noexcept {
     guarded(reactor, [&] {
       call_with(of(user), make_error_code(status), view<address>(wrapped<address>(addresses), count));
     });
@@ -67,7 +68,7 @@ template <class Kept, class Ref = reactor_ref> struct calls {
 
 /* For each_transport: the callable stays the caller's. */
 template <class F> struct visitor {
-  udpr_reactor              *reactor;
+  udpr_reactor               *reactor;
   std::remove_reference_t<F> &function;
 
   static void visit(udpr_transport *transport, void *user) noexcept {
@@ -87,7 +88,8 @@ template <class Work, class Done> class job {
   using Stored = std::conditional_t<is_void, nothing, std::decay_t<Result>>;
 
 public:
-  template <class W, class D> job(W &&work, D &&done) : work_(std::forward<W>(work)), done_(std::forward<D>(done)) {}
+  template <class W, class D>
+  job(W &&work, D &&done) : work_(std::forward<W>(work)), done_(std::forward<D>(done)) {}
 
   static void run(void *user) noexcept {
     job &self = *static_cast<job *>(user);

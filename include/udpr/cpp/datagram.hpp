@@ -29,7 +29,8 @@ public:
   /** Where it came in; 0 without UDPR_UDP_PACKET_INFO. */
   std::uint32_t interface_index() const noexcept { return raw_->interface_index; }
   /** When the kernel received it, by the system's clock; none without UDPR_UDP_TIMESTAMPS. */
-  std::optional<std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>> timestamp() const {
+  std::optional<std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>>
+  timestamp() const {
     if (raw_->timestamp == 0) return std::nullopt;
     return std::chrono::time_point<std::chrono::system_clock, std::chrono::nanoseconds>(
         std::chrono::nanoseconds(raw_->timestamp));

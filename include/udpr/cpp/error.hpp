@@ -43,7 +43,8 @@ inline std::error_code make_error_code(udpr_status status) noexcept { return {st
 inline udpr_status to_status(const std::error_code &error) noexcept {
   if (!error) return UDPR_OK;
   if (error.category() == category()) return error.value();
-  const bool is_errno = error.category() == std::system_category() || error.category() == std::generic_category();
+  const bool is_errno =
+      error.category() == std::system_category() || error.category() == std::generic_category();
   return is_errno ? UDPR_E_SYSTEM - error.value() : static_cast<udpr_status>(UDPR_E_CANCELLED);
 }
 

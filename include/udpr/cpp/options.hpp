@@ -59,10 +59,11 @@ struct udp_options {
 /** Where a port listens: `9999` on every IPv4 address, `{"::", 9999}` on one. Borrowed for the call. */
 struct local_port {
   /** On every IPv4 address. 0: the kernel chooses. */
-  local_port(std::uint16_t port) noexcept : port(port) {}
+  local_port(std::uint16_t number) noexcept : port(number) {}
   /** On a bare IP literal of this host, or "::". */
-  local_port(const char *address, std::uint16_t port) noexcept : address(address), port(port) {}
-  local_port(const std::string &address, std::uint16_t port) noexcept : address(address.c_str()), port(port) {}
+  local_port(const char *literal, std::uint16_t number) noexcept : address(literal), port(number) {}
+  local_port(const std::string &literal, std::uint16_t number) noexcept
+      : address(literal.c_str()), port(number) {}
 
   const char   *address = nullptr;
   std::uint16_t port;

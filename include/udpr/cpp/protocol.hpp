@@ -38,17 +38,18 @@ struct protocol {
 namespace detail {
 
 /* UDPR_CPP_MEMBER(name): can_name<P, Args...> is whether name can be called on a P; has_name<P> whether there is one. */
-#define UDPR_CPP_MEMBER(name)                                                                                    \
-  template <class P, class... Args> using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...)); \
-  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                           \
-  template <class P, class... Args>                                                                              \
-  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                        \
-  template <class P, class = void> constexpr bool has_##name = false;                                            \
-  template <class P> constexpr bool has_##name<P, std::void_t<decltype(&P::name)>> = true;                       \
-  template <class P, class... Args> constexpr bool can_##name() {                                                \
-    static_assert(can_##name##_v<void, P, Args...> || !has_##name<P>,                                            \
-                  "the protocol's " #name " cannot be called with what udpr::protocol says");                    \
-    return can_##name##_v<void, P, Args...>;                                                                     \
+#define UDPR_CPP_MEMBER(name)                                                                             \
+  template <class P, class... Args>                                                                       \
+  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                        \
+  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                    \
+  template <class P, class... Args>                                                                       \
+  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                 \
+  template <class P, class = void> constexpr bool  has_##name = false;                                    \
+  template <class P> constexpr bool                has_##name<P, std::void_t<decltype(&P::name)>> = true; \
+  template <class P, class... Args> constexpr bool can_##name() {                                         \
+    static_assert(can_##name##_v<void, P, Args...> || !has_##name<P>,                                     \
+                  "the protocol's " #name " cannot be called with what udpr::protocol says");             \
+    return can_##name##_v<void, P, Args...>;                                                              \
   }
 
 UDPR_CPP_MEMBER(start_protocol)
@@ -61,9 +62,7 @@ UDPR_CPP_MEMBER(stop_protocol)
 #undef UDPR_CPP_MEMBER
 
 /* A function in the place of a protocol. */
-template <class Function> struct function_protocol {
-  Function datagram_received;
-};
+template <class Function> struct function_protocol { Function datagram_received; };
 
 template <class P> constexpr bool is_function = std::is_invocable_v<P &, transport_ref, const datagram &>;
 
@@ -71,7 +70,8 @@ template <class P> constexpr bool is_function = std::is_invocable_v<P &, transpo
 template <class P, class = void> struct target {
   static P &of(P &kept) { return kept; }
 };
-template <class P> struct target<P, std::void_t<decltype(*std::declval<P &>()), decltype(std::declval<P &>().operator->())>> {
+template <class P>
+struct target<P, std::void_t<decltype(*std::declval<P &>()), decltype(std::declval<P &>().operator->())>> {
   static auto &of(P &kept) { return *kept; }
 };
 template <class P> struct target<std::reference_wrapper<P>> {
@@ -141,17 +141,21 @@ template <class Kept> struct protocol_calls {
     out.user = kept;
     out.free_user = destroy<Kept>;
     fill(out);
-    if constexpr (std::is_same_v<std::remove_cv_t<object>, protocol>) leave_out_empty(out, target<Kept>::of(*kept));
+    if constexpr (std::is_same_v<std::remove_cv_t<object>, protocol>)
+      leave_out_empty(out, target<Kept>::of(*kept));
     return out;
   }
 
 private:
   static void fill(udpr_protocol &out) noexcept {
     if constexpr (can_start_protocol<object, transport_ref>()) out.start_protocol = start;
-    if constexpr (can_datagram_received<object, transport_ref, const datagram &>()) out.datagram_received = received;
-    if constexpr (can_datagrams_received<object, transport_ref, view<datagram>>()) out.datagrams_received = batch;
+    if constexpr (can_datagram_received<object, transport_ref, const datagram &>())
+      out.datagram_received = received;
+    if constexpr (can_datagrams_received<object, transport_ref, view<datagram>>())
+      out.datagrams_received = batch;
     if constexpr (can_connection_refused<object, transport_ref>()) out.connection_refused = refused;
-    if constexpr (can_error_received<object, transport_ref, const error_report &>()) out.error_received = failed;
+    if constexpr (can_error_received<object, transport_ref, const error_report &>())
+      out.error_received = failed;
     if constexpr (can_write_ready<object, transport_ref>()) out.write_ready = ready;
     if constexpr (can_stop_protocol<object, transport_ref, std::error_code>()) out.stop_protocol = stopped;
     static_assert(can_start_protocol<object, transport_ref>() ||
@@ -175,9 +179,16 @@ private:
   }
 };
 
-/* Keeps a protocol for C, and makes its table. */
+template <class P, class = void> constexpr bool is_pointer = false;
+template <class P>
+constexpr bool is_pointer<P, std::void_t<decltype(std::declval<P &>().operator->())>> = true;
+
+/* Keeps a protocol for C, and makes its table; without a user where it is a pointer to nothing. */
 template <class P> udpr_protocol keep_protocol(P &&given) {
   using Kept = std::decay_t<P>;
+  if constexpr (is_pointer<Kept>) {
+    if (!given) return udpr_protocol{};
+  }
   if constexpr (is_function<Kept>) {
     using Function = function_protocol<Kept>;
     return protocol_calls<Function>::table(new Function{std::forward<P>(given)});

@@ -62,7 +62,8 @@ public:
   std::size_t write_messages(view<message> messages, error_to error = {}) const {
     std::size_t       taken = 0;
     const udpr_status status =
-        udpr_transport_write_messages(raw_, detail::unwrapped<udpr_message>(messages.data()), messages.size(), &taken);
+        udpr_transport_write_messages(raw_, detail::unwrapped<udpr_message>(messages.data()), messages.size(),
+                                      &taken);
     if (taken == 0 || !error.throws()) error(status, "udpr::transport::write_messages");
     return taken;
   }
@@ -110,9 +111,13 @@ public:
   /* ---- addresses and connecting ---- */
 
   /** The local address; asks the kernel each time. */
-  address host(error_to error = {}) const { return read_address(error, udpr_transport_get_host, "udpr::transport::host"); }
+  address host(error_to error = {}) const {
+    return read_address(error, udpr_transport_get_host, "udpr::transport::host");
+  }
   /** The peer that the port is connected to. UDPR_E_NOT_CONNECTED. */
-  address peer(error_to error = {}) const { return read_address(error, udpr_transport_get_peer, "udpr::transport::peer"); }
+  address peer(error_to error = {}) const {
+    return read_address(error, udpr_transport_get_peer, "udpr::transport::peer");
+  }
 
   /**
    * Talks to `peer` alone from here on: writes need no address, and datagrams of others are not delivered. Again: another
@@ -124,7 +129,9 @@ public:
   }
 
   /** Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED. */
-  void disconnect(error_to error = {}) const { error(udpr_transport_disconnect(raw_), "udpr::transport::disconnect"); }
+  void disconnect(error_to error = {}) const {
+    error(udpr_transport_disconnect(raw_), "udpr::transport::disconnect");
+  }
 
   /* ---- settings ---- */
 
@@ -140,7 +147,8 @@ public:
 
   /** Whether the port may send broadcasts. */
   bool broadcast_allowed(error_to error = {}) const {
-    return read<udpr_bool>(error, udpr_transport_get_broadcast_allowed, "udpr::transport::broadcast_allowed") != 0;
+    return read<udpr_bool>(error, udpr_transport_get_broadcast_allowed,
+                           "udpr::transport::broadcast_allowed") != 0;
   }
 
   /** The TTL or hop limit of datagrams to anything but groups, 1 to 255. */
@@ -197,7 +205,8 @@ public:
 
   /** As it was set. */
   std::uint32_t outgoing_interface(error_to error = {}) const {
-    return read<std::uint32_t>(error, udpr_transport_get_outgoing_interface, "udpr::transport::outgoing_interface");
+    return read<std::uint32_t>(error, udpr_transport_get_outgoing_interface,
+                               "udpr::transport::outgoing_interface");
   }
 
   /**
@@ -244,7 +253,8 @@ protected:
 
 private:
   void write_pieces(view<bytes> pieces, const udpr_addr *to, const error_to &error) const {
-    error(udpr_transport_write_sequence(raw_, detail::unwrapped<udpr_bytes>(pieces.data()), pieces.size(), to),
+    error(udpr_transport_write_sequence(raw_, detail::unwrapped<udpr_bytes>(pieces.data()), pieces.size(),
+                                        to),
           "udpr::transport::write_sequence");
   }
 

@@ -18,8 +18,9 @@ namespace udpr {
 namespace detail {
 
 /* A class that holds one C value and nothing else is laid out as that is, in arrays, too. */
-template <class Wrapper, class Raw> constexpr bool wraps =
-    std::is_standard_layout_v<Wrapper> && sizeof(Wrapper) == sizeof(Raw) && alignof(Wrapper) == alignof(Raw);
+template <class Wrapper, class Raw>
+constexpr bool wraps = std::is_standard_layout_v<Wrapper> && sizeof(Wrapper) == sizeof(Raw) &&
+                       alignof(Wrapper) == alignof(Raw);
 
 template <class Wrapper, class Raw> const Wrapper *wrapped(const Raw *raw) noexcept {
   static_assert(wraps<Wrapper, Raw>);
@@ -67,7 +68,8 @@ public:
   template <class C, std::enable_if_t<detail::holds<C, T> && !std::is_same_v<C, view>, int> = 0>
   constexpr view(const C &container) noexcept : data_(std::data(container)), size_(std::size(container)) {}
   /** The elements of a list, until the end of the call. */
-  constexpr view(const std::initializer_list<T> &list) noexcept : data_(std::data(list)), size_(list.size()) {}
+  constexpr view(const std::initializer_list<T> &list) noexcept
+      : data_(std::data(list)), size_(list.size()) {}
 
   /** The first element; may be null where there is none. */
   constexpr const T *data() const noexcept { return data_; }
@@ -113,7 +115,7 @@ public:
   /** Whether there is none. */
   constexpr bool empty() const noexcept { return raw_.len == 0; }
   /** One of them; `index` below size(). */
-  std::uint8_t operator[](std::size_t index) const noexcept { return data()[index]; }
+  std::uint8_t        operator[](std::size_t index) const noexcept { return data()[index]; }
   const std::uint8_t *begin() const noexcept { return data(); }
   const std::uint8_t *end() const noexcept { return data() + size(); }
   /** The same as text, borrowed likewise. */

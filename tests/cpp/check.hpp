@@ -39,7 +39,8 @@ inline std::vector<test> &tests() {
 inline bool add(const char *name, void (*body)()) { return tests().push_back({name, body}), true; }
 
 [[noreturn]] inline void fail(const char *file, int line, const char *what) {
-  std::printf("not ok %s: %s:%d: %s\n", tests().front().name, std::filesystem::path(file).filename().c_str(), line, what);
+  std::printf("not ok %s: %s:%d: %s\n", tests().front().name, std::filesystem::path(file).filename().c_str(),
+              line, what);
   std::fflush(stdout);
   _exit(1);
 }
@@ -50,7 +51,8 @@ inline unsigned seconds() {
 }
 
 inline auto descriptors() {
-  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                       std::filesystem::directory_iterator());
 }
 
 /* The case's process; the case is the first of `tests` there. */
@@ -117,13 +119,13 @@ inline const char *const loopback = "127.0.0.1";
 
 }  // namespace check
 
-#define TEST(name)                                                        \
-  static void                        test_##name();                       \
+#define TEST(name)                                                                  \
+  static void                        test_##name();                                 \
   [[maybe_unused]] static const bool added_##name = check::add(#name, test_##name); \
   static void                        test_##name()
 
-#define CHECK(...)                                                   \
-  do {                                                               \
+#define CHECK(...)                                                     \
+  do {                                                                 \
     if (!(__VA_ARGS__)) check::fail(__FILE__, __LINE__, #__VA_ARGS__); \
   } while (0)
 

@@ -28,7 +28,8 @@ struct client {
   void        datagram_received(transport_ref, const datagram &one) { answer = one.text(); }
 };
 
-template <class P> static transport listen(udpr::reactor &reactor, P &&protocol, const udpr::udp_options &options = {}) {
+template <class P>
+static transport listen(udpr::reactor &reactor, P &&protocol, const udpr::udp_options &options = {}) {
   return reactor.listen_udp({check::loopback, 0}, std::forward<P>(protocol), options);
 }
 
@@ -68,7 +69,8 @@ TEST(an_object_of_the_ports) {
 
 TEST(a_function) {
   udpr::reactor   reactor;
-  const transport port = listen(reactor, [](transport_ref at, const datagram &one) { at.write(one.text(), one.sender()); });
+  const transport port =
+      listen(reactor, [](transport_ref at, const datagram &one) { at.write(one.text(), one.sender()); });
   CHECK(ask(reactor, port, "hi") == "hi");
 }
 
@@ -76,7 +78,9 @@ TEST(a_struct_of_functions) {
   udpr::reactor  reactor;
   bool           stopped = false;
   udpr::protocol functions;
-  functions.datagram_received = [](transport_ref at, const datagram &one) { at.write(one.data(), one.sender()); };
+  functions.datagram_received = [](transport_ref at, const datagram &one) {
+    at.write(one.data(), one.sender());
+  };
   functions.stop_protocol = [&](transport_ref, std::error_code) { stopped = true; };
   const transport port = listen(reactor, functions), silent = listen(reactor, udpr::protocol());
   CHECK(ask(reactor, port, "hi") == "hi");
@@ -107,12 +111,14 @@ TEST(batches) {
   struct batches {
     std::string all;
     void        datagrams_received(transport_ref, udpr::view<datagram> some) {
-      for (const datagram &one : some) all += one.text();
+             for (const datagram &one : some) all += one.text();
     }
   } server;
   std::size_t    taken = 0;
   udpr::protocol one_by_one;
-  one_by_one.datagrams_received = [&](transport_ref, udpr::view<datagram> some) { return taken++, some.empty() ? 0u : 1u; };
+  one_by_one.datagrams_received = [&](transport_ref, udpr::view<datagram> some) {
+    return taken++, some.empty() ? 0u : 1u;
+  };
   udpr::reactor   reactor;
   const transport port = listen(reactor, std::ref(server)), slow = listen(reactor, one_by_one);
   const transport from = listen(reactor, udpr::protocol());
@@ -124,16 +130,19 @@ TEST(a_protocol_is_destroyed_once) {
   int living = 0;
   {
     udpr::reactor   reactor;
-    const transport port =
-        listen(reactor, [keep = check::counted(living)](transport_ref, const datagram &) { static_cast<void>(keep); });
+    const transport port = listen(reactor, [keep = check::counted(living)](transport_ref, const datagram &) {
+      static_cast<void>(keep);
+    });
     CHECK(living == 1);
     port.close();
     CHECK(living == 0);
     std::error_code error;
-    const transport none = reactor.listen_udp({"192.0.2.1", 0}, [keep = check::counted(living)](transport_ref, const datagram &) {
-      static_cast<void>(keep);
-    }, {}, error);
-    CHECK(living == 0 && !none && error == UDPR_E_ADDRESS_NOT_AVAILABLE && error == std::errc::address_not_available);
+    const transport none = reactor.listen_udp(
+        {"192.0.2.1", 0},
+        [keep = check::counted(living)](transport_ref, const datagram &) { static_cast<void>(keep); }, {},
+        error);
+    CHECK(living == 0 && !none && error == UDPR_E_ADDRESS_NOT_AVAILABLE &&
+          error == std::errc::address_not_available);
   }
 }
 
@@ -184,7 +193,9 @@ TEST(refusals_and_reports_are_told) {
     std::error_code error;
     udpr::address   to;
     void            connection_refused(transport_ref) { refusals++; }
-    void            error_received(transport_ref, const udpr::error_report &report) { error = report.error(), to = report.to(); }
+    void            error_received(transport_ref, const udpr::error_report &report) {
+                 error = report.error(), to = report.to();
+    }
   } told;
   udpr::reactor       reactor;
   const transport     gone = listen(reactor, echo());
@@ -198,18 +209,21 @@ TEST(refusals_and_reports_are_told) {
 }
 
 TEST(many_messages) {
-  udpr::reactor reactor;
-  std::string   all;
-  const transport     server = listen(reactor, [&](transport_ref, const datagram &one) { all += std::string(one.text()) + ","; });
+  udpr::reactor   reactor;
+  std::string     all;
+  const transport server =
+      listen(reactor, [&](transport_ref, const datagram &one) { all += std::string(one.text()) + ","; });
   const transport     port = listen(reactor, udpr::protocol());
   const udpr::address to = server.host(), nowhere = to.with_port(0);
-  CHECK(port.write_messages({udpr::message("a", to), udpr::message("bbccd", to).segments(2).tos(4).now()}) == 2);
+  CHECK(port.write_messages({udpr::message("a", to), udpr::message("bbccd", to).segments(2).tos(4).now()}) ==
+        2);
   check::turn_until(reactor, [&] { return all == "a,bb,cc,d,"; });
-  std::error_code error;
+  std::error_code                  error;
   const std::vector<udpr::message> bad{udpr::message("e", to), udpr::message("f", nowhere)};
   CHECK(port.write_messages(bad, error) == 1 && error == UDPR_E_INVALID_ARGUMENT);
   CHECK(port.write_messages(bad) == 1);
-  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT,
+                      [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
 }
 
 TEST(everything_of_a_datagram) {
@@ -235,8 +249,8 @@ TEST(everything_of_a_datagram) {
 }
 
 TEST(a_plain_datagram_has_no_extras) {
-  udpr::reactor reactor;
-  bool          came = false;
+  udpr::reactor   reactor;
+  bool            came = false;
   const transport server = listen(reactor, [&](transport_ref, const datagram &one) {
     came = !one.tos() && !one.ttl() && !one.timestamp() && !one.destination() && !one.truncated();
   });
@@ -262,14 +276,16 @@ TEST(pausing_and_stopping) {
 TEST(settings) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, udpr::protocol());
-  CHECK(!port.broadcast_allowed() && port.ttl() == 1 && port.loopback_mode() && port.outgoing_interface() == 0);
+  CHECK(!port.broadcast_allowed() && port.ttl() == 1 && port.loopback_mode() &&
+        port.outgoing_interface() == 0);
   port.set_broadcast_allowed(true), port.set_ttl(3), port.set_unicast_ttl(9), port.set_loopback_mode(false);
   port.set_outgoing_interface(1), port.set_error_reports(true);
   CHECK(port.broadcast_allowed() && port.ttl() == 3 && port.unicast_ttl() == 9 && !port.loopback_mode());
   CHECK(port.outgoing_interface() == 1);
   port.set_option(SOL_SOCKET, SO_PRIORITY, 5);
   CHECK(port.option<int>(SOL_SOCKET, SO_PRIORITY) == 5);
-  CHECK(check::throws(std::errc::operation_not_supported, [&] { port.set_option(SOL_SOCKET, SO_BROADCAST, 1); }));
+  CHECK(check::throws(std::errc::operation_not_supported,
+                      [&] { port.set_option(SOL_SOCKET, SO_BROADCAST, 1); }));
   CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { port.set_ttl(256); }));
 }
 
@@ -277,7 +293,7 @@ TEST(groups) {
   udpr::reactor       reactor;
   bool                came = false;
   const udpr::address group = udpr::address::parse("239.1.2.3");
-  const transport     port = reactor.listen_multicast(0, [&](transport_ref, const datagram &) { came = true; });
+  const transport port = reactor.listen_multicast(0, [&](transport_ref, const datagram &) { came = true; });
   port.join_group(group, 1);
   CHECK(check::throws(UDPR_E_ALREADY_JOINED, [&] { port.join_group(group, 1); }));
   port.set_outgoing_interface(1);
@@ -291,15 +307,16 @@ TEST(groups) {
 }
 
 TEST(adopted_sockets) {
-  udpr::reactor   reactor;
-  const int       fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in     local{};
+  udpr::reactor reactor;
+  const int     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in   local{};
   CHECK(udpr::address::parse(check::loopback).to_sockaddr(&local, sizeof local) == sizeof local);
   CHECK(bind(fd, reinterpret_cast<sockaddr *>(&local), sizeof local) == 0);
   const transport port = reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo());
   close(fd);
   CHECK(ask(reactor, port, "hi") == "hi");
-  CHECK(check::throws(std::errc::bad_file_descriptor, [&] { reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo()); }));
+  CHECK(check::throws(std::errc::bad_file_descriptor,
+                      [&] { reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo()); }));
 }
 
 TEST(counters_and_all_ports) {
@@ -316,10 +333,12 @@ TEST(unix_options_reach_the_socket) {
   udpr::reactor     reactor;
   udpr::udp_options options{UDPR_UDP_REUSE_PORT};
   const transport   port = listen(reactor, udpr::protocol(), options);
-  const transport   twin = reactor.listen_udp({std::string(check::loopback), port.host().port()}, udpr::protocol(), options);
+  const transport   twin =
+      reactor.listen_udp({std::string(check::loopback), port.host().port()}, udpr::protocol(), options);
   CHECK(twin.host() == port.host());
-  CHECK(check::throws(std::errc::address_in_use,
-                      [&] { reactor.listen_udp({check::loopback, port.host().port()}, udpr::protocol()); }));
+  CHECK(check::throws(std::errc::address_in_use, [&] {
+    reactor.listen_udp({check::loopback, port.host().port()}, udpr::protocol());
+  }));
   options.bind_device = "no-such-device";
   CHECK(check::throws(std::errc::no_such_device, [&] { listen(reactor, udpr::protocol(), options); }));
 }

@@ -88,7 +88,8 @@ static std::size_t size_of(udpr::bytes data) { return data.size(); }
 TEST(bytes_are_made_of_what_holds_bytes) {
   const std::uint8_t array[] = {1, 2, 3};
   CHECK(size_of("abc") == 3 && size_of(std::string("a\0b", 3)) == 3 && size_of(std::string_view("ab")) == 2);
-  CHECK(size_of(array) == 3 && size_of(std::vector<std::uint8_t>(5)) == 5 && size_of(std::vector<char>(6)) == 6);
+  CHECK(size_of(array) == 3 && size_of(std::vector<std::uint8_t>(5)) == 5 &&
+        size_of(std::vector<char>(6)) == 6);
   CHECK(size_of(std::array<std::byte, 4>{}) == 4 && size_of({}) == 0 && size_of({array, 2}) == 2);
   static_assert(!std::is_convertible_v<std::vector<int>, udpr::bytes>);
   static_assert(std::is_convertible_v<udpr::bytes, udpr::bytes>);
@@ -130,7 +131,8 @@ TEST(views_and_spans_become_each_other) {
 #endif
 
 TEST(the_library_tells_its_version) {
-  CHECK(udpr::version_string() == "0.1.0" && udpr::version() == (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8));
+  CHECK(udpr::version_string() == "0.1.0" &&
+        udpr::version() == (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8));
   CHECK(udpr::has_feature("recvmmsg") && !udpr::has_feature(std::string("nonsense")));
 }
 

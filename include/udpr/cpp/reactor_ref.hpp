@@ -278,7 +278,8 @@ public:
    * Runs `work()` on a thread of the pool, then, on the reactor's thread, `done` with what it returned. What `work` throws
    * stops the reactor, as if `done` had thrown it. A reactor that is freed meanwhile calls `done` no more.
    */
-  template <class Work, class Done> void call_in_thread(Work &&work, Done &&done, error_to error = {}) const {
+  template <class Work, class Done, std::enable_if_t<!std::is_convertible_v<Done, error_to>, int> = 0>
+  void call_in_thread(Work &&work, Done &&done, error_to error = {}) const {
     using Kept = detail::job<std::decay_t<Work>, std::decay_t<Done>>;
     error(udpr_reactor_call_in_thread(raw_, Kept::run, Kept::finish,
                                       new Kept(std::forward<Work>(work), std::forward<Done>(done)),

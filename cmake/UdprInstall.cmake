@@ -7,6 +7,7 @@ set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
 install(TARGETS udpr-shared udpr-static EXPORT udpr-targets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/include/udpr/udpr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/udpr)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/udpr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.hpp)
 install(EXPORT udpr-targets NAMESPACE udpr:: DESTINATION ${udpr_package_dir})
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${PROJECT_BINARY_DIR}/udprConfig.cmake

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from harness import case, equal, main
-from project import GENERATORS, HERE, ROOT, WORK, build_and_run, configure, links_shared, links_static, need, tool
+from project import GENERATORS, HERE, ROOT, WORK, build_and_run, compiled, configure, links_shared, links_static, need, tool
 
 BUILD_DIR, CONFIG = sys.argv[1:]
 
@@ -123,11 +123,6 @@ def the_static_library_beside_another_rust_archive():
     for name, order in (("beside", archives), ("beside-reversed", archives[::-1])):
         program = compiled(name, "beside.c", f"-I{prefix}/include", *order, *system_libraries())
         equal("UDPR_OK 42", tool(program).split(" ", 1)[1].strip())
-
-
-def compiled(name, source, *flags):
-    tool(os.environ.get("CC", "cc"), HERE / source, *flags, "-o", WORK / name)
-    return WORK / name
 
 
 @case

@@ -1,6 +1,7 @@
 """What the tests of installing and linking share: a place to work in, tools that must succeed, a stranger's project."""
 
 import atexit
+import os
 import pathlib
 import re
 import shutil
@@ -47,6 +48,11 @@ def links_shared(program, **options):
 def links_static(program):
     runs(program)
     assert not any("udpr" in name for name in needed(program)), needed(program)
+
+
+def compiled(name, source, *flags):
+    tool(os.environ.get("CC", "cc"), HERE / source, *flags, "-o", WORK / name)
+    return WORK / name
 
 
 def configure(name, generator, config, *options):

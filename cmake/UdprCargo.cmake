@@ -26,6 +26,7 @@ set(udpr_object ${udpr_cargo_dir}/udpr.o)
 
 # cargo is no child of make's that may share its job slots, and would warn that it cannot.
 # It leaves an archive alone that is as it should be: hence the touch, or make would ask again each time.
+# It looks for its settings from where it is called: in a release, they name the crates that came with it.
 add_custom_command(
   OUTPUT ${udpr_archive}
   COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS --unset=CARGO_BUILD_TARGET
@@ -36,13 +37,15 @@ add_custom_command(
   COMMAND ${CMAKE_COMMAND} -E touch ${udpr_archive}
   DEPENDS ${PROJECT_SOURCE_DIR}/Cargo.toml ${PROJECT_SOURCE_DIR}/Cargo.lock
   DEPFILE ${udpr_cargo_dir}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.d
+  WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
   COMMENT "Building the Rust code of udpr"
   COMMAND_EXPAND_LISTS USES_TERMINAL VERBATIM)
 
-# The sections with LLVM bitcode go, since ar's LLVM plugin crashes on them.
+# The sections with LLVM bitcode go, since ar's LLVM plugin crashes on them. Groups are dissolved: the linker would take one
+# of ours, whose symbols are local by then, for one of the same name in another Rust archive.
 add_custom_command(
   OUTPUT ${udpr_object}
-  COMMAND ${CMAKE_LINKER} -r -o ${udpr_object} --whole-archive ${udpr_archive} --no-whole-archive
+  COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${udpr_object} --whole-archive ${udpr_archive} --no-whole-archive
   COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=udpr_* -R .llvmbc -R .llvmcmd ${udpr_object}
   DEPENDS ${udpr_archive}
   COMMENT "Joining it to one object"

@@ -7,4 +7,4 @@ add_custom_command(
   COMMENT "Preprocessing the header for other languages"
   VERBATIM)
 add_custom_target(udpr-ffi-header ALL DEPENDS ${udpr_ffi_header})
-install(FILES ${udpr_ffi_header} DESTINATION ${CMAKE_INSTALL_DATADIR}/udpr)
+install(FILES ${udpr_ffi_header} DESTINATION ${CMAKE_INSTALL_DATADIR}/udpr COMPONENT dev)

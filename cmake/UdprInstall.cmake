@@ -1,30 +1,36 @@
-# cmake --install: both libraries, the header, a CMake package (find_package(udpr)) and a pkg-config file.
+# cmake --install: both libraries, the header, a CMake package (find_package(udpr)), a pkg-config file, a man page.
+# The component "runtime" is what programs need to run, "dev" what is needed to build them.
 include(CMakePackageConfigHelpers)
 include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 
 set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
 
 install(TARGETS udpr-shared udpr-static EXPORT udpr-targets
-  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${PROJECT_SOURCE_DIR}/include/udpr/udpr.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/udpr)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/udpr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.hpp)
-install(EXPORT udpr-targets NAMESPACE udpr:: DESTINATION ${udpr_package_dir})
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/udpr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
+install(EXPORT udpr-targets NAMESPACE udpr:: DESTINATION ${udpr_package_dir} COMPONENT dev)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE-MIT ${PROJECT_SOURCE_DIR}/LICENSE-APACHE
+  DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT dev)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${PROJECT_BINARY_DIR}/udprConfig.cmake
   INSTALL_DESTINATION ${udpr_package_dir} NO_SET_AND_CHECK_MACRO)
 # Before 1.0 a new minor version may break what the one before promised.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/udprConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprConfigVersion.cmake
-  DESTINATION ${udpr_package_dir})
+  DESTINATION ${udpr_package_dir} COMPONENT dev)
+
+configure_file(${PROJECT_SOURCE_DIR}/docs/udpr.7.in ${PROJECT_BINARY_DIR}/udpr.7 @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/udpr.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7 COMPONENT dev)
 
 # The way back from the .pc file, so that the installed tree may be moved.
-cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_LIBDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE udpr_pc_libdir)
-cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_INCLUDEDIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX}
-  OUTPUT_VARIABLE udpr_pc_includedir)
-cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_DATADIR BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE udpr_pc_datadir)
+foreach(dir LIBDIR INCLUDEDIR DATADIR)
+  string(TOLOWER udpr_pc_${dir} variable)
+  cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_${dir} BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE ${variable})
+endforeach()
 cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig
   OUTPUT_VARIABLE udpr_pc_prefix)
 list(TRANSFORM udpr_system_libs PREPEND -l OUTPUT_VARIABLE udpr_pc_private)
 list(JOIN udpr_pc_private " " udpr_pc_private)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/udpr.pc.in ${PROJECT_BINARY_DIR}/udpr.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/udpr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES ${PROJECT_BINARY_DIR}/udpr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)

@@ -1,28 +1,14 @@
 """consumer.py BUILD_DIR CONFIG: a stranger's project against what BUILD_DIR installs, and against the source."""
 
-import atexit
-import pathlib
+import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
 from harness import case, equal, main
+from project import GENERATORS, HERE, ROOT, WORK, build_and_run, compiled, configure, links_shared, links_static, need, tool
 
 BUILD_DIR, CONFIG = sys.argv[1:]
-HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parents[1]
-VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-consumer-"))
-atexit.register(shutil.rmtree, WORK)
-
-
-def tool(*command, **options):
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if ended.returncode:
-        raise AssertionError(f"{command}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
-    return ended.stdout
 
 
 def install():
@@ -34,45 +20,146 @@ def install():
     return prefix, next(prefix.glob("**/libudpr.so")).parent
 
 
-def runs(program):
-    equal(f"{VERSION} UDPR_OK\n", tool(program))
-
-
-def cmake_project(name, *options):
-    build = WORK / name
-    tool("cmake", "-S", HERE, "-B", build, f"-DCMAKE_BUILD_TYPE={CONFIG}", *options)
-    tool("cmake", "--build", build)
-    for library in ("shared", "static", "udpr"):
-        runs(build / f"app-{library}")
+def pkg_config(*arguments):
+    need("pkg-config", "pkg-config")
+    _, libraries = install()
+    environment = {"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
+    return tool("pkg-config", *arguments, "udpr", env=environment).split()
 
 
 @case
 def find_package():
     prefix, _ = install()
-    cmake_project("package", f"-DCMAKE_PREFIX_PATH={prefix}")
+    for generator, configs in GENERATORS.items():
+        for config in configs:
+            build, built = configure(f"{generator} {config}", generator, config, f"-DCMAKE_PREFIX_PATH={prefix}")
+            for one in built:
+                build_and_run(build, one)
+
+
+@case
+def find_package_can_mean_the_static_library():
+    prefix, _ = install()
+    options = (f"-DCMAKE_PREFIX_PATH={prefix}", "-DUDPR_LINK_STATIC=ON")
+    build, _ = configure("package-static", "Unix Makefiles", CONFIG, *options)
+    tool("cmake", "--build", build)
+    links_static(build / CONFIG / "app-udpr")
+
+
+@case
+def find_package_refuses_another_minor_version():
+    prefix, _ = install()
+    text = (HERE / "CMakeLists.txt").read_text(encoding="utf-8").replace("udpr 0.1 CONFIG", "udpr 0.2 CONFIG")
+    (WORK / "later").mkdir()
+    (WORK / "later/CMakeLists.txt").write_text(text, encoding="utf-8")
+    command = ["cmake", "-S", WORK / "later", "-B", WORK / "later/build", f"-DCMAKE_PREFIX_PATH={prefix}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode and "0.2" in ended.stderr, ended.stderr
 
 
 @case
 def add_subdirectory():
-    cmake_project("subdirectory", f"-DUDPR_SOURCE={ROOT}")
+    build, _ = configure("subdirectory", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}")
+    build_and_run(build, CONFIG)
 
 
 @case
-def pkg_config():
+def fetch_content():
+    build, _ = configure("fetched", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}", "-DUDPR_FETCH=ON")
+    build_and_run(build, CONFIG)
+
+
+@case
+def makefile_with_pkg_config():
     _, libraries = install()
-    environment = {"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
-    flags = tool("pkg-config", "--cflags", "--libs", "udpr", env=environment).split()
-    tool("cc", HERE / "app.c", *flags, f"-Wl,-rpath,{libraries}", "-o", WORK / "by-pkg-config")
-    runs(WORK / "by-pkg-config")
+    pkg_config()
+    environment = {**os.environ, "PKG_CONFIG_PATH": str(libraries / "pkgconfig"), "MAKEFLAGS": ""}
+    command = ["make", "-f", HERE / "Makefile", f"SOURCE={HERE}/app.c", f"LDFLAGS=-Wl,-rpath,{libraries}"]
+    tool(*command, cwd=WORK, env=environment)
+    links_shared(WORK / "app")
+    assert "up to date" in tool(*command, cwd=WORK, env=environment)
+
+
+@case
+def pkg_config_static():
+    """As the man page says; and where no shared library is, by the flags as they come."""
+    flags = pkg_config("--static", "--cflags", "--libs")
+    static = ["-l:libudpr.a" if flag == "-ludpr" else flag for flag in flags]
+    links_static(compiled("by-pkg-config-static", "app.c", *static))
+    alone = WORK / "alone"
+    alone.mkdir()
+    _, libraries = install()
+    (alone / "libudpr.a").symlink_to(libraries / "libudpr.a")
+    links_static(compiled("alone/app", "app.c", *[f"-L{alone}" if flag[:2] == "-L" else flag for flag in flags]))
+
+
+@case
+def plain_cc():
+    prefix, libraries = install()
+    flags = [f"-I{prefix}/include", f"-L{libraries}", "-ludpr"]
+    program = compiled("plain", "app.c", *flags)
+    links_shared(program, env={**os.environ, "LD_LIBRARY_PATH": str(libraries)})
+    links_shared(compiled("plain-rpath", "app.c", *flags, f"-Wl,-rpath,{libraries}"))
+
+
+def system_libraries():
+    """As the README names them."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.search(r"libudpr\.a ((?:-l\w+ )+)-o app", readme).group(1).split()
 
 
 @case
 def plain_cc_with_the_static_library():
     prefix, libraries = install()
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    system = re.search(r"libudpr\.a ((?:-l\w+ )+)-o app", readme).group(1).split()
-    tool("cc", HERE / "app.c", f"-I{prefix}/include", libraries / "libudpr.a", *system, "-o", WORK / "static")
-    runs(WORK / "static")
+    links_static(compiled("static", "app.c", f"-I{prefix}/include", libraries / "libudpr.a", *system_libraries()))
+
+
+@case
+def the_static_library_beside_another_rust_archive():
+    prefix, libraries = install()
+    options = ("--release", "--offline", "--manifest-path", HERE / "other_rust/Cargo.toml", "--target-dir", WORK / "other")
+    tool("cargo", "build", *options)
+    archives = [WORK / "other/release/libother_rust.a", libraries / "libudpr.a"]
+    for name, order in (("beside", archives), ("beside-reversed", archives[::-1])):
+        program = compiled(name, "beside.c", f"-I{prefix}/include", *order, *system_libraries())
+        equal("UDPR_OK 42", tool(program).split(" ", 1)[1].strip())
+
+
+@case
+def what_else_is_installed():
+    prefix, _ = install()
+    for name in ("LICENSE-MIT", "LICENSE-APACHE"):
+        equal((ROOT / name).read_bytes(), (prefix / "share/doc/udpr" / name).read_bytes())
+    for header in (ROOT / "include/udpr").iterdir():
+        equal(header.read_bytes(), (prefix / "include/udpr" / header.name).read_bytes())
+    configured = [path for path in prefix.rglob("*") if path.suffix in (".pc", ".7")]
+    equal((2, []), (len(configured), [path for path in configured if b"@" in path.read_bytes()]))
+
+
+@case
+def the_header_for_foreign_readers_is_where_pkg_config_says():
+    (path,) = pkg_config("--variable=ffi_header")
+    with open(path, encoding="utf-8") as file:
+        text = file.read()
+    assert "udpr_status udpr_reactor_new(const struct udpr_reactor_options *options" in text, text[-2000:]
+    assert "#" not in text and "__attribute__" not in text
+
+
+@case
+def the_man_page_is_well_formed():
+    need("mandoc", "mandoc")
+    prefix, _ = install()
+    equal("", tool("mandoc", "-T", "lint", "-W", "warning", prefix / "share/man/man7/udpr.7"))
+
+
+@case
+def the_man_page_has_a_program_that_compiles():
+    _, libraries = install()
+    page = (ROOT / "docs/udpr.7.in").read_text(encoding="utf-8")
+    source = re.search(r"^\.Bd -literal.*?\n(#include.*?)^\.Ed", page, re.M | re.S).group(1).replace("\\e", "\\")
+    (WORK / "man.c").write_text(source, encoding="utf-8")
+    flags = pkg_config("--cflags", "--libs")
+    tool("cc", "-Wall", "-Wextra", "-Wpedantic", "-Werror", WORK / "man.c", *flags, "-o", WORK / "man")
 
 
 main()

@@ -1,0 +1,108 @@
+"""generations.py SHARED: programs and libraries of different ages work together.
+
+A later release is made of this one: in a copy of the source every struct with a size gets one more field at its end. Then
+tests/abi/generations.c, compiled with today's header and with the later one, runs with both libraries.
+"""
+
+import atexit
+import pathlib
+import re
+import shutil
+import sys
+import tempfile
+
+import harness
+from harness import case, equal, main
+from surface import HEADER, HERE, ROOT, structs, tool
+
+harness.PATIENCE = 600  # a build of the Rust code
+TODAY = pathlib.Path(sys.argv[1]).parent
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-generations-"))
+atexit.register(shutil.rmtree, WORK)
+SIZED = [name for name, fields in structs(HEADER.read_text(encoding="utf-8")).items() if fields[0] == "size"]
+RAN = "transports {} datagrams_in 3 kept 0\nreceived 3 reported 1 logged 1 later {}\n"
+REFUSED = "asked: UDPR_E_VERSION UDPR_E_VERSION UDPR_E_VERSION\n"
+TAKEN = "asked: UDPR_OK UDPR_OK UDPR_OK\n"
+
+
+@case
+def todays_program_with_todays_library():
+    equal(RAN.format(1, 0), ran(ROOT / "include", TODAY))
+
+
+@case
+def todays_program_with_a_later_library():
+    equal(RAN.format(1, 0), ran(ROOT / "include", later_library()))
+
+
+@case
+def a_later_program_with_todays_library():
+    """It must look at size before it reads, and is told where it asks for what is not there."""
+    equal(REFUSED + "stats later 0 0\n" + RAN.format(1, 0), ran(later_header(), TODAY, "-DLATER"))
+
+
+@case
+def a_later_program_with_a_later_library():
+    equal(TAKEN + "stats later 7 7\n" + RAN.format(3, 3), ran(later_header(), later_library(), "-DLATER"))
+
+
+def ran(include, library, *flags):
+    program = WORK / "program"
+    link = (f"-L{library}", "-ludpr", f"-Wl,-rpath,{library}", "-o", program)
+    tool("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, f"-I{include}", HERE / "generations.c", *link)
+    return tool(program)
+
+
+def later_header():
+    text = HEADER.read_text(encoding="utf-8")
+    for name in SIZED:
+        text = replaced(text, rf"^\}} {name};", rf"  uint64_t later;\n\g<0>")
+    return written(WORK / "include/udpr/udpr.h", text).parents[1]
+
+
+def later_library():
+    source, build = WORK / "source", WORK / "build"
+    if not build.exists():
+        for name in ("src", "include", "cmake", "docs"):
+            shutil.copytree(ROOT / name, source / name)
+        for name in ("Cargo.toml", "Cargo.lock", "CMakeLists.txt", "LICENSE-MIT", "LICENSE-APACHE"):
+            shutil.copy(ROOT / name, source)
+        grow(source / "src")
+        options = ("-DCMAKE_BUILD_TYPE=Debug", "-DUDPR_BUILD_TESTS=OFF", "-DUDPR_BUILD_EXAMPLES=OFF", "-DUDPR_INSTALL=OFF")
+        tool("cmake", "-S", source, "-B", build, *options)
+        tool("cmake", "--build", build)
+    return build
+
+
+def grow(src):
+    """What a release does that appends a field: 8 bytes more than in the first release, 7 in what the library fills."""
+    types = src / "capi/types.rs"
+    text = types.read_text(encoding="utf-8")
+    for name in SIZED:
+        text = replaced(text, rf"(pub struct {name} \{{\n.*?)^\}}", r"\1    /// Later.\n    pub later: u64,\n}")
+    text = replaced(text, r"Sized for \$name \{\}", "Sized for $name { const FIRST: usize = size_of::<Self>() - 8; }")
+    written(types, text)
+    for file, fills in {"callback": ["error_report", "log_record"], "observe": ["reactor_stats", "transport_stats"]}.items():
+        path = src / f"capi/{file}.rs"
+        text = path.read_text(encoding="utf-8")
+        for name in fills:
+            text = replaced(text, rf"= udpr_{name} \{{", r"\g<0> later: 7,")
+        written(path, text)
+    path = src / "sys/batch.rs"
+    text = replaced(path.read_text(encoding="utf-8"), r"(pub struct Datagram \{\n.*?)^\}", r"\1    later: u64,\n}")
+    written(path, replaced(text, r"= Datagram \{", r"\g<0> later: 7,"))
+
+
+def replaced(text, pattern, replacement):
+    result, count = re.subn(pattern, replacement, text, count=1, flags=re.M | re.S)
+    equal(1, count)
+    return result
+
+
+def written(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+main()

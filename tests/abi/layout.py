@@ -1,0 +1,63 @@
+"""layout.py: sizes and offsets of every public struct, in tests/abi/layout.c, on several ABIs."""
+
+import os
+import re
+import subprocess
+
+from harness import Skip, case, equal, main
+from surface import HEADER, HERE, ROOT, structs
+
+SOURCE = HERE / "layout.c"
+
+
+@case
+def every_struct_and_field_is_asserted():
+    said = structs(HEADER.read_text(encoding="utf-8"))
+    assert "udpr_addr" in said, "no structs found in the header"
+    asserted = re.findall(r"^(?:AT|SIZE|TAIL)\((\w+), (\w+)", SOURCE.read_text(encoding="utf-8"), re.M)
+    wanted = [(name, field) for name, fields in said.items() for field in fields]
+    equal([], [one for one in wanted if one not in asserted])
+    equal([], [(name, fields[-1]) for name, fields in said.items() if asserted.count((name, fields[-1])) < 2])
+    sizes = re.findall(r"^SIZE\((\w+),", SOURCE.read_text(encoding="utf-8"), re.M)
+    equal(sorted(said), sorted(sizes))
+
+
+@case
+def layout_of_this_machine():
+    compile_for()
+
+
+@case
+def layout_of_32_bits_with_eights_on_fours():
+    compile_for("-m32")  # i386
+
+
+@case
+def layout_of_32_bits_with_eights_on_eights():
+    compile_for("-m32", "-malign-double")  # as 32-bit ARM lays out its structs
+
+
+@case
+def a_moved_field_is_told():
+    """That the assertions assert."""
+    text = SOURCE.read_text(encoding="utf-8").replace("AT(udpr_message, tos, ", "AT(udpr_message, tos, 4 + ")
+    ended = compiled(text)
+    assert "offsetof(udpr_message, tos)" in ended.stderr and ended.returncode, ended.stderr
+
+
+def compile_for(*options):
+    ended = compiled(SOURCE.read_text(encoding="utf-8"), *options)
+    if options and re.search("unrecognized|unsupported|not supported", ended.stderr):
+        raise Skip(f"the compiler has no {' '.join(options)}")
+    equal(("", 0), (ended.stderr, ended.returncode))
+
+
+def compiled(text, *options):
+    """Freestanding: 32-bit headers of the C library need not be there."""
+    command = [os.environ.get("CC", "cc"), "-std=c11", "-ffreestanding", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+    return subprocess.run(
+        [*command, *options, f"-I{ROOT}/include", "-x", "c", "-"], input=text, capture_output=True, text=True, check=False
+    )
+
+
+main()

@@ -1,0 +1,102 @@
+"""What a program sees of the library: the header's text, as libabigail describes it.
+
+The dump is of a stub that is compiled from the header alone. That says what C programs are compiled with; Rust's own debug
+information names no constant, and changes with the compiler. Other tests hold the header and the library together.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as xml
+
+from harness import Skip
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+HEADER = ROOT / "include/udpr/udpr.h"
+PROMISED = HERE / "udpr_0.1.abi"
+SYMBOLS = HERE / "udpr_0.1.symbols"
+
+
+def code(text):
+    """The header without its comments."""
+    return re.sub(r"/\*.*?\*/|//.*?$", "", text, flags=re.S | re.M)
+
+
+def functions(text):
+    return re.findall(r"^UDPR_API ([^;]*);", code(text), re.M)
+
+
+def enums(text):
+    return re.findall(r"^typedef enum (\w+)", code(text), re.M)
+
+
+def structs(text):
+    """The fields of each struct, by its name, in their order."""
+    found = re.findall(r"^typedef struct (\w+) \{\n(.*?)^\} \1;", code(text), re.M | re.S)
+    return {name: re.findall(r"(\w+)(?:\[\d+\])?;", fields) for name, fields in found}
+
+
+def stub(text):
+    """A library with every function of the header, and one that takes every enum, since no other does."""
+    bodies = [f"{function} {{ for (;;) {{}} }}" for function in functions(text)]
+    numbers = ", ".join(f"{name} _{name}" for name in enums(text))
+    return "\n".join(["#include <udpr/udpr.h>", *bodies, f"void udpr_numbers({numbers}) {{}}"])
+
+
+def dump(text, directory):
+    """The path of a dump of what the header `text` says."""
+    need("abidw")
+    include = directory / "udpr"
+    include.mkdir(parents=True, exist_ok=True)
+    (include / "udpr.h").write_text(text, encoding="utf-8")
+    library, result = directory / "libudpr.so.0.1", directory / "udpr.abi"
+    flags = ["-g", "-O0", "-fPIC", "-shared", f"-I{directory}", f"-Wl,--version-script={ROOT}/cmake/udpr.map"]
+    tool(os.environ.get("CC", "cc"), *flags, "-x", "c", "-", "-o", library, input=stub(text))
+    options = ["--no-architecture", "--no-corpus-path", "--no-comp-dir-path", "--no-show-locs", "--no-elf-needed"]
+    tool("abidw", *options, "--out-file", result, library)
+    return result
+
+
+def without_growth(text, promised):
+    """The header without the fields that structs with a size have gained at their end since the dump `promised`."""
+    for name, fields in structs(text).items():
+        kept = len(fields_in(promised).get(name, fields))
+        if fields[0] == "size" and len(fields) > kept:
+            text = re.sub(rf"(typedef struct {name} \{{\n.*?\b{fields[kept - 1]};).*?(\n\}} {name};)", r"\1\2", text, flags=re.S)
+    return text
+
+
+def fields_in(dumped):
+    found = xml.parse(dumped).iter("class-decl")
+    return {one.get("name"): [field.get("name") for field in one.iter("var-decl")] for one in found}
+
+
+def breaks(before, text, directory):
+    """What of the dump `before` is gone or changed in the header `text`, in libabigail's words; "" where programs notice
+    nothing."""
+    return difference(before, dump(without_growth(text, before), directory))
+
+
+def difference(before, after):
+    need("abidiff")
+    ended = subprocess.run(
+        ["abidiff", "--no-architecture", "--no-added-syms", before, after], capture_output=True, text=True, check=False
+    )
+    if ended.returncode & 3:
+        raise AssertionError(f"abidiff: {ended.stdout}{ended.stderr}")
+    return ended.stdout if ended.returncode else ""
+
+
+def need(name):
+    if not shutil.which(name):
+        raise Skip(f"no {name} (abigail-tools)")
+
+
+def tool(*command, **options):
+    ended = subprocess.run(command, text=True, capture_output=True, check=False, **options)
+    if ended.returncode:
+        raise AssertionError(f"{command}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
+    return ended.stdout

@@ -1,0 +1,83 @@
+"""dist.py: the release tarball is made, and builds where there is no network and no crate but those in it."""
+
+import os
+import pathlib
+import subprocess
+import tarfile
+
+import harness
+from harness import Skip, case, equal, main
+from project import ROOT, VERSION, WORK, compiled, links_shared, links_static, need, tool
+
+harness.PATIENCE = 900  # an optimised build of the Rust code
+NAME = f"udpr-{VERSION}"
+
+
+def tarball():
+    """Its path, and the directory it was unpacked to."""
+    made, unpacked = WORK / "dist" / f"{NAME}.tar.xz", WORK / "unpacked"
+    if not unpacked.exists():
+        need("git", "git")
+        need("xz", "xz-utils")
+        if subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, check=False).returncode:
+            raise Skip("not a git checkout")
+        tool(ROOT / "scripts/dist", made.parent)
+        with tarfile.open(made) as archive:
+            archive.extractall(unpacked)
+    return made, unpacked / NAME
+
+
+def without_network(*command):
+    """In a network of its own, which has nothing; and with a cargo that has fetched nothing yet."""
+    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
+        raise Skip("unshare --net is not permitted")
+    home = WORK / "home"
+    home.mkdir(exist_ok=True)
+    rustup = os.environ.get("RUSTUP_HOME", pathlib.Path.home() / ".rustup")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "CARGO_HOME": str(home), "RUSTUP_HOME": str(rustup)}
+    return tool("unshare", "--net", *command, env=environment)
+
+
+@case
+def has_all_and_nothing_else():
+    made, source = tarball()
+    tracked = set(tool("git", "-C", ROOT, "ls-tree", "-r", "--name-only", "HEAD").split("\n")[:-1])
+    inside = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    own = {path for path in inside if not path.startswith("vendor/")}
+    equal(tracked | {".cargo/config.toml"}, own)
+    locked = (source / "Cargo.lock").read_text(encoding="utf-8").count("\nsource = ")
+    equal(locked, len(list((source / "vendor").iterdir())))
+    tool("sha256sum", "--check", f"{made.name}.sha256", cwd=made.parent)
+
+
+@case
+def is_the_same_when_made_again():
+    made, _ = tarball()
+    tool(ROOT / "scripts/dist", WORK / "again")
+    equal(made.read_bytes(), (WORK / "again" / made.name).read_bytes())
+
+
+@case
+def builds_and_installs_without_a_network():
+    _, source = tarball()
+    build, prefix = WORK / "offline-build", WORK / "offline"
+    options = ("-DCMAKE_BUILD_TYPE=Release", "-DUDPR_OFFLINE=ON", "-DUDPR_BUILD_TESTS=OFF")
+    without_network("cmake", "-S", source, "-B", build, *options)
+    without_network("cmake", "--build", build)
+    tool("cmake", "--install", build, "--prefix", prefix)
+    libraries = next(prefix.glob("**/libudpr.so")).parent
+    flags = (f"-I{prefix}/include", f"-L{libraries}", f"-Wl,-rpath,{libraries}")
+    links_shared(compiled("dist-shared", "app.c", *flags, "-ludpr"))
+    system = ("-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl")
+    links_static(compiled("dist-static", "app.c", *flags, "-l:libudpr.a", *system))
+
+
+@case
+def its_rust_tests_can_be_built_without_a_network():
+    """Those need crates that the library does without; that cargo finds them all is enough."""
+    _, source = tarball()
+    said = without_network("sh", "-c", f"cd {source} && cargo metadata --format-version=1 --offline --locked")
+    assert "/vendor/cbindgen-" in said, said[:1000]
+
+
+main()

@@ -1,0 +1,102 @@
+"""packages.py: the Debian packages, put by dpkg into a root of their own, and programs linked with what is there."""
+
+import os
+import pathlib
+import subprocess
+
+import harness
+from harness import case, equal, main
+from project import ROOT, VERSION, WORK, build_and_run, compiled, configure, links_shared, need, tool
+
+harness.PATIENCE = 900  # an optimised build of the Rust code
+SERIES = VERSION.rsplit(".", 1)[0]
+RUNTIME, DEV = f"libudpr{SERIES}", "libudpr-dev"
+
+
+def packages():
+    """The two packages, by their names."""
+    need("dpkg-shlibdeps", "dpkg-dev")
+    build = WORK / "build"
+    if not build.exists():
+        options = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr", "-DUDPR_BUILD_TESTS=OFF", "-DUDPR_BUILD_EXAMPLES=OFF")
+        tool("cmake", "-S", ROOT, "-B", build, *options)
+        tool("cmake", "--build", build)
+        tool("cpack", "-G", "DEB", "-B", WORK / "packages", cwd=build)
+    return {field(path, "Package"): path for path in (WORK / "packages").glob("*.deb")}
+
+
+def field(path, name):
+    return tool("dpkg-deb", "--field", path, name).strip()
+
+
+def root():
+    """A root with both packages in it, as dpkg puts them there. What they depend on is this machine's."""
+    at = WORK / "root"
+    if not at.exists():
+        both = packages()
+        (at / "var/lib/dpkg/info").mkdir(parents=True)
+        (at / "var/lib/dpkg/updates").mkdir()
+        (at / "var/lib/dpkg/status").touch()
+        dpkg(at, "--install", "--force-depends", both[RUNTIME], both[DEV])
+    return at, next(at.glob("usr/lib/**/libudpr.so")).parent
+
+
+def dpkg(at, *arguments):
+    """Its scripts, which only call ldconfig, would need a system in there."""
+    options = ["--force-not-root", "--force-script-chrootless", "--force-bad-path", f"--root={at}"]
+    ended = subprocess.run(["dpkg", *options, *arguments], capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise AssertionError(ended.stdout + ended.stderr)
+
+
+@case
+def are_the_two_and_depend_on_each_other():
+    both = packages()
+    equal({RUNTIME, DEV}, set(both))
+    equal([VERSION, VERSION], [field(path, "Version") for path in both.values()])
+    assert f"{RUNTIME} (= {VERSION})" in field(both[DEV], "Depends")
+    assert "libc6 (>=" in field(both[RUNTIME], "Depends")
+    shlibs = tool("dpkg-deb", "--info", both[RUNTIME], "shlibs")
+    equal(f"libudpr {SERIES} {RUNTIME} (>= {VERSION})", shlibs.strip())
+
+
+@case
+def hold_what_belongs_to_each():
+    listed = {name: contents(path) for name, path in packages().items()}
+    equal(["copyright", f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(listed[RUNTIME]))
+    for name in ("udpr.h", "udpr.ffi.h", "libudpr.a", "libudpr.so", "udpr.pc", "udprConfig.cmake", "udpr.7", "copyright"):
+        assert name in listed[DEV], listed[DEV]
+
+
+def contents(path):
+    lines = tool("dpkg-deb", "--contents", path).splitlines()
+    names = [line.split(" -> ")[0].split()[-1] for line in lines]
+    assert all(name.startswith("./usr/") for name in names), names
+    return [pathlib.PurePath(name).name for name in names if not name.endswith("/")]
+
+
+@case
+def install_and_link_by_pkg_config():
+    need("pkg-config", "pkg-config")
+    _, libraries = root()
+    environment = {"PATH": "/usr/bin:/bin", "PKG_CONFIG_LIBDIR": str(libraries / "pkgconfig")}
+    flags = tool("pkg-config", "--cflags", "--libs", "udpr", env=environment).split()
+    program = compiled("app", "app.c", *flags)
+    links_shared(program, env={**os.environ, "LD_LIBRARY_PATH": str(libraries)})
+
+
+@case
+def install_and_link_by_cmake():
+    at, _ = root()
+    build, _ = configure("cmake", "Unix Makefiles", "Release", f"-DCMAKE_PREFIX_PATH={at}/usr")
+    build_and_run(build, "Release")
+
+
+@case
+def are_removed_without_a_rest():
+    at, _ = root()
+    dpkg(at, "--purge", DEV, RUNTIME)
+    equal([], [str(path) for path in (at / "usr").rglob("*")] if (at / "usr").exists() else [])
+
+
+main()

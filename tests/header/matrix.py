@@ -1,0 +1,65 @@
+"""matrix.py LIBRARY_DIR: the header with each compiler and each edition of C and C++, all warnings being errors.
+
+Two files that include it become a program, which runs with the libudpr.so there.
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from harness import Skip, case, equal, main
+
+LIBRARY_DIR = sys.argv[1]
+HERE = pathlib.Path(__file__).parent
+INCLUDE = HERE.parents[1] / "include"
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wundef", "-Wshadow", "-Werror"]
+C_ONLY = ["-Wstrict-prototypes", "-Wc++-compat", "-xc"]
+COMPILERS = {"gcc": C_ONLY, "clang": C_ONLY, "g++": ["-xc++"], "clang++": ["-xc++"]}
+EDITIONS = {"c": ["c99", "c11", "c17"], "c++": ["c++11", "c++17", "c++20"]}
+
+
+def add_cases():
+    for compiler, flags in COMPILERS.items():
+        for edition in EDITIONS[flags[-1][2:]]:
+
+            def check(compiler=compiler, flags=(*flags[:-1], f"-std={edition}"), language=flags[-1]):
+                builds_and_runs(compiler, flags, language)
+
+            check.__name__ = f"{compiler}_{edition}"
+            case(check)
+
+
+def builds_and_runs(compiler, flags, language):
+    if not shutil.which(compiler):
+        raise Skip(f"no {compiler}")
+    with tempfile.TemporaryDirectory() as directory:
+        program = f"{directory}/program"
+        link = ["-xnone", f"-L{LIBRARY_DIR}", "-ludpr", f"-Wl,-rpath,{LIBRARY_DIR}", "-o", program]
+        twice = ["-include", "udpr/udpr.h"]
+        compiled(compiler, *flags, f"-I{INCLUDE}", *twice, language, HERE / "one.c", HERE / "two.c", *link)
+        equal(0, subprocess.run([program], check=False).returncode)
+
+
+def compiled(*command):
+    ended = subprocess.run([command[0], *WARNINGS, *command[1:]], capture_output=True, text=True, check=False)
+    equal(("", 0), (ended.stderr, ended.returncode))
+
+
+@case
+def plain_mode_is_nothing_but_c():
+    """What FFI readers take: no preprocessor lines, no attributes, nothing included."""
+    source = INCLUDE / "udpr/udpr.h"
+    text = subprocess.run(["cc", "-E", "-P", "-DUDPR_PLAIN", source], capture_output=True, text=True, check=True).stdout
+    for foreign in ("#", "__attribute__", "__extension__", "extern", "size_t;"):
+        assert foreign not in text, foreign
+    declared = "typedef __SIZE_TYPE__ size_t; typedef __INT32_TYPE__ int32_t; typedef __INT64_TYPE__ int64_t;"
+    declared += "".join(f"typedef __UINT{bits}_TYPE__ uint{bits}_t;" for bits in (8, 16, 32, 64))
+    command = ["cc", *WARNINGS, "-std=c11", "-fsyntax-only", "-x", "c", "-"]
+    ended = subprocess.run(command, input=declared + text, capture_output=True, text=True, check=False)
+    equal(("", 0), (ended.stderr, ended.returncode))
+
+
+add_cases()
+main()

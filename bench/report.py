@@ -155,7 +155,8 @@ def write_page(results, machine, rounds, seconds):
 
 
 def _section(results, work):
-    return f"### {work.title}\n\n{work_table(results, work)}\n\n{losses(results, work)}"
+    lost = losses(results, work)
+    return f"### {work.title}\n\n{work_table(results, work)}\n" + (f"\n{lost}" if lost else "")
 
 
 CHART_WORKS = "echo-64", "echo-100", "echo-gso"

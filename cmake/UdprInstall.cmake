@@ -1,6 +1,7 @@
 # cmake --install: both libraries, the header, a CMake package (find_package(udpr)), a pkg-config file, a man page.
 # The component "runtime" is what programs need to run, "dev" what is needed to build them.
 include(CMakePackageConfigHelpers)
+include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 
 set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
 
@@ -18,17 +19,6 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/udprConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprConfigVersion.cmake
   DESTINATION ${udpr_package_dir} COMPONENT dev)
-
-# The header for who reads it without a preprocessor: LuaJIT's ffi.cdef, cffi and others.
-set(udpr_ffi_header ${PROJECT_BINARY_DIR}/udpr.ffi.h)
-add_custom_command(
-  OUTPUT ${udpr_ffi_header}
-  COMMAND ${CMAKE_C_COMPILER} -E -P -DUDPR_PLAIN -o ${udpr_ffi_header} ${PROJECT_SOURCE_DIR}/include/udpr/udpr.h
-  DEPENDS ${PROJECT_SOURCE_DIR}/include/udpr/udpr.h
-  COMMENT "Preprocessing the header for foreign readers"
-  VERBATIM)
-add_custom_target(udpr-ffi-header ALL DEPENDS ${udpr_ffi_header})
-install(FILES ${udpr_ffi_header} DESTINATION ${CMAKE_INSTALL_DATADIR}/udpr COMPONENT dev)
 
 configure_file(${PROJECT_SOURCE_DIR}/docs/udpr.7.in ${PROJECT_BINARY_DIR}/udpr.7 @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/udpr.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7 COMPONENT dev)

@@ -12,24 +12,7 @@ use udpr::status::Status;
 use Answer::{AtMost, Errno, Real};
 use Syscall::{Receive, Rewatch, Send};
 
-/// Marsaglia's xorshift64.
-#[derive(Clone)]
-struct Random(Rc<Cell<u64>>);
-
 impl Random {
-    fn new(seed: u64) -> Random {
-        Random(Rc::new(Cell::new(seed)))
-    }
-
-    fn below(&self, bound: u64) -> u64 {
-        let mut x = self.0.get();
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        self.0.set(x);
-        (x >> 11) % bound
-    }
-
     fn send_answer(&self) -> Answer {
         match self.below(12) {
             0 | 1 => Errno(libc::EAGAIN),

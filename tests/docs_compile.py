@@ -1,6 +1,6 @@
 """docs_compile.py LIBRARY_DIR: the code in README.md and docs, against the libudpr.so there.
 
-Each ```c block is a whole program; marked ```c fragment it is declarations, which need the headers below and nothing else.
+Each ```c block is a whole program; so is a ```cpp block; marked ```c fragment it is declarations, which need the headers below and nothing else.
 A program whose next block is ```text is run, and prints that; so is a ```python block.
 """
 
@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,20 @@ def compile_c(source, arguments):
     compiled = subprocess.run(command, input=source, text=True, stderr=subprocess.PIPE)
     equal("", compiled.stderr)
     equal(0, compiled.returncode)
+
+
+def check_cpp_program(block, output, library_dir):
+    compiler = os.environ.get("CXX", "c++")
+    if not shutil.which(compiler):
+        raise Skip("no C++ compiler")
+    with tempfile.TemporaryDirectory() as directory:
+        program = os.path.join(directory, "program")
+        link = [f"-L{library_dir}", "-ludpr", "-lpthread", f"-Wl,-rpath,{library_dir}"]
+        command = [compiler, "-std=c++17", *FLAGS[1:], f"-I{ROOT}/include", "-x", "c++", "-", "-o", program, *link]
+        compiled = subprocess.run(command, input=block.text, text=True, stderr=subprocess.PIPE)
+        equal(("", 0), (compiled.stderr, compiled.returncode))
+        if output is not None:
+            prints(output, [program])
 
 
 def glib():
@@ -91,6 +106,8 @@ def checks(document, library_dir):
             yield block.name, lambda block=block: check_fragment(block)
         elif block.language == "c":
             yield block.name, lambda block=block, output=output: check_program(block, output, library_dir)
+        elif block.language == "cpp":
+            yield block.name, lambda block=block, output=output: check_cpp_program(block, output, library_dir)
         elif block.language == "python":
             yield block.name, lambda block=block, output=output: check_python(block, output, library_dir)
 

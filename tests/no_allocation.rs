@@ -7,7 +7,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Options};
+use udpr::addr::Addr;
+use udpr::port::{Leave, Options, flag};
+use udpr::reactor::Reactor;
+use udpr::sys::Linux;
 
 /// The system's, counting what the calling thread asks for.
 struct Counting;
@@ -48,23 +51,41 @@ const BURST: usize = 50;
 
 #[test]
 fn a_hundred_thousand_echoed_datagrams_allocate_nothing() {
-    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::new(Diary::default()), Peer::new());
-    let reactor = reactor(&kernel);
+    let data = [7; 1200];
+    assert_no_allocation(flag::NO_OFFLOAD, &data, |peer, host| {
+        (0..BURST).for_each(|_| peer.send(&data, host));
+    });
+}
+
+#[test]
+fn nor_do_merged_ones() {
+    let data = [7; 1200 * BURST];
+    assert_no_allocation(0, &data, |peer, host| {
+        peer.merge();
+        peer.send_merged(&data, 1200, host);
+    });
+}
+
+/// `send` sends [`BURST`] datagrams, which come back as messages of `data`.
+fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
+    let (diary, peer) = (Rc::new(Diary::default()), Peer::new());
+    let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
     let echo = Closures::new(&diary).at_datagram(|port, datagram| {
         port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
     });
-    let port = listen(&reactor, &Options::default(), echo).expect("a port");
+    let options = Options { flags, ..Options::default() };
+    let port = listen_merging(&reactor, &options, echo).expect("a port");
     let (host, mut echoed) = (port.get_host().expect("open"), 0);
-    let (data, mut buffer) = ([7; 1200], [0; 2048]);
+    let mut buffer = vec![0; 65_536];
     let mut bursts = |count: usize| {
         let mut allocated = 0;
         for _ in 0..count {
-            (0..BURST).for_each(|_| peer.send(&data, &host));
+            send(&peer, &host);
             echoed += BURST;
             let before = allocations();
             turn_until(&reactor, || diary.received.get() == echoed);
             allocated += allocations() - before;
-            (0..BURST).for_each(|_| assert_eq!(peer.receive(&mut buffer), data));
+            (0..1200 * BURST / data.len()).for_each(|_| assert_eq!(peer.receive(&mut buffer), data));
         }
         allocated
     };

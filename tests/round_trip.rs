@@ -4,7 +4,7 @@ mod support;
 
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Options};
+use udpr::port::{Leave, Options, flag};
 
 use Syscall::{Receive, Send, Wait};
 
@@ -22,9 +22,19 @@ fn calls(kernel: &Scripted) -> [usize; 4] {
 
 #[test]
 fn one_in_flight_costs_one_wait_one_receive_and_one_send() {
+    assert_one_in_flight(flag::NO_OFFLOAD);
+}
+
+#[test]
+fn the_same_where_datagrams_merge() {
+    assert_one_in_flight(0);
+}
+
+fn assert_one_in_flight(flags: u32) {
     let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
     let reactor = reactor(&kernel);
-    let port = listen(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let options = Options { flags, ..Options::default() };
+    let port = listen_merging(&reactor, &options, echo(&diary)).expect("a port");
     let host = port.get_host().expect("open");
     for round in 0..100u32 {
         let before = calls(&kernel);
@@ -56,5 +66,25 @@ fn a_burst_is_received_and_sent_by_few_calls() {
         assert!(waits <= most && receives <= most && sends <= most, "{waits} {receives} {sends}");
         assert_eq!(others, before[3]);
     }
+    reactor.close();
+}
+
+#[test]
+fn a_merged_burst_costs_as_much_as_one_datagram() {
+    const BURST: usize = 50;
+    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let reactor = reactor(&kernel);
+    let port = listen_merging(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let (host, data) = (port.get_host().expect("open"), [7; 1200 * BURST]);
+    peer.merge();
+    for round in 1..=20 {
+        let before = calls(&kernel);
+        peer.send_merged(&data, 1200, &host);
+        turn_until(&reactor, || diary.received.get() == round * BURST);
+        let cost: Vec<_> = calls(&kernel).into_iter().zip(before).map(|(now, before)| now - before).collect();
+        assert_eq!(cost, [1, 1, 1, 0]);
+        assert_eq!(peer.receive(&mut vec![0; 65_536]), data, "one message back");
+    }
+    assert_eq!(kernel.sends(), [1; 20]);
     reactor.close();
 }

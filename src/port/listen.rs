@@ -85,7 +85,7 @@ impl Port {
             kept: RefCell::default(),
             kept_listed: Cell::new(false),
             merges: Cell::new(false),
-            limits: Cell::new(if flags & flag::NO_OFFLOAD == 0 { Limits::MOST } else { Limits::NONE }),
+            limits: Cell::new(Limits::NONE),
             sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
@@ -133,7 +133,14 @@ impl Open {
 
     /// UDP_GRO, where the kernel has it. One stamp would stand for many datagrams. On an adopted socket it hands merged
     /// datagrams to the other holders, too, so there it is done on request only.
+    ///
+    /// UDP_SEGMENT is looked for: a kernel without it takes no notice of it, and sends what was merged as one datagram.
     fn ask_for_merging(&self) {
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let offload = !self.has(flag::NO_OFFLOAD);
+        if offload && kernel.option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
+            self.limits.set(Limits::MOST);
+        }
         let wanted = self.former.is_none() || self.has(flag::OFFLOAD);
         if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {
             let on = self.set_option(libc::SOL_UDP, libc::UDP_GRO, &1u32.to_ne_bytes());

@@ -15,7 +15,7 @@ const TRIES: usize = 64;
 /// What is on its way out of one port.
 #[derive(Debug)]
 pub(super) struct Sending {
-    gathered: Option<Outbound>,
+    gathered: Option<Box<Outbound>>,
     charged: usize,
     pub(super) backlog: Backlog,
 }
@@ -302,13 +302,13 @@ impl Open {
                         stats.datagrams_out += datagrams as u64;
                         stats.bytes_out += bytes as u64;
                     });
-                    suspicion.take().into_iter().for_each(|(errno, segment)| self.learn(errno, segment));
+                    suspicion.take().into_iter().for_each(|(errno, merged)| self.learn(errno, merged));
                     tries = 0;
                 }
                 Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
                 Err(error) => {
                     // What was merged is sent datagram by datagram, so that nothing is lost.
-                    suspicion = merge_fault(&error).zip(outbound.merged_segment());
+                    suspicion = merge_fault(&error).zip(outbound.merged());
                     match suspicion {
                         Some(_) => outbound.split(),
                         None => return Err(self.own_error(error)),
@@ -320,13 +320,15 @@ impl Open {
     }
 
     /// A merged message failed, and a datagram of it did not by itself: what the kernel merges is less than was thought.
-    fn learn(&self, errno: i32, segment: usize) {
+    fn learn(&self, errno: i32, merged: Limits) {
         let limits = self.limits.get();
         self.limits.set(match errno {
-            // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented.
-            libc::EMSGSIZE => Limits { size: limits.size.min(segment - 1), ..limits },
-            // Too many for this kernel; down to 1, where it knows nothing of merging.
-            libc::EINVAL => Limits { segments: (limits.segments / 2).max(1), ..limits },
+            libc::EINVAL if merged.segments > Limits::FEWEST => {
+                Limits { segments: limits.segments.min(Limits::FEWEST), ..limits }
+            }
+            // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented. Before
+            // Linux 6.14 that is EINVAL.
+            libc::EMSGSIZE | libc::EINVAL => Limits { size: limits.size.min(merged.size - 1), ..limits },
             // A device without checksum offload (EIO).
             _ => Limits::NONE,
         });
@@ -398,6 +400,8 @@ impl Open {
         }
         let mut sending = self.sending.borrow_mut();
         let mut outbound = self.turn.take_outbound();
+        // As many letters as were sent are then taken from the front.
+        outbound.keep_order();
         for letter in sending.backlog.iter() {
             if !outbound.has_room(letter.data.len(), 1) {
                 break;

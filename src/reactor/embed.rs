@@ -37,6 +37,7 @@ impl<C: Call> Reactor<C> {
             self.turn.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));
             self.turn.set_embedded();
+            self.turn.door.waker.show();
             self.poke();
         }
         Ok(epoll)
@@ -44,7 +45,7 @@ impl<C: Call> Reactor<C> {
 
     /// Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now.
     pub fn next_timeout(&self) -> Option<u64> {
-        if self.turn.door.waker.is_raised() { Some(0) } else { self.timeout(None) }
+        self.timeout(None)
     }
 
     /// What is to be done has changed: tells the loop around.

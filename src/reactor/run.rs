@@ -87,7 +87,8 @@ impl<C: Call> Reactor<C> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.dispatch(&[]),
             Err(error) => Err(error.into()),
             Ok(ready) => {
-                self.counters.wakeups.add(u64::from(ready > 0));
+                let woken = ready > 0 || self.turn.door.waker.is_raised();
+                self.counters.wakeups.add(u64::from(woken));
                 self.dispatch(&events[..ready])
             }
         };
@@ -97,13 +98,16 @@ impl<C: Call> Reactor<C> {
             self.fire(Happening::Shutdown);
         }
         self.sweep();
+        if self.turn.door.waker.rest() && self.turn.is_embedded() {
+            self.turn.door.waker.show();
+        }
         self.poke();
         self.check_alive()
     }
 
     /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
     pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
-        if self.is_due() {
+        if self.is_due() || self.turn.door.waker.is_raised() {
             return Some(0);
         }
         let left = self.next_instant().map(|instant| instant.saturating_sub(clock::now()));
@@ -148,9 +152,12 @@ impl<C: Call> Reactor<C> {
             self.pass(|| self.tell_answer(id, &answer));
         }
         self.check_alive()?;
-        // The descriptor may be raised a moment after the flag: then the flag has been seen in an earlier turn.
-        if turn.door.waker.is_raised() || events.iter().any(|event| event.u64 == WAKE_TOKEN) {
-            turn.door.waker.clear();
+        let waker = &turn.door.waker;
+        if events.iter().any(|event| event.u64 == WAKE_TOKEN) {
+            waker.clear();
+        }
+        if waker.is_raised() {
+            waker.look();
             self.pass(|| self.hear_threads());
         }
         self.check_alive()?;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 pub struct Stats {
     /// Turns.
     pub iterations: u64,
-    /// Turns that epoll had something for.
+    /// Turns that found something ready, or somebody who had come.
     pub wakeups: u64,
     /// Delayed calls that ran.
     pub timers_fired: u64,

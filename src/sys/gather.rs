@@ -27,8 +27,10 @@ pub struct Limits {
 impl Limits {
     /// It merges nothing.
     pub const NONE: Limits = Limits { segments: 1, size: 0 };
-    /// As much as any kernel does: 128 datagrams, 64 before Linux 6.10 (UDP_MAX_SEGMENTS in linux/udp.h).
+    /// As much as any kernel does: UDP_MAX_SEGMENTS in linux/udp.h.
     pub const MOST: Limits = Limits { segments: 128, size: MESSAGE_MAX };
+    /// UDP_MAX_SEGMENTS before Linux 6.10: every kernel that merges takes so many.
+    pub const FEWEST: usize = 64;
 }
 
 /// Where datagrams go to, and what the kernel is told of each.
@@ -70,18 +72,21 @@ pub(super) struct Gather {
     messages: Vec<Message>,
     runs: Vec<Run>,
     controls: Vec<Control>,
-    /// By a hash of its destination, the youngest message that goes there, counted from 1.
+    /// By a hash of its destination, or behind that where another one is there, the youngest message that goes there,
+    /// counted from 1.
     places: Box<[u8; PLACES]>,
+    /// Only neighbours are merged.
+    in_order: bool,
     pub(super) filled: usize,
 }
 
-const _: () = assert!(MESSAGES < u8::MAX as usize && RUNS < u16::MAX as usize);
+const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= PLACES && RUNS < u16::MAX as usize);
 
 impl Default for Gather {
     fn default() -> Gather {
         let (messages, runs) = (Vec::with_capacity(MESSAGES), Vec::with_capacity(RUNS));
         let controls = Vec::with_capacity(MESSAGES);
-        Gather { messages, runs, controls, places: Box::new([0; PLACES]), filled: 0 }
+        Gather { messages, runs, controls, places: Box::new([0; PLACES]), in_order: false, filled: 0 }
     }
 }
 
@@ -108,14 +113,9 @@ impl Gather {
     pub(super) fn extend(&mut self, len: usize, to: Option<&Addr>, limits: Limits) -> Option<usize> {
         let message = self.messages.last_mut()?;
         let run = &mut self.runs[usize::from(message.last)];
-        let same = match (&message.to, to) {
-            (Some(theirs), Some(to)) => theirs.is_same(to),
-            (None, None) => true,
-            _ => false,
-        };
         let start = self.filled;
         let fits = message.admits(len, limits) && run.start + run.len == start && ARENA - start >= len;
-        if !same || !fits || message.control.is_some() {
+        if !message.is_to(to) || !fits || message.control.is_some() {
             return None;
         }
         message.grow(len);
@@ -124,23 +124,39 @@ impl Gather {
         Some(start)
     }
 
+    /// From here on datagrams leave in the order they came in, whatever their destinations.
+    pub(super) fn keep_order(&mut self) {
+        self.in_order = true;
+    }
+
     /// The youngest message that goes there. Most writes go where the last one went.
     fn find(&self, target: Target<'_>) -> Option<usize> {
         let last = self.messages.len().checked_sub(1)?;
         if self.goes(&self.messages[last], target) {
             return Some(last);
         }
-        let index = usize::from(self.places[place(target.to)]).checked_sub(1)?;
+        if self.in_order {
+            return None;
+        }
+        let index = usize::from(self.places[self.place(target.to)]).checked_sub(1)?;
         self.goes(&self.messages[index], target).then_some(index)
     }
 
+    /// Where a destination is remembered or, where it is not, would be. Half of the places are always empty.
+    fn place(&self, to: Option<&Addr>) -> usize {
+        let mut place = hash(to);
+        while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
+            if self.messages[index].is_to(to) {
+                break;
+            }
+            place = (place + 1) % PLACES;
+        }
+        place
+    }
+
     fn goes(&self, message: &Message, target: Target<'_>) -> bool {
-        let same = match (&message.to, target.to) {
-            (Some(theirs), Some(to)) => theirs.is_same(to),
-            (None, None) => true,
-            _ => false,
-        };
-        same && self.control(message).map(Control::bytes) == target.control.map(Control::bytes)
+        message.is_to(target.to)
+            && self.control(message).map(Control::bytes) == target.control.map(Control::bytes)
     }
 
     /// What the kernel is told of each datagram of a message.
@@ -163,7 +179,7 @@ impl Gather {
     }
 
     fn begin(&mut self, start: usize, len: usize, target: Target<'_>) {
-        let run = self.runs.len() as u16;
+        let (run, place) = (self.runs.len() as u16, self.place(target.to));
         self.runs.push(Run { start, len, next: None });
         self.messages.push(Message {
             to: target.to.copied(),
@@ -176,7 +192,7 @@ impl Gather {
             open: len > 0,
         });
         self.controls.extend(target.control);
-        self.places[place(target.to)] = self.messages.len() as u8;
+        self.places[place] = self.messages.len() as u8;
     }
 
     pub(super) fn messages(&self) -> &[Message] {
@@ -204,16 +220,24 @@ impl Gather {
     }
 
     pub(super) fn clear(&mut self) {
-        for message in self.messages.drain(..) {
-            self.places[place(message.to.as_ref())] = 0;
-        }
+        self.messages.clear();
+        self.places.fill(0);
         self.runs.clear();
         self.controls.clear();
-        self.filled = 0;
+        (self.in_order, self.filled) = (false, 0);
     }
 }
 
 impl Message {
+    #[inline]
+    fn is_to(&self, to: Option<&Addr>) -> bool {
+        match (&self.to, to) {
+            (Some(theirs), Some(to)) => theirs.is_same(to),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
     fn grow(&mut self, len: usize) {
         self.datagrams += 1;
         self.bytes += len;
@@ -231,8 +255,8 @@ impl Message {
     }
 }
 
-/// Where to remember a destination.
-fn place(to: Option<&Addr>) -> usize {
+/// Where to look for a destination first.
+fn hash(to: Option<&Addr>) -> usize {
     let Some(to) = to else { return 0 };
     let [a, b, c, d, .., w, x, y, z] = to.bytes;
     let words = u32::from_ne_bytes([a, b, c, d]) ^ u32::from_ne_bytes([w, x, y, z]);
@@ -287,6 +311,26 @@ mod tests {
         assert_eq!(shapes(&gather), [(1, vec![10; 3]), (2, vec![10; 3])]);
         let starts: Vec<_> = gather.datagrams(&gather.messages()[0]).map(|(start, _)| start).collect();
         assert_eq!(starts, [0, 20, 50]);
+    }
+
+    #[test]
+    fn destinations_of_one_place_are_told_apart() {
+        let mut gather = Gather::default();
+        let same: Vec<u16> = (1..).filter(|port| hash(Some(&addr(*port))) == PLACES - 1).take(3).collect();
+        (0..2).for_each(|_| same.iter().for_each(|port| gather.push(10, to(&addr(*port)), Limits::MOST)));
+        let expected: Vec<_> = same.iter().map(|port| (*port, vec![10; 2])).collect();
+        assert_eq!(shapes(&gather), expected);
+    }
+
+    #[test]
+    fn in_order_only_neighbours_are_one_message() {
+        let mut gather = Gather::default();
+        gather.keep_order();
+        push_all(&mut gather, &[(1, 10), (1, 10), (2, 10), (1, 10), (2, 10), (2, 10)]);
+        assert_eq!(shapes(&gather), [(1, vec![10; 2]), (2, vec![10]), (1, vec![10]), (2, vec![10; 2])]);
+        gather.clear();
+        push_all(&mut gather, &[(1, 10), (2, 10), (1, 10)]);
+        assert_eq!(shapes(&gather), [(1, vec![10; 2]), (2, vec![10])], "until it is cleared");
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Received {
     #[inline]
     fn count(&mut self, len: usize, segment: usize, packet_size: usize) {
         let (whole, last) = if len == segment { (1, 0) } else { (len / segment, len % segment) };
-        self.datagrams += whole + usize::from(last > 0);
+        self.datagrams += (whole + usize::from(last > 0)).max(1);
         self.bytes += whole * segment.min(packet_size) + last.min(packet_size);
         if segment > packet_size {
             self.truncated += whole + usize::from(last > packet_size);

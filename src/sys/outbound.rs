@@ -36,6 +36,11 @@ impl Outbound {
         self.gather.has_room(len, pieces)
     }
 
+    /// From here on [`Outbound::unsent`] has the datagrams in the order they are pushed in, whatever their destinations.
+    pub fn keep_order(&mut self) {
+        self.gather.keep_order();
+    }
+
     /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
     /// the last of which may be shorter. The caller has asked [`Outbound::has_room`].
     pub fn push(
@@ -100,10 +105,10 @@ impl Outbound {
         &self.gather.messages()[self.done.0..]
     }
 
-    /// Bytes of each datagram in the next message, where it is more than one and leaves whole.
-    pub fn merged_segment(&self) -> Option<usize> {
+    /// How many datagrams the next message is, and of which size, where it is more than one and leaves whole.
+    pub fn merged(&self) -> Option<Limits> {
         let message = self.rest().first().filter(|message| message.datagrams > 1 && !self.split)?;
-        Some(message.segment)
+        Some(Limits { segments: message.datagrams, size: message.segment })
     }
 
     /// From here on the next message leaves datagram by datagram.

@@ -138,7 +138,8 @@ fn install() -> io::Result<()> {
     // SAFETY: an action is integers, a pointer and a signal set; all of them may be zero.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handle as extern "C" fn(i32) as usize;
-    action.sa_flags = libc::SA_RESTART;
+    // On the alternate stack where there is one: the stacks of goroutines are too small (os/signal of Go).
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
     for signal in SIGNALS {
         // SAFETY: sigaddset(3) changes the set it is given.
         unsafe { libc::sigaddset(&mut action.sa_mask, signal) };

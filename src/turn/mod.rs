@@ -49,8 +49,9 @@ pub struct Turn {
     dispatching: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
-    inbound: RefCell<Option<Inbound>>,
-    outbounds: RefCell<Vec<Outbound>>,
+    inbound: RefCell<Option<Box<Inbound>>>,
+    #[allow(clippy::vec_box, reason = "they wander between here and the ports")]
+    outbounds: RefCell<Vec<Box<Outbound>>>,
     outbounds_lent: Cell<usize>,
     retries: RefCell<Vec<(u64, u64)>>,
 }
@@ -121,17 +122,17 @@ impl Turn {
     }
 
     /// The buffers to receive into; they are given back by [`Turn::return_inbound`].
-    pub fn take_inbound(&self) -> Inbound {
+    pub fn take_inbound(&self) -> Box<Inbound> {
         self.inbound.take().unwrap_or_default()
     }
 
     /// For the next port.
-    pub fn return_inbound(&self, inbound: Inbound) {
+    pub fn return_inbound(&self, inbound: Box<Inbound>) {
         self.inbound.replace(Some(inbound));
     }
 
     /// An empty arena to write into; it is given back by [`Turn::return_outbound`].
-    pub fn take_outbound(&self) -> Outbound {
+    pub fn take_outbound(&self) -> Box<Outbound> {
         self.outbounds_lent.set(self.outbounds_lent.get() + 1);
         self.outbounds.borrow_mut().pop().unwrap_or_default()
     }
@@ -142,7 +143,7 @@ impl Turn {
     }
 
     /// For the next port.
-    pub fn return_outbound(&self, mut outbound: Outbound) {
+    pub fn return_outbound(&self, mut outbound: Box<Outbound>) {
         outbound.clear();
         self.outbounds_lent.set(self.outbounds_lent.get() - 1);
         self.outbounds.borrow_mut().push(outbound);

@@ -47,6 +47,25 @@ TEST(a_signal_at_the_very_beginning_ends_run) {
   OK(udpr_reactor_free(reactor));
 }
 
+static int handler_flags;
+
+static void look_at_flags(udpr_reactor *reactor, void *user) {
+  struct sigaction action;
+  (void)user;
+  CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
+  handler_flags = action.sa_flags;
+  OK(udpr_reactor_stop(reactor));
+}
+
+/* Hosts like Go run their threads on stacks that are too small for a handler. */
+TEST(the_handlers_take_the_alternate_stack) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  OK(udpr_reactor_call_later(reactor, 0, look_at_flags, NULL, NULL, NULL));
+  run_guarded(reactor);
+  CHECK_EQ(SA_ONSTACK, handler_flags & SA_ONSTACK);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void raise_call(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   CHECK(!is_own());

@@ -46,6 +46,12 @@ static inline void set_up_host(const char *device, int number) {
   host_command("ip route add default dev %s", device);
 }
 
+/* The kernel gives a device its queue a moment after the other end is up (net/core/link_watch.c): what is sent before
+ * that is lost. */
+static inline void await_link(const char *device) {
+  host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
+}
+
 static inline void make_two_hosts(two_hosts *hosts) {
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
@@ -56,7 +62,9 @@ static inline void make_two_hosts(two_hosts *hosts) {
   set_up_host("near", 1);
   on_far(hosts);
   set_up_host("far", 2);
+  await_link("far");
   on_near(hosts);
+  await_link("near");
 }
 
 static inline void end_two_hosts(two_hosts *hosts) {

@@ -37,9 +37,13 @@ def each_address_gets_its_own_line():
 
 @case
 def what_is_known_at_once_is_said_at_once():
-    with running(PROGRAM, "nowhere", "127.0.0.1:0") as program:
+    peer, port = udp_socket()
+    with peer, running(PROGRAM, "nowhere", "127.0.0.1:0", f"127.0.0.1:{port}") as program:
         for start in ("errors: nowhere: UDPR_E_INVALID_ADDRESS: ", "errors: 127.0.0.1:0: UDPR_E_INVALID_ARGUMENT: "):
             equal(start, program.stderr.readline()[: len(start)])
+        # Only what is told in a turn shows that run has begun, which takes the signal.
+        peer.sendto(b"now", ("127.0.0.1", peer.recvfrom(100)[1][1]))
+        equal(f'127.0.0.1:{port}: answers "now"\n', program.stdout.readline())
         program.send_signal(signal.SIGINT)
         equal(0, program.wait())
 

@@ -2,81 +2,15 @@
 
 import asyncio
 import ctypes
-import sys
 
 from harness import case, equal, main
+from udpr_ctypes import CALL, DATAGRAM, STOPPED, Addr, Datagram, Handle, Protocol, name, udpr
 
-udpr = ctypes.CDLL(sys.argv[1])
-Handle = ctypes.c_void_p
 IN_TIME = 20  # seconds
-
-START = ctypes.CFUNCTYPE(ctypes.c_int32, Handle, Handle)
-DATAGRAM = ctypes.CFUNCTYPE(None, Handle, Handle, Handle)
-STOPPED = ctypes.CFUNCTYPE(None, Handle, ctypes.c_int32, Handle)
-CALL = ctypes.CFUNCTYPE(None, Handle, Handle)
-
-
-class Addr(ctypes.Structure):
-    _fields_ = [
-        ("family", ctypes.c_uint16),
-        ("port", ctypes.c_uint16),
-        ("scope_id", ctypes.c_uint32),
-        ("flow_info", ctypes.c_uint32),
-        ("bytes", ctypes.c_uint8 * 16),
-        ("reserved", ctypes.c_uint32),
-    ]
-
-
-class Datagram(ctypes.Structure):  # as far as it is read here
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("data", ctypes.c_void_p),
-        ("len", ctypes.c_size_t),
-        ("full_len", ctypes.c_size_t),
-        ("sender", Addr),
-    ]
-
-
-class Protocol(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("user", ctypes.c_void_p),
-        ("free_user", ctypes.c_void_p),
-        ("start_protocol", START),
-        ("datagram_received", DATAGRAM),
-        ("datagrams_received", ctypes.c_void_p),
-        ("connection_refused", ctypes.c_void_p),
-        ("error_received", ctypes.c_void_p),
-        ("write_ready", ctypes.c_void_p),
-        ("stop_protocol", STOPPED),
-    ]
-
-
-def declare(name, *arguments, result=ctypes.c_int32):
-    function = getattr(udpr, name)
-    function.argtypes, function.restype = arguments, result
-    return function
-
-
-POINTER = ctypes.c_void_p
-declare("udpr_status_name", ctypes.c_int32, result=ctypes.c_char_p)
-declare("udpr_reactor_new", POINTER, POINTER)
-declare("udpr_reactor_free", Handle)
-declare("udpr_reactor_start", Handle)
-declare("udpr_reactor_stop", Handle)
-declare("udpr_reactor_is_running", Handle)
-declare("udpr_reactor_iterate", Handle, ctypes.c_int64)
-declare("udpr_reactor_backend_fd", Handle, POINTER)
-declare("udpr_reactor_listen_udp", Handle, ctypes.c_uint16, ctypes.c_char_p, POINTER, POINTER, POINTER)
-declare("udpr_reactor_call_later", Handle, ctypes.c_uint64, CALL, POINTER, POINTER, POINTER)
-declare("udpr_reactor_call_from_thread", Handle, CALL, POINTER, POINTER)
-declare("udpr_transport_write", Handle, POINTER, ctypes.c_size_t, POINTER)
-declare("udpr_transport_get_host", Handle, POINTER)
-declare("udpr_transport_release", Handle, result=None)
 
 
 def ok(status):
-    equal("UDPR_OK", udpr.udpr_status_name(status).decode())
+    equal("UDPR_OK", name(status))
 
 
 class Reactor:

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
-use udpr::sys::{Epoll, Event, Inbound, Kernel, Linux, Outbound, Received, Reception, Report};
+use udpr::sys::{Epoll, Event, Inbound, Kernel, Limits, Linux, Outbound, Received, Reception, Report};
 
 /// The system calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +40,18 @@ pub(crate) enum Answer {
     Errno(i32),
 }
 
+/// The errno that a kernel has for a merged message; none where it takes it.
+pub(crate) type Rule = fn(Limits) -> Option<i32>;
+
 /// Counts every call, and answers the next ones of each kind as it was told to; then it is the kernel.
 #[derive(Default)]
 pub(crate) struct Scripted {
     answers: [RefCell<VecDeque<Answer>>; SYSCALLS],
     counts: [Cell<usize>; SYSCALLS],
     interests: RefCell<Vec<u32>>,
+    sends: RefCell<Vec<usize>>,
+    rule: Cell<Option<Rule>>,
+    unknown: Cell<Option<(i32, i32)>>,
 }
 
 impl Scripted {
@@ -57,6 +63,11 @@ impl Scripted {
     /// The next calls of this kind fail, one with each errno.
     pub(crate) fn fail(&self, syscall: Syscall, errnos: impl IntoIterator<Item = i32>) {
         self.script(syscall, errnos.into_iter().map(Answer::Errno));
+    }
+
+    /// The kernel answers itself from here on.
+    pub(crate) fn clear(&self) {
+        self.answers.iter().for_each(|answers| answers.borrow_mut().clear());
     }
 
     /// How many calls of this kind there were.
@@ -77,6 +88,33 @@ impl Scripted {
     /// What epoll was asked for, from the first EPOLL_CTL_ADD to the last EPOLL_CTL_MOD.
     pub(crate) fn interests(&self) -> Vec<u32> {
         self.interests.borrow().clone()
+    }
+
+    /// How many messages each send took so far; 0 where it failed.
+    pub(crate) fn sends(&self) -> Vec<usize> {
+        self.sends.borrow().clone()
+    }
+
+    /// Sends fail from here on as this says, and take one message each.
+    pub(crate) fn set_rule(&self, rule: Rule) {
+        self.rule.set(Some(rule));
+    }
+
+    /// A kernel that is too old for a socket option.
+    pub(crate) fn forget_option(&self, level: i32, name: i32) {
+        self.unknown.set(Some((level, name)));
+    }
+
+    fn check_known(&self, level: i32, name: i32) -> io::Result<()> {
+        let unknown = self.unknown.get() == Some((level, name));
+        if unknown { Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT)) } else { Ok(()) }
+    }
+
+    fn answer_send(&self, outbound: &Outbound) -> io::Result<usize> {
+        let limit = self.answer(Syscall::Send)?;
+        let Some(rule) = self.rule.get() else { return Ok(limit) };
+        let errno = outbound.merged().and_then(rule);
+        errno.map_or(Ok(1), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 
     /// The limit to the number of messages.
@@ -129,11 +167,13 @@ impl Kernel for Scripted {
 
     fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         self.answer(Syscall::SetOption)?;
+        self.check_known(level, name)?;
         Linux.set_option(fd, level, name, value)
     }
 
     fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         self.answer(Syscall::Option)?;
+        self.check_known(level, name)?;
         Linux.option(fd, level, name, value)
     }
 
@@ -143,7 +183,9 @@ impl Kernel for Scripted {
     }
 
     fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
-        outbound.send(fd, self.answer(Syscall::Send)?)
+        let sent = self.answer_send(outbound).and_then(|limit| outbound.send(fd, limit));
+        self.sends.borrow_mut().push(*sent.as_ref().unwrap_or(&0));
+        sent
     }
 
     fn watch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {

@@ -2,15 +2,20 @@
 //! of that port. Nothing waits longer than [`PATIENCE`].
 #![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
+mod batches;
 mod closures;
 mod kernel;
+mod random;
 
+pub(crate) use batches::{Batches, Seen};
 pub(crate) use closures::{Closures, Diary, Later};
 pub(crate) use kernel::{Answer, Scripted, Syscall};
+pub(crate) use random::Random;
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +23,7 @@ use udpr::addr::Addr;
 use udpr::port::{Leave, Options, Port, Protocol, Stats, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Result;
+use udpr::sys::{Kernel, Linux};
 
 /// How long anything may take before a test fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +35,35 @@ impl Peer {
     pub(crate) fn new() -> Peer {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
-        Peer(socket)
+        let peer = Peer(socket);
+        // As much as the system allows: a test's burst must fit.
+        peer.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, 1 << 20);
+        peer
+    }
+
+    pub(crate) fn set_option(&self, level: i32, name: i32, value: u32) {
+        Linux.set_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes()).expect("a known option");
+    }
+
+    /// What it sends is cut into datagrams of `segment` bytes, and travels on loopback as it is.
+    pub(crate) fn send_merged(&self, data: &[u8], segment: u32, to: &Addr) {
+        self.set_option(libc::SOL_UDP, libc::UDP_SEGMENT, segment);
+        self.send(data, to);
+        self.set_option(libc::SOL_UDP, libc::UDP_SEGMENT, 0);
+    }
+
+    /// What arrives merged is received as it is.
+    pub(crate) fn merge(&self) {
+        self.set_option(libc::SOL_UDP, libc::UDP_GRO, 1);
+    }
+
+    /// Waits for the next datagram of [`write_sized`]: its number and its length.
+    pub(crate) fn sized(&self) -> (u32, usize) {
+        let mut buffer = vec![0; 65_536];
+        let data = self.receive(&mut buffer);
+        let number = number(data);
+        assert!(data == sized(number, data.len()), "datagram {number} is not whole");
+        (number, data.len())
     }
 
     pub(crate) fn addr(&self) -> Addr {
@@ -71,6 +105,17 @@ pub(crate) fn write_number(port: &Port, number: u32, to: &Addr, leave: Leave) ->
     port.write(&number.to_be_bytes(), Some(to), leave)
 }
 
+/// The bytes of a datagram that tells them from every other one's: at least four.
+fn sized(number: u32, len: usize) -> Vec<u8> {
+    let behind = (4..len).map(|index| (number as usize + index) as u8);
+    number.to_be_bytes().into_iter().chain(behind).collect()
+}
+
+/// Writes a datagram that [`Peer::sized`] reads.
+pub(crate) fn write_sized(port: &Port, number: u32, len: usize, to: &Addr, leave: Leave) -> Result {
+    port.write(&sized(number, len), Some(to), leave)
+}
+
 /// Turns until `done`.
 pub(crate) fn turn_until(reactor: &Reactor<Later>, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -86,6 +131,15 @@ pub(crate) fn reactor(kernel: &Rc<Scripted>) -> Reactor<Later> {
     Reactor::with_kernel(0, kernel.clone()).expect("a reactor")
 }
 
+/// A port on loopback, which merges.
+pub(crate) fn listen_merging(
+    reactor: &Reactor<Later>,
+    options: &Options<'_>,
+    protocol: impl Protocol + 'static,
+) -> Result<Arc<Port>> {
+    reactor.listen_udp(0, "127.0.0.1", options, Box::new(protocol))
+}
+
 /// A port on loopback. Nothing is merged, so that each datagram is a message of its own.
 pub(crate) fn listen(
     reactor: &Reactor<Later>,
@@ -93,7 +147,7 @@ pub(crate) fn listen(
     protocol: impl Protocol + 'static,
 ) -> Result<Arc<Port>> {
     let options = Options { flags: options.flags | flag::NO_OFFLOAD, ..*options };
-    reactor.listen_udp(0, "127.0.0.1", &options, Box::new(protocol))
+    listen_merging(reactor, &options, protocol)
 }
 
 type Act = Box<dyn FnOnce(&Arc<Port>)>;
@@ -113,8 +167,15 @@ impl Scene {
         Scene::with(&Options::default())
     }
 
+    /// Nothing is merged, so that each datagram is a message of its own.
     pub(crate) fn with(options: &Options<'_>) -> Scene {
-        let (kernel, diary) = (Rc::new(Scripted::default()), Rc::new(Diary::default()));
+        let options = Options { flags: options.flags | flag::NO_OFFLOAD, ..*options };
+        Scene::merging(Rc::default(), &options)
+    }
+
+    /// What the kernel can merge is merged.
+    pub(crate) fn merging(kernel: Rc<Scripted>, options: &Options<'_>) -> Scene {
+        let diary = Rc::new(Diary::default());
         let reactor = reactor(&kernel);
         let act: Rc<RefCell<Option<Act>>> = Rc::default();
         let next = act.clone();
@@ -123,7 +184,7 @@ impl Scene {
                 act(port);
             }
         });
-        let port = listen(&reactor, options, protocol).expect("a port");
+        let port = listen_merging(&reactor, options, protocol).expect("a port");
         Scene { kernel, reactor, port, diary, peer: Peer::new(), act }
     }
 

@@ -1,0 +1,104 @@
+/* How C calls C++: callables behind `user`, and the way that exceptions take. Nothing here is for users. */
+#ifndef UDPR_CPP_CALLBACK_HPP
+#define UDPR_CPP_CALLBACK_HPP
+
+#include <exception>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <udpr/udpr.h>
+
+namespace udpr::detail {
+
+/* turn: run, iterate and the like, which an exception ends by stopping the reactor. call: listen, close and others that
+ * run a callback inside themselves, and throw what it throws. */
+enum class kind { turn, call };
+
+/* A call into the library that may run callbacks. It catches what they throw, and throws it once C has returned.
+ * Known to its thread alone, so nothing is shared: callbacks run on the thread that makes the call. */
+class scope {
+public:
+  scope(udpr_reactor *reactor, kind is) noexcept : reactor_(reactor), is_(is), outer_(innermost()) {
+    innermost() = this;
+  }
+  ~scope() { innermost() = outer_; }
+  scope(const scope &) = delete;
+  scope &operator=(const scope &) = delete;
+
+  /* Keeps the exception that is being handled for the call that this reactor is in. False where there is none: then C
+   * made that call. */
+  static bool keep(udpr_reactor *reactor) noexcept {
+    scope *at = innermost();
+    while (at && at->reactor_ != reactor) at = at->outer_;
+    if (!at) return false;
+    if (!at->caught_) at->caught_ = std::current_exception();
+    if (at->is_ == kind::turn) udpr_reactor_stop(reactor);
+    return true;
+  }
+
+  void rethrow() {
+#ifdef __cpp_exceptions
+    if (caught_) std::rethrow_exception(std::exchange(caught_, nullptr));
+#endif
+  }
+
+private:
+  static scope *&innermost() noexcept {
+    static thread_local scope *one = nullptr;
+    return one;
+  }
+
+  udpr_reactor      *reactor_;
+  kind               is_;
+  scope             *outer_;
+  std::exception_ptr caught_;
+};
+
+/* Makes a call of C's that may run callbacks. */
+template <class Call> udpr_status in_scope(udpr_reactor *reactor, kind is, Call call) {
+  scope             here(reactor, is);
+  const udpr_status status = call();
+  here.rethrow();
+  return status;
+}
+
+/* Runs a callback of the user's for C, which must see no exception. False where one was kept. One that C's own call into
+ * the library leaves no place for ends the program. */
+template <class Call> bool guarded(udpr_reactor *reactor, Call call) noexcept {
+#ifdef __cpp_exceptions
+  try {
+    call();
+    return true;
+  } catch (...) {
+    if (!scope::keep(reactor)) std::terminate();
+    return false;
+  }
+#else
+  static_cast<void>(reactor);
+  call();
+  return true;
+#endif
+}
+
+/* Calls `function` with all arguments or with none, whichever it takes. */
+template <class Function, class... Args> decltype(auto) call_with(Function &function, Args &&...args) {
+  if constexpr (std::is_invocable_v<Function &, Args...>) {
+    return function(std::forward<Args>(args)...);
+  } else {
+    static_assert(std::is_invocable_v<Function &>,
+                  "the callable takes other parameters than this callback has");
+    return function();
+  }
+}
+
+/* The `user` that keeps a callable: C owns it from the call on, and gives it back to `destroy`. */
+template <class Function> std::decay_t<Function> *keep_for_c(Function &&function) {
+  return new std::decay_t<Function>(std::forward<Function>(function));
+}
+
+template <class Kept> void destroy(void *user) noexcept { delete static_cast<Kept *>(user); }
+
+}  // namespace udpr::detail
+
+#endif

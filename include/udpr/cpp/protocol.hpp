@@ -1,0 +1,204 @@
+/* Protocols: what a port calls. Included by <udpr/udpr.hpp>. */
+#ifndef UDPR_CPP_PROTOCOL_HPP
+#define UDPR_CPP_PROTOCOL_HPP
+
+#include <functional>
+
+#include <udpr/cpp/transport.hpp>
+
+namespace udpr {
+
+/**
+ * A port's callbacks as functions; every one may be empty. In its place listen_udp and the others take
+ *   - any object with some of these as member functions (or callable members): no others are called;
+ *   - a std::shared_ptr, a std::unique_ptr or a std::ref to one, which must outlive the port;
+ *   - a function of (transport_ref, const datagram &): datagram_received alone.
+ * It is moved or copied into the port, and destroyed after its last callback, also when listening fails.
+ */
+struct protocol {
+  /** The port is bound, inside listen. May throw, or return a std::error_code: then listening fails with that. */
+  std::function<void(transport_ref)> start_protocol;
+  /** For each datagram. */
+  std::function<void(transport_ref, const datagram &)> datagram_received;
+  /**
+   * Where there, called once a batch (at most 256) in place of datagram_received. Returns how many it took: the rest comes
+   * in a later turn. A member function of yours may return void: it took all.
+   */
+  std::function<std::size_t(transport_ref, view<datagram>)> datagrams_received;
+  /** A connected port's earlier write found nobody listening. The port lives on. */
+  std::function<void(transport_ref)> connection_refused;
+  /** A write failed after it was accepted, or, with UDPR_UDP_ERROR_REPORTS, the network says so. */
+  std::function<void(transport_ref, const error_report &)> error_received;
+  /** The send queue drained after UDPR_E_WOULD_BLOCK. */
+  std::function<void(transport_ref)> write_ready;
+  /** The last callback: the socket is closed already. No error where somebody asked for it. */
+  std::function<void(transport_ref, std::error_code)> stop_protocol;
+};
+
+namespace detail {
+
+/* UDPR_CPP_MEMBER(name): can_name<P, Args...> is whether name can be called on a P; has_name<P> whether there is one. */
+#define UDPR_CPP_MEMBER(name)                                                                             \
+  template <class P, class... Args>                                                                       \
+  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                        \
+  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                    \
+  template <class P, class... Args>                                                                       \
+  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                 \
+  template <class P, class = void> constexpr bool  has_##name = false;                                    \
+  template <class P> constexpr bool                has_##name<P, std::void_t<decltype(&P::name)>> = true; \
+  template <class P, class... Args> constexpr bool can_##name() {                                         \
+    static_assert(can_##name##_v<void, P, Args...> || !has_##name<P>,                                     \
+                  "the protocol's " #name " cannot be called with what udpr::protocol says");             \
+    return can_##name##_v<void, P, Args...>;                                                              \
+  }
+
+UDPR_CPP_MEMBER(start_protocol)
+UDPR_CPP_MEMBER(datagram_received)
+UDPR_CPP_MEMBER(datagrams_received)
+UDPR_CPP_MEMBER(connection_refused)
+UDPR_CPP_MEMBER(error_received)
+UDPR_CPP_MEMBER(write_ready)
+UDPR_CPP_MEMBER(stop_protocol)
+#undef UDPR_CPP_MEMBER
+
+/* A function in the place of a protocol. */
+template <class Function> struct function_protocol { Function datagram_received; };
+
+template <class P> constexpr bool is_function = std::is_invocable_v<P &, transport_ref, const datagram &>;
+
+/* What `kept` has the callbacks of: itself, or what it points to. */
+template <class P, class = void> struct target {
+  static P &of(P &kept) { return kept; }
+};
+template <class P>
+struct target<P, std::void_t<decltype(*std::declval<P &>()), decltype(std::declval<P &>().operator->())>> {
+  static auto &of(P &kept) { return *kept; }
+};
+template <class P> struct target<std::reference_wrapper<P>> {
+  static P &of(std::reference_wrapper<P> &kept) { return kept.get(); }
+};
+
+/* The functions that C calls, for a protocol kept as a Kept. */
+template <class Kept> struct protocol_calls {
+  using object = std::remove_reference_t<decltype(target<Kept>::of(std::declval<Kept &>()))>;
+
+  static object &of(void *user) { return target<Kept>::of(*static_cast<Kept *>(user)); }
+
+  template <class Call> static bool guarded_in(udpr_transport *transport, Call call) noexcept {
+    return guarded(udpr_transport_reactor(transport), call);
+  }
+
+  static udpr_status start(udpr_transport *transport, void *user) noexcept {
+    udpr_status status = UDPR_OK;
+    const bool  ended = guarded_in(transport, [&] {
+      if constexpr (std::is_void_v<call_start_protocol<object, transport_ref>>) {
+        of(user).start_protocol(transport_ref(transport));
+      } else {
+        status = to_status(of(user).start_protocol(transport_ref(transport)));
+      }
+    });
+    return ended ? status : static_cast<udpr_status>(UDPR_E_CANCELLED);
+  }
+
+  static void received(udpr_transport *transport, const udpr_datagram *one, void *user) noexcept {
+    guarded_in(transport, [&] { of(user).datagram_received(transport_ref(transport), datagram(*one)); });
+  }
+
+  static std::size_t batch(udpr_transport *transport, const udpr_datagram *const *all, std::size_t count,
+                           void *user) noexcept {
+    std::size_t taken = count;
+    guarded_in(transport, [&] {
+      const view<datagram> datagrams(wrapped<datagram>(all), count);
+      if constexpr (std::is_void_v<call_datagrams_received<object, transport_ref, view<datagram>>>) {
+        of(user).datagrams_received(transport_ref(transport), datagrams);
+      } else {
+        taken = of(user).datagrams_received(transport_ref(transport), datagrams);
+      }
+    });
+    return taken;
+  }
+
+  static void refused(udpr_transport *transport, void *user) noexcept {
+    guarded_in(transport, [&] { of(user).connection_refused(transport_ref(transport)); });
+  }
+
+  static void failed(udpr_transport *transport, const udpr_error_report *report, void *user) noexcept {
+    guarded_in(transport, [&] { of(user).error_received(transport_ref(transport), error_report(*report)); });
+  }
+
+  static void ready(udpr_transport *transport, void *user) noexcept {
+    guarded_in(transport, [&] { of(user).write_ready(transport_ref(transport)); });
+  }
+
+  static void stopped(udpr_transport *transport, udpr_status reason, void *user) noexcept {
+    guarded_in(transport, [&] { of(user).stop_protocol(transport_ref(transport), make_error_code(reason)); });
+  }
+
+  /* The table for C, which owns `kept` from the call on. */
+  static udpr_protocol table(Kept *kept) noexcept {
+    udpr_protocol out{};
+    out.size = sizeof out;
+    out.user = kept;
+    out.free_user = destroy<Kept>;
+    fill(out);
+    if constexpr (std::is_same_v<std::remove_cv_t<object>, protocol>)
+      leave_out_empty(out, target<Kept>::of(*kept));
+    return out;
+  }
+
+private:
+  static void fill(udpr_protocol &out) noexcept {
+    if constexpr (can_start_protocol<object, transport_ref>()) out.start_protocol = start;
+    if constexpr (can_datagram_received<object, transport_ref, const datagram &>())
+      out.datagram_received = received;
+    if constexpr (can_datagrams_received<object, transport_ref, view<datagram>>())
+      out.datagrams_received = batch;
+    if constexpr (can_connection_refused<object, transport_ref>()) out.connection_refused = refused;
+    if constexpr (can_error_received<object, transport_ref, const error_report &>())
+      out.error_received = failed;
+    if constexpr (can_write_ready<object, transport_ref>()) out.write_ready = ready;
+    if constexpr (can_stop_protocol<object, transport_ref, std::error_code>()) out.stop_protocol = stopped;
+    static_assert(can_start_protocol<object, transport_ref>() ||
+                      can_datagram_received<object, transport_ref, const datagram &>() ||
+                      can_datagrams_received<object, transport_ref, view<datagram>>() ||
+                      can_connection_refused<object, transport_ref>() ||
+                      can_error_received<object, transport_ref, const error_report &>() ||
+                      can_write_ready<object, transport_ref>() ||
+                      can_stop_protocol<object, transport_ref, std::error_code>(),
+                  "a protocol needs at least one of the functions of udpr::protocol");
+  }
+
+  static void leave_out_empty(udpr_protocol &out, const protocol &functions) noexcept {
+    if (!functions.start_protocol) out.start_protocol = nullptr;
+    if (!functions.datagram_received) out.datagram_received = nullptr;
+    if (!functions.datagrams_received) out.datagrams_received = nullptr;
+    if (!functions.connection_refused) out.connection_refused = nullptr;
+    if (!functions.error_received) out.error_received = nullptr;
+    if (!functions.write_ready) out.write_ready = nullptr;
+    if (!functions.stop_protocol) out.stop_protocol = nullptr;
+  }
+};
+
+template <class P, class = void> constexpr bool is_pointer = false;
+template <class P>
+constexpr bool is_pointer<P, std::void_t<decltype(std::declval<P &>().operator->())>> = true;
+
+/* Keeps a protocol for C, and makes its table; without a user where it is a pointer to nothing. */
+template <class P> udpr_protocol keep_protocol(P &&given) {
+  using Kept = std::decay_t<P>;
+  if constexpr (is_pointer<Kept>) {
+    if (!given) return udpr_protocol{};
+  }
+  if constexpr (is_function<Kept>) {
+    using Function = function_protocol<Kept>;
+    return protocol_calls<Function>::table(new Function{std::forward<P>(given)});
+  } else {
+    return protocol_calls<Kept>::table(new Kept(std::forward<P>(given)));
+  }
+}
+
+}  // namespace detail
+
+}  // namespace udpr
+
+#endif

@@ -1,0 +1,300 @@
+/* Ports. Included by <udpr/udpr.hpp>. */
+#ifndef UDPR_CPP_TRANSPORT_HPP
+#define UDPR_CPP_TRANSPORT_HPP
+
+#include <udpr/cpp/callback.hpp>
+#include <udpr/cpp/datagram.hpp>
+
+namespace udpr {
+
+class reactor_ref;
+
+/**
+ * A port, borrowed: what callbacks are handed. It may be copied, and is good until the callback returns; a transport
+ * made of it keeps it. Of a stopped port, everything is UDPR_E_CLOSED; of none, UDPR_E_INVALID_ARGUMENT. Used on the
+ * reactor's thread, but for post.
+ */
+class transport_ref {
+public:
+  /** None. */
+  constexpr transport_ref() noexcept = default;
+  /** As C has it. */
+  constexpr explicit transport_ref(udpr_transport *raw) noexcept : raw_(raw) {}
+
+  /** Whether there is one. */
+  explicit operator bool() const noexcept { return raw_ != nullptr; }
+  /** As C has it. */
+  udpr_transport *get() const noexcept { return raw_; }
+  /** Its reactor; none once stop_protocol has returned, and on a wrong thread. */
+  reactor_ref reactor() const noexcept;
+  /** The socket's descriptor, borrowed; -1 once it is closed, and on a wrong thread. */
+  int fileno() const noexcept { return udpr_transport_fileno(raw_); }
+
+  /* ---- sending ---- */
+
+  /**
+   * Sends one datagram to `to`, an address of the port's family. It was handed to the kernel or queued; in a callback,
+   * writes gather and leave together. UDPR_E_WOULD_BLOCK where the queue is full (write_ready tells when to go on),
+   * UDPR_E_CLOSED, UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS: nothing was sent.
+   * What the kernel refuses later comes to error_received.
+   */
+  void write(bytes data, const address &to, error_to error = {}) const {
+    error(udpr_transport_write(raw_, data.data(), data.size(), &to.raw()), "udpr::transport::write");
+  }
+
+  /** Sends one datagram to the peer of a connected port. UDPR_E_NOT_CONNECTED; otherwise as above. */
+  void write(bytes data, error_to error = {}) const {
+    error(udpr_transport_write(raw_, data.data(), data.size(), nullptr), "udpr::transport::write");
+  }
+
+  /** Sends the pieces one after the other as one datagram: `write_sequence({head, body}, to)`. Otherwise as write. */
+  void write_sequence(view<bytes> pieces, const address &to, error_to error = {}) const {
+    write_pieces(pieces, &to.raw(), error);
+  }
+
+  /** The same to the peer of a connected port. */
+  void write_sequence(view<bytes> pieces, error_to error = {}) const { write_pieces(pieces, nullptr, error); }
+
+  /**
+   * Sends many datagrams, each as write would; gives how many were accepted. What stopped it behind those is in the
+   * error code; without one, it is thrown where none was accepted, and else comes with the rest, tried again.
+   */
+  std::size_t write_messages(view<message> messages, error_to error = {}) const {
+    std::size_t       taken = 0;
+    const udpr_status status =
+        udpr_transport_write_messages(raw_, detail::unwrapped<udpr_message>(messages.data()), messages.size(),
+                                      &taken);
+    if (taken == 0 || !error.throws()) error(status, "udpr::transport::write_messages");
+    return taken;
+  }
+
+  /**
+   * Copies a datagram, which leaves in the reactor's next turn. UDPR_E_WOULD_BLOCK when too much waits already; otherwise
+   * as write, as far as it is known at once. [any thread]
+   */
+  void post(bytes data, const address &to, error_to error = {}) const {
+    error(udpr_transport_post(raw_, data.data(), data.size(), &to.raw()), "udpr::transport::post");
+  }
+
+  /** The same to the peer of a connected port. [any thread] */
+  void post(bytes data, error_to error = {}) const {
+    error(udpr_transport_post(raw_, data.data(), data.size(), nullptr), "udpr::transport::post");
+  }
+
+  /** Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting. */
+  void flush(error_to error = {}) const { error(udpr_transport_flush(raw_), "udpr::transport::flush"); }
+
+  /* ---- stopping and pausing ---- */
+
+  /** No datagram after this, and no write; stop_protocol comes in a later turn. */
+  void stop_listening(error_to error = {}) const {
+    error(udpr_transport_stop_listening(raw_), "udpr::transport::stop_listening");
+  }
+
+  /** Stops now: stop_protocol runs inside this, and what it throws comes out of this. Legal in any callback. */
+  void close(error_to error = {}) const {
+    udpr_reactor *reactor = udpr_transport_reactor(raw_);
+    error(detail::in_scope(reactor, detail::kind::call, [&] { return udpr_transport_close(raw_); }),
+          "udpr::transport::close");
+  }
+
+  /** No datagram until resume_reading; what is left of the batch is kept for it. */
+  void pause_reading(error_to error = {}) const {
+    error(udpr_transport_pause_reading(raw_), "udpr::transport::pause_reading");
+  }
+
+  /** Datagrams again, in a later turn, those that were kept first. */
+  void resume_reading(error_to error = {}) const {
+    error(udpr_transport_resume_reading(raw_), "udpr::transport::resume_reading");
+  }
+
+  /* ---- addresses and connecting ---- */
+
+  /** The local address; asks the kernel each time. */
+  address host(error_to error = {}) const {
+    return read_address(error, udpr_transport_get_host, "udpr::transport::host");
+  }
+  /** The peer that the port is connected to. UDPR_E_NOT_CONNECTED. */
+  address peer(error_to error = {}) const {
+    return read_address(error, udpr_transport_get_peer, "udpr::transport::peer");
+  }
+
+  /**
+   * Talks to `peer` alone from here on: writes need no address, and datagrams of others are not delivered. Again: another
+   * peer. Nothing is sent: that nobody listens there shows after a write (connection_refused). UDPR_E_ADDRESS_FAMILY,
+   * UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS, ...: the port is as it was.
+   */
+  void connect(const address &peer, error_to error = {}) const {
+    error(udpr_transport_connect(raw_, &peer.raw()), "udpr::transport::connect");
+  }
+
+  /** Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED. */
+  void disconnect(error_to error = {}) const {
+    error(udpr_transport_disconnect(raw_), "udpr::transport::disconnect");
+  }
+
+  /* ---- settings ---- */
+
+  /** Turns error_received for what the network reports on or off, as UDPR_UDP_ERROR_REPORTS does at the start. */
+  void set_error_reports(bool on, error_to error = {}) const {
+    error(udpr_transport_set_error_reports(raw_, on), "udpr::transport::set_error_reports");
+  }
+
+  /** Lets the port send broadcasts, or no longer. Without it a write to 255.255.255.255 is UDPR_E_ACCESS. */
+  void set_broadcast_allowed(bool allowed, error_to error = {}) const {
+    error(udpr_transport_set_broadcast_allowed(raw_, allowed), "udpr::transport::set_broadcast_allowed");
+  }
+
+  /** Whether the port may send broadcasts. */
+  bool broadcast_allowed(error_to error = {}) const {
+    return read<udpr_bool>(error, udpr_transport_get_broadcast_allowed,
+                           "udpr::transport::broadcast_allowed") != 0;
+  }
+
+  /** The TTL or hop limit of datagrams to anything but groups, 1 to 255. */
+  void set_unicast_ttl(std::uint32_t ttl, error_to error = {}) const {
+    error(udpr_transport_set_unicast_ttl(raw_, ttl), "udpr::transport::set_unicast_ttl");
+  }
+
+  /** As it was set, else the system's default. On a dual-stack port that of IPv6. */
+  std::uint32_t unicast_ttl(error_to error = {}) const {
+    return read<std::uint32_t>(error, udpr_transport_get_unicast_ttl, "udpr::transport::unicast_ttl");
+  }
+
+  /** setsockopt(2) with the system's numbers. UDPR_E_NOT_SUPPORTED for options that the library manages itself. */
+  template <class T> void set_option(int level, int name, const T &value, error_to error = {}) const {
+    static_assert(std::is_trivially_copyable_v<T>, "an option is an int or a struct of the system");
+    error(udpr_transport_set_option(raw_, level, name, &value, sizeof value), "udpr::transport::set_option");
+  }
+
+  /** getsockopt(2) with the system's numbers: `transport.option<int>(SOL_SOCKET, SO_PRIORITY)`. Refused likewise. */
+  template <class T> T option(int level, int name, error_to error = {}) const {
+    static_assert(std::is_trivially_copyable_v<T>, "an option is an int or a struct of the system");
+    T           value{};
+    std::size_t size = sizeof value;
+    error(udpr_transport_get_option(raw_, level, name, &value, &size), "udpr::transport::option");
+    return value;
+  }
+
+  /* ---- groups ---- */
+
+  /** The TTL or hop limit of datagrams to groups, 0 (this host) to 255; at first 1, the local network. */
+  void set_ttl(std::uint32_t ttl, error_to error = {}) const {
+    error(udpr_transport_set_ttl(raw_, ttl), "udpr::transport::set_ttl");
+  }
+
+  /** As it was set. On a dual-stack port that of IPv6. */
+  std::uint32_t ttl(error_to error = {}) const {
+    return read<std::uint32_t>(error, udpr_transport_get_ttl, "udpr::transport::ttl");
+  }
+
+  /** Whether what this port sends to groups comes to ports of this host, too; at first it does. */
+  void set_loopback_mode(bool on, error_to error = {}) const {
+    error(udpr_transport_set_loopback_mode(raw_, on), "udpr::transport::set_loopback_mode");
+  }
+
+  /** As it was set. */
+  bool loopback_mode(error_to error = {}) const {
+    return read<udpr_bool>(error, udpr_transport_get_loopback_mode, "udpr::transport::loopback_mode") != 0;
+  }
+
+  /** The interface that datagrams to groups leave by (udpr::interface_index); 0: the system's choice. */
+  void set_outgoing_interface(std::uint32_t index, error_to error = {}) const {
+    error(udpr_transport_set_outgoing_interface(raw_, index), "udpr::transport::set_outgoing_interface");
+  }
+
+  /** As it was set. */
+  std::uint32_t outgoing_interface(error_to error = {}) const {
+    return read<std::uint32_t>(error, udpr_transport_get_outgoing_interface,
+                               "udpr::transport::outgoing_interface");
+  }
+
+  /**
+   * Joins a group on an interface; 0: that of the group's zone, else the system's choice. From its first join on a port
+   * receives only the groups it joined. UDPR_E_NOT_MULTICAST, UDPR_E_NO_INTERFACE, UDPR_E_ALREADY_JOINED.
+   */
+  void join_group(const address &group, std::uint32_t interface_index = 0, error_to error = {}) const {
+    error(udpr_transport_join_group(raw_, &group.raw(), interface_index), "udpr::transport::join_group");
+  }
+
+  /** Leaves a group, named as it was joined. UDPR_E_NOT_JOINED. A port that stops leaves its groups by itself. */
+  void leave_group(const address &group, std::uint32_t interface_index = 0, error_to error = {}) const {
+    error(udpr_transport_leave_group(raw_, &group.raw(), interface_index), "udpr::transport::leave_group");
+  }
+
+  /** Joins a group for what `source` sends to it; again for each further source. Otherwise as join_group. */
+  void join_source_group(const address &group, const address &source, std::uint32_t interface_index = 0,
+                         error_to error = {}) const {
+    error(udpr_transport_join_source_group(raw_, &group.raw(), &source.raw(), interface_index),
+          "udpr::transport::join_source_group");
+  }
+
+  /** Leaves one source of a group; with the last one, the group. */
+  void leave_source_group(const address &group, const address &source, std::uint32_t interface_index = 0,
+                          error_to error = {}) const {
+    error(udpr_transport_leave_source_group(raw_, &group.raw(), &source.raw(), interface_index),
+          "udpr::transport::leave_source_group");
+  }
+
+  /** The counters of the port. UDPR_E_CLOSED once stop_protocol has returned: the last look is inside it. */
+  udpr_transport_stats stats(error_to error = {}) const {
+    udpr_transport_stats out{};
+    out.size = sizeof out;
+    error(udpr_transport_get_stats(raw_, &out), "udpr::transport::stats");
+    return out;
+  }
+
+  /** Whether both are the same port. */
+  friend bool operator==(const transport_ref &a, const transport_ref &b) noexcept { return a.raw_ == b.raw_; }
+  friend bool operator!=(const transport_ref &a, const transport_ref &b) noexcept { return a.raw_ != b.raw_; }
+
+protected:
+  udpr_transport *raw_ = nullptr;
+
+private:
+  void write_pieces(view<bytes> pieces, const udpr_addr *to, const error_to &error) const {
+    error(udpr_transport_write_sequence(raw_, detail::unwrapped<udpr_bytes>(pieces.data()), pieces.size(),
+                                        to),
+          "udpr::transport::write_sequence");
+  }
+
+  template <class T, class Getter> T read(const error_to &error, Getter getter, const char *what) const {
+    T out{};
+    error(getter(raw_, &out), what);
+    return out;
+  }
+
+  template <class Getter> address read_address(const error_to &error, Getter getter, const char *what) const {
+    return read<udpr_addr>(error, getter, what);
+  }
+};
+
+/**
+ * A counted reference to a port: it may be kept, copied and dropped on any thread. Dropping the last one does not close
+ * the port, which listens until it is stopped.
+ */
+class transport : public transport_ref {
+public:
+  /** None. */
+  transport() noexcept = default;
+  /** One more reference to a port that a callback was handed. */
+  transport(transport_ref port) noexcept : transport_ref(udpr_transport_retain(port.get())) {}
+  /** Takes a reference over that C has given out. */
+  static transport adopt(udpr_transport *raw) noexcept {
+    transport taken;
+    taken.raw_ = raw;
+    return taken;
+  }
+
+  transport(const transport &other) noexcept : transport_ref(udpr_transport_retain(other.raw_)) {}
+  transport(transport &&other) noexcept : transport_ref(std::exchange(other.raw_, nullptr)) {}
+  transport &operator=(transport other) noexcept { return std::swap(raw_, other.raw_), *this; }
+  ~transport() { udpr_transport_release(raw_); }
+
+  /** Gives the reference up, for udpr_transport_release. */
+  udpr_transport *release() noexcept { return std::exchange(raw_, nullptr); }
+};
+
+}  // namespace udpr
+
+#endif

@@ -1,0 +1,51 @@
+/* udpr for C++17 and later: <udpr/udpr.h> with its lifetimes, callables and errors in C++. Header only; link as for C.
+ *
+ *     udpr::reactor reactor({UDPR_REACTOR_SIGNALS});
+ *     reactor.listen_udp(9999, [](udpr::transport_ref transport, const udpr::datagram &datagram) {
+ *       transport.write(datagram.data(), datagram.sender());
+ *     });
+ *     reactor.run();
+ *
+ * Rules that hold everywhere (those of udpr.h hold, too; flags and statuses are those that it names)
+ *  Ownership  reactor owns and moves; transport and remote count and copy. reactor_ref and transport_ref are borrowed, as
+ *             std::string_view is: callbacks are handed them. Callables and protocols live as long as what they were given
+ *             for, and die with free_user, once.
+ *  Errors     Every function that can fail ends with `error_to error = {}`: without it, it throws std::system_error; with a
+ *             std::error_code there, it puts the error there. `error == UDPR_E_CLOSED`, or, where the status stands for an
+ *             errno, `error == std::errc::address_in_use`.
+ *  Exceptions What a callback throws is kept until C has returned. From a turn (run, iterate, start, advance) it stops the
+ *             reactor and comes out of that call; while the turn and the shutdown end, other callbacks still come, and of
+ *             what they throw only the first counts. From a callback that a call runs inside itself (listen_udp, close, free,
+ *             each_transport, call_when_running, fire_event, finish_trigger, remove_trigger) it comes out of that call, and
+ *             nothing stops. Of calls made in C (udpr_reactor_run(reactor.get())) nothing can come out: then std::terminate.
+ *             Destructors of callables must not throw.
+ *  Threads    As in C: one at a time, but for what says [any thread].
+ *  Parameters bytes, view and c_text are borrowed for the call. Durations are std::chrono's.
+ */
+#ifndef UDPR_HPP
+#define UDPR_HPP
+
+#include <udpr/cpp/address.hpp>
+#include <udpr/cpp/datagram.hpp>
+#include <udpr/cpp/error.hpp>
+#include <udpr/cpp/options.hpp>
+#include <udpr/cpp/protocol.hpp>
+#include <udpr/cpp/reactor.hpp>
+#include <udpr/cpp/remote.hpp>
+#include <udpr/cpp/transport.hpp>
+#include <udpr/cpp/view.hpp>
+
+namespace udpr {
+
+/** The version of the loaded library: major << 16 | minor << 8 | patch. [any thread] */
+inline std::uint32_t version() noexcept { return udpr_version(); }
+
+/** The same as text, "0.1.0". [any thread] */
+inline std::string_view version_string() noexcept { return udpr_version_string(); }
+
+/** Whether this library can do something on this system: "gso", "gro", ... as of udpr_has_feature. [any thread] */
+inline bool has_feature(c_text name) noexcept { return udpr_has_feature(name.get()) != 0; }
+
+}  // namespace udpr
+
+#endif

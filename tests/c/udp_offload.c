@@ -1,0 +1,366 @@
+/* Merged datagrams, as the kernel and real peers see them: UDP_SEGMENT (GSO) on what leaves, UDP_GRO on what arrives. */
+#include "two_hosts.h"
+
+#include <netinet/udp.h>
+#include <sys/syscall.h>
+
+/* ---- the kernel's side of sendmmsg --------------------------------------------------------------------- */
+
+typedef struct sent {
+  int      segment;  /* of UDP_SEGMENT, or 0 */
+  int      controls; /* control data of any kind */
+  size_t   pieces, bytes;
+  unsigned to_len;
+} sent;
+
+static sent seen[64]; /* the messages that left, in order */
+static int  seen_count, calls, refusals;
+static int  refuse_merged; /* the errno for a message with UDP_SEGMENT */
+
+static sent look_at(struct msghdr *message) {
+  sent one = {.pieces = message->msg_iovlen, .to_len = message->msg_namelen};
+  for (size_t i = 0; i < one.pieces; i++) one.bytes += message->msg_iov[i].iov_len;
+  for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item)) {
+    uint16_t segment = 0;
+    one.controls++;
+    if (item->cmsg_level != IPPROTO_UDP || item->cmsg_type != UDP_SEGMENT) continue;
+    CHECK_EQ(CMSG_LEN(sizeof segment), item->cmsg_len);
+    memcpy(&segment, CMSG_DATA(item), sizeof segment);
+    one.segment = segment;
+  }
+  return one;
+}
+
+/* In place of the C library's. */
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+  unsigned good = 0;
+  calls++;
+  while (good < count && !(refuse_merged && look_at(&messages[good].msg_hdr).segment > 0)) good++;
+  if (good == 0) return refusals++, errno = refuse_merged, -1;
+  int taken = (int)syscall(SYS_sendmmsg, fd, messages, good, flags);
+  refusals += taken < 0;
+  for (int i = 0; i < taken && seen_count < 64; i++) seen[seen_count++] = look_at(&messages[i].msg_hdr);
+  return taken;
+}
+
+static void forget(void) { seen_count = calls = refusals = 0; }
+
+/* ---- one port and two peers ---------------------------------------------------------------------------- */
+
+typedef struct fixture {
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  int             peers[2];
+  udpr_addr       to[2];
+  void (*body)(struct fixture *);
+  bool   done;
+  size_t largest, callbacks;
+} fixture;
+
+static void echo_one(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  ((fixture *)user)->callbacks++;
+  OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
+}
+
+static size_t echo_all(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
+                       void *user) {
+  fixture *f = user;
+  if (count > f->largest) f->largest = count;
+  for (size_t i = 0; i < count; i++) echo_one(transport, datagrams[i], user);
+  return count;
+}
+
+static void set_up(fixture *f, uint32_t flags, bool batches) {
+  *f = (fixture){.reactor = new_reactor(0), .peers = {peer_open(AF_INET), peer_open(AF_INET)}};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = f};
+  udpr_udp_options options = {.size = sizeof options, .flags = flags, .receive_buffer = 1 << 20};
+  if (batches) protocol.datagrams_received = echo_all;
+  else protocol.datagram_received = echo_one;
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, &options);
+  for (int i = 0; i < 2; i++) f->to[i] = peer_addr(f->peers[i]);
+}
+
+static void tear_down(fixture *f) {
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  for (int i = 0; i < 2; i++) close(f->peers[i]);
+}
+
+static void call_body(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  f->body(f);
+  f->done = true;
+}
+
+/* Runs `body` in a callback, and the turn to its end. */
+static void in_callback(fixture *f, void (*body)(fixture *)) {
+  f->body = body, f->done = false;
+  OK(udpr_reactor_call_later(f->reactor, 0, call_body, f, NULL, NULL));
+  RUN_UNTIL(f->reactor, f->done);
+}
+
+static void set_udp(int fd, int name, int value) {
+  CHECK_EQ(0, setsockopt(fd, IPPROTO_UDP, name, &value, sizeof value));
+}
+
+static int get_udp(int fd, int name) {
+  int       value = -1;
+  socklen_t len = sizeof value;
+  CHECK_EQ(0, getsockopt(fd, IPPROTO_UDP, name, &value, &len));
+  return value;
+}
+
+static uint8_t payload[65536];
+
+static void fill_payload(void) {
+  for (size_t i = 0; i < sizeof payload; i++) payload[i] = (uint8_t)(i % 251);
+}
+
+/* `count` writes of `size` bytes, one behind the other in the payload. */
+static void write_pieces(fixture *f, size_t count, size_t size, const udpr_addr *to) {
+  for (size_t i = 0; i < count; i++) OK(udpr_transport_write(f->transport, payload + i * size, size, to));
+}
+
+static void check_pieces(int peer, size_t count, size_t size) {
+  uint8_t got[2048];
+  for (size_t i = 0; i < count; i++) {
+    CHECK_EQ(size, peer_receive(peer, got, sizeof got));
+    CHECK_EQ(0, memcmp(payload + i * size, got, size));
+  }
+  CHECK(peer_is_empty(peer));
+}
+
+/* ---- what leaves --------------------------------------------------------------------------------------- */
+
+static void write_three_and_a_short_one(fixture *f) {
+  write_pieces(f, 3, 100, &f->to[0]);
+  OK(udpr_transport_write(f->transport, "short", 5, &f->to[0]));
+}
+
+TEST(neighbours_are_one_message_of_one_piece) {
+  fixture f;
+  set_up(&f, 0, false);
+  in_callback(&f, write_three_and_a_short_one);
+  CHECK_EQ(1, calls);
+  CHECK_EQ(1, seen_count);
+  CHECK_EQ(100, seen[0].segment);
+  CHECK_EQ(305, seen[0].bytes);
+  CHECK_EQ(1, seen[0].pieces);
+  CHECK_EQ(1, seen[0].controls);
+  for (int i = 0; i < 3; i++) CHECK_EQ(100, peer_receive(f.peers[0], payload, sizeof payload));
+  PEER_GETS(f.peers[0], "short");
+  CHECK_EQ(4, stats_of(f.transport).datagrams_out);
+  CHECK_EQ(1, stats_of(f.transport).syscalls_out);
+  tear_down(&f);
+}
+
+static void write_one_each(fixture *f) {
+  for (int i = 0; i < 2; i++) write_pieces(f, 1, 100, &f->to[i]);
+}
+
+TEST(one_datagram_carries_no_control_data) {
+  fixture f;
+  set_up(&f, 0, false);
+  in_callback(&f, write_one_each);
+  CHECK_EQ(1, calls);
+  CHECK_EQ(2, seen_count);
+  for (int i = 0; i < 2; i++) CHECK_EQ(0, seen[i].controls);
+  for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 1, 100);
+  tear_down(&f);
+}
+
+static void write_in_turns(fixture *f) {
+  for (int i = 0; i < 10; i++)
+    OK(udpr_transport_write(f->transport, payload + i / 2 * 100, 100, &f->to[i % 2]));
+}
+
+TEST(interleaved_destinations_are_a_message_each) {
+  fixture f;
+  fill_payload();
+  set_up(&f, 0, false);
+  in_callback(&f, write_in_turns);
+  CHECK_EQ(1, calls);
+  CHECK_EQ(2, seen_count);
+  for (int i = 0; i < 2; i++) {
+    CHECK_EQ(100, seen[i].segment);
+    CHECK_EQ(5, seen[i].pieces);
+    check_pieces(f.peers[i], 5, 100);
+  }
+  tear_down(&f);
+}
+
+static void write_to_the_peer(fixture *f) { write_pieces(f, 5, 100, NULL); }
+
+TEST(a_connected_port_names_nobody) {
+  fixture f;
+  fill_payload();
+  set_up(&f, 0, false);
+  OK(udpr_transport_connect(f.transport, &f.to[1]));
+  in_callback(&f, write_to_the_peer);
+  CHECK_EQ(1, seen_count);
+  CHECK_EQ(100, seen[0].segment);
+  CHECK_EQ(0, seen[0].to_len);
+  check_pieces(f.peers[1], 5, 100);
+  tear_down(&f);
+}
+
+static void write_with_and_without_tos(fixture *f) {
+  for (int i = 0; i < 4; i++) {
+    udpr_message message = {.size = sizeof message, .data = payload, .len = 100, .to = &f->to[0]};
+    if (i >= 2) message.flags = UDPR_MESSAGE_TOS, message.tos = 0xb8;
+    size_t taken = 0;
+    OK(udpr_transport_write_messages(f->transport, &message, 1, &taken));
+  }
+}
+
+TEST(what_differs_in_control_data_is_not_merged) {
+  fixture f;
+  set_up(&f, 0, false);
+  in_callback(&f, write_with_and_without_tos);
+  CHECK_EQ(1, calls);
+  CHECK_EQ(2, seen_count);
+  CHECK_EQ(1, seen[0].controls);
+  CHECK_EQ(2, seen[1].controls);
+  for (int i = 0; i < 2; i++) CHECK_EQ(100, seen[i].segment);
+  for (int i = 0; i < 4; i++) CHECK_EQ(100, peer_receive(f.peers[0], payload, sizeof payload));
+  tear_down(&f);
+}
+
+TEST(no_offload_is_neither_gso_nor_gro) {
+  fixture f;
+  fill_payload();
+  set_up(&f, UDPR_UDP_NO_OFFLOAD, false);
+  CHECK_EQ(0, get_udp(udpr_transport_fileno(f.transport), UDP_GRO));
+  in_callback(&f, write_in_turns);
+  CHECK_EQ(1, calls);
+  CHECK_EQ(10, seen_count);
+  for (int i = 0; i < 10; i++) CHECK_EQ(0, seen[i].controls);
+  for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 5, 100);
+  tear_down(&f);
+}
+
+TEST(timestamps_turn_gro_off_and_leave_gso_on) {
+  fixture f;
+  fill_payload();
+  set_up(&f, UDPR_UDP_TIMESTAMPS, false);
+  CHECK_EQ(0, get_udp(udpr_transport_fileno(f.transport), UDP_GRO));
+  in_callback(&f, write_in_turns);
+  CHECK_EQ(2, seen_count);
+  for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 5, 100);
+  tear_down(&f);
+}
+
+/* ---- there and back ------------------------------------------------------------------------------------ */
+
+/* What 500 datagrams of 100 bytes, sent as five messages, come back as. */
+static void echo_merged(bool batches) {
+  static uint8_t got[65536];
+  enum { MESSAGES = 5, BYTES = 10000 };
+  fixture f;
+  fill_payload();
+  set_up(&f, 0, batches);
+  udpr_addr host = host_of(f.transport);
+  CHECK_EQ(1, get_udp(udpr_transport_fileno(f.transport), UDP_GRO));
+  set_udp(f.peers[0], UDP_SEGMENT, 100);
+  set_udp(f.peers[0], UDP_GRO, 1);
+  for (int i = 0; i < MESSAGES; i++) peer_send(f.peers[0], &host, payload, BYTES);
+  RUN_UNTIL(f.reactor, f.callbacks == 500);
+  for (size_t at = 0, len; at < (size_t)MESSAGES * BYTES; at += len) {
+    len = peer_receive(f.peers[0], got, sizeof got);
+    CHECK_EQ(0, len % 100);
+    for (size_t i = 0; i < len; i++) CHECK_EQ(payload[(at + i) % BYTES], got[i]);
+  }
+  CHECK(peer_is_empty(f.peers[0]));
+  CHECK_EQ(batches ? 256 : 0, f.largest);
+  udpr_transport_stats stats = stats_of(f.transport);
+  CHECK_EQ(500, stats.datagrams_in);
+  CHECK_EQ(500, stats.datagrams_out);
+  CHECK_EQ(1, stats.syscalls_in);
+  CHECK(seen_count <= 5); /* 128 datagrams each, and one more for the second batch */
+  tear_down(&f);
+}
+
+TEST(merged_datagrams_are_split_for_datagram_received) { echo_merged(false); }
+TEST(merged_datagrams_are_split_for_datagrams_received) { echo_merged(true); }
+
+/* ---- what is refused ----------------------------------------------------------------------------------- */
+
+TEST(a_kernel_that_refuses_merged_messages_gets_them_singly) {
+  const int errors[] = {EIO, EINVAL, EMSGSIZE};
+  for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+    fixture f;
+    fill_payload();
+    set_up(&f, 0, false);
+    refuse_merged = errors[i];
+    forget();
+    in_callback(&f, write_in_turns);
+    CHECK_EQ(10, seen_count);
+    for (int peer = 0; peer < 2; peer++) check_pieces(f.peers[peer], 5, 100);
+    int once = refusals;
+    CHECK(once == 1 || once == 2);
+    in_callback(&f, write_in_turns);
+    CHECK_EQ(once, refusals); /* not asked again */
+    for (int peer = 0; peer < 2; peer++) check_pieces(f.peers[peer], 5, 100);
+    CHECK_EQ(0, stats_of(f.transport).dropped_out);
+    CHECK_EQ(20, stats_of(f.transport).datagrams_out);
+    tear_down(&f);
+  }
+}
+
+static void write_above_the_mtu(fixture *f) { write_pieces(f, 5, 2000, &f->to[0]); }
+static void write_below_the_mtu(fixture *f) { write_pieces(f, 5, 1400, &f->to[0]); }
+
+static int far_socket(const char *host, int family) {
+  struct sockaddr_storage local;
+  struct timeval          patience = {.tv_sec = 5};
+  udpr_addr               any = addr(host, 0);
+  size_t                  len = 0;
+  int                     fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  OK(udpr_addr_to_sockaddr(&any, &local, sizeof local, &len));
+  CHECK_EQ(0, bind(fd, (struct sockaddr *)&local, (socklen_t)len));
+  CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience));
+  return fd;
+}
+
+/* The real thing: a segment above the path's MTU cannot be cut off, but a datagram can be fragmented. */
+static void check_small_mtu(const char *near, const char *far, int family) {
+  two_hosts hosts;
+  fixture   f;
+  fill_payload();
+  make_two_hosts(&hosts);
+  set_up(&f, 0, false);
+  udpr_transport *loopback = f.transport;
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  f.transport = listen_on(f.reactor, near, &protocol, NULL);
+  on_far(&hosts);
+  int far_peer = far_socket(far, family);
+  on_near(&hosts);
+  f.to[0] = peer_addr(far_peer);
+  in_callback(&f, write_above_the_mtu);
+  CHECK_EQ(1, refusals);
+  CHECK_EQ(5, seen_count);
+  check_pieces(far_peer, 5, 2000);
+  forget();
+  in_callback(&f, write_above_the_mtu);
+  CHECK_EQ(0, refusals);
+  check_pieces(far_peer, 5, 2000);
+  forget();
+  in_callback(&f, write_below_the_mtu);
+  CHECK_EQ(0, refusals);
+  CHECK_EQ(1, seen_count);
+  CHECK_EQ(1400, seen[0].segment);
+  check_pieces(far_peer, 5, 1400);
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  OK(udpr_transport_close(loopback));
+  udpr_transport_release(loopback);
+  tear_down(&f);
+  close(far_peer);
+  end_two_hosts(&hosts);
+}
+
+TEST(above_the_mtu_over_ipv4) { check_small_mtu("10.77.0.1", "10.77.0.2", AF_INET); }
+TEST(above_the_mtu_over_ipv6) { check_small_mtu("fd77::1", "fd77::2", AF_INET6); }
+
+CHECK_MAIN()

@@ -1,0 +1,223 @@
+/* What callbacks throw: it comes out of the turn or the call that ran them, and never crosses C. */
+#include "check.hpp"
+
+#include <stdexcept>
+
+using udpr::reactor_ref;
+using udpr::transport;
+using udpr::transport_ref;
+using namespace std::chrono_literals;
+
+/* What `call` throws, or "". */
+template <class Call> static std::string thrown_by(Call call) {
+  try {
+    call();
+  } catch (const std::runtime_error &error) { return error.what(); }
+  return "";
+}
+
+[[noreturn]] static void raise(const char *what) { throw std::runtime_error(what); }
+
+/* A port that sends itself a datagram, which `protocol` receives. */
+template <class P> static transport listen_to_itself(udpr::reactor &reactor, P &&protocol) {
+  const transport port = reactor.listen_udp({check::loopback, 0}, std::forward<P>(protocol));
+  port.write("x", port.host());
+  return port;
+}
+
+TEST(run_throws_what_a_datagram_callback_threw) {
+  bool           stopped = false;
+  udpr::protocol protocol;
+  protocol.datagram_received = [](transport_ref, const udpr::datagram &) { raise("datagram"); };
+  protocol.stop_protocol = [&](transport_ref, std::error_code reason) { stopped = !reason; };
+  udpr::reactor reactor;
+  listen_to_itself(reactor, protocol);
+  CHECK(thrown_by([&] { reactor.run(); }) == "datagram");
+  CHECK(stopped && !reactor.is_running());
+  reactor.call_later(0ns, [](reactor_ref again) { again.stop(); });
+  reactor.run();
+}
+
+TEST(the_form_with_an_error_code_throws_it_too) {
+  udpr::reactor   reactor;
+  std::error_code error;
+  reactor.call_later(0ns, [] { raise("timer"); });
+  CHECK(thrown_by([&] { reactor.run(error); }) == "timer");
+}
+
+TEST(any_type_comes_out_as_it_was) {
+  udpr::reactor reactor;
+  reactor.call_later(0ns, [] { throw 42; });
+  try {
+    reactor.run();
+    CHECK(false);
+  } catch (int number) { CHECK(number == 42); }
+}
+
+TEST(the_first_one_wins) {
+  int           calls = 0;
+  udpr::reactor reactor;
+  for (const char *what : {"first", "second"}) {
+    reactor.call_later(0ns, [&calls, what] { calls++, raise(what); });
+  }
+  CHECK(thrown_by([&] { reactor.run(); }) == "first" && calls == 2);
+}
+
+TEST(iterate_throws_and_the_reactor_stops) {
+  udpr::reactor reactor;
+  bool          shut = false;
+  reactor.add_trigger(UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, [&] { shut = true; });
+  reactor.start();
+  reactor.call_later(0ns, [] { raise("turn"); });
+  CHECK(thrown_by([&] { check::turn_until(reactor, [] { return false; }); }) == "turn");
+  check::turn_until(reactor, [&] { return !reactor.is_running(); });
+  CHECK(shut);
+}
+
+TEST(advance_and_start_throw) {
+  udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
+  reactor.call_later(1s, [] { raise("advance"); });
+  reactor.advance(999ms);
+  CHECK(thrown_by([&] { reactor.advance(1ms); }) == "advance");
+  reactor.add_trigger(UDPR_PHASE_BEFORE, UDPR_EVENT_STARTUP, [] { raise("start"); });
+  CHECK(thrown_by([&] { reactor.start(); }) == "start");
+}
+
+TEST(listen_throws_what_start_protocol_threw) {
+  struct failing {
+    check::counted keep;
+    void           start_protocol(transport_ref) { raise("start"); }
+  };
+  udpr::reactor   reactor;
+  int             living = 0;
+  std::error_code error;
+  CHECK(thrown_by([&] { reactor.listen_udp(0, failing{check::counted(living)}); }) == "start");
+  CHECK(thrown_by([&] { reactor.listen_udp(0, failing{check::counted(living)}, {}, error); }) == "start");
+  CHECK(living == 0 && reactor.stats().transports == 0);
+}
+
+TEST(close_and_free_throw_what_stop_protocol_threw) {
+  struct failing {
+    void stop_protocol(transport_ref, std::error_code) { raise("stop"); }
+  };
+  udpr::reactor   reactor;
+  const transport port = reactor.listen_udp(0, failing());
+  CHECK(thrown_by([&] { port.close(); }) == "stop");
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { port.host(); }));
+  reactor.listen_udp(0, failing());
+  CHECK(thrown_by([&] { reactor.free(); }) == "stop" && !reactor);
+  udpr::reactor another;
+  another.listen_udp(0, failing()); /* and its destructor throws nothing */
+}
+
+TEST(what_a_call_in_a_callback_throws_may_be_caught_there) {
+  struct failing {
+    void start_protocol(transport_ref) { raise("start"); }
+  };
+  udpr::reactor reactor;
+  bool          caught = false, later = false;
+  reactor.call_later(0ns, [&](reactor_ref inside) {
+    caught = thrown_by([&] { inside.listen_udp(0, failing()); }) == "start";
+    inside.call_later(1ms, [&](reactor_ref last) { later = true, last.stop(); });
+  });
+  reactor.run();
+  CHECK(caught && later);
+}
+
+TEST(what_nobody_catches_there_goes_on_to_run) {
+  struct failing {
+    void start_protocol(transport_ref) { raise("start"); }
+  };
+  udpr::reactor reactor;
+  reactor.call_later(0ns, [](reactor_ref inside) { inside.listen_udp(0, failing()); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "start");
+}
+
+TEST(a_reactor_inside_anothers_callback_keeps_its_own) {
+  udpr::reactor outer, inner;
+  std::string   caught;
+  inner.call_later(0ns, [] { raise("inner"); });
+  outer.call_later(0ns, [&](reactor_ref at) {
+    caught = thrown_by([&] { inner.run(); });
+    at.call_later(0ns, [] { raise("outer"); });
+  });
+  CHECK(thrown_by([&] { outer.run(); }) == "outer" && caught == "inner");
+}
+
+TEST(visits_and_events_throw) {
+  udpr::reactor   reactor;
+  const transport port = reactor.listen_udp(0, udpr::protocol());
+  CHECK(thrown_by([&] { reactor.each_transport([](transport_ref) { raise("visit"); }); }) == "visit");
+  const auto id = reactor.add_trigger(UDPR_PHASE_DURING, UDPR_EVENT_STARTUP, [] { raise("event"); });
+  CHECK(thrown_by([&] { reactor.fire_event(UDPR_EVENT_STARTUP); }) == "event");
+  reactor.remove_trigger(id);
+}
+
+TEST(a_before_trigger_that_throws_holds_nothing_back) {
+  udpr::reactor reactor;
+  reactor.add_trigger(UDPR_PHASE_BEFORE, UDPR_EVENT_SHUTDOWN, []() -> udpr::progress { raise("trigger"); });
+  reactor.call_later(0ns, [](reactor_ref at) { at.stop(); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "trigger" && !reactor.is_running());
+}
+
+TEST(batches_reports_and_watches_throw) {
+  struct failing {
+    std::size_t datagrams_received(transport_ref, udpr::view<udpr::datagram>) { raise("batch"); }
+  };
+  udpr::reactor reactor;
+  listen_to_itself(reactor, failing());
+  CHECK(thrown_by([&] { reactor.run(); }) == "batch");
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  reactor.watch(ends[1], UDPR_WATCH_WRITABLE, [] { raise("watch"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "watch");
+  reactor.free();
+  close(ends[0]), close(ends[1]);
+}
+
+TEST(work_on_the_pool_throws_out_of_run) {
+  udpr::reactor reactor;
+  bool          done = false;
+  reactor.call_in_thread([]() -> int { raise("work"); }, [&](int) { done = true; });
+  CHECK(thrown_by([&] { reactor.run(); }) == "work" && !done);
+  reactor.call_in_thread([] { raise("no done"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "no done");
+  reactor.call_in_thread([] { return 1; }, [](int) { raise("done"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "done");
+}
+
+TEST(look_ups_and_calls_from_threads_throw) {
+  udpr::reactor reactor;
+  reactor.resolve("127.0.0.1", 1, [](std::error_code, udpr::view<udpr::address>) { raise("resolved"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "resolved");
+  reactor.remote().call([] { raise("remote"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "remote");
+  reactor.call_from_thread([] { raise("from thread"); });
+  CHECK(thrown_by([&] { reactor.run(); }) == "from thread");
+}
+
+TEST(a_logger_that_throws_outside_of_a_turn_is_dropped) {
+  udpr::reactor reactor;
+  int           lines = 0;
+  reactor.set_logger(UDPR_LOG_DEBUG, [&](const udpr::log_record &) { lines++, raise("log"); });
+  udpr::udp_options options;
+  options.receive_buffer = 1u << 30; /* more than is granted: a warning */
+  CHECK(thrown_by([&] { reactor.listen_udp(0, udpr::protocol(), options); }) == "log");
+  CHECK(lines > 0);
+  reactor.clear_logger();
+}
+
+TEST(a_turn_made_in_c_can_throw_nothing) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::freopen("/dev/null", "w", stderr);
+    udpr::reactor reactor;
+    reactor.call_later(0ns, [] { raise("lost"); });
+    udpr_reactor_run(reactor.get());
+    _exit(0);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+int main() { return check::run(); }

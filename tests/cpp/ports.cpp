@@ -1,0 +1,346 @@
+/* Ports: what may be a protocol, what it is told, what a port can do. */
+#include "check.hpp"
+
+#include <memory>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+using udpr::datagram;
+using udpr::transport;
+using udpr::transport_ref;
+
+/* Sends what it receives back; keeps what it was told. */
+struct echo {
+  std::string events;
+
+  void start_protocol(transport_ref) { events += "start "; }
+  void datagram_received(transport_ref port, const datagram &one) {
+    events += one.text();
+    port.write(one.data(), one.sender());
+  }
+  void stop_protocol(transport_ref, std::error_code reason) { events += reason ? " failed" : " stop"; }
+};
+
+/* What comes to it is the answer. */
+struct client {
+  std::string answer;
+  void        datagram_received(transport_ref, const datagram &one) { answer = one.text(); }
+};
+
+template <class P>
+static transport listen(udpr::reactor &reactor, P &&protocol, const udpr::udp_options &options = {}) {
+  return reactor.listen_udp({check::loopback, 0}, std::forward<P>(protocol), options);
+}
+
+/* Sends `text` to `server` and gives the answer. */
+static std::string ask(udpr::reactor &reactor, const transport &server, const char *text) {
+  client          asking;
+  const transport port = listen(reactor, std::ref(asking));
+  port.write(text, server.host());
+  check::turn_until(reactor, [&] { return !asking.answer.empty(); });
+  port.close();
+  return asking.answer;
+}
+
+TEST(an_object_of_the_callers) {
+  udpr::reactor   reactor;
+  echo            server;
+  const transport port = listen(reactor, std::ref(server));
+  CHECK(ask(reactor, port, "hi") == "hi");
+  port.close();
+  CHECK(server.events == "start hi stop");
+}
+
+TEST(a_shared_object) {
+  udpr::reactor reactor;
+  auto          server = std::make_shared<echo>();
+  transport     port = listen(reactor, server);
+  CHECK(server.use_count() == 2 && ask(reactor, port, "hi") == "hi");
+  port.close();
+  CHECK(server.use_count() == 1 && server->events == "start hi stop");
+}
+
+TEST(an_object_of_the_ports) {
+  udpr::reactor   reactor;
+  const transport port = listen(reactor, std::make_unique<echo>()), other = listen(reactor, echo());
+  CHECK(ask(reactor, port, "hi") == "hi" && ask(reactor, other, "ho") == "ho");
+}
+
+TEST(a_function) {
+  udpr::reactor   reactor;
+  const transport port =
+      listen(reactor, [](transport_ref at, const datagram &one) { at.write(one.text(), one.sender()); });
+  CHECK(ask(reactor, port, "hi") == "hi");
+}
+
+TEST(a_struct_of_functions) {
+  udpr::reactor  reactor;
+  bool           stopped = false;
+  udpr::protocol functions;
+  functions.datagram_received = [](transport_ref at, const datagram &one) {
+    at.write(one.data(), one.sender());
+  };
+  functions.stop_protocol = [&](transport_ref, std::error_code) { stopped = true; };
+  const transport port = listen(reactor, functions), silent = listen(reactor, udpr::protocol());
+  CHECK(ask(reactor, port, "hi") == "hi");
+  port.close();
+  CHECK(stopped);
+}
+
+struct virtual_protocol {
+  virtual ~virtual_protocol() = default;
+  virtual void datagram_received(transport at, const datagram &one) = 0;
+};
+struct derived final : virtual_protocol {
+  void datagram_received(transport at, const datagram &one) override { at.write(one.data(), one.sender()); }
+};
+
+TEST(an_object_behind_its_base) {
+  udpr::reactor   reactor;
+  const transport port = listen(reactor, std::unique_ptr<virtual_protocol>(new derived));
+  CHECK(ask(reactor, port, "hi") == "hi");
+}
+
+TEST(a_pointer_to_nothing_is_an_invalid_argument) {
+  udpr::reactor reactor;
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { listen(reactor, std::shared_ptr<echo>()); }));
+}
+
+TEST(batches) {
+  struct batches {
+    std::string all;
+    void        datagrams_received(transport_ref, udpr::view<datagram> some) {
+             for (const datagram &one : some) all += one.text();
+    }
+  } server;
+  std::size_t    taken = 0;
+  udpr::protocol one_by_one;
+  one_by_one.datagrams_received = [&](transport_ref, udpr::view<datagram> some) {
+    return taken++, some.empty() ? 0u : 1u;
+  };
+  udpr::reactor   reactor;
+  const transport port = listen(reactor, std::ref(server)), slow = listen(reactor, one_by_one);
+  const transport from = listen(reactor, udpr::protocol());
+  for (const char *text : {"a", "b", "c"}) from.write(text, port.host()), from.write(text, slow.host());
+  check::turn_until(reactor, [&] { return server.all == "abc" && taken == 3; });
+}
+
+TEST(a_protocol_is_destroyed_once) {
+  int living = 0;
+  {
+    udpr::reactor   reactor;
+    const transport port = listen(reactor, [keep = check::counted(living)](transport_ref, const datagram &) {
+      static_cast<void>(keep);
+    });
+    CHECK(living == 1);
+    port.close();
+    CHECK(living == 0);
+    std::error_code error;
+    const transport none = reactor.listen_udp(
+        {"192.0.2.1", 0},
+        [keep = check::counted(living)](transport_ref, const datagram &) { static_cast<void>(keep); }, {},
+        error);
+    CHECK(living == 0 && !none && error == UDPR_E_ADDRESS_NOT_AVAILABLE &&
+          error == std::errc::address_not_available);
+  }
+}
+
+TEST(a_start_that_answers_an_error) {
+  struct refusing {
+    std::error_code start_protocol(transport_ref) { return UDPR_E_NOT_SUPPORTED; }
+  };
+  udpr::reactor reactor;
+  CHECK(check::throws(UDPR_E_NOT_SUPPORTED, [&] { listen(reactor, refusing()); }));
+}
+
+TEST(transports_are_counted) {
+  transport kept;
+  {
+    udpr::reactor reactor;
+    transport     port = listen(reactor, echo());
+    kept = port;
+    const transport moved = std::move(port), copy = transport_ref(kept);
+    CHECK(moved == kept && copy == kept && !port && kept.reactor() == reactor && kept.fileno() >= 0);
+  }
+  CHECK(kept && !kept.reactor() && kept.fileno() == -1);
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { kept.host(); }));
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { kept.write("x", udpr::address::parse("127.0.0.1", 1)); }));
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [] { transport().flush(); }));
+}
+
+TEST(connected_ports) {
+  udpr::reactor   reactor;
+  client          asking;
+  const transport server = listen(reactor, echo()), port = listen(reactor, std::ref(asking));
+  CHECK(check::throws(UDPR_E_NOT_CONNECTED, [&] { port.write("x"); }));
+  port.connect(server.host());
+  CHECK(port.peer() == server.host());
+  port.write("one");
+  check::turn_until(reactor, [&] { return asking.answer == "one"; });
+  port.write_sequence({"t", std::string("w"), "o"});
+  check::turn_until(reactor, [&] { return asking.answer == "two"; });
+  port.post("three");
+  check::turn_until(reactor, [&] { return asking.answer == "three"; });
+  CHECK(check::throws(UDPR_E_WRONG_PEER, [&] { port.write("x", port.host()); }));
+  port.disconnect();
+  CHECK(check::throws(UDPR_E_NOT_CONNECTED, [&] { port.peer(); }));
+}
+
+TEST(refusals_and_reports_are_told) {
+  struct refused {
+    int             refusals = 0;
+    std::error_code error;
+    udpr::address   to;
+    void            connection_refused(transport_ref) { refusals++; }
+    void            error_received(transport_ref, const udpr::error_report &report) {
+                 error = report.error(), to = report.to();
+    }
+  } told;
+  udpr::reactor       reactor;
+  const transport     gone = listen(reactor, echo());
+  const udpr::address nobody = gone.host();
+  gone.close();
+  const transport port = listen(reactor, std::ref(told), {UDPR_UDP_ERROR_REPORTS});
+  port.connect(nobody);
+  port.write("anybody there?");
+  check::turn_until(reactor, [&] { return told.refusals == 1; });
+  CHECK(told.error == std::errc::connection_refused && told.to == nobody);
+}
+
+TEST(many_messages) {
+  udpr::reactor   reactor;
+  std::string     all;
+  const transport server =
+      listen(reactor, [&](transport_ref, const datagram &one) { all += std::string(one.text()) + ","; });
+  const transport     port = listen(reactor, udpr::protocol());
+  const udpr::address to = server.host(), nowhere = to.with_port(0);
+  CHECK(port.write_messages({udpr::message("a", to), udpr::message("bbccd", to).segments(2).tos(4).now()}) ==
+        2);
+  check::turn_until(reactor, [&] { return all == "a,bb,cc,d,"; });
+  std::error_code                  error;
+  const std::vector<udpr::message> bad{udpr::message("e", to), udpr::message("f", nowhere)};
+  CHECK(port.write_messages(bad, error) == 1 && error == UDPR_E_INVALID_ARGUMENT);
+  CHECK(port.write_messages(bad) == 1);
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT,
+                      [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
+}
+
+TEST(everything_of_a_datagram) {
+  udpr::reactor reactor;
+  bool          came = false;
+  udpr::address from;
+  const auto    look = [&](transport_ref at, const datagram &one) {
+    came = true;
+    CHECK(one.sender() == from && one.destination() == at.host() && one.interface_index() == 1);
+    CHECK(one.truncated() && one.full_size() == 5 && one.text() == "abc" && one.raw().len == 3);
+    CHECK(one.tos() == 8 && one.ttl().has_value() && one.timestamp().has_value());
+    CHECK(*one.timestamp() <= std::chrono::system_clock::now());
+    CHECK(*one.timestamp() > std::chrono::system_clock::now() - std::chrono::minutes(1));
+  };
+  udpr::udp_options options;
+  options.flags = UDPR_UDP_PACKET_INFO | UDPR_UDP_TIMESTAMPS | UDPR_UDP_TOS | UDPR_UDP_TTL;
+  options.max_packet_size = 3;
+  const transport server = listen(reactor, look, options), port = listen(reactor, udpr::protocol());
+  from = port.host();
+  const udpr::address to = server.host();
+  port.write_messages({udpr::message("abcde", to).tos(8).from(from).by_interface(1)});
+  check::turn_until(reactor, [&] { return came; });
+}
+
+TEST(a_plain_datagram_has_no_extras) {
+  udpr::reactor   reactor;
+  bool            came = false;
+  const transport server = listen(reactor, [&](transport_ref, const datagram &one) {
+    came = !one.tos() && !one.ttl() && !one.timestamp() && !one.destination() && !one.truncated();
+  });
+  listen(reactor, udpr::protocol()).write("x", server.host());
+  check::turn_until(reactor, [&] { return came; });
+}
+
+TEST(pausing_and_stopping) {
+  udpr::reactor   reactor;
+  echo            server;
+  const transport port = listen(reactor, std::ref(server));
+  port.pause_reading();
+  listen(reactor, udpr::protocol()).write("x", port.host());
+  for (int turn = 0; turn < 5; turn++) reactor.iterate(std::chrono::nanoseconds(0));
+  CHECK(server.events == "start ");
+  port.resume_reading();
+  check::turn_until(reactor, [&] { return server.events == "start x"; });
+  port.flush();
+  port.stop_listening();
+  check::turn_until(reactor, [&] { return server.events == "start x stop"; });
+}
+
+TEST(settings) {
+  udpr::reactor   reactor;
+  const transport port = listen(reactor, udpr::protocol());
+  CHECK(!port.broadcast_allowed() && port.ttl() == 1 && port.loopback_mode() &&
+        port.outgoing_interface() == 0);
+  port.set_broadcast_allowed(true), port.set_ttl(3), port.set_unicast_ttl(9), port.set_loopback_mode(false);
+  port.set_outgoing_interface(1), port.set_error_reports(true);
+  CHECK(port.broadcast_allowed() && port.ttl() == 3 && port.unicast_ttl() == 9 && !port.loopback_mode());
+  CHECK(port.outgoing_interface() == 1);
+  port.set_option(SOL_SOCKET, SO_PRIORITY, 5);
+  CHECK(port.option<int>(SOL_SOCKET, SO_PRIORITY) == 5);
+  CHECK(check::throws(std::errc::operation_not_supported,
+                      [&] { port.set_option(SOL_SOCKET, SO_BROADCAST, 1); }));
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { port.set_ttl(256); }));
+}
+
+TEST(groups) {
+  udpr::reactor       reactor;
+  bool                came = false;
+  const udpr::address group = udpr::address::parse("239.1.2.3");
+  const transport port = reactor.listen_multicast(0, [&](transport_ref, const datagram &) { came = true; });
+  port.join_group(group, 1);
+  CHECK(check::throws(UDPR_E_ALREADY_JOINED, [&] { port.join_group(group, 1); }));
+  port.set_outgoing_interface(1);
+  port.write("x", group.with_port(port.host().port()));
+  check::turn_until(reactor, [&] { return came; });
+  port.leave_group(group, 1);
+  CHECK(check::throws(UDPR_E_NOT_JOINED, [&] { port.leave_group(group, 1); }));
+  port.join_source_group(group, udpr::address::parse(check::loopback), 1);
+  port.leave_source_group(group, udpr::address::parse(check::loopback), 1);
+  CHECK(check::throws(UDPR_E_NOT_MULTICAST, [&] { port.join_group(udpr::address::parse(check::loopback)); }));
+}
+
+TEST(adopted_sockets) {
+  udpr::reactor reactor;
+  const int     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in   local{};
+  CHECK(udpr::address::parse(check::loopback).to_sockaddr(&local, sizeof local) == sizeof local);
+  CHECK(bind(fd, reinterpret_cast<sockaddr *>(&local), sizeof local) == 0);
+  const transport port = reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo());
+  close(fd);
+  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(check::throws(std::errc::bad_file_descriptor,
+                      [&] { reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo()); }));
+}
+
+TEST(counters_and_all_ports) {
+  udpr::reactor   reactor;
+  const transport port = listen(reactor, echo()), other = listen(reactor, udpr::protocol());
+  CHECK(ask(reactor, port, "hello") == "hello");
+  CHECK(port.stats().datagrams_in == 1 && port.stats().bytes_out == 5 && reactor.stats().transports == 2);
+  std::vector<transport> all;
+  reactor.each_transport([&](transport_ref one) { all.push_back(one); });
+  CHECK(all.size() == 2 && (all[0] == port || all[1] == port) && (all[0] == other || all[1] == other));
+}
+
+TEST(unix_options_reach_the_socket) {
+  udpr::reactor     reactor;
+  udpr::udp_options options{UDPR_UDP_REUSE_PORT};
+  const transport   port = listen(reactor, udpr::protocol(), options);
+  const transport   twin =
+      reactor.listen_udp({std::string(check::loopback), port.host().port()}, udpr::protocol(), options);
+  CHECK(twin.host() == port.host());
+  CHECK(check::throws(std::errc::address_in_use, [&] {
+    reactor.listen_udp({check::loopback, port.host().port()}, udpr::protocol());
+  }));
+  options.bind_device = "no-such-device";
+  CHECK(check::throws(std::errc::no_such_device, [&] { listen(reactor, udpr::protocol(), options); }));
+}
+
+int main() { return check::run(); }

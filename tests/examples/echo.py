@@ -1,0 +1,52 @@
+"""echo.py PROGRAM: the echo server in C++, through real sockets and a real nc."""
+
+import signal
+import socket
+import subprocess
+import sys
+
+from harness import case, ends_cleanly, equal, line_starting, listening_port, main, nc, need_free, running, udp_socket
+
+PROGRAM = sys.argv[1]
+
+
+@case
+def answers_nc_on_port_9999():
+    need_free(9999)
+    with running(PROGRAM) as program:
+        equal(9999, listening_port(program))
+        equal("Hello World!\n", nc(9999))
+        assert 0 < int(line_starting(program, "13 bytes from 127.0.0.1:")) < 65536
+
+
+@case
+def counts_until_ctrl_c():
+    peer, peer_port = udp_socket()
+    with peer, running(PROGRAM, "0") as program:
+        port = listening_port(program)
+        for data in (b"", b"abc", bytes(65507)):
+            peer.sendto(data, ("127.0.0.1", port))
+            equal(data, peer.recv(65536))
+            equal(f"{len(data)} bytes from 127.0.0.1:{peer_port}\n", program.stdout.readline())
+        equal("stopped after 3 datagrams\n", ends_cleanly(program, signal.SIGINT))
+
+
+@case
+def port_in_use_is_one_clear_line():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 0))
+        ended = subprocess.run([PROGRAM, str(other.getsockname()[1])], capture_output=True, text=True, check=False)
+    equal((1, ""), (ended.returncode, ended.stdout))
+    equal("echo: udpr::reactor::listen_udp: another socket", ended.stderr[:47])
+    equal(1, ended.stderr.count("\n"))
+
+
+@case
+def wrong_arguments_get_the_usage():
+    for arguments in (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["1", "2"]):
+        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal("usage: echo [PORT]", ended.stderr[:18])
+
+
+main()

@@ -1,0 +1,339 @@
+//! Receiving with UDP_GRO from a sender with UDP_SEGMENT, whose datagrams come merged over loopback: they are split before
+//! the callback, and a pause, a stop or a short take in the middle of a message costs none.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use support::*;
+use udpr::addr::Addr;
+use udpr::port::{Options, Port, flag};
+use udpr::status::Status;
+use udpr::sys::{Kernel, Linux};
+
+use Syscall::Receive;
+
+/// A merging port that writes its batches down.
+struct Stage {
+    scene: Scene,
+    seen: Rc<Seen>,
+    port: Arc<Port>,
+}
+
+impl Stage {
+    fn new(options: &Options<'_>) -> Stage {
+        Stage::acting(options, |_, _| {})
+    }
+
+    /// `act` is called in each callback, with how many datagrams have been taken.
+    fn acting(options: &Options<'_>, act: impl Fn(&Arc<Port>, usize) + 'static) -> Stage {
+        let (scene, seen) = (Scene::new(), Rc::new(Seen::default()));
+        let protocol = Batches::new(&seen, act);
+        let port = listen_merging(&scene.reactor, options, protocol).expect("a port");
+        Stage { scene, seen, port }
+    }
+
+    fn host(&self) -> Addr {
+        self.port.get_host().expect("an open port")
+    }
+
+    /// Sends the peer's datagrams of `segment` bytes, the last of which may be shorter, as one message.
+    fn send(&self, data: &[u8], segment: usize) {
+        self.scene.peer.send_merged(data, segment as u32, &self.host());
+    }
+
+    fn receive(&self, count: usize) {
+        turn_until(&self.scene.reactor, || self.seen.count() >= count);
+    }
+
+    fn batches(&self) -> Vec<usize> {
+        self.seen.batches.borrow().clone()
+    }
+
+    fn receives(&self) -> usize {
+        self.scene.kernel.count(Receive)
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| (index % 251) as u8).collect()
+}
+
+fn option(port: &Port, level: i32, name: i32) -> u32 {
+    let mut value = [0; 4];
+    Linux.option(port.fileno(), level, name, &mut value).expect("a known option");
+    u32::from_ne_bytes(value)
+}
+
+#[test]
+fn a_merged_message_is_split() {
+    let stage = Stage::new(&Options::default());
+    for (len, segment, lengths) in [
+        (1050, 100, [vec![100; 10], vec![50]].concat()),
+        (1000, 100, vec![100; 10]),
+        (100, 100, vec![100]),
+        (128, 1, vec![1; 128]),
+        (65_400, 1200, [vec![1200; 54], vec![600]].concat()),
+        (65_507, 65_507, vec![65_507]),
+        (65_507, 40_000, vec![40_000, 25_507]),
+    ] {
+        let before = stage.receives();
+        stage.seen.taken.take();
+        stage.send(&pattern(len), segment);
+        stage.receive(lengths.len());
+        assert_eq!(stage.seen.lengths(), lengths);
+        assert_eq!(stage.seen.bytes(), pattern(len));
+        assert_eq!(stage.receives() - before, 1, "{len} bytes came in one piece");
+    }
+    let stats = stage.port.get_stats().expect("open");
+    assert_eq!(
+        (stats.datagrams_in, stats.bytes_in),
+        (11 + 10 + 1 + 128 + 55 + 1 + 2, 2278 + 65_400 + 2 * 65_507)
+    );
+    assert_eq!((stats.truncated_in, stats.syscalls_in), (0, 7));
+}
+
+#[test]
+fn empty_datagrams_between_merged_ones() {
+    let stage = Stage::new(&Options::default());
+    for (len, segment) in [(0, 9), (300, 100), (0, 9), (0, 9), (130, 50), (7, 9)] {
+        stage.send(&pattern(len), segment);
+    }
+    stage.receive(10);
+    assert_eq!(stage.seen.lengths(), [0, 100, 100, 100, 0, 0, 50, 50, 30, 7]);
+    assert_eq!(stage.port.get_stats().expect("open").datagrams_in, 10);
+}
+
+#[test]
+fn each_datagram_is_cut_at_max_packet_size() {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let (scene, at_datagram) = (Scene::new(), told.clone());
+    let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
+        let told = (datagram.data().to_vec(), datagram.full_len, datagram.flags);
+        at_datagram.borrow_mut().push(told);
+    });
+    let options = Options { max_packet_size: 60, ..Options::default() };
+    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    let data = pattern(350);
+    scene.peer.send_merged(&data, 100, &port.get_host().expect("open"));
+    scene.peer.send_merged(&data[..180], 60, &port.get_host().expect("open"));
+    turn_until(&scene.reactor, || told.borrow().len() == 7);
+    let cut = data
+        .chunks(100)
+        .map(|whole| (whole[..whole.len().min(60)].to_vec(), whole.len(), u32::from(whole.len() > 60)));
+    let whole = data[..180].chunks(60).map(|whole| (whole.to_vec(), 60, 0));
+    assert!(told.borrow().iter().cloned().eq(cut.chain(whole)));
+    let stats = port.get_stats().expect("open");
+    assert_eq!((stats.datagrams_in, stats.bytes_in, stats.truncated_in), (7, 3 * 60 + 50 + 180, 3));
+}
+
+#[test]
+fn a_batch_is_256_datagrams_at_most() {
+    let stage = Stage::new(&Options::default());
+    let data = pattern(1000);
+    (0..5).for_each(|_| stage.send(&data, 10));
+    stage.receive(500);
+    assert_eq!((stage.batches(), stage.receives()), (vec![256, 244], 1));
+    assert_eq!(stage.seen.bytes(), data.repeat(5));
+}
+
+#[test]
+fn what_a_batch_leaves_comes_in_later_turns() {
+    let stage = Stage::new(&Options::default());
+    stage.seen.most.set(90);
+    let data = pattern(1000);
+    (0..5).for_each(|_| stage.send(&data, 10));
+    turn_until(&stage.scene.reactor, || stage.seen.count() >= 90);
+    assert_eq!(stage.port.get_stats().expect("open").kept_datagrams, 410);
+    stage.receive(500);
+    // 256 and 244 of one receive: the rest of the first comes before the second.
+    assert_eq!(stage.batches(), [256, 166, 76, 244, 154, 64]);
+    assert_eq!(stage.seen.bytes(), data.repeat(5));
+    let stats = stage.port.get_stats().expect("open");
+    assert_eq!((stats.datagrams_in, stats.kept_datagrams, stats.syscalls_in), (500, 0, 1));
+}
+
+/// One by one, with `act` at the `at`th.
+fn one_by_one(options: &Options<'_>, at: usize, act: fn(&Arc<Port>)) -> (Scene, Rc<Seen>, Arc<Port>) {
+    let (scene, seen) = (Scene::new(), Rc::new(Seen::default()));
+    let (at_datagram, at_stop) = (seen.clone(), seen.clone());
+    let protocol = Closures::new(&scene.diary)
+        .at_datagram(move |port, datagram| {
+            at_datagram.taken.borrow_mut().push(datagram.data().to_vec());
+            if at_datagram.count() == at {
+                act(port);
+            }
+        })
+        .at_stop(move |port| at_stop.last.set(port.get_stats().expect("the last look")));
+    let port = listen_merging(&scene.reactor, options, protocol).expect("a port");
+    (scene, seen, port)
+}
+
+#[test]
+fn a_pause_in_the_middle_of_a_message_keeps_the_rest_and_what_is_behind() {
+    // In the first batch of 256, at its end, and in the second.
+    for at in [1, 30, 100, 256, 257, 499, 500] {
+        let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
+        let (scene, seen, port) = one_by_one(&Options::default(), at, pause);
+        let (data, host) = (pattern(1000), port.get_host().expect("open"));
+        (0..5).for_each(|_| scene.peer.send_merged(&data, 10, &host));
+        turn_until(&scene.reactor, || seen.count() == at);
+        scene.peer.send(b"behind", &host);
+        (0..3).for_each(|_| scene.reactor.iterate(Some(0)).expect("a turn"));
+        let stats = port.get_stats().expect("open");
+        assert_eq!((seen.count(), stats.kept_datagrams, stats.datagrams_in), (at, 500 - at as u64, 500));
+        port.resume_reading().expect("it listens");
+        turn_until(&scene.reactor, || seen.count() == 501);
+        assert_eq!(seen.bytes(), [data.repeat(5), b"behind".to_vec()].concat());
+        assert_eq!(port.get_stats().expect("open").kept_datagrams, 0);
+    }
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_message_discards_and_counts_the_rest() {
+    let stops: [fn(&Arc<Port>); 3] = [
+        |port| port.stop_listening().expect("it listens"),
+        |port| port.close(Status::OK).expect("it is open"),
+        |port| {
+            port.pause_reading().expect("it listens");
+            port.close(Status::OK).expect("it is open");
+        },
+    ];
+    for stop in stops {
+        for at in [1, 30, 256, 257, 500] {
+            let (scene, seen, port) = one_by_one(&Options::default(), at, stop);
+            let (data, host) = (pattern(1000), port.get_host().expect("open"));
+            (0..5).for_each(|_| scene.peer.send_merged(&data, 10, &host));
+            turn_until(&scene.reactor, || !port.is_open());
+            let last = seen.last.get();
+            assert_eq!((seen.count(), last.datagrams_in, last.kept_datagrams), (at, 500, 0));
+            assert_eq!(last.discarded_in, 500 - at as u64);
+        }
+    }
+}
+
+#[test]
+fn a_port_closed_while_it_keeps_counts_what_it_kept() {
+    let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
+    let (scene, seen, port) = one_by_one(&Options::default(), 30, pause);
+    let host = port.get_host().expect("open");
+    (0..5).for_each(|_| scene.peer.send_merged(&pattern(1000), 10, &host));
+    turn_until(&scene.reactor, || seen.count() == 30);
+    port.close(Status::OK).expect("it is open");
+    assert_eq!((seen.count(), seen.last.get().discarded_in, seen.last.get().kept_datagrams), (30, 470, 0));
+}
+
+#[test]
+fn a_whole_batch_that_is_shown_when_the_port_stops() {
+    let stage = Stage::acting(&Options::default(), |port, _| port.stop_listening().expect("it listens"));
+    stage.seen.most.set(3);
+    (0..5).for_each(|_| stage.send(&pattern(1000), 10));
+    turn_until(&stage.scene.reactor, || !stage.port.is_open());
+    assert_eq!(stage.batches(), [256]);
+    assert_eq!(stage.seen.last.get().discarded_in, 497);
+}
+
+#[test]
+fn a_kernel_without_gro() {
+    let kernel = Rc::new(Scripted::default());
+    kernel.forget_option(libc::SOL_UDP, libc::UDP_GRO);
+    let (reactor, seen, peer) = (reactor(&kernel), Rc::new(Seen::default()), Peer::new());
+    let port = listen_merging(&reactor, &Options::default(), Batches::new(&seen, |_, _| {})).expect("a port");
+    assert_eq!(option(&port, libc::SOL_UDP, libc::UDP_GRO), 0);
+    peer.send_merged(&pattern(1050), 100, &port.get_host().expect("open"));
+    turn_until(&reactor, || seen.count() == 11);
+    assert_eq!((seen.lengths(), seen.bytes()), ([vec![100; 10], vec![50]].concat(), pattern(1050)));
+    assert_eq!(*seen.batches.borrow(), [8, 3], "each is a message of its own");
+    reactor.close();
+}
+
+#[test]
+fn ports_of_one_reactor_that_merge_and_that_do_not() {
+    let stage = Stage::new(&Options::default());
+    let (seen, options) = (Rc::new(Seen::default()), Options { max_packet_size: 60, ..Options::default() });
+    let plain = listen(&stage.scene.reactor, &options, Batches::new(&seen, |_, _| {})).expect("a port");
+    let host = plain.get_host().expect("open");
+    assert_eq!(option(&stage.port, libc::SOL_UDP, libc::UDP_GRO), 1);
+    assert_eq!(option(&plain, libc::SOL_UDP, libc::UDP_GRO), 0);
+    for round in 1..=20 {
+        stage.send(&pattern(1050), 100);
+        stage.scene.peer.send_merged(&pattern(350), 100, &host);
+        turn_until(&stage.scene.reactor, || stage.seen.count() == 11 * round && seen.count() == 4 * round);
+    }
+    assert_eq!(stage.seen.bytes(), pattern(1050).repeat(20));
+    assert_eq!(seen.lengths(), [60, 60, 60, 50].repeat(20));
+}
+
+#[test]
+fn timestamps_are_of_each_datagram_so_that_nothing_is_merged() {
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let (scene, at_datagram) = (Scene::new(), times.clone());
+    let protocol = Closures::new(&scene.diary)
+        .at_datagram(move |_, datagram| at_datagram.borrow_mut().push(datagram.timestamp));
+    let options = Options { flags: flag::TIMESTAMPS, ..Options::default() };
+    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    assert_eq!(option(&port, libc::SOL_UDP, libc::UDP_GRO), 0);
+    scene.peer.send_merged(&pattern(1000), 100, &port.get_host().expect("open"));
+    turn_until(&scene.reactor, || times.borrow().len() == 10);
+    assert!(times.borrow().iter().all(|time| *time > 0));
+    assert_eq!(scene.kernel.count(Receive), 2, "8 messages, then 2");
+}
+
+#[test]
+fn each_datagram_of_a_message_has_its_facts() {
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let (scene, at_datagram) = (Scene::new(), told.clone());
+    let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
+        let facts = (datagram.destination, datagram.tos, datagram.ttl, datagram.interface_index > 0);
+        at_datagram.borrow_mut().push((datagram.data().len(), datagram.sender, facts));
+    });
+    let options = Options { flags: flag::PACKET_INFO | flag::TOS | flag::TTL, ..Options::default() };
+    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    let host = port.get_host().expect("open");
+    scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TOS, 0xb8);
+    scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TTL, 7);
+    scene.peer.send_merged(&pattern(350), 100, &host);
+    turn_until(&scene.reactor, || told.borrow().len() == 4);
+    let facts = (host, 0xb8, 7, true);
+    assert!(told.take().into_iter().eq([100, 100, 100, 50].map(|len| (len, scene.peer.addr(), facts))));
+    assert_eq!(scene.kernel.count(Receive), 1);
+    // The next ones are another's.
+    let other = Peer::new();
+    other.send_merged(&pattern(200), 100, &host);
+    turn_until(&scene.reactor, || told.borrow().len() == 2);
+    assert!(told.take().into_iter().eq([100, 100].map(|len| (len, other.addr(), (host, 0, 64, true)))));
+}
+
+#[test]
+fn a_connected_port_discards_what_others_had_merged() {
+    let (stage, stranger) = (Stage::new(&Options::default()), Peer::new());
+    stranger.send_merged(&pattern(1000), 100, &stage.host());
+    stage.send(&pattern(550), 100);
+    stranger.send_merged(&pattern(1000), 100, &stage.host());
+    stage.port.connect(&stage.scene.peer.addr()).expect("connected");
+    stage.send(&pattern(300), 100);
+    stage.receive(6 + 3);
+    assert_eq!(stage.seen.bytes(), [pattern(550), pattern(300)].concat());
+    let stats = stage.port.get_stats().expect("open");
+    assert_eq!((stats.datagrams_in, stats.discarded_in), (29, 20));
+}
+
+#[test]
+fn a_connect_in_the_middle_of_a_message_discards_the_rest_of_it() {
+    let (scene, seen, stranger) = (Scene::new(), Rc::new(Seen::default()), Peer::new());
+    let (at_datagram, friend) = (seen.clone(), scene.peer.addr());
+    let protocol = Closures::new(&scene.diary).at_datagram(move |port, datagram| {
+        at_datagram.taken.borrow_mut().push(datagram.data().to_vec());
+        if at_datagram.count() == 4 {
+            port.connect(&friend).expect("connected");
+        }
+    });
+    let port = listen_merging(&scene.reactor, &Options::default(), protocol).expect("a port");
+    let host = port.get_host().expect("open");
+    stranger.send_merged(&pattern(1280), 10, &host);
+    scene.peer.send_merged(&pattern(550), 100, &host);
+    turn_until(&scene.reactor, || seen.count() == 4 + 6);
+    assert_eq!(seen.lengths(), [vec![10; 4], vec![100; 5], vec![50]].concat());
+    assert_eq!(port.get_stats().expect("open").discarded_in, 124);
+}

@@ -1,5 +1,6 @@
-"""kinds.py RESULTS...: how many ways to link, compilers and languages passed, by the JUnit files of ctest."""
+"""kinds.py DIRECTORY: how many ways to link, compilers and languages passed, by the JUnit files of ctest there."""
 
+import pathlib
 import re
 import sys
 import xml.etree.ElementTree as xml
@@ -25,4 +26,4 @@ def main(paths):
     print(", ".join(kinds))
 
 
-main(sys.argv[1:])
+main(pathlib.Path(sys.argv[1]).glob("ctest-*.xml"))

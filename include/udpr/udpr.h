@@ -40,9 +40,18 @@
 #include <stdint.h>
 #endif
 
+/* The ABI: within one MAJOR.MINOR a program runs with every later library. Nothing is taken away, no number is reused, no
+ * signature and no layout changes; functions, numbers, flags and fields at the end of structs with `size` are added.
+ * Another minor version, before 1.0, has a soname (libudpr.so.0.1) and a symbol version (UDPR_0.1) of its own.
+ */
+/** The first number of this header's version. */
 #define UDPR_VERSION_MAJOR 0
+/** The second: the ABI's. */
 #define UDPR_VERSION_MINOR 1
+/** The third: additions and repairs. */
 #define UDPR_VERSION_PATCH 0
+/** This header's version, as udpr_version tells that of the library. */
+#define UDPR_VERSION (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8 | UDPR_VERSION_PATCH)
 
 #ifndef UDPR_API
 #if defined(UDPR_PLAIN)

@@ -130,10 +130,14 @@ def what_else_is_installed():
     prefix, _ = install()
     for name in ("LICENSE-MIT", "LICENSE-APACHE"):
         equal((ROOT / name).read_bytes(), (prefix / "share/doc/udpr" / name).read_bytes())
-    for header in (ROOT / "include/udpr").iterdir():
-        equal(header.read_bytes(), (prefix / "include/udpr" / header.name).read_bytes())
+    equal(tree(ROOT / "include"), tree(prefix / "include"))
     configured = [path for path in prefix.rglob("*") if path.suffix in (".pc", ".7")]
     equal((2, []), (len(configured), [path for path in configured if b"@" in path.read_bytes()]))
+
+
+def tree(root):
+    """Every file below, with its content."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @case

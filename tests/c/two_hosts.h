@@ -44,6 +44,14 @@ static inline void set_up_host(const char *device, int number) {
   host_command("ip addr add fd77::%d/64 dev %s nodad", number, device);
   host_command("ip addr add fe80::%d/64 dev %s nodad", number, device);
   host_command("ip route add default dev %s", device);
+  /* They know each other: nothing waits for an answer of ARP or neighbour discovery, which a busy machine may lose. */
+  const char *formats[] = {"10.77.0.%d", "fd77::%d", "fe80::%d"};
+  for (int i = 0; i < 3; i++) {
+    char other[16];
+    snprintf(other, sizeof other, formats[i], 3 - number);
+    host_command("ip neigh replace %s lladdr 02:00:00:00:00:0%d dev %s nud permanent", other, 3 - number,
+                 device);
+  }
 }
 
 /* The kernel gives a device its queue a moment after the other end is up (net/core/link_watch.c): what is sent before
@@ -57,7 +65,9 @@ static inline void make_two_hosts(two_hosts *hosts) {
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
   hosts->far_fd = new_host();
   hosts->near_fd = new_host();
-  if (system("ip link add near type veth peer name far 2>/dev/null") != 0) SKIP("this kernel has no veth");
+  if (system("ip link add near address 02:00:00:00:00:01 type veth "
+             "peer name far address 02:00:00:00:00:02 2>/dev/null") != 0)
+    SKIP("this kernel has no veth");
   host_command("ip link set far netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
   set_up_host("near", 1);
   on_far(hosts);

@@ -207,6 +207,23 @@ TEST(a_logger_that_throws_outside_of_a_turn_is_dropped) {
   reactor.clear_logger();
 }
 
+TEST(a_logger_does_not_end_another_reactors_turn) {
+  udpr::reactor outer, inner;
+  int           lines = 0;
+  inner.set_logger(UDPR_LOG_DEBUG, [&](const udpr::log_record &) { lines++, raise("log"); });
+  udpr::udp_options options;
+  options.receive_buffer = 1u << 30;
+  const udpr_udp_options in_c = options.raw();
+  udpr_protocol          protocol{};
+  protocol.size = sizeof protocol;
+  outer.call_later(0ns, [&](reactor_ref at) {
+    udpr_reactor_listen_udp(inner.get(), 0, nullptr, &protocol, &in_c, nullptr);
+    at.stop();
+  });
+  outer.run();
+  CHECK(lines > 0);
+}
+
 TEST(a_turn_made_in_c_can_throw_nothing) {
   const pid_t child = fork();
   if (child == 0) {

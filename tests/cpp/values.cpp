@@ -40,6 +40,8 @@ TEST(failures_are_thrown_or_put) {
   std::error_code error;
   CHECK(!address::parse("example.org", 1, error) && error == UDPR_E_INVALID_ADDRESS);
   CHECK(address::parse("::1", 1, error) && !error);
+  udpr::error_to(error = UDPR_E_CLOSED)(UDPR_PENDING, "above 0 is no failure");
+  CHECK(!error);
   try {
     address::parse("x");
     CHECK(false);

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 
+import harness
 from harness import case, equal, main
 from project import GENERATORS, HERE, ROOT, WORK, build_and_run, compiled, configure, links_shared, links_static, need, tool
 
+harness.PATIENCE = 300  # an optimised build of the Rust code
 BUILD_DIR, CONFIG = sys.argv[1:]
 
 

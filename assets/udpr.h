@@ -1,0 +1,1 @@
+../include/udpr/udpr.h

@@ -71,6 +71,15 @@ fn a_pending_error_that_cannot_be_taken_is_no_harm() {
 }
 
 #[test]
+fn drops_are_counted_beyond_the_32_bits_of_the_kernel() {
+    let scene = Scene::new();
+    for (drops, expected) in [(5, 5), (u32::MAX, 0xffff_ffff), (0, 1 << 32), (7, (1 << 32) + 7)] {
+        scene.kernel.set_drops(drops);
+        assert_eq!(scene.stats().dropped_in, expected);
+    }
+}
+
+#[test]
 fn an_interrupted_wait_ends_a_turn_of_iterate_without_an_error() {
     let scene = Scene::new();
     scene.kernel.fail(Wait, [libc::EINTR]);

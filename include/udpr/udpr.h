@@ -539,7 +539,10 @@ typedef struct udpr_transport_stats {
   uint64_t datagrams_out;
   /** Their bytes. */
   uint64_t bytes_out;
-  /** By the kernel, receive buffer full (SO_MEMINFO's counter). */
+  /**
+   * By the kernel, receive buffer full (SO_MEMINFO's counter). Of datagrams that came merged (GRO) it counts one; without
+   * that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in + dropped_in.
+   */
   uint64_t dropped_in;
   /** Received, but the port had stopped, or been connected to somebody else. */
   uint64_t discarded_in;

@@ -532,7 +532,8 @@ pub struct udpr_transport_stats {
     pub datagrams_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
-    /// By the kernel, receive buffer full (SO_MEMINFO's counter).
+    /// By the kernel, receive buffer full (SO_MEMINFO's counter). Of datagrams that came merged (GRO) it counts one; without
+    /// that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in + dropped_in.
     pub dropped_in: u64,
     /// Received, but the port had stopped, or been connected to somebody else.
     pub discarded_in: u64,

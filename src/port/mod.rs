@@ -220,18 +220,4 @@ impl Open {
             }
         }
     }
-
-    /// Datagrams that found the receive buffer full: the kernel's own count (SO_MEMINFO, sock_diag(7)), which wraps at
-    /// 32 bits; once the socket is closed, the last one.
-    fn kernel_drops(&self) -> u64 {
-        const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
-        let mut info = [0; (DROPS + 1) * 4];
-        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
-        if !got.is_ok_and(|len| len == info.len()) {
-            return self.counters.get().dropped_in;
-        }
-        let drops = info.last_chunk().map_or(0, |word| u32::from_ne_bytes(*word)).into();
-        self.counters.update(|stats| stats.dropped_in = drops);
-        drops
-    }
 }

@@ -1,5 +1,6 @@
 //! What a port counts.
 
+use super::Open;
 use std::cell::Cell;
 
 /// A snapshot of a port's counters.
@@ -13,7 +14,7 @@ pub struct Stats {
     pub datagrams_out: u64,
     /// Their payload bytes.
     pub bytes_out: u64,
-    /// By the kernel, receive buffer full.
+    /// By the kernel, receive buffer full: of datagrams that came merged it counts one.
     pub dropped_in: u64,
     /// Received, but the port had stopped, or been connected to somebody else.
     pub discarded_in: u64,
@@ -37,16 +38,46 @@ pub struct Stats {
 
 /// The counters of a living port.
 #[derive(Debug, Default)]
-pub(super) struct Counters(Cell<Stats>);
+pub(super) struct Counters {
+    stats: Cell<Stats>,
+    /// The kernel's count of drops that the stats have seen.
+    drops: Cell<u32>,
+}
 
 impl Counters {
     pub(super) fn get(&self) -> Stats {
-        self.0.get()
+        self.stats.get()
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Stats)) {
-        let mut stats = self.0.get();
+        let mut stats = self.stats.get();
         change(&mut stats);
-        self.0.set(stats);
+        self.stats.set(stats);
+    }
+}
+
+impl Open {
+    /// Datagrams that found the receive buffer full since the port was made; once the socket is closed, the last count.
+    /// The kernel's own goes round at 32 bits, so that it must be looked at once in so many drops.
+    pub(super) fn kernel_drops(&self) -> u64 {
+        if let Some(drops) = self.socket_drops() {
+            let more = drops.wrapping_sub(self.counters.drops.replace(drops));
+            self.counters.update(|stats| stats.dropped_in += u64::from(more));
+        }
+        self.counters.get().dropped_in
+    }
+
+    /// What an adopted socket has dropped before is not the port's.
+    pub(super) fn forget_drops(&self) {
+        self.counters.drops.set(self.socket_drops().unwrap_or(0));
+    }
+
+    /// Since the socket was made (SO_MEMINFO, sock_diag(7)).
+    fn socket_drops(&self) -> Option<u32> {
+        const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
+        let mut info = [0; (DROPS + 1) * 4];
+        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
+        let word = info.last_chunk().filter(|_| got.is_ok_and(|len| len == info.len()));
+        word.map(|word| u32::from_ne_bytes(*word))
     }
 }

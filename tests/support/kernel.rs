@@ -52,6 +52,7 @@ pub(crate) struct Scripted {
     sends: RefCell<Vec<usize>>,
     rule: Cell<Option<Rule>>,
     unknown: Cell<Option<(i32, i32)>>,
+    drops: Cell<Option<u32>>,
 }
 
 impl Scripted {
@@ -103,6 +104,11 @@ impl Scripted {
     /// A kernel that is too old for a socket option.
     pub(crate) fn forget_option(&self, level: i32, name: i32) {
         self.unknown.set(Some((level, name)));
+    }
+
+    /// So many datagrams have found a receive buffer full, says SO_MEMINFO from here on.
+    pub(crate) fn set_drops(&self, drops: u32) {
+        self.drops.set(Some(drops));
     }
 
     fn check_known(&self, level: i32, name: i32) -> io::Result<()> {
@@ -174,7 +180,12 @@ impl Kernel for Scripted {
     fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         self.answer(Syscall::Option)?;
         self.check_known(level, name)?;
-        Linux.option(fd, level, name, value)
+        let got = Linux.option(fd, level, name, value);
+        let drops = self.drops.get().filter(|_| (level, name) == (libc::SOL_SOCKET, libc::SO_MEMINFO));
+        if let (Some(drops), Some(word)) = (drops, value.last_chunk_mut()) {
+            *word = drops.to_ne_bytes();
+        }
+        got
     }
 
     fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {

@@ -116,6 +116,9 @@ static inline const char *check_base(const char *path) {
 
 #define OK(call) CHECK_STATUS(UDPR_OK, call)
 
+/* For who reads the output: what was measured, and is not checked. */
+#define NOTE(format, ...) printf("# " format "\n", __VA_ARGS__)
+
 /* ---- the runner ---------------------------------------------------------------------------------------- */
 
 static inline unsigned check_seconds(void) {

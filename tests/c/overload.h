@@ -1,0 +1,98 @@
+/* overload.h: a port that always has more waiting than it can handle, and what an overload may cost. */
+#ifndef UDPR_TESTS_OVERLOAD_H
+#define UDPR_TESTS_OVERLOAD_H
+
+#include "check.h"
+
+enum { TIMES = 4, FIRST = 100, FLOOD_LEN = 300 };
+
+/* A longer patience means a slow machine, or valgrind: a tenth is enough there. */
+static inline uint32_t some(uint32_t count) { return check_seconds() > 60 ? count / 10 : count; }
+
+/* What this process has in memory. */
+static inline size_t resident_bytes(void) {
+  unsigned long pages = 0;
+  FILE         *file = fopen("/proc/self/statm", "r");
+  CHECK(file && fscanf(file, "%*u %lu", &pages) == 1);
+  fclose(file);
+  return pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- four times too much, by construction: for each datagram that is handled, four more are sent --------- */
+
+typedef struct flood flood;
+struct flood {
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  udpr_addr       host;
+  int             peer;
+  uint32_t        sent, handled, last; /* `last`: the number that came last */
+  uint32_t        end;                 /* when so many are handled, no more is sent */
+  void (*each)(flood *self, void *arg);
+  void *arg; /* for it */
+};
+
+static inline void flood_send(flood *self, int count) {
+  uint8_t data[FLOOD_LEN] = {0};
+  for (; count > 0; count--) {
+    self->sent++;
+    memcpy(data, &self->sent, sizeof self->sent);
+    peer_send(self->peer, &self->host, data, sizeof data);
+  }
+}
+
+/* What is not dropped comes in order. */
+static inline void flood_take(flood *self, const udpr_datagram *datagram) {
+  uint32_t number;
+  CHECK_EQ(FLOOD_LEN, datagram->len);
+  memcpy(&number, datagram->data, sizeof number);
+  CHECK(number > self->last);
+  self->last = number;
+  if (self->handled++ < self->end) flood_send(self, TIMES);
+  if (self->each) self->each(self, self->arg);
+}
+
+static inline void flood_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)transport;
+  flood_take(user, datagram);
+}
+
+static inline size_t flood_received_batch(udpr_transport *transport, const udpr_datagram *const *datagrams,
+                                          size_t count, void *user) {
+  (void)transport;
+  for (size_t i = 0; i < count; i++) flood_take(user, datagrams[i]);
+  return count;
+}
+
+/* A reactor with a port that is flooded from its first turn on. `callbacks` has how it receives. */
+static inline void flood_begin(flood *self, const udpr_protocol *callbacks, uint32_t end) {
+  udpr_protocol    protocol = *callbacks;
+  udpr_udp_options options = {.size = sizeof options, .receive_buffer = 65536};
+  protocol.size = sizeof protocol, protocol.user = self;
+  *self = (flood){.reactor = new_reactor(0), .peer = peer_open(AF_INET), .end = end};
+  self->transport = listen_on(self->reactor, "127.0.0.1", &protocol, &options);
+  self->host = host_of(self->transport);
+  flood_send(self, FIRST);
+}
+
+/* All that was sent was received or dropped, by the port's own count. */
+static inline void flood_end(flood *self) {
+  RUN_UNTIL(self->reactor, self->handled >= self->end);
+  RUN_UNTIL(self->reactor,
+            stats_of(self->transport).datagrams_in + stats_of(self->transport).dropped_in >= self->sent);
+  turns(self->reactor, 3);
+  udpr_transport_stats stats = stats_of(self->transport);
+  NOTE("%u sent, %u handled, %llu dropped", self->sent, self->handled, (unsigned long long)stats.dropped_in);
+  CHECK_EQ(TIMES * self->end + FIRST, self->sent);
+  CHECK_EQ(self->sent, stats.datagrams_in + stats.dropped_in);
+  CHECK_EQ(self->handled, stats.datagrams_in);
+  CHECK_EQ(self->handled * (uint64_t)FLOOD_LEN, stats.bytes_in);
+  CHECK_EQ(0, stats.discarded_in);
+  CHECK(stats.dropped_in > 2 * stats.datagrams_in);
+  OK(udpr_transport_close(self->transport));
+  udpr_transport_release(self->transport);
+  OK(udpr_reactor_free(self->reactor));
+  close(self->peer);
+}
+
+#endif

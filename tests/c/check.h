@@ -126,6 +126,9 @@ static inline unsigned check_seconds(void) {
   return text ? (unsigned)atoi(text) : 60;
 }
 
+/* A longer patience means a slow machine, a sanitizer or valgrind: less work is enough there. */
+static inline bool check_is_slow(void) { return check_seconds() > 60; }
+
 static inline int check_descriptors(void) {
   DIR *dir = opendir("/proc/self/fd");
   int  count = 0;

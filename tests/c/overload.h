@@ -6,8 +6,7 @@
 
 enum { TIMES = 4, FIRST = 100, FLOOD_LEN = 300 };
 
-/* A longer patience means a slow machine, or valgrind: a tenth is enough there. */
-static inline uint32_t some(uint32_t count) { return check_seconds() > 60 ? count / 10 : count; }
+static inline uint32_t some(uint32_t count) { return check_is_slow() ? count / 10 : count; }
 
 /* What this process has in memory. */
 static inline size_t resident_bytes(void) {

@@ -3,8 +3,7 @@
 
 enum { PRODUCERS = 4 };
 
-/* A longer patience means a slow machine, or valgrind. */
-static unsigned calls_each(void) { return check_seconds() > 60 ? 20000 : 1000000; }
+static unsigned calls_each(void) { return check_is_slow() ? 20000 : 1000000; }
 
 typedef struct producer {
   udpr_remote *remote;

@@ -111,12 +111,14 @@ impl Port {
         turn.ports.set(turn.ports.get() + 1);
         let watched = turn.kernel.watch(turn.epoll.fd(), open.fd.get(), open.interest.get(), token);
         let started = watched.map_err(Status::from).and_then(|()| open.protocol.start_protocol(self));
+        // start_protocol may have forked: in the child the port, and epoll's registration of it, are the parent's.
+        turn.door.gate.check_open()?;
         if let Err(status) = started {
             self.abandon();
             return Err(status);
         }
         if let Ok(host) = self.get_host() {
-            turn.log.log(Level::Info, Status::OK, c"port", format_args!("listening on {host}"));
+            turn.say(Level::Info, Status::OK, c"port", format_args!("listening on {host}"));
         }
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Open {
             let granted = u32::from_ne_bytes(value) / 2;
             if got.is_ok() && granted < wish {
                 let text = format_args!("{what} buffer of {granted} bytes in place of {wish}");
-                self.turn.log.log(Level::Warn, Status::OK, c"port", text);
+                self.turn.say(Level::Warn, Status::OK, c"port", text);
             }
         }
     }

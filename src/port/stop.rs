@@ -30,10 +30,13 @@ impl Port {
         let _held = self.clone();
         self.send_what_waits(&open);
         self.shut(&open);
-        open.turn.log.log(Level::Info, reason, c"port", format_args!("closed"));
-        open.protocol.stop_protocol(self, reason);
+        open.turn.say(Level::Info, reason, c"port", format_args!("closed"));
+        let gate = &open.turn.door.gate;
+        if !gate.is_forked() {
+            open.protocol.stop_protocol(self, reason);
+        }
         self.forget(&open);
-        Ok(())
+        if gate.is_forked() { Err(Status::CLOSED) } else { Ok(()) }
     }
 
     /// The rest of [`Port::stop_listening`].

@@ -147,7 +147,7 @@ impl<C: Call> Reactor<C> {
             let _ = self.triggers.borrow_mut().finish(id);
         }
         if status.code() < 0 {
-            self.turn.log.log(Level::Error, status, c"reactor", format_args!("a trigger has failed"));
+            self.turn.say(Level::Error, status, c"reactor", format_args!("a trigger has failed"));
         }
     }
 
@@ -158,14 +158,8 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Drops every trigger, for the end.
-    pub(super) fn drop_triggers(&self) {
-        while let Some(trigger) = self.take_trigger() {
-            drop(trigger);
-        }
-    }
-
-    fn take_trigger(&self) -> Option<Fire<C>> {
+    /// Any trigger, for the end.
+    pub(super) fn take_trigger(&self) -> Option<Fire<C>> {
         self.triggers.borrow_mut().take_any()
     }
 }

@@ -160,24 +160,35 @@ impl<C: Call> Reactor<C> {
     /// run, so the reactor is still whole.
     pub fn close(&self) {
         self.turn.close();
-        drop(self.remote.close());
-        // A callback may fork: in the child nothing more is called.
-        let go_on = || !self.turn.door.gate.is_forked();
+        self.drop_queue(self.remote.close());
         self.close_ports();
-        if go_on() {
+        if !self.turn.door.gate.is_forked() {
             self.end_run();
-            self.drop_triggers();
         }
-        if go_on() {
-            self.drop_watches();
-        }
-        while let Some(call) = go_on().then(|| self.take_timer()).flatten() {
-            drop(call);
-        }
-        if go_on() {
+        self.drop_each(|| self.take_trigger());
+        self.drop_watches();
+        self.drop_each(|| self.take_timer());
+        if !self.turn.door.gate.is_forked() {
             self.end_work();
-            drop(self.remote.close());
+        }
+        self.drop_queue(self.remote.close());
+        if !self.turn.door.gate.is_forked() {
             drop(self.turn.log.set(0, None));
+        }
+    }
+
+    /// Drops what `next` gives. A destructor may fork: in the child nothing more is called.
+    fn drop_each<T>(&self, mut next: impl FnMut() -> Option<T>) {
+        while !self.turn.door.gate.is_forked() {
+            let Some(one) = next() else { break };
+            drop(one);
+        }
+    }
+
+    fn drop_queue<T>(&self, mut queue: VecDeque<T>) {
+        self.drop_each(|| queue.pop_front());
+        if !queue.is_empty() {
+            std::mem::forget(queue);
         }
     }
 

@@ -42,7 +42,8 @@ impl<C: Call> Reactor<C> {
 
     /// Calls `visit` for every port that is open now, also where one before it has closed it.
     pub fn each_transport(&self, mut visit: impl FnMut(&Arc<Port>)) {
-        self.open_ports().iter().for_each(&mut visit);
+        let go_on = |_: &&Arc<Port>| !self.turn.door.gate.is_lost();
+        self.open_ports().iter().take_while(go_on).for_each(&mut visit);
     }
 
     pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {

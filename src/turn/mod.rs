@@ -6,10 +6,12 @@ mod door;
 
 pub use door::Door;
 
-use crate::log::Logger;
+use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
 use crate::sys::{Epoll, Inbound, Kernel, Outbound, clock};
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -81,6 +83,13 @@ impl Turn {
             outbounds_lent: Cell::new(0),
             retries: RefCell::default(),
         })
+    }
+
+    /// A line for the host's logger, which in a forked child is not called any more.
+    pub fn say(&self, level: Level, status: Status, target: &CStr, text: fmt::Arguments<'_>) {
+        if !self.door.gate.is_forked() {
+            self.log.log(level, status, target, text);
+        }
     }
 
     /// True while callbacks of a turn run: writes gather then.

@@ -1,22 +1,9 @@
 /* A callback that forks: in the child the call that is under way ends with UDPR_E_CLOSED, calls nobody and sends
  * nothing; the parent notices nothing.
  */
+#include "forker.h"
 #include "trigger.h"
 #include "watcher.h"
-
-static bool is_child;
-
-/* The child goes on at once; the parent when the child has ended. */
-static void fork_here(void) {
-  pid_t child = check_fork();
-  is_child = child == 0;
-  if (is_child) return;
-  int status = check_wait(child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
-/* So that no leak checker looks: what it has is its parent's. */
-static void child_ends(void) { kill(getpid(), SIGKILL); }
 
 static void act_fork(udpr_reactor *reactor, note *self) {
   (void)reactor, (void)self;

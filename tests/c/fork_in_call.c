@@ -1,0 +1,166 @@
+/* A callback that forks inside a call: in the child the call ends with UDPR_E_CLOSED and calls nobody else; what it
+ * was about is the parent's, which notices nothing.
+ */
+#include "forker.h"
+#include "trigger.h"
+#include "watcher.h"
+
+/* ---- ports ---------------------------------------------------------------------------------------------- */
+
+static udpr_status start_and_fork(udpr_transport *transport, void *user) {
+  udpr_addr nobody = addr("127.0.0.1", 9);
+  probe_started(transport, user);
+  fork_here();
+  return is_child ? udpr_transport_write(transport, "x", 1, &nobody) : UDPR_OK; /* CLOSED there */
+}
+
+/* A child that gave the port up would take it out of the epoll set, which is the parent's. */
+TEST(a_start_that_fails_in_the_child) {
+  udpr_reactor   *reactor = new_reactor(0);
+  probe           port = {0};
+  udpr_protocol   protocol = probe_protocol(&port);
+  udpr_transport *transport = NULL;
+  protocol.start_protocol = start_and_fork;
+  udpr_status status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, &transport);
+  if (is_child) {
+    CHECK_STATUS(UDPR_E_CLOSED, status);
+    CHECK(transport == NULL && port.frees == 0);
+    child_ends();
+  }
+  OK(status);
+  port.transport = transport, port.host = host_of(transport);
+  send_letters(&port.host, "a");
+  RUN_UNTIL(reactor, *port.got);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+static void fork_in_port(probe *port, udpr_transport *transport) {
+  (void)port, (void)transport;
+  fork_here();
+}
+
+TEST(a_close_ends_closed_in_the_child) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {.on_stop = fork_in_port};
+  probe_listen(&port, reactor);
+  udpr_status status = udpr_transport_close(port.transport);
+  if (is_child) {
+    CHECK_STATUS(UDPR_E_CLOSED, status);
+    CHECK_EQ(0, port.frees);
+    child_ends();
+  }
+  OK(status);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+static void fork_in_logger(const udpr_log_record *record, void *user) {
+  (void)record, (void)user;
+  fork_here();
+}
+
+TEST(a_logger_that_hears_of_the_close) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_INFO, fork_in_logger, NULL, NULL));
+  udpr_status status = udpr_transport_close(port.transport);
+  if (is_child) {
+    CHECK_STATUS(UDPR_E_CLOSED, status);
+    CHECK(port.stops == 0 && port.frees == 0);
+    child_ends();
+  }
+  OK(status);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
+static void fork_at_the_first(udpr_transport *transport, void *visits) {
+  (void)transport;
+  if (++*(int *)visits == 1) fork_here();
+}
+
+TEST(a_visit_is_the_childs_last) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         ports[3] = {0};
+  int           visits = 0;
+  for (int i = 0; i < 3; i++) probe_listen(&ports[i], reactor);
+  udpr_status status = udpr_reactor_each_transport(reactor, fork_at_the_first, &visits);
+  if (is_child) {
+    CHECK_STATUS(UDPR_E_CLOSED, status);
+    CHECK_EQ(1, visits);
+    child_ends();
+  }
+  OK(status);
+  CHECK_EQ(3, visits);
+  OK(udpr_reactor_free(reactor));
+  for (int i = 0; i < 3; i++) probe_ended(&ports[i]);
+}
+
+/* ---- free: users that nobody has used ------------------------------------------------------------------- */
+
+typedef struct users {
+  atomic_int frees;
+} users;
+
+static void fork_at_the_first_free(void *user) {
+  users *all = user;
+  if (atomic_fetch_add(&all->frees, 1) == 0) fork_here();
+}
+
+static void unused(udpr_reactor *reactor, void *user) {
+  (void)reactor, (void)user;
+  FAIL("%s", "called after free");
+}
+static udpr_status unused_trigger(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)id;
+  return unused(reactor, user), UDPR_OK;
+}
+static void unused_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+  (void)id, (void)fd, (void)events;
+  unused(reactor, user);
+}
+static void unused_answer(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                          size_t count, void *user) {
+  (void)id, (void)status, (void)addrs, (void)count;
+  unused(reactor, user);
+}
+
+typedef void (*add_fn)(udpr_reactor *reactor, int fd, users *all);
+
+static void add_delayed_call(udpr_reactor *reactor, int fd, users *all) {
+  (void)fd;
+  OK(udpr_reactor_call_later(reactor, SECONDS(9), unused, all, fork_at_the_first_free, NULL));
+}
+static void add_call_from_thread(udpr_reactor *reactor, int fd, users *all) {
+  (void)fd;
+  OK(udpr_reactor_call_from_thread(reactor, unused, all, fork_at_the_first_free));
+}
+static void add_trigger(udpr_reactor *reactor, int fd, users *all) {
+  (void)fd;
+  OK(udpr_reactor_add_trigger(reactor, AFTER, SHUTDOWN, unused_trigger, all, fork_at_the_first_free, NULL));
+}
+static void add_look_up(udpr_reactor *reactor, int fd, users *all) {
+  (void)fd;
+  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, unused_answer, all, fork_at_the_first_free, NULL));
+}
+static void add_watch(udpr_reactor *reactor, int fd, users *all) {
+  OK(udpr_reactor_watch(reactor, fd, R, unused_watch, all, fork_at_the_first_free, NULL));
+}
+
+TEST(free_frees_no_other_user_in_the_child) {
+  static const add_fn ways[] = {add_delayed_call, add_call_from_thread, add_trigger, add_look_up, add_watch};
+  for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+    udpr_reactor *reactor = new_reactor(0);
+    users         all = {0};
+    int           ends[3][2];
+    for (int i = 0; i < 3; i++) pipe_of(ends[i]), ways[way](reactor, ends[i][0], &all);
+    OK(udpr_reactor_free(reactor)); /* in the child it closes descriptors */
+    CHECK_EQ(is_child ? 1 : 3, all.frees);
+    if (is_child) child_ends();
+    for (int i = 0; i < 3; i++) close_both(ends[i]);
+  }
+}
+
+CHECK_MAIN()

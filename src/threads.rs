@@ -36,6 +36,8 @@ struct State {
     queue: VecDeque<Box<dyn Task>>,
     size: usize,
     threads: usize,
+    /// Those that have begun.
+    workers: Vec<usize>,
     idle: usize,
     /// Threads at work that the end does not wait for.
     leaving: usize,
@@ -49,6 +51,7 @@ impl Pool {
             queue: VecDeque::new(),
             size: checked(size)?,
             threads: 0,
+            workers: Vec::new(),
             idle: 0,
             leaving: 0,
             closed: false,
@@ -75,6 +78,11 @@ impl Pool {
             0 => state.queue.pop_back().map_or(Ok(()), Err),
             _ => Ok(()),
         }
+    }
+
+    /// True on a thread of this pool, which cannot wait for itself.
+    pub fn is_worker(&self) -> bool {
+        self.shared.state.lock().workers.contains(&thread::this_thread())
     }
 
     fn grow(&mut self) -> Result {
@@ -122,6 +130,7 @@ impl Pool {
 impl Shared {
     fn serve(&self) {
         let mut state = self.state.lock();
+        state.workers.push(thread::this_thread());
         while let Some(task) = self.next(&mut state) {
             let left = usize::from(task.may_be_left());
             state.idle -= 1;
@@ -133,6 +142,7 @@ impl Shared {
         }
         state.idle -= 1;
         state.threads -= 1;
+        state.workers.retain(|worker| *worker != thread::this_thread());
         self.changed.notify_all();
     }
 

@@ -45,14 +45,14 @@ pub(super) fn with_reactor<T>(
     gate.check_open().map(|()| answer)
 }
 
-/// Runs `body` on a reactor, but not inside one of its callbacks: REENTRANT there.
+/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there.
 pub(super) fn with_outer_reactor(reactor: *const udpr_reactor, body: impl FnOnce(&Core) -> Result) -> Result {
     let mut entry = remote(reactor)?.door.gate.enter()?;
-    if entry.is_nested() {
-        return Err(Status::REENTRANT);
-    }
     // SAFETY: as in with_reactor.
     let core = unsafe { &*reactor.cast::<Core>() };
+    if entry.is_nested() || core.is_at_work() {
+        return Err(Status::REENTRANT);
+    }
     if core.is_pinned() {
         entry.pin();
     }
@@ -95,7 +95,7 @@ fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
 fn say_panic(core: &Core, status: Status) {
     if status == Status::PANIC {
         let text = format_args!("a bug in the library: this reactor is dead, free it");
-        quietly(|| core.turn().log.log(Level::Error, status, c"reactor", text));
+        quietly(|| core.turn().say(Level::Error, status, c"reactor", text));
     }
 }
 

@@ -55,6 +55,9 @@ pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_s
         let core = reactor.cast::<Core>();
         // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
         let whole = unsafe { &*core };
+        if whole.is_at_work() {
+            return Err(Status::REENTRANT);
+        }
         quietly(|| whole.close());
         if door.gate.is_forked() {
             return close_descriptors(reactor);

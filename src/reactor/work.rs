@@ -117,6 +117,11 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
+    /// True on a thread of the pool: inside work.
+    pub fn is_at_work(&self) -> bool {
+        self.pool.borrow().as_ref().is_some_and(Pool::is_worker)
+    }
+
     fn submit(&self, task: Box<dyn Task>) -> Result {
         if self.pool.borrow().is_none() {
             self.suggest_thread_pool_size(self.pool_size)?;
@@ -171,11 +176,8 @@ impl<C: Call> Reactor<C> {
     /// Waits for work that runs, and drops all that nobody will call.
     pub(super) fn end_work(&self) {
         let pool = self.pool.take();
-        let not_begun = pool.map(Pool::close);
-        drop(not_begun);
-        while let Some(call) = self.take_lookup() {
-            drop(call);
-        }
+        self.drop_queue(pool.map(Pool::close).unwrap_or_default());
+        self.drop_each(|| self.take_lookup());
     }
 
     fn take_lookup(&self) -> Option<Box<dyn Resolved<C>>> {

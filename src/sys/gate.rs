@@ -1,5 +1,6 @@
 //! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
 
+use super::thread::this_thread;
 use crate::status::{Result, Status};
 use std::io;
 use std::ptr::NonNull;
@@ -61,7 +62,7 @@ impl Gate {
     /// the reactor's end and in a forked child, PANIC once the reactor is dead.
     #[inline]
     pub fn enter(&self) -> Result<Entry<'_>> {
-        let me = thread();
+        let me = this_thread();
         if self.word().load(Ordering::Relaxed) == me {
             return Ok(Entry { gate: self, leave: None });
         }
@@ -83,7 +84,7 @@ impl Gate {
     /// For the end of a dead reactor: whoever comes first gets in, but not before the thread that was inside when it died
     /// has left: REENTRANT for that one, WRONG_THREAD for others.
     pub fn enter_dead(&self) -> Result<Entry<'_>> {
-        let me = thread();
+        let me = this_thread();
         match self.word().compare_exchange(DEAD, me, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => Ok(Entry { gate: self, leave: Some(DEAD) }),
             Err(word) if word == me | DEAD => Err(Status::REENTRANT),
@@ -117,7 +118,7 @@ impl Gate {
     pub fn check_fork(&self) -> Result {
         match self.inside.load(Ordering::Relaxed) {
             0 => Ok(()),
-            inside if inside == thread() => Err(Status::REENTRANT),
+            inside if inside == this_thread() => Err(Status::REENTRANT),
             _ => Err(Status::WRONG_THREAD),
         }
     }
@@ -135,7 +136,7 @@ impl Gate {
     /// From here on everything answers PANIC, but for the end. Said by the thread that is inside; where the reactor was
     /// closed or forked meanwhile, that stays.
     pub fn kill(&self) {
-        let me = thread();
+        let me = this_thread();
         let _ = self.word().compare_exchange(me, me | DEAD, Ordering::Release, Ordering::Relaxed);
     }
 }
@@ -162,7 +163,7 @@ impl Entry<'_> {
 
     /// Leaves the gate to this thread alone when the stay ends.
     pub fn pin(&mut self) {
-        self.leave = self.leave.map(|_| thread() | PINNED);
+        self.leave = self.leave.map(|_| this_thread() | PINNED);
     }
 }
 
@@ -172,19 +173,12 @@ impl Drop for Entry<'_> {
         if let Some(idle) = self.leave {
             self.gate.inside.store(0, Ordering::Relaxed);
             // Where the reactor was closed or forked meanwhile, that stays; where it died, it can be freed now.
-            let (word, me) = (self.gate.word(), thread());
+            let (word, me) = (self.gate.word(), this_thread());
             if word.compare_exchange(me, idle, Ordering::Release, Ordering::Relaxed).is_err() {
                 let _ = word.compare_exchange(me | DEAD, DEAD, Ordering::Release, Ordering::Relaxed);
             }
         }
     }
-}
-
-/// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`.
-#[inline]
-fn thread() -> usize {
-    // SAFETY: pthread_self(3) always succeeds.
-    (unsafe { libc::pthread_self() }) as usize
 }
 
 #[cfg(test)]

@@ -12,6 +12,13 @@ pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>>
     thread
 }
 
+/// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`.
+#[inline]
+pub fn this_thread() -> usize {
+    // SAFETY: pthread_self(3) always succeeds.
+    (unsafe { libc::pthread_self() }) as usize
+}
+
 fn block_signals() -> libc::sigset_t {
     // SAFETY: a signal set is integers; sigfillset(3) overwrites it.
     let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };

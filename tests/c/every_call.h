@@ -1,5 +1,6 @@
 /* every_call.h: each function that belongs to the reactor's thread, called with good arguments. Where the
- * reactor may not be used, all of them must say so, and registrations must free their user.
+ * reactor may not be used, all of them must say so, and registrations must free their user. And those for any
+ * thread that a reactor answers. tests/misuse.py reads here which functions there are.
  */
 #ifndef UDPR_TESTS_EVERY_CALL_H
 #define UDPR_TESTS_EVERY_CALL_H
@@ -9,6 +10,7 @@
 typedef struct handles {
   udpr_reactor   *reactor;
   udpr_transport *transport;
+  udpr_remote    *remote;
   udpr_id         call; /* a pending one */
   udpr_addr       to;
   atomic_int      frees; /* of what the calls here register */
@@ -30,6 +32,23 @@ static inline void never_visited(udpr_transport *transport, void *user) {
 static inline void never_logged(const udpr_log_record *record, void *user) {
   (void)user;
   FAIL("a logger that was refused got: %s", record->message);
+}
+static inline void never_watched(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+  (void)reactor, (void)id, (void)events, (void)user;
+  FAIL("a watch of %d that was refused was called", fd);
+}
+static inline udpr_status never_fired(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)reactor, (void)user;
+  FAIL("trigger %llu, which was refused, fired", (unsigned long long)id);
+}
+static inline void never_resolved(udpr_reactor *reactor, udpr_id id, udpr_status status,
+                                  const udpr_addr *addrs, size_t count, void *user) {
+  (void)reactor, (void)id, (void)addrs, (void)count, (void)user;
+  FAIL("a look-up that was refused was told %s", udpr_status_name(status));
+}
+static inline void never_worked(void *user) {
+  (void)user;
+  FAIL("%s", "work that was refused was done");
 }
 static inline void count_refused(void *with) { atomic_fetch_add(&((handles *)with)->frees, 1); }
 
@@ -85,6 +104,53 @@ static inline udpr_status call_reactor_stats(handles *with) {
   udpr_reactor_stats stats = {.size = sizeof stats};
   return udpr_reactor_get_stats(with->reactor, &stats);
 }
+static inline udpr_status call_backend_fd(handles *with) {
+  int32_t fd;
+  return udpr_reactor_backend_fd(with->reactor, &fd);
+}
+static inline udpr_status call_next_timeout(handles *with) {
+  int64_t timeout;
+  return udpr_reactor_next_timeout(with->reactor, &timeout);
+}
+static inline udpr_status call_watch(handles *with) {
+  return udpr_reactor_watch(with->reactor, -1, UDPR_WATCH_READABLE, never_watched, with, count_refused, NULL);
+}
+static inline udpr_status call_change_watch(handles *with) {
+  return udpr_reactor_change_watch(with->reactor, 1, UDPR_WATCH_READABLE);
+}
+static inline udpr_status call_unwatch(handles *with) { return udpr_reactor_unwatch(with->reactor, 1); }
+static inline udpr_status call_call_when_running(handles *with) {
+  return udpr_reactor_call_when_running(with->reactor, never_called, with, count_refused, NULL);
+}
+static inline udpr_status call_add_trigger(handles *with) {
+  return udpr_reactor_add_trigger(with->reactor, UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, never_fired, with,
+                                  count_refused, NULL);
+}
+static inline udpr_status call_remove_trigger(handles *with) {
+  return udpr_reactor_remove_trigger(with->reactor, 1);
+}
+static inline udpr_status call_finish_trigger(handles *with) {
+  return udpr_reactor_finish_trigger(with->reactor, 1);
+}
+static inline udpr_status call_fire_event(handles *with) {
+  return udpr_reactor_fire_event(with->reactor, UDPR_EVENT_SHUTDOWN);
+}
+static inline udpr_status call_call_in_thread(handles *with) {
+  return udpr_reactor_call_in_thread(with->reactor, never_worked, never_called, with, count_refused);
+}
+static inline udpr_status call_suggest_thread_pool_size(handles *with) {
+  return udpr_reactor_suggest_thread_pool_size(with->reactor, 1);
+}
+static inline udpr_status call_resolve(handles *with) {
+  return udpr_reactor_resolve(with->reactor, "127.0.0.1", 1, 0, 0, never_resolved, with, count_refused, NULL);
+}
+static inline udpr_status call_cancel_resolve(handles *with) {
+  return udpr_reactor_cancel_resolve(with->reactor, 1);
+}
+static inline udpr_status call_remote(handles *with) {
+  udpr_remote *remote;
+  return udpr_reactor_remote(with->reactor, &remote);
+}
 
 static const every_call reactor_calls[] = {
     {"run", call_run},
@@ -106,8 +172,23 @@ static const every_call reactor_calls[] = {
     {"advance", call_advance},
     {"set_logger", call_set_logger},
     {"reactor_get_stats", call_reactor_stats},
+    {"backend_fd", call_backend_fd},
+    {"next_timeout", call_next_timeout},
+    {"watch", call_watch},
+    {"change_watch", call_change_watch},
+    {"unwatch", call_unwatch},
+    {"call_when_running", call_call_when_running},
+    {"add_trigger", call_add_trigger},
+    {"remove_trigger", call_remove_trigger},
+    {"finish_trigger", call_finish_trigger},
+    {"fire_event", call_fire_event},
+    {"call_in_thread", call_call_in_thread},
+    {"suggest_thread_pool_size", call_suggest_thread_pool_size},
+    {"resolve", call_resolve},
+    {"cancel_resolve", call_cancel_resolve},
+    {"remote", call_remote},
 };
-enum { REGISTRATIONS = 5 }; /* among them, with a free_user: both listens, adopt, call_later, set_logger */
+enum { REGISTRATIONS = 10 }; /* among them, those with a free_user */
 
 /* ---- the transport's ----------------------------------------------------------------------------------- */
 
@@ -247,6 +328,26 @@ static const every_call transport_calls[] = {
     {"leave_source_group", call_leave_source_group},
 };
 
+/* ---- any thread's, that a reactor answers ---------------------------------------------------------------- */
+
+static inline udpr_status call_from_thread(handles *with) {
+  return udpr_reactor_call_from_thread(with->reactor, never_called, with, count_refused);
+}
+static inline udpr_status call_remote_call(handles *with) {
+  return udpr_remote_call(with->remote, never_called, with, count_refused);
+}
+static inline udpr_status call_remote_stop(handles *with) { return udpr_remote_stop(with->remote); }
+static inline udpr_status call_remote_wake(handles *with) { return udpr_remote_wake(with->remote); }
+static inline udpr_status call_post(handles *with) {
+  return udpr_transport_post(with->transport, "x", 1, &with->to);
+}
+
+static const every_call anywhere_calls[] = {{"call_from_thread", call_from_thread},
+                                            {"remote_call", call_remote_call},
+                                            {"remote_stop", call_remote_stop},
+                                            {"remote_wake", call_remote_wake},
+                                            {"post", call_post}};
+
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
 static inline void all_say(udpr_status expected, const every_call *calls, size_t count, handles *with) {
@@ -269,6 +370,14 @@ static inline void transport_says(udpr_status expected, handles *with) {
   CHECK(udpr_transport_user(with->transport) == NULL);
   CHECK(udpr_transport_reactor(with->transport) == NULL);
   CHECK_EQ(-1, udpr_transport_fileno(with->transport));
+}
+
+/* What the handles have: a reactor, a remote, a transport. */
+static inline void anywhere_says(udpr_status expected, handles *with) {
+  int first = with->reactor ? 0 : 1, registrations = with->reactor ? 2 : 1, count = with->transport ? 5 : 4;
+  atomic_store(&with->frees, 0);
+  all_say(expected, anywhere_calls + first, (size_t)(count - first), with);
+  CHECK_EQ(registrations, atomic_load(&with->frees));
 }
 
 #endif

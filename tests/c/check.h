@@ -57,6 +57,7 @@ typedef struct check_report {
 
 static check_case   *check_first, **check_end = &check_first;
 static check_report *check_result;
+static const char   *check_about; /* what a case of many is at, for the message of a failure */
 
 enum { CHECK_FAILED = 1, CHECK_SKIPPED = 77 };
 
@@ -73,7 +74,8 @@ __attribute__((noreturn, format(printf, 2, 3))) static inline void check_leave(i
   if (atomic_exchange(&check_result->taken, 1) == 0) {
     va_list args;
     va_start(args, format);
-    vsnprintf(check_result->text, sizeof check_result->text, format, args);
+    int len = check_about ? snprintf(check_result->text, sizeof check_result->text, "%s: ", check_about) : 0;
+    vsnprintf(check_result->text + len, sizeof check_result->text - (size_t)len, format, args);
     va_end(args);
   }
   _exit(code);

@@ -247,10 +247,24 @@ impl Addr {
     pub fn from_sockaddr(raw: &[u8]) -> Result<Addr> {
         let family = raw.first_chunk().ok_or(Status::INVALID_ARGUMENT)?;
         match u16::from_ne_bytes(*family) {
-            AF_INET => read_v4(raw).ok_or(Status::INVALID_ARGUMENT),
+            AF_INET => raw.first_chunk().map(read_v4).ok_or(Status::INVALID_ARGUMENT),
             AF_INET6 => read_v6(raw).ok_or(Status::INVALID_ARGUMENT),
             _ => Err(Status::ADDRESS_FAMILY),
         }
+    }
+
+    /// [`Addr::from_sockaddr`] in place, in few instructions for IPv4; no address where it fails.
+    #[inline]
+    pub fn read_sockaddr(&mut self, raw: &[u8]) {
+        match raw.first_chunk() {
+            Some(v4) if u16::from_ne_bytes([v4[0], v4[1]]) == AF_INET => *self = read_v4(v4),
+            _ => self.read_other(raw),
+        }
+    }
+
+    #[inline(never)]
+    fn read_other(&mut self, raw: &[u8]) {
+        *self = Addr::from_sockaddr(raw).unwrap_or(Addr::UNSPECIFIED);
     }
 
     /// Writes the `sockaddr` and gives its length: 16, 28, or 0 for no address.
@@ -280,9 +294,9 @@ const AF_INET: u16 = libc::AF_INET as u16;
 const AF_INET6: u16 = libc::AF_INET6 as u16;
 
 #[inline]
-fn read_v4(raw: &[u8]) -> Option<Addr> {
-    let [_, _, p0, p1, a, b, c, d, ..] = *raw.first_chunk::<16>()?;
-    Some(Addr::v4([a, b, c, d], u16::from_be_bytes([p0, p1])))
+fn read_v4(raw: &[u8; 16]) -> Addr {
+    let [_, _, p0, p1, a, b, c, d, ..] = *raw;
+    Addr::v4([a, b, c, d], u16::from_be_bytes([p0, p1]))
 }
 
 #[inline]

@@ -5,7 +5,6 @@ use super::cmsg::Room;
 use super::{check, facts};
 use crate::addr::Addr;
 use std::io;
-use std::ops::Range;
 use std::os::fd::RawFd;
 
 /// The most messages that one recvmmsg(2) may fill.
@@ -46,7 +45,17 @@ impl Received {
     /// One message of `len` bytes, cut into datagrams of `segment` bytes.
     #[inline]
     fn count(&mut self, len: usize, segment: usize, packet_size: usize) {
-        let (whole, last) = if len == segment { (1, 0) } else { (len / segment, len % segment) };
+        if len == segment {
+            self.datagrams += 1;
+            self.bytes += len.min(packet_size);
+            self.truncated += usize::from(len > packet_size);
+        } else {
+            self.count_merged(len, segment, packet_size);
+        }
+    }
+
+    fn count_merged(&mut self, len: usize, segment: usize, packet_size: usize) {
+        let (whole, last) = (len / segment, len % segment);
         self.datagrams += (whole + usize::from(last > 0)).max(1);
         self.bytes += whole * segment.min(packet_size) + last.min(packet_size);
         if segment > packet_size {
@@ -55,19 +64,33 @@ impl Received {
     }
 }
 
+/// What belongs to a message beside its header.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The sender's address as the kernel writes it.
+    name: [u8; NAME_SIZE],
+    /// Bytes of its datagrams; the last one may be shorter.
+    segment: usize,
+}
+
+impl Slot {
+    #[inline]
+    fn name(&self, header: &libc::mmsghdr) -> &[u8] {
+        &self.name[..(header.msg_hdr.msg_namelen as usize).min(NAME_SIZE)]
+    }
+}
+
 /// The buffers that a reactor's ports receive into, one port at a time: 64 of 64 KiB, which become real memory
 /// only when they are written to.
 #[derive(Debug)]
 pub struct Inbound {
-    buffers: Box<[u8]>,
-    names: Box<[[u8; NAME_SIZE]]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
-    controls: Box<[Room<{ facts::ROOM }>]>,
-    datagrams: Box<[Datagram]>,
-    pointers: Box<[*const Datagram]>,
-    /// Bytes of the datagrams in each message; the last one may be shorter.
-    segments: Box<[usize]>,
+    _buffers: Box<[u8]>,
+    slots: Box<[Slot; MESSAGES_MAX]>,
+    vectors: Box<[libc::iovec; MESSAGES_MAX]>,
+    headers: Box<[libc::mmsghdr; MESSAGES_MAX]>,
+    controls: Box<[Room<{ facts::ROOM }>; MESSAGES_MAX]>,
+    datagrams: Box<[Datagram; BATCH_MAX]>,
+    pointers: Box<[*const Datagram; BATCH_MAX]>,
     /// Headers that the kernel has written to since they were laid out.
     used: usize,
     /// Headers with room for control data.
@@ -83,36 +106,34 @@ pub struct Inbound {
 impl Default for Inbound {
     fn default() -> Inbound {
         let mut buffers = vec![0; MESSAGES_MAX * BUFFER_SIZE].into_boxed_slice();
-        let mut names = vec![[0; NAME_SIZE]; MESSAGES_MAX].into_boxed_slice();
-        let mut vectors: Box<[_]> = buffers
-            .chunks_exact_mut(BUFFER_SIZE)
-            .map(|buffer| libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: BUFFER_SIZE })
-            .collect();
-        let mut headers: Box<[_]> =
-            vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
-        let mut controls = vec![Room([0; facts::ROOM]); MESSAGES_MAX].into_boxed_slice();
-        headers.iter_mut().zip(&mut controls).for_each(|(header, room)| {
+        let mut slots = Box::new([Slot { name: [0; NAME_SIZE], segment: 0 }; MESSAGES_MAX]);
+        let mut controls = Box::new([const { Room([0; facts::ROOM]) }; MESSAGES_MAX]);
+        let mut vectors =
+            Box::new([libc::iovec { iov_base: std::ptr::null_mut(), iov_len: BUFFER_SIZE }; MESSAGES_MAX]);
+        for (vector, buffer) in vectors.iter_mut().zip(buffers.chunks_exact_mut(BUFFER_SIZE)) {
+            vector.iov_base = buffer.as_mut_ptr().cast();
+        }
+        let mut headers =
+            Box::new(std::array::from_fn(|index| header(&mut vectors[index], &mut slots[index].name)));
+        for (header, room) in headers.iter_mut().zip(&mut *controls) {
             header.msg_hdr.msg_control = room.0.as_mut_ptr().cast();
-        });
-        let datagrams: Box<[_]> = (0..BATCH_MAX).map(|_| Datagram::EMPTY).collect();
-        let pointers = datagrams.iter().map(std::ptr::from_ref).collect();
-        let segments = vec![0; MESSAGES_MAX].into_boxed_slice();
-        let (used, roomy, informed, next, packet_size, told) = (0, 0, 0, (0, 0), BUFFER_SIZE, None);
+        }
+        let datagrams = Box::new([const { Datagram::EMPTY }; BATCH_MAX]);
+        let pointers = Box::new(std::array::from_fn(|index| std::ptr::from_ref(&datagrams[index])));
         Inbound {
-            buffers,
-            names,
+            _buffers: buffers,
+            slots,
             vectors,
             headers,
             controls,
             datagrams,
             pointers,
-            segments,
-            used,
-            roomy,
-            informed,
-            next,
-            packet_size,
-            told,
+            used: 0,
+            roomy: 0,
+            informed: 0,
+            next: (0, 0),
+            packet_size: BUFFER_SIZE,
+            told: None,
         }
     }
 }
@@ -126,6 +147,14 @@ pub(super) fn header(vector: &mut libc::iovec, name: &mut [u8; NAME_SIZE]) -> li
     message.msg_iov = vector;
     message.msg_iovlen = 1;
     libc::mmsghdr { msg_hdr: message, msg_len: 0 }
+}
+
+/// What the kernel has told of a message.
+#[inline]
+fn control<'a>(header: &libc::mmsghdr, room: &'a Room<{ facts::ROOM }>) -> &'a [u8] {
+    // The type of the length differs between C libraries.
+    let len: usize = header.msg_hdr.msg_controllen as _;
+    &room.0[..len.min(facts::ROOM)]
 }
 
 impl Inbound {
@@ -143,11 +172,10 @@ impl Inbound {
         Ok(self.measure(reception.merges))
     }
 
-    /// The kernel writes name lengths and flags, and shrinks what it reads: all of it is put right for each call.
+    /// The kernel writes the lengths of names and control data: they are put right for each call.
     fn lay_out(&mut self, count: usize, reception: &Reception) {
         for header in &mut self.headers[..self.used] {
             header.msg_hdr.msg_namelen = NAME_SIZE as u32;
-            header.msg_hdr.msg_flags = 0;
         }
         let wants_control = reception.merges || reception.told.is_some();
         let (roomy, room) = if wants_control { (count, facts::ROOM) } else { (0, 0) };
@@ -167,81 +195,104 @@ impl Inbound {
     /// What the messages hold.
     fn measure(&mut self, merges: bool) -> Received {
         let mut received = Received { messages: self.used, ..Received::default() };
-        for index in 0..self.used {
-            let len = self.headers[index].msg_len as usize;
-            let merged = if merges { facts::segment(self.control(index)) } else { None };
-            let segment = merged.map_or(len, |segment| segment.clamp(1, len.max(1)));
-            self.segments[index] = segment;
-            received.count(len, segment, self.packet_size);
+        let messages = self.headers[..self.used].iter().zip(&mut *self.slots).zip(&*self.controls);
+        for ((header, slot), room) in messages {
+            let len = header.msg_len as usize;
+            let may_be_merged = merges && header.msg_hdr.msg_controllen > 0;
+            let segment = if may_be_merged { facts::segment(control(header, room)) } else { None };
+            slot.segment = segment.map_or(len, |segment| segment.clamp(1, len.max(1)));
+            received.count(len, slot.segment, self.packet_size);
         }
         received
-    }
-
-    fn control(&self, index: usize) -> &[u8] {
-        // The type of the length differs between C libraries.
-        let len: usize = self.headers[index].msg_hdr.msg_controllen as _;
-        &self.controls[index].0[..len.min(facts::ROOM)]
     }
 
     /// The next datagrams of the last [`Inbound::receive`], at most 256, laid out without copying; none when all have
     /// been handed out.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        let (mut index, mut offset) = self.next;
+        self.forget();
         let mut count = 0;
-        while index < self.used && count < BATCH_MAX {
-            let message = &self.headers[index];
-            let (len, segment) = (message.msg_len as usize, self.segments[index]);
-            let name = &self.names[index][..(message.msg_hdr.msg_namelen as usize).min(NAME_SIZE)];
-            let sender = Addr::from_sockaddr(name).unwrap_or(Addr::UNSPECIFIED);
-            let buffer = &self.buffers[index * BUFFER_SIZE..][..BUFFER_SIZE];
-            let first = count;
-            for datagram in &mut self.datagrams[first..] {
-                let full_len = segment.min(len - offset);
-                let data = buffer.get(offset..).unwrap_or_default();
-                datagram.lay(data, full_len, self.packet_size);
-                datagram.sender = sender;
-                count += 1;
-                offset += full_len;
-                if offset >= len {
-                    (index, offset) = (index + 1, 0);
-                    break;
-                }
-            }
-            if self.told.is_some() || self.informed > first {
-                self.inform(first..count, index - usize::from(offset == 0));
-            }
+        while self.next.0 < self.used && count < BATCH_MAX {
+            let singles = self.lay_singles(count);
+            count += if singles > 0 { singles } else { self.lay_merged(count) };
         }
-        self.next = (index, offset);
         let batch = Batch { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] };
         (count > 0).then_some(batch)
     }
 
-    /// Puts what a message's control data tells into its datagrams; what earlier ones told is not theirs.
-    #[cold]
-    fn inform(&mut self, datagrams: Range<usize>, message: usize) {
-        let Range { start, end } = datagrams;
-        let Some(port) = self.told else {
-            self.datagrams[start..self.informed].iter_mut().for_each(facts::forget);
-            self.informed = start;
-            return;
-        };
-        // Not by Inbound::control, which would borrow the datagrams too.
-        let len: usize = self.headers[message].msg_hdr.msg_controllen as _;
-        let control = &self.controls[message].0[..len.min(facts::ROOM)];
-        for datagram in &mut self.datagrams[start..end] {
-            facts::read(datagram, control, port);
+    /// Lays out the next messages, as far as each is one datagram; the answer is how many.
+    fn lay_singles(&mut self, first: usize) -> usize {
+        let messages = self.next.0..self.used;
+        let (headers, slots) = (&self.headers[messages.clone()], &self.slots[messages.clone()]);
+        let (vectors, places) = (&self.vectors[messages.clone()], &mut self.datagrams[first..]);
+        let mut count = 0;
+        for (datagram, ((header, slot), vector)) in
+            places.iter_mut().zip(headers.iter().zip(slots).zip(vectors))
+        {
+            let len = header.msg_len as usize;
+            if slot.segment != len {
+                break;
+            }
+            datagram.lay(vector.iov_base.cast(), len, self.packet_size);
+            datagram.sender.read_sockaddr(slot.name(header));
+            count += 1;
         }
-        self.informed = self.informed.max(end);
+        if self.told.is_some() {
+            (0..count).for_each(|number| self.inform(messages.start + number, first + number));
+        }
+        self.next.0 += count;
+        count
+    }
+
+    /// Lays out the next message, or what is left of it; the answer is how many datagrams that makes.
+    fn lay_merged(&mut self, first: usize) -> usize {
+        let (index, mut offset) = self.next;
+        let (header, slot, vector) = (&self.headers[index], &self.slots[index], &self.vectors[index]);
+        let (data, len) = (vector.iov_base.cast::<u8>(), header.msg_len as usize);
+        let mut sender = Addr::UNSPECIFIED;
+        sender.read_sockaddr(slot.name(header));
+        let mut count = 0;
+        for datagram in &mut self.datagrams[first..] {
+            let full_len = slot.segment.min(len - offset);
+            datagram.lay(data.wrapping_add(offset), full_len, self.packet_size);
+            datagram.sender = sender;
+            count += 1;
+            offset += full_len;
+            if offset >= len {
+                break;
+            }
+        }
+        if self.told.is_some() {
+            (0..count).for_each(|number| self.inform(index, first + number));
+        }
+        self.next = if offset < len { (index, offset) } else { (index + 1, 0) };
+        count
+    }
+
+    /// Puts what a message's control data tells into a datagram of it.
+    fn inform(&mut self, message: usize, place: usize) {
+        let Some(port) = self.told else { return };
+        let control = control(&self.headers[message], &self.controls[message]);
+        facts::read(&mut self.datagrams[place], control, port);
+        self.informed = self.informed.max(place + 1);
+    }
+
+    /// What was told of earlier datagrams is not told of those of a port that asks for nothing.
+    fn forget(&mut self) {
+        if self.told.is_none() && self.informed > 0 {
+            self.datagrams[..self.informed].iter_mut().for_each(facts::forget);
+            self.informed = 0;
+        }
     }
 }
 
 impl Datagram {
-    /// Its bytes: the first of `data`, `full_len` long as it was sent, cut at `packet_size`.
+    /// Its bytes: those at `data`, `full_len` long as it was sent, cut at `packet_size`. They lie within one buffer: the
+    /// kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and `packet_size`.
     #[inline]
-    fn lay(&mut self, data: &[u8], full_len: usize, packet_size: usize) {
-        self.data = data.as_ptr();
-        self.len = full_len.min(packet_size).min(data.len());
+    fn lay(&mut self, data: *const u8, full_len: usize, packet_size: usize) {
+        self.data = data;
+        self.len = full_len.min(packet_size);
         self.full_len = full_len;
-        self.flags = if full_len > self.len { TRUNCATED } else { 0 };
+        self.flags = if full_len > packet_size { TRUNCATED } else { 0 };
     }
 }

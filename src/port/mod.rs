@@ -202,14 +202,19 @@ impl Open {
         self.state.get() == State::Listening
     }
 
+    /// True where datagrams are wanted.
+    fn is_reading(&self) -> bool {
+        self.is_listening() && !self.paused.get()
+    }
+
     /// True while the protocol may get datagrams. A child that was forked in a callback gets none.
     fn is_receiving(&self) -> bool {
-        self.is_listening() && !self.paused.get() && !self.turn.door.gate.is_lost()
+        self.is_reading() && !self.turn.door.gate.is_lost()
     }
 
     /// Asks epoll for what is wanted now, where that has changed.
     fn update_interest(&self) {
-        let reading = if self.is_listening() && !self.paused.get() { READABLE } else { 0 };
+        let reading = if self.is_reading() { READABLE } else { 0 };
         let interest = if self.wants_writable() { reading | WRITABLE } else { reading };
         let former = self.interest.replace(interest);
         if former != interest && self.fd.get() >= 0 {

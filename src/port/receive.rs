@@ -3,7 +3,7 @@
 use super::{Open, Port};
 use crate::status::Result;
 use crate::sys::inbound::MESSAGES_MAX;
-use crate::sys::{Batch, Datagram, Inbound, Kept, Received, Reception};
+use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, Received, Reception};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,11 +13,13 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// Datagrams on their way to a [`Protocol`](super::Protocol), which takes them one by one or all together.
 pub struct Delivery<'a> {
     open: &'a Open,
+    gate: &'a Gate,
     batch: Batch<'a>,
     /// How many have been read behind the batch.
     behind: usize,
-    shown: usize,
     taken: usize,
+    /// All of the batch, where that was taken at once.
+    shown: usize,
 }
 
 impl<'a> Delivery<'a> {
@@ -27,11 +29,11 @@ impl<'a> Delivery<'a> {
     pub fn next(&mut self) -> Option<&'a Datagram> {
         loop {
             let datagram = self.batch.get(self.taken)?;
-            if !self.open.is_receiving() {
+            if !self.open.is_reading() || self.gate.is_lost() {
                 return None;
             }
             self.taken += 1;
-            self.show(self.taken);
+            self.open.unseen.set(self.open.unseen.get() - 1);
             if !self.open.is_strangers(datagram) {
                 return Some(datagram);
             }
@@ -41,19 +43,14 @@ impl<'a> Delivery<'a> {
 
     /// All that have not been taken.
     pub fn all(&mut self) -> Batch<'a> {
-        self.show(self.batch.len());
+        self.shown = self.batch.len();
+        self.open.unseen.set(self.behind);
         self.batch.skip(self.taken)
     }
 
     /// Takes `count` of [`Delivery::all`].
     pub fn take(&mut self, count: usize) {
         self.taken = self.taken.saturating_add(count).min(self.batch.len());
-    }
-
-    #[inline]
-    fn show(&mut self, count: usize) {
-        self.shown = count;
-        self.open.unseen.set(self.behind + self.batch.len() - count);
     }
 }
 
@@ -125,17 +122,18 @@ impl Port {
         if batch.is_empty() {
             return 0;
         }
+        let gate = &open.turn.door.gate;
         open.unseen.set(behind + batch.len());
-        let mut delivery = Delivery { open, batch, behind, shown: 0, taken: 0 };
+        let mut delivery = Delivery { open, gate, batch, behind, taken: 0, shown: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
         open.unseen.set(0);
-        let Delivery { shown, taken, .. } = delivery;
-        if open.turn.door.gate.is_lost() {
+        let Delivery { taken, shown, .. } = delivery;
+        if gate.is_lost() {
             return 0;
         }
         if !open.is_listening() {
             // Those that it had not seen were counted by the stop.
-            open.count_discarded(shown - taken);
+            open.count_discarded(shown.saturating_sub(taken));
             return 0;
         }
         batch.len() - taken
@@ -169,7 +167,7 @@ impl Open {
 
     /// Has what is kept delivered in a later turn.
     fn list_kept(&self) {
-        let wanted = !self.paused.get() && self.is_listening() && !self.kept.borrow().is_empty();
+        let wanted = self.is_reading() && !self.kept.borrow().is_empty();
         if wanted && !self.kept_listed.replace(true) {
             self.turn.defer(&self.turn.kept, self.token.get());
         }

@@ -69,16 +69,30 @@ impl Addr {
         }
     }
 
-    /// The same to the kernel, bit by bit: in few instructions, for the path of every datagram.
+    /// Two addresses that are the same bit by bit, or none twice: in few instructions, for the path of every datagram.
     #[inline]
-    pub const fn is_same(&self, other: &Addr) -> bool {
-        let bytes = u128::from_ne_bytes(self.bytes) == u128::from_ne_bytes(other.bytes);
-        bytes && self.head() == other.head() && self.flow_info == other.flow_info
+    pub fn are_same(one: Option<&Addr>, other: Option<&Addr>) -> bool {
+        match (one, other) {
+            (Some(one), Some(other)) => {
+                let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());
+                (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+            }
+            (None, None) => true,
+            _ => false,
+        }
     }
 
     #[inline]
-    const fn head(&self) -> u64 {
-        self.family as u64 | (self.port as u64) << 16 | (self.scope_id as u64) << 32
+    fn words(&self) -> [u64; 4] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = self.bytes;
+        let half = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let word = u32::from_ne_bytes;
+        [
+            u64::from(self.family) | u64::from(self.port) << 16 | u64::from(self.scope_id) << 32,
+            half(self.flow_info, word([a, b, c, d])),
+            half(word([e, f, g, h]), word([i, j, k, l])),
+            half(word([m, n, o, p]), self.reserved),
+        ]
     }
 
     /// 224.0.0.0/4 or ff00::/8.

@@ -72,6 +72,15 @@ pub(super) fn with_port<T>(
     stop_panics(gate, || body(&port))
 }
 
+/// The short way of [`with_port`], for what neither panics nor calls: none where the calling thread is not inside the
+/// port's reactor already.
+#[inline]
+pub(super) fn port_inside<'a>(transport: *const udpr_transport) -> Option<&'a Port> {
+    let inside = shared(transport).is_ok_and(|shared| shared.door.gate.is_inside());
+    // SAFETY: the caller holds a reference, and the gate keeps every other thread out.
+    inside.then(|| unsafe { &*transport.cast::<Port>() })
+}
+
 /// Runs `body` where no reactor is concerned, or a part for every thread.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch(body).unwrap_or(Err(Status::PANIC))

@@ -75,7 +75,24 @@ pub unsafe extern "C" fn udpr_transport_write(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    status(with_port(transport, |port| port.write(slice_of(data, len)?, target(&to), Leave::Together)))
+    let extend = |port: &Port| slice_of(data, len).is_ok_and(|data| port.extend(data, target(&to)));
+    if port_inside(transport).is_some_and(extend) {
+        return Status::OK.code();
+    }
+    write_anew(transport, data, len, target(&to))
+}
+
+#[inline(never)]
+fn write_anew(
+    transport: *mut udpr_transport,
+    data: *const c_void,
+    len: usize,
+    to: Option<&Addr>,
+) -> udpr_status {
+    status(with_port(transport, |port| {
+        let data = slice_of(data, len)?;
+        port.write_with(data.len(), to, Leave::Together, |place| place.copy_from_slice(data))
+    }))
 }
 
 /// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
@@ -353,11 +370,8 @@ fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Res
 /// but for no bytes; MESSAGE_TOO_LONG for more than memory holds.
 #[inline]
 fn slice_of<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
-    if len == 0 {
-        return Ok(&[]);
-    }
     if data.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
+        return if len == 0 { Ok(&[]) } else { Err(Status::INVALID_ARGUMENT) };
     }
     if len > isize::MAX as usize {
         return Err(Status::MESSAGE_TOO_LONG);

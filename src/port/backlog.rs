@@ -34,6 +34,11 @@ impl Backlog {
         more.saturating_add(self.charged).saturating_add(others) <= self.limit
     }
 
+    /// What it may count in all.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(super) fn push(&mut self, letter: Letter) {
         self.charged += charge(letter.data.len(), 1);
         self.bytes += letter.data.len();

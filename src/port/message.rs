@@ -46,6 +46,11 @@ impl Manner<'_> {
         Manner { leave, control: None, segment: 0 }
     }
 
+    /// One datagram of which nothing more is said.
+    pub(super) fn is_plain(&self) -> bool {
+        self.control.is_none() && self.segment == 0
+    }
+
     /// Bytes of the longest datagram that `len` bytes make.
     pub(super) fn longest(&self, len: usize) -> usize {
         if self.segment == 0 { len } else { len.min(self.segment) }

@@ -9,6 +9,7 @@ mod backlog;
 mod connect;
 mod destinations;
 mod errors;
+mod gathering;
 mod listen;
 mod message;
 mod multicast;

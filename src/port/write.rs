@@ -1,6 +1,7 @@
 //! Writing: datagrams gather in an arena while callbacks run and leave by few sendmmsg; elsewhere they leave at once.
 
 use super::backlog::{Backlog, Letter, charge};
+use super::gathering::Gathering;
 use super::message::Manner;
 use super::{Open, Port, flag};
 use crate::addr::Addr;
@@ -15,19 +16,18 @@ const TRIES: usize = 64;
 /// What is on its way out of one port.
 #[derive(Debug)]
 pub(super) struct Sending {
-    gathered: Option<Box<Outbound>>,
-    charged: usize,
+    gathered: Option<Gathering>,
     pub(super) backlog: Backlog,
 }
 
 impl Sending {
     pub(super) fn new(backlog: Backlog) -> Sending {
-        Sending { gathered: None, charged: 0, backlog }
+        Sending { gathered: None, backlog }
     }
 
     /// True where what counts `charge` could still be queued, beside all that was gathered.
     pub(super) fn has_room(&self, charge: usize) -> bool {
-        self.backlog.has_room(charge, self.charged)
+        self.backlog.has_room(charge, self.gathered.as_ref().map_or(0, Gathering::charged))
     }
 
     /// True while a full socket is waited for.
@@ -72,12 +72,21 @@ impl Port {
     /// [`Port::write_with`] of bytes that are there.
     #[inline]
     pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
-        self.writable(|open| {
-            if leave == Leave::Together && open.extend(data, to) {
-                return Ok(());
-            }
-            open.submit(data.len(), to, Manner::plain(leave), |place| place.copy_from_slice(data))
-        })
+        if leave == Leave::Together && self.extend(data, to) {
+            return Ok(());
+        }
+        self.write_with(data.len(), to, leave, |place| place.copy_from_slice(data))
+    }
+
+    /// The short way of a write that follows the last one to where that went; false where it does not, and nothing was
+    /// done.
+    #[inline(always)]
+    pub fn extend(&self, data: &[u8], to: Option<&Addr>) -> bool {
+        let Ok(open) = self.open.try_borrow() else { return false };
+        let Some(Ok(mut sending)) = open.as_ref().map(|open| open.sending.try_borrow_mut()) else {
+            return false;
+        };
+        sending.gathered.as_mut().is_some_and(|gathering| gathering.extend(data, to))
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -120,21 +129,6 @@ impl Port {
 }
 
 impl Open {
-    /// The short way of a write that goes where the last one went: what was gathered there says that it may, and only
-    /// connecting, a setter or a stop could change that, which all send it first.
-    #[inline]
-    fn extend(&self, data: &[u8], to: Option<&Addr>) -> bool {
-        let sending = &mut *self.sending.borrow_mut();
-        let Some(outbound) = &mut sending.gathered else { return false };
-        let charge = charge(data.len(), 1);
-        let added =
-            sending.backlog.has_room(charge, sending.charged) && outbound.extend(data, to, self.limits.get());
-        if added {
-            sending.charged += charge;
-        }
-        added
-    }
-
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
     pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
@@ -210,7 +204,7 @@ impl Open {
     /// them.
     fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
         let fits = |sending: &Sending| {
-            let room = sending.gathered.as_ref().is_none_or(|outbound| outbound.has_room(len, pieces));
+            let room = sending.gathered.as_ref().is_none_or(|gathering| gathering.has_room(len, pieces));
             room && sending.has_room(charge(len, pieces))
         };
         if sending.gathered.is_some() && !fits(sending) {
@@ -228,12 +222,11 @@ impl Open {
         manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        let outbound = sending.gathered.get_or_insert_with(|| {
+        let gathering = sending.gathered.get_or_insert_with(|| {
             self.turn.gathered.push(self.token.get());
-            self.turn.take_outbound()
+            Gathering::new(self.turn.take_outbound())
         });
-        outbound.push(len, manner.segment, manner.target(to), self.limits.get(), fill);
-        sending.charged += charge(len, manner.pieces(len));
+        gathering.push(len, to, manner, (self.limits.get(), sending.backlog.limit()), fill);
     }
 
     /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
@@ -272,8 +265,7 @@ impl Open {
     }
 
     pub(super) fn send_gathered(&self, sending: &mut Sending) {
-        let Some(mut outbound) = sending.gathered.take() else { return };
-        sending.charged = 0;
+        let Some(mut outbound) = sending.gathered.take().map(Gathering::finish) else { return };
         // What a child forked meanwhile would send here is the parent's.
         let mut over = self.turn.door.gate.is_lost();
         while !over && !outbound.is_done() {
@@ -433,11 +425,10 @@ impl Open {
         while sending.backlog.pop().is_some() {
             count += 1;
         }
-        if let Some(outbound) = sending.gathered.take() {
+        if let Some(outbound) = sending.gathered.take().map(Gathering::finish) {
             count += outbound.pending();
             self.turn.return_outbound(outbound);
         }
-        sending.charged = 0;
         count
     }
 }

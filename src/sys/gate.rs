@@ -58,6 +58,12 @@ impl Gate {
         unsafe { self.page.as_ref() }
     }
 
+    /// True where the calling thread is inside already, and may go on.
+    #[inline]
+    pub fn is_inside(&self) -> bool {
+        self.word().load(Ordering::Relaxed) == this_thread()
+    }
+
     /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
     /// the reactor's end and in a forked child, PANIC once the reactor is dead.
     #[inline]

@@ -42,6 +42,28 @@ pub struct Target<'a> {
     pub control: Option<&'a Control>,
 }
 
+/// Where datagrams of one size may be put that join the message of the one pushed last, with nothing more to ask.
+#[derive(Debug)]
+pub struct Room {
+    /// Bytes of each of them.
+    pub segment: usize,
+    first: usize,
+    /// Where the next one goes to.
+    pub start: usize,
+    /// As far as they may go.
+    pub end: usize,
+}
+
+impl Room {
+    /// For no datagram: none is as long.
+    pub const NONE: Room = Room { segment: usize::MAX, first: 0, start: 0, end: 0 };
+
+    /// Bytes that were put there.
+    pub fn taken(&self) -> usize {
+        self.start - self.first
+    }
+}
+
 /// Bytes of a message that lie together.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Run {
@@ -72,6 +94,8 @@ pub(super) struct Gather {
     messages: Vec<Message>,
     runs: Vec<Run>,
     controls: Vec<Control>,
+    /// The message of the datagram pushed last.
+    latest: usize,
     /// By a hash of its destination, or behind that where another one is there, the youngest message that goes there,
     /// counted from 1.
     places: Box<[u8; PLACES]>,
@@ -86,7 +110,15 @@ impl Default for Gather {
     fn default() -> Gather {
         let (messages, runs) = (Vec::with_capacity(MESSAGES), Vec::with_capacity(RUNS));
         let controls = Vec::with_capacity(MESSAGES);
-        Gather { messages, runs, controls, places: Box::new([0; PLACES]), in_order: false, filled: 0 }
+        Gather {
+            messages,
+            runs,
+            controls,
+            latest: 0,
+            places: Box::new([0; PLACES]),
+            in_order: false,
+            filled: 0,
+        }
     }
 }
 
@@ -107,21 +139,25 @@ impl Gather {
         }
     }
 
-    /// The short way of one more datagram of `len` bytes, without control data, that goes where the last one went and
-    /// joins its message. None where it cannot.
-    #[inline]
-    pub(super) fn extend(&mut self, len: usize, to: Option<&Addr>, limits: Limits) -> Option<usize> {
-        let message = self.messages.last_mut()?;
-        let run = &mut self.runs[usize::from(message.last)];
-        let start = self.filled;
-        let fits = message.admits(len, limits) && run.start + run.len == start && ARENA - start >= len;
-        if !message.is_to(to) || !fits || message.control.is_some() {
-            return None;
+    /// Room for `most` datagrams that follow the one pushed last.
+    pub(super) fn room(&self, most: usize, limits: Limits) -> Room {
+        let Some(message) = self.messages.get(self.latest) else { return Room::NONE };
+        if !message.admits(message.segment, limits) || message.control.is_some() {
+            return Room::NONE;
         }
-        message.grow(len);
-        run.len += len;
-        self.filled += len;
-        Some(start)
+        let (segment, first) = (message.segment, self.filled);
+        let bytes = most.min(limits.segments - message.datagrams) * segment;
+        let end = first + bytes.min(MESSAGE_MAX - message.bytes).min(ARENA - first);
+        Room { segment, first, start: first, end }
+    }
+
+    /// Takes account of the datagrams that were put into the room.
+    pub(super) fn join_all(&mut self, room: &Room) {
+        let (Some(message), bytes) = (self.messages.get_mut(self.latest), room.taken()) else { return };
+        message.datagrams += bytes / room.segment;
+        message.bytes += bytes;
+        self.runs[usize::from(message.last)].len += bytes;
+        self.filled += bytes;
     }
 
     /// From here on datagrams leave in the order they came in, whatever their destinations.
@@ -165,6 +201,7 @@ impl Gather {
     }
 
     fn join(&mut self, index: usize, start: usize, len: usize) {
+        self.latest = index;
         let message = &mut self.messages[index];
         message.grow(len);
         let run = self.runs.len() as u16;
@@ -180,6 +217,7 @@ impl Gather {
 
     fn begin(&mut self, start: usize, len: usize, target: Target<'_>) {
         let (run, place) = (self.runs.len() as u16, self.place(target.to));
+        self.latest = self.messages.len();
         self.runs.push(Run { start, len, next: None });
         self.messages.push(Message {
             to: target.to.copied(),
@@ -231,11 +269,7 @@ impl Gather {
 impl Message {
     #[inline]
     fn is_to(&self, to: Option<&Addr>) -> bool {
-        match (&self.to, to) {
-            (Some(theirs), Some(to)) => theirs.is_same(to),
-            (None, None) => true,
-            _ => false,
-        }
+        Addr::are_same(self.to.as_ref(), to)
     }
 
     fn grow(&mut self, len: usize) {

@@ -290,9 +290,9 @@ impl Datagram {
     /// kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and `packet_size`.
     #[inline]
     fn lay(&mut self, data: *const u8, full_len: usize, packet_size: usize) {
-        self.data = data;
-        self.len = full_len.min(packet_size);
-        self.full_len = full_len;
-        self.flags = if full_len > packet_size { TRUNCATED } else { 0 };
+        (self.data, self.len, self.full_len, self.flags) = (data, full_len, full_len, 0);
+        if full_len > packet_size {
+            (self.len, self.flags) = (packet_size, TRUNCATED);
+        }
     }
 }

@@ -31,7 +31,7 @@ pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
 pub use gate::Gate;
-pub use gather::{Limits, Target};
+pub use gather::{Limits, Room, Target};
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use outbound::{Outbound, Unsent};

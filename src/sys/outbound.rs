@@ -2,7 +2,7 @@
 
 use super::check;
 use super::cmsg::Control;
-use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Target};
+use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Room, Target};
 use super::inbound::{NAME_SIZE, header};
 use crate::addr::Addr;
 use std::io;
@@ -66,14 +66,22 @@ impl Outbound {
         self.wire.is_laid = false;
     }
 
-    /// The short way of one more datagram without control data, where it joins the last one's message. False where it
-    /// does not.
+    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::put`].
+    pub fn room(&self, most: usize, limits: Limits) -> Room {
+        self.gather.room(most, limits)
+    }
+
+    /// Puts a datagram into a room; [`Outbound::join`] takes account of it. False where the arena ends before.
     #[inline]
-    pub fn extend(&mut self, data: &[u8], to: Option<&Addr>, limits: Limits) -> bool {
-        let Some(start) = self.gather.extend(data.len(), to, limits) else { return false };
-        self.arena[start..start + data.len()].copy_from_slice(data);
+    pub fn put(&mut self, start: usize, data: &[u8]) -> bool {
+        let place = self.arena.get_mut(start..).and_then(|rest| rest.get_mut(..data.len()));
+        place.map(|place| place.copy_from_slice(data)).is_some()
+    }
+
+    /// Adds what was put into the room, before anything else is pushed or sent.
+    pub fn join(&mut self, room: &Room) {
+        self.gather.join_all(room);
         self.wire.is_laid = false;
-        true
     }
 
     /// True where nothing waits to be sent.

@@ -35,7 +35,14 @@ impl Gathering {
         follows
     }
 
-    /// The long way, where [`Gathering::has_room`]. The queue takes what counts `limit` in all.
+    /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
+    /// `limit` in all.
+    pub(super) fn has_room(&mut self, len: usize, pieces: usize, limit: usize) -> bool {
+        self.settle();
+        self.outbound.has_room(len, pieces) && self.charged + charge(len, pieces) <= limit
+    }
+
+    /// The long way, where [`Gathering::has_room`].
     pub(super) fn push(
         &mut self,
         len: usize,
@@ -47,25 +54,20 @@ impl Gathering {
         self.settle();
         self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
         self.charged += charge(len, manner.pieces(len));
-        self.to = to.copied();
         self.room = Room::NONE;
         if manner.is_plain() {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
             let segments = if few { left / each } else { limits.segments };
-            self.room = self.outbound.room(segments, limits);
+            (self.to, self.room) = (to.copied(), self.outbound.room(segments, limits));
         }
     }
 
-    /// True where `len` more bytes fit as `pieces` datagrams.
-    pub(super) fn has_room(&self, len: usize, pieces: usize) -> bool {
-        self.outbound.has_room(self.room.taken() + len, pieces)
-    }
-
     /// What all of it would count in the queue.
-    pub(super) fn charged(&self) -> usize {
-        self.charged + self.room.taken() / self.room.segment * charge(self.room.segment, 1)
+    pub(super) fn charged(&mut self) -> usize {
+        self.settle();
+        self.charged
     }
 
     /// What is to be sent.
@@ -74,10 +76,106 @@ impl Gathering {
         self.outbound
     }
 
+    /// Takes account of what went the short way, and closes it.
+    #[inline]
     fn settle(&mut self) {
         if self.room.taken() > 0 {
-            self.charged = self.charged();
-            self.outbound.join(&std::mem::replace(&mut self.room, Room::NONE));
+            let room = std::mem::replace(&mut self.room, Room::NONE);
+            self.charged += room.taken() / room.segment * charge(room.segment, 1);
+            self.outbound.join(&room);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::Leave;
+
+    const LIMIT: usize = 20_000;
+
+    /// A datagram as a test writes it: to which port, how long, and the number in all of its bytes.
+    type Written = (u16, usize, u8);
+
+    /// Writes as a port does, the short way where it is open if `shortly`; stops where there is no room.
+    fn gather(written: &[Written], limits: Limits, shortly: bool) -> (Vec<Written>, usize, usize) {
+        let (mut gathering, mut short) = (Gathering::new(Box::default()), 0);
+        for &(port, len, number) in written {
+            let (to, data) = (Addr::v4([127, 0, 0, 1], port), vec![number; len]);
+            if shortly && gathering.extend(&data, Some(&to)) {
+                short += 1;
+            } else if gathering.has_room(len, 1, LIMIT) {
+                let manner = Manner::plain(Leave::Together);
+                gathering.push(len, Some(&to), manner, (limits, LIMIT), |place| place.copy_from_slice(&data));
+            } else {
+                break;
+            }
+        }
+        let charged = gathering.charged();
+        let outbound = gathering.finish();
+        let sent = outbound.unsent().map(|(data, to, _)| {
+            let number = data.first().copied().unwrap_or_default();
+            assert!(data.iter().all(|byte| *byte == number));
+            (to.map_or(0, |to| to.port), data.len(), number)
+        });
+        (sent.collect(), charged, short)
+    }
+
+    #[test]
+    fn the_short_way_does_what_the_long_one_does() {
+        let mut seed = 11u64;
+        let mut random = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        let mut total = 0;
+        for round in 0..400 {
+            let (mut port, mut len) = (1, 100);
+            let written: Vec<Written> = (0..400)
+                .map(|number| {
+                    if random(8) == 0 {
+                        port = 1 + random(3) as u16;
+                    }
+                    if random(8) == 0 {
+                        len = [0, 1, 10, 63, 64, 100, 1200][random(7) as usize];
+                    }
+                    (port, len, if len == 0 { 0 } else { number as u8 })
+                })
+                .collect();
+            let limits = [Limits::NONE, Limits { segments: 5, size: 100 }, Limits::MOST][round % 3];
+            let (sent, charged, short) = gather(&written, limits, true);
+            assert_eq!((sent, charged, 0), gather(&written, limits, false));
+            total += short;
+        }
+        assert!(total > 10_000, "the short way was taken {total} times");
+    }
+
+    #[test]
+    fn the_short_way_ends_where_the_queue_does() {
+        let written = vec![(1, 100, 7); 400];
+        let (sent, charged, short) = gather(&written, Limits::MOST, true);
+        assert_eq!((sent.len(), charged), (LIMIT / 100, LIMIT));
+        assert_eq!(short, sent.len() - 2, "a message takes 128");
+    }
+
+    #[test]
+    fn an_address_with_a_bit_changed_goes_the_long_way() {
+        let to = Addr::v4([127, 0, 0, 1], 9);
+        let others = [
+            Addr { family: 6, ..to },
+            Addr { port: 8, ..to },
+            Addr { scope_id: 1, ..to },
+            Addr { flow_info: 1, ..to },
+            Addr::v4([127, 0, 0, 2], 9),
+            Addr { bytes: std::array::from_fn(|index| to.bytes[index] | u8::from(index == 15)), ..to },
+            Addr { reserved: 1, ..to },
+        ];
+        let mut gathering = Gathering::new(Box::default());
+        let manner = Manner::plain(Leave::Together);
+        gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), |place| place.fill(1));
+        assert!(others.iter().all(|other| !gathering.extend(&[1; 4], Some(other))));
+        assert!(!gathering.extend(&[1; 4], None) && !gathering.extend(&[1; 3], Some(&to)));
+        assert!(gathering.extend(&[1; 4], Some(&to)));
+        assert_eq!(gathering.finish().unsent().count(), 2);
     }
 }

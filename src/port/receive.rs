@@ -175,6 +175,7 @@ impl Open {
 
     /// What is left of a batch without those who are not the peer; none where that is all of it.
     fn sift(&self, batch: Batch<'_>) -> Option<Kept> {
+        self.peer.get()?;
         if !batch.iter().any(|datagram| self.is_strangers(datagram)) {
             return None;
         }

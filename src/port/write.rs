@@ -7,6 +7,7 @@ use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::{Limits, Outbound, Target};
+use std::cell::RefMut;
 use std::io;
 use std::sync::Arc;
 
@@ -26,8 +27,8 @@ impl Sending {
     }
 
     /// True where what counts `charge` could still be queued, beside all that was gathered.
-    pub(super) fn has_room(&self, charge: usize) -> bool {
-        self.backlog.has_room(charge, self.gathered.as_ref().map_or(0, Gathering::charged))
+    pub(super) fn has_room(&mut self, charge: usize) -> bool {
+        self.backlog.has_room(charge, self.gathered.as_mut().map_or(0, Gathering::charged))
     }
 
     /// True while a full socket is waited for.
@@ -177,6 +178,19 @@ impl Open {
             self.gather(&mut sending, len, to, manner, fill);
             return Ok(());
         }
+        self.submit_singly(sending, len, to, manner, fill)
+    }
+
+    /// By itself, or behind what waits for a full socket.
+    #[inline(never)]
+    fn submit_singly(
+        &self,
+        mut sending: RefMut<'_, Sending>,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
         let result = if sending.backlog.is_empty() {
             self.send_now(&mut sending, len, to, manner, fill)
         } else if self.may_queue(&sending, charge(len, manner.pieces(len))) {
@@ -203,15 +217,14 @@ impl Open {
     /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
     /// them.
     fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
-        let fits = |sending: &Sending| {
-            let room = sending.gathered.as_ref().is_none_or(|gathering| gathering.has_room(len, pieces));
-            room && sending.has_room(charge(len, pieces))
-        };
-        if sending.gathered.is_some() && !fits(sending) {
+        let limit = sending.backlog.limit();
+        if let Some(gathering) = &mut sending.gathered {
+            if gathering.has_room(len, pieces, limit) {
+                return true;
+            }
             self.send_gathered(sending);
         }
-        let place = sending.gathered.is_some() || self.turn.may_gather();
-        place && sending.backlog.is_empty() && fits(sending)
+        self.turn.may_gather() && sending.backlog.is_empty() && charge(len, pieces) <= limit
     }
 
     fn gather(

@@ -133,20 +133,21 @@ impl Gather {
     pub(super) fn push(&mut self, len: usize, target: Target<'_>, limits: Limits) {
         let start = self.filled;
         self.filled += len;
-        match self.find(target) {
-            Some(index) if self.messages[index].admits(len, limits) => self.join(index, start, len),
-            _ => self.begin(start, len, target),
+        let (place, youngest) = self.look_up(target.to);
+        match youngest {
+            Some(index) if self.may_join(index, len, target, limits) => self.join(index, start, len),
+            _ => self.begin(start, len, target, place),
         }
     }
 
     /// Room for `most` datagrams that follow the one pushed last.
     pub(super) fn room(&self, most: usize, limits: Limits) -> Room {
         let Some(message) = self.messages.get(self.latest) else { return Room::NONE };
-        if !message.admits(message.segment, limits) || message.control.is_some() {
+        if !message.open || message.segment > limits.size || message.control.is_some() {
             return Room::NONE;
         }
         let (segment, first) = (message.segment, self.filled);
-        let bytes = most.min(limits.segments - message.datagrams) * segment;
+        let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * segment;
         let end = first + bytes.min(MESSAGE_MAX - message.bytes).min(ARENA - first);
         Room { segment, first, start: first, end }
     }
@@ -165,34 +166,28 @@ impl Gather {
         self.in_order = true;
     }
 
-    /// The youngest message that goes there. Most writes go where the last one went.
-    fn find(&self, target: Target<'_>) -> Option<usize> {
-        let last = self.messages.len().checked_sub(1)?;
-        if self.goes(&self.messages[last], target) {
-            return Some(last);
-        }
-        if self.in_order {
-            return None;
-        }
-        let index = usize::from(self.places[self.place(target.to)]).checked_sub(1)?;
-        self.goes(&self.messages[index], target).then_some(index)
-    }
-
-    /// Where a destination is remembered or, where it is not, would be. Half of the places are always empty.
-    fn place(&self, to: Option<&Addr>) -> usize {
+    /// Where a destination is remembered, and the youngest message that goes there; or where it would be remembered.
+    /// Half of the places are always empty.
+    #[inline]
+    fn look_up(&self, to: Option<&Addr>) -> (usize, Option<usize>) {
         let mut place = hash(to);
         while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
             if self.messages[index].is_to(to) {
-                break;
+                return (place, Some(index));
             }
             place = (place + 1) % PLACES;
         }
-        place
+        (place, None)
     }
 
-    fn goes(&self, message: &Message, target: Target<'_>) -> bool {
-        message.is_to(target.to)
-            && self.control(message).map(Control::bytes) == target.control.map(Control::bytes)
+    fn may_join(&self, index: usize, len: usize, target: Target<'_>, limits: Limits) -> bool {
+        let message = &self.messages[index];
+        let in_order = !self.in_order || index + 1 == self.messages.len();
+        let same_control = match (self.control(message), target.control) {
+            (None, None) => true,
+            (one, other) => one.map(Control::bytes) == other.map(Control::bytes),
+        };
+        in_order && same_control && message.admits(len, limits)
     }
 
     /// What the kernel is told of each datagram of a message.
@@ -215,8 +210,9 @@ impl Gather {
         }
     }
 
-    fn begin(&mut self, start: usize, len: usize, target: Target<'_>) {
-        let (run, place) = (self.runs.len() as u16, self.place(target.to));
+    #[inline]
+    fn begin(&mut self, start: usize, len: usize, target: Target<'_>, place: usize) {
+        let run = self.runs.len() as u16;
         self.latest = self.messages.len();
         self.runs.push(Run { start, len, next: None });
         self.messages.push(Message {

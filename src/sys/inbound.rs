@@ -12,6 +12,8 @@ pub const MESSAGES_MAX: usize = 64;
 /// Bytes of a receive buffer: the longest payload that the length field of UDP allows (RFC 768), and one more. Merged
 /// datagrams are no longer than that either, however many they are (udp_gro_receive in net/ipv4/udp_offload.c).
 const BUFFER_SIZE: usize = 65_536;
+/// From buffer to buffer: a cache line more, or the beginnings of all of them would share one set of the cache.
+const STRIDE: usize = BUFFER_SIZE + 64;
 /// Room for a `sockaddr_in6`, the larger of the two.
 pub(super) const NAME_SIZE: usize = 28;
 
@@ -105,12 +107,12 @@ pub struct Inbound {
 
 impl Default for Inbound {
     fn default() -> Inbound {
-        let mut buffers = vec![0; MESSAGES_MAX * BUFFER_SIZE].into_boxed_slice();
+        let mut buffers = vec![0; MESSAGES_MAX * STRIDE].into_boxed_slice();
         let mut slots = Box::new([Slot { name: [0; NAME_SIZE], segment: 0 }; MESSAGES_MAX]);
         let mut controls = Box::new([const { Room([0; facts::ROOM]) }; MESSAGES_MAX]);
         let mut vectors =
             Box::new([libc::iovec { iov_base: std::ptr::null_mut(), iov_len: BUFFER_SIZE }; MESSAGES_MAX]);
-        for (vector, buffer) in vectors.iter_mut().zip(buffers.chunks_exact_mut(BUFFER_SIZE)) {
+        for (vector, buffer) in vectors.iter_mut().zip(buffers.chunks_exact_mut(STRIDE)) {
             vector.iov_base = buffer.as_mut_ptr().cast();
         }
         let mut headers =

@@ -53,17 +53,19 @@ impl Outbound {
     ) {
         let start = self.gather.filled;
         fill(&mut self.arena[start..start + len]);
-        let size = if segment == 0 { len } else { segment };
+        self.wire.is_laid = false;
+        if segment == 0 {
+            return self.gather.push(len, target, limits);
+        }
         let mut left = len;
         loop {
-            let piece = left.min(size);
+            let piece = left.min(segment);
             self.gather.push(piece, target, limits);
             left -= piece;
             if left == 0 {
                 break;
             }
         }
-        self.wire.is_laid = false;
     }
 
     /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::put`].
@@ -237,16 +239,15 @@ impl Wire {
         merged: bool,
     ) {
         let (index, first) = (self.count, self.vectors_used);
-        for (start, len) in bytes {
-            let base = arena[start..].as_mut_ptr().cast();
-            self.vectors[self.vectors_used] = libc::iovec { iov_base: base, iov_len: len };
+        for ((start, len), vector) in bytes.zip(&mut self.vectors[first..]) {
+            *vector = libc::iovec { iov_base: arena[start..].as_mut_ptr().cast(), iov_len: len };
             self.vectors_used += 1;
         }
         let header = &mut self.headers[index].msg_hdr;
         header.msg_iov = self.vectors[first..].as_mut_ptr();
         header.msg_iovlen = (self.vectors_used - first) as _;
-        header.msg_name = self.names[index].as_mut_ptr().cast();
-        header.msg_namelen = message.to.map_or(0, |to| to.to_sockaddr(&mut self.names[index]) as u32);
+        let name = &mut self.names[index];
+        header.msg_namelen = message.to.as_ref().map_or(0, |to| to.to_sockaddr(name) as u32);
         header.msg_controllen = 0;
         if merged || control.is_some() {
             let whole = &mut self.controls[index];

@@ -68,7 +68,7 @@ impl Port {
             token: Cell::new(0),
             state: Cell::new(State::Listening),
             fd: Cell::new(socket.as_raw_fd()),
-            socket: RefCell::new(Some(socket)),
+            socket: RefCell::new(Some(socket.into())),
             family,
             flags,
             packet_size: options.packet_size(),

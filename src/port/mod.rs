@@ -34,7 +34,7 @@ pub use write::Leave;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{Kept, Limits, epoll};
+use crate::sys::{HeldFd, Kept, Limits, epoll};
 use crate::turn::Turn;
 use adopt::Former;
 use connect::Device;
@@ -43,7 +43,7 @@ use multicast::Groups;
 use stats::Counters;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use write::Sending;
@@ -76,7 +76,7 @@ struct Open {
     turn: Rc<Turn>,
     token: Cell<u64>,
     state: Cell<State>,
-    socket: RefCell<Option<OwnedFd>>,
+    socket: RefCell<Option<HeldFd>>,
     /// The socket's number, or -1.
     fd: Cell<RawFd>,
     family: u16,

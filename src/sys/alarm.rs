@@ -1,12 +1,12 @@
 //! A descriptor that becomes readable at an instant: timerfd_create(2).
 
-use super::check;
+use super::{HeldFd, check};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Tells a foreign loop, which waits on the epoll set alone, that a delayed call is due.
 #[derive(Debug)]
-pub struct Alarm(OwnedFd);
+pub struct Alarm(HeldFd);
 
 impl Alarm {
     /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2).
@@ -15,7 +15,7 @@ impl Alarm {
         // SAFETY: timerfd_create(2) takes two integers.
         let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) }.into())?;
         // SAFETY: the descriptor was made just now, and nobody else knows it.
-        Ok(Alarm(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }))
+        Ok(Alarm(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into()))
     }
 
     /// Readable `timeout` nanoseconds from now, and not before; never without one.

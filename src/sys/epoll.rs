@@ -1,6 +1,6 @@
 //! epoll(7), level-triggered.
 
-use super::check;
+use super::{HeldFd, check};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -20,7 +20,7 @@ pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 /// An epoll set.
 #[derive(Debug)]
 pub struct Epoll {
-    fd: OwnedFd,
+    fd: HeldFd,
     /// There is no epoll_pwait2(2) here: Linux before 5.11, or valgrind.
     is_coarse: Cell<bool>,
 }
@@ -31,7 +31,7 @@ impl Epoll {
         // SAFETY: epoll_create1(2) takes a flag.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into())?;
         // SAFETY: the descriptor was made just now, and nobody else knows it.
-        Ok(Epoll { fd: unsafe { OwnedFd::from_raw_fd(fd as RawFd) }, is_coarse: Cell::new(false) })
+        Ok(Epoll { fd: unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into(), is_coarse: Cell::new(false) })
     }
 
     /// In a forked child: an empty set of its own under the same number. The parent's is left as it is.

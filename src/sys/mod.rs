@@ -1,7 +1,7 @@
 //! The kernel: everything that is a system call, or needs `unsafe` to be one, and the seam that tests replace.
 //!
 //! Descriptors are plain `RawFd` here: they are integers to the kernel, a wrong one is an errno and never a
-//! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`).
+//! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`, `HeldFd`).
 #![allow(unsafe_code)]
 
 pub mod alarm;
@@ -15,6 +15,7 @@ mod facts;
 pub mod feature;
 pub mod gate;
 mod gather;
+mod held;
 pub mod inbound;
 pub mod interface;
 pub mod kernel;
@@ -32,13 +33,14 @@ pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
 pub use gate::Gate;
 pub use gather::{Limits, Room, Target};
+pub use held::HeldFd;
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use outbound::{Outbound, Unsent};
 pub use waker::Waker;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 
 /// Turns the `-1` of a system call into the errno it left.
 pub(crate) fn check(result: libc::c_long) -> io::Result<usize> {
@@ -46,7 +48,7 @@ pub(crate) fn check(result: libc::c_long) -> io::Result<usize> {
 }
 
 /// Puts a new descriptor in an old one's place, under the old number: dup3(2).
-fn replace(old: RawFd, new: &OwnedFd) -> io::Result<()> {
+fn replace(old: RawFd, new: &HeldFd) -> io::Result<()> {
     // SAFETY: dup3(2) takes integers; the old number is its owner's, which calls this.
     check(unsafe { libc::dup3(new.as_raw_fd(), old, libc::O_CLOEXEC) }.into()).map(drop)
 }

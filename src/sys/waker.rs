@@ -1,6 +1,6 @@
 //! A sticky wake-up for a reactor that waits: an eventfd in its epoll set.
 
-use super::check;
+use super::{HeldFd, check};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// costs no system call on either side: it looks for them once more before it rests.
 #[derive(Debug)]
 pub struct Waker {
-    fd: OwnedFd,
+    fd: HeldFd,
     /// The reactor is awake, or will be: nobody needs to write to the eventfd.
     raised: AtomicBool,
     /// Somebody has come since the reactor looked last.
@@ -24,7 +24,7 @@ impl Waker {
         // SAFETY: eventfd(2) takes two integers.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
         // SAFETY: the descriptor was made just now, and nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+        let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into();
         Ok(Waker { fd, raised: AtomicBool::new(false), again: AtomicBool::new(false) })
     }
 

@@ -191,6 +191,10 @@ impl Port {
         if events & (READABLE | epoll::ERROR) != 0 {
             self.receive(&open);
         }
+        // Of a UDP socket it says that it was shut down in both directions (datagram_poll in net/core/datagram.c).
+        if events & epoll::HANGUP != 0 {
+            self.end(Status::from_errno(libc::ESHUTDOWN));
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
 
 use super::{Open, Port};
-use crate::status::Result;
+use crate::status::{Result, Status};
 use crate::sys::inbound::MESSAGES_MAX;
 use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, Received, Reception};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -64,6 +65,7 @@ impl Port {
         let mut inbound = turn.take_inbound();
         let got = turn.kernel.receive(open.fd.get(), &mut inbound, &open.reception());
         open.counters.update(|stats| stats.syscalls_in += 1);
+        let mut end = None;
         match got {
             Ok(got) => {
                 open.grow(&got);
@@ -74,10 +76,22 @@ impl Port {
                 });
                 self.deliver_all(open, &mut inbound, got.datagrams);
             }
-            // Whatever it is: epoll tells when there is more.
-            Err(error) => drop(open.take_error(&error)),
+            // Whatever else it is: epoll tells when there is more.
+            Err(error) => {
+                open.take_error(&error);
+                end = open.end_of_socket(&error);
+            }
         }
         turn.return_inbound(inbound);
+        if let Some(reason) = end {
+            self.end(reason);
+        }
+    }
+
+    /// The port stops by itself: epoll would tell of its socket for ever.
+    pub(super) fn end(self: &Arc<Port>, reason: Status) {
+        // CLOSED: a callback was faster.
+        let _ = self.close(reason);
     }
 
     /// Batch by batch. Once the port pauses, or leaves some of a batch, the rest is kept.
@@ -159,6 +173,18 @@ impl Port {
 }
 
 impl Open {
+    /// Why nothing will ever be received again, where that is so: the host has closed the descriptor, put something else in
+    /// its place, or shut the socket down, which a read of UDP does not tell (EAGAIN, as for an empty socket).
+    fn end_of_socket(&self, error: &io::Error) -> Option<Status> {
+        match error.raw_os_error()? {
+            libc::EBADF | libc::ENOTSOCK => Some(Status::from_errno(error.raw_os_error()?)),
+            libc::EAGAIN if self.turn.kernel.is_shut(self.fd.get()) => {
+                Some(Status::from_errno(libc::ESHUTDOWN))
+            }
+            _ => None,
+        }
+    }
+
     fn keep(&self, kept: Kept) {
         self.kept.borrow_mut().push_back(kept);
         self.sift_kept();

@@ -55,6 +55,11 @@ pub trait Kernel {
         inbound.receive(fd, reception)
     }
 
+    /// True where nothing can come any more: shutdown(2).
+    fn is_shut(&self, fd: RawFd) -> bool {
+        socket::is_shut(fd)
+    }
+
     /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.
     fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
         error_queue::read(fd)

@@ -63,6 +63,14 @@ pub(super) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::
     Ok(len as usize)
 }
 
+/// Whether shutdown(2) has ended receiving: poll(2) with POLLRDHUP, without waiting.
+pub(super) fn is_shut(fd: RawFd) -> bool {
+    let mut one = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
+    // SAFETY: poll(2) reads and writes one entry.
+    let ready = unsafe { libc::poll(&mut one, 1, 0) };
+    ready == 1 && one.revents & libc::POLLRDHUP != 0
+}
+
 fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));

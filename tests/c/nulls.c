@@ -16,9 +16,18 @@
 
 static atomic_int freed;
 
-static void call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
-static void visit(udpr_transport *transport, void *user) { (void)transport, (void)user; }
-static void log_record(const udpr_log_record *record, void *user) { (void)record, (void)user; }
+static void        call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
+static void        visit(udpr_transport *transport, void *user) { (void)transport, (void)user; }
+static void        log_record(const udpr_log_record *record, void *user) { (void)record, (void)user; }
+static udpr_status trigger(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)reactor, (void)id, (void)user;
+  return UDPR_OK;
+}
+static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                     size_t count, void *user) {
+  (void)reactor, (void)id, (void)status, (void)addrs, (void)count, (void)user;
+}
+static void work(void *user) { (void)user; }
 
 TEST(library_and_addresses) {
   udpr_addr address = addr("1.2.3.4", 0), out;
@@ -70,6 +79,7 @@ TEST(ports) {
   INVALID_AND_FREES(udpr_reactor_listen_udp(NULL, 0, NULL, &protocol, NULL, &out));
   INVALID_AND_FREES(udpr_reactor_listen_multicast(NULL, 0, NULL, &protocol, NULL, &out));
   INVALID(udpr_reactor_listen_multicast(reactor, 0, NULL, NULL, NULL, &out));
+  OK(udpr_reactor_listen_multicast(reactor, 0, NULL, &(udpr_protocol){.size = sizeof protocol}, NULL, NULL));
   INVALID(udpr_reactor_listen_udp(reactor, 0, NULL, NULL, NULL, &out));
   INVALID_AND_FREES(udpr_reactor_adopt_datagram_port(NULL, -1, UDPR_AF_UNSPEC, &protocol, NULL, &out));
   INVALID(udpr_reactor_adopt_datagram_port(reactor, -1, UDPR_AF_UNSPEC, NULL, NULL, &out));
@@ -190,8 +200,42 @@ TEST(time) {
   OK(udpr_reactor_free(reactor));
 }
 
+TEST(events) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_id       id = 0;
+  INVALID_AND_FREES(udpr_reactor_call_when_running(NULL, call, &freed, count_free, &id));
+  INVALID_AND_FREES(udpr_reactor_call_when_running(reactor, NULL, &freed, count_free, &id));
+  INVALID_AND_FREES(udpr_reactor_add_trigger(NULL, 0, 0, trigger, &freed, count_free, &id));
+  INVALID_AND_FREES(udpr_reactor_add_trigger(reactor, 0, 0, NULL, &freed, count_free, &id));
+  CHECK_EQ(0, id);
+  INVALID(udpr_reactor_remove_trigger(NULL, 1));
+  INVALID(udpr_reactor_finish_trigger(NULL, 1));
+  INVALID(udpr_reactor_fire_event(NULL, 0));
+  OK(udpr_reactor_add_trigger(reactor, 0, 0, trigger, NULL, NULL, NULL));
+  OK(udpr_reactor_call_when_running(reactor, call, NULL, NULL, NULL));
+  OK(udpr_reactor_fire_event(reactor, UDPR_EVENT_STARTUP));
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(names) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_id       id = 0;
+  INVALID_AND_FREES(udpr_reactor_resolve(NULL, "::1", 1, 0, 0, resolved, &freed, count_free, &id));
+  INVALID_AND_FREES(udpr_reactor_resolve(reactor, NULL, 1, 0, 0, resolved, &freed, count_free, &id));
+  INVALID_AND_FREES(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, NULL, &freed, count_free, &id));
+  CHECK_EQ(0, id);
+  INVALID(udpr_reactor_cancel_resolve(NULL, 1));
+  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, resolved, NULL, NULL, NULL));
+  turns(reactor, 2);
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(threads) {
   udpr_reactor *reactor = new_reactor(0);
+  INVALID_AND_FREES(udpr_reactor_call_in_thread(NULL, work, call, &freed, count_free));
+  INVALID_AND_FREES(udpr_reactor_call_in_thread(reactor, NULL, call, &freed, count_free));
+  INVALID(udpr_reactor_suggest_thread_pool_size(NULL, 1));
+  OK(udpr_reactor_call_in_thread(reactor, work, NULL, NULL, NULL));
   INVALID_AND_FREES(udpr_reactor_call_from_thread(NULL, call, &freed, count_free));
   INVALID_AND_FREES(udpr_reactor_call_from_thread(reactor, NULL, &freed, count_free));
   OK(udpr_reactor_free(reactor));

@@ -106,6 +106,26 @@ TEST(protocol) {
   OK(udpr_reactor_free(reactor));
 }
 
+static udpr_status write_with(void *message, void *transport) {
+  size_t      taken = 9;
+  udpr_status status = udpr_transport_write_messages(transport, message, 1, &taken);
+  CHECK_EQ(status == UDPR_OK, taken);
+  return status;
+}
+
+/* An empty datagram to the peer, which is the port itself. */
+TEST(message) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       host = host_of(transport);
+  rule            rule = {.known = sizeof(udpr_message), .flags_at = offsetof(udpr_message, flags)};
+  OK(udpr_transport_connect(transport, &host));
+  check_rules(&rule, write_with, transport);
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* Where the protocol's size is refused, its user is freed all the same when free_user lies inside that size.
  */
 TEST(a_protocol_from_the_future_frees_its_user) {

@@ -224,15 +224,14 @@ TEST(a_logger_does_not_end_another_reactors_turn) {
   CHECK(lines > 0);
 }
 
-TEST(a_turn_made_in_c_can_throw_nothing) {
+/* What a child says on its stderr while it aborts. */
+template <class Body> static std::string last_words(Body body) {
   int ends[2];
   CHECK(pipe(ends) == 0);
   const pid_t child = fork();
   if (child == 0) {
     dup2(ends[1], 2);
-    udpr::reactor reactor;
-    reactor.call_later(0ns, [] { raise("lost"); });
-    udpr_reactor_run(reactor.get());
+    body();
     _exit(0);
   }
   close(ends[1]);
@@ -242,6 +241,26 @@ TEST(a_turn_made_in_c_can_throw_nothing) {
   close(ends[0]);
   int status = 0;
   CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+  return said;
+}
+
+TEST(a_turn_made_in_c_can_throw_nothing) {
+  const std::string said = last_words([] {
+    udpr::reactor reactor;
+    reactor.call_later(0ns, [] { raise("lost"); });
+    udpr_reactor_run(reactor.get());
+  });
+  CHECK(said.find("lost") != std::string::npos);
+}
+
+TEST(a_c_callback_that_throws_aborts_with_a_message) {
+  const std::string said = last_words([] {
+    udpr_reactor *reactor = nullptr;
+    CHECK(udpr_reactor_new(nullptr, &reactor) == UDPR_OK);
+    const auto callback = [](udpr_reactor *, void *) { raise("unheard"); };
+    udpr_reactor_call_later(reactor, 0, callback, nullptr, nullptr, nullptr);
+    udpr_reactor_run(reactor);
+  });
   CHECK(said.find("Rust cannot catch foreign exceptions, aborting") != std::string::npos);
 }
 

@@ -128,6 +128,44 @@ TEST(a_socket_closed_of_which_there_is_a_copy) {
   OK(udpr_reactor_free(reactor));
 }
 
+/* The number has two owners then, of which the second gives it up, since epoll has it already. */
+TEST(a_ports_own_descriptor_taken_over) {
+  udpr_reactor    *reactor = new_reactor(0);
+  victim           it = {0};
+  probe            other = {0};
+  udpr_protocol    protocol = {.size = sizeof protocol};
+  udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TAKE_FD};
+  victim_listen(&it, reactor);
+  probe_listen(&other, reactor);
+  CHECK_STATUS(UDPR_E_SYSTEM - EEXIST,
+               udpr_reactor_adopt_datagram_port(reactor, udpr_transport_fileno(it.port.transport), 0,
+                                                &protocol, &options, NULL));
+  every_write_says(UDPR_E_SYSTEM - EBADF, it.port.transport, &other.host);
+  others_go_on(reactor, &other);
+  OK(udpr_transport_close(it.port.transport));
+  probe_ended(&it.port);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&other);
+}
+
+TEST(the_loops_own_descriptors_watched) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  watcher       one = {0};
+  int32_t       fd;
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_backend_fd(reactor, &fd));
+  CHECK_STATUS(UDPR_E_SYSTEM - EINVAL,
+               udpr_reactor_watch(reactor, fd, R, on_ready, &one, count_free, &one.id));
+  fd = udpr_transport_fileno(port.transport);
+  CHECK_STATUS(UDPR_E_SYSTEM - EEXIST,
+               udpr_reactor_watch(reactor, fd, R, on_ready, &one, count_free, &one.id));
+  CHECK(one.id == 0 && one.freed == 2);
+  others_go_on(reactor, &port);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&port);
+}
+
 /* ---- shutdown(2) ----------------------------------------------------------------------------------------- */
 
 /* The kernel does it, though it says ENOTCONN of a port that is not connected. */

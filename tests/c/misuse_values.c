@@ -3,6 +3,7 @@
  */
 #include "check.h"
 
+#include <fcntl.h>
 #include <net/if.h>
 
 static atomic_int freed;
@@ -285,6 +286,21 @@ TEST(statuses_and_ids) {
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(reactor, ids[i]));
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, ids[i]));
     }
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(descriptors) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
+  EVERY_U32(value) {
+    int before = freed, fd = (int)value;
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    CHECK_STATUS(UDPR_E_SYSTEM - EBADF,
+                 udpr_reactor_watch(reactor, fd, UDPR_WATCH_READABLE, seen, &freed, count_free, NULL));
+    CHECK_STATUS(UDPR_E_SYSTEM - EBADF,
+                 udpr_reactor_adopt_datagram_port(reactor, fd, 0, &protocol, NULL, NULL));
+    CHECK_EQ(before + 2, freed);
   }
   OK(udpr_reactor_free(reactor));
 }

@@ -63,6 +63,22 @@ TEST(addresses_read_and_write_texts) {
   CHECK(check::throws(UDPR_E_ADDRESS_FAMILY, [&] { v4.map_v4().map_v4(); }));
 }
 
+/* What stands before a NUL is not what whoever looked at the string meant. */
+TEST(a_nul_inside_a_text_is_refused) {
+  using namespace std::string_literals;
+  const std::string before = "127.0.0.1\0.example"s, device = "lo\0x"s, feature = "gso\0"s;
+  udpr::reactor     reactor;
+  CHECK(check::throws(UDPR_E_INVALID_ADDRESS, [&] { address::parse(before); }));
+  CHECK(check::throws(UDPR_E_INVALID_ADDRESS, [&] { address::parse_host(before); }));
+  CHECK(check::throws(UDPR_E_NO_INTERFACE, [&] { udpr::interface_index(device); }));
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { reactor.resolve("localhost\0.example"s, 1, [] {}); }));
+  CHECK(check::throws(UDPR_E_INVALID_ADDRESS, [&] { reactor.listen_udp({before, 0}, udpr::protocol()); }));
+  udpr::udp_options options;
+  options.bind_device = device;
+  CHECK(check::throws(UDPR_E_NO_INTERFACE, [&] { reactor.listen_udp(0, udpr::protocol(), options); }));
+  CHECK(!udpr::has_feature(feature));
+}
+
 TEST(addresses_become_sockaddrs_and_back) {
   sockaddr_in6  raw{};
   const address v6 = address::parse("[2001:db8::1]:53");

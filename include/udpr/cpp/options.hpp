@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include <udpr/cpp/error.hpp>
+#include <udpr/cpp/view.hpp>
 
 namespace udpr {
 
@@ -51,7 +52,7 @@ struct udp_options {
     out.receive_buffer = receive_buffer;
     out.send_buffer = send_buffer;
     out.send_queue_bytes = send_queue_bytes;
-    out.bind_device = bind_device.empty() ? nullptr : bind_device.c_str();
+    out.bind_device = bind_device.empty() ? nullptr : c_text(bind_device).get();
     return out;
   }
 };
@@ -63,7 +64,7 @@ struct local_port {
   /** On a bare IP literal of this host, or "::". */
   local_port(const char *literal, std::uint16_t number) noexcept : address(literal), port(number) {}
   local_port(const std::string &literal, std::uint16_t number) noexcept
-      : address(literal.c_str()), port(number) {}
+      : address(c_text(literal).get()), port(number) {}
 
   const char   *address = nullptr;
   std::uint16_t port;

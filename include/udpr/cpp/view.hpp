@@ -136,11 +136,15 @@ private:
   udpr_bytes raw_{nullptr, 0};
 };
 
-/** A NUL-terminated text, borrowed, or none. */
+/**
+ * A NUL-terminated text, borrowed, or none. A std::string with a NUL inside becomes "\n", which names nothing and is refused
+ * everywhere: never what stands before the NUL, which whoever looked at the whole string did not mean.
+ */
 class c_text {
 public:
   constexpr c_text(const char *text) noexcept : text_(text) {}
-  c_text(const std::string &text) noexcept : text_(text.c_str()) {}
+  c_text(const std::string &text) noexcept
+      : text_(std::strlen(text.c_str()) == text.size() ? text.c_str() : "\n") {}
   constexpr const char *get() const noexcept { return text_; }
 
 private:

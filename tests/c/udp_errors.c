@@ -1,13 +1,10 @@
 /* error_received: what the kernel and the network have to say of datagrams that were sent, each error once and with
  * its destination; and accepted writes that were not sent after all.
  */
-#include "own_network.h"
+#include "spoof.h"
 
 #include <netinet/icmp6.h>
-#include <netinet/ip.h>
 #include <netinet/ip6.h>
-#include <netinet/ip_icmp.h>
-#include <netinet/udp.h>
 
 enum { MOST = 64 };
 
@@ -206,39 +203,7 @@ TEST(close_in_the_callback) {
   close(f.peer);
 }
 
-/* ---- ICMP of every kind: made by the test itself, which needs a raw socket ------------------------------ */
-
-static uint16_t checksum(const void *data, size_t len) {
-  const uint8_t *bytes = data;
-  uint32_t       sum = 0;
-  for (size_t i = 0; i < len; i++) sum += i % 2 ? bytes[i] : (uint32_t)bytes[i] << 8;
-  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
-  return htons((uint16_t)~sum);
-}
-
-/* What a router at 127.0.0.9 says of "lost", a datagram from the port to `to`. */
-static void inject_v4(const fixture *f, const udpr_addr *to, uint8_t type, uint8_t code, uint16_t mtu) {
-  struct {
-    struct icmphdr icmp;
-    struct iphdr   ip;
-    struct udphdr  udp;
-    char           data[4];
-  } message = {.icmp = {.type = type, .code = code, .un.frag.mtu = htons(mtu)},
-               .ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(32)},
-               .udp = {.source = htons(f->host.port), .dest = htons(to->port), .len = htons(12)},
-               .data = "lost"};
-  struct sockaddr_in router = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000009)},
-                     port = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-  message.ip.saddr = port.sin_addr.s_addr;
-  memcpy(&message.ip.daddr, to->bytes, 4);
-  message.ip.check = checksum(&message.ip, sizeof message.ip);
-  message.icmp.checksum = checksum(&message, sizeof message);
-  int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
-  CHECK(fd >= 0);
-  CHECK_EQ(0, bind(fd, (struct sockaddr *)&router, sizeof router));
-  CHECK_EQ(sizeof message, sendto(fd, &message, sizeof message, 0, (struct sockaddr *)&port, sizeof port));
-  close(fd);
-}
+/* ---- ICMP of every kind --------------------------------------------------------------------------------- */
 
 typedef struct icmp_row {
   uint8_t     type, code;
@@ -261,7 +226,7 @@ TEST(every_kind_of_icmp) {
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   udpr_addr router = addr("127.0.0.9", 0), to = addr("192.0.2.7", 4242);
   for (int i = 0; i < COUNT; i++) {
-    inject_v4(&f, &to, rows[i].type, rows[i].code, rows[i].mtu);
+    spoof_icmp(&f.host, &to, rows[i].type, rows[i].code, rows[i].mtu);
     /* An earlier error is not this one's, whatever it is. */
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
     PEER_GETS(f.peer, "live");
@@ -288,7 +253,7 @@ TEST(no_icmp_fails_the_next_write_of_a_connected_port) {
   set_up(&f, 0);
   OK(udpr_transport_connect(f.transport, &f.live));
   for (size_t i = 0; i < sizeof codes; i++) {
-    inject_v4(&f, &f.live, ICMP_DEST_UNREACH, codes[i], 1400);
+    spoof_icmp(&f.host, &f.live, ICMP_DEST_UNREACH, codes[i], 1400);
     OK(udpr_transport_write(f.transport, "live", 4, NULL));
     PEER_GETS(f.peer, "live");
   }

@@ -1,0 +1,180 @@
+/* Lengths, counts and times that cannot be, (size_t)-1 first of all (CVE-2014-6272, CVE-2015-6525): an answer, and not one
+ * byte beyond what is there.
+ */
+#include "check.h"
+
+static const size_t absurd[] = {SIZE_MAX,      SIZE_MAX - 1,      SIZE_MAX / 2,    SIZE_MAX / 2 + 1,
+                                SIZE_MAX / 16, SIZE_MAX / 16 + 1, (size_t)1 << 63, (size_t)1 << 60};
+enum { ABSURD = sizeof absurd / sizeof *absurd };
+
+typedef struct fixture {
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  udpr_addr       to;
+  int             peer;
+} fixture;
+
+static void set_up(fixture *f) {
+  udpr_protocol protocol = {.size = sizeof protocol};
+  *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, NULL);
+  f->to = peer_addr(f->peer);
+}
+
+/* And it goes on as before. */
+static void tear_down(fixture *f) {
+  OK(udpr_transport_write(f->transport, "still here", 10, &f->to));
+  PEER_GETS(f->peer, "still here");
+  CHECK(peer_is_empty(f->peer));
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  close(f->peer);
+}
+
+TEST(writes) {
+  fixture f;
+  set_up(&f);
+  for (int i = 0; i < ABSURD; i++) {
+    udpr_bytes one[] = {{"x", absurd[i]}}, two[] = {{"x", 1}, {"y", absurd[i]}};
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write(f.transport, "x", absurd[i], &f.to));
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_post(f.transport, "x", absurd[i], &f.to));
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write_sequence(f.transport, one, 1, &f.to));
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write_sequence(f.transport, two, 2, &f.to));
+  }
+  tear_down(&f);
+}
+
+/* -1 pieces, as libevent's evbuffer was given: more than memory holds is no count. */
+TEST(counts_of_pieces) {
+  udpr_bytes piece = {"x", 1};
+  fixture    f;
+  set_up(&f);
+  for (int i = 0; i < ABSURD; i++) {
+    if (absurd[i] > SIZE_MAX / 2 / sizeof piece)
+      CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+                   udpr_transport_write_sequence(f.transport, &piece, absurd[i], &f.to));
+  }
+  tear_down(&f);
+}
+
+/* Each message is looked at in its turn: the one that is refused is the last. */
+TEST(counts_of_messages) {
+  udpr_message messages[] = {{.size = sizeof(udpr_message), .data = "x", .len = 1},
+                             {.size = sizeof(udpr_message), .data = "y", .len = SIZE_MAX}};
+  fixture      f;
+  set_up(&f);
+  messages[0].to = messages[1].to = &f.to;
+  for (int i = 0; i < ABSURD; i++) {
+    size_t taken = 99;
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG,
+                 udpr_transport_write_messages(f.transport, messages, absurd[i], &taken));
+    CHECK_EQ(1, taken);
+    PEER_GETS(f.peer, "x");
+  }
+  tear_down(&f);
+}
+
+TEST(options_of_sockets) {
+  fixture f;
+  int     value = 1;
+  set_up(&f);
+  for (int i = 0; i < ABSURD; i++) {
+    size_t      len = absurd[i];
+    udpr_status status = udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, absurd[i]);
+    if (status >= 0) FAIL("set_option with %zu bytes is %s", absurd[i], udpr_status_name(status));
+    status = udpr_transport_get_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, &len);
+    if (status == UDPR_OK) CHECK_EQ(sizeof value, len); /* as much as the kernel has is written, no more */
+    else CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, status);
+  }
+  tear_down(&f);
+}
+
+/* The room is said to be greater than it is: what is written is as long as it has to be. */
+TEST(room_for_addresses) {
+  fixture f;
+  set_up(&f);
+  for (int i = 0; i < ABSURD; i++) {
+    char               *text = malloc(strlen("1.2.3.4:53") + 1);
+    struct sockaddr_in *name = malloc(sizeof *name);
+    udpr_addr           address = addr("1.2.3.4:53", 0), back;
+    size_t              len = 0;
+    OK(udpr_addr_format(&address, text, absurd[i], &len));
+    CHECK_STR("1.2.3.4:53", text);
+    OK(udpr_addr_to_sockaddr(&address, name, absurd[i], &len));
+    CHECK_EQ(sizeof *name, len);
+    OK(udpr_addr_from_sockaddr(name, sizeof *name, &back));
+    CHECK_ADDR(&address, &back);
+    free(text), free(name);
+  }
+  tear_down(&f);
+}
+
+static void never(udpr_reactor *reactor, void *user) {
+  (void)reactor, (void)user;
+  FAIL("%s", "a call that is due at the end of time was made");
+}
+
+TEST(times) {
+  const udpr_ns ends[] = {UINT64_MAX, UINT64_MAX - 1, (udpr_ns)INT64_MAX + 1, INT64_MAX};
+  fixture       f;
+  set_up(&f);
+  for (int i = 0; i < 4; i++) {
+    udpr_id id = 0;
+    OK(udpr_reactor_call_later(f.reactor, ends[i], never, NULL, NULL, &id));
+    OK(udpr_reactor_reset_call(f.reactor, id, ends[i]));
+    OK(udpr_reactor_delay_call(f.reactor, id, INT64_MAX));
+    turns(f.reactor, 2);
+  }
+  size_t pending = 0;
+  OK(udpr_reactor_delayed_calls(f.reactor, NULL, 0, &pending));
+  CHECK_EQ(4, pending);
+  tear_down(&f);
+}
+
+TEST(room_for_ids) {
+  udpr_id one, *ids = &one;
+  size_t  count = 99;
+  fixture f;
+  set_up(&f);
+  for (int i = 0; i < ABSURD; i++) {
+    if (absurd[i] <= SIZE_MAX / 2 / sizeof one) continue; /* an array may be as long as that */
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_delayed_calls(f.reactor, ids, absurd[i], &count));
+    CHECK_EQ(0, count);
+  }
+  tear_down(&f);
+}
+
+/* Numbers of 32 bits: refused, or taken for as much as there is. */
+TEST(options_of_ports) {
+  fixture          f;
+  udpr_protocol    protocol = {.size = sizeof protocol};
+  udpr_udp_options options = {.size = sizeof options};
+  udpr_transport  *transport = NULL;
+  uint32_t        *fields[] = {&options.receive_buffer, &options.send_buffer, &options.send_queue_bytes};
+  set_up(&f);
+  options.max_packet_size = UINT32_MAX;
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_reactor_listen_udp(f.reactor, 0, "127.0.0.1", &protocol, &options, &transport));
+  options.max_packet_size = 0;
+  for (int i = 0; i < 3; i++) {
+    for (uint32_t value = UINT32_MAX; value > UINT32_MAX / 8; value /= 2) {
+      *fields[i] = value;
+      udpr_status status =
+          udpr_reactor_listen_udp(f.reactor, 0, "127.0.0.1", &protocol, &options, &transport);
+      if (status != UDPR_OK) {
+        CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, status);
+        continue;
+      }
+      udpr_addr host = host_of(transport);
+      OK(udpr_transport_write(transport, "x", 1, &host));
+      RUN_UNTIL(f.reactor, stats_of(transport).datagrams_in == 1);
+      OK(udpr_transport_close(transport));
+      udpr_transport_release(transport);
+    }
+    *fields[i] = 0;
+  }
+  tear_down(&f);
+}
+
+CHECK_MAIN()

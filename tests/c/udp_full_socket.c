@@ -214,12 +214,13 @@ static void fill_again(udpr_transport *transport, void *user) {
 /* asyncio's had no bound (CVE-2024-12254). */
 TEST(the_queue_is_bounded_by_default) {
   enum { DEFAULT = 1024 * 1024, LONG = 1400 }; /* more than the bucket holds would be lost */
+  udpr_udp_options     options = {.size = sizeof options, .send_buffer = SEND_BUFFER};
   static const uint8_t data[LONG];
   enter_slow_network();
   fixture       f = {.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
   udpr_protocol protocol = {.size = sizeof protocol, .user = &f, .free_user = count_free};
   udpr_status   status = UDPR_OK;
-  f.transport = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  f.transport = listen_on(f.reactor, "127.0.0.1", &protocol, &options);
   f.to = peer_addr(f.peer);
   for (int i = 0; i < 4 * MANY && status == UDPR_OK; i++)
     status = udpr_transport_write(f.transport, data, LONG, &f.to);

@@ -1,0 +1,321 @@
+/* A network that is slower than its writers: whatever way datagrams were written, each that was accepted arrives, once, and
+ * in order for each writer and destination. What is written is random, the same in every run.
+ */
+#include "overload.h"
+#include "own_network.h"
+
+#include <semaphore.h>
+
+enum {
+  PEERS = 3,
+  THREADS = 2,
+  MAIN = THREADS,
+  WRITERS = THREADS + 1,
+  SEGMENTS = 6,
+  MESSAGES = 4,
+  MOST = 1400
+};
+
+/* How the network is slow, and what the port is asked for. */
+typedef struct kind {
+  uint32_t    mbit;  /* so many per second, and a tenth where the machine is slow */
+  const char *queue; /* of the loopback: tc-tbf(8) */
+  uint32_t    flags, send_buffer, send_queue;
+  bool        some_are_dead; /* now and then a datagram goes where nobody listens */
+  bool        is_connected;
+} kind;
+
+/* The beginning of each datagram. */
+typedef struct head {
+  uint32_t writer, number;
+} head;
+
+typedef struct writer {
+  struct fixture *f;
+  check_thread    thread;
+  uint32_t        index, seed;
+  uint32_t        accepted[PEERS], refused;
+  sem_t           go_on; /* threads wait for it when they are refused */
+} writer;
+
+typedef struct fixture {
+  const kind     *kind;
+  udpr_reactor   *reactor;
+  udpr_transport *transport;
+  int             peers[PEERS];
+  udpr_addr       to[PEERS], dead;
+  uint32_t        arrived[PEERS][WRITERS];
+  writer          writers[WRITERS];
+  uint32_t        each; /* datagrams of each writer, at least */
+  bool            blocked;
+  uint32_t        dead_writes;
+  int             ready, reports;
+} fixture;
+
+/* xorshift32 */
+static uint32_t below(writer *self, uint32_t bound) {
+  self->seed ^= self->seed << 13, self->seed ^= self->seed >> 17, self->seed ^= self->seed << 5;
+  return self->seed % bound;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------------------- */
+
+typedef struct letter {
+  uint8_t  data[SEGMENTS * MOST];
+  size_t   len;
+  uint32_t peer, segment; /* `segment`: 0, or it is cut */
+} letter;
+
+static uint32_t pieces(const letter *one) {
+  return one->segment ? (uint32_t)((one->len + one->segment - 1) / one->segment) : 1;
+}
+
+/* The next `before` datagrams to its peer come first. */
+static void compose(writer *self, letter *one, uint32_t before) {
+  uint32_t size = (uint32_t)sizeof(head) + (below(self, 3) ? 292 : below(self, MOST - sizeof(head)));
+  head     next = {self->index, self->accepted[one->peer] + before};
+  one->segment = self->index == MAIN && below(self, 4) == 0 ? size : 0;
+  one->len = one->segment ? size * (1 + below(self, SEGMENTS)) : size;
+  memset(one->data, (int)next.number, one->len);
+  for (size_t at = 0; at < one->len; at += size, next.number++) memcpy(one->data + at, &next, sizeof next);
+}
+
+static const udpr_addr *destination(const fixture *f, uint32_t peer) {
+  return f->kind->is_connected ? NULL : &f->to[peer];
+}
+
+static uint32_t random_peer(writer *self) { return self->f->kind->is_connected ? 0 : below(self, PEERS); }
+
+/* One to four messages to one peer. */
+static udpr_status write_messages(writer *self) {
+  static letter letters[MESSAGES];
+  udpr_message  messages[MESSAGES];
+  fixture      *f = self->f;
+  uint32_t      peer = random_peer(self), count = 1 + below(self, MESSAGES), before = 0;
+  size_t        taken = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    letters[i].peer = peer;
+    compose(self, &letters[i], before);
+    before += pieces(&letters[i]);
+    messages[i] = (udpr_message){.size = sizeof *messages,
+                                 .data = letters[i].data,
+                                 .len = letters[i].len,
+                                 .to = destination(f, peer),
+                                 .flags = below(self, 8) == 0 ? UDPR_MESSAGE_NOW : 0,
+                                 .segment_size = letters[i].segment};
+  }
+  udpr_status status = udpr_transport_write_messages(f->transport, messages, count, &taken);
+  for (size_t i = 0; i < taken; i++) self->accepted[peer] += pieces(&letters[i]);
+  return status;
+}
+
+static udpr_status write_one(writer *self) {
+  letter   one = {.peer = random_peer(self)};
+  fixture *f = self->f;
+  do compose(self, &one, 0);
+  while (one.segment);
+  size_t      cut = below(self, (uint32_t)one.len);
+  udpr_bytes  parts[] = {{one.data, cut}, {one.data + cut, one.len - cut}};
+  udpr_status status =
+      self->index != MAIN ? udpr_transport_post(f->transport, one.data, one.len, destination(f, one.peer))
+      : cut % 2           ? udpr_transport_write(f->transport, one.data, one.len, destination(f, one.peer))
+                          : udpr_transport_write_sequence(f->transport, parts, 2, destination(f, one.peer));
+  if (status == UDPR_OK) self->accepted[one.peer]++;
+  return status;
+}
+
+static void write_to_nobody(writer *self) {
+  udpr_status status = udpr_transport_write(self->f->transport, "nobody", 6, &self->f->dead);
+  if (status == UDPR_OK) self->f->dead_writes++;
+  else CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
+}
+
+static uint32_t accepted_by(const writer *self) {
+  uint32_t sum = 0;
+  for (int i = 0; i < PEERS; i++) sum += self->accepted[i];
+  return sum;
+}
+
+/* A handful of writes, until one is refused: then write_ready has to come. */
+static void write_some(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  writer  *self = &f->writers[MAIN];
+  (void)reactor;
+  for (uint32_t i = below(self, 40); i > 0 && !f->blocked && accepted_by(self) < f->each; i--) {
+    if (f->kind->some_are_dead && below(self, 8) == 0) write_to_nobody(self);
+    udpr_status status = below(self, 3) ? write_one(self) : write_messages(self);
+    if (status == UDPR_OK) continue;
+    CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
+    f->blocked = true;
+    self->refused++;
+  }
+}
+
+static void post_all(void *arg) {
+  writer *self = arg;
+  while (accepted_by(self) < self->f->each) {
+    udpr_status status = write_one(self);
+    if (status == UDPR_OK) continue;
+    CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
+    self->refused++;
+    while (sem_wait(&self->go_on) != 0) {}
+  }
+}
+
+static void write_ready(udpr_transport *transport, void *user) {
+  fixture *f = user;
+  (void)transport;
+  f->blocked = false;
+  f->ready++;
+  for (int i = 0; i < THREADS; i++) sem_post(&f->writers[i].go_on);
+}
+
+static void reported(udpr_transport *transport, const udpr_error_report *report, void *user) {
+  fixture *f = user;
+  (void)transport;
+  CHECK_STATUS(UDPR_E_CONNECTION_REFUSED, report->status);
+  CHECK_ADDR(&f->dead, &report->to);
+  f->reports++;
+}
+
+/* ---- arriving -------------------------------------------------------------------------------------------------- */
+
+static void take_arrived(fixture *f) {
+  uint8_t data[2 * MOST];
+  head    next;
+  for (int peer = 0; peer < PEERS; peer++) {
+    ssize_t len;
+    while ((len = recv(f->peers[peer], data, sizeof data, MSG_DONTWAIT)) >= 0) {
+      CHECK((size_t)len >= sizeof next);
+      memcpy(&next, data, sizeof next);
+      CHECK(next.writer < WRITERS);
+      CHECK_EQ(f->arrived[peer][next.writer], next.number);
+      f->arrived[peer][next.writer]++;
+      for (size_t i = sizeof next; i < (size_t)len; i++) CHECK(data[i] == data[sizeof next]);
+    }
+  }
+}
+
+static uint64_t accepted_by_all(const fixture *f) {
+  uint64_t sum = 0;
+  for (int i = 0; i < WRITERS; i++) sum += accepted_by(&f->writers[i]);
+  return sum;
+}
+
+/* ---- the cases --------------------------------------------------------------------------------------------------- */
+
+static void set_up(fixture *f, const kind *kind, uint32_t each) {
+  char command[128];
+  enter_own_network();
+  snprintf(command, sizeof command, "qdisc add dev lo root tbf rate %ukbit %s", some(30000) / 30 * kind->mbit,
+           kind->queue);
+  network_command("tc", command);
+  *f = (fixture){.kind = kind, .reactor = new_reactor(0), .each = each};
+  udpr_protocol    protocol = {.size = sizeof protocol,
+                               .user = f,
+                               .error_received = reported,
+                               .write_ready = write_ready};
+  udpr_udp_options options = {.size = sizeof options,
+                              .flags = kind->flags,
+                              .send_buffer = kind->send_buffer,
+                              .send_queue_bytes = kind->send_queue};
+  f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, &options);
+  for (int i = 0; i < PEERS; i++) {
+    int room = 8 << 20;
+    f->peers[i] = peer_open(AF_INET);
+    CHECK_EQ(0, setsockopt(f->peers[i], SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room));
+    f->to[i] = peer_addr(f->peers[i]);
+  }
+  f->dead = addr("127.0.0.1", 9);
+  if (kind->is_connected) OK(udpr_transport_connect(f->transport, &f->to[0]));
+  for (uint32_t i = 0; i < WRITERS; i++) {
+    f->writers[i] = (writer){.f = f, .index = i, .seed = 2463534242u + i};
+    CHECK_EQ(0, sem_init(&f->writers[i].go_on, 0, 0));
+  }
+}
+
+static void tear_down(fixture *f) {
+  OK(udpr_transport_close(f->transport));
+  udpr_transport_release(f->transport);
+  OK(udpr_reactor_free(f->reactor));
+  for (int i = 0; i < PEERS; i++) close(f->peers[i]);
+  for (int i = 0; i < WRITERS; i++) sem_destroy(&f->writers[i].go_on);
+}
+
+/* Half of the writes are made in callbacks, where they gather, half outside, where they leave at once. */
+static void write_all(fixture *f) {
+  writer *self = &f->writers[MAIN];
+  udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+  while (accepted_by(self) < f->each) {
+    if (monotonic_ns() > end) FAIL("%u of %u are written", accepted_by(self), f->each);
+    if (below(self, 2)) OK(udpr_reactor_call_later(f->reactor, 0, write_some, f, NULL, NULL));
+    else write_some(f->reactor, f);
+    OK(udpr_reactor_iterate(f->reactor, f->blocked ? (int64_t)MS(20) : 0));
+    take_arrived(f);
+  }
+}
+
+static bool all_have_left(const fixture *f) {
+  udpr_transport_stats stats = stats_of(f->transport);
+  return stats.queued_datagrams == 0 && stats.datagrams_out == accepted_by_all(f) + f->dead_writes;
+}
+
+static uint64_t arrived_in_all(fixture *f) {
+  uint64_t sum = 0;
+  take_arrived(f);
+  for (int i = 0; i < PEERS * WRITERS; i++) sum += f->arrived[i / WRITERS][i % WRITERS];
+  return sum;
+}
+
+static void nothing_accepted_is_lost(const kind *kind, uint32_t each) {
+  static fixture f;
+  set_up(&f, kind, each);
+  for (int i = 0; i < THREADS; i++) thread_start(&f.writers[i].thread, post_all, &f.writers[i]);
+  write_all(&f);
+  RUN_UNTIL(f.reactor, arrived_in_all(&f) >= WRITERS * each);
+  for (int i = 0; i < THREADS; i++) thread_join(&f.writers[i].thread);
+  RUN_UNTIL(f.reactor, all_have_left(&f));
+  RUN_UNTIL(f.reactor, arrived_in_all(&f) == accepted_by_all(&f));
+  uint32_t posts_refused = f.writers[0].refused + f.writers[1].refused;
+  NOTE("%llu datagrams, %u writes and %u posts refused, write_ready %d times, %d reports",
+       (unsigned long long)accepted_by_all(&f), f.writers[MAIN].refused, posts_refused, f.ready, f.reports);
+  CHECK_EQ(0, stats_of(f.transport).dropped_out);
+  CHECK(f.writers[MAIN].refused + posts_refused > 0 && f.ready > 0);
+  CHECK((f.reports > 0) == kind->some_are_dead);
+  tear_down(&f);
+}
+
+enum { EACH = 1000 };
+#define FULL_SOCKET .mbit = 30, .queue = "burst 4kb limit 4mb", .send_buffer = 4608, .send_queue = 20000
+
+TEST(a_full_socket) {
+  static const kind kind = {FULL_SOCKET};
+  nothing_accepted_is_lost(&kind, some(EACH));
+}
+
+TEST(a_full_socket_of_a_connected_port) {
+  static const kind kind = {FULL_SOCKET, .is_connected = true};
+  nothing_accepted_is_lost(&kind, some(EACH));
+}
+
+TEST(a_full_socket_while_others_refuse) {
+  static const kind kind = {FULL_SOCKET, .flags = UDPR_UDP_ERROR_REPORTS, .some_are_dead = true};
+  nothing_accepted_is_lost(&kind, some(EACH));
+}
+
+TEST(a_full_socket_without_merging) {
+  static const kind kind = {FULL_SOCKET, .flags = UDPR_UDP_NO_OFFLOAD};
+  nothing_accepted_is_lost(&kind, some(EACH));
+}
+
+/* The device's queue is full before the socket is. The kernel tells those that have IP_RECVERR: ENOBUFS. */
+TEST(a_full_device) {
+  static const kind kind = {.mbit = 60,
+                            .queue = "burst 70kb limit 70kb",
+                            .flags = UDPR_UDP_ERROR_REPORTS,
+                            .send_buffer = 1 << 20,
+                            .send_queue = 20000};
+  nothing_accepted_is_lost(&kind, some(3 * EACH));
+}
+
+CHECK_MAIN()

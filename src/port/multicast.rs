@@ -179,7 +179,20 @@ impl Open {
     fn leave(&self, membership: &Membership) -> Result {
         let result =
             self.change_membership(membership, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP);
-        if result == Err(Status::ALREADY_JOINED) { Err(Status::NOT_JOINED) } else { result }
+        match result {
+            Err(Status::ALREADY_JOINED) => Err(Status::NOT_JOINED),
+            // With its interface gone a group can be left, one source of it cannot (ip_mc_source in igmp.c, ip6_mc_source
+            // in mcast.c), and would count among the groups of the socket for ever: there no source can send any more.
+            Err(Status::NO_INTERFACE) if membership.source.is_some() && membership.interface != 0 => {
+                let whole = Membership { source: None, ..*membership };
+                match self.change_membership(&whole, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP)
+                {
+                    Ok(()) | Err(Status::ALREADY_JOINED) => Ok(()),
+                    Err(status) => Err(status),
+                }
+            }
+            result => result,
+        }
     }
 
     /// The options of RFC 3678, which take an interface's index for either version.

@@ -60,11 +60,8 @@ static inline void await_link(const char *device) {
   host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
 
-static inline void make_two_hosts(two_hosts *hosts) {
-  if (geteuid() != 0) SKIP("needs root for a network namespace");
-  if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
-  hosts->far_fd = new_host();
-  hosts->near_fd = new_host();
+/* From the near host, also where a link was deleted. */
+static inline void link_hosts(const two_hosts *hosts) {
   if (system("ip link add near address 02:00:00:00:00:01 type veth "
              "peer name far address 02:00:00:00:00:02 2>/dev/null") != 0)
     SKIP("this kernel has no veth");
@@ -75,6 +72,14 @@ static inline void make_two_hosts(two_hosts *hosts) {
   await_link("far");
   on_near(hosts);
   await_link("near");
+}
+
+static inline void make_two_hosts(two_hosts *hosts) {
+  if (geteuid() != 0) SKIP("needs root for a network namespace");
+  if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
+  hosts->far_fd = new_host();
+  hosts->near_fd = new_host();
+  link_hosts(hosts);
 }
 
 static inline void end_two_hosts(two_hosts *hosts) {

@@ -1,0 +1,276 @@
+/* The network changes under a port: a smaller path MTU, an interface that goes down, an address that is taken away, a group's
+ * interface that is deleted. What cannot be sent is told, the port lives, and goes on when the network is back.
+ */
+#include "catcher.h"
+#include "two_hosts.h"
+
+enum { LARGE = 1400, MOST = 64 };
+
+typedef struct fixture {
+  two_hosts       hosts;
+  udpr_reactor   *reactor;
+  udpr_transport *near, *far;
+  udpr_addr       to; /* far's */
+  uint32_t        received, reports, next;
+  udpr_status     status; /* of the last report */
+  uint32_t        mtu;
+  size_t          len; /* for the call */
+} fixture;
+
+static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)transport, (void)datagram;
+  ((fixture *)user)->received++;
+}
+
+static void reported(udpr_transport *transport, const udpr_error_report *report, void *user) {
+  fixture *f = user;
+  (void)transport;
+  CHECK_ADDR(&f->to, &report->to);
+  f->status = report->status, f->mtu = report->mtu;
+  f->reports++;
+}
+
+static void listen_both(fixture *f, const char *near, const char *far, uint32_t flags) {
+  udpr_protocol    first = {.size = sizeof first, .user = f, .error_received = reported};
+  udpr_protocol    second = {.size = sizeof second, .user = f, .datagram_received = received};
+  udpr_udp_options options = {.size = sizeof options, .flags = flags};
+  f->near = listen_on(f->reactor, near, &first, &options);
+  on_far(&f->hosts);
+  f->far = listen_on(f->reactor, far, &second, NULL);
+  f->to = host_of(f->far);
+  on_near(&f->hosts);
+}
+
+static void set_up(fixture *f, const char *near, const char *far, uint32_t flags) {
+  *f = (fixture){.reactor = NULL};
+  make_two_hosts(&f->hosts);
+  f->reactor = new_reactor(0);
+  listen_both(f, near, far, flags);
+}
+
+static void tear_down(fixture *f) {
+  udpr_transport_release(f->near);
+  udpr_transport_release(f->far);
+  OK(udpr_reactor_free(f->reactor)); /* closes them */
+  end_two_hosts(&f->hosts);
+}
+
+static const udpr_addr *destination(const fixture *f) {
+  udpr_addr peer;
+  return udpr_transport_get_peer(f->near, &peer) == UDPR_OK ? NULL : &f->to;
+}
+
+static udpr_status write_now(fixture *f, size_t len) {
+  static const uint8_t data[2 * LARGE];
+  return udpr_transport_write(f->near, data, len, destination(f));
+}
+
+static void comes(fixture *f, size_t len) {
+  uint32_t before = f->received;
+  OK(write_now(f, len));
+  RUN_UNTIL(f->reactor, f->received == before + 1);
+}
+
+/* ---- a path that becomes narrower, and wide again ---------------------------------------------------------- */
+
+enum { GATHERED = 10 };
+
+static void write_gathered(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  for (int i = 0; i < GATHERED; i++) OK(write_now(f, f->len));
+}
+
+/* Ten that leave merged where they can: so many come, and of the others each is told. */
+static void gathered(fixture *f, size_t len, uint32_t come) {
+  uint32_t before = f->received, reports = f->reports;
+  uint64_t dropped = stats_of(f->near).dropped_out;
+  f->len = len;
+  OK(udpr_reactor_call_later(f->reactor, 0, write_gathered, f, NULL, NULL));
+  RUN_UNTIL(f->reactor, f->received - before == come && f->reports - reports == GATHERED - come);
+  turns(f->reactor, 3);
+  CHECK_EQ(before + come, f->received);
+  CHECK_EQ(reports + GATHERED - come, f->reports);
+  CHECK_EQ(dropped + GATHERED - come, stats_of(f->near).dropped_out);
+}
+
+static void set_mtu(fixture *f, int mtu) {
+  host_command("ip link set near mtu %d", mtu);
+  on_far(&f->hosts);
+  host_command("ip link set far mtu %d", mtu);
+  on_near(&f->hosts);
+}
+
+/* Without DONT_FRAGMENT the kernel cuts what is too long for the link; with it that is refused. */
+static void mtu(const char *near, const char *far, uint32_t flags, bool connect) {
+  bool    whole = flags & UDPR_UDP_DONT_FRAGMENT;
+  fixture f;
+  set_up(&f, near, far, flags);
+  if (connect) OK(udpr_transport_connect(f.near, &f.to));
+  gathered(&f, LARGE, GATHERED);
+  gathered(&f, 1200, GATHERED);
+  for (int round = 0; round < 2; round++) {
+    set_mtu(&f, 1300);
+    if (whole) CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_now(&f, LARGE));
+    else comes(&f, LARGE);
+    gathered(&f, LARGE, whole ? 0 : GATHERED);
+    if (whole) CHECK(f.status == UDPR_E_MESSAGE_TOO_LONG && f.mtu == 1300);
+    gathered(&f, 1200, GATHERED);
+    comes(&f, 1);
+    set_mtu(&f, 1500);
+    comes(&f, LARGE);
+    gathered(&f, LARGE, GATHERED);
+  }
+  tear_down(&f);
+}
+
+#define IPV4 "10.77.0.1", "10.77.0.2"
+#define IPV6 "fd77::1", "fd77::2"
+
+TEST(mtu_of_fragments) { mtu(IPV4, 0, false); }
+TEST(mtu_of_fragments_connected) { mtu(IPV4, UDPR_UDP_ERROR_REPORTS, true); }
+TEST(mtu_whole) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT, false); }
+TEST(mtu_whole_connected) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT, true); }
+TEST(mtu_whole_with_reports) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT | UDPR_UDP_ERROR_REPORTS, false); }
+TEST(mtu_of_fragments_ipv6) { mtu(IPV6, 0, false); }
+TEST(mtu_whole_ipv6) { mtu(IPV6, UDPR_UDP_DONT_FRAGMENT, true); }
+
+/* ---- an interface that goes down and comes back --------------------------------------------------------------- */
+
+static void put_back_neighbour(void) {
+  host_command("ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent");
+}
+
+static void down_and_up(uint32_t flags, bool connect) {
+  fixture f;
+  set_up(&f, IPV4, flags);
+  if (connect) OK(udpr_transport_connect(f.near, &f.to));
+  for (int round = 0; round < 3; round++) {
+    comes(&f, 100);
+    host_command("ip link set near down");
+    CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_now(&f, 100));
+    gathered(&f, 100, 0);
+    CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.status);
+    host_command("ip link set near up");
+    await_link("near");
+    put_back_neighbour();
+    comes(&f, 100);
+    gathered(&f, 100, GATHERED);
+  }
+  tear_down(&f);
+}
+
+TEST(an_interface_goes_down_and_comes_back) { down_and_up(0, false); }
+TEST(an_interface_goes_down_under_a_connected_port) { down_and_up(0, true); }
+TEST(an_interface_goes_down_with_reports) { down_and_up(UDPR_UDP_ERROR_REPORTS, false); }
+
+/* What was on its way when the receiver's interface went down is lost, what comes later is received by the same port. */
+TEST(the_other_sides_interface_goes_down_and_comes_back) {
+  fixture f;
+  set_up(&f, IPV4, 0);
+  comes(&f, 100);
+  on_far(&f.hosts);
+  host_command("ip link set far down");
+  turns(f.reactor, 3);
+  CHECK_EQ(1, f.received);
+  host_command("ip link set far up");
+  await_link("far");
+  on_near(&f.hosts);
+  await_link("near");
+  comes(&f, 100);
+  tear_down(&f);
+}
+
+/* ---- an address that is taken away from a bound port ------------------------------------------------------------ */
+
+static void address_goes(uint32_t flags, bool connect) {
+  fixture f;
+  set_up(&f, IPV4, flags);
+  if (connect) OK(udpr_transport_connect(f.near, &f.to));
+  udpr_addr host = host_of(f.near);
+  for (int round = 0; round < 2; round++) {
+    comes(&f, 100);
+    host_command("ip addr del 10.77.0.1/24 dev near");
+    host_command("ip addr add 10.77.0.9/24 dev near"); /* there is a way still */
+    udpr_status status = write_now(&f, 100);
+    NOTE("a write from an address that is gone: %s %d", udpr_status_name(status), udpr_status_errno(status));
+    CHECK(status < 0);
+    gathered(&f, 100, 0);
+    CHECK_STATUS(status, f.status);
+    udpr_addr now = host_of(f.near);
+    CHECK_ADDR(&host, &now);
+    host_command("ip addr del 10.77.0.9/24 dev near");
+    host_command("ip addr add 10.77.0.1/24 dev near");
+    comes(&f, 100);
+    gathered(&f, 100, GATHERED);
+  }
+  tear_down(&f);
+}
+
+TEST(an_address_is_taken_away_and_given_back) { address_goes(0, false); }
+TEST(an_address_is_taken_away_from_a_connected_port) { address_goes(0, true); }
+TEST(an_address_is_taken_away_with_reports) { address_goes(UDPR_UDP_ERROR_REPORTS, false); }
+
+/* ---- a group's interface that is deleted ------------------------------------------------------------------------- */
+
+static udpr_status join(const catcher *port, const udpr_addr *group, const udpr_addr *source,
+                        uint32_t index) {
+  return source ? udpr_transport_join_source_group(port->transport, group, source, index)
+                : udpr_transport_join_group(port->transport, group, index);
+}
+
+static udpr_status leave(const catcher *port, const udpr_addr *group, const udpr_addr *source,
+                         uint32_t index) {
+  return source ? udpr_transport_leave_source_group(port->transport, group, source, index)
+                : udpr_transport_leave_group(port->transport, group, index);
+}
+
+/* More often than a socket may have groups: what is left is forgotten by the kernel, too. */
+static void group_interface_goes(const char *any, const char *far, const char *group_text, bool with_source) {
+  two_hosts hosts;
+  catcher   port, sender;
+  make_two_hosts(&hosts);
+  host_command("sysctl -qw net.ipv4.igmp_max_memberships=2");
+  udpr_reactor *reactor = new_reactor(0);
+  catch_on(&port, reactor, any, 0, 0);
+  on_far(&hosts);
+  catch_on(&sender, reactor, any, 0, 0);
+  on_near(&hosts);
+  udpr_addr group = addr(group_text, port.host.port), source = addr(far, 0);
+  for (int round = 0; round < 4; round++) {
+    uint32_t index = index_of("near");
+    OK(join(&port, &group, with_source ? &source : NULL, index));
+    on_far(&hosts);
+    OK(udpr_transport_set_outgoing_interface(sender.transport, index_of("far")));
+    on_near(&hosts);
+    say(sender.transport, "here", &group);
+    catch_next(reactor, &port, "here");
+    host_command("ip link del near");
+    CHECK(udpr_transport_write(sender.transport, "x", 1, &group) < 0);
+    turns(reactor, 3);
+    CHECK_STATUS(UDPR_E_NO_INTERFACE, join(&port, &group, NULL, index + 100));
+    OK(leave(&port, &group, with_source ? &source : NULL, index));
+    CHECK_STATUS(UDPR_E_NO_INTERFACE, leave(&port, &group, with_source ? &source : NULL, index));
+    link_hosts(&hosts);
+  }
+  CHECK_EQ(4, port.count);
+  catch_end(&port);
+  catch_end(&sender);
+  OK(udpr_reactor_free(reactor));
+  end_two_hosts(&hosts);
+}
+
+TEST(a_groups_interface_is_deleted_and_made_anew) {
+  group_interface_goes("0.0.0.0", "10.77.0.2", "228.0.0.5", false);
+}
+TEST(a_groups_interface_is_deleted_and_made_anew_ipv6) {
+  group_interface_goes("::", "fd77::2", "ff05::5", false);
+}
+TEST(the_interface_of_a_groups_source_is_deleted_and_made_anew) {
+  group_interface_goes("0.0.0.0", "10.77.0.2", "232.0.0.5", true);
+}
+TEST(the_interface_of_a_groups_source_is_deleted_and_made_anew_ipv6) {
+  group_interface_goes("::", "fd77::2", "ff35::5", true);
+}
+
+CHECK_MAIN()

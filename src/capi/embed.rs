@@ -19,7 +19,7 @@ pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_
 /// and on a wake too. UDPR_E_REENTRANT inside a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
-    status(with_outer_reactor(reactor, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
+    status(with_outer_reactor(reactor, true, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }
 
 /// One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.

@@ -45,15 +45,20 @@ pub(super) fn with_reactor<T>(
     gate.check_open().map(|()| answer)
 }
 
-/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there.
-pub(super) fn with_outer_reactor(reactor: *const udpr_reactor, body: impl FnOnce(&Core) -> Result) -> Result {
+/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. Where it
+/// `turns`, a reactor that is to be pinned is this thread's from here on.
+pub(super) fn with_outer_reactor(
+    reactor: *const udpr_reactor,
+    turns: bool,
+    body: impl FnOnce(&Core) -> Result,
+) -> Result {
     let mut entry = remote(reactor)?.door.gate.enter()?;
     // SAFETY: as in with_reactor.
     let core = unsafe { &*reactor.cast::<Core>() };
     if entry.is_nested() || core.is_at_work() {
         return Err(Status::REENTRANT);
     }
-    if core.is_pinned() {
+    if turns && core.is_pinned() {
         entry.pin();
     }
     stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))

@@ -86,7 +86,7 @@ fn close_descriptors(reactor: *mut udpr_reactor) -> Result {
 /// callback; what the kernel says where it can wait no more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
-    status(with_outer_reactor(reactor, Reactor::run))
+    status(with_outer_reactor(reactor, true, Reactor::run))
 }
 
 /// At the end of this turn the shutdown begins: before-triggers, which may hold it back, then every port stops, then the

@@ -15,7 +15,7 @@ pub(super) unsafe trait Sized: Copy {
 }
 
 /// The size at the head of a struct, which must be one that some release could have.
-fn size<T: Sized>(head: *const T) -> Result<usize> {
+pub(super) fn size<T: Sized>(head: *const T) -> Result<usize> {
     if head.is_null() {
         return Err(Status::INVALID_ARGUMENT);
     }

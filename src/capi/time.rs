@@ -107,5 +107,5 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
 /// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
-    status(with_outer_reactor(reactor, |reactor| reactor.advance(by)))
+    status(with_outer_reactor(reactor, false, |reactor| reactor.advance(by)))
 }

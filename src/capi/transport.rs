@@ -142,10 +142,14 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
         if count == 0 {
             return Ok(());
         }
-        let stride = sized::read(messages)?.size;
+        let stride = sized::size(messages)?;
         for index in 0..count {
-            let message = sized::read(messages.cast::<u8>().wrapping_add(index * stride).cast())?;
-            write_message(port, &message, stride)?;
+            let message = messages.cast::<u8>().wrapping_add(index * stride).cast();
+            // Before anything else of it is read: behind the array may be nothing.
+            if sized::size::<udpr_message>(message)? != stride {
+                return Err(Status::INVALID_ARGUMENT);
+            }
+            write_message(port, &sized::read(message)?)?;
             write_out(out_taken, index + 1);
         }
         Ok(())
@@ -344,12 +348,9 @@ fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
     }
 }
 
-fn write_message(port: &Arc<Port>, message: &udpr_message, stride: usize) -> Result {
+fn write_message(port: &Arc<Port>, message: &udpr_message) -> Result {
     const KNOWN: u32 =
         udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
-    if message.size != stride {
-        return Err(Status::INVALID_ARGUMENT);
-    }
     if message.flags & !KNOWN != 0 {
         return Err(Status::VERSION);
     }

@@ -170,6 +170,20 @@ TEST(the_first_turn_pins) {
   probe_ended(&all.port);
 }
 
+static void turn_and_free(void *reactor) {
+  OK(udpr_reactor_iterate(reactor, 0));
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Moving a manual clock is no turn: only run and iterate pin. */
+TEST(advance_does_not_pin) {
+  check_thread  thread;
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_PINNED | UDPR_REACTOR_MANUAL_CLOCK);
+  OK(udpr_reactor_advance(reactor, 1));
+  thread_start(&thread, turn_and_free, reactor);
+  thread_join(&thread);
+}
+
 /* ---- [any thread] -------------------------------------------------------------------------------------- */
 
 TEST(any_thread_functions_work_while_run_waits) {

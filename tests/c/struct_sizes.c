@@ -177,4 +177,28 @@ TEST(stats_of_a_later_header) {
   OK(udpr_reactor_free(reactor));
 }
 
+/* A message of another size than the first one's is refused, and nothing behind the array is read: there, nothing is. */
+TEST(messages_of_different_sizes) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       to = host_of(transport);
+  size_t          page = (size_t)sysconf(_SC_PAGESIZE), taken = 0;
+  char           *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(pages != MAP_FAILED);
+  CHECK_EQ(0, mprotect(pages + page, page, PROT_NONE));
+  udpr_message *messages = (udpr_message *)(pages + page) - 2;
+  size_t        others[] = {0, sizeof *messages - 1, sizeof *messages + 8, LARGEST, SIZE_MAX};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    messages[0] = (udpr_message){.size = sizeof *messages, .to = &to};
+    messages[1] = (udpr_message){.size = others[i], .to = &to};
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_write_messages(transport, messages, 2, &taken));
+    CHECK_EQ(1, taken);
+  }
+  CHECK_EQ(0, munmap(pages, 2 * page));
+  OK(udpr_transport_close(transport));
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
 CHECK_MAIN()

@@ -62,7 +62,7 @@ fn each_step_of_another_connect_may_fail() {
 #[test]
 fn a_former_peer_that_is_lost_leaves_the_port_without_one() {
     let (scene, other) = (connected(), Peer::new());
-    scene.kernel.script(Connect, [Real, Errno(libc::EADDRNOTAVAIL), Errno(libc::ENETUNREACH)]);
+    scene.kernel.script(Connect, [Real, Errno(libc::EADDRNOTAVAIL), Real, Errno(libc::ENETUNREACH)]);
     assert_eq!(scene.port.connect(&other.addr()), Err(Status::ADDRESS_NOT_AVAILABLE));
     assert_eq!(peer_of(&scene), Err(Status::NOT_CONNECTED));
     assert_eq!(scene.write(1), Ok(()), "to the one that it names");

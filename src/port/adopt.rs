@@ -3,6 +3,7 @@
 use super::listen::Parts;
 use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
+use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
 use crate::turn::Turn;
@@ -61,8 +62,7 @@ impl Port {
 
 impl Open {
     fn set_adopted_options(&self, options: &Options<'_>) -> Result {
-        let merges = integer(&*self.turn.kernel, self.fd.get(), libc::SOL_UDP, libc::UDP_GRO);
-        let merges = merges.is_ok_and(|on| on != 0);
+        let merges = merges(&*self.turn.kernel, self.fd.get())?;
         let unwanted = merges && options.has(flag::NO_OFFLOAD | flag::TIMESTAMPS);
         if unwanted {
             self.set_option(libc::SOL_UDP, libc::UDP_GRO, &0u32.to_ne_bytes())?;
@@ -105,18 +105,32 @@ impl Open {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         self.leave_groups();
         for (level, name, value) in former.options.take().into_iter().rev() {
-            // Nobody is left to be told.
-            let _ = kernel.set_option(fd, level, name, &value);
+            if let Err(error) = kernel.set_option(fd, level, name, &value) {
+                self.turn.log.log(
+                    Level::Warn,
+                    error.into(),
+                    c"port",
+                    format_args!("an option is not put back"),
+                );
+            }
         }
         let peer = self.peer.replace(former.peer);
         if peer != former.peer {
-            let _ = self.link(peer.as_ref(), former.peer.as_ref());
+            if let (_, Err(status)) = self.link(peer.as_ref(), former.peer.as_ref()) {
+                self.turn.log.log(Level::Warn, status, c"port", format_args!("the peer is not put back"));
+            }
         }
     }
 }
 
 /// The value that setsockopt(2) would have to be given for what is there now.
-fn former_value(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, len: usize) -> Result<Vec<u8>> {
+pub(super) fn former_value(
+    kernel: &dyn Kernel,
+    fd: RawFd,
+    level: i32,
+    name: i32,
+    len: usize,
+) -> Result<Vec<u8>> {
     let mut value = vec![0; len];
     let got = kernel.option(fd, level, name, &mut value)?;
     value.truncate(got);
@@ -146,6 +160,15 @@ fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
         family::INET | family::INET6 if expected == family => Ok(family),
         family::INET | family::INET6 => Err(Status::ADDRESS_FAMILY),
         _ => Err(Status::INVALID_ARGUMENT),
+    }
+}
+
+/// Whether datagrams come merged. A kernel before Linux 5.0 does not know that.
+fn merges(kernel: &dyn Kernel, fd: RawFd) -> Result<bool> {
+    match integer(kernel, fd, libc::SOL_UDP, libc::UDP_GRO) {
+        Ok(on) => Ok(on != 0),
+        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

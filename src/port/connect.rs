@@ -45,42 +45,56 @@ impl Port {
         // What is pending is about the former peer.
         open.take_errors();
         let former = open.peer.get();
-        let changed = open.link(former.as_ref(), peer);
-        let now = match changed {
-            Ok(now) => now,
-            Err(_) => open.link_again(former.as_ref()),
-        };
+        let (now, changed) = open.link(former.as_ref(), peer);
         open.peer.set(now);
         open.errors.refused.set(changed.is_err() && open.errors.refused.get());
         open.sending.borrow_mut().backlog.address(former);
         self.shared.set_destinations(open.destinations(), former);
         open.sift_kept();
-        changed.map(drop)
+        changed
     }
 }
 
 impl Open {
-    /// Connects the socket, which goes through nobody: from a peer on loopback straight to another network is EINVAL,
-    /// and elsewhere the first peer's source address would stay. The answer is the peer as the kernel has it.
-    pub(super) fn link(&self, from: Option<&Addr>, to: Option<&Addr>) -> Result<Option<Addr>> {
+    /// Connects the socket, and says what came of it; the first answer is the peer from here on, as the kernel has it.
+    pub(super) fn link(&self, from: Option<&Addr>, to: Option<&Addr>) -> (Option<Addr>, Result) {
+        match self.look(from) {
+            Err(error) => (from.copied(), Err(error.into())),
+            Ok(host) => match self.relink(&host, from, to) {
+                Ok(now) => (now, Ok(())),
+                Err(error) => (self.link_back(&host, from), Err(error.into())),
+            },
+        }
+    }
+
+    /// What a connection may change: the local address, which is the answer, and the device.
+    fn look(&self, from: Option<&Addr>) -> io::Result<Addr> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        match from {
-            None => self.device.set(bound_device(kernel, fd)?),
-            Some(_) => unlink(kernel, fd, self.device.get())?,
+        if from.is_none() {
+            self.device.set(bound_device(kernel, fd)?);
+        }
+        kernel.local_addr(fd)
+    }
+
+    /// The way leads through nobody: from a peer on loopback straight to another network is EINVAL, and elsewhere the
+    /// first peer's source address would stay.
+    fn relink(&self, host: &Addr, from: Option<&Addr>, to: Option<&Addr>) -> io::Result<Option<Addr>> {
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        if from.is_some() {
+            unlink(kernel, fd, host, self.device.get())?;
         }
         let Some(to) = to else { return Ok(None) };
         kernel.connect(fd, to)?;
-        let peer = kernel.peer_addr(fd);
-        if peer.is_err() {
-            unlink(kernel, fd, self.device.get())?;
-        }
-        Ok(Some(peer?))
+        kernel.peer_addr(fd).map(Some)
     }
 
-    /// After a failure: the former peer again. None where that does not work either; then the port has no peer.
-    fn link_again(&self, former: Option<&Addr>) -> Option<Addr> {
+    /// After a failure: the former peer again, with the number and the device that there were. None where that does not
+    /// work either; then the port has no peer.
+    fn link_back(&self, host: &Addr, former: Option<&Addr>) -> Option<Addr> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        kernel.connect(fd, former?).and_then(|()| kernel.peer_addr(fd)).ok()
+        // Where this fails, too, the former peer is still worth a try.
+        let _ = unlink(kernel, fd, host, self.device.get());
+        kernel.connect(fd, former?).ok().and(former.copied())
     }
 
     /// True for a datagram that was on its way before the port was connected to somebody else.
@@ -89,16 +103,23 @@ impl Open {
     }
 }
 
+/// Ends a connection of a socket that was at `host`, with all that it had before.
+fn unlink(kernel: &dyn Kernel, fd: RawFd, host: &Addr, device: Device) -> io::Result<()> {
+    match release(kernel, fd, host, device)? {
+        None => Ok(()),
+        Some(lost) => kernel.bind(fd, &lost),
+    }
+}
+
 /// Ends a connection, with which the kernel forgets the interface that the socket was bound to, and its number where
-/// the kernel itself had chosen that (`__udp_disconnect`).
-pub(super) fn unlink(kernel: &dyn Kernel, fd: RawFd, device: Device) -> io::Result<()> {
-    let before = kernel.local_addr(fd)?;
+/// the kernel itself had chosen that (`__udp_disconnect`): the answer is what it has to be bound to again.
+fn release(kernel: &dyn Kernel, fd: RawFd, host: &Addr, device: Device) -> io::Result<Option<Addr>> {
     kernel.connect(fd, &Addr::UNSPECIFIED)?;
     if device != Device::default() {
         kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &device)?;
     }
     let now = kernel.local_addr(fd)?;
-    if now.port == before.port { Ok(()) } else { kernel.bind(fd, &Addr { port: before.port, ..now }) }
+    Ok((now.port != host.port).then_some(Addr { port: host.port, ..now }))
 }
 
 /// bind(2), so that the number outlives a connection: the kernel forgets one of its own choice, so that is asked for by
@@ -109,7 +130,9 @@ pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr) -> io::Result<(
         if local.port != 0 {
             return Ok(());
         }
-        match unlink(kernel, fd, bound_device(kernel, fd)?) {
+        let (device, host) = (bound_device(kernel, fd)?, kernel.local_addr(fd)?);
+        let Some(chosen) = release(kernel, fd, &host, device)? else { return Ok(()) };
+        match kernel.bind(fd, &chosen) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             result => return result,
         }

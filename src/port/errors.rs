@@ -97,10 +97,9 @@ impl Open {
     /// Both options on an IPv6 socket: the one of IPv6 alone loses what concerns IPv4 on a dual-stack port.
     pub(super) fn ask_for_reports(&self, on: bool) -> Result {
         let value = u32::from(on).to_ne_bytes();
-        if self.family == family::INET6 {
-            self.set_option(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &value)?;
-        }
-        self.set_option(libc::IPPROTO_IP, libc::IP_RECVERR, &value)?;
+        let v6 = (libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &value[..]);
+        let v4 = (libc::IPPROTO_IP, libc::IP_RECVERR, &value[..]);
+        self.set_options((self.family == family::INET6).then_some(v6).into_iter().chain([v4]))?;
         self.errors.wanted.set(on);
         Ok(())
     }
@@ -110,8 +109,15 @@ impl Open {
         self.drain_errors();
         let mut error = [0; 4];
         let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
-        if got.is_ok() && i32::from_ne_bytes(error) == libc::ECONNREFUSED {
-            self.note_refusal(true);
+        match (got, i32::from_ne_bytes(error)) {
+            (Err(_), _) => self.interest.failed(),
+            (Ok(_), 0) => {}
+            (Ok(_), error) => {
+                self.interest.found();
+                if error == libc::ECONNREFUSED {
+                    self.note_refusal(true);
+                }
+            }
         }
     }
 
@@ -134,13 +140,20 @@ impl Open {
         let mut told = false;
         for _ in 0..DRAIN_MAX {
             match self.turn.kernel.read_error(self.fd.get()) {
-                Ok(Some(report)) if report.origin != origin::LOCAL => {
-                    told = true;
-                    self.note(report);
+                Ok(report) => {
+                    self.interest.found();
+                    if let Some(report) = report.filter(|report| report.origin != origin::LOCAL) {
+                        told = true;
+                        self.note(report);
+                    }
                 }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    self.interest.failed();
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        break;
+                    }
+                }
             }
         }
         told

@@ -3,6 +3,7 @@
 use super::adopt::Former;
 use super::backlog::Backlog;
 use super::errors::Errors;
+use super::interest::Interest;
 use super::outbox::Shared;
 use super::stats::Counters;
 use super::write::Sending;
@@ -10,7 +11,6 @@ use super::{Groups, Open, Options, Port, Protocol, State, connect, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::epoll::READABLE;
 use crate::sys::{Kernel, Limits};
 use crate::turn::Turn;
 use std::cell::{Cell, RefCell};
@@ -78,7 +78,7 @@ impl Port {
             errors: Errors::new(options.queue_bytes()),
             protocol,
             counters: Counters::default(),
-            interest: Cell::new(READABLE),
+            interest: Interest::default(),
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
             unseen: Cell::new(0),
@@ -109,8 +109,7 @@ impl Port {
         self.shared.set_token(token);
         let turn = &open.turn;
         turn.ports.set(turn.ports.get() + 1);
-        let watched = turn.kernel.watch(turn.epoll.fd(), open.fd.get(), open.interest.get(), token);
-        let started = watched.map_err(Status::from).and_then(|()| open.protocol.start_protocol(self));
+        let started = open.watch().and_then(|()| open.protocol.start_protocol(self));
         // start_protocol may have forked: in the child the port, and epoll's registration of it, are the parent's.
         turn.door.gate.check_open()?;
         if let Err(status) = started {
@@ -146,7 +145,7 @@ impl Open {
         let wanted = self.former.is_none() || self.has(flag::OFFLOAD);
         if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {
             let on = self.set_option(libc::SOL_UDP, libc::UDP_GRO, &1u32.to_ne_bytes());
-            self.merges.set(on.is_ok());
+            self.merges.set(on.is_ok() || self.merges.get());
         }
     }
 

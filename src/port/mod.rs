@@ -10,6 +10,7 @@ mod connect;
 mod destinations;
 mod errors;
 mod gathering;
+mod interest;
 mod listen;
 mod message;
 mod multicast;
@@ -39,6 +40,7 @@ use crate::turn::Turn;
 use adopt::Former;
 use connect::Device;
 use errors::Errors;
+use interest::Interest;
 use multicast::Groups;
 use stats::Counters;
 use std::cell::{Cell, RefCell};
@@ -91,8 +93,7 @@ struct Open {
     errors: Errors,
     protocol: Box<dyn Protocol>,
     counters: Counters,
-    /// What epoll was last asked for.
-    interest: Cell<u32>,
+    interest: Interest,
     paused: Cell<bool>,
     /// How many messages the next recvmmsg asks for.
     messages: Cell<usize>,
@@ -171,16 +172,10 @@ impl Port {
         })
     }
 
-    /// Asks a new epoll set for what the former one was asked for.
-    pub fn watch_again(&self) -> Result {
-        let Ok(open) = self.open() else { return Ok(()) };
-        let turn = &open.turn;
-        Ok(turn.kernel.watch(turn.epoll.fd(), open.fd.get(), open.interest.get(), open.token.get())?)
-    }
-
     /// epoll says something of the socket.
     pub fn ready(self: &Arc<Port>, events: u32) {
         let Ok(open) = self.open() else { return };
+        open.interest.begin();
         if events & WRITABLE != 0 {
             self.send_again(&open);
         }
@@ -194,6 +189,8 @@ impl Port {
         // Of a UDP socket it says that it was shut down in both directions (datagram_poll in net/core/datagram.c).
         if events & epoll::HANGUP != 0 {
             self.end(Status::from_errno(libc::ESHUTDOWN));
+        } else {
+            open.weigh();
         }
     }
 }
@@ -215,19 +212,5 @@ impl Open {
     /// True while the protocol may get datagrams. A child that was forked in a callback gets none.
     fn is_receiving(&self) -> bool {
         self.is_reading() && !self.turn.door.gate.is_lost()
-    }
-
-    /// Asks epoll for what is wanted now, where that has changed.
-    fn update_interest(&self) {
-        let reading = if self.is_reading() { READABLE } else { 0 };
-        let interest = if self.wants_writable() { reading | WRITABLE } else { reading };
-        let former = self.interest.replace(interest);
-        if former != interest && self.fd.get() >= 0 {
-            let (turn, token) = (&self.turn, self.token.get());
-            // ENOENT, ENOMEM: nothing a caller could do about it; the next change asks again.
-            if turn.kernel.rewatch(turn.epoll.fd(), self.fd.get(), interest, token).is_err() {
-                self.interest.set(former);
-            }
-        }
     }
 }

@@ -64,9 +64,7 @@ impl Port {
             return Err(Status::NO_INTERFACE);
         }
         let open = self.settable()?;
-        for version in open.versions() {
-            open.set_outgoing(version, index)?;
-        }
+        open.set_outgoing(index)?;
         open.groups.outgoing.set(index);
         Ok(())
     }
@@ -155,17 +153,17 @@ impl Open {
         Ok(Addr { port: 0, ..plain })
     }
 
-    fn set_outgoing(&self, version: u16, index: u32) -> Result {
-        if version == family::INET6 {
-            return self.set_option(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &index.to_ne_bytes());
-        }
+    fn set_outgoing(&self, index: u32) -> Result {
         // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
         // kernel takes one of another interface where the route to the group says so.
         let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
-        let mut request = [0; 12];
+        let (mut request, number) = ([0; 12], index.to_ne_bytes());
         request[4..8].copy_from_slice(&address.bytes[..4]);
-        request[8..].copy_from_slice(&index.to_ne_bytes());
-        self.set_option(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+        request[8..].copy_from_slice(&number);
+        self.set_options(self.versions().map(|version| match version {
+            family::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number[..]),
+            _ => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request[..]),
+        }))
     }
 
     /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.

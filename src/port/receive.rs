@@ -68,6 +68,7 @@ impl Port {
         let mut end = None;
         match got {
             Ok(got) => {
+                open.interest.found();
                 open.grow(&got);
                 open.counters.update(|stats| {
                     stats.datagrams_in += got.datagrams as u64;
@@ -78,6 +79,9 @@ impl Port {
             }
             // Whatever else it is: epoll tells when there is more.
             Err(error) => {
+                if error.kind() != io::ErrorKind::WouldBlock {
+                    open.interest.failed();
+                }
                 open.take_error(&error);
                 end = open.end_of_socket(&error);
             }

@@ -1,5 +1,6 @@
 //! Socket options: those that a port sets for its caller, and any other by its number.
 
+use super::adopt::former_value;
 use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};
@@ -90,12 +91,14 @@ impl IpOption {
         if version == family::INET6 { (libc::IPPROTO_IPV6, self.v6) } else { (libc::IPPROTO_IP, self.v4) }
     }
 
-    /// Sets it for every version.
+    /// Sets it for every version, or for none.
     pub(super) fn set(self, open: &Open, value: i32) -> Result {
-        for (level, name) in open.versions().map(|version| self.of(version)) {
-            open.set_option(level, name, &value.to_ne_bytes())?;
-        }
-        Ok(())
+        let value = value.to_ne_bytes();
+        let settings = open.versions().map(|version| {
+            let (level, name) = self.of(version);
+            (level, name, &value[..])
+        });
+        open.set_options(settings)
     }
 
     /// What the socket's own version has.
@@ -177,6 +180,30 @@ impl Open {
     pub(super) fn versions(&self) -> impl Iterator<Item = u16> {
         let (own, both) = (self.family, self.family == family::INET6 && !self.has(flag::V6_ONLY));
         [family::INET6, family::INET].into_iter().filter(move |version| both || *version == own)
+    }
+
+    /// [`Open::set_option`] of options that belong together: one that fails leaves those before it as they were.
+    pub(super) fn set_options<'a>(&self, settings: impl Iterator<Item = (i32, i32, &'a [u8])>) -> Result {
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let mut settings = settings.peekable();
+        let mut former = Vec::new();
+        while let Some((level, name, value)) = settings.next() {
+            // The last one needs no way back.
+            let is_last = settings.peek().is_none();
+            let was =
+                if is_last { Ok(Vec::new()) } else { former_value(kernel, fd, level, name, value.len()) };
+            if let Err(status) = was.and_then(|was| {
+                former.push((level, name, was));
+                self.set_option(level, name, value)
+            }) {
+                former.pop();
+                for (level, name, value) in former.iter().rev() {
+                    let _ = self.set_option(*level, *name, value);
+                }
+                return Err(status);
+            }
+        }
+        Ok(())
     }
 
     /// Turns on what the flags want to be told of datagrams, and DONT_FRAGMENT.

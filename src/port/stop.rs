@@ -70,7 +70,7 @@ impl Port {
         open.put_back();
         let socket = open.socket.take();
         // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
-        let _ = open.turn.kernel.unwatch(open.turn.epoll.fd(), open.fd.replace(-1));
+        open.turn.unwatch(open.fd.replace(-1));
         drop(socket);
     }
 

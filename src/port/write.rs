@@ -7,6 +7,7 @@ use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::{Limits, Outbound, Target};
+use crate::turn::BACK_OFF;
 use std::cell::RefMut;
 use std::io;
 use std::sync::Arc;
@@ -110,14 +111,16 @@ impl Port {
             open.is_listening() && open.sending.borrow().backlog.is_empty() && open.wants_ready.take();
         open.update_interest();
         if ready {
+            open.interest.found();
             open.protocol.write_ready(self);
         }
     }
 
-    /// After ENOBUFS: some time has passed.
+    /// After ENOBUFS, or another call that failed: some time has passed.
     pub fn retry(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
         open.backing_off.set(false);
+        open.interest.forget_edges();
         self.send_again(&open);
     }
 
@@ -302,6 +305,7 @@ impl Open {
             self.counters.update(|stats| stats.syscalls_out += 1);
             match sent {
                 Ok(messages) => {
+                    self.interest.found();
                     let (datagrams, bytes) = outbound.advance(messages);
                     self.counters.update(|stats| {
                         stats.datagrams_out += datagrams as u64;
@@ -369,7 +373,7 @@ impl Open {
     fn own_error(&self, error: io::Error) -> Status {
         if error.raw_os_error() == Some(libc::ENOBUFS) {
             self.backing_off.set(true);
-            self.turn.retry_later(self.token.get());
+            self.turn.retry_later(self.token.get(), BACK_OFF);
             return Status::WOULD_BLOCK;
         }
         Status::from(error)

@@ -37,7 +37,7 @@ impl<C: Call> Reactor<C> {
     fn register_sources(&self) -> Result {
         for (token, source) in self.sources.borrow().iter() {
             match source {
-                Source::Port(port) => port.watch_again()?,
+                Source::Port(port) => port.watch()?,
                 // EBADF: closed behind its watch's back, which epoll would not have told either.
                 Source::Watch(watch) => {
                     let interest = watch.interest.get();

@@ -60,8 +60,7 @@ impl<C: Call> Reactor<C> {
     pub fn unwatch(&self, id: u64) -> Result {
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
         self.watched.borrow_mut().remove(&entry.fd);
-        // EBADF, ENOENT: it was closed before.
-        let _ = self.turn.kernel.unwatch(self.turn.epoll.fd(), entry.fd);
+        self.turn.unwatch(entry.fd);
         self.remove_source(id);
         Ok(())
     }

@@ -14,6 +14,8 @@ pub const READABLE: u32 = libc::EPOLLIN as u32;
 pub const WRITABLE: u32 = libc::EPOLLOUT as u32;
 /// An error is pending: EPOLLERR, always reported.
 pub const ERROR: u32 = libc::EPOLLERR as u32;
+/// Only changes are reported: EPOLLET.
+pub const EDGES: u32 = libc::EPOLLET as u32;
 /// The other side is gone: EPOLLHUP, always reported.
 pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 

@@ -12,6 +12,7 @@ use crate::sys::{Epoll, Inbound, Kernel, Outbound, clock};
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,8 +22,9 @@ pub const WAKE_TOKEN: u64 = 0;
 pub const ALARM_TOKEN: u64 = 1;
 /// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
 const OUTBOUNDS_MAX: usize = 16;
-/// How long a port waits after ENOBUFS, 1 ms: the queue of a device is full, and epoll tells nobody when it is not.
-const BACK_OFF: u64 = 1_000_000;
+/// How long a port waits at least after a call that failed, 1 ms, in nanoseconds. After ENOBUFS the queue of a device is
+/// full, and epoll tells nobody when it is not.
+pub const BACK_OFF: u64 = 1_000_000;
 
 /// See the module.
 pub struct Turn {
@@ -92,6 +94,13 @@ impl Turn {
         }
     }
 
+    /// EPOLL_CTL_DEL. Where it fails the descriptor was closed before, as a rule; what stayed in the set would be reported
+    /// for ever, and could not be named any more, so it is tried once more.
+    pub fn unwatch(&self, fd: RawFd) {
+        let remove = || self.kernel.unwatch(self.epoll.fd(), fd);
+        let _ = remove().or_else(|_| remove());
+    }
+
     /// True while callbacks of a turn run: writes gather then.
     pub fn is_dispatching(&self) -> bool {
         self.dispatching.get()
@@ -158,11 +167,11 @@ impl Turn {
         self.outbounds.borrow_mut().push(outbound);
     }
 
-    /// The port with this token tries again a little later (ENOBUFS).
-    pub fn retry_later(&self, token: u64) {
+    /// The port with this token tries again `after` nanoseconds, or when it was going to anyway.
+    pub fn retry_later(&self, token: u64, after: u64) {
         let mut retries = self.retries.borrow_mut();
         if retries.iter().all(|(_, waiting)| *waiting != token) {
-            retries.push((clock::now() + BACK_OFF, token));
+            retries.push((clock::now() + after, token));
         }
         if self.is_embedded() {
             self.door.waker.wake();

@@ -1,0 +1,129 @@
+//! What epoll is asked for of a port's socket, and how a socket that is reported again and again for nothing is kept from
+//! spinning the loop.
+//!
+//! epoll(7) is level-triggered here, so what cannot be taken away is reported at every wait: an error that a read always
+//! meets, an error queue that cannot be read. After a few such reports only changes are told (EPOLLET): each new datagram
+//! and each new error is one. Where a call failed, it is tried again by the clock too.
+
+use super::{Open, Port};
+use crate::status::Result;
+use crate::sys::epoll::{EDGES, READABLE, WRITABLE};
+use crate::turn::BACK_OFF;
+use std::cell::Cell;
+
+/// How many reports in a row may be for nothing. Single ones are: another holder was faster, a checksum was wrong.
+const VAIN_MAX: u32 = 8;
+/// How often the time between two tries doubles: 64 ms at most.
+const DOUBLINGS: u32 = 6;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Interest {
+    /// What epoll was last asked for; none where it does not know the socket.
+    asked: Cell<Option<u32>>,
+    /// Something came of the report that is being looked at.
+    found: Cell<bool>,
+    /// A call failed, so that what was reported may still be there.
+    failed: Cell<bool>,
+    /// Reports in a row that nothing came of.
+    vain: Cell<u32>,
+    /// Only changes are reported.
+    edges: Cell<bool>,
+}
+
+impl Interest {
+    /// Something was taken from the socket, or given to it.
+    #[inline]
+    pub(super) fn found(&self) {
+        self.found.set(true);
+    }
+
+    /// A call failed.
+    pub(super) fn failed(&self) {
+        self.failed.set(true);
+    }
+
+    /// All that there is is reported again.
+    pub(super) fn forget_edges(&self) {
+        self.edges.set(false);
+    }
+
+    /// Before a report is looked at.
+    pub(super) fn begin(&self) {
+        self.found.set(false);
+        self.failed.set(false);
+    }
+}
+
+impl Port {
+    /// Asks a new epoll set, for the first time or in a forked child.
+    pub fn watch(&self) -> Result {
+        self.open().map_or(Ok(()), |open| open.watch())
+    }
+}
+
+impl Open {
+    pub(super) fn watch(&self) -> Result {
+        let (turn, wanted) = (&self.turn, self.wanted());
+        turn.kernel.watch(turn.epoll.fd(), self.fd.get(), wanted, self.token.get())?;
+        self.interest.asked.set(Some(wanted));
+        Ok(())
+    }
+
+    fn wanted(&self) -> u32 {
+        let reading = if self.is_reading() { READABLE } else { 0 };
+        let writing = if self.wants_writable() { WRITABLE } else { 0 };
+        let edges = if self.interest.edges.get() { EDGES } else { 0 };
+        reading | writing | edges
+    }
+
+    /// Asks epoll for what is wanted now, where that has changed.
+    pub(super) fn update_interest(&self) {
+        let (asked, wanted) = (self.interest.asked.get(), self.wanted());
+        if asked != Some(wanted) && self.fd.get() >= 0 {
+            let told = self.ask(asked, wanted);
+            self.interest.asked.set(told.then_some(wanted));
+            if !told {
+                self.turn.retry_later(self.token.get(), BACK_OFF);
+            }
+        }
+    }
+
+    /// What epoll does not change (ENOENT, ENOMEM) is taken out and put in anew: what was asked for before would be reported
+    /// on and on.
+    fn ask(&self, asked: Option<u32>, wanted: u32) -> bool {
+        let (kernel, epoll) = (&*self.turn.kernel, self.turn.epoll.fd());
+        let (fd, token) = (self.fd.get(), self.token.get());
+        let change = || kernel.rewatch(epoll, fd, wanted, token);
+        let add = || kernel.watch(epoll, fd, wanted, token);
+        if asked.is_none() {
+            return add().or_else(|_| change()).is_ok();
+        }
+        let anew = |_| {
+            let _ = kernel.unwatch(epoll, fd);
+            add()
+        };
+        change().or_else(anew).is_ok()
+    }
+
+    /// After a report: what comes of it tells how the socket is watched from here on.
+    pub(super) fn weigh(&self) {
+        let Interest { found, failed, vain, edges, .. } = &self.interest;
+        // What is kept is delivered first, in a turn that does not wait.
+        let kept = || self.is_receiving() && !self.kept.borrow().is_empty();
+        if found.get() || kept() {
+            if vain.take() >= VAIN_MAX {
+                edges.set(false);
+                self.update_interest();
+            }
+            return;
+        }
+        vain.set(vain.get().saturating_add(1));
+        let Some(extra) = vain.get().checked_sub(VAIN_MAX) else { return };
+        edges.set(true);
+        self.update_interest();
+        if failed.get() || self.is_waiting() {
+            self.turn.retry_later(self.token.get(), BACK_OFF << extra.min(DOUBLINGS));
+        }
+    }
+}

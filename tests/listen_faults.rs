@@ -4,7 +4,7 @@
 mod support;
 
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use support::*;
 use udpr::port::{Leave, Options, flag};
 use udpr::reactor::Reactor;
@@ -12,24 +12,6 @@ use udpr::status::Status;
 
 use Answer::{Errno, Real};
 use Syscall::{Bind, Connect, LocalAddr, Option as GetOption, SetOption, Socket, Unwatch, Watch};
-
-static ALONE: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// This process's descriptors.
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").expect("procfs").count()
-}
-
-/// What the reactor's epoll set watches, as the kernel lists it (proc_pid_fdinfo(5)).
-fn watched(reactor: &Reactor<Later>) -> usize {
-    let path = format!("/proc/self/fdinfo/{}", reactor.turn().epoll.fd());
-    let info = std::fs::read_to_string(path).expect("procfs");
-    info.lines().filter(|line| line.starts_with("tfd:")).count()
-}
 
 /// Every option that is a system call of its own.
 fn every_option() -> Options<'static> {

@@ -29,8 +29,15 @@ pub(crate) enum Syscall {
 
 const SYSCALLS: usize = Syscall::Wait as usize + 1;
 
+/// One call of the seam, with the option that it is about, if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) syscall: Syscall,
+    pub(crate) option: (i32, i32),
+}
+
 /// What one system call answers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// What the kernel says.
     Real,
@@ -53,6 +60,22 @@ pub(crate) struct Scripted {
     rule: Cell<Option<Rule>>,
     unknown: Cell<Option<(i32, i32)>>,
     drops: Cell<Option<u32>>,
+    steps: RefCell<Option<Vec<Step>>>,
+    fault: Cell<Option<Fault>>,
+    reports: RefCell<VecDeque<Option<Report>>>,
+    events: RefCell<Option<Box<Twist>>>,
+}
+
+/// Changes what epoll has reported: the first so many are events. The answer is how many are.
+type Twist = dyn FnMut(&mut [Event], usize) -> usize;
+
+/// What is to go wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// The call with this number, counted from 0, answers this.
+    Once(usize, Answer),
+    /// Every call of this kind fails.
+    Always(Syscall, i32),
 }
 
 impl Scripted {
@@ -69,6 +92,28 @@ impl Scripted {
     /// The kernel answers itself from here on.
     pub(crate) fn clear(&self) {
         self.answers.iter().for_each(|answers| answers.borrow_mut().clear());
+    }
+
+    /// From here on calls are counted anew, and this goes wrong.
+    pub(crate) fn begin(&self, fault: Option<Fault>) {
+        self.steps.replace(Some(Vec::new()));
+        self.fault.set(fault);
+    }
+
+    /// Nothing goes wrong any more; the answer is the calls since [`Scripted::begin`].
+    pub(crate) fn end(&self) -> Vec<Step> {
+        self.fault.set(None);
+        self.steps.take().unwrap_or_default()
+    }
+
+    /// What the error queue tells before the kernel's own entries.
+    pub(crate) fn tell(&self, reports: impl IntoIterator<Item = Option<Report>>) {
+        self.reports.borrow_mut().extend(reports);
+    }
+
+    /// Every wait from here on reports what `twist` makes of it.
+    pub(crate) fn twist(&self, twist: impl FnMut(&mut [Event], usize) -> usize + 'static) {
+        self.events.replace(Some(Box::new(twist)));
     }
 
     /// How many calls of this kind there were.
@@ -125,9 +170,23 @@ impl Scripted {
 
     /// The limit to the number of messages.
     fn answer(&self, syscall: Syscall) -> io::Result<usize> {
+        self.answer_step(Step { syscall, option: (0, 0) })
+    }
+
+    fn answer_step(&self, step: Step) -> io::Result<usize> {
+        let syscall = step.syscall;
         let count = &self.counts[syscall as usize];
         count.set(count.get() + 1);
-        match self.answers[syscall as usize].borrow_mut().pop_front() {
+        let number = self.steps.borrow_mut().as_mut().map(|steps| {
+            steps.push(step);
+            steps.len() - 1
+        });
+        let fault = match self.fault.get() {
+            Some(Fault::Once(at, answer)) if Some(at) == number => Some(answer),
+            Some(Fault::Always(kind, errno)) if kind == syscall => Some(Answer::Errno(errno)),
+            _ => None,
+        };
+        match fault.or_else(|| self.answers[syscall as usize].borrow_mut().pop_front()) {
             None | Some(Answer::Real) => Ok(usize::MAX),
             Some(Answer::AtMost(limit)) => Ok(limit),
             Some(Answer::Errno(errno)) => Err(io::Error::from_raw_os_error(errno)),
@@ -168,17 +227,18 @@ impl Kernel for Scripted {
 
     fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
         self.answer(Syscall::ReadError)?;
-        Linux.read_error(fd)
+        let told = self.reports.borrow_mut().pop_front();
+        told.map_or_else(|| Linux.read_error(fd), Ok)
     }
 
     fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
-        self.answer(Syscall::SetOption)?;
+        self.answer_step(Step { syscall: Syscall::SetOption, option: (level, name) })?;
         self.check_known(level, name)?;
         Linux.set_option(fd, level, name, value)
     }
 
     fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
-        self.answer(Syscall::Option)?;
+        self.answer_step(Step { syscall: Syscall::Option, option: (level, name) })?;
         self.check_known(level, name)?;
         let got = Linux.option(fd, level, name, value);
         let drops = self.drops.get().filter(|_| (level, name) == (libc::SOL_SOCKET, libc::SO_MEMINFO));
@@ -217,7 +277,8 @@ impl Kernel for Scripted {
     }
 
     fn wait(&self, epoll: &Epoll, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
-        self.answer(Syscall::Wait)?;
-        Linux.wait(epoll, events, timeout)
+        let limit = self.answer(Syscall::Wait)?.min(events.len());
+        let ready = Linux.wait(epoll, &mut events[..limit], timeout)?;
+        Ok(self.events.borrow_mut().as_mut().map_or(ready, |twist| twist(events, ready)))
     }
 }

@@ -4,13 +4,19 @@
 
 mod batches;
 mod closures;
+mod errnos;
 mod kernel;
+mod leftovers;
 mod random;
+mod sweep;
 
 pub(crate) use batches::{Batches, Seen};
 pub(crate) use closures::{Closures, Diary, Later};
-pub(crate) use kernel::{Answer, Scripted, Syscall};
+pub(crate) use errnos::errnos;
+pub(crate) use kernel::{Answer, Fault, Scripted, Step, Syscall};
+pub(crate) use leftovers::{alone, descriptors, watched};
 pub(crate) use random::Random;
+pub(crate) use sweep::{Failed, Scenario, Stage};
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -39,6 +45,11 @@ impl Peer {
         // As much as the system allows: a test's burst must fit.
         peer.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, 1 << 20);
         peer
+    }
+
+    /// An address where nobody listens.
+    pub(crate) fn dead() -> Addr {
+        Peer::new().addr()
     }
 
     pub(crate) fn set_option(&self, level: i32, name: i32, value: u32) {

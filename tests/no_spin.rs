@@ -1,0 +1,245 @@
+//! What cannot be taken away, epoll reports at every wait. Errors that last cost some turns and then some each 64 ms at
+//! most; reports of nothing, of too much and of nobody are survived.
+
+mod support;
+
+use libc::{
+    EAGAIN, EBADF, ECONNREFUSED, EHOSTUNREACH, EINTR, EMSGSIZE, ENETUNREACH, ENOBUFS, ENOENT, ENOTSOCK,
+    EPROTO,
+};
+use std::cell::Cell;
+use std::rc::Rc;
+use support::*;
+use udpr::addr::Addr;
+use udpr::port::{Leave, Options, flag};
+use udpr::status::Status;
+use udpr::sys::epoll::{EDGES, ERROR, HANGUP, READABLE, WRITABLE};
+use udpr::sys::error_queue::origin;
+use udpr::sys::{Event, Report};
+
+use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Wait, Watch};
+
+/// How long the loop runs with an error that lasts, in nanoseconds.
+const WINDOW: u64 = 100_000_000;
+/// The most turns in that time: 8 reports in a row, then 3 turns for each try, of which there are 7 in the window. Many more
+/// than that are allowed for a slow machine; a loop that spins makes thousands.
+const TURNS_MAX: u64 = 200;
+
+/// Runs with every call of this kind failing; the answer is how many turns that were.
+fn turns_while(scene: &Scene, syscall: Syscall, errno: i32) -> u64 {
+    scene.kernel.begin(Some(Fault::Always(syscall, errno)));
+    let turns = turns(scene);
+    assert!(scene.kernel.end().iter().any(|step| step.syscall == syscall), "{syscall:?} was called");
+    turns
+}
+
+fn turns(scene: &Scene) -> u64 {
+    let before = scene.reactor.get_stats().iterations;
+    let crash = Later::new(|reactor| reactor.crash().expect("it runs"));
+    scene.reactor.call_later(WINDOW, crash).expect("a call");
+    scene.reactor.run().expect("a run");
+    scene.reactor.get_stats().iterations - before
+}
+
+#[test]
+fn a_receive_that_always_fails() {
+    for errno in errnos(Receive) {
+        let scene = Scene::new();
+        scene.peer.send(b"now", &scene.host());
+        let turns = turns_while(&scene, Receive, errno);
+        assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
+        if [EBADF, ENOTSOCK].contains(&errno) {
+            assert_eq!(*scene.diary.stopped.borrow(), [Status::from_errno(errno)], "the host has closed it");
+            continue;
+        }
+        assert!(scene.kernel.interests().iter().any(|interest| interest & EDGES != 0), "{errno}");
+        // EAGAIN where there is something: no kernel says that, and only the next datagram would tell.
+        if errno == EAGAIN {
+            scene.peer.send(b"and now", &scene.host());
+        }
+        let sent = if errno == EAGAIN { 2 } else { 1 };
+        scene.turn_until(|scene| scene.diary.received.get() == sent);
+        assert_eq!(scene.kernel.interests().last(), Some(&READABLE), "all is well again");
+    }
+}
+
+#[test]
+fn an_error_queue_that_cannot_be_read() {
+    for errno in errnos(ReadError) {
+        let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
+        scene.port.write(b"ping", Some(&Peer::dead()), Leave::Now).expect("written");
+        let turns = turns_while(&scene, ReadError, errno);
+        assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
+        if errno == EAGAIN {
+            scene.port.write(b"ping", Some(&Peer::dead()), Leave::Now).expect("written");
+        }
+        scene.turn_until(|scene| !scene.diary.reports.borrow().is_empty());
+    }
+}
+
+#[test]
+fn a_pending_error_that_cannot_be_asked_for() {
+    for errno in errnos(GetOption) {
+        let scene = Scene::new();
+        scene.port.connect(&Peer::dead()).expect("connected");
+        scene.port.write(b"ping", None, Leave::Now).expect("written");
+        let turns = turns_while(&scene, GetOption, errno);
+        assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
+        assert_eq!(scene.diary.refused.get(), 1, "a read meets it, too");
+    }
+}
+
+#[test]
+fn a_socket_that_is_writable_and_full() {
+    for errno in errnos(Send) {
+        let scene = Scene::new();
+        scene.kernel.fail(Send, [EAGAIN]);
+        scene.write(1).expect("queued");
+        let turns = turns_while(&scene, Send, errno);
+        assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
+        scene.turn_until_sent();
+        let lost = scene.stats().dropped_out;
+        assert_eq!(lost, u64::from(![EAGAIN, ENOBUFS].contains(&errno)), "{errno}");
+        scene.assert_received((lost == 0).then_some(1));
+    }
+}
+
+/// What epoll does not change is taken out of the set and put in again.
+#[test]
+fn an_interest_that_cannot_be_changed() {
+    for errno in errnos(Rewatch) {
+        let scene = Scene::new();
+        scene.peer.send(b"now", &scene.host());
+        scene.kernel.begin(Some(Fault::Always(Rewatch, errno)));
+        scene.port.pause_reading().expect("open");
+        scene.kernel.end();
+        let turns = turns(&scene);
+        assert!(turns < 10, "{errno}: {turns} turns");
+        assert_eq!(scene.kernel.count(Receive), 0);
+        assert_eq!(watched(&scene.reactor), 2, "the port, and the wake-up");
+        scene.port.resume_reading().expect("open");
+        scene.turn_until(|scene| scene.diary.received.get() == 1);
+    }
+}
+
+#[test]
+fn a_socket_that_epoll_does_not_take_back() {
+    for errno in errnos(Watch) {
+        let scene = Scene::new();
+        scene.kernel.fail(Rewatch, [ENOENT]);
+        scene.port.pause_reading().expect("open");
+        scene.kernel.fail(Rewatch, [errno; 2]);
+        scene.kernel.fail(Watch, [errno; 2]);
+        scene.port.resume_reading().expect("open");
+        assert_eq!(watched(&scene.reactor), 1, "the wake-up alone");
+        scene.peer.send(b"now", &scene.host());
+        scene.turn_until(|scene| scene.diary.received.get() == 1);
+        assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 2));
+    }
+}
+
+#[test]
+fn a_wait_that_always_fails_ends_run() {
+    for errno in errnos(Wait).into_iter().filter(|errno| *errno != EINTR) {
+        let scene = Scene::new();
+        let waits = scene.kernel.count(Wait);
+        scene.kernel.begin(Some(Fault::Always(Wait, errno)));
+        assert_eq!(scene.reactor.run(), Err(Status::from_errno(errno)));
+        scene.kernel.end();
+        assert_eq!(scene.kernel.count(Wait), waits + 1);
+        scene.in_callback(|_| ());
+    }
+}
+
+/// Every wait reports these bits of the port too, or instead.
+fn claim(scene: &Scene, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
+    let own = Rc::new(Cell::new(0));
+    scene.kernel.twist(move |events, ready| {
+        // The port's token is that of the first event that is no wake-up.
+        let found = events[..ready].iter().map(|event| event.u64).find(|token| *token > 1);
+        own.set(found.unwrap_or(own.get()));
+        events[ready] = Event { events: bits, u64: token(own.get()) };
+        ready + 1
+    });
+}
+
+#[test]
+fn reports_of_nothing() {
+    let all = READABLE | WRITABLE | ERROR;
+    // EPOLLHUP is for a socket that was shut down: the port ends (tests/c/misuse_descriptors.c).
+    for bits in [READABLE, WRITABLE, ERROR, READABLE | ERROR, all, 0, !HANGUP] {
+        let scene = Scene::new();
+        claim(&scene, |token| token, bits);
+        for count in 1..=20 {
+            scene.peer.send(b"now", &scene.host());
+            scene.turn_until(|scene| scene.diary.received.get() == count);
+        }
+        (0..20).for_each(|_| scene.reactor.iterate(Some(0)).expect("a turn"));
+        assert!(scene.diary.stopped.borrow().is_empty() && scene.diary.refused.get() == 0);
+        scene.write(1).expect("sent");
+        scene.assert_sums(1);
+        scene.assert_received([1]);
+    }
+}
+
+#[test]
+fn reports_of_nobody() {
+    let made_up: [fn(u64) -> u64; 5] =
+        [|_| 2, |_| u64::MAX, |token| token + 1, |token| token + (1 << 32), |token| token ^ (7 << 60)];
+    for token in made_up {
+        let scene = Scene::new();
+        claim(&scene, token, READABLE | ERROR | HANGUP | WRITABLE);
+        for count in 1..=5 {
+            scene.peer.send(b"now", &scene.host());
+            scene.turn_until(|scene| scene.diary.received.get() == count);
+        }
+    }
+}
+
+#[test]
+fn reports_in_another_order() {
+    let (scene, diary) = (Scene::new(), Rc::new(Diary::default()));
+    let second = listen(&scene.reactor, &Options::default(), Closures::new(&diary)).expect("a port");
+    scene.kernel.twist(|events, ready| {
+        events[..ready].reverse();
+        ready
+    });
+    for _ in 0..10 {
+        [scene.host(), second.get_host().expect("open")].iter().for_each(|to| scene.peer.send(b"now", to));
+    }
+    scene.turn_until(|scene| scene.diary.received.get() == 10 && diary.received.get() == 10);
+}
+
+fn report(to: Addr, errno: i32, origin: u32) -> Report {
+    let status = Status::from_errno(errno);
+    let reporter = Addr::v4([192, 0, 2, 254], 0);
+    Report { status, origin, to, reporter, icmp_type: 3, icmp_code: 3, mtu: 0, data: b"ping"[..].into() }
+}
+
+/// Entries about others, in any order, of any origin, and those that are none: each is told once, with its own
+/// destination, and the peer's refusal once.
+#[test]
+fn entries_out_of_order_and_of_unknown_origin() {
+    let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
+    let (peer, stranger) = (scene.peer.addr(), Addr::v4([192, 0, 2, 1], 9));
+    scene.port.connect(&peer).expect("connected");
+    scene.kernel.tell([
+        Some(report(stranger, ECONNREFUSED, origin::ICMP)),
+        None,
+        Some(report(peer, EHOSTUNREACH, origin::ICMP)),
+        Some(report(Addr::UNSPECIFIED, EPROTO, 99)),
+        Some(report(peer, EMSGSIZE, origin::LOCAL)),
+        Some(report(peer, ECONNREFUSED, origin::ICMP)),
+        Some(report(stranger, ENETUNREACH, origin::ICMP6)),
+    ]);
+    scene.kernel.fail(Receive, [EHOSTUNREACH]);
+    scene.in_callback(|_| ());
+    scene.turn_until(|scene| scene.diary.refused.get() == 1);
+    let told: Vec<_> =
+        scene.diary.reports.borrow().iter().map(|report| (report.to, report.status.errno())).collect();
+    let expected =
+        [(stranger, ECONNREFUSED), (peer, EHOSTUNREACH), (Addr::UNSPECIFIED, EPROTO), (peer, ECONNREFUSED)];
+    assert_eq!(told[..4], expected);
+    assert_eq!(told[4..], [(stranger, ENETUNREACH)]);
+    assert_eq!((scene.stats().refused, scene.diary.refused.get()), (2, 1));
+}

@@ -1,0 +1,24 @@
+//! What a process has open: the tests that count it run one at a time.
+
+use super::Later;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use udpr::reactor::Reactor;
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Until the answer is dropped nobody else who asks for it runs.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// This process's descriptors.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("procfs").count()
+}
+
+/// What the reactor's epoll set watches, as the kernel lists it (proc_pid_fdinfo(5)).
+pub(crate) fn watched(reactor: &Reactor<Later>) -> usize {
+    let path = format!("/proc/self/fdinfo/{}", reactor.turn().epoll.fd());
+    let info = std::fs::read_to_string(path).expect("procfs");
+    info.lines().filter(|line| line.starts_with("tfd:")).count()
+}

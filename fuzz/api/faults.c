@@ -1,0 +1,150 @@
+/* faults.c: the kernel's and the resolver's part that is played. These take the place of the C library's functions in the
+ * whole program; what is not played goes on to those. The seed decides, call by call, on the threads of the lockstep alone.
+ */
+#include "fuzz.h"
+
+#include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+unsigned fault_count;
+
+static bool     faulty;
+static uint64_t fault_state;
+
+void faults_begin(bool on, uint64_t seed) { faulty = on, fault_state = seed; }
+
+/* One call in 16, in sequences that have faults. */
+static bool strikes(void) {
+  if (!faulty || me > 1 || inner_function() == FUNCTIONS) return false;
+  fault_state = fault_state * 6364136223846793005u + 1442695040888963407u;
+  if (fault_state >> 60) return false;
+  fault_count++;
+  return true;
+}
+
+static uint32_t fault_choice(uint32_t bound) { return (uint32_t)(fault_state >> 32) % bound; }
+
+#define NEXT(name)               \
+  static __typeof__(name) *next; \
+  if (!next) next = (__typeof__(name) *)(uintptr_t)dlsym(RTLD_NEXT, #name);
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
+  static const int errors[] = {EAGAIN,   ENOBUFS,     EPERM, EINVAL, EIO,
+                               EMSGSIZE, ENETUNREACH, EINTR, ENOMEM, ECONNREFUSED};
+  NEXT(sendmmsg)
+  if (strikes()) {
+    if (count > 1 && fault_choice(2)) return next(fd, messages, 1 + fault_choice(count - 1), flags);
+    errno = errors[fault_choice(sizeof errors / sizeof *errors)];
+    return -1;
+  }
+  return next(fd, messages, count, flags);
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+  static const int errors[] = {EAGAIN, EINTR, ENOMEM, ECONNREFUSED, EHOSTUNREACH, EIO};
+  NEXT(recvmmsg)
+  if (strikes()) {
+    if (count > 1 && fault_choice(2)) return next(fd, messages, 1, flags, timeout);
+    errno = errors[fault_choice(sizeof errors / sizeof *errors)];
+    return -1;
+  }
+  return next(fd, messages, count, flags, timeout);
+}
+
+int epoll_wait(int epoll, struct epoll_event *events, int count, int timeout) {
+  NEXT(epoll_wait)
+  if (strikes()) {
+    if (count > 1 && fault_choice(2)) return next(epoll, events, 1, timeout);
+    errno = EINTR;
+    return -1;
+  }
+  return next(epoll, events, count, timeout);
+}
+
+int socket(int domain, int type, int protocol) {
+  static const int errors[] = {EMFILE, ENFILE, ENOMEM, EACCES};
+  NEXT(socket)
+  if (strikes()) {
+    errno = errors[fault_choice(4)];
+    return -1;
+  }
+  return next(domain, type, protocol);
+}
+
+/* ---- names --------------------------------------------------------------------------------------------------- */
+
+static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t  names_change = PTHREAD_COND_INITIALIZER;
+static int             slow_names;
+static bool            slow_may_end;
+
+/* slow.test has its answer at the end of the sequence, when its reactor may be gone. */
+static void wait_for_the_end(void) {
+  pthread_mutex_lock(&names_lock);
+  slow_names++;
+  while (!slow_may_end) pthread_cond_wait(&names_change, &names_lock);
+  slow_names--;
+  pthread_cond_broadcast(&names_change);
+  pthread_mutex_unlock(&names_lock);
+}
+
+void slow_names_end(void) {
+  pthread_mutex_lock(&names_lock);
+  slow_may_end = true;
+  pthread_cond_broadcast(&names_change);
+  while (slow_names > 0) pthread_cond_wait(&names_change, &names_lock);
+  slow_may_end = false;
+  pthread_mutex_unlock(&names_lock);
+}
+
+typedef struct answer {
+  struct addrinfo     info;
+  struct sockaddr_in6 addr;
+} answer;
+
+static struct addrinfo *make_answers(int count, int family) {
+  struct addrinfo *list = NULL;
+  for (int i = 0; i < count; i++) {
+    bool    v6 = family == AF_INET6 || (family == AF_UNSPEC && i % 2);
+    answer *answer = calloc(1, sizeof *answer);
+    MUST(answer != NULL);
+    if (v6) answer->addr = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    else
+      *(struct sockaddr_in *)&answer->addr =
+          (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+    answer->info =
+        (struct addrinfo){.ai_family = v6 ? AF_INET6 : AF_INET,
+                          .ai_socktype = SOCK_DGRAM,
+                          .ai_addrlen = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
+                          .ai_addr = (struct sockaddr *)&answer->addr,
+                          .ai_next = list};
+    list = &answer->info;
+  }
+  return list;
+}
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+  int count = 1, family = hints->ai_family;
+  MUST(node != NULL && service == NULL);
+  if (strcmp(node, "none.test") == 0) return EAI_NONAME;
+  if (strcmp(node, "again.test") == 0) return EAI_AGAIN;
+  if (strcmp(node, "memory.test") == 0) return EAI_MEMORY;
+  if (strcmp(node, "system.test") == 0) return errno = EIO, EAI_SYSTEM;
+  if (strcmp(node, "v4.test") == 0 && family == AF_INET6) return EAI_NODATA;
+  if (strcmp(node, "v4.test") == 0) family = AF_INET;
+  if (strcmp(node, "slow.test") == 0) wait_for_the_end();
+  if (strcmp(node, "many.test") == 0) count = 40;
+  *out = make_answers(count, family);
+  return 0;
+}
+
+void freeaddrinfo(struct addrinfo *list) {
+  while (list) {
+    struct addrinfo *next = list->ai_next;
+    free(list);
+    list = next;
+  }
+}

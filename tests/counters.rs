@@ -25,10 +25,10 @@ impl Random {
         }
     }
 
+    /// Not EAGAIN: where a datagram waits no kernel says that, and a port that is told so often waits for a new one.
     fn receive_answer(&self) -> Answer {
         match self.below(8) {
-            0 => Errno(libc::EAGAIN),
-            1 => Errno(libc::EINTR),
+            0 | 1 => Errno(libc::EINTR),
             2 => Errno(libc::ENOMEM),
             3 => Errno(libc::ECONNREFUSED),
             4 | 5 => AtMost(1 + self.below(3) as usize),

@@ -66,6 +66,28 @@ fn nor_do_merged_ones() {
     });
 }
 
+#[test]
+fn nor_do_calls_from_threads_and_delayed_ones() {
+    let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
+    let rounds = |count| {
+        let before = allocations();
+        for _ in 0..count {
+            // The box of a closure that holds nothing is none.
+            for _ in 0..BURST {
+                reactor.remote.call(Later::new(|_| ())).expect("called");
+                reactor.call_later(0, Later::new(|_| ())).expect("called later");
+            }
+            reactor.iterate(Some(0)).expect("a turn");
+        }
+        allocations() - before
+    };
+    assert!(rounds(100) > 0, "the first ones make the queues: the count works");
+    assert_eq!(rounds(1000), 0);
+    let stats = reactor.get_stats();
+    assert_eq!((stats.calls_from_thread, stats.timers_fired), (55_000, 55_000));
+    reactor.close();
+}
+
 /// `send` sends [`BURST`] datagrams, which come back as messages of `data`.
 fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
     let (diary, peer) = (Rc::new(Diary::default()), Peer::new());

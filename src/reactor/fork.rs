@@ -30,6 +30,8 @@ impl<C: Call> Reactor<C> {
         self.register_sources()?;
         turn.door.gate.revive();
         self.forget_work();
+        // A thread that had left a call, and had not come to wake for it, is not there any more.
+        turn.door.waker.wake();
         self.poke();
         Ok(())
     }

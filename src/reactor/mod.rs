@@ -80,7 +80,7 @@ pub struct Reactor<C: Call> {
     counters: stats::Counters,
     events: RefCell<Vec<Event>>,
     /// An empty queue to exchange for the one that other threads have filled.
-    spare: RefCell<VecDeque<C>>,
+    spare: RefCell<Vec<C>>,
 }
 
 /// What epoll reports on.

@@ -3,7 +3,7 @@
 use crate::resolver::Answer;
 use crate::status::{Result, Status};
 use crate::turn::Door;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,34 +12,53 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Remote<C> {
     /// The part that ports share.
     pub door: Arc<Door>,
-    queue: Mutex<Queue<C>>,
+    queue: Line<Mutex<Queue<C>>>,
     answers: Mutex<Vec<(u64, Answer)>>,
     stop: AtomicBool,
 }
 
+/// On a cache line of its own: what lies beside it, the reactor writes in every turn.
+#[repr(align(64))]
+struct Line<T>(T);
+
 struct Queue<C> {
-    calls: VecDeque<C>,
+    calls: Vec<C>,
     closed: bool,
 }
 
 impl<C> Remote<C> {
     pub(super) fn new(door: Arc<Door>) -> Remote<C> {
-        let queue = Queue { calls: VecDeque::new(), closed: false };
-        Remote { door, queue: Mutex::new(queue), answers: Mutex::default(), stop: AtomicBool::new(false) }
+        let queue = Queue { calls: Vec::new(), closed: false };
+        Remote {
+            door,
+            queue: Line(Mutex::new(queue)),
+            answers: Mutex::default(),
+            stop: AtomicBool::new(false),
+        }
     }
 
     /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end.
+    #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
         self.door.gate.check_open()?;
-        let mut queue = self.queue.lock();
+        let queue = self.queue.0.lock();
         if queue.closed {
             drop(queue);
             return Err(Status::CLOSED);
         }
-        queue.calls.push_back(call);
-        drop(queue);
-        self.door.waker.wake();
+        self.push(queue, call);
         Ok(())
+    }
+
+    /// The reactor takes the whole queue, so the first call in it wakes for all of them.
+    #[inline(always)]
+    fn push(&self, mut queue: MutexGuard<'_, Queue<C>>, call: C) {
+        let first = queue.calls.is_empty();
+        queue.calls.push(call);
+        drop(queue);
+        if first {
+            self.door.waker.wake();
+        }
     }
 
     /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
@@ -63,8 +82,7 @@ impl<C> Remote<C> {
     /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
     /// it.
     pub(super) fn finish(&self, call: C) {
-        self.queue.lock().calls.push_back(call);
-        self.door.waker.wake();
+        self.push(self.queue.0.lock(), call);
     }
 
     /// From the pool: what a look-up has come to.
@@ -79,12 +97,12 @@ impl<C> Remote<C> {
 
     /// True where a thread that is not there any more holds a lock: in a child, if at all.
     pub(super) fn is_locked(&self) -> bool {
-        self.queue.is_locked() || self.answers.is_locked()
+        self.queue.0.is_locked() || self.answers.is_locked()
     }
 
     /// The calls that have come, in exchange for an empty queue.
-    pub(super) fn take_calls(&self, empty: VecDeque<C>) -> VecDeque<C> {
-        std::mem::replace(&mut self.queue.lock().calls, empty)
+    pub(super) fn take_calls(&self, empty: Vec<C>) -> Vec<C> {
+        std::mem::replace(&mut self.queue.0.lock().calls, empty)
     }
 
     pub(super) fn take_stop(&self) -> bool {
@@ -93,8 +111,8 @@ impl<C> Remote<C> {
 
     /// Nothing is accepted any more; the answer is what nobody will run.
     pub(super) fn close(&self) -> VecDeque<C> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.queue.0.lock();
         queue.closed = true;
-        std::mem::take(&mut queue.calls)
+        std::mem::take(&mut queue.calls).into()
     }
 }

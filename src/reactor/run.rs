@@ -8,6 +8,7 @@ use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::trigger::Event as Happening;
 use crate::turn::WAKE_TOKEN;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -204,13 +205,13 @@ impl<C: Call> Reactor<C> {
         self.hear_answers();
         // Before the calls: a stop that was asked for behind a call does not overtake it.
         let stop = self.remote.take_stop();
-        let mut calls = self.remote.take_calls(self.spare.take());
+        let mut calls = VecDeque::from(self.remote.take_calls(self.spare.take()));
         while !self.turn.door.gate.is_lost() {
             let Some(call) = calls.pop_front() else { break };
             self.counters.calls_from_thread.add(1);
             call.call(self);
         }
-        self.spare.replace(calls);
+        self.spare.replace(calls.into());
         if stop {
             let _ = self.stop();
         }

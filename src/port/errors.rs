@@ -109,14 +109,11 @@ impl Open {
         self.drain_errors();
         let mut error = [0; 4];
         let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
-        match (got, i32::from_ne_bytes(error)) {
-            (Err(_), _) => self.interest.failed(),
-            (Ok(_), 0) => {}
-            (Ok(_), error) => {
-                self.interest.found();
-                if error == libc::ECONNREFUSED {
-                    self.note_refusal(true);
-                }
+        let error = i32::from_ne_bytes(error);
+        if got.is_ok() && error != 0 {
+            self.interest.found();
+            if error == libc::ECONNREFUSED {
+                self.note_refusal(true);
             }
         }
     }
@@ -147,13 +144,8 @@ impl Open {
                         self.note(report);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    self.interest.failed();
-                    if error.kind() != io::ErrorKind::Interrupted {
-                        break;
-                    }
-                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
             }
         }
         told

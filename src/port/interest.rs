@@ -3,7 +3,7 @@
 //!
 //! epoll(7) is level-triggered here, so what cannot be taken away is reported at every wait: an error that a read always
 //! meets, an error queue that cannot be read. After a few such reports only changes are told (EPOLLET): each new datagram
-//! and each new error is one. Where a call failed, it is tried again by the clock too.
+//! and each new error is one. By the clock it is tried again, too.
 
 use super::{Open, Port};
 use crate::status::Result;
@@ -23,8 +23,6 @@ pub(super) struct Interest {
     asked: Cell<Option<u32>>,
     /// Something came of the report that is being looked at.
     found: Cell<bool>,
-    /// A call failed, so that what was reported may still be there.
-    failed: Cell<bool>,
     /// Reports in a row that nothing came of.
     vain: Cell<u32>,
     /// Only changes are reported.
@@ -38,11 +36,6 @@ impl Interest {
         self.found.set(true);
     }
 
-    /// A call failed.
-    pub(super) fn failed(&self) {
-        self.failed.set(true);
-    }
-
     /// All that there is is reported again.
     pub(super) fn forget_edges(&self) {
         self.edges.set(false);
@@ -51,7 +44,6 @@ impl Interest {
     /// Before a report is looked at.
     pub(super) fn begin(&self) {
         self.found.set(false);
-        self.failed.set(false);
     }
 }
 
@@ -113,7 +105,7 @@ impl Open {
 
     /// After a report: what comes of it tells how the socket is watched from here on.
     pub(super) fn weigh(&self) {
-        let Interest { found, failed, vain, edges, .. } = &self.interest;
+        let Interest { found, vain, edges, .. } = &self.interest;
         // What is kept is delivered first, in a turn that does not wait.
         let kept = || self.is_receiving() && !self.kept.borrow().is_empty();
         if found.get() || kept() {
@@ -127,8 +119,6 @@ impl Open {
         let Some(extra) = vain.get().checked_sub(VAIN_MAX) else { return };
         edges.set(true);
         self.update_interest();
-        if failed.get() || self.is_waiting() {
-            self.turn.retry_later(self.token.get(), BACK_OFF << extra.min(DOUBLINGS));
-        }
+        self.turn.retry_later(self.token.get(), BACK_OFF << extra.min(DOUBLINGS));
     }
 }

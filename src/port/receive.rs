@@ -79,9 +79,6 @@ impl Port {
             }
             // Whatever else it is: epoll tells when there is more.
             Err(error) => {
-                if error.kind() != io::ErrorKind::WouldBlock {
-                    open.interest.failed();
-                }
                 open.take_error(&error);
                 end = open.end_of_socket(&error);
             }

@@ -181,10 +181,16 @@ impl Stage {
     fn look_at_large(&self, before: &Option<Look>) -> Option<Look> {
         let mut look = self.look()?;
         let own = before.as_ref().and_then(|look| look.host).map_or(0, |host| host.port);
-        let known = [own, self.peer.addr().port, self.other.addr().port];
-        for addr in [&mut look.host, &mut look.kernels_peer, &mut look.peer].into_iter().flatten() {
-            addr.port = known.iter().position(|port| *port == addr.port).map_or(9, |index| index as u16);
-        }
+        let place = |addr: &mut Option<Addr>, known: &[u16]| {
+            if let Some(addr) = addr {
+                addr.port = known.iter().position(|port| *port == addr.port).map_or(9, |index| index as u16);
+            }
+        };
+        // A number of IPv6 may be a peer's of IPv4.
+        place(&mut look.host, &[own]);
+        let peers = [self.peer.addr().port, self.other.addr().port];
+        place(&mut look.kernels_peer, &peers);
+        place(&mut look.peer, &peers);
         Some(look)
     }
 

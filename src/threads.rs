@@ -1,8 +1,8 @@
 //! The thread pool: none to `size` threads, made when they are needed.
 
 use crate::status::{Result, Status};
-use crate::sys::thread;
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use crate::sys::{Semaphore, thread};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -27,11 +27,16 @@ pub struct Pool {
     handles: Vec<JoinHandle<()>>,
 }
 
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
-    changed: Condvar,
+    /// One for each task in the queue, and for each thread that may be one too many.
+    wanted: Semaphore,
+    /// One for each thread that has ended since the pool was closed.
+    ended: Semaphore,
 }
 
+#[derive(Default)]
 struct State {
     queue: VecDeque<Box<dyn Task>>,
     size: usize,
@@ -47,30 +52,25 @@ struct State {
 impl Pool {
     /// An empty pool of at most `size` threads; 0 stands for the default. INVALID_ARGUMENT above [`SIZE_MAX`].
     pub fn new(size: usize) -> Result<Pool> {
-        let state = State {
-            queue: VecDeque::new(),
-            size: checked(size)?,
-            threads: 0,
-            workers: Vec::new(),
-            idle: 0,
-            leaving: 0,
-            closed: false,
-        };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::<Shared>::default();
+        shared.state.lock().size = checked(size)?;
         Ok(Pool { shared, handles: Vec::new() })
     }
 
     /// At most `size` threads from now on; 0 stands for the default. Threads above it end when they are idle.
     pub fn set_size(&mut self, size: usize) -> Result {
-        self.shared.state.lock().size = checked(size)?;
-        self.shared.changed.notify_all();
+        let mut state = self.shared.state.lock();
+        state.size = checked(size)?;
+        let above = state.threads.saturating_sub(state.size);
+        drop(state);
+        (0..above).for_each(|_| self.shared.wanted.post());
         self.grow()
     }
 
     /// Queues a task; gives it back where there is no thread and none can be made.
     pub fn submit(&mut self, task: Box<dyn Task>) -> std::result::Result<(), Box<dyn Task>> {
         self.shared.state.lock().queue.push_back(task);
-        self.shared.changed.notify_one();
+        self.shared.wanted.post();
         // NO_MEMORY: the threads that there are will do.
         let _ = self.grow();
         let mut state = self.shared.state.lock();
@@ -111,12 +111,15 @@ impl Pool {
 
     /// The end: what runs is waited for, but for what may be left; the answer is what has not begun.
     pub fn close(self) -> VecDeque<Box<dyn Task>> {
-        let mut state = self.shared.state.lock();
+        let shared = &*self.shared;
+        let mut state = shared.state.lock();
         state.closed = true;
         let queue = std::mem::take(&mut state.queue);
-        self.shared.changed.notify_all();
+        (0..state.threads).for_each(|_| shared.wanted.post());
         while state.threads > state.leaving {
-            self.shared.changed.wait(&mut state);
+            drop(state);
+            shared.ended.wait();
+            state = shared.state.lock();
         }
         let nobody_left = state.threads == 0;
         drop(state);
@@ -129,33 +132,40 @@ impl Pool {
 
 impl Shared {
     fn serve(&self) {
-        let mut state = self.state.lock();
-        state.workers.push(thread::this_thread());
-        while let Some(task) = self.next(&mut state) {
+        self.state.lock().workers.push(thread::this_thread());
+        while let Some(task) = self.next() {
             let left = usize::from(task.may_be_left());
-            state.idle -= 1;
-            state.leaving += left;
-            self.changed.notify_all();
-            MutexGuard::unlocked(&mut state, || task.run());
+            task.run();
+            let mut state = self.state.lock();
             state.leaving -= left;
             state.idle += 1;
         }
-        state.idle -= 1;
-        state.threads -= 1;
-        state.workers.retain(|worker| *worker != thread::this_thread());
-        self.changed.notify_all();
     }
 
-    fn next(&self, state: &mut MutexGuard<'_, State>) -> Option<Box<dyn Task>> {
+    /// Waits for a task, which makes the thread a busy one; none for a thread that is to end.
+    fn next(&self) -> Option<Box<dyn Task>> {
         loop {
+            self.wanted.wait();
+            let mut state = self.state.lock();
             if state.closed || state.threads > state.size {
+                self.leave(&mut state);
                 return None;
             }
             if let Some(task) = state.queue.pop_front() {
+                state.idle -= 1;
+                state.leaving += usize::from(task.may_be_left());
                 return Some(task);
             }
-            self.changed.wait(state);
         }
+    }
+
+    fn leave(&self, state: &mut State) {
+        state.idle -= 1;
+        state.threads -= 1;
+        state.workers.retain(|worker| *worker != thread::this_thread());
+        // It may have been woken for a task, which another thread has to do.
+        let other = if state.closed { &self.ended } else { &self.wanted };
+        other.post();
     }
 }
 

@@ -61,6 +61,11 @@ impl Shared {
         Ok(())
     }
 
+    /// True where a thread that is not there any more holds the lock: in a child, if at all.
+    pub fn is_locked(&self) -> bool {
+        self.outbox.is_locked()
+    }
+
     /// Posts are checked against these from here on; those that were made for the former peer stay its own.
     pub(super) fn set_destinations(&self, destinations: Destinations, former: Option<Addr>) {
         let mut outbox = self.outbox.lock();

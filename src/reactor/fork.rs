@@ -16,7 +16,7 @@ impl<C: Call> Reactor<C> {
             return Err(Status::NOT_SUPPORTED);
         }
         turn.door.gate.check_fork()?;
-        if self.remote.is_locked() || turn.door.is_locked() {
+        if self.remote.is_locked() || turn.door.is_locked() || self.is_posted_to() {
             return Err(Status::WRONG_THREAD);
         }
         turn.epoll.renew()?;
@@ -34,6 +34,16 @@ impl<C: Call> Reactor<C> {
         turn.door.waker.wake();
         self.poke();
         Ok(())
+    }
+
+    /// True where a thread that is not there any more was just posting to a port.
+    fn is_posted_to(&self) -> bool {
+        let sources = self.sources.borrow();
+        let mut ports = sources.iter().filter_map(|(_, source)| match source {
+            Source::Port(port) => Some(port),
+            Source::Watch(_) => None,
+        });
+        ports.any(|port| port.shared.is_locked())
     }
 
     fn register_sources(&self) -> Result {

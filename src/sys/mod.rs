@@ -21,6 +21,7 @@ pub mod interface;
 pub mod kernel;
 pub mod names;
 pub mod outbound;
+pub mod semaphore;
 pub mod signal;
 pub mod socket;
 pub mod thread;
@@ -37,6 +38,7 @@ pub use held::HeldFd;
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use outbound::{Outbound, Unsent};
+pub use semaphore::Semaphore;
 pub use waker::Waker;
 
 use std::io;

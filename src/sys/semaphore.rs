@@ -1,0 +1,48 @@
+//! What the library's own threads wait for, for long.
+//!
+//! It is a word of its own, where parking_lot keeps those that wait in a table of the process. A forked child has the table's
+//! entries and not their threads, whose stacks its own new threads get (`reclaim_stacks` in nptl of glibc): the next one that
+//! waits would walk over what is not there any more.
+
+use std::cell::UnsafeCell;
+
+/// A count that threads wait to take one from: sem_overview(7).
+#[derive(Debug)]
+pub struct Semaphore(Box<UnsafeCell<libc::sem_t>>);
+
+// SAFETY: sem_post(3) and sem_wait(3) are for any number of threads.
+unsafe impl Send for Semaphore {}
+// SAFETY: as above.
+unsafe impl Sync for Semaphore {}
+
+impl Default for Semaphore {
+    /// With nothing to take.
+    fn default() -> Semaphore {
+        // SAFETY: a sem_t is bytes; sem_init(3) overwrites it.
+        let semaphore = Semaphore(Box::new(UnsafeCell::new(unsafe { std::mem::zeroed() })));
+        // SAFETY: sem_init(3) writes one sem_t, which stays where it is until drop. It fails for large values only.
+        unsafe { libc::sem_init(semaphore.0.get(), 0, 0) };
+        semaphore
+    }
+}
+
+impl Semaphore {
+    /// Adds one. At 2^31 - 1 nothing is added (EOVERFLOW).
+    pub fn post(&self) {
+        // SAFETY: made by sem_init(3) in default.
+        unsafe { libc::sem_post(self.0.get()) };
+    }
+
+    /// Takes one, as soon as there is one.
+    pub fn wait(&self) {
+        // SAFETY: as above. EINTR is the only error.
+        while unsafe { libc::sem_wait(self.0.get()) } != 0 {}
+    }
+}
+
+impl Drop for Semaphore {
+    fn drop(&mut self) {
+        // SAFETY: as above, and nobody waits any more: this is the last reference.
+        unsafe { libc::sem_destroy(self.0.get()) };
+    }
+}

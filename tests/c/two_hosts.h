@@ -60,6 +60,21 @@ static inline void await_link(const char *device) {
   host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
 
+/* The kernel takes what comes to a new IPv6 address for its own once a work queue has made the route, nodad or not
+ * (net/ipv6/addrconf.c, addrconf_dad_start): what comes before that is dropped. */
+static inline void await_address(const char *address) {
+  host_command("until ip -6 route show table local | grep -q '^local %s '; do :; done", address);
+}
+
+static inline void await_host(const char *device, int number) {
+  char global[16], link_local[16];
+  snprintf(global, sizeof global, "fd77::%d", number);
+  snprintf(link_local, sizeof link_local, "fe80::%d", number);
+  await_link(device);
+  await_address(global);
+  await_address(link_local);
+}
+
 /* From the near host, also where a link was deleted. */
 static inline void link_hosts(const two_hosts *hosts) {
   if (system("ip link add near address 02:00:00:00:00:01 type veth "
@@ -69,9 +84,9 @@ static inline void link_hosts(const two_hosts *hosts) {
   set_up_host("near", 1);
   on_far(hosts);
   set_up_host("far", 2);
-  await_link("far");
+  await_host("far", 2);
   on_near(hosts);
-  await_link("near");
+  await_host("near", 1);
 }
 
 static inline void make_two_hosts(two_hosts *hosts) {

@@ -79,6 +79,9 @@ TEST(options_of_sockets) {
   fixture f;
   int     value = 1;
   set_up(&f);
+  /* The kernel's lengths have 32 bits, of which these are the right ones. */
+  CHECK_STATUS(UDPR_E_SYSTEM - EINVAL, udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value,
+                                                                 ((size_t)1 << 32) + sizeof value));
   for (int i = 0; i < ABSURD; i++) {
     size_t      len = absurd[i];
     udpr_status status = udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, absurd[i]);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// Looks a name up, on whichever thread: all addresses of a family ([`family::UNSPEC`]: of both) in the system's order.
 pub type LookUp = Arc<dyn Fn(&CStr, u16) -> Result<Vec<Addr>> + Send + Sync>;
 
-/// getaddrinfo(3). NAME_NOT_FOUND where the name has no such address, NAME_TRY_AGAIN where nobody could say.
+/// getaddrinfo(3). NAME_NOT_FOUND where the name has no such address, NAME_TRY_AGAIN where nobody could say; see
+/// [`FAILURES`].
 ///
 /// SOCK_DGRAM, so that each address comes once; no AI_ADDRCONFIG, since loopback does not count there and a host without
 /// a network would have no "localhost".
@@ -42,15 +43,31 @@ pub fn look_up(host: &CStr, version: u16) -> Result<Vec<Addr>> {
     if addrs.is_empty() { Err(Status::NAME_NOT_FOUND) } else { Ok(addrs) }
 }
 
-fn failure(code: i32) -> Status {
-    match code {
-        libc::EAI_NONAME | libc::EAI_NODATA | EAI_ADDRFAMILY => Status::NAME_NOT_FOUND,
-        libc::EAI_MEMORY => Status::NO_MEMORY,
-        libc::EAI_SYSTEM => std::io::Error::last_os_error().into(),
-        // EAI_AGAIN; EAI_FAIL is a server that would not answer.
-        _ => Status::NAME_TRY_AGAIN,
-    }
-}
+/// What each code of getaddrinfo(3) is told as; for EAI_SYSTEM it is errno. The rest are getaddrinfo_a(3)'s.
+#[rustfmt::skip]
+const FAILURES: [(i32, Status); 12] = [
+    (libc::EAI_NONAME,   Status::NAME_NOT_FOUND),
+    (libc::EAI_NODATA,   Status::NAME_NOT_FOUND),
+    (EAI_ADDRFAMILY,     Status::NAME_NOT_FOUND), // it has addresses, but of the other family
+    (libc::EAI_AGAIN,    Status::NAME_TRY_AGAIN),
+    (libc::EAI_FAIL,     Status::NAME_TRY_AGAIN), // a server that would not answer
+    (libc::EAI_MEMORY,   Status::NO_MEMORY),
+    (libc::EAI_FAMILY,   Status::ADDRESS_FAMILY),
+    (libc::EAI_OVERFLOW, Status::INVALID_ARGUMENT),
+    (EAI_IDN_ENCODE,     Status::INVALID_ARGUMENT),
+    // The hints are right: this system cannot do it.
+    (libc::EAI_BADFLAGS, Status::NOT_SUPPORTED),
+    (libc::EAI_SOCKTYPE, Status::NOT_SUPPORTED),
+    (libc::EAI_SERVICE,  Status::NOT_SUPPORTED),
+];
 
-/// The name has addresses, but of the other family (netdb.h of glibc).
+// netdb.h of glibc.
 const EAI_ADDRFAMILY: i32 = -9;
+const EAI_IDN_ENCODE: i32 = -105;
+
+fn failure(code: i32) -> Status {
+    if code == libc::EAI_SYSTEM {
+        return std::io::Error::last_os_error().into();
+    }
+    FAILURES.iter().find(|(known, _)| *known == code).map_or(Status::SYSTEM, |(_, status)| *status)
+}

@@ -64,7 +64,7 @@ static void servers_run(void *unused) {
 }
 
 static void servers_start(void) {
-  servers_reactor = new_reactor(0);
+  servers_reactor = grown_reactor();
   OK(udpr_reactor_remote(servers_reactor, &servers_remote));
   for (int i = 0; i < SERVERS; i++) {
     udpr_protocol    protocol = {.size = sizeof protocol,

@@ -101,29 +101,6 @@ static void check_same(const usage *before, size_t bound) {
 #endif
 }
 
-/* Sixteen ports gather at once at most, each in an arena of 300 KiB that the reactor keeps: all of them are there before
- * the first round, which would have made as many as it happened to need.
- */
-enum { ARENAS = 16 };
-
-static void write_each(udpr_reactor *reactor, void *user) {
-  udpr_transport **all = user;
-  (void)reactor;
-  for (int i = 0; i < ARENAS; i++) {
-    udpr_addr host = host_of(all[i]);
-    OK(udpr_transport_write(all[i], "x", 1, &host));
-  }
-}
-
-static void make_arenas(void) {
-  udpr_transport *all[ARENAS];
-  udpr_protocol   protocol = {.size = sizeof protocol};
-  for (int i = 0; i < ARENAS; i++) all[i] = soak_listen("127.0.0.1", &protocol, 0);
-  OK(udpr_reactor_call_later(soak.reactor, 0, write_each, all, NULL, NULL));
-  RUN_UNTIL(soak.reactor, stats_of(all[ARENAS - 1]).datagrams_in == 1);
-  for (int i = 0; i < ARENAS; i++) soak_close(all[i]);
-}
-
 static unsigned number_of(const char *name, unsigned otherwise) {
   const char *text = getenv(name);
   return text && *text ? (unsigned)strtoul(text, NULL, 10) : otherwise;
@@ -159,8 +136,7 @@ TEST(everything_at_once) {
   show("before there is a reactor", began);
 
   servers_start();
-  soak.reactor = new_reactor(0);
-  make_arenas();
+  soak.reactor = grown_reactor();
   soak.faults = count_faults && count_faults() == 0; /* from here on */
   rounds_run(began, seconds, seconds < 120 ? 4 : seconds / 30);
   OK(udpr_reactor_free(soak.reactor));

@@ -69,6 +69,44 @@ static inline void soak_close(udpr_transport *transport) {
   udpr_transport_release(transport);
 }
 
+/* ---- a reactor that has all its buffers ----------------------------------------------------------------- */
+
+/* A reactor keeps what it once needed: up to sixteen arenas of 300 KiB, one for each port that gathers at once, and room
+ * for 8 to 64 messages of 64 KiB, twice as many whenever all came back full. All of that is there before the first round,
+ * which would have made as much of it as it happened to need, and a later one more.
+ */
+enum { ARENAS = 16, UNTIL_64 = 8 + 16 + 32 + 64 };
+
+static inline void write_each(udpr_reactor *reactor, void *user) {
+  udpr_transport **all = user;
+  (void)reactor;
+  for (int i = 0; i < ARENAS; i++) {
+    udpr_addr host = host_of(all[i]);
+    OK(udpr_transport_write(all[i], "x", 1, &host));
+  }
+}
+
+static inline udpr_reactor *grown_reactor(void) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_transport *all[ARENAS];
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  int             peer = peer_open(AF_INET);
+  for (int i = 0; i < ARENAS; i++) all[i] = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr host = host_of(all[0]);
+  for (int i = 0; i < UNTIL_64; i++) peer_send(peer, &host, "x", 1);
+  RUN_UNTIL(reactor, stats_of(all[0]).datagrams_in == UNTIL_64);
+  OK(udpr_reactor_call_later(reactor, 0, write_each, all, NULL, NULL));
+  RUN_UNTIL(reactor, stats_of(all[ARENAS - 1]).datagrams_in == 1);
+  for (int i = 0; i < ARENAS; i++) {
+    OK(udpr_transport_close(all[i]));
+    udpr_transport_release(all[i]);
+  }
+  close(peer);
+  return reactor;
+}
+
+/* ---- accounts ------------------------------------------------------------------------------------------ */
+
 /* `came` of `sent` datagrams, where the kernel counts `drops`: one may stand for a merged message of up to 128. */
 static inline bool accounted(uint64_t sent, uint64_t came, uint64_t drops, bool merged) {
   return sent >= came && sent - came >= drops && sent - came <= drops * (merged ? 128 : 1);

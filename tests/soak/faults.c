@@ -1,9 +1,13 @@
-/* Preloaded (ld.so(8), LD_PRELOAD), it makes one in UDPR_SOAK_FAULTS of the calls below, which udpr alone makes, fail as the
- * man pages allow. Nothing is done then, or of what sendmmsg was given the first message alone.
+/* Preloaded (ld.so(8), LD_PRELOAD), it makes one in UDPR_SOAK_FAULTS of the system calls that udpr makes fail, as the man
+ * pages allow. Nothing is done then; or sendmmsg and recvmmsg do one message only. Calls of the program itself and of the C
+ * library are left alone.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,33 +15,57 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { ONE_ONLY = -1 }; /* of the messages */
 
 static atomic_ullong calls, faults;
 static atomic_bool   begun;
+static uintptr_t     udpr_begin, udpr_end; /* where its code is */
+static unsigned      every;
+
+static int find_udpr(struct dl_phdr_info *object, size_t size, void *unused) {
+  (void)size, (void)unused;
+  if (!strstr(object->dlpi_name, "libudpr.")) return 0;
+  for (int i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
+    udpr_begin = object->dlpi_addr + part->p_vaddr;
+    udpr_end = udpr_begin + part->p_memsz;
+  }
+  return 1;
+}
 
 /* How many there were. The first call begins them. */
 unsigned long long soak_faults(void);
 unsigned long long soak_faults(void) {
-  begun = true;
+  if (!begun) {
+    const char *text = getenv("UDPR_SOAK_FAULTS");
+    every = text ? (unsigned)atoi(text) : 1000;
+    dl_iterate_phdr(find_udpr, NULL);
+    begun = true;
+  }
   return faults;
 }
 
-/* The errno of this call's fault, 0 for none: one of the `count` errors, in turn. */
-static int fault(const int *errors, unsigned count) {
-  static atomic_uint every;
-  if (!begun) return 0;
-  if (every == 0) every = getenv("UDPR_SOAK_FAULTS") ? (unsigned)atoi(getenv("UDPR_SOAK_FAULTS")) : 1000;
+/* What goes wrong at this call from `caller`: 0 for nothing, or one of the `count` errors, in turn. */
+static int fault(const void *caller, const int *errors, unsigned count) {
+  if (!begun || (uintptr_t)caller < udpr_begin || (uintptr_t)caller >= udpr_end) return 0;
   /* Knuth's multiplicative hash: spread evenly, in no rhythm of the calls. */
   unsigned long long number = atomic_fetch_add(&calls, 1);
   if (number * UINT64_C(2654435761) % (UINT64_C(1) << 32) >= (UINT64_C(1) << 32) / every) return 0;
   return errors[atomic_fetch_add(&faults, 1) % count];
 }
 
-#define FAULT(...)                                                       \
-  do {                                                                   \
-    static const int errors[] = {__VA_ARGS__};                           \
-    int              error = fault(errors, sizeof errors / sizeof(int)); \
-    if (error) return errno = error, -1;                                 \
+#define ANY_OF(...)                                                                             \
+  fault(__builtin_extract_return_addr(__builtin_return_address(0)), (const int[]){__VA_ARGS__}, \
+        sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+
+#define FAULT(...)                       \
+  do {                                   \
+    int error = ANY_OF(__VA_ARGS__);     \
+    if (error) return errno = error, -1; \
   } while (0)
 
 /* The C library's own. ISO C has no way from an object pointer to a function's. */
@@ -48,31 +76,65 @@ static int fault(const int *errors, unsigned count) {
     memcpy(&next, &symbol, sizeof next);        \
   }
 
+/* ---- datagrams ----------------------------------------------------------------------------------------- */
+
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   NEXT(sendmmsg)
-  static const int errors[] = {EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, -1};
-  int              error = fault(errors, 6);
+  int error = ANY_OF(EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, ONE_ONLY);
   if (error > 0) return errno = error, -1;
   return next(fd, messages, error ? 1 : count, flags);
 }
 
-ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-  NEXT(sendmsg)
-  FAULT(EINTR, EAGAIN, ENOBUFS, EPERM);
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
+  NEXT(recvmmsg)
+  int error = ANY_OF(EINTR, EAGAIN, ENOMEM, ENOBUFS, ONE_ONLY);
+  if (error > 0) return errno = error, -1;
+  return next(fd, messages, error ? 1 : count, flags, timeout);
+}
+
+ssize_t recvmsg(int fd, struct msghdr *message, int flags) { /* the error queue */
+  NEXT(recvmsg)
+  FAULT(EINTR, EAGAIN, ENOMEM);
   return next(fd, message, flags);
 }
 
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
-  NEXT(recvmmsg)
-  FAULT(EINTR, EAGAIN, ENOMEM, ENOBUFS);
-  return next(fd, messages, count, flags, timeout);
+/* ---- sockets ------------------------------------------------------------------------------------------- */
+
+int socket(int family, int type, int protocol) {
+  NEXT(socket)
+  FAULT(EMFILE, ENFILE, ENOBUFS, ENOMEM);
+  return next(family, type, protocol);
 }
 
-int epoll_wait(int fd, struct epoll_event *events, int count, int timeout) {
-  NEXT(epoll_wait)
-  FAULT(EINTR);
-  return next(fd, events, count, timeout);
+int bind(int fd, __CONST_SOCKADDR_ARG address, socklen_t len) {
+  NEXT(bind)
+  FAULT(EADDRINUSE, ENOMEM);
+  return next(fd, address, len);
 }
+
+int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len) {
+  NEXT(connect)
+  FAULT(ENOMEM, EINTR);
+  return next(fd, address, len);
+}
+
+int setsockopt(int fd, int level, int name, const void *value, socklen_t len) {
+  NEXT(setsockopt)
+  FAULT(ENOBUFS, ENOMEM);
+  return next(fd, level, name, value, len);
+}
+
+int fcntl(int fd, int what, ...) {
+  NEXT(fcntl)
+  va_list rest;
+  va_start(rest, what);
+  void *argument = va_arg(rest, void *);
+  va_end(rest);
+  if (what == F_DUPFD_CLOEXEC) FAULT(EMFILE);
+  return next(fd, what, argument);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------- */
 
 int epoll_ctl(int fd, int what, int other, struct epoll_event *event) {
   NEXT(epoll_ctl)
@@ -80,8 +142,14 @@ int epoll_ctl(int fd, int what, int other, struct epoll_event *event) {
   return next(fd, what, other, event);
 }
 
-int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len) {
-  NEXT(connect)
-  FAULT(ENOMEM, EINTR);
-  return next(fd, address, len);
+/* epoll_pwait2, which not every C library has. */
+long syscall(long number, ...) {
+  NEXT(syscall)
+  va_list rest;
+  va_start(rest, number);
+  long a = va_arg(rest, long), b = va_arg(rest, long), c = va_arg(rest, long), d = va_arg(rest, long),
+       e = va_arg(rest, long), f = va_arg(rest, long);
+  va_end(rest);
+  if (number == SYS_epoll_pwait2) FAULT(EINTR);
+  return next(number, a, b, c, d, e, f);
 }

@@ -2,7 +2,7 @@
 #ifndef UDPR_SOAK_GROUPS_H
 #define UDPR_SOAK_GROUPS_H
 
-#include "soak.h"
+#include "disturb.h"
 
 enum { GROUPS = 8, MEMBERS = 2, GROUP_PORT = 1900, FLOOD = 100 };
 
@@ -94,7 +94,9 @@ static void groups_begin(void) {
   udpr_protocol    protocol = {.size = sizeof protocol, .datagram_received = flood_received};
   udpr_udp_options small = {.size = sizeof small, .receive_buffer = 4096};
   while (!OK_OR_FAULT(udpr_reactor_listen_udp(soak.reactor, 0, "127.0.0.1", &protocol, &small, &flooded))) {}
+  int untouched = UNTOUCHED;
   flood_peer = peer_open(AF_INET);
+  CHECK_EQ(0, setsockopt(flood_peer, SOL_SOCKET, SO_MARK, &untouched, sizeof untouched));
   flood_sent = flood_came = group_writes = 0;
 }
 

@@ -8,14 +8,16 @@
 
 #include "churn.h"
 #include "connected.h"
+#include "disturb.h"
 #include "echo.h"
 #include "groups.h"
 #include "names.h"
 #include "timers.h"
 #include "workers.h"
 
-static const load *const loads[] = {&echo_load,    &connected_load, &reports_load, &groups_load, &timers_load,
-                                    &workers_load, &names_load,     &churn_load,   &watches_load};
+static const load *const loads[] = {&echo_load,    &connected_load, &reports_load, &groups_load,
+                                    &timers_load,  &workers_load,   &names_load,   &churn_load,
+                                    &watches_load, &signals_load,   &firewall_load};
 enum { LOADS = sizeof loads / sizeof *loads };
 
 /* Bytes. While a reactor lives, its lists grow with the most that a turn had to do, which differs from round to round.
@@ -138,6 +140,7 @@ TEST(everything_at_once) {
   servers_start();
   soak.reactor = grown_reactor();
   soak.faults = count_faults && count_faults() == 0; /* from here on */
+  if (soak.faults) firewall_start();
   rounds_run(began, seconds, seconds < 120 ? 4 : seconds / 30);
   OK(udpr_reactor_free(soak.reactor));
   servers_stop();

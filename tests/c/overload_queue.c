@@ -204,16 +204,6 @@ static uint64_t accepted_by_all(const fixture *f) {
 
 /* ---- the cases --------------------------------------------------------------------------------------------------- */
 
-/* The loopback keeps the order of what one core gives it, not of what two do: whoever writes, or the queue's timer, takes
- * what is next from the queue and puts it into the backlog of the core that it runs on (net/core/dev.c, netif_rx).
- */
-static void stay_on_this_core(void) {
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(sched_getcpu(), &one);
-  CHECK_EQ(0, sched_setaffinity(0, sizeof one, &one));
-}
-
 static void set_up(fixture *f, const kind *kind, uint32_t each) {
   char command[128];
   stay_on_this_core();

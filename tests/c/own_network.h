@@ -18,6 +18,16 @@ static inline void enter_own_network(void) {
   close(fd);
 }
 
+/* The loopback keeps the order of what one core gives it, not of what two do: whoever writes, or the queue's timer, takes
+ * what is next from the queue and puts it into the backlog of the core that it runs on (net/core/dev.c, netif_rx).
+ */
+static inline void stay_on_this_core(void) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  CHECK_EQ(0, sched_setaffinity(0, sizeof one, &one));
+}
+
 /* A command of iproute2 or nftables that has to work, where the tool is there. */
 static inline void network_command(const char *tool, const char *arguments) {
   char command[256];

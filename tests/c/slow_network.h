@@ -8,6 +8,7 @@
 
 static inline void enter_slow_network(void) {
   if (system("tc -V >/dev/null 2>&1") != 0) SKIP("needs tc (iproute2)");
+  stay_on_this_core();
   enter_own_network();
   if (system("tc qdisc add dev lo root tbf rate 256kbit burst 3kb limit 4mb 2>/dev/null") != 0)
     SKIP("this kernel has no tbf");

@@ -82,18 +82,21 @@ impl Port {
         let open = self.listening()?;
         let membership = open.membership(group, source, interface)?;
         let groups = &open.groups;
-        if groups.joined.borrow().iter().any(|other| other.rules_out(&membership)) {
-            return Err(Status::ALREADY_JOINED);
-        }
-        open.change_membership(&membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)?;
-        if !groups.only_joined.get() {
-            if let Err(status) = ALL.set(&open, 0) {
-                let _ = open.leave(&membership);
-                return Err(status);
+        // By a first join that failed, and could not be undone: the other half of it is tried again.
+        let is_half_joined = !groups.only_joined.get() && groups.joined.borrow().contains(&membership);
+        if !is_half_joined {
+            if groups.joined.borrow().iter().any(|other| other.rules_out(&membership)) {
+                return Err(Status::ALREADY_JOINED);
             }
-            groups.only_joined.set(true);
+            open.change_membership(&membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)?;
+            groups.joined.borrow_mut().push(membership);
         }
-        groups.joined.borrow_mut().push(membership);
+        if let Err(status) = open.hear_only_joined() {
+            if open.leave(&membership).is_ok() {
+                groups.joined.borrow_mut().retain(|other| *other != membership);
+            }
+            return Err(status);
+        }
         Ok(())
     }
 
@@ -164,6 +167,14 @@ impl Open {
             family::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number[..]),
             _ => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request[..]),
         }))
+    }
+
+    fn hear_only_joined(&self) -> Result {
+        if !self.groups.only_joined.get() {
+            ALL.set(self, 0)?;
+            self.groups.only_joined.set(true);
+        }
+        Ok(())
     }
 
     /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -49,12 +50,18 @@ unsigned long long soak_faults(void) {
   return faults;
 }
 
+/* splitmix64: two calls in a row may fail, and any row of calls may succeed. */
+static uint64_t random_of(uint64_t number) {
+  number = (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
+  number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+  number = (number ^ number >> 27) * UINT64_C(0x94d049bb133111eb);
+  return number ^ number >> 31;
+}
+
 /* What goes wrong at this call from `caller`: 0 for nothing, or one of the `count` errors, in turn. */
 static int fault(const void *caller, const int *errors, unsigned count) {
   if (!begun || (uintptr_t)caller < udpr_begin || (uintptr_t)caller >= udpr_end) return 0;
-  /* Knuth's multiplicative hash: spread evenly, in no rhythm of the calls. */
-  unsigned long long number = atomic_fetch_add(&calls, 1);
-  if (number * UINT64_C(2654435761) % (UINT64_C(1) << 32) >= (UINT64_C(1) << 32) / every) return 0;
+  if (random_of(atomic_fetch_add(&calls, 1)) % every != 0) return 0;
   return errors[atomic_fetch_add(&faults, 1) % count];
 }
 
@@ -134,7 +141,13 @@ int fcntl(int fd, int what, ...) {
   return next(fd, what, argument);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------- */
+/* ---- threads and waiting ------------------------------------------------------------------------------------------- */
+
+int pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*body)(void *), void *arg) {
+  NEXT(pthread_create)
+  int error = ANY_OF(EAGAIN);
+  return error ? error : next(out, attributes, body, arg);
+}
 
 int epoll_ctl(int fd, int what, int other, struct epoll_event *event) {
   NEXT(epoll_ctl)

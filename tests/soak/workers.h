@@ -6,7 +6,7 @@
 
 #include <semaphore.h>
 
-enum { WORKERS = 2, AT_ONCE = 32, JOBS = 16 };
+enum { WORKERS = 2, AT_ONCE = 32, JOBS = 16, POOL = 10 };
 
 typedef struct worker {
   check_thread  thread;
@@ -103,6 +103,9 @@ static void workers_begin(void) {
 
 static void workers_tick(void) {
   if (soak.ending) atomic_store(&workers_end_now, true);
+  /* Threads end, and are made again. NO_MEMORY: one could not be, the others do. */
+  if (soak.ticks % 16 == 0)
+    OK_OR_FAULT(udpr_reactor_suggest_thread_pool_size(soak.reactor, 1 + any_below(POOL)));
   while (!soak.ending && jobs_out < JOBS) {
     job *one = new_user(sizeof *one);
     one->from = any_below(1000000);

@@ -673,7 +673,10 @@ UDPR_API udpr_status udpr_reactor_run(struct udpr_reactor *reactor);
  */
 UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
 
-/** Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
+/**
+ * Run returns after this turn, also where a callback starts it again before that: then it goes on by udpr_reactor_iterate.
+ * Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
+ */
 UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
 
 /**
@@ -1091,7 +1094,10 @@ UDPR_API void udpr_remote_release(struct udpr_remote *remote);
  */
 UDPR_API udpr_status udpr_remote_call(struct udpr_remote *remote, udpr_call_fn fn, void *user, udpr_free_fn free_user);
 
-/** Stops the reactor in its next turn. UDPR_E_NOT_RUNNING when nothing runs. [any thread] */
+/**
+ * Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing
+ * runs. [any thread]
+ */
 UDPR_API udpr_status udpr_remote_stop(struct udpr_remote *remote);
 
 /** Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno] */

@@ -96,7 +96,8 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
     status(with_reactor(reactor, Reactor::stop))
 }
 
-/// Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
+/// Run returns after this turn, also where a callback starts it again before that: then it goes on by udpr_reactor_iterate.
+/// Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
     status(with_reactor(reactor, Reactor::crash))

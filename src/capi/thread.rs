@@ -130,7 +130,8 @@ pub unsafe extern "C" fn udpr_remote_call(
     status(anywhere(|| door(remote)?.call(CCall::new(r#fn, user)?)))
 }
 
-/// Stops the reactor in its next turn. UDPR_E_NOT_RUNNING when nothing runs. [any thread]
+/// Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing
+/// runs. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
     status(door(remote).and_then(Remote::stop))

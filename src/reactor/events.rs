@@ -127,6 +127,7 @@ impl<C: Call> Reactor<C> {
         self.firing.set(None);
         self.triggers.borrow_mut().release_all();
         self.stage.set(Stage::Idle);
+        self.ended.set(self.ended.get() + 1);
         self.turn.door.set_running(false);
         self.turn.door.set_started(false);
     }

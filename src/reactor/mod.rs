@@ -76,6 +76,8 @@ pub struct Reactor<C: Call> {
     lookups: RefCell<Lookups<Box<dyn Resolved<C>>>>,
     embedding: Embedding,
     stage: Cell<Stage>,
+    /// How often a run has ended: one that a crash has ended is over, also where the reactor was started again meanwhile.
+    ended: Cell<u64>,
     user: Cell<*mut ()>,
     counters: stats::Counters,
     events: RefCell<Vec<Event>>,
@@ -129,6 +131,7 @@ impl<C: Call> Reactor<C> {
             lookups: RefCell::default(),
             embedding: Embedding::default(),
             stage: Cell::new(Stage::Idle),
+            ended: Cell::new(0),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),
             events: RefCell::new(vec![Event { events: 0, u64: 0 }; EVENTS]),

@@ -17,15 +17,16 @@ impl<C: Call> Reactor<C> {
     pub fn run(&self) -> Result {
         let listens = self.flags & flag::SIGNALS != 0;
         let signals = listens.then(|| Signals::listen(self.turn.door.waker.clone())).transpose()?;
+        let ended = self.ended.get();
         self.start()?;
         let mut heard = 0;
-        while self.stage.get() != Stage::Idle {
+        while self.ended.get() == ended {
             if let Err(status) = self.turn_once(None) {
                 let _ = self.crash();
                 return Err(status);
             }
             let hits = signals.as_ref().map_or(0, Signals::hits);
-            if hits > heard {
+            if hits > heard && self.ended.get() == ended {
                 heard = hits;
                 self.hear_signal();
             }
@@ -204,7 +205,7 @@ impl<C: Call> Reactor<C> {
         }
         self.hear_answers();
         // Before the calls: a stop that was asked for behind a call does not overtake it.
-        let stop = self.remote.take_stop();
+        let (stop, ended) = (self.remote.take_stop(), self.ended.get());
         let mut calls = VecDeque::from(self.remote.take_calls(self.spare.take()));
         while !self.turn.door.gate.is_lost() {
             let Some(call) = calls.pop_front() else { break };
@@ -212,7 +213,8 @@ impl<C: Call> Reactor<C> {
             call.call(self);
         }
         self.spare.replace(calls.into());
-        if stop {
+        // Nor is it for a run that one of the calls has begun.
+        if stop && self.ended.get() == ended {
             let _ = self.stop();
         }
     }

@@ -103,6 +103,27 @@ TEST(crash_leaves_the_ports_open) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void crash_and_start(udpr_reactor *reactor, void *user) {
+  OK(udpr_reactor_crash(reactor));
+  OK(udpr_reactor_start(reactor));
+  ++*(int *)user;
+}
+
+/* What was started inside of it goes on by turns: a run is over with its crash. */
+TEST(run_returns_after_a_crash_also_where_it_was_started_again) {
+  udpr_reactor *reactor = new_reactor(0);
+  int           calls = 0;
+  OK(udpr_reactor_call_later(reactor, 0, crash_and_start, &calls, NULL, NULL));
+  run_guarded(reactor);
+  CHECK_EQ(1, calls);
+  CHECK(udpr_reactor_is_running(reactor));
+  CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_run(reactor));
+  OK(udpr_reactor_stop(reactor));
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK(!udpr_reactor_is_running(reactor));
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(run_waits_while_there_is_nothing_to_do) {
   udpr_reactor *reactor = new_reactor(0);
   elsewhere     there;

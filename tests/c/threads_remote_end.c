@@ -110,6 +110,29 @@ TEST(a_stop_that_a_crash_was_faster_than) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void crash_and_start(udpr_reactor *reactor, note *self) {
+  (void)self;
+  OK(udpr_reactor_crash(reactor));
+  OK(udpr_reactor_start(reactor));
+}
+
+/* Nor one that was heard in the turn of the crash. */
+TEST(a_stop_is_not_for_a_run_that_a_call_has_begun) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          again = {.act = crash_and_start};
+  OK(udpr_reactor_start(reactor));
+  OK(udpr_remote_call(remote, note_call, &again, count_free));
+  OK(udpr_remote_stop(remote));
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK_EQ(1, again.called);
+  CHECK(udpr_reactor_is_running(reactor));
+  OK(udpr_reactor_stop(reactor)); /* it was not stopped */
+  OK(udpr_reactor_iterate(reactor, 0));
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void act_stop_remotely(udpr_reactor *reactor, note *self) {
   (void)reactor;
   stop_remotely(self->arg);

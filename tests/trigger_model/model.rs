@@ -20,6 +20,8 @@ struct State {
     pending: Vec<usize>,
     under_way: Option<UnderWay>,
     stage: Stage,
+    /// How often a run has ended.
+    ended: usize,
     running: bool,
     /// Nothing new is accepted any more.
     closed: bool,
@@ -60,6 +62,7 @@ impl State {
         self.under_way = None;
         self.pending.clear();
         self.stage = Stage::Idle;
+        self.ended += 1;
         self.running = false;
     }
 
@@ -280,8 +283,9 @@ impl World for Model {
     }
 
     fn run(&self) -> Result {
+        let ended = self.state.borrow().ended;
         self.start()?;
-        while self.stage() != Stage::Idle {
+        while self.state.borrow().ended == ended {
             self.turn()?;
         }
         Ok(())

@@ -205,7 +205,7 @@ impl<C: Call> Reactor<C> {
         }
         self.hear_answers();
         // Before the calls: a stop that was asked for behind a call does not overtake it.
-        let (stop, ended) = (self.remote.take_stop(), self.ended.get());
+        let (stop, ended) = (self.remote.take_stop() && self.stage.get() != Stage::Idle, self.ended.get());
         let mut calls = VecDeque::from(self.remote.take_calls(self.spare.take()));
         while !self.turn.door.gate.is_lost() {
             let Some(call) = calls.pop_front() else { break };

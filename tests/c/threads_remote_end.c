@@ -133,6 +133,29 @@ TEST(a_stop_is_not_for_a_run_that_a_call_has_begun) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void start_anew(udpr_reactor *reactor, note *self) {
+  (void)self;
+  OK(udpr_reactor_start(reactor));
+}
+
+/* Nor one whose run has ended before the turn. */
+TEST(a_stop_is_not_for_a_run_that_a_call_begins_later) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote = remote_of(reactor);
+  note          again = {.act = start_anew};
+  OK(udpr_reactor_start(reactor));
+  OK(udpr_remote_stop(remote));
+  OK(udpr_reactor_crash(reactor));
+  OK(udpr_remote_call(remote, note_call, &again, count_free));
+  OK(udpr_reactor_iterate(reactor, 0));
+  CHECK_EQ(1, again.called);
+  CHECK(udpr_reactor_is_running(reactor));
+  OK(udpr_reactor_stop(reactor));
+  OK(udpr_reactor_iterate(reactor, 0));
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void act_stop_remotely(udpr_reactor *reactor, note *self) {
   (void)reactor;
   stop_remotely(self->arg);

@@ -137,7 +137,9 @@ struct home {
   int           pinned_by;  /* -1: nobody */
   user         *logger;
   void         *kept;
-  int           guard; /* turns until run ends */
+  int           guard;       /* turns until run ends; 0: no run */
+  int           starts;      /* by udpr_reactor_start */
+  int           dispatching; /* callbacks of a pass of a turn: writes gather in there */
 };
 
 enum state { ABSENT, STARTING, LISTENING, STOPPING, STOPPED, GONE };
@@ -149,7 +151,7 @@ struct port {
   user           *user;
   int             held;   /* references of ours */
   bool            making; /* its listen or adopt has not returned */
-  uint32_t        flags, packet_size;
+  uint32_t        flags, packet_size, queue_bytes;
   bool            v6, adopted, connected, broadcast, paused;
   udpr_addr       host, peer;
   uint64_t        delivered, stopped;

@@ -5,14 +5,19 @@ home *any_home(void) {
   int start = (int)below(HOMES);
   for (int i = 0; i < HOMES; i++) {
     home *home = &w.homes[(start + i) % HOMES];
-    if (home->reactor) return home;
+    if (!home->reactor) continue;
+    widen_stage(home);
+    return home;
   }
   return NULL;
 }
 
-/* Nothing of an event is left. While the reactor is freed, that comes by itself. A stop that a remote has asked for may
- * still come, also into the next run. */
-void end_stage(home *home) { home->stage = home->closing ? IDLE | STARTED | ENDING : IDLE; }
+/* Nothing of an event is left, and a stop that a remote has asked for is not for the next run. While the reactor is freed,
+ * that comes by itself. */
+void end_stage(home *home) {
+  home->stage = home->closing ? IDLE | STARTED | ENDING : IDLE;
+  home->stop_asked = false;
+}
 
 static void wrong_options(void) {
   struct {
@@ -59,7 +64,8 @@ static void check_end(home *home) {
   }
   for (int i = 0; i < PORTS; i++) {
     port *port = &w.ports[i];
-    if (port->home != home) continue;
+    if (port->home != home || (port->making && port->state == STARTING))
+      continue; /* refused: a wrong thread */
     if (port->state != GONE) FAIL("port %d lives on, state %d", i, port->state);
     port->home = NULL;
   }
@@ -97,7 +103,7 @@ static void op_free(void) {
 
 static bool stop_may_come(const home *home) { return home->stop_asked || w.runs_free; }
 
-/* What a turn may have done to the stage. */
+/* Turns go on with an event, and so do calls that finish a trigger; when that ends, the model need not know. */
 void widen_stage(home *home) {
   if (stop_may_come(home) && (home->stage & STARTED)) home->stage |= ENDING;
   if (home->stage & ENDING) home->stage |= IDLE;
@@ -130,11 +136,12 @@ static void op_iterate(void) {
   else if (EXPECT(UDPR_OK)) widen_stage(home);
 }
 
-/* A call that comes in every turn, and ends the run at last. */
+/* A call that comes in every turn, and ends the run at last; none is left behind it. */
 static void on_guard(udpr_reactor *reactor, void *argument) {
   home *home = argument;
   MUST(home->reactor == reactor);
-  if (--home->guard <= 0) {
+  if (home->guard == 0) return;
+  if (--home->guard == 0) {
     CALL(home, udpr_reactor_crash, reactor);
     if (EXPECT(UDPR_OK, UDPR_E_NOT_RUNNING)) end_stage(home);
   } else {
@@ -146,39 +153,44 @@ static void on_guard(udpr_reactor *reactor, void *argument) {
 static void op_run(void) {
   home *home = any_home();
   if (!home) return;
-  bool may = may_turn(home), idle = home->stage == IDLE;
-  if (may && (home->stage & IDLE)) {
+  bool may = may_turn(home), idle = home->stage == IDLE, started = !(home->stage & IDLE);
+  int  starts = home->starts;
+  if (may) {
     home->guard = 1 + (int)below(8);
     CALL(NULL, udpr_reactor_call_from_thread, home->reactor, on_guard, home, NULL);
     EXPECT(UDPR_OK);
-    home->stage = STARTED;
+    if (idle) home->stop_asked = false;
+    if (!started) home->stage = STARTED;
   }
   CALL(home, udpr_reactor_run, home->reactor);
   if (!may) EXPECT(UDPR_E_REENTRANT);
   else if (idle) EXPECT(UDPR_OK);
-  else EXPECT(UDPR_OK, UDPR_E_ALREADY_RUNNING);
-  if (may && call_status() == UDPR_OK) end_stage(home);
-  else if (may && !idle) home->stage |= STARTED | ENDING;
+  else EXPECT(started ? UDPR_E_ALREADY_RUNNING : UDPR_OK, UDPR_E_ALREADY_RUNNING);
+  if (!may) return;
+  home->guard = 0;
+  if (call_status() != UDPR_OK) home->stage |= idle ? 0 : STARTED | ENDING;
+  else if (home->starts == starts) end_stage(home);
+  else home->stage = IDLE | STARTED | ENDING; /* a callback has ended the run, and started anew */
 }
 
 static void op_start(void) {
   home *home = any_home();
   if (!home || home->closing) return;
-  if (home->inside > 0) widen_stage(home);
   unsigned before = home->stage;
-  bool     may = may_enter(home);
-  if (may && (before & IDLE)) home->stage = STARTED; /* triggers run inside */
+  bool     may = may_enter(home), asked = home->stop_asked;
+  if (may && (before & IDLE)) home->stage = STARTED, home->stop_asked = false; /* triggers run inside */
   CALL(home, udpr_reactor_start, home->reactor);
   if (before == IDLE) EXPECT(UDPR_OK);
   else if (!(before & IDLE)) EXPECT(UDPR_E_ALREADY_RUNNING);
   else EXPECT(UDPR_OK, UDPR_E_ALREADY_RUNNING);
-  if (call_status() == UDPR_E_ALREADY_RUNNING) home->stage = before & ~(unsigned)IDLE;
+  if (call_status() == UDPR_E_ALREADY_RUNNING)
+    home->stage = before & ~(unsigned)IDLE, home->stop_asked = asked;
+  else if (call_status() == UDPR_OK) home->starts++;
 }
 
 static void op_stop(void) {
   home *home = any_home();
   if (!home || home->closing) return;
-  if (home->inside > 0 || stop_may_come(home)) widen_stage(home);
   unsigned stage = home->stage;
   CALL(home, udpr_reactor_stop, home->reactor);
   if (stage == STARTED) EXPECT(UDPR_OK);
@@ -191,7 +203,6 @@ static void op_stop(void) {
 static void op_crash(void) {
   home *home = any_home();
   if (!home || home->closing) return;
-  if (home->inside > 0) widen_stage(home);
   CALL(home, udpr_reactor_crash, home->reactor);
   if (home->stage == IDLE) EXPECT(UDPR_E_NOT_RUNNING);
   else if (!(home->stage & IDLE)) EXPECT(UDPR_OK);

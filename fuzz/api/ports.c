@@ -7,7 +7,12 @@
 
 /* A transport may be used while we hold it, and while its port is there. */
 port *any_port(void) {
-  int start = (int)below(PORTS);
+  int  start = (int)below(PORTS);
+  bool open = !one_in(8); /* one that is open, where there is one */
+  for (int i = 0; i < PORTS && open; i++) {
+    port *port = &w.ports[(start + i) % PORTS];
+    if (port->transport && port->state == LISTENING) return port;
+  }
   for (int i = 0; i < PORTS; i++) {
     port *port = &w.ports[(start + i) % PORTS];
     if (port->transport && (port->held > 0 || (port->state != GONE && port->state != ABSENT))) return port;
@@ -58,6 +63,7 @@ static port *begin_port(home *home, const udpr_udp_options *options, bool v6, ud
   *port = (struct port){
       .state = STARTING, .making = true, .home = home, .user = user, .v6 = v6, .flags = options->flags};
   port->packet_size = options->max_packet_size ? options->max_packet_size : 65535;
+  port->queue_bytes = options->send_queue_bytes ? options->send_queue_bytes : 1 << 20;
   port->broadcast = options->flags & UDPR_UDP_BROADCAST;
   user->port = port;
   *protocol = protocol_table;
@@ -195,7 +201,8 @@ static void op_close(void) {
   CALL(port->home, udpr_transport_close, port->transport);
   if (before == GONE) EXPECT(UDPR_E_CLOSED);
   else if (EXPECT(UDPR_OK, before == STOPPED ? UDPR_E_CLOSED : UDPR_OK) && before != STOPPED) {
-    if (user->port == port && port->user == user) MUST(port->state == GONE);
+    /* A logger may be told of a port that is being closed, before its stop_protocol. */
+    if (user->port == port && port->user == user && !w.logging) MUST(port->state == GONE);
     if (!busy) must_be_freed(user);
   }
 }
@@ -264,6 +271,7 @@ static void op_pause(void) {
 static void op_connect(void) {
   port *port = any_port(), *other = &w.ports[below(PORTS)];
   if (!port) return;
+  for (int i = 0; i < 6 && other->v6 != port->v6; i++) other = &w.ports[below(PORTS)];
   udpr_addr peer = other->host;
   bool      family = peer.family == (port->v6 ? UDPR_AF_INET6 : UDPR_AF_INET);
   if (one_in(8)) peer.port = 0;

@@ -56,7 +56,7 @@ static void op_remote_stop(void) {
   door *door = any_door();
   if (!door) return;
   home *home = door->home;
-  if (home && home->inside > 0) widen_stage(home);
+  if (home) widen_stage(home);
   CALL(NULL, udpr_remote_stop, door->remote);
   if (shut(door))
     EXPECT(UDPR_E_CLOSED, door->closed ? UDPR_E_CLOSED : UDPR_E_NOT_RUNNING,

@@ -29,7 +29,7 @@ void call_begin(enum function function, home *home) {
   MUST(top < DEPTH);
   TRACE("%*s%s%s\n", 2 * top, "", me ? "(other thread) " : "", names[function]);
   udpr_status status = !home || may_enter(home) ? UDPR_OK : UDPR_E_WRONG_THREAD;
-  frames[top++] = (frame){function, home, status, home && (home->closing || w.logging), fault_count};
+  frames[top++] = (frame){function, home, status, w.logging || (home && home->closing), fault_count};
   if (home && status == UDPR_OK) home->inside_by = me, home->inside++;
 }
 
@@ -90,7 +90,10 @@ static void on_free(void *argument) {
     FAIL("free_user runs before its callback has returned, kind %d", user->kind);
   atomic_store(&user->live, false);
   TRACE("%*s[free_user of a %d]\n", 2 * top, "", user->kind);
+  bool logs = user->kind == LOGGER; /* it is freed right behind its call, in the middle of another */
+  w.logging += logs;
   if (me < 2 && user->home && top && !one_in(4)) act();
+  w.logging -= logs;
 }
 
 udpr_free_fn free_fn(const user *user) { return user->frees ? on_free : NULL; }
@@ -146,6 +149,11 @@ static bool comes_from(enum kind kind, enum function function) {
   }
 }
 
+/* Ports say it themselves. */
+static bool in_pass(enum kind kind) {
+  return kind == TIMER || kind == WATCH || kind == THREAD_CALL || kind == WORK;
+}
+
 user *enter_callback(void *argument, enum kind kind, const udpr_reactor *reactor) {
   user *user = argument;
   if (user->kind != kind) FAIL("a callback of kind %d gets a user of kind %d", kind, user->kind);
@@ -159,11 +167,15 @@ user *enter_callback(void *argument, enum kind kind, const udpr_reactor *reactor
     FAIL("a callback of kind %d while the reactor is freed", kind);
   atomic_fetch_add(&user->calls, 1);
   atomic_fetch_add(&user->busy, 1);
+  if (in_pass(kind)) user->home->dispatching++;
   TRACE("%*s[callback of a %d]\n", 2 * top, "", kind);
   return user;
 }
 
-void leave_callback(user *user) { atomic_fetch_sub(&user->busy, 1); }
+void leave_callback(user *user) {
+  if (in_pass(user->kind)) user->home->dispatching--;
+  atomic_fetch_sub(&user->busy, 1);
+}
 
 void act(void) {
   if (w.depth >= 5 || top > DEPTH / 2) return;

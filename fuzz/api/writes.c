@@ -15,7 +15,8 @@ static const udpr_addr *any_target(const port *port, udpr_addr *where) {
   if (port->connected && one_in(2)) return one_in(2) ? NULL : (*where = port->peer, where);
   if (one_in(24)) return NULL;
   const struct port *other = &w.ports[below(PORTS)];
-  for (int i = 0; i < 4 && other->v6 != port->v6; i++) other = &w.ports[below(PORTS)];
+  for (int i = 0; i < 12 && (other->v6 != port->v6 || !other->host.family); i++)
+    other = &w.ports[below(PORTS)];
   *where = other->host;
   if (one_in(24)) where->port = 0;
   if (one_in(24)) where->reserved = 1;
@@ -44,6 +45,14 @@ static size_t reasons(const port *port, size_t len, const udpr_addr *to, udpr_st
   return n;
 }
 
+/* In a pass of a turn what could be queued does, unless many ports gather already. */
+static bool gathers(const port *port, size_t len) {
+  int open = 0;
+  for (int i = 0; i < PORTS; i++) open += w.ports[i].home == port->home && w.ports[i].state != GONE;
+  if ((port->flags & UDPR_UDP_NO_QUEUE) || port->queue_bytes < (len > 64 ? len : 64)) return false;
+  return port->home && port->home->dispatching > 0 && open < 16;
+}
+
 /* A write that leaves at once may hear from the kernel; one that gathers is accepted, or there is no room. */
 static bool expect_write(const port *port, size_t len, const udpr_addr *to, bool leaves) {
   udpr_status allowed[16];
@@ -52,7 +61,7 @@ static bool expect_write(const port *port, size_t len, const udpr_addr *to, bool
     allowed[n++] = UDPR_OK, allowed[n++] = UDPR_E_WOULD_BLOCK;
     if (len > 16000)
       allowed[n++] = UDPR_E_MESSAGE_TOO_LONG; /* more than the send buffer, or than the path carries */
-    bool kernel = leaves || (port->flags & UDPR_UDP_UNBATCHED) || inner_function() == FUNCTIONS;
+    bool kernel = leaves || (port->flags & UDPR_UDP_UNBATCHED) || !gathers(port, len);
     if (kernel) /* where the port is bound to one address and the target is another kind of it */
       allowed[n++] = UDPR_E_NETWORK_UNREACHABLE, allowed[n++] = UDPR_E_INVALID_ARGUMENT,
       allowed[n++] = UDPR_E_ADDRESS_NOT_AVAILABLE, allowed[n++] = UDPR_E_PERMISSION,
@@ -101,8 +110,9 @@ static void op_post(void) {
   const udpr_addr *to = any_target(port, &where);
   size_t           len = any_length();
   fill(payload, len);
+  bool closing = port->home && port->home->closing;
   CALL(NULL, udpr_transport_post, port->transport, payload, len, to);
-  expect_write(port, len, to, false);
+  if (!closing || call_status() != UDPR_E_CLOSED) expect_write(port, len, to, false);
 }
 
 static void op_messages(void) {
@@ -137,7 +147,7 @@ static void op_messages(void) {
     if (wrong || last->source || last->interface_index) {
       MUST(call_status() != UDPR_E_PANIC && call_status() < 0);
     } else if (cut && last->len > 0) {
-      expect_write(port, last->segment_size < last->len ? last->segment_size : last->len, last->to, leaves);
+      expect_write(port, last->segment_size < last->len ? last->segment_size : last->len, last->to, true);
     } else {
       expect_write(port, last->len, last->to, leaves);
     }

@@ -9,7 +9,8 @@ pub const TRUNCATED: u32 = 1;
 
 /// One received datagram, with the layout of `udpr_datagram`.
 ///
-/// Its bytes belong to the [`Inbound`] or [`Kept`] that lends it out; it is made nowhere else, and cannot be copied.
+/// Its bytes belong to the [`Inbound`] or [`Kept`] that lends it out; with any it is made nowhere else, and it cannot be
+/// copied.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Datagram {
@@ -35,7 +36,8 @@ pub struct Datagram {
 }
 
 impl Datagram {
-    pub(super) const EMPTY: Datagram = Datagram {
+    /// No bytes, of nobody.
+    pub const EMPTY: Datagram = Datagram {
         size: size_of::<Datagram>(),
         data: std::ptr::NonNull::dangling().as_ptr(),
         len: 0,

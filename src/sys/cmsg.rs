@@ -17,15 +17,18 @@ pub(super) struct Room<const SIZE: usize>(pub(super) [u8; SIZE]);
 
 /// One received item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Item<'a> {
-    pub(super) level: i32,
-    pub(super) kind: i32,
-    pub(super) value: &'a [u8],
+pub struct Item<'a> {
+    /// Of the protocol, as setsockopt(2) has it.
+    pub level: i32,
+    /// What it tells.
+    pub kind: i32,
+    /// Its bytes.
+    pub value: &'a [u8],
 }
 
 /// The items of received control data. It ends at the first length that cannot be; a value that the kernel cut, for
 /// lack of room, is as short as it came.
-pub(super) fn items(control: &[u8]) -> impl Iterator<Item = Item<'_>> {
+pub fn items(control: &[u8]) -> impl Iterator<Item = Item<'_>> {
     let mut rest = control;
     std::iter::from_fn(move || {
         let (item, behind) = split(rest)?;
@@ -79,7 +82,7 @@ impl Control {
     }
 
     /// The items, one after the other.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.room.0[..self.len]
     }
 }

@@ -9,7 +9,7 @@ use crate::addr::{Addr, family};
 pub(super) const ROOM: usize = 256;
 
 /// Puts the facts of `control` into a datagram that came in at the local port `port`.
-pub(super) fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
+pub fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
     forget(datagram);
     for item in items(control) {
         match (item.level, item.kind) {
@@ -28,7 +28,7 @@ pub(super) fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
 }
 
 /// Bytes of each of the datagrams that were merged (UDP_GRO, udp(7)); none where none were.
-pub(super) fn segment(control: &[u8]) -> Option<usize> {
+pub fn segment(control: &[u8]) -> Option<usize> {
     let merged = items(control).find(|item| (item.level, item.kind) == (libc::SOL_UDP, libc::UDP_GRO))?;
     usize::try_from(number(merged.value)?).ok()
 }

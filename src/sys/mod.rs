@@ -7,11 +7,10 @@
 pub mod alarm;
 pub mod batch;
 pub mod clock;
-mod cmsg;
+pub mod cmsg;
 pub mod epoll;
 pub mod error_queue;
-mod facts;
-
+pub mod facts;
 pub mod feature;
 pub mod gate;
 mod gather;

@@ -75,15 +75,30 @@ def what_runs_while_it_is_built_is_named():
     equal(set(re.findall(r"`([\w-]+)`", named)), runs - set(crates))
 
 
+def locked(directory="."):
+    """What a Cargo.lock says of each package."""
+    text = (ROOT / directory / "Cargo.lock").read_text(encoding="utf-8")
+    return [dict(re.findall(r'^(\w+) = "(.*)"$', package, re.M)) for package in text.split("[[package]]")[1:]]
+
+
 @case
 def every_crate_comes_from_the_registry_with_a_checksum():
-    text = (ROOT / "Cargo.lock").read_text(encoding="utf-8")
-    locked = [dict(re.findall(r'^(\w+) = "(.*)"$', package, re.M)) for package in text.split("[[package]]")[1:]]
-    assert len(locked) > len(table()), locked
-    equal(["udpr"], [one["name"] for one in locked if "source" not in one])
-    odd = [one["name"] for one in locked if one.get("source", REGISTRY) != REGISTRY]
-    equal([], odd)
-    equal([], [one["name"] for one in locked if "source" in one and not re.fullmatch("[0-9a-f]{64}", one.get("checksum", ""))])
+    for directory, own in ((".", ["udpr"]), ("fuzz/targets", ["udpr", "udpr-fuzz"])):
+        packages = locked(directory)
+        assert len(packages) > len(table()), packages
+        equal(own, [one["name"] for one in packages if "source" not in one])
+        foreign = [one for one in packages if "source" in one]
+        equal([], [one["name"] for one in foreign if one["source"] != REGISTRY])
+        equal([], [one["name"] for one in foreign if not re.fullmatch("[0-9a-f]{64}", one.get("checksum", ""))])
+
+
+@case
+def what_is_fuzzed_is_the_library_and_these_crates_beside_it():
+    def versions(directory):
+        return {(one["name"], one["version"]) for one in locked(directory) if "source" in one}
+
+    named = re.findall(r"`(\w[\w-]*)`\s(\d+\.\d+\.\d+)", section("For fuzzing"))
+    equal(set(named), versions("fuzz/targets") - versions("."))
 
 
 def allowed(expression, licences):

@@ -1,0 +1,235 @@
+//! Addresses as text, as `sockaddr` and as the caller's struct: chapter "addresses" of the header.
+//!
+//! Input: the bytes of each.
+#![allow(unsafe_code)]
+
+use super::bytes::{Bytes, text};
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ptr::null_mut;
+use udpr::addr::{Addr, family};
+use udpr::capi::addr::*;
+use udpr::capi::{udpr_addr, udpr_limit, udpr_status};
+use udpr::status::{Result, Status};
+
+/// For texts without one.
+const PORT: u16 = 4321;
+const TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
+/// What no answer is.
+const POISON: u8 = 0xa5;
+
+pub fn run(input: &[u8]) {
+    read_text(&text(input));
+    read_sockaddr(input);
+    write(&value(input));
+}
+
+fn answer<T>(status: udpr_status, value: T) -> Result<T> {
+    if status == 0 { Ok(value) } else { Err(Status::from_code(status)) }
+}
+
+fn c(addr: &Addr) -> *const udpr_addr {
+    std::ptr::from_ref(addr).cast()
+}
+
+/// What a call writes; nothing where it fails.
+fn address(call: impl FnOnce(*mut udpr_addr) -> udpr_status) -> Result<Addr> {
+    let mut raw = [u64::from_ne_bytes([POISON; 8]); 4];
+    let status = call(raw.as_mut_ptr().cast());
+    assert!(status == 0 || raw == [u64::from_ne_bytes([POISON; 8]); 4], "written to by a call that failed");
+    // SAFETY: 32 bytes, aligned to 8, any of which are valid in an address.
+    answer(status, unsafe { raw.as_ptr().cast::<Addr>().read() })
+}
+
+fn parse(text: &CStr) -> Result<Addr> {
+    // SAFETY: a text that ends in NUL, and room for the answer.
+    address(|out| unsafe { udpr_addr_parse(text.as_ptr(), PORT, out) })
+}
+
+fn read_text(text: &CStr) {
+    let any = parse(text);
+    // SAFETY: as in parse.
+    let bare = address(|out| unsafe { udpr_addr_parse_host(text.as_ptr(), PORT, out) });
+    assert!(any.is_ok() || any == Err(Status::INVALID_ADDRESS), "{any:?}");
+    assert!(bare.is_err() || Addr::are_same(bare.as_ref().ok(), any.as_ref().ok()), "{bare:?} {any:?}");
+    if let Ok(addr) = any {
+        assert_eq!((addr.check(), addr.flow_info), (Ok(()), 0));
+        write(&addr);
+    }
+    compare(text, bare, any);
+    interface(text, bare);
+}
+
+/// With the standard library's reading of texts without a zone, and the C library's.
+fn compare(text: &CStr, bare: Result<Addr>, any: Result<Addr>) {
+    let Ok(string) = text.to_str() else {
+        assert_eq!((bare, any), (Err(Status::INVALID_ADDRESS), Err(Status::INVALID_ADDRESS)));
+        return;
+    };
+    let expected = if string.contains('%') { None } else { string.parse().ok() };
+    if !string.contains('%') {
+        assert_eq!(bare.ok(), expected.map(|ip| addr(ip, PORT)), "{string:?}");
+        assert_eq!(bare.ok(), c_library(text), "{string:?}");
+    }
+    // More than five digits, which they take as a port, are none here, and nor is the zone 0.
+    let digits = string.rsplit(':').next().map_or(0, str::len);
+    if let (Ok(socket), true) = (string.parse::<SocketAddr>(), digits <= 5 && !string.contains('%')) {
+        assert_eq!(any, Ok(addr(socket.ip(), socket.port())), "{string:?}");
+    } else if !string.contains('%') {
+        assert_eq!(any, bare, "{string:?}");
+    }
+}
+
+fn addr(ip: IpAddr, port: u16) -> Addr {
+    match ip {
+        IpAddr::V4(ip) => Addr::v4(ip.octets(), port),
+        IpAddr::V6(ip) => Addr::v6(ip.octets(), port, 0),
+    }
+}
+
+unsafe extern "C" {
+    fn inet_pton(version: i32, text: *const c_char, out: *mut c_void) -> i32;
+}
+
+fn c_library(text: &CStr) -> Option<Addr> {
+    let (mut v4, mut v6) = ([0u8; 4], [0u8; 16]);
+    // SAFETY: a text that ends in NUL, and the four bytes that an IPv4 address has.
+    if unsafe { inet_pton(libc::AF_INET, text.as_ptr(), v4.as_mut_ptr().cast()) } == 1 {
+        return Some(addr(Ipv4Addr::from(v4).into(), PORT));
+    }
+    // SAFETY: likewise, with the sixteen of an IPv6 address.
+    let found = unsafe { inet_pton(libc::AF_INET6, text.as_ptr(), v6.as_mut_ptr().cast()) } == 1;
+    found.then(|| addr(Ipv6Addr::from(v6).into(), PORT))
+}
+
+fn interface(text: &CStr, bare: Result<Addr>) {
+    let mut index = u32::MAX;
+    // SAFETY: a text that ends in NUL, and a number to be written.
+    let status = unsafe { udpr_interface_index(text.as_ptr(), &mut index) };
+    let expected = if text.is_empty() { Status::INVALID_ARGUMENT } else { Status::NO_INTERFACE };
+    match answer(status, index) {
+        Ok(0) => assert!(bare.is_ok_and(|addr| addr.is_any()), "{text:?}"),
+        Ok(index) => assert!(udpr::sys::interface::exists(index), "{text:?}"),
+        Err(status) => assert_eq!((status, index), (expected, u32::MAX), "{text:?}"),
+    }
+}
+
+fn read_sockaddr(raw: &[u8]) {
+    // SAFETY: `raw` is as long as it says.
+    let found = address(|out| unsafe { udpr_addr_from_sockaddr(raw.as_ptr().cast(), raw.len(), out) });
+    let mut in_place = Addr::v4([1; 4], 1);
+    in_place.read_sockaddr(raw);
+    assert!(Addr::are_same(Some(&in_place), Some(&found.unwrap_or(Addr::UNSPECIFIED))));
+    let family = raw.first_chunk().map(|family| i32::from(u16::from_ne_bytes(*family)));
+    let least = match family {
+        None => usize::MAX,
+        Some(libc::AF_INET) => 16,
+        Some(libc::AF_INET6) => 28,
+        Some(_) => {
+            assert_eq!(found, Err(Status::ADDRESS_FAMILY));
+            return;
+        }
+    };
+    assert_eq!(found.err(), (raw.len() < least).then_some(Status::INVALID_ARGUMENT));
+    if let Ok(addr) = found {
+        let written = write_sockaddr(&addr);
+        let known = if least == 16 { 8 } else { 28 };
+        assert_eq!(written[..known], raw[..known]);
+        assert!(written[known..].iter().all(|byte| *byte == 0));
+    }
+}
+
+fn write_sockaddr(addr: &Addr) -> Vec<u8> {
+    let whole = if addr.family == family::INET { 16 } else { 28 };
+    for capacity in 0..Addr::SOCKADDR_MAX {
+        let (mut room, mut len) = (vec![POISON; capacity], 0);
+        // SAFETY: an address, and as much room as is said.
+        let status = unsafe { udpr_addr_to_sockaddr(c(addr), room.as_mut_ptr().cast(), capacity, &mut len) };
+        assert_eq!((status == 0, len), (capacity >= whole, whole));
+        assert!(status == 0 || room.iter().all(|byte| *byte == POISON));
+    }
+    let mut raw = vec![0; Addr::SOCKADDR_MAX];
+    // SAFETY: as above; nobody asks for the length.
+    let status = unsafe { udpr_addr_to_sockaddr(c(addr), raw.as_mut_ptr().cast(), raw.len(), null_mut()) };
+    assert_eq!(status, 0);
+    raw.truncate(whole);
+    raw
+}
+
+/// A struct as a caller could have filled it.
+fn value(input: &[u8]) -> Addr {
+    let mut input = Bytes(input);
+    Addr {
+        family: input.u16(),
+        port: input.u16(),
+        scope_id: input.u32(),
+        flow_info: input.u32(),
+        bytes: input.array(),
+        reserved: input.u32(),
+    }
+}
+
+/// Every way to write an address, and back.
+fn write(addr: &Addr) {
+    map(addr);
+    if let Err(status) = addr.check() {
+        let mut len = 1;
+        // SAFETY: an address, and no room.
+        let text = unsafe { udpr_addr_format(c(addr), null_mut(), 0, &mut len) };
+        assert_eq!((text, len), (status.code(), 0));
+        // SAFETY: as above.
+        let raw = unsafe { udpr_addr_to_sockaddr(c(addr), null_mut(), 0, &mut len) };
+        assert_eq!((raw, len), (status.code(), 0));
+        return;
+    }
+    let raw = write_sockaddr(addr);
+    let scope_id = if addr.family == family::INET { 0 } else { addr.scope_id };
+    let same = Addr { scope_id, ..*addr };
+    assert_eq!(Addr::from_sockaddr(&raw), Ok(same));
+    let text = format(addr);
+    let port = if addr.port == 0 { PORT } else { addr.port };
+    assert_eq!(parse(&text), Ok(Addr { port, ..same }), "{text:?}");
+}
+
+/// The whole text; with less room as much of it as fits, and nothing behind.
+fn format(addr: &Addr) -> CString {
+    let in_room = |room: &mut [u8]| {
+        let mut len = 0;
+        let buffer = room.as_mut_ptr().cast::<c_char>();
+        // SAFETY: an address, and as much room as is said.
+        (unsafe { udpr_addr_format(c(addr), buffer, room.len(), &mut len) }, len)
+    };
+    let mut whole = vec![POISON; TEXT_MAX];
+    let (status, len) = in_room(&mut whole);
+    assert!(status == 0 && whole[len] == 0 && whole[len + 1..].iter().all(|byte| *byte == POISON));
+    whole.truncate(len);
+    for capacity in 0..=len + 1 {
+        let mut room = vec![POISON; capacity];
+        let status = in_room(&mut room);
+        assert_eq!(status, (if capacity > len { 0 } else { Status::INVALID_ARGUMENT.code() }, len));
+        if let Some((end, text)) = room.split_last() {
+            assert_eq!((*end, text), (0, &whole[..capacity - 1]));
+        }
+    }
+    CString::new(whole).expect("no NUL within")
+}
+
+fn map(addr: &Addr) {
+    // SAFETY: an address, and room for the answer.
+    let mapped = address(|out| unsafe { udpr_addr_map_v4(c(addr), out) });
+    assert_eq!(mapped.err(), (addr.family != family::INET).then_some(Status::ADDRESS_FAMILY));
+    if let Ok(mapped) = mapped {
+        // SAFETY: as above.
+        let back = address(|out| unsafe { udpr_addr_unmap_v4(c(&mapped), out) });
+        assert_eq!(back, Ok(Addr { scope_id: 0, ..*addr }));
+    }
+    // SAFETY: as above.
+    let plain = address(|out| unsafe { udpr_addr_unmap_v4(c(addr), out) });
+    assert_eq!(plain.is_ok(), addr.is_v4_mapped());
+    if let Ok(plain) = plain {
+        assert_eq!(plain.map_v4(), Ok(Addr { scope_id: 0, ..*addr }));
+    }
+    // SAFETY: two addresses.
+    let same = unsafe { udpr_addr_equal(c(addr), c(&Addr { flow_info: !addr.flow_info, ..*addr })) };
+    assert_eq!(same, 1, "the flow is no part of who somebody is");
+}

@@ -87,12 +87,14 @@ fn listen(reactor: &Reactor, input: &mut Bytes<'_>, seen: &Seen) -> (*mut udpr_t
     let (device, local) =
         (input.choose(&DEVICES), input.choose(&[c"127.0.0.1", c"127.0.0.1", c"::1", c"localhost"]));
     let values = options(input, device);
-    seen.longest.set(if values.max_packet_size == 0 { 65_535 } else { values.max_packet_size as usize });
     let mut options = Struct::new(&values, input);
     check_options(&mut options, &values, device);
     options.fault(local == c"localhost", Status::INVALID_ADDRESS);
     let mut out = null_mut();
-    let given = if choices & 1 == 0 { options.pointer() } else { null() };
+    let given: *const udpr_udp_options = if choices & 1 == 0 { options.pointer() } else { null() };
+    let longest =
+        if given.is_null() || values.max_packet_size == 0 { 65_535 } else { values.max_packet_size };
+    seen.longest.set(longest as usize);
     let place = if choices & 2 == 0 { &raw mut out } else { null_mut() };
     // SAFETY: a reactor, a text, and structs as long as they say, with pointers that live as long as the reactor.
     let status = unsafe {

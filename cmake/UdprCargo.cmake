@@ -26,6 +26,7 @@ set(udpr_object ${udpr_cargo_dir}/udpr.o)
 
 # cargo is no child of make's that may share its job slots, and would warn that it cannot.
 # It leaves an archive alone that is as it should be: hence the touch, or make would ask again each time.
+# Without backtraces nothing reads debug information, which is a third of the library: src/capi/guard.rs.
 # It looks for its settings from where it is called: in a release, they name the crates that came with it.
 add_custom_command(
   OUTPUT ${udpr_archive}
@@ -34,6 +35,7 @@ add_custom_command(
           ${UDPR_CARGO} rustc --locked --lib --crate-type staticlib --profile $<IF:$<CONFIG:Debug>,dev,release>
           --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml --target-dir ${udpr_cargo_dir}
           "$<$<BOOL:${UDPR_OFFLINE}>:--offline>" ${UDPR_CARGO_FLAGS}
+          "$<$<NOT:$<CONFIG:Debug>>:--;--cfg;udpr_no_backtraces>"
   COMMAND ${CMAKE_COMMAND} -E touch ${udpr_archive}
   DEPENDS ${PROJECT_SOURCE_DIR}/Cargo.toml ${PROJECT_SOURCE_DIR}/Cargo.lock
   DEPFILE ${udpr_cargo_dir}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.d

@@ -7,6 +7,8 @@ use crate::port::{Port, Shared};
 use crate::reactor::Remote;
 use crate::status::{Result, Status};
 use crate::sys::Gate;
+#[cfg(udpr_no_backtraces)]
+use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
@@ -123,6 +125,16 @@ pub(super) fn quietly(body: impl FnOnce()) {
 pub(super) fn silence_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+}
+
+/// Backtraces are for panic hooks, and ours asks for none: every walk up the stack ends before its first frame, so that
+/// optimisation drops what would read debug information, which is a third of the library. For the one that CMake makes of
+/// all of Rust, where this name stays within: elsewhere it would be the whole program's.
+#[cfg(udpr_no_backtraces)]
+#[unsafe(no_mangle)]
+extern "C" fn _Unwind_Backtrace(_trace: *const c_void, _argument: *mut c_void) -> c_int {
+    const END_OF_STACK: c_int = 5; // _URC_END_OF_STACK, unwind.h
+    END_OF_STACK
 }
 
 /// A result as C gets it.

@@ -174,21 +174,36 @@ pub(super) fn transport_handle(port: &Arc<Port>) -> *mut udpr_transport {
     Arc::as_ptr(port).cast_mut().cast()
 }
 
-/// A `udpr_protocol`.
+/// A `udpr_protocol` without its size, and with its user owned.
 pub(super) struct CProtocol {
-    table: udpr_protocol,
     user: User,
+    start_protocol: udpr_start_fn,
+    datagram_received: udpr_datagram_fn,
+    datagrams_received: udpr_datagrams_fn,
+    connection_refused: udpr_protocol_fn,
+    error_received: udpr_error_fn,
+    write_ready: udpr_protocol_fn,
+    stop_protocol: udpr_stopped_fn,
 }
 
 impl CProtocol {
     pub(super) fn new(table: udpr_protocol) -> CProtocol {
-        CProtocol { user: User::new(table.user, table.free_user), table }
+        CProtocol {
+            user: User::new(table.user, table.free_user),
+            start_protocol: table.start_protocol,
+            datagram_received: table.datagram_received,
+            datagrams_received: table.datagrams_received,
+            connection_refused: table.connection_refused,
+            error_received: table.error_received,
+            write_ready: table.write_ready,
+            stop_protocol: table.stop_protocol,
+        }
     }
 }
 
 impl Protocol for CProtocol {
     fn start_protocol(&self, port: &Arc<Port>) -> Result {
-        let Some(start) = self.table.start_protocol else { return Ok(()) };
+        let Some(start) = self.start_protocol else { return Ok(()) };
         // SAFETY: the caller gave functions for this user; the port outlives the call.
         match Status::from_code(unsafe { start(transport_handle(port), self.user.user) }) {
             Status::OK => Ok(()),
@@ -199,13 +214,13 @@ impl Protocol for CProtocol {
 
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
         let (transport, user) = (transport_handle(port), self.user.user);
-        if let Some(received) = self.table.datagrams_received {
+        if let Some(received) = self.datagrams_received {
             let batch = delivery.all();
             let pointers = batch.pointers().as_ptr().cast();
             // SAFETY: as in start_protocol; the datagrams have the header's layout and stay until this returns.
             let taken = unsafe { received(transport, pointers, batch.len(), user) };
             delivery.take(taken);
-        } else if let Some(received) = self.table.datagram_received {
+        } else if let Some(received) = self.datagram_received {
             while let Some(datagram) = delivery.next() {
                 // SAFETY: as above.
                 unsafe { received(transport, std::ptr::from_ref(datagram).cast(), user) };
@@ -217,7 +232,7 @@ impl Protocol for CProtocol {
     }
 
     fn error_received(&self, port: &Arc<Port>, report: &Report) {
-        if let Some(received) = self.table.error_received {
+        if let Some(received) = self.error_received {
             let report = udpr_error_report {
                 size: size_of::<udpr_error_report>(),
                 status: report.status.code(),
@@ -237,21 +252,21 @@ impl Protocol for CProtocol {
     }
 
     fn connection_refused(&self, port: &Arc<Port>) {
-        if let Some(refused) = self.table.connection_refused {
+        if let Some(refused) = self.connection_refused {
             // SAFETY: as in start_protocol.
             unsafe { refused(transport_handle(port), self.user.user) };
         }
     }
 
     fn write_ready(&self, port: &Arc<Port>) {
-        if let Some(ready) = self.table.write_ready {
+        if let Some(ready) = self.write_ready {
             // SAFETY: as in start_protocol.
             unsafe { ready(transport_handle(port), self.user.user) };
         }
     }
 
     fn stop_protocol(&self, port: &Arc<Port>, reason: Status) {
-        if let Some(stop) = self.table.stop_protocol {
+        if let Some(stop) = self.stop_protocol {
             // SAFETY: as in start_protocol.
             unsafe { stop(transport_handle(port), reason.code(), self.user.user) };
         }
@@ -279,5 +294,16 @@ impl Log for CLog {
         };
         // SAFETY: the caller gave a function for this user; the record stays until it returns.
         unsafe { (self.log)(&record, self.user.user) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each port has one, idle ones too.
+    #[test]
+    fn a_protocol_is_nine_words() {
+        assert_eq!(size_of::<CProtocol>(), 9 * size_of::<usize>());
     }
 }

@@ -48,8 +48,10 @@ impl Port {
         let (now, changed) = open.link(former.as_ref(), peer);
         open.peer.set(now);
         open.errors.refused.set(changed.is_err() && open.errors.refused.get());
-        open.sending.borrow_mut().backlog.address(former);
-        self.shared.set_destinations(open.destinations(), former);
+        if let Some(used) = open.used.get() {
+            used.sending.borrow_mut().backlog.address(former);
+        }
+        self.shared.set_peer(now, former);
         open.sift_kept();
         changed
     }
@@ -71,7 +73,7 @@ impl Open {
     fn look(&self, from: Option<&Addr>) -> io::Result<Addr> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         if from.is_none() {
-            self.device.set(bound_device(kernel, fd)?);
+            self.used().device.set(bound_device(kernel, fd)?);
         }
         kernel.local_addr(fd)
     }
@@ -81,7 +83,7 @@ impl Open {
     fn relink(&self, host: &Addr, from: Option<&Addr>, to: Option<&Addr>) -> io::Result<Option<Addr>> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         if from.is_some() {
-            unlink(kernel, fd, host, self.device.get())?;
+            unlink(kernel, fd, host, self.used().device.get())?;
         }
         let Some(to) = to else { return Ok(None) };
         kernel.connect(fd, to)?;
@@ -93,7 +95,7 @@ impl Open {
     fn link_back(&self, host: &Addr, former: Option<&Addr>) -> Option<Addr> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         // Where this fails, too, the former peer is still worth a try.
-        let _ = unlink(kernel, fd, host, self.device.get());
+        let _ = unlink(kernel, fd, host, self.used().device.get());
         kernel.connect(fd, former?).ok().and(former.copied())
     }
 

@@ -15,18 +15,22 @@ pub(super) struct Destinations {
     pub(super) family: u16,
     pub(super) v6_only: bool,
     pub(super) broadcast: bool,
-    pub(super) peer: Option<Addr>,
 }
 
 impl Destinations {
-    /// What can be known at once of a datagram of `len` bytes to `to`. The answer is the address for the kernel: none
-    /// on a connected port.
+    /// What can be known at once of a datagram of `len` bytes to `to`, from a port connected to `peer`. The answer is the
+    /// address for the kernel: none on a connected port.
     #[inline]
-    pub(super) fn check<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
+    pub(super) fn check<'a>(
+        &self,
+        len: usize,
+        to: Option<&'a Addr>,
+        peer: Option<&Addr>,
+    ) -> Result<Option<&'a Addr>> {
         if let Some(to) = to {
             to.check()?;
         }
-        let (to, target) = match (to, &self.peer) {
+        let (to, target) = match (to, peer) {
             (None, None) => return Err(Status::NOT_CONNECTED),
             (None, Some(peer)) => (None, peer),
             (Some(to), Some(peer)) if to == peer => (None, peer),
@@ -60,22 +64,18 @@ fn is_everyone(target: &Addr) -> bool {
 }
 
 impl Open {
-    pub(super) fn destinations(&self) -> Destinations {
-        Destinations { peer: self.peer.get(), ..self.destinations_but_peer() }
-    }
-
     #[inline]
-    fn destinations_but_peer(&self) -> Destinations {
+    pub(super) fn destinations(&self) -> Destinations {
         let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
-        Destinations { family: self.family, v6_only, broadcast, peer: None }
+        Destinations { family: self.family, v6_only, broadcast }
     }
 
     /// [`Destinations::check`] as things are.
     #[inline]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
-        if self.peer.get().is_none() {
-            return self.destinations_but_peer().check(len, to);
+        match self.peer.get() {
+            None => self.destinations().check(len, to, None),
+            Some(peer) => self.destinations().check(len, to, Some(&peer)),
         }
-        self.destinations().check(len, to)
     }
 }

@@ -17,43 +17,41 @@ const DRAIN_MAX: usize = 64;
 /// What a report counts beside its payload, in bytes.
 const REPORT_SIZE: usize = size_of::<Report>();
 
-/// What a port has to tell.
-#[derive(Debug)]
+/// How a port stands with errors.
+#[derive(Debug, Default)]
 pub(super) struct Errors {
     /// The kernel's reports are wanted.
     pub(super) wanted: Cell<bool>,
     /// The peer has refused; `connection_refused` is owed.
     pub(super) refused: Cell<bool>,
-    reports: RefCell<VecDeque<Report>>,
-    charged: Cell<usize>,
-    limit: usize,
     /// The port is on the turn's list.
     listed: Cell<bool>,
 }
 
-impl Errors {
-    /// Reports wait in `limit` bytes at most.
-    pub(super) fn new(limit: usize) -> Errors {
-        Errors {
-            wanted: Cell::new(false),
-            refused: Cell::new(false),
-            reports: RefCell::default(),
-            charged: Cell::new(0),
-            limit,
-            listed: Cell::new(false),
-        }
+/// What a port has to tell.
+#[derive(Debug)]
+pub(super) struct Reports {
+    waiting: RefCell<VecDeque<Report>>,
+    charged: Cell<usize>,
+    limit: usize,
+}
+
+impl Reports {
+    /// In `limit` bytes at most.
+    pub(super) fn new(limit: usize) -> Reports {
+        Reports { waiting: RefCell::default(), charged: Cell::new(0), limit }
     }
 
     fn push(&self, report: Report) {
         let charged = self.charged.get() + REPORT_SIZE + report.data.len();
         if charged <= self.limit {
             self.charged.set(charged);
-            self.reports.borrow_mut().push_back(report);
+            self.waiting.borrow_mut().push_back(report);
         }
     }
 
     fn pop(&self) -> Option<Report> {
-        let report = self.reports.borrow_mut().pop_front()?;
+        let report = self.waiting.borrow_mut().pop_front()?;
         self.charged.set(self.charged.get() - REPORT_SIZE - report.data.len());
         Some(report)
     }
@@ -70,20 +68,19 @@ impl Port {
     /// Calls `error_received` for each report that waits now, then `connection_refused` where it is owed.
     pub fn tell_errors(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
-        let errors = &open.errors;
-        errors.listed.set(false);
-        let waiting = errors.reports.borrow().len();
+        open.errors.listed.set(false);
+        let waiting = open.used.get().map_or(0, |used| used.reports.waiting.borrow().len());
         for _ in 0..waiting {
             if !open.may_tell() {
                 return;
             }
-            let Some(report) = errors.pop() else { break };
+            let Some(report) = open.used().reports.pop() else { break };
             open.protocol.error_received(self, &report);
         }
-        if open.may_tell() && errors.refused.take() {
+        if open.may_tell() && open.errors.refused.take() {
             open.protocol.connection_refused(self);
         }
-        if !errors.reports.borrow().is_empty() {
+        if open.used.get().is_some_and(|used| !used.reports.waiting.borrow().is_empty()) {
             open.list_errors();
         }
     }
@@ -156,13 +153,13 @@ impl Open {
             self.note_refusal(self.peer.get() == Some(report.to));
         }
         if self.errors.wanted.get() {
-            self.errors.push(report);
+            self.used().reports.push(report);
             self.list_errors();
         }
     }
 
     fn note_refusal(&self, by_peer: bool) {
-        self.counters.update(|stats| stats.refused += 1);
+        self.used().counters.update(|stats| stats.refused += 1);
         if by_peer && self.peer.get().is_some() {
             self.errors.refused.set(true);
             self.list_errors();
@@ -171,12 +168,21 @@ impl Open {
 
     /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's.
     pub(super) fn fail(&self, data: &[u8], to: Option<Addr>, status: Status) {
-        self.counters.update(|stats| stats.dropped_out += 1);
+        self.used().counters.update(|stats| stats.dropped_out += 1);
         let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
         let mtu = if status == Status::MESSAGE_TOO_LONG { self.path_mtu(&to).unwrap_or(0) } else { 0 };
         let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
         let data = data.into();
-        self.errors.push(Report { status, origin, to, reporter, icmp_type: 0, icmp_code: 0, mtu, data });
+        self.used().reports.push(Report {
+            status,
+            origin,
+            to,
+            reporter,
+            icmp_type: 0,
+            icmp_code: 0,
+            mtu,
+            data,
+        });
         self.list_errors();
     }
 

@@ -12,9 +12,9 @@ use crate::turn::BACK_OFF;
 use std::cell::Cell;
 
 /// How many reports in a row may be for nothing. Single ones are: another holder was faster, a checksum was wrong.
-const VAIN_MAX: u32 = 8;
+const VAIN_MAX: u8 = 8;
 /// How often the time between two tries doubles: 64 ms at most.
-const DOUBLINGS: u32 = 6;
+const DOUBLINGS: u8 = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Interest {
     /// Something came of the report that is being looked at.
     found: Cell<bool>,
     /// Reports in a row that nothing came of.
-    vain: Cell<u32>,
+    vain: Cell<u8>,
     /// Only changes are reported.
     edges: Cell<bool>,
 }
@@ -107,7 +107,7 @@ impl Open {
     pub(super) fn weigh(&self) {
         let Interest { found, vain, edges, .. } = &self.interest;
         // What is kept is delivered first, in a turn that does not wait.
-        let kept = || self.is_receiving() && !self.kept.borrow().is_empty();
+        let kept = || self.is_receiving() && self.keeps_some();
         if found.get() || kept() {
             if vain.take() >= VAIN_MAX {
                 edges.set(false);

@@ -1,25 +1,22 @@
 //! How a port comes to life: socket, options, bind, `start_protocol`.
 
 use super::adopt::Former;
-use super::backlog::Backlog;
 use super::errors::Errors;
 use super::interest::Interest;
 use super::outbox::Shared;
-use super::stats::Counters;
-use super::write::Sending;
-use super::{Groups, Open, Options, Port, Protocol, State, connect, flag};
+use super::{Open, Options, Port, Protocol, State, connect, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::{Kernel, Limits};
 use crate::turn::Turn;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
 /// How many messages the first recvmmsg of a port asks for.
-const MESSAGES_FIRST: usize = 8;
+const MESSAGES_FIRST: u8 = 8;
 
 /// What a port is made of, beside its options.
 pub(super) struct Parts {
@@ -67,33 +64,31 @@ impl Port {
             turn: turn.clone(),
             token: Cell::new(0),
             state: Cell::new(State::Listening),
-            fd: Cell::new(socket.as_raw_fd()),
-            socket: RefCell::new(Some(socket.into())),
+            fd: socket.into(),
             family,
             flags,
             packet_size: options.packet_size(),
+            queue_bytes: options.queue_bytes(),
             peer: Cell::new(peer),
-            device: Cell::default(),
-            former,
-            errors: Errors::new(options.queue_bytes()),
+            former: former.map(Box::new),
+            errors: Errors::default(),
             protocol,
-            counters: Counters::default(),
+            drops: Cell::new(0),
             interest: Interest::default(),
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
             unseen: Cell::new(0),
-            kept: RefCell::default(),
             kept_listed: Cell::new(false),
             merges: Cell::new(false),
             limits: Cell::new(Limits::NONE),
-            sending: RefCell::new(Sending::new(Backlog::new(options.queue_bytes()))),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),
             told: Cell::new(None),
-            groups: Groups::default(),
+            used: OnceCell::new(),
         };
-        let shared = Shared::new(turn.door.clone(), open.destinations(), options.queue_bytes());
+        let shared = Shared::new(turn.door.clone(), open.destinations(), open.queue_bytes);
+        shared.set_peer(peer, None);
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"

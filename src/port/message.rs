@@ -95,14 +95,14 @@ impl Port {
         if segment == 0 || data.len() <= segment {
             return submit(data);
         }
-        open.destinations().check(segment, message.to)?;
+        open.check_destination(segment, message.to)?;
         open.make_room(charge(data.len(), manner.pieces(data.len())))?;
         let (first, rest) = data.split_at(step(segment).min(data.len()));
         submit(first)?;
         for data in rest.chunks(step(segment)) {
             if submit(data).is_err() {
                 let lost = manner.pieces(data.len()) as u64;
-                open.counters.update(|stats| stats.dropped_out += lost);
+                open.used().counters.update(|stats| stats.dropped_out += lost);
             }
         }
         Ok(())
@@ -120,9 +120,8 @@ impl Open {
         if message.source.is_none() && message.interface_index == 0 && tos.is_none() {
             return Ok(Control::EMPTY);
         }
-        let destinations = self.destinations();
-        destinations.check(0, message.to)?;
-        let target = message.to.copied().or(destinations.peer).ok_or(Status::NOT_CONNECTED)?;
+        self.check_destination(0, message.to)?;
+        let target = message.to.copied().or(self.peer.get()).ok_or(Status::NOT_CONNECTED)?;
         let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
         let source = message.source.map(|source| self.source(source, over_v6)).transpose()?;
         let scope_id = source.map_or(0, |source| source.scope_id);
@@ -148,7 +147,7 @@ impl Open {
     /// WOULD_BLOCK where a full socket is waited for already and the queue has no room for what counts `charge`. What
     /// is longer than the whole queue can only leave while nothing waits.
     fn make_room(&self, charge: usize) -> Result {
-        let mut sending = self.sending.borrow_mut();
+        let mut sending = self.used().sending.borrow_mut();
         if !sending.has_room(charge) {
             self.send_gathered(&mut sending);
         }

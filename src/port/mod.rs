@@ -21,6 +21,7 @@ mod receive;
 mod socket_options;
 mod stats;
 mod stop;
+mod used;
 mod write;
 
 pub use adopt::Descriptor;
@@ -35,20 +36,16 @@ pub use write::Leave;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{HeldFd, Kept, Limits, epoll};
+use crate::sys::{Limits, SocketFd, epoll};
 use crate::turn::Turn;
 use adopt::Former;
-use connect::Device;
 use errors::Errors;
 use interest::Interest;
-use multicast::Groups;
-use stats::Counters;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use write::Sending;
+use used::Used;
 
 /// One UDP port, or what is left of it.
 pub struct Port {
@@ -73,40 +70,38 @@ enum State {
     Closed,
 }
 
-/// The parts of a port that is open.
+/// The parts of a port that is open. There may be very many idle ones: what only a used one needs is in [`Used`].
 struct Open {
     turn: Rc<Turn>,
     token: Cell<u64>,
     state: Cell<State>,
-    socket: RefCell<Option<HeldFd>>,
     /// The socket's number, or -1.
-    fd: Cell<RawFd>,
+    fd: SocketFd,
     family: u16,
     flags: u32,
-    packet_size: usize,
+    packet_size: u16,
+    /// What may wait for a full socket, in bytes.
+    queue_bytes: u32,
     /// Whom it is connected to, as the kernel has it.
     peer: Cell<Option<Addr>>,
-    /// The interface that the socket was bound to before it was connected.
-    device: Cell<Device>,
     /// Of an adopted socket.
-    former: Option<Former>,
+    former: Option<Box<Former>>,
     errors: Errors,
     protocol: Box<dyn Protocol>,
-    counters: Counters,
+    /// The kernel's count of drops that the counters have seen.
+    drops: Cell<u32>,
     interest: Interest,
     paused: Cell<bool>,
     /// How many messages the next recvmmsg asks for.
-    messages: Cell<usize>,
+    messages: Cell<u8>,
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
-    unseen: Cell<usize>,
-    kept: RefCell<VecDeque<Kept>>,
+    unseen: Cell<u32>,
     /// The port is on the turn's list of those that keep datagrams.
     kept_listed: Cell<bool>,
     /// The socket merges datagrams that it receives.
     merges: Cell<bool>,
     /// What the kernel merges of those that are sent.
     limits: Cell<Limits>,
-    sending: RefCell<Sending>,
     /// A write was refused; `write_ready` is owed.
     wants_ready: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
@@ -115,7 +110,7 @@ struct Open {
     broadcast: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.
     told: Cell<Option<u16>>,
-    groups: Groups,
+    used: OnceCell<Box<Used>>,
 }
 
 impl Port {
@@ -161,15 +156,8 @@ impl Port {
     /// The counters, also while `stop_protocol` runs.
     pub fn get_stats(&self) -> Result<Stats> {
         let open = self.open()?;
-        let sending = open.sending.borrow();
-        let kept = open.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
-        Ok(Stats {
-            queued_bytes: sending.backlog.bytes() as u64,
-            queued_datagrams: sending.backlog.len() as u64,
-            kept_datagrams: kept as u64,
-            dropped_in: open.kernel_drops(),
-            ..open.counters.get()
-        })
+        open.count_kernel_drops();
+        Ok(open.used.get().map_or_else(Stats::default, |used| used.stats()))
     }
 
     /// epoll says something of the socket.

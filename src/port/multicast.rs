@@ -65,13 +65,13 @@ impl Port {
         }
         let open = self.settable()?;
         open.set_outgoing(index)?;
-        open.groups.outgoing.set(index);
+        open.used().groups.outgoing.set(index);
         Ok(())
     }
 
     /// As it was set.
     pub fn get_outgoing_interface(&self) -> Result<u32> {
-        Ok(self.readable()?.groups.outgoing.get())
+        Ok(self.readable()?.used.get().map_or(0, |used| used.groups.outgoing.get()))
     }
 
     /// Joins a group, for what anybody sends to it, or with a `source` for what that one sends. Interface 0: the zone
@@ -81,7 +81,7 @@ impl Port {
     pub fn join_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let membership = open.membership(group, source, interface)?;
-        let groups = &open.groups;
+        let groups = &open.used().groups;
         // By a first join that failed, and could not be undone: the other half of it is tried again.
         let is_half_joined = !groups.only_joined.get() && groups.joined.borrow().contains(&membership);
         if !is_half_joined {
@@ -104,13 +104,14 @@ impl Port {
     pub fn leave_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let membership = open.membership(group, source, interface)?;
-        let found = open.groups.joined.borrow().iter().position(|other| *other == membership);
+        let groups = &open.used().groups;
+        let found = groups.joined.borrow().iter().position(|other| *other == membership);
         let Some(index) = found else {
             let unknown = membership.interface != 0 && !interface::exists(membership.interface);
             return Err(if unknown { Status::NO_INTERFACE } else { Status::NOT_JOINED });
         };
         open.leave(&membership)?;
-        open.groups.joined.borrow_mut().swap_remove(index);
+        groups.joined.borrow_mut().swap_remove(index);
         Ok(())
     }
 }
@@ -170,16 +171,18 @@ impl Open {
     }
 
     fn hear_only_joined(&self) -> Result {
-        if !self.groups.only_joined.get() {
+        let only_joined = &self.used().groups.only_joined;
+        if !only_joined.get() {
             ALL.set(self, 0)?;
-            self.groups.only_joined.set(true);
+            only_joined.set(true);
         }
         Ok(())
     }
 
     /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.
     pub(super) fn leave_groups(&self) {
-        for membership in self.groups.joined.take() {
+        let Some(used) = self.used.get() else { return };
+        for membership in used.groups.joined.take() {
             // Nobody is left to be told.
             let _ = self.leave(&membership);
         }

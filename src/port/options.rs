@@ -48,7 +48,7 @@ pub mod flag {
 }
 
 /// The longest payload that the length field of UDP allows (RFC 768).
-const PACKET_MAX: u32 = 65_535;
+const PACKET_MAX: u16 = 65_535;
 const QUEUE_DEFAULT: u32 = 1024 * 1024;
 
 /// How a port is made; 0 stands for the default everywhere.
@@ -75,7 +75,7 @@ impl Options<'_> {
             return Err(Status::VERSION);
         }
         let sizes = [self.receive_buffer, self.send_buffer];
-        if self.max_packet_size > PACKET_MAX || sizes.iter().any(|size| *size > i32::MAX as u32) {
+        if self.max_packet_size > PACKET_MAX.into() || sizes.iter().any(|size| *size > i32::MAX as u32) {
             return Err(Status::INVALID_ARGUMENT);
         }
         Ok(())
@@ -98,11 +98,12 @@ impl Options<'_> {
         self.flags & bits != 0
     }
 
-    pub(super) fn packet_size(&self) -> usize {
-        if self.max_packet_size == 0 { PACKET_MAX as usize } else { self.max_packet_size as usize }
+    /// As [`Options::check`] allows it.
+    pub(super) fn packet_size(&self) -> u16 {
+        if self.max_packet_size == 0 { PACKET_MAX } else { self.max_packet_size as u16 }
     }
 
-    pub(super) fn queue_bytes(&self) -> usize {
-        if self.send_queue_bytes == 0 { QUEUE_DEFAULT as usize } else { self.send_queue_bytes as usize }
+    pub(super) fn queue_bytes(&self) -> u32 {
+        if self.send_queue_bytes == 0 { QUEUE_DEFAULT } else { self.send_queue_bytes }
     }
 }

@@ -19,18 +19,34 @@ pub struct Shared {
 
 #[derive(Debug)]
 struct Outbox {
-    letters: Backlog,
-    destinations: Destinations,
     token: u64,
+    /// What may wait, in bytes.
+    limit: u32,
+    destinations: Destinations,
     closed: bool,
-    /// A post was refused: `write_ready` is owed once this is empty.
+    mail: Option<Box<Mail>>,
+}
+
+/// What a port has once something is posted, or it has a peer.
+#[derive(Debug)]
+struct Mail {
+    letters: Backlog,
+    peer: Option<Addr>,
+    /// A post was refused: `write_ready` is owed once there are no letters.
     refused: bool,
 }
 
+impl Outbox {
+    fn mail(&mut self) -> &mut Mail {
+        let limit = self.limit as usize;
+        let empty = || Box::new(Mail { letters: Backlog::new(limit), peer: None, refused: false });
+        self.mail.get_or_insert_with(empty)
+    }
+}
+
 impl Shared {
-    pub(super) fn new(door: Arc<Door>, destinations: Destinations, limit: usize) -> Shared {
-        let letters = Backlog::new(limit);
-        let outbox = Outbox { letters, destinations, token: 0, closed: false, refused: false };
+    pub(super) fn new(door: Arc<Door>, destinations: Destinations, limit: u32) -> Shared {
+        let outbox = Outbox { token: 0, limit, destinations, closed: false, mail: None };
         Shared { door, outbox: Mutex::new(outbox) }
     }
 
@@ -46,14 +62,15 @@ impl Shared {
         if outbox.closed {
             return Err(Status::CLOSED);
         }
-        let to = outbox.destinations.check(data.len(), to)?.copied();
-        if !outbox.letters.has_room(charge(data.len(), 1), 0) {
-            outbox.refused = true;
+        let peer = outbox.mail.as_ref().and_then(|mail| mail.peer.as_ref());
+        let to = outbox.destinations.check(data.len(), to, peer)?.copied();
+        let (token, mail) = (outbox.token, outbox.mail());
+        if !mail.letters.has_room(charge(data.len(), 1), 0) {
+            mail.refused = true;
             return Err(Status::WOULD_BLOCK);
         }
-        let first = outbox.letters.is_empty();
-        outbox.letters.push(Letter { to, control: None, data: data.into() });
-        let token = outbox.token;
+        let first = mail.letters.is_empty();
+        mail.letters.push(Letter { to, control: None, data: data.into() });
         drop(outbox);
         if first {
             self.door.post(token);
@@ -66,24 +83,34 @@ impl Shared {
         self.outbox.is_locked()
     }
 
-    /// Posts are checked against these from here on; those that were made for the former peer stay its own.
-    pub(super) fn set_destinations(&self, destinations: Destinations, former: Option<Addr>) {
-        let mut outbox = self.outbox.lock();
-        outbox.letters.address(former);
-        outbox.destinations = destinations;
+    /// Posts are checked against these from here on.
+    pub(super) fn set_destinations(&self, destinations: Destinations) {
+        self.outbox.lock().destinations = destinations;
+    }
+
+    /// Posts go to this peer from here on; those that were made for the former one stay its own.
+    pub(super) fn set_peer(&self, peer: Option<Addr>, former: Option<Addr>) {
+        if peer.is_some() || former.is_some() {
+            let mut outbox = self.outbox.lock();
+            let mail = outbox.mail();
+            mail.letters.address(former);
+            mail.peer = peer;
+        }
     }
 
     /// Drops what nobody will send; the answer is how many letters that were.
     pub(super) fn drop_letters(&self) -> usize {
         let mut outbox = self.outbox.lock();
-        std::iter::from_fn(|| outbox.letters.pop()).count()
+        let Some(mail) = &mut outbox.mail else { return 0 };
+        std::iter::from_fn(|| mail.letters.pop()).count()
     }
 
     /// The next letter; the second answer tells whether a post was refused, once there is no letter.
     fn next(&self) -> (Option<Letter>, bool) {
         let mut outbox = self.outbox.lock();
-        let letter = outbox.letters.pop();
-        let refused = letter.is_none() && std::mem::take(&mut outbox.refused);
+        let Some(mail) = &mut outbox.mail else { return (None, false) };
+        let letter = mail.letters.pop();
+        let refused = letter.is_none() && std::mem::take(&mut mail.refused);
         (letter, refused)
     }
 
@@ -94,7 +121,7 @@ impl Shared {
 
     /// How many letters wait: so many are sent in one turn, however fast others come.
     fn waiting(&self) -> usize {
-        self.outbox.lock().letters.len()
+        self.outbox.lock().mail.as_ref().map_or(0, |mail| mail.letters.len())
     }
 }
 

@@ -45,7 +45,7 @@ impl<'a> Delivery<'a> {
     /// All that have not been taken.
     pub fn all(&mut self) -> Batch<'a> {
         self.shown = self.batch.len();
-        self.open.unseen.set(self.behind);
+        self.open.unseen.set(self.behind as u32);
         self.batch.skip(self.taken)
     }
 
@@ -58,19 +58,20 @@ impl<'a> Delivery<'a> {
 impl Port {
     /// Reads once and delivers. Nothing is read while older datagrams wait.
     pub(super) fn receive(self: &Arc<Port>, open: &Rc<Open>) {
-        if !open.is_receiving() || !open.kept.borrow().is_empty() {
+        if !open.is_receiving() || open.keeps_some() {
             return;
         }
         let turn = &open.turn;
         let mut inbound = turn.take_inbound();
         let got = turn.kernel.receive(open.fd.get(), &mut inbound, &open.reception());
-        open.counters.update(|stats| stats.syscalls_in += 1);
+        let counters = &open.used().counters;
+        counters.update(|stats| stats.syscalls_in += 1);
         let mut end = None;
         match got {
             Ok(got) => {
                 open.interest.found();
                 open.grow(&got);
-                open.counters.update(|stats| {
+                counters.update(|stats| {
                     stats.datagrams_in += got.datagrams as u64;
                     stats.bytes_in += got.bytes as u64;
                     stats.truncated_in += got.truncated as u64;
@@ -101,7 +102,7 @@ impl Port {
             behind -= batch.len();
             let sifted = open.sift(batch);
             let batch = sifted.as_ref().map_or(batch, Kept::batch);
-            let waits = !open.kept.borrow().is_empty() || !open.is_receiving();
+            let waits = open.keeps_some() || !open.is_receiving();
             let left = if waits { batch.len() } else { self.deliver(open, batch, behind) };
             if !open.is_listening() || open.turn.door.gate.is_lost() {
                 return;
@@ -119,13 +120,14 @@ impl Port {
         if !open.is_receiving() {
             return;
         }
-        let first = open.kept.borrow_mut().pop_front();
+        let queue = &open.used().kept;
+        let first = queue.borrow_mut().pop_front();
         let Some(mut kept) = first else { return };
         let (before, behind) = (kept.batch().len(), 0);
         let left = self.deliver(&open, kept.batch(), behind);
         if left > 0 {
             kept.take(before - left);
-            open.kept.borrow_mut().push_front(kept);
+            queue.borrow_mut().push_front(kept);
             open.sift_kept();
         }
         open.list_kept();
@@ -138,7 +140,7 @@ impl Port {
             return 0;
         }
         let gate = &open.turn.door.gate;
-        open.unseen.set(behind + batch.len());
+        open.unseen.set((behind + batch.len()) as u32);
         let mut delivery = Delivery { open, gate, batch, behind, taken: 0, shown: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
         open.unseen.set(0);
@@ -187,14 +189,14 @@ impl Open {
     }
 
     fn keep(&self, kept: Kept) {
-        self.kept.borrow_mut().push_back(kept);
+        self.used().kept.borrow_mut().push_back(kept);
         self.sift_kept();
         self.list_kept();
     }
 
     /// Has what is kept delivered in a later turn.
     fn list_kept(&self) {
-        let wanted = self.is_reading() && !self.kept.borrow().is_empty();
+        let wanted = self.is_reading() && self.keeps_some();
         if wanted && !self.kept_listed.replace(true) {
             self.turn.defer(&self.turn.kept, self.token.get());
         }
@@ -213,7 +215,8 @@ impl Open {
 
     /// Lets go of what is kept of others, once there is a peer.
     pub(super) fn sift_kept(&self) {
-        let mut kept = self.kept.borrow_mut();
+        let Some(used) = self.used.get() else { return };
+        let mut kept = used.kept.borrow_mut();
         for batch in kept.iter_mut() {
             if let Some(sifted) = self.sift(batch.batch()) {
                 *batch = sifted;
@@ -222,14 +225,14 @@ impl Open {
         kept.retain(|batch| !batch.batch().is_empty());
     }
 
-    fn count_discarded(&self, count: usize) {
-        self.counters.update(|stats| stats.discarded_in += count as u64);
+    pub(super) fn count_discarded(&self, count: usize) {
+        self.used().counters.update(|stats| stats.discarded_in += count as u64);
     }
 
     fn reception(&self) -> Reception {
         Reception {
-            messages: self.messages.get(),
-            packet_size: self.packet_size,
+            messages: self.messages.get().into(),
+            packet_size: self.packet_size.into(),
             merges: self.merges.get(),
             told: self.told.get(),
         }
@@ -238,8 +241,8 @@ impl Open {
     /// A call that came back full asks for twice as much the next time, unless that was plenty for one turn.
     fn grow(&self, got: &Received) {
         let asked = self.messages.get();
-        if got.messages == asked && got.bytes < TURN_BYTES {
-            self.messages.set((asked * 2).min(MESSAGES_MAX));
+        if got.messages == usize::from(asked) && got.bytes < TURN_BYTES {
+            self.messages.set((asked * 2).min(MESSAGES_MAX as u8));
         }
     }
 }

@@ -116,7 +116,7 @@ impl Port {
         let open = self.settable()?;
         open.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &i32::from(allowed).to_ne_bytes())?;
         open.broadcast.set(allowed);
-        self.shared.set_destinations(open.destinations(), None);
+        self.shared.set_destinations(open.destinations());
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What a port counts.
 
 use super::Open;
+use super::used::Used;
 use std::cell::Cell;
 
 /// A snapshot of a port's counters.
@@ -40,15 +41,9 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     stats: Cell<Stats>,
-    /// The kernel's count of drops that the stats have seen.
-    drops: Cell<u32>,
 }
 
 impl Counters {
-    pub(super) fn get(&self) -> Stats {
-        self.stats.get()
-    }
-
     pub(super) fn update(&self, change: impl FnOnce(&mut Stats)) {
         let mut stats = self.stats.get();
         change(&mut stats);
@@ -56,20 +51,34 @@ impl Counters {
     }
 }
 
-impl Open {
-    /// Datagrams that found the receive buffer full since the port was made; once the socket is closed, the last count.
-    /// The kernel's own goes round at 32 bits, so that it must be looked at once in so many drops.
-    pub(super) fn kernel_drops(&self) -> u64 {
-        if let Some(drops) = self.socket_drops() {
-            let more = drops.wrapping_sub(self.counters.drops.replace(drops));
-            self.counters.update(|stats| stats.dropped_in += u64::from(more));
+impl Used {
+    /// All that is counted, and what waits now.
+    pub(super) fn stats(&self) -> Stats {
+        let backlog = &self.sending.borrow().backlog;
+        let kept = self.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
+        Stats {
+            queued_bytes: backlog.bytes() as u64,
+            queued_datagrams: backlog.len() as u64,
+            kept_datagrams: kept as u64,
+            ..self.counters.stats.get()
         }
-        self.counters.get().dropped_in
+    }
+}
+
+impl Open {
+    /// Datagrams that found the receive buffer full since the port was made, until its socket is closed. The
+    /// kernel's own count goes round at 32 bits, so that it must be looked at once in so many drops.
+    pub(super) fn count_kernel_drops(&self) {
+        let drops = self.socket_drops().unwrap_or(self.drops.get());
+        let more = drops.wrapping_sub(self.drops.replace(drops));
+        if more > 0 {
+            self.used().counters.update(|stats| stats.dropped_in += u64::from(more));
+        }
     }
 
     /// What an adopted socket has dropped before is not the port's.
     pub(super) fn forget_drops(&self) {
-        self.counters.drops.set(self.socket_drops().unwrap_or(0));
+        self.drops.set(self.socket_drops().unwrap_or(0));
     }
 
     /// Since the socket was made (SO_MEMINFO, sock_diag(7)).

@@ -65,13 +65,14 @@ impl Port {
         open.state.set(State::Closed);
         open.discard();
         let dropped = (self.shared.drop_letters() + open.drop_unsent()) as u64;
-        open.counters.update(|stats| stats.dropped_out += dropped);
-        open.kernel_drops();
+        if dropped > 0 {
+            open.used().counters.update(|stats| stats.dropped_out += dropped);
+        }
+        open.count_kernel_drops();
         open.put_back();
-        let socket = open.socket.take();
         // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
-        open.turn.unwatch(open.fd.replace(-1));
-        drop(socket);
+        open.turn.unwatch(open.fd.get());
+        open.fd.close();
     }
 
     /// The port is no longer its reactor's. The protocol lives until the last of its callbacks has returned.
@@ -90,8 +91,8 @@ impl Port {
 impl Open {
     /// Counts what was received and will not be delivered.
     fn discard(&self) {
-        let kept: usize = self.kept.take().iter().map(|kept| kept.batch().len()).sum();
-        let discarded = (self.unseen.take() + kept) as u64;
-        self.counters.update(|stats| stats.discarded_in += discarded);
+        let Some(used) = self.used.get() else { return };
+        let kept: usize = used.kept.take().iter().map(|kept| kept.batch().len()).sum();
+        self.count_discarded(self.unseen.take() as usize + kept);
     }
 }

@@ -85,9 +85,8 @@ impl Port {
     #[inline(always)]
     pub fn extend(&self, data: &[u8], to: Option<&Addr>) -> bool {
         let Ok(open) = self.open.try_borrow() else { return false };
-        let Some(Ok(mut sending)) = open.as_ref().map(|open| open.sending.try_borrow_mut()) else {
-            return false;
-        };
+        let used = open.as_ref().and_then(|open| open.used.get());
+        let Some(Ok(mut sending)) = used.map(|used| used.sending.try_borrow_mut()) else { return false };
         sending.gathered.as_mut().is_some_and(|gathering| gathering.extend(data, to))
     }
 
@@ -95,7 +94,7 @@ impl Port {
     pub fn flush(&self) -> Result {
         let open = self.listening()?;
         open.flush();
-        if open.sending.borrow().backlog.is_empty() { Ok(()) } else { Err(Status::WOULD_BLOCK) }
+        if open.is_waiting() { Err(Status::WOULD_BLOCK) } else { Ok(()) }
     }
 
     /// The end of the dispatch in which it gathered.
@@ -107,8 +106,7 @@ impl Port {
 
     /// Calls `write_ready` where it is owed and nothing waits any more.
     pub(super) fn tell_ready(self: &Arc<Port>, open: &Open) {
-        let ready =
-            open.is_listening() && open.sending.borrow().backlog.is_empty() && open.wants_ready.take();
+        let ready = open.is_listening() && !open.is_waiting() && open.wants_ready.take();
         open.update_interest();
         if ready {
             open.interest.found();
@@ -136,9 +134,8 @@ impl Open {
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
     pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
-        let waits = !self.sending.borrow().backlog.is_empty();
         let owed = self.wants_ready.get();
-        let result = if waits {
+        let result = if self.is_waiting() {
             Err(Status::WOULD_BLOCK)
         } else {
             let manner = Manner::plain(Leave::Together);
@@ -149,7 +146,7 @@ impl Open {
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
                 self.wants_ready.set(owed);
-                self.sending.borrow_mut().backlog.push(letter);
+                self.used().sending.borrow_mut().backlog.push(letter);
                 self.update_interest();
             }
             Err(status) => self.fail(&letter.data, letter.to, status),
@@ -175,7 +172,7 @@ impl Open {
         manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        let mut sending = self.sending.borrow_mut();
+        let mut sending = self.used().sending.borrow_mut();
         let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);
         if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len, manner.pieces(len)) {
             self.gather(&mut sending, len, to, manner, fill);
@@ -267,7 +264,7 @@ impl Open {
             self.shelve(sending, &outbound);
             result = Ok(());
         } else if result.is_err() && unsent < manner.pieces(len) {
-            self.counters.update(|stats| stats.dropped_out += unsent as u64);
+            self.used().counters.update(|stats| stats.dropped_out += unsent as u64);
             result = Ok(());
         }
         self.turn.return_outbound(outbound);
@@ -276,7 +273,9 @@ impl Open {
 
     /// Sends what was gathered.
     pub(super) fn flush(&self) {
-        self.send_gathered(&mut self.sending.borrow_mut());
+        if let Some(used) = self.used.get() {
+            self.send_gathered(&mut used.sending.borrow_mut());
+        }
         self.update_interest();
     }
 
@@ -302,12 +301,12 @@ impl Open {
         let (mut tries, mut suspicion) = (0, None);
         while !outbound.is_done() {
             let sent = self.turn.kernel.send(self.fd.get(), outbound);
-            self.counters.update(|stats| stats.syscalls_out += 1);
+            self.used().counters.update(|stats| stats.syscalls_out += 1);
             match sent {
                 Ok(messages) => {
                     self.interest.found();
                     let (datagrams, bytes) = outbound.advance(messages);
-                    self.counters.update(|stats| {
+                    self.used().counters.update(|stats| {
                         stats.datagrams_out += datagrams as u64;
                         stats.bytes_out += bytes as u64;
                     });
@@ -383,17 +382,12 @@ impl Open {
     fn shelve(&self, sending: &mut Sending, outbound: &Outbound) {
         if self.has(flag::NO_QUEUE) {
             let dropped = outbound.pending() as u64;
-            return self.counters.update(|stats| stats.dropped_out += dropped);
+            return self.used().counters.update(|stats| stats.dropped_out += dropped);
         }
         for (data, to, control) in outbound.unsent() {
             let control = control.map(|control| Box::new(*control));
             sending.backlog.push(Letter { to, control, data: data.into() });
         }
-    }
-
-    /// True while a full socket is waited for.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.sending.borrow().backlog.is_empty()
     }
 
     /// True while it matters that the socket can be written to again.
@@ -404,10 +398,10 @@ impl Open {
 
     /// Sends some of what waits for a full socket, which may have room again.
     pub(super) fn drain_backlog(&self) {
-        if self.backing_off.get() {
+        if self.backing_off.get() || !self.is_waiting() {
             return;
         }
-        let mut sending = self.sending.borrow_mut();
+        let mut sending = self.used().sending.borrow_mut();
         let mut outbound = self.turn.take_outbound();
         // As many letters as were sent are then taken from the front.
         outbound.keep_order();
@@ -437,7 +431,8 @@ impl Open {
 
     /// Forgets what has not been sent; the answer is how many datagrams that were.
     pub(super) fn drop_unsent(&self) -> usize {
-        let mut sending = self.sending.borrow_mut();
+        let Some(used) = self.used.get() else { return 0 };
+        let mut sending = used.sending.borrow_mut();
         let mut count = 0;
         while sending.backlog.pop().is_some() {
             count += 1;

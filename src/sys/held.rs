@@ -1,9 +1,10 @@
-//! Descriptors that are kept for long.
+//! Descriptors that are kept for long, and closed whatever the host has done to their numbers meanwhile: dropping an
+//! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// An owned descriptor that is closed when it is dropped, whatever the host has done to the number meanwhile. Dropping an
-/// [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
+/// An owned descriptor that is closed when it is dropped.
 #[derive(Debug)]
 pub struct HeldFd(RawFd);
 
@@ -23,5 +24,37 @@ impl Drop for HeldFd {
     fn drop(&mut self) {
         // SAFETY: close(2) of a number that is ours; EBADF where the host was faster.
         unsafe { libc::close(self.0) };
+    }
+}
+
+/// An owned descriptor that is closed before its owner ends.
+#[derive(Debug)]
+pub struct SocketFd(Cell<RawFd>);
+
+impl SocketFd {
+    /// Its number; -1 once it is closed.
+    #[inline]
+    pub fn get(&self) -> RawFd {
+        self.0.get()
+    }
+
+    /// close(2). Again is fine.
+    pub fn close(&self) {
+        match self.0.replace(-1) {
+            -1 => {}
+            fd => drop(HeldFd(fd)),
+        }
+    }
+}
+
+impl From<OwnedFd> for SocketFd {
+    fn from(fd: OwnedFd) -> SocketFd {
+        SocketFd(Cell::new(fd.into_raw_fd()))
+    }
+}
+
+impl Drop for SocketFd {
+    fn drop(&mut self) {
+        self.close();
     }
 }

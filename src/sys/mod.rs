@@ -1,7 +1,7 @@
 //! The kernel: everything that is a system call, or needs `unsafe` to be one, and the seam that tests replace.
 //!
 //! Descriptors are plain `RawFd` here: they are integers to the kernel, a wrong one is an errno and never a
-//! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`, `HeldFd`).
+//! memory error. Who owns a descriptor is said where it is kept (`OwnedFd`, `HeldFd`, `SocketFd`).
 #![allow(unsafe_code)]
 
 pub mod alarm;
@@ -33,7 +33,7 @@ pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
 pub use gate::Gate;
 pub use gather::{Limits, Room, Target};
-pub use held::HeldFd;
+pub use held::{HeldFd, SocketFd};
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use outbound::{Outbound, Unsent};

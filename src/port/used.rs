@@ -1,0 +1,68 @@
+//! What a port needs memory for only once it is used. An idle one, of which there may be very many, has none of it.
+
+use super::Open;
+use super::backlog::Backlog;
+use super::connect::Device;
+use super::errors::Reports;
+use super::multicast::Groups;
+use super::stats::Counters;
+use super::write::Sending;
+use crate::sys::Kept;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) counters: Counters,
+    pub(super) sending: RefCell<Sending>,
+    pub(super) kept: RefCell<VecDeque<Kept>>,
+    pub(super) reports: Reports,
+    pub(super) groups: Groups,
+    /// The interface that the socket was bound to before it was connected.
+    pub(super) device: Cell<Device>,
+}
+
+impl Used {
+    fn new(queue_bytes: usize) -> Used {
+        Used {
+            counters: Counters::default(),
+            sending: RefCell::new(Sending::new(Backlog::new(queue_bytes))),
+            kept: RefCell::default(),
+            reports: Reports::new(queue_bytes),
+            groups: Groups::default(),
+            device: Cell::default(),
+        }
+    }
+}
+
+impl Open {
+    /// Made on first need. Who only looks takes `self.used.get()`.
+    #[inline]
+    pub(super) fn used(&self) -> &Used {
+        self.used.get_or_init(|| Box::new(Used::new(self.queue_bytes as usize)))
+    }
+
+    /// Datagrams wait for a later turn.
+    pub(super) fn keeps_some(&self) -> bool {
+        self.used.get().is_some_and(|used| !used.kept.borrow().is_empty())
+    }
+
+    /// True while a full socket is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.used.get().is_some_and(|used| used.sending.borrow().is_waiting())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::Port;
+
+    /// 400 bytes in all, with the protocol and the place in the reactor's table, and what an allocator adds.
+    #[test]
+    fn an_idle_port_is_small() {
+        assert!(size_of::<Port>() <= 64, "{}", size_of::<Port>());
+        assert!(size_of::<Open>() <= 152, "{}", size_of::<Open>());
+    }
+}

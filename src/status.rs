@@ -1,5 +1,6 @@
 //! The one table of status codes: number, name, errno and message of each.
 
+use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::{error, fmt, io};
 
@@ -207,6 +208,12 @@ impl Status {
             errno @ 1..=MAX_ERRNO => errno,
             _ => 0,
         }
+    }
+}
+
+impl From<TryReserveError> for Status {
+    fn from(_: TryReserveError) -> Status {
+        Status::NO_MEMORY
     }
 }
 

@@ -1,6 +1,7 @@
 //! What waits for a full socket: datagrams in the order they were written, bounded.
 
 use crate::addr::Addr;
+use crate::status::Result;
 use crate::sys::Control;
 use std::collections::VecDeque;
 
@@ -12,7 +13,7 @@ const LEAST: usize = 64;
 pub(super) struct Letter {
     pub(super) to: Option<Addr>,
     pub(super) control: Option<Box<Control>>,
-    pub(super) data: Box<[u8]>,
+    pub(super) data: Vec<u8>,
 }
 
 /// A bounded queue of datagrams.
@@ -39,17 +40,47 @@ impl Backlog {
         self.limit
     }
 
-    pub(super) fn push(&mut self, letter: Letter) {
+    /// Adds a copy. NO_MEMORY: nothing was added.
+    pub(super) fn push(&mut self, data: &[u8], to: Option<Addr>, control: Option<&Control>) -> Result {
+        self.letters.try_reserve(1)?;
+        let mut copy = Vec::new();
+        copy.try_reserve_exact(data.len())?;
+        copy.extend_from_slice(data);
+        let control = control.map(|control| Box::new(*control));
+        self.add(Letter { to, control, data: copy });
+        Ok(())
+    }
+
+    /// Adds one that was in another queue. Where there is no memory for it, it comes back.
+    pub(super) fn push_letter(&mut self, letter: Letter) -> core::result::Result<(), Letter> {
+        if self.letters.try_reserve(1).is_err() {
+            return Err(letter);
+        }
+        self.add(letter);
+        Ok(())
+    }
+
+    /// Where there is a place for it.
+    fn add(&mut self, letter: Letter) {
         self.charged += charge(letter.data.len(), 1);
         self.bytes += letter.data.len();
         self.letters.push_back(letter);
     }
 
     pub(super) fn pop(&mut self) -> Option<Letter> {
-        let letter = self.letters.pop_front()?;
+        self.letters.pop_front().inspect(|letter| self.discharge(letter))
+    }
+
+    /// Takes the youngest out, down to `len`.
+    pub(super) fn truncate(&mut self, len: usize) {
+        while self.letters.len() > len {
+            self.letters.pop_back().inspect(|letter| self.discharge(letter));
+        }
+    }
+
+    fn discharge(&mut self, letter: &Letter) {
         self.charged -= charge(letter.data.len(), 1);
         self.bytes -= letter.data.len();
-        Some(letter)
     }
 
     /// Says who the connected peer was, for those without an address, before there is another.

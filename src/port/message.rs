@@ -1,6 +1,6 @@
 //! Writes with everything that can be said of one: source, interface, TOS, and a cut into many datagrams.
 
-use super::backlog::{Letter, charge};
+use super::backlog::{Backlog, charge};
 use super::write::Leave;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
@@ -73,9 +73,21 @@ impl Manner<'_> {
         Target { to, control: self.control }
     }
 
-    /// For a full socket.
-    pub(super) fn letter(&self, data: &[u8], to: Option<Addr>) -> Letter {
-        Letter { to, control: self.control.map(|control| Box::new(*control)), data: data.into() }
+    /// Into a full socket's queue: all of it or, with NO_MEMORY, nothing.
+    pub(super) fn queue(
+        &self,
+        backlog: &mut Backlog,
+        len: usize,
+        to: Option<Addr>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        let mut data = Vec::new();
+        data.try_reserve_exact(len)?;
+        data.resize(len, 0);
+        fill(&mut data);
+        let before = backlog.len();
+        let queued = self.cut(&data).try_for_each(|piece| backlog.push(piece, to, self.control));
+        queued.inspect_err(|_| backlog.truncate(before))
     }
 }
 

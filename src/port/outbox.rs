@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
-    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already.
+    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already; NO_MEMORY for the copy.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
         self.door.gate.check_open()?;
         let mut outbox = self.outbox.lock();
@@ -70,7 +70,7 @@ impl Shared {
             return Err(Status::WOULD_BLOCK);
         }
         let first = mail.letters.is_empty();
-        mail.letters.push(Letter { to, control: None, data: data.into() });
+        mail.letters.push(data, to, None)?;
         drop(outbox);
         if first {
             self.door.post(token);

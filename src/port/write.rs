@@ -146,7 +146,10 @@ impl Open {
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
                 self.wants_ready.set(owed);
-                self.used().sending.borrow_mut().backlog.push(letter);
+                let queued = self.used().sending.borrow_mut().backlog.push_letter(letter);
+                if let Err(letter) = queued {
+                    self.fail(&letter.data, letter.to, Status::NO_MEMORY);
+                }
                 self.update_interest();
             }
             Err(status) => self.fail(&letter.data, letter.to, status),
@@ -194,11 +197,7 @@ impl Open {
         let result = if sending.backlog.is_empty() {
             self.send_now(&mut sending, len, to, manner, fill)
         } else if self.may_queue(&sending, charge(len, manner.pieces(len))) {
-            let mut data = vec![0; len];
-            fill(&mut data);
-            let to = to.copied();
-            manner.cut(&data).for_each(|piece| sending.backlog.push(manner.letter(piece, to)));
-            Ok(())
+            manner.queue(&mut sending.backlog, len, to.copied(), fill)
         } else {
             Err(Status::WOULD_BLOCK)
         };
@@ -261,10 +260,11 @@ impl Open {
         if result == Err(Status::WOULD_BLOCK)
             && self.may_queue(sending, charge(outbound.pending_bytes(), unsent))
         {
-            self.shelve(sending, &outbound);
-            result = Ok(());
+            let lost = self.shelve(sending, &outbound);
+            result = if lost == manner.pieces(len) { Err(Status::NO_MEMORY) } else { Ok(()) };
+            self.count_dropped(if result.is_ok() { lost } else { 0 });
         } else if result.is_err() && unsent < manner.pieces(len) {
-            self.used().counters.update(|stats| stats.dropped_out += unsent as u64);
+            self.count_dropped(unsent);
             result = Ok(());
         }
         self.turn.return_outbound(outbound);
@@ -286,7 +286,8 @@ impl Open {
         while !over && !outbound.is_done() {
             match self.send(&mut outbound) {
                 Err(Status::WOULD_BLOCK) => {
-                    self.shelve(sending, &outbound);
+                    let lost = self.shelve(sending, &outbound);
+                    self.count_dropped(lost);
                     over = true;
                 }
                 Err(status) => self.fail_first(&mut outbound, status),
@@ -378,16 +379,19 @@ impl Open {
         Status::from(error)
     }
 
-    /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue.
-    fn shelve(&self, sending: &mut Sending, outbound: &Outbound) {
+    /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue. The answer is how
+    /// many datagrams there was no memory for.
+    fn shelve(&self, sending: &mut Sending, outbound: &Outbound) -> usize {
         if self.has(flag::NO_QUEUE) {
-            let dropped = outbound.pending() as u64;
-            return self.used().counters.update(|stats| stats.dropped_out += dropped);
+            self.count_dropped(outbound.pending());
+            return 0;
         }
-        for (data, to, control) in outbound.unsent() {
-            let control = control.map(|control| Box::new(*control));
-            sending.backlog.push(Letter { to, control, data: data.into() });
-        }
+        let queue = |(data, to, control)| sending.backlog.push(data, to, control);
+        outbound.unsent().map(queue).filter(Result::is_err).count()
+    }
+
+    fn count_dropped(&self, count: usize) {
+        self.used().counters.update(|stats| stats.dropped_out += count as u64);
     }
 
     /// True while it matters that the socket can be written to again.

@@ -37,14 +37,19 @@ impl<C> Remote<C> {
         }
     }
 
-    /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end.
+    /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end;
+    /// NO_MEMORY likewise.
     #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
         self.door.gate.check_open()?;
-        let queue = self.queue.0.lock();
+        let mut queue = self.queue.0.lock();
         if queue.closed {
             drop(queue);
             return Err(Status::CLOSED);
+        }
+        if let Err(error) = queue.calls.try_reserve(1) {
+            drop(queue);
+            return Err(error.into());
         }
         self.push(queue, call);
         Ok(())

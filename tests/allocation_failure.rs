@@ -1,0 +1,186 @@
+//! Memory that cannot be had: whatever fails with NO_MEMORY has changed nothing, and works when there is memory again.
+#![allow(unsafe_code, reason = "a global allocator that fails is unsafe to implement")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use support::*;
+use udpr::port::{Leave, Message, Options, Port};
+use udpr::reactor::Reactor;
+use udpr::status::{Result, Status};
+use udpr::sys::{Kernel, Outbound};
+
+/// The system's, until the calling thread has asked it so many times more.
+struct Failing;
+
+thread_local! {
+    static LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
+}
+
+/// True where the calling thread gets no memory this time: once.
+fn fails() -> bool {
+    match LEFT.get() {
+        u32::MAX => false,
+        left => {
+            LEFT.set(left.checked_sub(1).unwrap_or(u32::MAX));
+            left == 0
+        }
+    }
+}
+
+// SAFETY: every method is the system allocator's own, or says that there is no memory.
+unsafe impl GlobalAlloc for Failing {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is handed on.
+        if fails() { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        if fails() { std::ptr::null_mut() } else { unsafe { System.realloc(old, layout, size) } }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Failing = Failing;
+
+/// Does `act` with its first allocation failing, then its second, and so on, until none is left to fail. The answer is
+/// how many failed. `state` must be the same after each failure.
+fn sweep<S: PartialEq + std::fmt::Debug>(state: impl Fn() -> S, mut act: impl FnMut() -> Result) -> u32 {
+    for nth in 0.. {
+        let before = state();
+        LEFT.set(nth);
+        let result = act();
+        let has_failed = LEFT.replace(u32::MAX) == u32::MAX;
+        if !has_failed {
+            assert_eq!(result, Ok(()));
+            return nth;
+        }
+        assert_eq!((result, state()), (Err(Status::NO_MEMORY), before), "allocation {nth}");
+    }
+    unreachable!("every act ends")
+}
+
+/// A kernel whose sockets can be full.
+#[derive(Default)]
+struct Full(Cell<bool>);
+
+impl Kernel for Full {
+    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+        if self.0.get() {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        outbound.send(fd, usize::MAX)
+    }
+}
+
+struct Sender {
+    kernel: Rc<Full>,
+    reactor: Reactor<Later>,
+    port: Arc<Port>,
+    peer: Peer,
+}
+
+impl Sender {
+    /// A port that has written and been posted to, so that what is made once is there.
+    fn new() -> Sender {
+        let kernel = Rc::new(Full::default());
+        let reactor = Reactor::with_kernel(0, kernel.clone()).expect("a reactor");
+        let closures = Box::new(Closures::new(&Rc::default()));
+        let port = reactor.listen_udp(0, "127.0.0.1", &Options::default(), closures).expect("a port");
+        let sender = Sender { kernel, reactor, port, peer: Peer::new() };
+        sender.write(0).expect("a write");
+        sender
+    }
+
+    fn write(&self, number: u32) -> Result {
+        write_number(&self.port, number, &self.peer.addr(), Leave::Together)
+    }
+
+    fn turn_until_sent(&self, count: u64) {
+        self.kernel.0.set(false);
+        let sent = || self.port.get_stats().is_ok_and(|stats| stats.datagrams_out == count);
+        turn_until(&self.reactor, sent);
+    }
+}
+
+#[test]
+fn a_write_to_a_full_socket_that_cannot_be_queued() {
+    let sender = Sender::new();
+    sender.kernel.0.set(true);
+    let state = || {
+        sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))
+    };
+    let failed: u32 = (1..40).map(|number| sweep(state, || sender.write(number))).sum();
+    assert!(failed >= 39, "each is copied, {failed} failed");
+    sender.turn_until_sent(40);
+    assert_eq!(sender.peer.numbers(40), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn of_a_message_that_is_cut_all_is_queued_or_nothing() {
+    let sender = Sender::new();
+    sender.kernel.0.set(true);
+    sender.write(1).expect("a write that is queued");
+    let data: Vec<u8> = (2..22u32).flat_map(u32::to_be_bytes).collect();
+    let to = sender.peer.addr();
+    let message = Message {
+        data: &data,
+        to: Some(&to),
+        source: None,
+        interface_index: 0,
+        tos: None,
+        segment_size: 4,
+        leave: Leave::Together,
+    };
+    let state = || {
+        sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))
+    };
+    let failed = sweep(state, || sender.port.write_message(&message));
+    assert!(failed > 20, "each piece is copied, {failed} failed");
+    sender.turn_until_sent(22);
+    assert_eq!(sender.peer.numbers(22), (0..22).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_post_that_cannot_be_copied() {
+    let sender = Sender::new();
+    let to = sender.peer.addr();
+    let post = |number: u32| sender.port.shared.post(&number.to_be_bytes(), Some(&to));
+    post(1).expect("a first post, for which the port is listed");
+    let failed: u32 = (2..40).map(|number| sweep(|| (), || post(number))).sum();
+    assert!(failed >= 38, "each is copied, {failed} failed");
+    sender.turn_until_sent(40);
+    assert_eq!(sender.peer.numbers(40), (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
+    let (sender, calls) = (Sender::new(), Arc::new(AtomicU32::new(0)));
+    let count = |calls: Arc<AtomicU32>| Later::new(move |_| _ = calls.fetch_add(1, Ordering::Relaxed));
+    for queued in 0..40 {
+        let (first, second) = (count(calls.clone()), count(calls.clone()));
+        let mut waiting = [Some(second), Some(first)].into_iter().flatten();
+        LEFT.set(0);
+        let mut result = sender.reactor.remote.call(waiting.next_back().expect("a call"));
+        LEFT.set(u32::MAX);
+        if result.is_err() {
+            assert_eq!(result, Err(Status::NO_MEMORY));
+            assert_eq!(Arc::strong_count(&calls), queued + 2, "the call is dropped");
+            result = sender.reactor.remote.call(waiting.next_back().expect("another call"));
+        }
+        assert_eq!(result, Ok(()));
+    }
+    turn_until(&sender.reactor, || calls.load(Ordering::Relaxed) == 40);
+}

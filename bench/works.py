@@ -82,7 +82,7 @@ def _instructions(name, title, load):
     def run(programs, contender, _):
         return measure.instructions(programs, contender, load)
 
-    return Work(name, title, ("udpr_plain", *LIBUV), ("instructions",), run, exact=True)
+    return Work(name, title, ("udpr_plain", "udpr_batch", *LIBUV), ("instructions",), run, exact=True)
 
 
 def _memory(programs, contender, _):
@@ -100,6 +100,7 @@ def _size(programs, *_):
 
 
 PLAIN, LARGE, GSO = ("-k", 256), ("-k", 256, "-s", 1200), ("-k", 256, "-s", 1200, "-g")
+THOUSAND = "-n", 1000
 TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
 IDLE = "udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"
 
@@ -108,10 +109,11 @@ WORKS = (
     _echo("echo-1200", "Echo, 1 plain client, 1200 B, 256 in flight", ECHO_SERVERS, LARGE),
     _echo("echo-gso", "Echo, 1 client sending GSO, 1200 B, 256 in flight", ECHO_SERVERS, GSO),
     _echo("echo-100", "Echo, 100 clients with 8 in flight each, 64 B", ECHO_SERVERS, ("-n", 100, "-k", 8)),
-    _echo("echo-1000", "Echo, 1000 clients with 1 in flight each, 64 B", ECHO_SERVERS, ("-n", 1000)),
+    _echo("echo-1000", "Echo, 1000 clients with 1 in flight each, 64 B", ECHO_SERVERS, THOUSAND),
     _echo("latency", "Echo, 1 in flight, 64 B", ECHO_SERVERS, (), ("p50_ns", "p99_ns", "cpu_ns")),
     _instructions("instructions-64", "User instructions per echoed datagram, 1 client, 64 B", PLAIN),
     _instructions("instructions-gso", "User instructions per echoed datagram, 1 client sending GSO, 1200 B", GSO),
+    _instructions("instructions-1000", "User instructions per echoed datagram, 1000 clients, 64 B", THOUSAND),
     _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
     _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
     _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),

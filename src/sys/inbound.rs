@@ -16,6 +16,8 @@ const BUFFER_SIZE: usize = 65_536;
 const STRIDE: usize = BUFFER_SIZE + 64;
 /// Room for a `sockaddr_in6`, the larger of the two.
 pub(super) const NAME_SIZE: usize = 28;
+/// Bytes of a `sockaddr_in`.
+const V4_NAME_SIZE: usize = 16;
 
 /// How a port's socket is received from.
 #[derive(Clone, Copy, Debug)]
@@ -45,18 +47,7 @@ pub struct Received {
 
 impl Received {
     /// One message of `len` bytes, cut into datagrams of `segment` bytes.
-    #[inline]
     fn count(&mut self, len: usize, segment: usize, packet_size: usize) {
-        if len == segment {
-            self.datagrams += 1;
-            self.bytes += len.min(packet_size);
-            self.truncated += usize::from(len > packet_size);
-        } else {
-            self.count_merged(len, segment, packet_size);
-        }
-    }
-
-    fn count_merged(&mut self, len: usize, segment: usize, packet_size: usize) {
         let (whole, last) = (len / segment, len % segment);
         self.datagrams += (whole + usize::from(last > 0)).max(1);
         self.bytes += whole * segment.min(packet_size) + last.min(packet_size);
@@ -72,13 +63,17 @@ struct Slot {
     /// The sender's address as the kernel writes it.
     name: [u8; NAME_SIZE],
     /// Bytes of its datagrams; the last one may be shorter.
-    segment: usize,
+    segment: u32,
 }
 
 impl Slot {
+    /// The sender as a datagram has it. One length is known beforehand, so that nothing has to be measured.
     #[inline]
-    fn name(&self, header: &libc::mmsghdr) -> &[u8] {
-        &self.name[..(header.msg_hdr.msg_namelen as usize).min(NAME_SIZE)]
+    fn read_name(&self, header: &libc::mmsghdr, sender: &mut Addr) {
+        match header.msg_hdr.msg_namelen as usize {
+            V4_NAME_SIZE => sender.read_sockaddr(&self.name[..V4_NAME_SIZE]),
+            len => sender.read_sockaddr(&self.name[..len.min(NAME_SIZE)]),
+        }
     }
 }
 
@@ -99,7 +94,9 @@ pub struct Inbound {
     roomy: usize,
     /// Datagrams with facts from control data in them.
     informed: usize,
-    /// The first message, and byte of it, that no batch has been made of.
+    /// Datagrams that are laid out for the next batch already.
+    laid: usize,
+    /// The first message, and byte of it, that no datagram has been made of.
     next: (usize, usize),
     packet_size: usize,
     told: Option<u16>,
@@ -133,6 +130,7 @@ impl Default for Inbound {
             used: 0,
             roomy: 0,
             informed: 0,
+            laid: 0,
             next: (0, 0),
             packet_size: BUFFER_SIZE,
             told: None,
@@ -171,7 +169,9 @@ impl Inbound {
         // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says.
         let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
         self.used = check(got.into())?;
-        Ok(self.measure(reception.merges))
+        let mut received = self.lay_singles(reception.merges);
+        self.measure(reception.merges, &mut received);
+        Ok(received)
     }
 
     /// The kernel writes the lengths of names and control data: they are put right for each call.
@@ -190,59 +190,57 @@ impl Inbound {
         if self.vectors[0].iov_len != size {
             self.vectors.iter_mut().for_each(|vector| vector.iov_len = size);
         }
-        (self.used, self.next) = (0, (0, 0));
+        (self.used, self.laid, self.next) = (0, 0, (0, 0));
         (self.packet_size, self.told) = (reception.packet_size, reception.told);
+        self.forget();
     }
 
-    /// What the messages hold.
-    fn measure(&mut self, merges: bool) -> Received {
+    /// Lays out the first messages, as far as each surely is one datagram. Alone in its function, for the registers.
+    #[inline(never)]
+    fn lay_singles(&mut self, merges: bool) -> Received {
         let mut received = Received { messages: self.used, ..Received::default() };
-        let messages = self.headers[..self.used].iter().zip(&mut *self.slots).zip(&*self.controls);
-        for ((header, slot), room) in messages {
-            let len = header.msg_len as usize;
-            let may_be_merged = merges && header.msg_hdr.msg_controllen > 0;
-            let segment = if may_be_merged { facts::segment(control(header, room)) } else { None };
-            slot.segment = segment.map_or(len, |segment| segment.clamp(1, len.max(1)));
-            received.count(len, slot.segment, self.packet_size);
+        let messages = self.headers[..self.used].iter().zip(&*self.slots).zip(&*self.vectors);
+        for (((header, slot), vector), datagram) in messages.zip(&mut *self.datagrams) {
+            if header.msg_hdr.msg_controllen > 0 && merges {
+                break;
+            }
+            datagram.lay(vector.iov_base.cast(), header.msg_len as usize);
+            if datagram.full_len > self.packet_size {
+                datagram.cut(self.packet_size);
+                received.truncated += 1;
+            }
+            slot.read_name(header, &mut datagram.sender);
+            received.bytes += datagram.len;
+            received.datagrams += 1;
         }
+        if self.told.is_some() {
+            (0..received.datagrams).for_each(|index| self.inform(index, index));
+        }
+        (self.laid, self.next) = (received.datagrams, (received.datagrams, 0));
         received
+    }
+
+    /// What the messages behind those hold.
+    fn measure(&mut self, merges: bool, received: &mut Received) {
+        for index in self.next.0..self.used {
+            let (header, room) = (&self.headers[index], &self.controls[index]);
+            let len = header.msg_len as usize;
+            let segment = if merges { facts::segment(control(header, room)) } else { None };
+            let segment = segment.unwrap_or(len).clamp(1, len.max(1));
+            self.slots[index].segment = segment as u32;
+            received.count(len, segment, self.packet_size);
+        }
     }
 
     /// The next datagrams of the last [`Inbound::receive`], at most 256, laid out without copying; none when all have
     /// been handed out.
     pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        self.forget();
-        let mut count = 0;
+        let mut count = std::mem::take(&mut self.laid);
         while self.next.0 < self.used && count < BATCH_MAX {
-            let singles = self.lay_singles(count);
-            count += if singles > 0 { singles } else { self.lay_merged(count) };
+            count += self.lay_merged(count);
         }
         let batch = Batch { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] };
         (count > 0).then_some(batch)
-    }
-
-    /// Lays out the next messages, as far as each is one datagram; the answer is how many.
-    fn lay_singles(&mut self, first: usize) -> usize {
-        let messages = self.next.0..self.used;
-        let (headers, slots) = (&self.headers[messages.clone()], &self.slots[messages.clone()]);
-        let (vectors, places) = (&self.vectors[messages.clone()], &mut self.datagrams[first..]);
-        let mut count = 0;
-        for (datagram, ((header, slot), vector)) in
-            places.iter_mut().zip(headers.iter().zip(slots).zip(vectors))
-        {
-            let len = header.msg_len as usize;
-            if slot.segment != len {
-                break;
-            }
-            datagram.lay(vector.iov_base.cast(), len, self.packet_size);
-            datagram.sender.read_sockaddr(slot.name(header));
-            count += 1;
-        }
-        if self.told.is_some() {
-            (0..count).for_each(|number| self.inform(messages.start + number, first + number));
-        }
-        self.next.0 += count;
-        count
     }
 
     /// Lays out the next message, or what is left of it; the answer is how many datagrams that makes.
@@ -251,11 +249,14 @@ impl Inbound {
         let (header, slot, vector) = (&self.headers[index], &self.slots[index], &self.vectors[index]);
         let (data, len) = (vector.iov_base.cast::<u8>(), header.msg_len as usize);
         let mut sender = Addr::UNSPECIFIED;
-        sender.read_sockaddr(slot.name(header));
+        slot.read_name(header, &mut sender);
         let mut count = 0;
         for datagram in &mut self.datagrams[first..] {
-            let full_len = slot.segment.min(len - offset);
-            datagram.lay(data.wrapping_add(offset), full_len, self.packet_size);
+            let full_len = (slot.segment as usize).min(len - offset);
+            datagram.lay(data.wrapping_add(offset), full_len);
+            if full_len > self.packet_size {
+                datagram.cut(self.packet_size);
+            }
             datagram.sender = sender;
             count += 1;
             offset += full_len;
@@ -288,13 +289,16 @@ impl Inbound {
 }
 
 impl Datagram {
-    /// Its bytes: those at `data`, `full_len` long as it was sent, cut at `packet_size`. They lie within one buffer: the
-    /// kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and `packet_size`.
+    /// Its bytes: those at `data`, `len` long as it was sent, to be cut at the port's packet size. Then they lie within one
+    /// buffer: the kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and the size.
     #[inline]
-    fn lay(&mut self, data: *const u8, full_len: usize, packet_size: usize) {
-        (self.data, self.len, self.full_len, self.flags) = (data, full_len, full_len, 0);
-        if full_len > packet_size {
-            (self.len, self.flags) = (packet_size, TRUNCATED);
-        }
+    fn lay(&mut self, data: *const u8, len: usize) {
+        (self.data, self.len, self.full_len, self.flags) = (data, len, len, 0);
+    }
+
+    /// It is longer than the port takes.
+    #[cold]
+    fn cut(&mut self, packet_size: usize) {
+        (self.len, self.flags) = (packet_size, TRUNCATED);
     }
 }

@@ -16,9 +16,10 @@ pub struct Delivery<'a> {
     open: &'a Open,
     gate: &'a Gate,
     batch: Batch<'a>,
+    /// Those of it that have not been taken.
+    rest: std::slice::Iter<'a, Datagram>,
     /// How many have been read behind the batch.
     behind: usize,
-    taken: usize,
     /// All of the batch, where that was taken at once.
     shown: usize,
 }
@@ -28,30 +29,46 @@ impl<'a> Delivery<'a> {
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it answers depends on what was done meanwhile")]
     pub fn next(&mut self) -> Option<&'a Datagram> {
-        loop {
-            let datagram = self.batch.get(self.taken)?;
-            if !self.open.is_reading() || self.gate.is_lost() {
-                return None;
-            }
-            self.taken += 1;
-            self.open.unseen.set(self.open.unseen.get() - 1);
+        if self.open.disturbed.get() || self.gate.is_lost() {
+            return self.next_wanted();
+        }
+        self.see()
+    }
+
+    #[inline]
+    fn see(&mut self) -> Option<&'a Datagram> {
+        let datagram = self.rest.next()?;
+        self.open.unseen.set(self.open.unseen.get() - 1);
+        Some(datagram)
+    }
+
+    /// [`Delivery::next`] after a callback that changed who may be heard.
+    #[inline(never)]
+    fn next_wanted(&mut self) -> Option<&'a Datagram> {
+        while self.open.is_receiving() {
+            let datagram = self.see()?;
             if !self.open.is_strangers(datagram) {
                 return Some(datagram);
             }
             self.open.count_discarded(1);
         }
+        None
     }
 
     /// All that have not been taken.
     pub fn all(&mut self) -> Batch<'a> {
         self.shown = self.batch.len();
         self.open.unseen.set(self.behind as u32);
-        self.batch.skip(self.taken)
+        self.batch.skip(self.taken())
+    }
+
+    fn taken(&self) -> usize {
+        self.batch.len() - self.rest.len()
     }
 
     /// Takes `count` of [`Delivery::all`].
     pub fn take(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count).min(self.batch.len());
+        self.rest = self.batch.skip(self.taken().saturating_add(count)).iter();
     }
 }
 
@@ -141,10 +158,11 @@ impl Port {
         }
         let gate = &open.turn.door.gate;
         open.unseen.set((behind + batch.len()) as u32);
-        let mut delivery = Delivery { open, gate, batch, behind, taken: 0, shown: 0 };
+        open.disturbed.set(false);
+        let mut delivery = Delivery { open, gate, batch, rest: batch.iter(), behind, shown: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
         open.unseen.set(0);
-        let Delivery { taken, shown, .. } = delivery;
+        let (taken, shown) = (delivery.taken(), delivery.shown);
         if gate.is_lost() {
             return 0;
         }
@@ -160,6 +178,7 @@ impl Port {
     pub fn pause_reading(&self) -> Result {
         let open = self.listening()?;
         open.paused.set(true);
+        open.disturbed.set(true);
         open.update_interest();
         Ok(())
     }

@@ -72,14 +72,11 @@ impl Addr {
     /// Two addresses that are the same bit by bit, or none twice: in few instructions, for the path of every datagram.
     #[inline]
     pub fn are_same(one: Option<&Addr>, other: Option<&Addr>) -> bool {
-        match (one, other) {
-            (Some(one), Some(other)) => {
-                let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());
-                (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
-            }
-            (None, None) => true,
-            _ => false,
-        }
+        let Some(other) = other else { return one.is_none() };
+        one.is_some_and(|one| {
+            let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());
+            (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+        })
     }
 
     #[inline]

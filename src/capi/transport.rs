@@ -75,11 +75,18 @@ pub unsafe extern "C" fn udpr_transport_write(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    let extend = |port: &Port| slice_of(data, len).is_ok_and(|data| port.extend(data, target(&to)));
-    if port_inside(transport).is_some_and(extend) {
+    if port_inside(transport).is_some_and(|port| follow(port, data, len, target(&to))) {
         return Status::OK.code();
     }
     write_anew(transport, data, len, target(&to))
+}
+
+/// The short way of a write, see [`Port::follow`]; false where it is closed, and nothing was done.
+#[inline(always)]
+fn follow(port: &Port, data: *const c_void, len: usize, to: Option<&Addr>) -> bool {
+    let place = if data.is_null() { None } else { port.follow(len, to) };
+    // SAFETY: the caller's bytes, `len` of them, and a place of the arena for as many, of which the caller knows nothing.
+    place.map(|place| unsafe { std::ptr::copy_nonoverlapping(data.cast(), place, len) }).is_some()
 }
 
 #[inline(never)]
@@ -89,10 +96,7 @@ fn write_anew(
     len: usize,
     to: Option<&Addr>,
 ) -> udpr_status {
-    status(with_port(transport, |port| {
-        let data = slice_of(data, len)?;
-        port.write_with(data.len(), to, Leave::Together, |place| place.copy_from_slice(data))
-    }))
+    status(with_port(transport, |port| port.write(slice_of(data, len)?, to, Leave::Together)))
 }
 
 /// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where

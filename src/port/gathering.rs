@@ -23,16 +23,17 @@ impl Gathering {
         Gathering { outbound, charged: 0, to: None, room: Room::NONE }
     }
 
-    /// The short way of one more datagram. False where it cannot follow the last one.
+    /// The short way of one more datagram: a place to put it. None where it cannot follow the last one.
     #[inline]
-    pub(super) fn extend(&mut self, data: &[u8], to: Option<&Addr>) -> bool {
-        let (len, room) = (data.len(), &mut self.room);
-        let fits = len == room.segment && room.end - room.start >= len;
-        let follows = fits && Addr::are_same(self.to.as_ref(), to) && self.outbound.put(room.start, data);
-        if follows {
-            room.start += len;
+    pub(super) fn follow(&mut self, len: usize, to: Option<&Addr>) -> Option<&mut [u8]> {
+        let room = &mut self.room;
+        if len != room.segment || len > room.left || !Addr::are_same(self.to.as_ref(), to) {
+            return None;
         }
-        follows
+        let place = self.outbound.place(room.start, len)?;
+        room.start += len;
+        room.left -= len;
+        Some(place)
     }
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
@@ -54,14 +55,16 @@ impl Gathering {
         self.settle();
         self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
         self.charged += charge(len, manner.pieces(len));
-        self.room = Room::NONE;
-        if manner.is_plain() {
+        self.room = if manner.is_plain() {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
             let segments = if few { left / each } else { limits.segments };
-            (self.to, self.room) = (to.copied(), self.outbound.room(segments, limits));
-        }
+            self.to = to.copied();
+            self.outbound.room(segments, limits)
+        } else {
+            Room::NONE
+        };
     }
 
     /// What all of it would count in the queue.
@@ -97,12 +100,17 @@ mod tests {
     /// A datagram as a test writes it: to which port, how long, and the number in all of its bytes.
     type Written = (u16, usize, u8);
 
+    /// True where it went the short way.
+    fn put(gathering: &mut Gathering, data: &[u8], to: Option<&Addr>) -> bool {
+        gathering.follow(data.len(), to).map(|place| place.copy_from_slice(data)).is_some()
+    }
+
     /// Writes as a port does, the short way where it is open if `shortly`; stops where there is no room.
     fn gather(written: &[Written], limits: Limits, shortly: bool) -> (Vec<Written>, usize, usize) {
         let (mut gathering, mut short) = (Gathering::new(Box::default()), 0);
         for &(port, len, number) in written {
             let (to, data) = (Addr::v4([127, 0, 0, 1], port), vec![number; len]);
-            if shortly && gathering.extend(&data, Some(&to)) {
+            if shortly && put(&mut gathering, &data, Some(&to)) {
                 short += 1;
             } else if gathering.has_room(len, 1, LIMIT) {
                 let manner = Manner::plain(Leave::Together);
@@ -173,9 +181,9 @@ mod tests {
         let mut gathering = Gathering::new(Box::default());
         let manner = Manner::plain(Leave::Together);
         gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), |place| place.fill(1));
-        assert!(others.iter().all(|other| !gathering.extend(&[1; 4], Some(other))));
-        assert!(!gathering.extend(&[1; 4], None) && !gathering.extend(&[1; 3], Some(&to)));
-        assert!(gathering.extend(&[1; 4], Some(&to)));
+        assert!(others.iter().all(|other| !put(&mut gathering, &[1; 4], Some(other))));
+        assert!(!put(&mut gathering, &[1; 4], None) && !put(&mut gathering, &[1; 3], Some(&to)));
+        assert!(put(&mut gathering, &[1; 4], Some(&to)));
         assert_eq!(gathering.finish().unsent().count(), 2);
     }
 }

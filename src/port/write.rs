@@ -72,22 +72,19 @@ impl Port {
     }
 
     /// [`Port::write_with`] of bytes that are there.
-    #[inline]
     pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
-        if leave == Leave::Together && self.extend(data, to) {
-            return Ok(());
-        }
         self.write_with(data.len(), to, leave, |place| place.copy_from_slice(data))
     }
 
-    /// The short way of a write that follows the last one to where that went; false where it does not, and nothing was
-    /// done.
+    /// The short way of a write that follows the last one to where that went: the place for its `len` bytes, which the
+    /// caller writes there before anything else is done. None where it does not follow, and nothing was done.
+    ///
+    /// A bare place, so that nothing needs to be remembered, and no borrow ended, while the bytes are copied.
     #[inline(always)]
-    pub fn extend(&self, data: &[u8], to: Option<&Addr>) -> bool {
-        let Ok(open) = self.open.try_borrow() else { return false };
-        let used = open.as_ref().and_then(|open| open.used.get());
-        let Some(Ok(mut sending)) = used.map(|used| used.sending.try_borrow_mut()) else { return false };
-        sending.gathered.as_mut().is_some_and(|gathering| gathering.extend(data, to))
+    pub fn follow(&self, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
+        let open = self.open.try_borrow_mut().ok()?;
+        let mut sending = open.as_ref()?.used.get()?.sending.try_borrow_mut().ok()?;
+        sending.gathered.as_mut()?.follow(len, to).map(<[u8]>::as_mut_ptr)
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -215,6 +212,7 @@ impl Open {
 
     /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
     /// them.
+    #[inline]
     fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
         let limit = sending.backlog.limit();
         if let Some(gathering) = &mut sending.gathered {

@@ -50,13 +50,13 @@ pub struct Room {
     first: usize,
     /// Where the next one goes to.
     pub start: usize,
-    /// As far as they may go.
-    pub end: usize,
+    /// Bytes that are left.
+    pub left: usize,
 }
 
 impl Room {
     /// For no datagram: none is as long.
-    pub const NONE: Room = Room { segment: usize::MAX, first: 0, start: 0, end: 0 };
+    pub const NONE: Room = Room { segment: usize::MAX, first: 0, start: 0, left: 0 };
 
     /// Bytes that were put there.
     pub fn taken(&self) -> usize {
@@ -148,8 +148,8 @@ impl Gather {
         }
         let (segment, first) = (message.segment, self.filled);
         let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * segment;
-        let end = first + bytes.min(MESSAGE_MAX - message.bytes).min(ARENA - first);
-        Room { segment, first, start: first, end }
+        let left = bytes.min(MESSAGE_MAX - message.bytes).min(ARENA - first);
+        Room { segment, first, start: first, left }
     }
 
     /// Takes account of the datagrams that were put into the room.

@@ -68,16 +68,15 @@ impl Outbound {
         }
     }
 
-    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::put`].
+    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::place`].
     pub fn room(&self, most: usize, limits: Limits) -> Room {
         self.gather.room(most, limits)
     }
 
-    /// Puts a datagram into a room; [`Outbound::join`] takes account of it. False where the arena ends before.
+    /// The place of a datagram in a room; [`Outbound::join`] takes account of it. None where the arena ends before.
     #[inline]
-    pub fn put(&mut self, start: usize, data: &[u8]) -> bool {
-        let place = self.arena.get_mut(start..).and_then(|rest| rest.get_mut(..data.len()));
-        place.map(|place| place.copy_from_slice(data)).is_some()
+    pub fn place(&mut self, start: usize, len: usize) -> Option<&mut [u8]> {
+        self.arena.get_mut(start..start + len)
     }
 
     /// Adds what was put into the room, before anything else is pushed or sent.

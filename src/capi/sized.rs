@@ -15,6 +15,7 @@ pub(super) unsafe trait Sized: Copy {
 }
 
 /// The size at the head of a struct, which must be one that some release could have.
+#[inline]
 pub(super) fn size<T: Sized>(head: *const T) -> Result<usize> {
     if head.is_null() {
         return Err(Status::INVALID_ARGUMENT);
@@ -26,6 +27,7 @@ pub(super) fn size<T: Sized>(head: *const T) -> Result<usize> {
 
 /// A copy of the caller's struct: the default for what it lacks. INVALID_ARGUMENT for NULL and for sizes that cannot
 /// be, VERSION where it says more than we know.
+#[inline]
 pub(super) fn read<T: Sized>(from: *const T) -> Result<T> {
     let copy = read_known(from)?;
     check_rest(from)?;
@@ -33,8 +35,13 @@ pub(super) fn read<T: Sized>(from: *const T) -> Result<T> {
 }
 
 /// As much of the caller's struct as we know.
+#[inline]
 pub(super) fn read_known<T: Sized>(from: *const T) -> Result<T> {
     let size = size(from)?.min(size_of::<T>());
+    if size == size_of::<T>() {
+        // SAFETY: the caller's struct is that long.
+        return Ok(unsafe { from.read_unaligned() });
+    }
     // SAFETY: the trait says that all zero is valid.
     let mut copy: T = unsafe { std::mem::zeroed() };
     // SAFETY: both are at least that long.
@@ -43,8 +50,12 @@ pub(super) fn read_known<T: Sized>(from: *const T) -> Result<T> {
 }
 
 /// VERSION where the caller's struct says something behind what we know.
+#[inline]
 pub(super) fn check_rest<T: Sized>(from: *const T) -> Result {
     let (size, ours) = (size(from)?, size_of::<T>());
+    if size <= ours {
+        return Ok(());
+    }
     let behind = from.cast::<u8>().wrapping_add(ours);
     // SAFETY: the caller's struct is `size` bytes; where that is more than ours, these are behind.
     let rest = unsafe { std::slice::from_raw_parts(behind, size.saturating_sub(ours)) };

@@ -352,7 +352,22 @@ fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
     }
 }
 
+#[inline]
 fn write_message(port: &Arc<Port>, message: &udpr_message) -> Result {
+    let says = message.flags | message.interface_index | message.segment_size;
+    if says != 0 || !message.source.is_null() {
+        return write_special(port, message);
+    }
+    let (data, len, to) = (message.data, message.len, target(&message.to));
+    if follow(port, data, len, to) {
+        return Ok(());
+    }
+    port.write(slice_of(data, len)?, to, Leave::Together)
+}
+
+/// One of which more is said than where it goes.
+#[inline(never)]
+fn write_special(port: &Arc<Port>, message: &udpr_message) -> Result {
     const KNOWN: u32 =
         udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
     if message.flags & !KNOWN != 0 {

@@ -2,6 +2,7 @@
 //! of datagrams that were sent.
 
 use super::check;
+use super::cmsg::{Item, items};
 use super::inbound::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
@@ -94,25 +95,15 @@ pub fn decode(name: &[u8], control: &[u8], data: &[u8]) -> Option<Report> {
     })
 }
 
-/// The body of the first control message that carries an error (cmsg(3)).
-fn extended_error(mut control: &[u8]) -> Option<&[u8]> {
-    const WORD: usize = size_of::<usize>();
-    const HEAD: usize = WORD + 8; // the length with this head, the level, the type
-    while let Some((head, rest)) = control.split_first_chunk::<HEAD>() {
-        let len = usize::from_ne_bytes(*head.first_chunk()?);
-        let (level, kind) = rest_of_head(head.last_chunk()?);
-        let body = rest.get(..len.checked_sub(HEAD)?)?;
-        if matches!((level, kind), (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)) {
-            return Some(body);
-        }
-        control = control.get(len.next_multiple_of(WORD)..)?;
-    }
-    None
-}
-
-fn rest_of_head(bytes: &[u8; 8]) -> (i32, i32) {
-    let [l0, l1, l2, l3, k0, k1, k2, k3] = *bytes;
-    (i32::from_ne_bytes([l0, l1, l2, l3]), i32::from_ne_bytes([k0, k1, k2, k3]))
+/// The body of the first control message that carries an error.
+fn extended_error(control: &[u8]) -> Option<&[u8]> {
+    let is_error = |item: &Item<'_>| {
+        matches!(
+            (item.level, item.kind),
+            (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR)
+        )
+    };
+    items(control).find(is_error).map(|item| item.value)
 }
 
 #[cfg(test)]

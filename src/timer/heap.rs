@@ -74,6 +74,12 @@ impl Heap {
         self.settled = 0;
     }
 
+    /// Leaves one entry of each order, whichever it is.
+    pub(super) fn drop_repeated(&mut self) {
+        self.sort_by_order();
+        self.entries.dedup_by_key(|entry| entry.order);
+    }
+
     /// All entries in their order of creation, to be changed.
     pub(super) fn sort_by_order(&mut self) -> &mut [Entry] {
         self.settled = 0;

@@ -75,19 +75,6 @@ static void child_has_its_own(void *nothing) {
 
 static void run(void *arg) { OK(udpr_reactor_run(((crowd *)arg)->reactor)); }
 
-/* What the parent's threads held is still reachable in the child, or not, as chance will have it: it ends so that no leak
- * checker looks.
- */
-static void in_killed_child(void (*body)(void *), void *arg) {
-  pid_t child = check_fork();
-  if (child == 0) {
-    body(arg);
-    kill(getpid(), SIGKILL);
-  }
-  int status = check_wait(child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 TEST(children_of_a_busy_process_have_their_own) {
   crowd all;
   found(&all, call_all_the_time);

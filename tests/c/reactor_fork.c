@@ -114,24 +114,13 @@ TEST(a_child_that_returns_from_its_callback_goes_no_further) {
   probe_ended(&all.port);
 }
 
-/* What the other thread held is lost in the child: it ends so that no leak checker looks. */
-static void all_is_closed_to_a_killed_child(family *all) {
-  pid_t child = check_fork();
-  if (child == 0) {
-    all_is_closed(all);
-    kill(getpid(), SIGKILL);
-  }
-  int status = check_wait(child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 TEST(a_child_made_while_another_thread_runs_is_told_closed) {
   family    all;
   elsewhere there;
   found(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100)));
   run_elsewhere(&there, all.reactor);
-  all_is_closed_to_a_killed_child(&all);
+  in_killed_child(all_is_closed, &all); /* what the other thread held is lost there */
   CHECK(udpr_reactor_is_running(all.reactor));
   stop_elsewhere(&there);
   probe_ended(&all.port);

@@ -684,7 +684,7 @@ UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
  * and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
  * UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
  * UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD where another thread used the reactor, or was just
- * leaving a call here, when the fork came: then it is of no use in this child.
+ * leaving a call or a post here, when the fork came: then it is of no use in this child.
  */
 UDPR_API udpr_status udpr_reactor_after_fork(struct udpr_reactor *reactor);
 

@@ -107,7 +107,7 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 /// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
 /// UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
 /// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD where another thread used the reactor, or was just
-/// leaving a call here, when the fork came: then it is of no use in this child.
+/// leaving a call or a post here, when the fork came: then it is of no use in this child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     status(anywhere(|| {

@@ -134,10 +134,22 @@ static void new_island(int *fd) {
   host_command("ip link set lo up");
 }
 
-static int relay_socket(void) {
-  int fd = peer_open(AF_INET), room = 4 << 20;
+/* Nothing is lost but by the relay, however long one thread waits for its turn while the other one sends. */
+static void make_room(int fd) {
+  int room = 4 << 20;
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room));
+}
+
+static int relay_socket(void) {
+  int fd = peer_open(AF_INET);
+  make_room(fd);
   return fd;
+}
+
+static udpr_transport *listen_with_room(udpr_reactor *reactor, const udpr_protocol *protocol) {
+  udpr_transport *port = listen_on(reactor, "127.0.0.1", protocol, NULL);
+  make_room(udpr_transport_fileno(port));
+  return port;
 }
 
 static void set_up(fixture *f, weather weather) {
@@ -150,10 +162,10 @@ static void set_up(fixture *f, weather weather) {
   udpr_protocol server = {.size = sizeof server, .user = f, .datagram_received = server_received};
   new_island(&f->hosts.far_fd);
   f->relay.back = relay_socket();
-  f->server = listen_on(f->reactor, "127.0.0.1", &server, NULL);
+  f->server = listen_with_room(f->reactor, &server);
   new_island(&f->hosts.near_fd);
   f->relay.front = relay_socket();
-  f->client = listen_on(f->reactor, "127.0.0.1", &client, NULL);
+  f->client = listen_with_room(f->reactor, &client);
 
   struct sockaddr_storage remote;
   size_t                  len = 0;

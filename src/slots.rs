@@ -4,6 +4,8 @@
 //! index of that slot (32). It is never 0, since no kind is, and never given out again: a slot whose
 //! generations are used up is retired. Kinds stay below 8, so an id is positive as a signed number too.
 
+use crate::status::Result;
+
 /// What an id stands for. An id of one kind is never found in the table of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -34,7 +36,7 @@ pub struct Slots<T> {
     kind: Kind,
     slots: Vec<Slot<T>>,
     /// Vacant slots, on top the one vacated last: the likeliest to be in the cache. Were they linked through the
-    /// slots, filling many again would wait for one cache miss after the other.
+    /// slots, filling many again would wait for one cache miss after the other. There is room for all.
     vacant: Vec<u32>,
     len: usize,
 }
@@ -53,6 +55,12 @@ impl<T> Slots<T> {
     /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Makes room for `more` values: they need no memory to be inserted, nor to be removed again. NO_MEMORY.
+    pub fn reserve(&mut self, more: usize) -> Result {
+        self.slots.try_reserve(more.saturating_sub(self.vacant.len()))?;
+        Ok(self.vacant.try_reserve(self.slots.capacity() - self.vacant.len())?)
     }
 
     /// Stores `value` and returns its id.

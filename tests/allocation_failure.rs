@@ -12,21 +12,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::port::{Leave, Message, Options, Port};
-use udpr::reactor::Reactor;
+use udpr::reactor::{Call, Reactor};
 use udpr::status::{Result, Status};
 use udpr::sys::{Kernel, Outbound};
+use udpr::timer::Timers;
 
 /// The system's, until the calling thread has asked it so many times more.
 struct Failing;
 
 thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
+    static DRY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True where the calling thread gets no memory this time: once.
+/// True where the calling thread gets no memory this time: once, or always where it is dry.
 fn fails() -> bool {
     match LEFT.get() {
-        u32::MAX => false,
+        u32::MAX => DRY.get(),
         left => {
             LEFT.set(left.checked_sub(1).unwrap_or(u32::MAX));
             left == 0
@@ -70,6 +72,14 @@ fn sweep<S: PartialEq + std::fmt::Debug>(state: impl Fn() -> S, mut act: impl Fn
         assert_eq!((result, state()), (Err(Status::NO_MEMORY), before), "allocation {nth}");
     }
     unreachable!("every act ends")
+}
+
+/// Does `act` while no allocation succeeds: who needs one all the same ends the process.
+fn dry<T>(act: impl FnOnce() -> T) -> T {
+    DRY.set(true);
+    let result = act();
+    DRY.set(false);
+    result
 }
 
 /// A kernel whose sockets can be full.
@@ -183,4 +193,88 @@ fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
         assert_eq!(result, Ok(()));
     }
     turn_until(&sender.reactor, || calls.load(Ordering::Relaxed) == 40);
+}
+
+/// Counts that it was called. The holders of the count tell how many of them there are.
+struct Count(Arc<AtomicU32>);
+
+impl Call for Count {
+    fn call(self, _: &Reactor<Count>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A reactor that counts.
+struct Counting {
+    reactor: Reactor<Count>,
+    calls: Arc<AtomicU32>,
+}
+
+impl Counting {
+    fn new() -> Counting {
+        Counting { reactor: Reactor::new(0, 0).expect("a reactor"), calls: Arc::default() }
+    }
+
+    fn count(&self) -> Count {
+        Count(self.calls.clone())
+    }
+
+    fn turn_until_called(&self, count: u32) {
+        while self.calls.load(Ordering::Relaxed) < count {
+            self.reactor.iterate(Some(PATIENCE.as_nanos() as u64)).expect("a turn");
+        }
+        assert_eq!((self.calls.load(Ordering::Relaxed), Arc::strong_count(&self.calls)), (count, 1));
+    }
+}
+
+#[test]
+fn a_delayed_call_that_has_no_place_is_dropped() {
+    let scene = Counting::new();
+    let state = || (scene.reactor.delayed_calls(&mut []), Arc::strong_count(&scene.calls));
+    let call = || scene.reactor.call_later(0, scene.count()).map(drop);
+    let failed: u32 = (0..100).map(|_| sweep(state, call)).sum();
+    assert!(failed >= 3 * 5, "lists double from 4 to 128, {failed} failed");
+    scene.turn_until_called(100);
+}
+
+#[test]
+fn a_delayed_call_that_is_there_needs_no_memory_to_be_called_or_cancelled() {
+    let (mut timers, random, mut now) = (Timers::new(), Random::new(1), 0);
+    let (mut pending, mut made, mut ended) = (Vec::with_capacity(100_000), 0, 0);
+    for step in 0..100_000 {
+        // First more are made, then fewer, and so on.
+        match random.below(if step % 5000 < 3000 { 20 } else { 40 }) {
+            0..12 => {
+                dry(|| timers.reserve()).or_else(|_| timers.reserve()).expect("memory");
+                pending.push(dry(|| timers.insert(now + random.below(1000), made)));
+                made += 1;
+            }
+            12..14 => _ = dry(|| timers.next_due()),
+            14..16 => ended += u64::from(dry(|| timers.pop_until(now)).is_some()),
+            16..18 => {
+                now += random.below(20);
+                dry(|| timers.begin_pass());
+                while dry(|| timers.pop_due(now)).is_some() {
+                    ended += 1;
+                    // It waits for the next pass, on a list that there may be no memory for.
+                    if random.below(2) == 0 && timers.reserve().is_ok() {
+                        dry(|| (timers.insert(now, made), timers.next_due()));
+                        made += 1;
+                    }
+                }
+            }
+            18 => {
+                let Some(id) = pending.last() else { continue };
+                let (due, reset) = (timers.due(*id), dry(|| timers.reset(*id, now)));
+                assert!(reset != Err(Status::NO_MEMORY) || timers.due(*id) == due);
+            }
+            _ => {
+                let Some(id) = pending.pop() else { continue };
+                ended += u64::from(dry(|| timers.cancel(id)).is_ok());
+            }
+        }
+    }
+    ended += std::iter::from_fn(|| dry(|| timers.take_any())).count() as u64;
+    assert!(made > 10_000 && timers.is_empty(), "{made} were made");
+    assert_eq!(made, ended);
 }

@@ -10,10 +10,15 @@ impl<C: Call> Reactor<C> {
     }
 
     /// Calls once, `delay` nanoseconds from now and never earlier. A delay beyond the clock's end never comes due.
+    /// NO_MEMORY, with the call dropped.
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
         self.turn.check_open()?;
         let due = self.now().saturating_add(delay);
-        let id = self.timers.borrow_mut().insert(due, call);
+        let mut timers = self.timers.borrow_mut();
+        // The borrow is over where the call is dropped: `timers` is the younger one.
+        timers.reserve()?;
+        let id = timers.insert(due, call);
+        drop(timers);
         self.poke();
         Ok(id)
     }
@@ -25,13 +30,13 @@ impl<C: Call> Reactor<C> {
         call.map(drop)
     }
 
-    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`].
+    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`]; NO_MEMORY.
     pub fn reset_call(&self, id: u64, delay: u64) -> Result {
         let due = self.now().saturating_add(delay);
         self.reset_to(id, due)
     }
 
-    /// Moves a call by `more` nanoseconds. Errors as of [`Reactor::cancel_call`].
+    /// Moves a call by `more` nanoseconds. Errors as of [`Reactor::reset_call`].
     pub fn delay_call(&self, id: u64, more: i64) -> Result {
         let due = self.call_time(id)?.saturating_add_signed(more);
         self.reset_to(id, due)

@@ -35,7 +35,10 @@ impl Ended {
 
     fn push(&mut self, ended: u64) {
         if self.ring.len() < REMEMBERED {
-            self.ring.push(ended);
+            // Without memory it is forgotten.
+            if self.ring.try_reserve(1).is_ok() {
+                self.ring.push(ended);
+            }
         } else {
             self.ring[self.oldest] = ended;
             self.oldest = (self.oldest + 1) % REMEMBERED;

@@ -4,6 +4,7 @@
 //! added waits at the end of the array until the earliest is asked for: adding many costs no more than writing
 //! them down, and entries that are dropped again before that never find their place.
 
+use crate::status::Result;
 use std::num::NonZeroU32;
 
 const BRANCHES: usize = 4;
@@ -33,6 +34,11 @@ pub(super) struct Heap {
 impl Heap {
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) -> Result {
+        Ok(self.entries.try_reserve(more)?)
     }
 
     pub(super) fn push(&mut self, entry: Entry) {

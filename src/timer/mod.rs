@@ -19,6 +19,8 @@ use heap::{Entry, Heap};
 /// The instant that never comes.
 pub const NEVER: u64 = u64::MAX;
 
+/// As many calls are made room for at least.
+const LEAST: usize = 4;
 /// As many superfluous entries are never worth a search for them.
 const TOLERATED: usize = 64;
 
@@ -39,9 +41,11 @@ struct Timer<C> {
 /// and with `NOT_FOUND` for all others and for what is no id of a timer.
 pub struct Timers<C> {
     timers: Slots<Timer<C>>,
-    /// Of a call that is in it, at least one entry is not later than the instant it comes due at.
+    /// Of a call that is in it, at least one entry is not later than the instant it comes due at. There is room for
+    /// all of `held`.
     heap: Heap,
-    /// The slots of those made last, which are not in the heap yet: one for each of the latest orders, in a row.
+    /// The slots of those made last, which are not in the heap yet: one for each of the latest orders, in a row. For
+    /// as many as it has room for, the heap and the slots have room, too: so an insert asks for nothing else.
     fresh: Vec<u32>,
     /// Entries that are due, but were made during the pass that is going on.
     held: Vec<Entry>,
@@ -83,6 +87,20 @@ impl<C> Timers<C> {
         self.timers.ids()
     }
 
+    /// Sees to it that the next [`insert`](Self::insert) needs no memory. NO_MEMORY.
+    #[inline]
+    pub fn reserve(&mut self) -> Result<()> {
+        if self.fresh.len() == self.fresh.capacity() { self.grow() } else { Ok(()) }
+    }
+
+    #[cold]
+    fn grow(&mut self) -> Result<()> {
+        let more = self.fresh.len().max(LEAST);
+        self.heap.reserve(self.held.len() + self.fresh.len() + more)?;
+        self.timers.reserve(more)?;
+        Ok(self.fresh.try_reserve_exact(more)?)
+    }
+
     /// Adds a call that comes due at the instant `due`, or never if that is [`NEVER`], and returns its id.
     pub fn insert(&mut self, due: u64, call: C) -> u64 {
         if self.next_order == NonZeroU32::MAX {
@@ -104,15 +122,19 @@ impl<C> Timers<C> {
     }
 
     /// Moves a pending call to the instant `due`. Among calls of one instant it keeps the place of its creation.
+    /// NO_MEMORY for an earlier instant.
     pub fn reset(&mut self, id: u64, due: u64) -> Result<()> {
         let first_fresh = self.first_fresh();
         let Some(timer) = self.timers.get_mut(id) else { return Err(self.ended.status(id)) };
-        let (earlier, order) = (due < timer.due, timer.order);
-        timer.due = due;
-        if earlier && order.get() < first_fresh {
+        let order = timer.order;
+        if due < timer.due && order.get() < first_fresh {
+            self.heap.reserve(self.held.len() + self.fresh.capacity() + 1)?;
+            timer.due = due;
             self.heap.push(Entry { due, order, slot: slots::index(id) });
             self.repeated = true;
             self.tidy();
+        } else {
+            timer.due = due;
         }
         Ok(())
     }
@@ -135,14 +157,16 @@ impl<C> Timers<C> {
     }
 
     /// Takes out, as called, the next call of this pass that is due at or before `now`: the one whose instant is
-    /// earliest and, of those, the one created first.
+    /// earliest and, of those, the one created first. Without memory the pass may end early.
     pub fn pop_due(&mut self, now: u64) -> Option<C> {
         loop {
             let entry = self.earliest(now)?;
-            self.heap.pop_first();
             if entry.order < self.pass_end {
+                self.heap.pop_first();
                 return self.take_called(entry);
             }
+            self.held.try_reserve(1).ok()?;
+            self.heap.pop_first();
             self.held.push(entry);
         }
     }
@@ -212,6 +236,11 @@ impl<C> Timers<C> {
             if let Some(timer) = self.timers.at(slot).filter(|timer| timer.order.get() == order) {
                 self.heap.push(Entry { due: timer.due, order: timer.order, slot });
             }
+        }
+        let room = self.fresh.capacity();
+        // Without memory the next insert has to ask for it.
+        if self.heap.reserve(room).is_err() || self.timers.reserve(room).is_err() {
+            self.fresh = Vec::new();
         }
     }
 

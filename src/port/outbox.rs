@@ -1,8 +1,8 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
-use super::Port;
 use super::backlog::{Backlog, Letter, charge};
 use super::destinations::Destinations;
+use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::turn::Door;
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
-    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already; NO_MEMORY for the copy.
+    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already; NO_MEMORY.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
         self.door.gate.check_open()?;
         let mut outbox = self.outbox.lock();
@@ -71,9 +71,12 @@ impl Shared {
         }
         let first = mail.letters.is_empty();
         mail.letters.push(data, to, None)?;
+        if first {
+            self.door.post(token).inspect_err(|_| mail.letters.truncate(0))?;
+        }
         drop(outbox);
         if first {
-            self.door.post(token);
+            self.door.waker.wake();
         }
         Ok(())
     }
@@ -129,21 +132,32 @@ impl Port {
     /// Sends what other threads have posted; more that comes meanwhile waits for the next turn.
     pub fn take_mail(&self) {
         let Ok(open) = self.listening() else { return };
+        while self.take_waiting(&open) {
+            if self.shared.door.post(open.token.get()).is_ok() {
+                self.shared.door.waker.wake();
+                return;
+            }
+            // No memory to be told of it again: it goes on at once.
+        }
+    }
+
+    /// Sends what waits now. True where more has come meanwhile.
+    fn take_waiting(&self, open: &Open) -> bool {
         for _ in 0..self.shared.waiting() {
             // While a full socket is waited for, mail waits where it is: what was posted stays bounded.
             if open.is_waiting() {
-                return;
+                return false;
             }
             let (Some(letter), _) = self.shared.next() else { break };
             open.submit_letter(letter);
         }
         if open.is_waiting() {
-            return;
+            return false;
         }
         match self.shared.next() {
             (Some(letter), _) => {
                 open.submit_letter(letter);
-                self.shared.door.post(open.token.get());
+                return true;
             }
             (None, true) => {
                 open.wants_ready.set(true);
@@ -151,5 +165,6 @@ impl Port {
             }
             (None, false) => {}
         }
+        false
     }
 }

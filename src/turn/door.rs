@@ -1,5 +1,6 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
+use crate::status::Result;
 use crate::sys::{Gate, Waker, clock};
 use parking_lot::Mutex;
 use std::io;
@@ -69,10 +70,12 @@ impl Door {
         self.running.store(running, Ordering::Release);
     }
 
-    /// The port with this token has mail from another thread.
-    pub fn post(&self, token: u64) {
-        self.posted.lock().push(token);
-        self.waker.wake();
+    /// The port with this token has mail from another thread: to be said before the waker is woken. NO_MEMORY.
+    pub fn post(&self, token: u64) -> Result {
+        let mut posted = self.posted.lock();
+        posted.try_reserve(1)?;
+        posted.push(token);
+        Ok(())
     }
 
     /// True where a thread that is not there any more holds the lock: in a child, if at all.

@@ -14,7 +14,7 @@ use support::*;
 use udpr::port::{Leave, Message, Options, Port};
 use udpr::reactor::{Call, Reactor};
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Outbound};
+use udpr::sys::{Kernel, Outbound, Report};
 use udpr::timer::Timers;
 
 /// The system's, until the calling thread has asked it so many times more.
@@ -281,4 +281,32 @@ fn a_delayed_call_that_is_there_needs_no_memory_to_be_called_or_cancelled() {
     ended += std::iter::from_fn(|| dry(|| timers.take_any())).count() as u64;
     assert!(made > 10_000 && timers.is_empty(), "{made} were made");
     assert_eq!(made, ended);
+}
+
+#[test]
+fn datagrams_that_cannot_be_kept_are_discarded_and_counted() {
+    let (reactor, diary, peer) =
+        (Reactor::<Later>::new(0, 0).expect("a reactor"), Rc::new(Diary::default()), Peer::new());
+    let pausing = Closures::new(&diary).at_datagram(|port, _| port.pause_reading().expect("open"));
+    let port = reactor.listen_udp(0, "127.0.0.1", &Options::default(), Box::new(pausing)).expect("a port");
+    let to = port.get_host().expect("an address");
+    let turn = |received: usize| {
+        port.resume_reading().expect("open");
+        reactor.iterate(Some(PATIENCE.as_nanos() as u64)).expect("a turn");
+        assert_eq!(diary.received.get(), received);
+    };
+    // So that what is made once is there.
+    (0..2).for_each(|_| peer.send(b"kept", &to));
+    (1..=2).for_each(turn);
+    (0..4).for_each(|_| peer.send(b"discarded", &to));
+    dry(|| turn(3));
+    assert_eq!(port.get_stats().map(|stats| stats.discarded_in), Ok(3));
+    peer.send(b"after", &to);
+    turn(4);
+}
+
+#[test]
+fn a_report_comes_without_its_data() {
+    assert_eq!(*Report::copy(b"data"), *b"data");
+    assert_eq!(*dry(|| Report::copy(b"data")), []);
 }

@@ -42,11 +42,13 @@ impl Reports {
         Reports { waiting: RefCell::default(), charged: Cell::new(0), limit }
     }
 
+    /// Lost, where there is no room or no memory for it.
     fn push(&self, report: Report) {
         let charged = self.charged.get() + REPORT_SIZE + report.data.len();
-        if charged <= self.limit {
+        let mut waiting = self.waiting.borrow_mut();
+        if charged <= self.limit && waiting.try_reserve(1).is_ok() {
             self.charged.set(charged);
-            self.waiting.borrow_mut().push_back(report);
+            waiting.push_back(report);
         }
     }
 
@@ -172,7 +174,7 @@ impl Open {
         let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
         let mtu = if status == Status::MESSAGE_TOO_LONG { self.path_mtu(&to).unwrap_or(0) } else { 0 };
         let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
-        let data = data.into();
+        let data = Report::copy(data);
         self.used().reports.push(Report {
             status,
             origin,

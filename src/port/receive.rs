@@ -125,7 +125,7 @@ impl Port {
                 return;
             }
             if left > 0 {
-                open.keep(batch.skip(batch.len() - left).keep(|_| true));
+                open.keep(batch.skip(batch.len() - left));
             }
         }
     }
@@ -207,8 +207,15 @@ impl Open {
         }
     }
 
-    fn keep(&self, kept: Kept) {
-        self.used().kept.borrow_mut().push_back(kept);
+    /// Discarded, where there is no memory for a copy.
+    fn keep(&self, batch: Batch<'_>) {
+        let mut queue = self.used().kept.borrow_mut();
+        let kept = queue.try_reserve(1).map_err(Status::from).and_then(|()| batch.keep(|_| true));
+        match kept {
+            Ok(kept) => queue.push_back(kept),
+            Err(_) => self.count_discarded(batch.len()),
+        }
+        drop(queue);
         self.sift_kept();
         self.list_kept();
     }
@@ -221,13 +228,14 @@ impl Open {
         }
     }
 
-    /// What is left of a batch without those who are not the peer; none where that is all of it.
+    /// What is left of a batch without those who are not the peer; none where that is all of it. Nothing is left where
+    /// there is no memory for it.
     fn sift(&self, batch: Batch<'_>) -> Option<Kept> {
         self.peer.get()?;
         if !batch.iter().any(|datagram| self.is_strangers(datagram)) {
             return None;
         }
-        let sifted = batch.keep(|datagram| !self.is_strangers(datagram));
+        let sifted = batch.keep(|datagram| !self.is_strangers(datagram)).unwrap_or_default();
         self.count_discarded(batch.len() - sifted.batch().len());
         Some(sifted)
     }

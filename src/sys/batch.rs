@@ -1,6 +1,7 @@
 //! Received datagrams, as the C face hands them on.
 
 use crate::addr::Addr;
+use crate::status::Result;
 
 /// The most datagrams that one callback gets.
 pub const BATCH_MAX: usize = 256;
@@ -102,29 +103,31 @@ impl<'a> Batch<'a> {
         Batch { datagrams: &self.datagrams[count..], pointers: &self.pointers[count..] }
     }
 
-    /// A copy that outlives the buffers, of those that `wanted` says.
-    pub fn keep(&self, wanted: impl Fn(&Datagram) -> bool) -> Kept {
+    /// A copy that outlives the buffers, of those that `wanted` says. NO_MEMORY.
+    pub fn keep(&self, wanted: impl Fn(&Datagram) -> bool) -> Result<Kept> {
         let wanted = || self.iter().filter(|datagram| wanted(datagram));
-        let bytes: Box<[u8]> = wanted().flat_map(Datagram::data).copied().collect();
-        let mut rest = &bytes[..];
-        let datagrams: Box<[Datagram]> = wanted()
-            .map(|datagram| {
-                let (data, behind) = rest.split_at(datagram.len);
-                rest = behind;
-                datagram.keep_at(data.as_ptr())
-            })
-            .collect();
-        let pointers = datagrams.iter().map(std::ptr::from_ref).collect();
-        Kept { _bytes: bytes, datagrams, pointers, taken: 0 }
+        let (count, mut kept) = (wanted().count(), Kept::default());
+        kept.bytes.try_reserve_exact(wanted().map(|datagram| datagram.len).sum())?;
+        kept.datagrams.try_reserve_exact(count)?;
+        kept.pointers.try_reserve_exact(count)?;
+        wanted().for_each(|datagram| kept.bytes.extend_from_slice(datagram.data()));
+        let mut rest = &kept.bytes[..];
+        for datagram in wanted() {
+            let (data, behind) = rest.split_at(datagram.len);
+            rest = behind;
+            kept.datagrams.push(datagram.keep_at(data.as_ptr()));
+        }
+        kept.pointers.extend(kept.datagrams.iter().map(std::ptr::from_ref));
+        Ok(kept)
     }
 }
 
 /// Datagrams that wait for a later turn, with memory of their own.
 #[derive(Debug, Default)]
 pub struct Kept {
-    _bytes: Box<[u8]>,
-    datagrams: Box<[Datagram]>,
-    pointers: Box<[*const Datagram]>,
+    bytes: Vec<u8>,
+    datagrams: Vec<Datagram>,
+    pointers: Vec<*const Datagram>,
     taken: usize,
 }
 

@@ -36,8 +36,19 @@ pub struct Report {
     pub icmp_code: u32,
     /// Path MTU in bytes with MESSAGE_TOO_LONG, else 0.
     pub mtu: u32,
-    /// As much of the datagram as came back.
+    /// As much of the datagram as came back; nothing where there was no memory for it.
     pub data: Box<[u8]>,
+}
+
+impl Report {
+    /// A copy for [`Report::data`].
+    pub fn copy(data: &[u8]) -> Box<[u8]> {
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(data.len()).is_ok() {
+            copy.extend_from_slice(data);
+        }
+        copy.into_boxed_slice()
+    }
 }
 
 /// Payload bytes that are kept. An ICMP message has 576 bytes at most (RFC 1812, 4.3.2.3), an ICMPv6 message 1280
@@ -91,7 +102,7 @@ pub fn decode(name: &[u8], control: &[u8], data: &[u8]) -> Option<Report> {
         icmp_type: icmp(icmp_type),
         icmp_code: icmp(icmp_code),
         mtu: if too_long { u32::from_ne_bytes([i0, i1, i2, i3]) } else { 0 },
-        data: data.into(),
+        data: Report::copy(data),
     })
 }
 

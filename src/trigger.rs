@@ -2,7 +2,7 @@
 
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// What happens to a reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,34 +50,46 @@ type Place = (Event, Phase, u64);
 /// The triggers of a reactor, each with a `T` to call.
 pub struct Triggers<T> {
     entries: Slots<Entry<T>>,
-    /// Their ids, in the order they are called in.
-    order: BTreeMap<Place, u64>,
+    /// Their places and ids, in the order they are called in.
+    order: VecDeque<(Place, u64)>,
     next_order: u64,
-    /// Before-triggers that hold the event under way back.
+    /// Before-triggers that hold the event under way back. There is room for all entries.
     pending: Vec<u64>,
 }
 
 impl<T> Default for Triggers<T> {
     fn default() -> Triggers<T> {
-        let (entries, order) = (Slots::new(Kind::Trigger), BTreeMap::new());
+        let (entries, order) = (Slots::new(Kind::Trigger), VecDeque::new());
         Triggers { entries, order, next_order: 1, pending: Vec::new() }
     }
 }
 
 impl<T> Triggers<T> {
+    /// Sees to it that the next [`add`](Self::add) needs no memory, nor what comes of it. NO_MEMORY.
+    pub fn reserve(&mut self) -> Result {
+        self.entries.reserve(1)?;
+        self.order.try_reserve(1)?;
+        Ok(self.pending.try_reserve(self.entries.len() + 1 - self.pending.len())?)
+    }
+
     /// One more, behind those of its event and phase.
     pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
         let place = (event, phase, self.next_order);
         self.next_order += 1;
         let id = self.entries.insert(Entry { place, call });
-        self.order.insert(place, id);
+        self.order.insert(self.index(place), (place, id));
         id
+    }
+
+    /// Where `place` is in the order, or would be.
+    fn index(&self, place: Place) -> usize {
+        self.order.partition_point(|(other, _)| *other < place)
     }
 
     /// Takes one out; where it was pending, it is finished with. NOT_FOUND.
     pub fn remove(&mut self, id: u64) -> Result<T> {
         let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
-        self.order.remove(&entry.place);
+        self.order.remove(self.index(entry.place));
         self.pending.retain(|pending| *pending != id);
         Ok(entry.call)
     }
@@ -85,8 +97,8 @@ impl<T> Triggers<T> {
     /// The next of a phase behind the one of `order` (0: the first): its order and id. One that was added meanwhile
     /// comes too, one that was removed does not.
     pub fn next(&self, event: Event, phase: Phase, order: u64) -> Option<(u64, u64)> {
-        let mut behind = self.order.range((event, phase, order + 1)..=(event, phase, u64::MAX));
-        behind.next().map(|((.., order), id)| (*order, *id))
+        let (place, id) = self.order.get(self.index((event, phase, order + 1)))?;
+        ((place.0, place.1) == (event, phase)).then_some((place.2, *id))
     }
 
     /// What one calls.
@@ -118,7 +130,7 @@ impl<T> Triggers<T> {
 
     /// Any trigger, for the end.
     pub fn take_any(&mut self) -> Option<T> {
-        let id = *self.order.first_key_value()?.1;
+        let id = self.order.front()?.1;
         self.remove(id).ok()
     }
 }

@@ -6,16 +6,19 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io;
-use std::os::fd::RawFd;
+use std::net::UdpSocket;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::port::{Leave, Message, Options, Port};
-use udpr::reactor::{Call, Reactor};
+use udpr::reactor::{Call, Reactor, Trigger, Watcher};
 use udpr::status::{Result, Status};
 use udpr::sys::{Kernel, Outbound, Report};
 use udpr::timer::Timers;
+use udpr::trigger::{Event, Phase};
+use udpr::watch;
 
 /// The system's, until the calling thread has asked it so many times more.
 struct Failing;
@@ -208,6 +211,17 @@ impl Call for Count {
     }
 }
 
+impl Trigger<Count> for Count {
+    fn fire(&self, _: &Reactor<Count>, _: u64) -> Status {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Status::PENDING
+    }
+}
+
+impl Watcher<Count> for Count {
+    fn ready(&self, _: &Reactor<Count>, _: u64, _: RawFd, _: u32) {}
+}
+
 /// A reactor that counts.
 struct Counting {
     reactor: Reactor<Count>,
@@ -281,6 +295,66 @@ fn a_delayed_call_that_is_there_needs_no_memory_to_be_called_or_cancelled() {
     ended += std::iter::from_fn(|| dry(|| timers.take_any())).count() as u64;
     assert!(made > 10_000 && timers.is_empty(), "{made} were made");
     assert_eq!(made, ended);
+}
+
+#[test]
+fn a_trigger_that_has_no_place_is_dropped() {
+    let scene = Counting::new();
+    let mut ids = Vec::with_capacity(100);
+    let before = [Event::Startup, Event::Shutdown];
+    for round in 0..100 {
+        let trigger = Rc::new(scene.count());
+        let add = || {
+            let event = before[round % 2];
+            let id = scene.reactor.add_trigger(Phase::Before, event, trigger.clone())?;
+            ids.push(id);
+            Ok(())
+        };
+        sweep(|| Rc::strong_count(&trigger), add);
+        assert_eq!(Rc::strong_count(&trigger), 2);
+    }
+    let when_running = || scene.reactor.call_when_running(scene.count()).map(drop);
+    let failed: u32 = (0..100).map(|_| sweep(|| Arc::strong_count(&scene.calls), when_running)).sum();
+    assert!(failed >= 3, "from 128 places to 256, {failed} failed");
+    dry(|| scene.reactor.start()).expect("started");
+    assert_eq!(scene.calls.load(Ordering::Relaxed), 50, "those before a startup");
+    dry(|| ids.iter().for_each(|id| scene.reactor.remove_trigger(*id).expect("it is there")));
+    scene.turn_until_called(150);
+}
+
+/// Does `act` with each of the allocations failing in turn that come before a box of a fixed size. What was had stays.
+fn fail_each<T: std::fmt::Debug>(allocations: &[u32], mut act: impl FnMut() -> Result<T>) {
+    for nth in allocations {
+        LEFT.set(*nth);
+        let result = act().map(drop);
+        let has_failed = LEFT.replace(u32::MAX) == u32::MAX;
+        assert_eq!((has_failed, result), (true, Err(Status::NO_MEMORY)));
+    }
+}
+
+#[test]
+fn a_watch_that_has_no_place_is_dropped() {
+    let (scene, socket) = (Counting::new(), UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+    let mut watchers: Vec<Box<Count>> = (0..4).map(|_| Box::new(scene.count())).collect();
+    let mut watch =
+        || scene.reactor.watch(socket.as_raw_fd(), watch::flag::READABLE, watchers.pop().expect("a watcher"));
+    // The slots, the list of vacant ones, the table of descriptors.
+    fail_each(&[0, 1, 1], &mut watch);
+    watch().expect("a watch");
+    assert_eq!(Arc::strong_count(&scene.calls), 2);
+}
+
+#[test]
+fn a_port_that_has_no_place_is_dropped() {
+    let (reactor, diary) = (Reactor::<Later>::new(0, 0).expect("a reactor"), Rc::new(Diary::default()));
+    let mut protocols: Vec<Box<Closures>> = (0..3).map(|_| Box::new(Closures::new(&diary))).collect();
+    let mut listen = || {
+        let protocol = protocols.pop().expect("a protocol");
+        reactor.listen_udp(0, "127.0.0.1", &Options::default(), protocol)
+    };
+    fail_each(&[0, 1], || listen().map(drop));
+    listen().expect("a port");
+    assert_eq!((diary.dropped.get(), diary.started.get()), (2, 1));
 }
 
 #[test]

@@ -26,8 +26,9 @@
  *            inside a call. No lock or borrow is held: any function may be called from any callback, except run, iterate,
  *            advance and free, which answer UDPR_E_REENTRANT. While free runs, whatever would create something answers
  *            UDPR_E_CLOSED. What a callback is handed is valid until it returns (retain the transport to keep it). Callbacks
- *            must not throw, longjmp or end the thread; a C++ exception that reaches us aborts with a message. Out of memory
- *            aborts, too.
+ *            must not throw, longjmp or end the thread; a C++ exception that reaches us aborts with a message.
+ *  Memory    What grows with use (queues, delayed calls, triggers, watches, ports) answers UDPR_E_NO_MEMORY where there is
+ *            none for it, with nothing changed. What else needs memory aborts without it: docs/reliability.md.
  */
 
 
@@ -544,7 +545,7 @@ typedef struct udpr_transport_stats {
    * that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in + dropped_in.
    */
   uint64_t dropped_in;
-  /** Received, but the port had stopped, or been connected to somebody else. */
+  /** Received, but the port had stopped, or been connected to somebody else; or there was no memory to keep it. */
   uint64_t discarded_in;
   /** Accepted by a write, and not sent after all. */
   uint64_t dropped_out;

@@ -20,19 +20,22 @@ pub(super) enum Fire<C: Call> {
 }
 
 impl<C: Call> Reactor<C> {
-    /// Calls at each startup or shutdown. Within a phase in the order they were added.
+    /// Calls at each startup or shutdown. Within a phase in the order they were added. NO_MEMORY.
     pub fn add_trigger(&self, phase: Phase, event: Event, trigger: Rc<dyn Trigger<C>>) -> Result<u64> {
         self.turn.check_open()?;
+        self.triggers.borrow_mut().reserve()?;
         Ok(self.triggers.borrow_mut().add(phase, event, Fire::Always(trigger)))
     }
 
     /// Calls now where the reactor runs, and answers no id; else once, at the next startup, among its after-triggers.
+    /// NO_MEMORY.
     pub fn call_when_running(&self, call: C) -> Result<Option<u64>> {
         self.turn.check_open()?;
         if self.turn.door.is_running() {
             call.call(self);
             return Ok(None);
         }
+        self.triggers.borrow_mut().reserve()?;
         Ok(Some(self.triggers.borrow_mut().add(Phase::After, Event::Startup, Fire::Once(call))))
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 impl<C: Call> Reactor<C> {
     /// A port on `local_address`, a bare literal ("" for every IPv4 address). `start_protocol` runs before this
-    /// returns; when it fails, or bind(2) does, nothing is left.
+    /// returns; when it fails, or bind(2) does, nothing is left. NO_MEMORY for its place in the table.
     pub fn listen_udp(
         &self,
         port: u16,
@@ -18,6 +18,7 @@ impl<C: Call> Reactor<C> {
     ) -> Result<Arc<Port>> {
         let host = if local_address.is_empty() { "0.0.0.0" } else { local_address };
         let local = interface::parse_host(host, port)?;
+        self.sources.borrow_mut().reserve(1)?;
         self.start_port(Port::bind(&self.turn, &local, options, protocol)?)
     }
 
@@ -29,6 +30,7 @@ impl<C: Call> Reactor<C> {
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
+        self.sources.borrow_mut().reserve(1)?;
         self.start_port(Port::adopt(&self.turn, descriptor, family, options, protocol)?)
     }
 

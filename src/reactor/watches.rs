@@ -22,10 +22,12 @@ pub(super) struct Watch<C: Call> {
 
 impl<C: Call> Reactor<C> {
     /// Watches `fd` for [`watch::flag`]s. EEXIST as a system status where it is watched already, EBADF; NOT_SUPPORTED for
-    /// a regular file, which epoll cannot wait for.
+    /// a regular file, which epoll cannot wait for; NO_MEMORY.
     pub fn watch(&self, fd: RawFd, events: u32, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
         self.turn.check_open()?;
         let interest = watch::interest(events)?;
+        self.sources.borrow_mut().reserve(1)?;
+        self.watched.borrow_mut().try_reserve(1)?;
         let entry = Rc::new(Watch { fd, interest: Cell::new(interest), watcher });
         let id = self.sources.borrow_mut().insert(Source::Watch(entry));
         if let Err(error) = self.turn.kernel.watch(self.turn.epoll.fd(), fd, interest, id) {

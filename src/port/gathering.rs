@@ -26,14 +26,8 @@ impl Gathering {
     /// The short way of one more datagram: a place to put it. None where it cannot follow the last one.
     #[inline]
     pub(super) fn follow(&mut self, len: usize, to: Option<&Addr>) -> Option<&mut [u8]> {
-        let room = &mut self.room;
-        if len != room.segment || len > room.left || !Addr::are_same(self.to.as_ref(), to) {
-            return None;
-        }
-        let place = self.outbound.place(room.start, len)?;
-        room.start += len;
-        room.left -= len;
-        Some(place)
+        let follows = len == self.room.segment && Addr::are_same(self.to.as_ref(), to);
+        if follows { self.outbound.take(&mut self.room) } else { None }
     }
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts

@@ -47,20 +47,29 @@ pub struct Target<'a> {
 pub struct Room {
     /// Bytes of each of them.
     pub segment: usize,
-    first: usize,
-    /// Where the next one goes to.
-    pub start: usize,
-    /// Bytes that are left.
-    pub left: usize,
+    /// Where in the arena the next one goes.
+    place: *mut u8,
+    /// Bytes that are left, of so many.
+    left: usize,
+    size: usize,
 }
 
 impl Room {
     /// For no datagram: none is as long.
-    pub const NONE: Room = Room { segment: usize::MAX, first: 0, start: 0, left: 0 };
+    pub const NONE: Room = Room { segment: usize::MAX, place: std::ptr::null_mut(), left: 0, size: 0 };
 
     /// Bytes that were put there.
     pub fn taken(&self) -> usize {
-        self.start - self.first
+        self.size - self.left
+    }
+
+    /// The place of the next one.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<*mut u8> {
+        self.left = self.left.checked_sub(self.segment)?;
+        let place = self.place;
+        self.place = place.wrapping_add(self.segment);
+        Some(place)
     }
 }
 
@@ -140,16 +149,16 @@ impl Gather {
         }
     }
 
-    /// Room for `most` datagrams that follow the one pushed last.
-    pub(super) fn room(&self, most: usize, limits: Limits) -> Room {
+    /// Room in the arena for `most` datagrams that follow the one pushed last.
+    pub(super) fn room(&self, most: usize, limits: Limits, arena: &mut [u8]) -> Room {
         let Some(message) = self.messages.get(self.latest) else { return Room::NONE };
         if !message.open || message.segment > limits.size || message.control.is_some() {
             return Room::NONE;
         }
-        let (segment, first) = (message.segment, self.filled);
+        let (segment, empty) = (message.segment, &mut arena[self.filled..]);
         let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * segment;
-        let left = bytes.min(MESSAGE_MAX - message.bytes).min(ARENA - first);
-        Room { segment, first, start: first, left }
+        let size = bytes.min(MESSAGE_MAX - message.bytes).min(empty.len());
+        Room { segment, place: empty.as_mut_ptr(), left: size, size }
     }
 
     /// Takes account of the datagrams that were put into the room.

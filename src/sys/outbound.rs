@@ -68,15 +68,17 @@ impl Outbound {
         }
     }
 
-    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::place`].
-    pub fn room(&self, most: usize, limits: Limits) -> Room {
-        self.gather.room(most, limits)
+    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::take`].
+    pub fn room(&mut self, most: usize, limits: Limits) -> Room {
+        self.gather.room(most, limits, &mut self.arena)
     }
 
-    /// The place of a datagram in a room; [`Outbound::join`] takes account of it. None where the arena ends before.
+    /// The place of the next datagram in its room, as long as there is one; [`Outbound::join`] takes account of it.
     #[inline]
-    pub fn place(&mut self, start: usize, len: usize) -> Option<&mut [u8]> {
-        self.arena.get_mut(start..start + len)
+    pub fn take(&mut self, room: &mut Room) -> Option<&mut [u8]> {
+        let (place, len) = (room.take()?, room.segment);
+        // SAFETY: `len` bytes of the arena, which `self` lends meanwhile, and which no other place has.
+        Some(unsafe { std::slice::from_raw_parts_mut(place, len) })
     }
 
     /// Adds what was put into the room, before anything else is pushed or sent.

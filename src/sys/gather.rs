@@ -142,11 +142,18 @@ impl Gather {
     pub(super) fn push(&mut self, len: usize, target: Target<'_>, limits: Limits) {
         let start = self.filled;
         self.filled += len;
-        let (place, youngest) = self.look_up(target.to);
-        match youngest {
-            Some(index) if self.may_join(index, len, target, limits) => self.join(index, start, len),
-            _ => self.begin(start, len, target, place),
+        let mut place = hash(target.to);
+        // Half of the places are always empty.
+        while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
+            if self.messages[index].is_to(target.to) {
+                if self.may_join(index, len, target, limits) {
+                    return self.join(index, start, len);
+                }
+                break;
+            }
+            place = (place + 1) % PLACES;
         }
+        self.begin(start, len, target, place);
     }
 
     /// Room in the arena for `most` datagrams that follow the one pushed last.
@@ -173,20 +180,6 @@ impl Gather {
     /// From here on datagrams leave in the order they came in, whatever their destinations.
     pub(super) fn keep_order(&mut self) {
         self.in_order = true;
-    }
-
-    /// Where a destination is remembered, and the youngest message that goes there; or where it would be remembered.
-    /// Half of the places are always empty.
-    #[inline]
-    fn look_up(&self, to: Option<&Addr>) -> (usize, Option<usize>) {
-        let mut place = hash(to);
-        while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
-            if self.messages[index].is_to(to) {
-                return (place, Some(index));
-            }
-            place = (place + 1) % PLACES;
-        }
-        (place, None)
     }
 
     fn may_join(&self, index: usize, len: usize, target: Target<'_>, limits: Limits) -> bool {
@@ -234,7 +227,9 @@ impl Gather {
             last: run,
             open: len > 0,
         });
-        self.controls.extend(target.control);
+        if let Some(control) = target.control {
+            self.controls.push(*control);
+        }
         self.places[place] = self.messages.len() as u8;
     }
 

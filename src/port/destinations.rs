@@ -20,7 +20,7 @@ pub(super) struct Destinations {
 impl Destinations {
     /// What can be known at once of a datagram of `len` bytes to `to`, from a port connected to `peer`. The answer is the
     /// address for the kernel: none on a connected port.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check<'a>(
         &self,
         len: usize,
@@ -71,11 +71,22 @@ impl Open {
     }
 
     /// [`Destinations::check`] as things are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         match self.peer.get() {
             None => self.destinations().check(len, to, None),
-            Some(peer) => self.destinations().check(len, to, Some(&peer)),
+            Some(peer) => self.check_of_connected(len, to, &peer),
         }
+    }
+
+    /// Apart, so that the way of those without a peer stays short.
+    #[inline(never)]
+    fn check_of_connected<'a>(
+        &self,
+        len: usize,
+        to: Option<&'a Addr>,
+        peer: &Addr,
+    ) -> Result<Option<&'a Addr>> {
+        self.destinations().check(len, to, Some(peer))
     }
 }

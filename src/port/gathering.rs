@@ -32,12 +32,14 @@ impl Gathering {
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
     /// `limit` in all.
+    #[inline(always)]
     pub(super) fn has_room(&mut self, len: usize, pieces: usize, limit: usize) -> bool {
         self.settle();
         self.outbound.has_room(len, pieces) && self.charged + charge(len, pieces) <= limit
     }
 
-    /// The long way, where [`Gathering::has_room`].
+    /// The long way, where [`Gathering::has_room`], which has taken account of what went the short one.
+    #[inline]
     pub(super) fn push(
         &mut self,
         len: usize,
@@ -46,7 +48,6 @@ impl Gathering {
         (limits, limit): (Limits, usize),
         fill: impl FnOnce(&mut [u8]),
     ) {
-        self.settle();
         self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
         self.charged += charge(len, manner.pieces(len));
         self.room = if manner.is_plain() {

@@ -212,7 +212,7 @@ impl Open {
 
     /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
     /// them.
-    #[inline]
+    #[inline(always)]
     fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
         let limit = sending.backlog.limit();
         if let Some(gathering) = &mut sending.gathered {

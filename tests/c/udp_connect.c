@@ -333,6 +333,7 @@ static void write_and_change(udpr_reactor *reactor, void *user) {
   (void)reactor;
   OK(udpr_transport_write(f->transport, "1", 1, &f->second));
   OK(udpr_transport_connect(f->transport, &f->first));
+  CHECK_EQ(UDPR_E_WRONG_PEER, udpr_transport_write(f->transport, "x", 1, &f->second)); /* as the last one */
   OK(udpr_transport_write(f->transport, "2", 1, NULL));
   OK(udpr_transport_connect(f->transport, &f->second));
   OK(udpr_transport_write(f->transport, "3", 1, NULL));

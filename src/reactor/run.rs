@@ -48,9 +48,9 @@ impl<C: Call> Reactor<C> {
             return Err(Status::ALREADY_RUNNING);
         }
         self.stage.set(Stage::Started);
-        self.turn.door.set_started(true);
-        // A stop from a thread that came too late for the run before is not for this one.
+        // A stop from a thread that came too late for the run before is not for this one; one that finds this one started is.
         self.remote.take_stop();
+        self.turn.door.set_started(true);
         self.fire(Happening::Startup);
         Ok(())
     }

@@ -12,7 +12,9 @@ LABELS = {  # of the contenders whose names do not say it
     "udpr_batch": "udpr, batch callback",
     "loop_recvfrom": "recvfrom and sendto by hand",
     "loop_mmsg": "recvmmsg and sendmmsg by hand",
+    "loop_mmsg_epoll": "the same behind epoll",
     "loop_offload": "GRO and gathered GSO by hand",
+    "loop_offload_copy": "the same with a copy of each datagram",
     "libuv_try": "libuv, uv_udp_try_send",
     "libuv_queue": "libuv, uv_udp_send",
     "udpr_idle": "udpr, 10,000 idle ports",
@@ -27,7 +29,7 @@ LABELS = {  # of the contenders whose names do not say it
     "asyncio_echo.py": "asyncio",
 }
 
-BY_HAND = "loop_recvfrom", "loop_mmsg", "loop_offload"
+BY_HAND = "loop_recvfrom", "loop_mmsg", "loop_mmsg_epoll", "loop_offload", "loop_offload_copy"
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 OFFLOADERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV

@@ -1,6 +1,13 @@
-/* loop_mmsg: recvmmsg and sendmmsg by hand. What was received is sent in place, headers and all. */
+/* loop_mmsg: recvmmsg and sendmmsg by hand. What was received is sent in place, headers and all.
+ *
+ * With WATCHED (loop_mmsg_epoll) it waits by epoll, as whoever has more than one descriptor must. That costs more than the
+ * call: each datagram that is sent is freed, which wakes who waits for the socket (sock_wfree in net/core/sock.c), and an
+ * epoll set always waits.
+ */
 #define _GNU_SOURCE
 #include "../server.h"
+
+#include <sys/epoll.h>
 
 enum { BATCH = 64, ROOM = 2048 }; /* ROOM: no datagram of the bench is longer */
 
@@ -27,12 +34,33 @@ static void send_all(int fd, int count) {
   }
 }
 
+#ifdef WATCHED
+static int epoll;
+
+static void watch(int fd) {
+  struct epoll_event readable = {.events = EPOLLIN};
+  epoll = epoll_create1(0);
+  require(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &readable) == 0, "epoll");
+}
+
+static int receive(int fd) {
+  struct epoll_event ready;
+  epoll_wait(epoll, &ready, 1, -1);
+  return recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
+}
+#else
+static void watch(int fd) { (void)fd; }
+
+static int receive(int fd) { return recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL); }
+#endif
+
 int main(int argc, char **argv) {
   int fd = bound_socket(server_arguments(argc, argv));
   prepare();
+  watch(fd);
   server_ready(fd);
   for (;;) {
-    int count = recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL);
+    int count = receive(fd);
     if (count < 0) continue;
     served += (unsigned)count;
     for (int i = 0; i < count; i++) pieces[i].iov_len = messages[i].msg_len;

@@ -102,6 +102,18 @@ def udp_socket():
     return peer, peer.getsockname()[1]
 
 
+_dead = []
+
+
+def dead_port(family=socket.AF_INET, host="127.0.0.1"):
+    """A port that is nobody's until this process ends: its socket is connected to itself, and so hears nobody else."""
+    peer = socket.socket(family, socket.SOCK_DGRAM)
+    peer.bind((host, 0))
+    peer.connect(peer.getsockname())
+    _dead.append(peer)
+    return peer.getsockname()[1]
+
+
 def need_free(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

@@ -365,6 +365,16 @@ static inline int peer_open(int family) {
   return fd;
 }
 
+/* To others its port is a dead one, and nobody else's while it is open: a socket that is connected to itself hears only that. */
+static inline int peer_dead(int family) {
+  struct sockaddr_storage self;
+  socklen_t               len = sizeof self;
+  int                     fd = peer_open(family);
+  CHECK_EQ(0, getsockname(fd, (struct sockaddr *)&self, &len));
+  CHECK_EQ(0, connect(fd, (struct sockaddr *)&self, len));
+  return fd;
+}
+
 static inline udpr_addr peer_addr(int fd) {
   struct sockaddr_storage local;
   socklen_t               len = sizeof local;

@@ -12,7 +12,7 @@ typedef struct fixture {
   udpr_reactor     *reactor;
   udpr_transport   *transport;
   udpr_addr         host, dead; /* dead: nobody listens there */
-  int               peer;
+  int               peer, dead_peer;
   udpr_addr         live;
   int               count;
   udpr_error_report reports[MOST];
@@ -30,15 +30,9 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
   if (f->on_report) f->on_report(f);
 }
 
-static udpr_addr dead_addr(int family) {
-  int       fd = peer_open(family);
-  udpr_addr dead = peer_addr(fd);
-  close(fd);
-  return dead;
-}
-
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .dead = dead_addr(family), .peer = peer_open(family)};
+  *f = (fixture){.reactor = new_reactor(0), .dead_peer = peer_dead(family), .peer = peer_open(family)};
+  f->dead = peer_addr(f->dead_peer);
   udpr_protocol    protocol = {.size = sizeof protocol, .user = f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->transport = listen_on(f->reactor, local, &protocol, &options);
@@ -68,6 +62,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
+  close(f->dead_peer);
 }
 
 /* ---- from the network ---------------------------------------------------------------------------------- */
@@ -116,10 +111,11 @@ TEST(dead_port_dual_stack_ipv4) {
 TEST(each_destination_is_named) {
   enum { COUNT = 20 };
   fixture   f;
+  int       peers[COUNT];
   udpr_addr dead[COUNT];
   char      text[8];
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
-  for (int i = 0; i < COUNT; i++) dead[i] = dead_addr(AF_INET);
+  for (int i = 0; i < COUNT; i++) peers[i] = peer_dead(AF_INET), dead[i] = peer_addr(peers[i]);
   for (int i = 0; i < COUNT; i++) {
     snprintf(text, sizeof text, "to %d", i);
     OK(udpr_transport_write(f.transport, text, strlen(text), &dead[i]));
@@ -129,6 +125,7 @@ TEST(each_destination_is_named) {
     snprintf(text, sizeof text, "to %d", i);
     CHECK_ADDR(&dead[i], &f.reports[i].to);
     CHECK_STR(text, f.data[i]);
+    close(peers[i]);
   }
   tear_down(&f);
 }
@@ -201,6 +198,7 @@ TEST(close_in_the_callback) {
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
+  close(f.dead_peer);
 }
 
 /* ---- ICMP of every kind --------------------------------------------------------------------------------- */
@@ -454,7 +452,7 @@ static void write_many(udpr_reactor *reactor, void *user) {
 TEST(reports_are_bounded) {
   fixture f;
   enter_own_network();
-  f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET), .dead_peer = peer_dead(AF_INET)};
   udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = 4096};
   f.transport = listen_on(f.reactor, NULL, &protocol, &options);

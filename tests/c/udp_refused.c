@@ -7,7 +7,7 @@ typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
   udpr_addr       host, dead; /* dead: nobody listens there */
-  int             peer;
+  int             peer, dead_peer;
   udpr_addr       live;
   int             refused, received, reports;
   void (*on_refused)(struct fixture *f);
@@ -33,16 +33,9 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
   f->reports++;
 }
 
-/* A port that was there a moment ago. */
-static udpr_addr dead_addr(int family) {
-  int       fd = peer_open(family);
-  udpr_addr dead = peer_addr(fd);
-  close(fd);
-  return dead;
-}
-
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .dead = dead_addr(family), .peer = peer_open(family)};
+  *f = (fixture){.reactor = new_reactor(0), .dead_peer = peer_dead(family), .peer = peer_open(family)};
+  f->dead = peer_addr(f->dead_peer);
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
                                .datagram_received = received,
@@ -61,6 +54,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
+  close(f->dead_peer);
 }
 
 /* The port answers after all that: it sends and receives, and epoll has nothing more to say of it. */
@@ -193,6 +187,7 @@ static void ends_in_the_callback(void (*end)(fixture *)) {
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
+  close(f.dead_peer);
 }
 
 TEST(close_in_the_callback) { ends_in_the_callback(close_port); }
@@ -209,6 +204,7 @@ TEST(nothing_after_a_stop) {
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
+  close(f.dead_peer);
 }
 
 /* A refusal is the business of the peer that refused, not of the next one. */

@@ -186,12 +186,7 @@ static inline void world_begin(world *all, place at, act_fn act) {
   OK(udpr_reactor_remote(all->reactor, &all->remote));
   CHECK_EQ(0, pipe2(all->pipe, O_CLOEXEC | O_NONBLOCK));
   all->peer = peer_open(AF_INET), all->to = peer_addr(all->peer);
-  /* A socket that is connected to itself hears nobody else: to others its port is a dead one, and stays it. */
-  struct sockaddr_in self;
-  socklen_t          len = sizeof self;
-  all->dead = peer_open(AF_INET);
-  CHECK_EQ(0, getsockname(all->dead, (struct sockaddr *)&self, &len));
-  CHECK_EQ(0, connect(all->dead, (struct sockaddr *)&self, len));
+  all->dead = peer_dead(AF_INET);
   for (size_t i = 0; i < sizeof world_steps / sizeof *world_steps && !all->acted; i++) world_steps[i](all);
 }
 

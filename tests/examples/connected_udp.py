@@ -6,15 +6,9 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, main, running, udp_socket
+from harness import case, dead_port, ends_cleanly, equal, line_starting, main, running, udp_socket
 
 PROGRAM = sys.argv[1]
-
-
-def dead_port():
-    peer, port = udp_socket()
-    peer.close()
-    return port
 
 
 @case
@@ -28,9 +22,7 @@ def one_write_finds_no_one_listening():
 
 @case
 def no_one_listens_over_ipv6():
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as peer:
-        peer.bind(("::1", 0))
-        port = peer.getsockname()[1]
+    port = dead_port(socket.AF_INET6, "::1")
     with running(PROGRAM, "::1", str(port)) as program:
         equal(f"we can only send to [::1]:{port} now\n", program.stdout.readline())
         equal("No one listening\n", program.stdout.readline())
@@ -50,7 +42,8 @@ def talks_with_its_peer_alone():
 
 @case
 def talks_with_nc():
-    port = dead_port()
+    peer, port = udp_socket()
+    peer.close()
     with running("nc", "-4", "-u", "-l", "-v", "127.0.0.1", str(port)) as nc:
         line = nc.stderr.readline()  # "Bound on ...": it listens
         assert re.search("Bound|Listening", line), line

@@ -5,15 +5,9 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, main, running, udp_socket
+from harness import case, dead_port, ends_cleanly, equal, main, running, udp_socket
 
 PROGRAM = sys.argv[1]
-
-
-def dead_port(family=socket.AF_INET, host="127.0.0.1"):
-    with socket.socket(family, socket.SOCK_DGRAM) as peer:
-        peer.bind((host, 0))
-        return peer.getsockname()[1]
 
 
 @case

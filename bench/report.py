@@ -84,7 +84,7 @@ def _without_repeats(rows):
 def work_table(results, work):
     head = ["", *(COLUMNS[figure] for figure in work.figures)]
     rows = []
-    for name in work.contenders:
+    for name in results.samples[work.name]:  # a later contender is not in an earlier run
         rows.append([_label(name), *(_cell(results, work.name, name, figure) for figure in work.figures)])
     return _markdown(head, rows)
 
@@ -92,7 +92,7 @@ def work_table(results, work):
 def losses(results, work):
     """A line that tells who has lost datagrams, in percent of what was sent to it; empty where nobody has."""
     shares = []
-    for name in work.contenders:
+    for name in results.samples[work.name]:
         samples = results.samples[work.name][name]
         lost = sum(sample.get("lost", 0) for sample in samples)
         if lost > 0:

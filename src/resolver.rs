@@ -46,6 +46,12 @@ impl<T> Default for Lookups<T> {
 }
 
 impl<T> Lookups<T> {
+    /// Sees to it that the next [`Lookups::add`] needs no memory. NO_MEMORY.
+    pub fn reserve(&mut self) -> Result {
+        self.entries.reserve(1)?;
+        self.deadlines.reserve()
+    }
+
     /// One more, which gives up at `deadline`.
     pub fn add(&mut self, deadline: u64, call: T) -> u64 {
         let id = self.entries.insert(Lookup { call, deadline: 0, cancelled: false });

@@ -67,9 +67,14 @@ impl Pool {
         self.grow()
     }
 
-    /// Queues a task; gives it back where there is no thread and none can be made.
+    /// Queues a task; gives it back where there is no place for it, or no thread and none can be made.
     pub fn submit(&mut self, task: Box<dyn Task>) -> std::result::Result<(), Box<dyn Task>> {
-        self.shared.state.lock().queue.push_back(task);
+        let mut state = self.shared.state.lock();
+        if state.queue.try_reserve(1).is_err() {
+            return Err(task);
+        }
+        state.queue.push_back(task);
+        drop(state);
         self.shared.wanted.post();
         // NO_MEMORY: the threads that there are will do.
         let _ = self.grow();

@@ -12,8 +12,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
+use udpr::addr::Addr;
 use udpr::port::{Leave, Message, Options, Port};
-use udpr::reactor::{Call, Reactor, Trigger, Watcher};
+use udpr::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use udpr::status::{Result, Status};
 use udpr::sys::{Kernel, Outbound, Report};
 use udpr::timer::Timers;
@@ -222,6 +223,20 @@ impl Watcher<Count> for Count {
     fn ready(&self, _: &Reactor<Count>, _: u64, _: RawFd, _: u32) {}
 }
 
+impl Resolved<Count> for Count {
+    fn resolved(self: Box<Self>, _: &Reactor<Count>, _: u64, answer: Result<&[Addr]>) {
+        self.0.fetch_add(answer.map_or(0, |addrs| addrs.len() as u32), Ordering::Relaxed);
+    }
+}
+
+impl Job<Count> for Count {
+    fn work(&mut self) {}
+
+    fn done(self: Box<Self>) -> Count {
+        *self
+    }
+}
+
 /// A reactor that counts.
 struct Counting {
     reactor: Reactor<Count>,
@@ -342,6 +357,31 @@ fn a_watch_that_has_no_place_is_dropped() {
     fail_each(&[0, 1, 1], &mut watch);
     watch().expect("a watch");
     assert_eq!(Arc::strong_count(&scene.calls), 2);
+}
+
+#[test]
+fn a_look_up_that_has_no_place_is_dropped() {
+    let scene = Counting::new();
+    let mut calls: Vec<Box<Count>> = (0..7).map(|_| Box::new(scene.count())).collect();
+    let mut resolve = || scene.reactor.resolve("127.0.0.1", 1, 0, 0, calls.pop().expect("a call"));
+    // Behind the answer: the slots and the list of vacant ones; of the deadlines the heap, the same two, and the new ones.
+    fail_each(&[1, 2, 2, 2, 2, 2], &mut resolve);
+    resolve().expect("a look-up");
+    assert_eq!(Arc::strong_count(&scene.calls), 2);
+    scene.turn_until_called(1);
+}
+
+#[test]
+fn work_that_has_no_place_is_dropped() {
+    let scene = Counting::new();
+    scene.reactor.suggest_thread_pool_size(1).expect("a pool");
+    let mut jobs: Vec<Box<Count>> = (0..2).map(|_| Box::new(scene.count())).collect();
+    let mut work = || scene.reactor.call_in_thread(jobs.pop().expect("a job"));
+    // Behind its box.
+    fail_each(&[1], &mut work);
+    work().expect("room");
+    scene.turn_until_called(1);
+    assert_eq!(Arc::strong_count(&scene.calls), 1);
 }
 
 #[test]

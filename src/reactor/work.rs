@@ -81,7 +81,7 @@ impl<C: Call> Reactor<C> {
     }
 
     /// Looks `host` up; the answer comes in a later turn, once, within `timeout` nanoseconds (0: 60 s).
-    /// INVALID_ARGUMENT for what cannot be a name.
+    /// INVALID_ARGUMENT for what cannot be a name; NO_MEMORY.
     pub fn resolve(
         &self,
         host: &str,
@@ -93,6 +93,7 @@ impl<C: Call> Reactor<C> {
         self.turn.check_open()?;
         let host = resolver::host(host, port, version)?;
         let timeout = if timeout == 0 { resolver::TIMEOUT_DEFAULT } else { timeout };
+        self.lookups.borrow_mut().reserve()?;
         let id = self.lookups.borrow_mut().add(self.now().saturating_add(timeout), call);
         let asked = match host {
             Host::Known(answer) => self.lookups.borrow_mut().answer(id, answer),

@@ -17,7 +17,7 @@ use udpr::sys::epoll::{EDGES, ERROR, HANGUP, READABLE, WRITABLE};
 use udpr::sys::error_queue::origin;
 use udpr::sys::{Event, Report};
 
-use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Wait, Watch};
+use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Unwatch, Wait, Watch};
 
 /// How long the loop runs with an error that lasts, in nanoseconds.
 const WINDOW: u64 = 100_000_000;
@@ -127,6 +127,53 @@ fn a_socket_that_epoll_does_not_take_back() {
         scene.peer.send(b"now", &scene.host());
         scene.turn_until(|scene| scene.diary.received.get() == 1);
         assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 2));
+    }
+}
+
+/// While many messages leave, epoll does not know the socket.
+#[test]
+fn a_socket_that_epoll_does_not_take_back_after_a_crowd() {
+    const CROWD: u32 = 40;
+    for errno in errnos(Watch) {
+        let scene = Scene::new();
+        scene.in_callback(|_| ());
+        // At once, and once more at the end of the dispatch.
+        scene.kernel.fail(Rewatch, [errno; 2]);
+        scene.kernel.fail(Watch, [errno; 2]);
+        scene.write_together(0..CROWD);
+        assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 1), "the wake-up alone");
+        scene.peer.send(b"now", &scene.host());
+        scene.turn_until(|scene| scene.diary.received.get() == 3);
+        assert_eq!(watched(&scene.reactor), 2);
+        scene.assert_received(0..CROWD);
+    }
+}
+
+/// What comes while epoll does not know the socket is told of when it does again.
+#[test]
+fn a_datagram_that_comes_while_a_crowd_leaves() {
+    let (scene, itself) = (Scene::new(), 20);
+    let (peer, host) = (scene.peer.addr(), scene.host());
+    scene.in_callback(move |port| {
+        for number in 0..40 {
+            let to = if number == itself { &host } else { &peer };
+            write_number(port, number, to, Leave::Together).expect("accepted");
+        }
+    });
+    scene.turn_until(|scene| scene.diary.received.get() == 2);
+    scene.assert_received((0..40).filter(|number| *number != itself));
+}
+
+/// One that cannot be taken out is there all the same.
+#[test]
+fn a_socket_that_stays_in_the_set_while_a_crowd_leaves() {
+    for errno in errnos(Unwatch) {
+        let scene = Scene::new();
+        scene.kernel.fail(Unwatch, [errno; 2]);
+        scene.write_together(0..40);
+        assert_eq!((scene.kernel.waiting(Unwatch), watched(&scene.reactor)), (0, 2));
+        scene.in_callback(|_| ());
+        scene.assert_received(0..40);
     }
 }
 

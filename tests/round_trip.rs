@@ -64,7 +64,9 @@ fn a_burst_is_received_and_sent_by_few_calls() {
         let [waits, receives, sends] = [waits - before[0], receives - before[1], sends - before[2]];
         let most = if burst == 0 { 4 } else { 1 };
         assert!(waits <= most && receives <= most && sends <= most, "{waits} {receives} {sends}");
-        assert_eq!(others, before[3]);
+        // Nothing but epoll_ctl twice around a send of many messages.
+        let crowds = if burst == 0 { 2 } else { 1 };
+        assert_eq!(others - before[3], 2 * crowds);
     }
     reactor.close();
 }

@@ -71,13 +71,30 @@ impl Open {
 
     /// Asks epoll for what is wanted now, where that has changed.
     pub(super) fn update_interest(&self) {
-        let (asked, wanted) = (self.interest.asked.get(), self.wanted());
+        self.change_interest(self.wanted());
+    }
+
+    fn change_interest(&self, wanted: u32) {
+        let asked = self.interest.asked.get();
         if asked != Some(wanted) && self.fd.get() >= 0 {
             let told = self.ask(asked, wanted);
             self.interest.asked.set(told.then_some(wanted));
             if !told {
                 self.turn.retry_later(self.token.get(), BACK_OFF);
             }
+        }
+    }
+
+    /// Sends while epoll does not know the socket: else each message that the kernel is done with wakes the epoll set
+    /// (sock_wfree in net/core/sock.c), which is a tenth of the work for a short one, and tells nothing that is wanted.
+    pub(super) fn send_unwatched(&self, send: impl FnOnce()) {
+        let asked = self.interest.asked.take();
+        if asked.is_some() {
+            self.turn.unwatch(self.fd.get());
+        }
+        send();
+        if let Some(asked) = asked {
+            self.change_interest(asked);
         }
     }
 

@@ -92,6 +92,11 @@ impl Outbound {
         self.done.0 == self.gather.messages().len()
     }
 
+    /// How many messages wait to be sent.
+    pub fn messages(&self) -> usize {
+        self.rest().len()
+    }
+
     /// How many datagrams wait to be sent.
     pub fn pending(&self) -> usize {
         self.rest().iter().map(|message| message.datagrams).sum::<usize>() - self.done.1

@@ -1,9 +1,11 @@
-//! What one port has gathered while callbacks run, and the short way of a datagram that goes where the last one went.
+//! What one port has gathered while callbacks run.
 
 use super::backlog::charge;
+use super::lane::Lane;
 use super::message::Manner;
 use crate::addr::Addr;
-use crate::sys::{Limits, Outbound, Room};
+use crate::sys::{Limits, Outbound};
+use std::sync::Arc;
 
 /// Datagrams of one port that are to leave together.
 #[derive(Debug)]
@@ -11,23 +13,13 @@ pub(super) struct Gathering {
     outbound: Box<Outbound>,
     /// What those that the arena knows of would count in the queue.
     charged: usize,
-    /// Where the last datagram went, none for the peer. What was found out about it holds for others of its size, too:
-    /// only connecting, a setter or a stop could change that, and they send what was gathered first.
-    to: Option<Addr>,
-    /// Where those go that follow it. The arena does not know of them before [`Gathering::settle`].
-    room: Room,
+    /// Where those go that follow the last one. The arena does not know of them before [`Gathering::settle`].
+    lane: Arc<Lane>,
 }
 
 impl Gathering {
-    pub(super) fn new(outbound: Box<Outbound>) -> Gathering {
-        Gathering { outbound, charged: 0, to: None, room: Room::NONE }
-    }
-
-    /// The short way of one more datagram: a place to put it. None where it cannot follow the last one.
-    #[inline]
-    pub(super) fn follow(&mut self, len: usize, to: Option<&Addr>) -> Option<&mut [u8]> {
-        let follows = len == self.room.segment && Addr::are_same(self.to.as_ref(), to);
-        if follows { self.outbound.take(&mut self.room) } else { None }
+    pub(super) fn new(outbound: Box<Outbound>, lane: Arc<Lane>) -> Gathering {
+        Gathering { outbound, charged: 0, lane }
     }
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
@@ -50,16 +42,15 @@ impl Gathering {
     ) {
         self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
         self.charged += charge(len, manner.pieces(len));
-        self.room = if manner.is_plain() {
+        if manner.is_plain() {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
             let segments = if few { left / each } else { limits.segments };
-            self.to = to.copied();
-            self.outbound.room(segments, limits)
-        } else {
-            Room::NONE
-        };
+            if let Some(room) = self.outbound.room(segments, limits) {
+                self.lane.open(room, to);
+            }
+        }
     }
 
     /// What all of it would count in the queue.
@@ -74,13 +65,13 @@ impl Gathering {
         self.outbound
     }
 
-    /// Takes account of what went the short way, and closes it.
+    /// Shuts the lane, and takes account of what was put there.
     #[inline]
     fn settle(&mut self) {
-        if self.room.taken() > 0 {
-            let room = std::mem::replace(&mut self.room, Room::NONE);
-            self.charged += room.taken() / room.segment * charge(room.segment, 1);
-            self.outbound.join(&room);
+        let (segment, bytes) = self.lane.shut();
+        if bytes > 0 {
+            self.charged += bytes / segment * charge(segment, 1);
+            self.outbound.join(segment, bytes);
         }
     }
 }
@@ -97,12 +88,17 @@ mod tests {
 
     /// True where it went the short way.
     fn put(gathering: &mut Gathering, data: &[u8], to: Option<&Addr>) -> bool {
-        gathering.follow(data.len(), to).map(|place| place.copy_from_slice(data)).is_some()
+        let place = gathering.lane.take(data.len(), to);
+        place.map(|place| gathering.outbound.bytes_at(place, data.len()).copy_from_slice(data)).is_some()
+    }
+
+    fn empty() -> Gathering {
+        Gathering::new(Box::default(), Arc::default())
     }
 
     /// Writes as a port does, the short way where it is open if `shortly`; stops where there is no room.
     fn gather(written: &[Written], limits: Limits, shortly: bool) -> (Vec<Written>, usize, usize) {
-        let (mut gathering, mut short) = (Gathering::new(Box::default()), 0);
+        let (mut gathering, mut short) = (empty(), 0);
         for &(port, len, number) in written {
             let (to, data) = (Addr::v4([127, 0, 0, 1], port), vec![number; len]);
             if shortly && put(&mut gathering, &data, Some(&to)) {
@@ -173,7 +169,7 @@ mod tests {
             Addr { bytes: std::array::from_fn(|index| to.bytes[index] | u8::from(index == 15)), ..to },
             Addr { reserved: 1, ..to },
         ];
-        let mut gathering = Gathering::new(Box::default());
+        let mut gathering = empty();
         let manner = Manner::plain(Leave::Together);
         gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), |place| place.fill(1));
         assert!(others.iter().all(|other| !put(&mut gathering, &[1; 4], Some(other))));

@@ -94,7 +94,7 @@ impl Port {
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"
         )]
-        Arc::new(Port { shared, open: RefCell::new(Some(Rc::new(open))) })
+        Arc::new(Port { shared, lane: OnceCell::new(), open: RefCell::new(Some(Rc::new(open))) })
     }
 
     /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. When that or

@@ -11,6 +11,7 @@ mod destinations;
 mod errors;
 mod gathering;
 mod interest;
+mod lane;
 mod listen;
 mod message;
 mod multicast;
@@ -41,6 +42,7 @@ use crate::turn::Turn;
 use adopt::Former;
 use errors::Errors;
 use interest::Interest;
+use lane::Lane;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -51,6 +53,8 @@ use used::Used;
 pub struct Port {
     /// The part for every thread.
     pub shared: Shared,
+    /// The short way of a write, once there was one.
+    lane: OnceCell<Arc<Lane>>,
     open: RefCell<Option<Rc<Open>>>,
 }
 

@@ -4,17 +4,20 @@ use super::Open;
 use super::backlog::Backlog;
 use super::connect::Device;
 use super::errors::Reports;
+use super::lane::Lane;
 use super::multicast::Groups;
 use super::stats::Counters;
 use super::write::Sending;
 use crate::sys::Kept;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Used {
     pub(super) counters: Counters,
+    pub(super) lane: Arc<Lane>,
     pub(super) sending: RefCell<Sending>,
     pub(super) kept: RefCell<VecDeque<Kept>>,
     pub(super) reports: Reports,
@@ -27,6 +30,7 @@ impl Used {
     fn new(queue_bytes: usize) -> Used {
         Used {
             counters: Counters::default(),
+            lane: Arc::default(),
             sending: RefCell::new(Sending::new(Backlog::new(queue_bytes))),
             kept: RefCell::default(),
             reports: Reports::new(queue_bytes),
@@ -62,7 +66,7 @@ mod tests {
     /// 400 bytes in all, with the protocol and the place in the reactor's table, and what an allocator adds.
     #[test]
     fn an_idle_port_is_small() {
-        assert!(size_of::<Port>() <= 64, "{}", size_of::<Port>());
+        assert!(size_of::<Port>() <= 72, "{}", size_of::<Port>());
         assert!(size_of::<Open>() <= 152, "{}", size_of::<Open>());
     }
 }

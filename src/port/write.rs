@@ -69,8 +69,9 @@ impl Port {
     #[inline]
     fn writable(&self, write: impl FnOnce(&Open) -> Result) -> Result {
         let open = self.open.borrow();
-        let open = open.as_deref().filter(|open| open.is_listening());
-        open.map_or(Err(Status::CLOSED), write)
+        let open = open.as_deref().filter(|open| open.is_listening()).ok_or(Status::CLOSED)?;
+        self.lane.get_or_init(|| open.used().lane.clone());
+        write(open)
     }
 
     /// [`Port::write_with`] of bytes that are there.
@@ -84,9 +85,7 @@ impl Port {
     /// A bare place, so that nothing needs to be remembered, and no borrow ended, while the bytes are copied.
     #[inline(always)]
     pub fn follow(&self, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
-        let open = self.open.try_borrow_mut().ok()?;
-        let mut sending = open.as_ref()?.used.get()?.sending.try_borrow_mut().ok()?;
-        sending.gathered.as_mut()?.follow(len, to).map(<[u8]>::as_mut_ptr)
+        self.lane.get()?.take(len, to)
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -236,7 +235,7 @@ impl Open {
     ) {
         let gathering = sending.gathered.get_or_insert_with(|| {
             self.turn.gathered.push(self.token.get());
-            Gathering::new(self.turn.take_outbound())
+            Gathering::new(self.turn.take_outbound(), self.used().lane.clone())
         });
         gathering.push(len, to, manner, (self.limits.get(), sending.backlog.limit()), fill);
     }

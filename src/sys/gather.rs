@@ -3,6 +3,7 @@
 
 use super::cmsg::Control;
 use crate::addr::Addr;
+use std::ops::Range;
 
 /// The most messages of one sendmmsg(2) here.
 pub(super) const MESSAGES: usize = 128;
@@ -45,32 +46,10 @@ pub struct Target<'a> {
 /// Where datagrams of one size may be put that join the message of the one pushed last, with nothing more to ask.
 #[derive(Debug)]
 pub struct Room {
-    /// Bytes of each of them.
+    /// Bytes of each of them, at least one.
     pub segment: usize,
-    /// Where in the arena the next one goes.
-    place: *mut u8,
-    /// Bytes that are left, of so many.
-    left: usize,
-    size: usize,
-}
-
-impl Room {
-    /// For no datagram: none is as long.
-    pub const NONE: Room = Room { segment: usize::MAX, place: std::ptr::null_mut(), left: 0, size: 0 };
-
-    /// Bytes that were put there.
-    pub fn taken(&self) -> usize {
-        self.size - self.left
-    }
-
-    /// The place of the next one.
-    #[inline]
-    pub(super) fn take(&mut self) -> Option<*mut u8> {
-        self.left = self.left.checked_sub(self.segment)?;
-        let place = self.place;
-        self.place = place.wrapping_add(self.segment);
-        Some(place)
-    }
+    /// The piece of the arena.
+    pub place: Range<*mut u8>,
 }
 
 /// Bytes of a message that lie together.
@@ -157,21 +136,22 @@ impl Gather {
     }
 
     /// Room in the arena for `most` datagrams that follow the one pushed last.
-    pub(super) fn room(&self, most: usize, limits: Limits, arena: &mut [u8]) -> Room {
-        let Some(message) = self.messages.get(self.latest) else { return Room::NONE };
+    #[inline]
+    pub(super) fn room(&self, most: usize, limits: Limits, arena: &mut [u8]) -> Option<Room> {
+        let message = self.messages.get(self.latest)?;
         if !message.open || message.segment > limits.size || message.control.is_some() {
-            return Room::NONE;
+            return None;
         }
         let (segment, empty) = (message.segment, &mut arena[self.filled..]);
         let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * segment;
         let size = bytes.min(MESSAGE_MAX - message.bytes).min(empty.len());
-        Room { segment, place: empty.as_mut_ptr(), left: size, size }
+        Some(Room { segment, place: empty[..size].as_mut_ptr_range() })
     }
 
-    /// Takes account of the datagrams that were put into the room.
-    pub(super) fn join_all(&mut self, room: &Room) {
-        let (Some(message), bytes) = (self.messages.get_mut(self.latest), room.taken()) else { return };
-        message.datagrams += bytes / room.segment;
+    /// Takes account of `bytes` that were put into the room, datagrams of `segment` bytes.
+    pub(super) fn join_all(&mut self, segment: usize, bytes: usize) {
+        let Some(message) = self.messages.get_mut(self.latest) else { return };
+        message.datagrams += bytes / segment;
         message.bytes += bytes;
         self.runs[usize::from(message.last)].len += bytes;
         self.filled += bytes;

@@ -68,23 +68,24 @@ impl Outbound {
         }
     }
 
-    /// Room for `most` datagrams that follow the one pushed last, for [`Outbound::take`].
-    pub fn room(&mut self, most: usize, limits: Limits) -> Room {
+    /// Room for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`], before
+    /// anything else is pushed or sent.
+    #[inline]
+    pub fn room(&mut self, most: usize, limits: Limits) -> Option<Room> {
         self.gather.room(most, limits, &mut self.arena)
     }
 
-    /// The place of the next datagram in its room, as long as there is one; [`Outbound::join`] takes account of it.
-    #[inline]
-    pub fn take(&mut self, room: &mut Room) -> Option<&mut [u8]> {
-        let (place, len) = (room.take()?, room.segment);
-        // SAFETY: `len` bytes of the arena, which `self` lends meanwhile, and which no other place has.
-        Some(unsafe { std::slice::from_raw_parts_mut(place, len) })
+    /// Adds `bytes` that were put into the room, datagrams of `segment` bytes.
+    pub fn join(&mut self, segment: usize, bytes: usize) {
+        self.gather.join_all(segment, bytes);
+        self.wire.is_laid = false;
     }
 
-    /// Adds what was put into the room, before anything else is pushed or sent.
-    pub fn join(&mut self, room: &Room) {
-        self.gather.join_all(room);
-        self.wire.is_laid = false;
+    /// What lies at a place of the room.
+    #[cfg(test)]
+    pub fn bytes_at(&mut self, place: *mut u8, len: usize) -> &mut [u8] {
+        let start = place.addr() - self.arena.as_ptr().addr();
+        &mut self.arena[start..start + len]
     }
 
     /// True where nothing waits to be sent.

@@ -47,7 +47,7 @@ impl Port {
         let former = open.peer.get();
         let (now, changed) = open.link(former.as_ref(), peer);
         open.peer.set(now);
-        open.disturbed.set(true);
+        open.turn.door.gate.disturb();
         open.errors.refused.set(changed.is_err() && open.errors.refused.get());
         if let Some(used) = open.used.get() {
             used.sending.borrow_mut().backlog.address(former);

@@ -78,7 +78,6 @@ impl Port {
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
             unseen: Cell::new(0),
-            disturbed: Cell::new(false),
             kept_listed: Cell::new(false),
             merges: Cell::new(false),
             limits: Cell::new(Limits::NONE),

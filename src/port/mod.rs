@@ -100,8 +100,6 @@ struct Open {
     messages: Cell<u8>,
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
     unseen: Cell<u32>,
-    /// It was paused, stopped or connected since the delivery of that batch began.
-    disturbed: Cell<bool>,
     /// The port is on the turn's list of those that keep datagrams.
     kept_listed: Cell<bool>,
     /// The socket merges datagrams that it receives.

@@ -29,10 +29,7 @@ impl<'a> Delivery<'a> {
     #[inline]
     #[allow(clippy::should_implement_trait, reason = "what it answers depends on what was done meanwhile")]
     pub fn next(&mut self) -> Option<&'a Datagram> {
-        if self.open.disturbed.get() || self.gate.is_lost() {
-            return self.next_wanted();
-        }
-        self.see()
+        if self.gate.is_calm() { self.see() } else { self.next_wanted() }
     }
 
     #[inline]
@@ -42,7 +39,7 @@ impl<'a> Delivery<'a> {
         Some(datagram)
     }
 
-    /// [`Delivery::next`] after a callback that changed who may be heard.
+    /// [`Delivery::next`] after a callback that changed who may be heard, on this port or another one.
     #[inline(never)]
     fn next_wanted(&mut self) -> Option<&'a Datagram> {
         while self.open.is_receiving() {
@@ -158,7 +155,7 @@ impl Port {
         }
         let gate = &open.turn.door.gate;
         open.unseen.set((behind + batch.len()) as u32);
-        open.disturbed.set(false);
+        gate.calm();
         let mut delivery = Delivery { open, gate, batch, rest: batch.iter(), behind, shown: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
         open.unseen.set(0);
@@ -178,7 +175,7 @@ impl Port {
     pub fn pause_reading(&self) -> Result {
         let open = self.listening()?;
         open.paused.set(true);
-        open.disturbed.set(true);
+        open.turn.door.gate.disturb();
         open.update_interest();
         Ok(())
     }

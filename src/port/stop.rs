@@ -91,7 +91,7 @@ impl Port {
 impl Open {
     /// Counts what was received and will not be delivered.
     fn discard(&self) {
-        self.disturbed.set(true);
+        self.turn.door.gate.disturb();
         let Some(used) = self.used.get() else { return };
         let kept: usize = used.kept.take().iter().map(|kept| kept.batch().len()).sum();
         self.count_discarded(self.unseen.take() as usize + kept);

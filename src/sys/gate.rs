@@ -16,19 +16,27 @@ const PINNED: usize = 1;
 /// Alone, or beside the number of the thread that is still inside: until it has left, nobody may free the reactor.
 const DEAD: usize = 2;
 
+/// What is on the page.
+#[repr(C)]
+struct Page {
+    owner: AtomicUsize,
+    /// Not 0: nothing has happened that the one who goes through a batch must look at.
+    calm: AtomicUsize,
+}
+
 /// The owner word of a reactor, on a page of its own that a forked child finds wiped.
 ///
 /// Thread ids are the same in a child and a `close` there would disturb the parent's epoll set, so a child must
 /// not get in by mistake.
 #[derive(Debug)]
 pub struct Gate {
-    page: NonNull<AtomicUsize>,
+    page: NonNull<Page>,
     size: usize,
     /// The thread that is inside, or 0. Not on the page: in a forked child it tells who was inside at the fork.
     inside: AtomicUsize,
 }
 
-// SAFETY: the page holds one atomic word and lives as long as the Gate.
+// SAFETY: the page holds atomic words and lives as long as the Gate.
 unsafe impl Send for Gate {}
 // SAFETY: as above.
 unsafe impl Sync for Gate {}
@@ -45,17 +53,21 @@ impl Gate {
         if page == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let page_word = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let gate = Gate { page: page_word, size, inside: AtomicUsize::new(0) };
+        let words = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let gate = Gate { page: words, size, inside: AtomicUsize::new(0) };
         // SAFETY: the page was mapped above with this size.
         super::check(unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) }.into())?;
         gate.word().store(IDLE, Ordering::Release);
         Ok(gate)
     }
 
-    fn word(&self) -> &AtomicUsize {
-        // SAFETY: the page is mapped until drop, aligned, and only ever used as this word.
+    fn page(&self) -> &Page {
+        // SAFETY: the mapping lives until drop, is aligned, and is only ever used as these words, of which any bits are values.
         unsafe { self.page.as_ref() }
+    }
+
+    fn word(&self) -> &AtomicUsize {
+        &self.page().owner
     }
 
     /// True where the calling thread is inside already, and may go on.
@@ -102,8 +114,23 @@ impl Gate {
     #[inline]
     pub fn is_lost(&self) -> bool {
         let word = self.word().load(Ordering::Relaxed);
-        // One comparison for FORKED, which is 0, and for DEAD, which comes to be the sign: asked for every datagram.
-        word.rotate_right(DEAD.trailing_zeros() + 1) as isize <= 0
+        word == FORKED || word & DEAD != 0
+    }
+
+    /// True until something is [disturbed](Gate::disturb) or the gate is lost: one look, for every datagram.
+    #[inline]
+    pub fn is_calm(&self) -> bool {
+        self.page().calm.load(Ordering::Relaxed) != 0
+    }
+
+    /// Said by the thread that is inside, where the gate is not lost, before it goes through a batch.
+    pub fn calm(&self) {
+        self.page().calm.store(1, Ordering::Relaxed);
+    }
+
+    /// Said by the thread that is inside: whoever goes through a batch must look whether it may go on.
+    pub fn disturb(&self) {
+        self.page().calm.store(0, Ordering::Relaxed);
     }
 
     /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
@@ -143,6 +170,7 @@ impl Gate {
     /// From here on everything answers PANIC, but for the end. Said by the thread that is inside; where the reactor was
     /// closed or forked meanwhile, that stays.
     pub fn kill(&self) {
+        self.disturb();
         let me = this_thread();
         let _ = self.word().compare_exchange(me, me | DEAD, Ordering::Release, Ordering::Relaxed);
     }
@@ -220,8 +248,11 @@ mod tests {
     fn closed_and_dead() {
         let gate = Gate::new().unwrap();
         let entry = gate.enter().unwrap();
+        gate.calm();
+        assert!(gate.is_calm() && !gate.is_lost());
         gate.kill();
-        assert_eq!((gate.is_lost(), gate.enter().err()), (true, Some(Status::PANIC)));
+        assert!(gate.is_lost() && !gate.is_calm());
+        assert_eq!(gate.enter().err(), Some(Status::PANIC));
         assert_eq!(gate.enter_dead().err(), Some(Status::REENTRANT));
         std::thread::scope(|scope| {
             let other = scope.spawn(|| gate.enter_dead().err());

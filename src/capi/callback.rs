@@ -221,10 +221,9 @@ impl Protocol for CProtocol {
             let taken = unsafe { received(transport, pointers, batch.len(), user) };
             delivery.take(taken);
         } else if let Some(received) = self.datagram_received {
-            while let Some(datagram) = delivery.next() {
-                // SAFETY: as above.
-                unsafe { received(transport, std::ptr::from_ref(datagram).cast(), user) };
-            }
+            // SAFETY: as above.
+            delivery
+                .each(|datagram| unsafe { received(transport, std::ptr::from_ref(datagram).cast(), user) });
         } else {
             let all = delivery.all().len();
             delivery.take(all);

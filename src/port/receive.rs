@@ -25,31 +25,21 @@ pub struct Delivery<'a> {
 }
 
 impl<'a> Delivery<'a> {
-    /// The next one; none when there is no more, or when the port was paused or stopped since the last one.
+    /// Takes one after the other and shows it to `receive`, until there is no more, or until the port is paused or
+    /// stopped.
     #[inline]
-    #[allow(clippy::should_implement_trait, reason = "what it answers depends on what was done meanwhile")]
-    pub fn next(&mut self) -> Option<&'a Datagram> {
-        if self.gate.is_calm() { self.see() } else { self.next_wanted() }
-    }
-
-    #[inline]
-    fn see(&mut self) -> Option<&'a Datagram> {
-        let datagram = self.rest.next()?;
-        self.open.unseen.set(self.open.unseen.get() - 1);
-        Some(datagram)
-    }
-
-    /// [`Delivery::next`] after a callback that changed who may be heard, on this port or another one.
-    #[inline(never)]
-    fn next_wanted(&mut self) -> Option<&'a Datagram> {
-        while self.open.is_receiving() {
-            let datagram = self.see()?;
-            if !self.open.is_strangers(datagram) {
-                return Some(datagram);
+    pub fn each(&mut self, mut receive: impl FnMut(&'a Datagram)) {
+        let (open, gate) = (self.open, self.gate);
+        let mut rest = self.rest.clone();
+        loop {
+            if !gate.is_calm() && !open.skip_unwanted(&mut rest) {
+                break;
             }
-            self.open.count_discarded(1);
+            let Some(datagram) = rest.next() else { break };
+            open.unseen.set(open.unseen.get() - 1);
+            receive(datagram);
         }
-        None
+        self.rest = rest;
     }
 
     /// All that have not been taken.
@@ -251,6 +241,21 @@ impl Open {
 
     pub(super) fn count_discarded(&self, count: usize) {
         self.used().counters.update(|stats| stats.discarded_in += count as u64);
+    }
+
+    /// After a callback that changed who may be heard, on this port or another one: leaves those out that are not to be
+    /// seen any more. False where none is.
+    #[inline(never)]
+    fn skip_unwanted(&self, rest: &mut std::slice::Iter<'_, Datagram>) -> bool {
+        if !self.is_receiving() {
+            return false;
+        }
+        while rest.as_slice().first().is_some_and(|datagram| self.is_strangers(datagram)) {
+            rest.next();
+            self.unseen.set(self.unseen.get() - 1);
+            self.count_discarded(1);
+        }
+        true
     }
 
     fn reception(&self) -> Reception {

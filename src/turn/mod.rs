@@ -180,8 +180,11 @@ impl Turn {
 
     /// A port whose time to try again has come.
     pub fn take_retry(&self) -> Option<u64> {
-        let now = clock::now();
         let mut retries = self.retries.borrow_mut();
+        if retries.is_empty() {
+            return None;
+        }
+        let now = clock::now();
         let index = retries.iter().position(|(due, _)| *due <= now)?;
         Some(retries.swap_remove(index).1)
     }

@@ -93,10 +93,10 @@ impl Protocol for Closures {
     }
 
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
-        while let Some(datagram) = delivery.next() {
+        delivery.each(|datagram| {
             count(&self.diary.received);
             (self.datagram)(port, datagram);
-        }
+        });
     }
 
     fn error_received(&self, _port: &Arc<Port>, report: &Report) {

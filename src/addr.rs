@@ -264,17 +264,21 @@ impl Addr {
         }
     }
 
-    /// [`Addr::from_sockaddr`] in place, in few instructions for IPv4; no address where it fails.
+    /// [`Addr::from_sockaddr`] of the first `len` bytes, in place and in few instructions for IPv4; no address where it
+    /// fails.
     #[inline]
-    pub fn read_sockaddr(&mut self, raw: &[u8]) {
+    pub fn read_sockaddr(&mut self, raw: &[u8; Addr::SOCKADDR_MAX], len: usize) {
         match raw.first_chunk() {
-            Some(v4) if u16::from_ne_bytes([v4[0], v4[1]]) == AF_INET => *self = read_v4(v4),
-            _ => self.read_other(raw),
+            Some(v4) if len >= 16 && u16::from_ne_bytes([v4[0], v4[1]]) == AF_INET => *self = read_v4(v4),
+            _ => self.read_other(raw, len),
         }
     }
 
+    /// Apart, so that the way of IPv4 stays straight.
+    #[cold]
     #[inline(never)]
-    fn read_other(&mut self, raw: &[u8]) {
+    fn read_other(&mut self, raw: &[u8; Addr::SOCKADDR_MAX], len: usize) {
+        let raw = &raw[..len.min(Addr::SOCKADDR_MAX)];
         *self = Addr::from_sockaddr(raw).unwrap_or(Addr::UNSPECIFIED);
     }
 

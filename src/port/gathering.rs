@@ -1,10 +1,9 @@
 //! What one port has gathered while callbacks run.
 
 use super::backlog::charge;
-use super::lane::Lane;
 use super::message::Manner;
 use crate::addr::Addr;
-use crate::sys::{Limits, Outbound};
+use crate::sys::{Lane, Limits, Outbound};
 use std::sync::Arc;
 
 /// Datagrams of one port that are to leave together.

@@ -15,9 +15,7 @@ const BUFFER_SIZE: usize = 65_536;
 /// From buffer to buffer: a cache line more, or the beginnings of all of them would share one set of the cache.
 const STRIDE: usize = BUFFER_SIZE + 64;
 /// Room for a `sockaddr_in6`, the larger of the two.
-pub(super) const NAME_SIZE: usize = 28;
-/// Bytes of a `sockaddr_in`.
-const V4_NAME_SIZE: usize = 16;
+pub(super) const NAME_SIZE: usize = Addr::SOCKADDR_MAX;
 
 /// How a port's socket is received from.
 #[derive(Clone, Copy, Debug)]
@@ -67,13 +65,10 @@ struct Slot {
 }
 
 impl Slot {
-    /// The sender as a datagram has it. One length is known beforehand, so that nothing has to be measured.
+    /// The sender as a datagram has it.
     #[inline]
     fn read_name(&self, header: &libc::mmsghdr, sender: &mut Addr) {
-        match header.msg_hdr.msg_namelen as usize {
-            V4_NAME_SIZE => sender.read_sockaddr(&self.name[..V4_NAME_SIZE]),
-            len => sender.read_sockaddr(&self.name[..len.min(NAME_SIZE)]),
-        }
+        sender.read_sockaddr(&self.name, header.msg_hdr.msg_namelen as usize);
     }
 }
 
@@ -169,7 +164,9 @@ impl Inbound {
         // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says.
         let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
         self.used = check(got.into())?;
-        let mut received = self.lay_singles(reception.merges);
+        // Bits of a control data's length that may tell of merged datagrams.
+        let telling = if reception.merges { !0 } else { 0 };
+        let mut received = self.lay_singles(telling);
         self.measure(reception.merges, &mut received);
         Ok(received)
     }
@@ -197,11 +194,13 @@ impl Inbound {
 
     /// Lays out the first messages, as far as each surely is one datagram. Alone in its function, for the registers.
     #[inline(never)]
-    fn lay_singles(&mut self, merges: bool) -> Received {
+    fn lay_singles(&mut self, telling: usize) -> Received {
         let mut received = Received { messages: self.used, ..Received::default() };
         let messages = self.headers[..self.used].iter().zip(&*self.slots).zip(&*self.vectors);
         for (((header, slot), vector), datagram) in messages.zip(&mut *self.datagrams) {
-            if header.msg_hdr.msg_controllen > 0 && merges {
+            // The type of the length differs between C libraries.
+            let told: usize = header.msg_hdr.msg_controllen as _;
+            if told & telling != 0 {
                 break;
             }
             datagram.lay(vector.iov_base.cast(), header.msg_len as usize);

@@ -118,7 +118,10 @@ fn read_sockaddr(raw: &[u8]) {
     // SAFETY: `raw` is as long as it says.
     let found = address(|out| unsafe { udpr_addr_from_sockaddr(raw.as_ptr().cast(), raw.len(), out) });
     let mut in_place = Addr::v4([1; 4], 1);
-    in_place.read_sockaddr(raw);
+    let mut name = [0xa5; Addr::SOCKADDR_MAX];
+    let len = raw.len().min(name.len());
+    name[..len].copy_from_slice(&raw[..len]);
+    in_place.read_sockaddr(&name, len);
     assert!(Addr::are_same(Some(&in_place), Some(&found.unwrap_or(Addr::UNSPECIFIED))));
     let family = raw.first_chunk().map(|family| i32::from(u16::from_ne_bytes(*family)));
     let least = match family {

@@ -14,11 +14,13 @@ pub(super) struct Gathering {
     charged: usize,
     /// Where those go that follow the last one. The arena does not know of them before [`Gathering::settle`].
     lane: Arc<Lane>,
+    /// Others are to be expected behind the next datagram: some were, the last time that the lane was open.
+    follow: bool,
 }
 
 impl Gathering {
     pub(super) fn new(outbound: Box<Outbound>, lane: Arc<Lane>) -> Gathering {
-        Gathering { outbound, charged: 0, lane }
+        Gathering { outbound, charged: 0, lane, follow: true }
     }
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
@@ -41,7 +43,7 @@ impl Gathering {
     ) {
         self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
         self.charged += charge(len, manner.pieces(len));
-        if manner.is_plain() {
+        if manner.is_plain() && (self.follow || self.outbound.follows()) {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
@@ -67,7 +69,8 @@ impl Gathering {
     /// Shuts the lane, and takes account of what was put there.
     #[inline]
     fn settle(&mut self) {
-        let (segment, bytes) = self.lane.shut();
+        let Some((segment, bytes)) = self.lane.shut() else { return };
+        self.follow = bytes > 0;
         if bytes > 0 {
             self.charged += bytes / segment * charge(segment, 1);
             self.outbound.join(segment, bytes);

@@ -9,6 +9,8 @@ use std::ops::Range;
 pub(super) const MESSAGES: usize = 128;
 /// The most runs of bytes that lie apart from each other.
 pub(super) const RUNS: usize = 512;
+/// Those of them that are not the first of a message.
+const MORE_RUNS: usize = RUNS - MESSAGES;
 /// Bytes of the arena: four messages of the largest size.
 pub(super) const ARENA: usize = 256 * 1024;
 /// The most bytes of one message: what one datagram may have over IPv4.
@@ -53,11 +55,11 @@ pub struct Room {
 }
 
 /// Bytes of a message that lie together.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
-    pub(super) start: usize,
-    pub(super) len: usize,
-    /// The next run of the message.
+    start: usize,
+    len: usize,
+    /// The next run of the message, among those that are no message's first.
     next: Option<u16>,
 }
 
@@ -70,8 +72,9 @@ pub(super) struct Message {
     pub(super) segment: usize,
     pub(super) datagrams: usize,
     pub(super) bytes: usize,
-    first: u16,
-    last: u16,
+    pub(super) first: Run,
+    /// The last run, where that is not the first.
+    last: Option<u16>,
     /// More may join.
     open: bool,
 }
@@ -80,10 +83,12 @@ pub(super) struct Message {
 #[derive(Debug)]
 pub(super) struct Gather {
     messages: Vec<Message>,
-    runs: Vec<Run>,
+    more_runs: Vec<Run>,
     controls: Vec<Control>,
     /// The message of the datagram pushed last.
     latest: usize,
+    /// That datagram is in the message of the one before.
+    follows: bool,
     /// By a hash of its destination, or behind that where another one is there, the youngest message that goes there,
     /// counted from 1.
     places: Box<[u8; PLACES]>,
@@ -96,13 +101,12 @@ const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= PLACES && R
 
 impl Default for Gather {
     fn default() -> Gather {
-        let (messages, runs) = (Vec::with_capacity(MESSAGES), Vec::with_capacity(RUNS));
-        let controls = Vec::with_capacity(MESSAGES);
         Gather {
-            messages,
-            runs,
-            controls,
+            messages: Vec::with_capacity(MESSAGES),
+            more_runs: Vec::with_capacity(MORE_RUNS),
+            controls: Vec::with_capacity(MESSAGES),
             latest: 0,
+            follows: false,
             places: Box::new([0; PLACES]),
             in_order: false,
             filled: 0,
@@ -114,7 +118,7 @@ impl Gather {
     /// True where `len` bytes as `pieces` datagrams surely fit.
     pub(super) fn has_room(&self, len: usize, pieces: usize) -> bool {
         let messages = MESSAGES - self.messages.len() >= pieces;
-        messages && RUNS - self.runs.len() >= pieces && ARENA - self.filled >= len
+        messages && MORE_RUNS - self.more_runs.len() >= pieces && ARENA - self.filled >= len
     }
 
     /// Takes account of one more datagram, whose `len` bytes have been put behind those that are there.
@@ -135,6 +139,11 @@ impl Gather {
         self.begin(start, len, target, place);
     }
 
+    /// True where the datagram pushed last is in the message of the one before.
+    pub(super) fn follows(&self) -> bool {
+        self.follows
+    }
+
     /// Room in the arena for `most` datagrams that follow the one pushed last.
     #[inline]
     pub(super) fn room(&self, most: usize, limits: Limits, arena: &mut [u8]) -> Option<Room> {
@@ -153,7 +162,7 @@ impl Gather {
         let Some(message) = self.messages.get_mut(self.latest) else { return };
         message.datagrams += bytes / segment;
         message.bytes += bytes;
-        self.runs[usize::from(message.last)].len += bytes;
+        last_run(message, &mut self.more_runs).len += bytes;
         self.filled += bytes;
     }
 
@@ -178,33 +187,32 @@ impl Gather {
     }
 
     fn join(&mut self, index: usize, start: usize, len: usize) {
+        self.follows = self.latest == index;
         self.latest = index;
         let message = &mut self.messages[index];
         message.grow(len);
-        let run = self.runs.len() as u16;
-        let last = &mut self.runs[usize::from(message.last)];
+        let more = self.more_runs.len() as u16;
+        let last = last_run(message, &mut self.more_runs);
         if last.start + last.len == start {
             last.len += len;
         } else {
-            last.next = Some(run);
-            message.last = run;
-            self.runs.push(Run { start, len, next: None });
+            last.next = Some(more);
+            message.last = Some(more);
+            self.more_runs.push(Run { start, len, next: None });
         }
     }
 
     #[inline]
     fn begin(&mut self, start: usize, len: usize, target: Target<'_>, place: usize) {
-        let run = self.runs.len() as u16;
-        self.latest = self.messages.len();
-        self.runs.push(Run { start, len, next: None });
+        (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(Message {
             to: target.to.copied(),
             control: target.control.map(|_| self.controls.len() as u16),
             segment: len,
             datagrams: 1,
             bytes: len,
-            first: run,
-            last: run,
+            first: Run { start, len, next: None },
+            last: None,
             open: len > 0,
         });
         if let Some(control) = target.control {
@@ -218,31 +226,51 @@ impl Gather {
     }
 
     /// The bytes of a message, run by run.
-    pub(super) fn runs<'a>(&'a self, message: &Message) -> impl Iterator<Item = &'a Run> + use<'a> {
-        let run = |index: u16| &self.runs[usize::from(index)];
-        std::iter::successors(Some(run(message.first)), move |last| last.next.map(run))
+    pub(super) fn runs<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = &'a Run> + use<'a> {
+        std::iter::once(&message.first).chain(self.more_runs(message))
+    }
+
+    /// Those behind [`Message::first`].
+    pub(super) fn more_runs<'a>(&'a self, message: &Message) -> impl Iterator<Item = &'a Run> + use<'a> {
+        let run = |index: u16| &self.more_runs[usize::from(index)];
+        std::iter::successors(message.first.next.map(run), move |last| last.next.map(run))
     }
 
     /// The datagrams of a message: where each begins, and its length.
     pub(super) fn datagrams<'a>(
         &'a self,
-        message: &Message,
+        message: &'a Message,
     ) -> impl Iterator<Item = (usize, usize)> + use<'a> {
         let (segment, empty) = (message.segment.max(1), message.bytes == 0);
         let cut = move |run: &Run| {
             let (start, end) = (run.start, run.start + run.len);
             (start..end).step_by(segment).map(move |start| (start, segment.min(end - start)))
         };
-        let nothing = empty.then(|| (self.runs[usize::from(message.first)].start, 0));
+        let nothing = empty.then_some((message.first.start, 0));
         nothing.into_iter().chain(self.runs(message).flat_map(cut))
     }
 
     pub(super) fn clear(&mut self) {
         self.messages.clear();
         self.places.fill(0);
-        self.runs.clear();
+        self.more_runs.clear();
         self.controls.clear();
         (self.in_order, self.filled) = (false, 0);
+    }
+}
+
+impl Run {
+    /// Where in the arena it begins, and its length.
+    pub(super) fn span(&self) -> (usize, usize) {
+        (self.start, self.len)
+    }
+}
+
+/// Where the next bytes of a message may lie.
+fn last_run<'a>(message: &'a mut Message, more_runs: &'a mut [Run]) -> &'a mut Run {
+    match message.last {
+        None => &mut message.first,
+        Some(index) => &mut more_runs[usize::from(index)],
     }
 }
 

@@ -70,12 +70,17 @@ impl Lane {
         self.end.set(room.place.end);
     }
 
-    /// Shuts it. The answer is the size of the datagrams that were put there, and their bytes in all.
+    /// Shuts it. The answer is the size of the datagrams that were put there, and their bytes in all; none where it was
+    /// shut.
     #[inline]
-    pub fn shut(&self) -> (usize, usize) {
-        let segment = self.segment.replace(usize::MAX).min(self.segment_to_peer.replace(usize::MAX));
-        let begin = self.begin.get();
-        (segment, self.place.replace(begin).addr() - begin.addr())
+    pub fn shut(&self) -> Option<(usize, usize)> {
+        let segment = self.segment.get().min(self.segment_to_peer.get());
+        if segment == usize::MAX {
+            return None;
+        }
+        self.segment.set(usize::MAX);
+        self.segment_to_peer.set(usize::MAX);
+        Some((segment, self.place.get().addr() - self.begin.get().addr()))
     }
 }
 

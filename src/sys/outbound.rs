@@ -2,7 +2,7 @@
 
 use super::check;
 use super::cmsg::Control;
-use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Room, Target};
+use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Room, Run, Target};
 use super::inbound::{NAME_SIZE, header};
 use crate::addr::Addr;
 use std::io;
@@ -63,9 +63,14 @@ impl Outbound {
             self.gather.push(piece, target, limits);
             left -= piece;
             if left == 0 {
-                break;
+                return;
             }
         }
+    }
+
+    /// True where the datagram pushed last is in the message of the one before.
+    pub fn follows(&self) -> bool {
+        self.gather.follows()
     }
 
     /// Room for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`], before
@@ -156,12 +161,12 @@ impl Outbound {
         wire.clear();
         if !*split {
             for message in messages {
-                let bytes = gather.runs(message).map(|run| (run.start, run.len));
-                wire.add(arena, bytes, message, gather.control(message), message.datagrams > 1);
+                let (more, merged) = (gather.more_runs(message).map(Run::span), message.datagrams > 1);
+                wire.add(arena, message.first.span(), more, message, gather.control(message), merged);
             }
         } else if let Some(message) = messages.first() {
             for datagram in gather.datagrams(message).skip(done.1).take(MESSAGES) {
-                wire.add(arena, std::iter::once(datagram), message, gather.control(message), false);
+                wire.add(arena, datagram, std::iter::empty(), message, gather.control(message), false);
             }
         }
         wire.is_laid = true;
@@ -240,19 +245,26 @@ impl Wire {
     fn add(
         &mut self,
         arena: &mut [u8],
-        bytes: impl Iterator<Item = (usize, usize)>,
+        first: (usize, usize),
+        more: impl Iterator<Item = (usize, usize)>,
         message: &Message,
         control: Option<&Control>,
         merged: bool,
     ) {
-        let (index, first) = (self.count, self.vectors_used);
-        for ((start, len), vector) in bytes.zip(&mut self.vectors[first..]) {
-            *vector = libc::iovec { iov_base: arena[start..].as_mut_ptr().cast(), iov_len: len };
-            self.vectors_used += 1;
+        let (index, vectors) = (self.count, &mut self.vectors[self.vectors_used..]);
+        let vector = |(start, len): (usize, usize), arena: &mut [u8]| libc::iovec {
+            iov_base: arena[start..].as_mut_ptr().cast(),
+            iov_len: len,
+        };
+        vectors[0] = vector(first, arena);
+        let mut count = 1;
+        for (span, place) in more.zip(&mut vectors[1..]) {
+            *place = vector(span, arena);
+            count += 1;
         }
         let header = &mut self.headers[index].msg_hdr;
-        header.msg_iov = self.vectors[first..].as_mut_ptr();
-        header.msg_iovlen = (self.vectors_used - first) as _;
+        (header.msg_iov, header.msg_iovlen) = (vectors.as_mut_ptr(), count as _);
+        self.vectors_used += count;
         let name = &mut self.names[index];
         header.msg_namelen = message.to.as_ref().map_or(0, |to| to.to_sockaddr(name) as u32);
         header.msg_controllen = 0;

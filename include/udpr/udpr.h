@@ -874,7 +874,8 @@ UDPR_API udpr_status udpr_transport_stop_listening(struct udpr_transport *transp
 
 /**
  * Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
- * that has returned.
+ * that has returned. A logger that is told of the port's close, and closes it, too, gets UDPR_OK before stop_protocol has
+ * run.
  */
 UDPR_API udpr_status udpr_transport_close(struct udpr_transport *transport);
 

@@ -246,7 +246,8 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
 }
 
 /// Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
-/// that has returned.
+/// that has returned. A logger that is told of the port's close, and closes it, too, gets UDPR_OK before stop_protocol has
+/// run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
     status(with_port(transport, |port| port.close(Status::OK)))

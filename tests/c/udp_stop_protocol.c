@@ -70,6 +70,25 @@ TEST(a_port_is_closed_in_its_last_callbacks) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void close_it_too(const udpr_log_record *record, void *user) {
+  probe *port = user;
+  if (strcmp(record->message, "closed") != 0) return;
+  OK(udpr_transport_close(port->transport));
+  CHECK_EQ(0, port->stops); /* this call does not run it, the one that is at work will */
+  says_closed(port->transport);
+}
+
+TEST(a_logger_closes_the_port_that_is_being_closed) {
+  udpr_reactor *reactor = new_reactor(0);
+  probe         port = {0};
+  probe_listen(&port, reactor);
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_INFO, close_it_too, &port, NULL));
+  OK(udpr_transport_close(port.transport));
+  CHECK(port.stops == 1 && port.frees == 1);
+  probe_ended(&port);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void release_at_stop(probe *port, udpr_transport *transport) {
   (void)port;
   udpr_transport_release(transport);

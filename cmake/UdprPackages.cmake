@@ -2,7 +2,8 @@
 # cmake -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 set(CPACK_PACKAGE_NAME udpr)
 set(CPACK_PACKAGE_VENDOR "The udpr authors")
-set(CPACK_PACKAGE_CONTACT "The udpr authors <udpr@localhost>" CACHE STRING "Maintainer of the packages, with an address")
+# Debian asks for an address, and there is none to write to: RFC 2606 keeps .invalid for such.
+set(CPACK_PACKAGE_CONTACT "udpr developers <nobody@udpr.invalid>" CACHE STRING "Maintainer of the packages, with an address")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "UDP reactor in the manner of Twisted")
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE-MIT)
@@ -11,7 +12,11 @@ set(CPACK_VERBATIM_VARIABLES ON)
 set(CPACK_COMPONENTS_ALL runtime dev)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/debian/finish.cmake)
+set(CPACK_UDPR_CHANGELOG ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
+set(CPACK_UDPR_STRIP ${CMAKE_STRIP})
 
 set(udpr_deb libudpr${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME ${udpr_deb})
@@ -21,17 +26,14 @@ Datagrams are received and sent in batches. This is the shared library.")
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY ">=")
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/debian/triggers)
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libudpr-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
-set(CPACK_COMPONENT_DEV_DESCRIPTION "The headers, the static library, and what CMake and pkg-config look for.")
-set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "${udpr_deb} (= ${PROJECT_VERSION}), libc6-dev")
-
-# What Debian asks of every package; nobody else installs it.
-foreach(component runtime dev)
-  string(TOUPPER CPACK_DEBIAN_${component}_PACKAGE_NAME package)
-  install(FILES ${PROJECT_SOURCE_DIR}/cmake/debian/copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${${package}}
-    COMPONENT ${component} EXCLUDE_FROM_ALL)
-endforeach()
+set(CPACK_COMPONENT_DEV_DESCRIPTION "A program gives it a table of callbacks for each UDP port and runs it.
+Datagrams are received and sent in batches. These are the headers for C and
+C++, the static library, and what CMake and pkg-config look for.")
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "${udpr_deb} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}), libc6-dev")
 
 include(CPack)

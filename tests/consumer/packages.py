@@ -1,7 +1,9 @@
 """packages.py: the Debian packages, put by dpkg into a root of their own, and programs linked with what is there."""
 
+import gzip
 import os
 import pathlib
+import re
 import subprocess
 
 import harness
@@ -11,6 +13,7 @@ from project import ROOT, VERSION, WORK, build_and_run, compiled, configure, lin
 harness.PATIENCE = 900  # an optimised build of the Rust code
 SERIES = VERSION.rsplit(".", 1)[0]
 RUNTIME, DEV = f"libudpr{SERIES}", "libudpr-dev"
+PACKAGED = f"{VERSION}-1"
 
 
 def packages():
@@ -53,19 +56,34 @@ def dpkg(at, *arguments):
 def are_the_two_and_depend_on_each_other():
     both = packages()
     equal({RUNTIME, DEV}, set(both))
-    equal([VERSION, VERSION], [field(path, "Version") for path in both.values()])
-    assert f"{RUNTIME} (= {VERSION})" in field(both[DEV], "Depends")
+    equal([PACKAGED, PACKAGED], [field(path, "Version") for path in both.values()])
+    assert f"{RUNTIME} (= {PACKAGED})" in field(both[DEV], "Depends")
     assert "libc6 (>=" in field(both[RUNTIME], "Depends")
     shlibs = tool("dpkg-deb", "--info", both[RUNTIME], "shlibs")
-    equal(f"libudpr {SERIES} {RUNTIME} (>= {VERSION})", shlibs.strip())
+    equal(f"libudpr {SERIES} {RUNTIME} (>= {PACKAGED})", shlibs.strip())
+    equal("activate-noawait ldconfig", tool("dpkg-deb", "--info", both[RUNTIME], "triggers").strip())
 
 
 @case
 def hold_what_belongs_to_each():
     listed = {name: contents(path) for name, path in packages().items()}
-    equal(["copyright", f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(listed[RUNTIME]))
-    for name in ("udpr.h", "udpr.ffi.h", "libudpr.a", "libudpr.so", "udpr.pc", "udprConfig.cmake", "udpr.7", "copyright"):
+    about = ["changelog.Debian.gz", "changelog.gz", "copyright"]
+    equal([*about, f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(listed[RUNTIME]))
+    for name in ("udpr.h", "udpr.ffi.h", "libudpr.a", "libudpr.so", "udpr.pc", "udprConfig.cmake", "udpr.7.gz", *about):
         assert name in listed[DEV], listed[DEV]
+
+
+@case
+def tell_where_they_come_from():
+    at, _ = root()
+    for name, path in packages().items():
+        about = at / "usr/share/doc" / name
+        equal((ROOT / "cmake/debian/copyright").read_bytes(), (about / "copyright").read_bytes())
+        equal((ROOT / "CHANGELOG.md").read_bytes(), gzip.decompress((about / "changelog.gz").read_bytes()))
+        entry = gzip.decompress((about / "changelog.Debian.gz").read_bytes()).decode()
+        day = r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000"  # Debian Policy 4.4
+        form = rf"udpr \({PACKAGED}\) unstable; urgency=medium\n\n  \* .+\n\n -- (.+)  {day}\n"
+        equal(field(path, "Maintainer"), re.fullmatch(form, entry)[1])
 
 
 def contents(path):

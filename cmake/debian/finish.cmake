@@ -1,0 +1,35 @@
+# What Debian wants of the files of a package, and nobody else who installs them: cpack reads this when they are in place,
+# those of each component in a directory of its own. CPACK_UDPR_* is what UdprPackages.cmake has for it.
+if(NOT CPACK_GENERATOR STREQUAL "DEB")
+  return()
+endif()
+
+string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC) # SOURCE_DATE_EPOCH's, where that is set
+set(changelog "udpr (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium
+
+  * Made by cpack; what is new in this version is in changelog.gz.
+
+ -- ${CPACK_PACKAGE_CONTACT}  ${date}
+")
+
+function(run)
+  execute_process(COMMAND ${ARGV} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+foreach(component runtime dev)
+  string(TOUPPER CPACK_DEBIAN_${component}_PACKAGE_NAME package)
+  set(root ${CPACK_TEMPORARY_DIRECTORY}/${component}${CPACK_PACKAGING_INSTALL_PREFIX})
+  set(docs ${root}/share/doc/${${package}})
+  file(COPY ${CMAKE_CURRENT_LIST_DIR}/copyright DESTINATION ${docs})
+  file(COPY_FILE ${CPACK_UDPR_CHANGELOG} ${docs}/changelog)
+  file(WRITE ${docs}/changelog.Debian "${changelog}")
+  file(GLOB_RECURSE to_compress ${docs}/changelog* ${root}/share/man/*)
+  run(gzip -9n ${to_compress})
+
+  # 644 and 755, whatever the umask is.
+  run(chmod -R u=rwX,go=rX ${CPACK_TEMPORARY_DIRECTORY}/${component})
+
+  # As dh_strip does: CPACK_STRIP_FILES leaves the static library as it is, and this section.
+  file(GLOB_RECURSE library ${root}/libudpr.so.*.*.* ${root}/libudpr.a)
+  run(${CPACK_UDPR_STRIP} --strip-debug --remove-section=.comment --enable-deterministic-archives ${library})
+endforeach()

@@ -5,7 +5,8 @@
  *     received "Client: Ping" from 127.0.0.1:9999
  *     received "Server: Pong" from 127.0.0.1:9999
  *
- * It has joined the group itself, so that it sees the pings of all clients, its own among them.
+ * It has joined the group itself, so that it sees the pings of all clients, its own among them. The pong is sent to one
+ * host's port: of the programs that share it there, the server too, the kernel picks the one that gets it.
  */
 #include <stdio.h>
 #include <stdlib.h>

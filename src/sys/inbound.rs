@@ -244,29 +244,32 @@ impl Inbound {
 
     /// Lays out the next message, or what is left of it; the answer is how many datagrams that makes.
     fn lay_merged(&mut self, first: usize) -> usize {
-        let (index, mut offset) = self.next;
+        let (index, offset) = self.next;
         let (header, slot, vector) = (&self.headers[index], &self.slots[index], &self.vectors[index]);
-        let (data, len) = (vector.iov_base.cast::<u8>(), header.msg_len as usize);
+        let (len, segment, packet_size) = (header.msg_len as usize, slot.segment as usize, self.packet_size);
         let mut sender = Addr::UNSPECIFIED;
         slot.read_name(header, &mut sender);
-        let mut count = 0;
+        let mut data = vector.iov_base.cast::<u8>().wrapping_add(offset);
+        let mut left = len - offset;
         for datagram in &mut self.datagrams[first..] {
-            let full_len = (slot.segment as usize).min(len - offset);
-            datagram.lay(data.wrapping_add(offset), full_len);
-            if full_len > self.packet_size {
-                datagram.cut(self.packet_size);
+            let full_len = segment.min(left);
+            datagram.lay(data, full_len);
+            if full_len > packet_size {
+                datagram.cut(packet_size);
             }
             datagram.sender = sender;
-            count += 1;
-            offset += full_len;
-            if offset >= len {
+            data = data.wrapping_add(full_len);
+            left -= full_len;
+            if left == 0 {
                 break;
             }
         }
+        // Only the last one may be shorter, or empty.
+        let count = (len - offset - left).div_ceil(segment).max(1);
         if self.told.is_some() {
             (0..count).for_each(|number| self.inform(index, first + number));
         }
-        self.next = if offset < len { (index, offset) } else { (index + 1, 0) };
+        self.next = if left > 0 { (index, len - left) } else { (index + 1, 0) };
         count
     }
 

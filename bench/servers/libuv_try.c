@@ -1,17 +1,28 @@
 /* libuv_try: libuv, each answer sent at once with uv_udp_try_send. */
 #include "libuv.h"
 
-static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
-                     unsigned flags) {
+static void echo(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
+                 unsigned flags) {
   (void)flags;
   if (len < 0 || sender == NULL) return; /* nothing more to read, or the buffer given back */
   served++;
-  uv_buf_t answer = uv_buf_init(buffer->base, (unsigned)len);
-  for (unsigned i = 0; i < answers; i++) uv_udp_try_send(handle, &answer, 1, sender);
+  uv_buf_t data = uv_buf_init(buffer->base, (unsigned)len);
+  uv_udp_try_send(handle, &data, 1, sender);
+}
+
+/* None, or many. */
+static void answer(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
+                   unsigned flags) {
+  (void)flags;
+  if (len < 0 || sender == NULL) return;
+  served++;
+  uv_buf_t data = uv_buf_init(buffer->base, (unsigned)len);
+  for (unsigned i = 0; i < answers; i++) uv_udp_try_send(handle, &data, 1, sender);
 }
 
 int main(int argc, char **argv) {
-  static uv_udp_t port;
-  listen_on(&port, server_arguments(argc, argv), received);
-  return serve(&port);
+  static uv_udp_t handle;
+  uint16_t        port = server_arguments(argc, argv);
+  listen_on(&handle, port, answers == 1 ? echo : answer);
+  return serve(&handle);
 }

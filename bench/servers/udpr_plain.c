@@ -3,7 +3,14 @@
 
 #include <udpr/udpr.h>
 
-static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void echo(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  (void)user;
+  served++;
+  udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
+}
+
+/* None, or many. */
+static void answer(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
   served++;
   for (unsigned i = 0; i < answers; i++)
@@ -12,7 +19,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
 
 int main(int argc, char **argv) {
   uint16_t            port = server_arguments(argc, argv);
-  const udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = datagram_received};
+  const udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = answers == 1 ? echo : answer};
   udpr_reactor       *reactor;
   udpr_transport     *transport;
   require(udpr_reactor_new(NULL, &reactor) == UDPR_OK, "udpr_reactor_new");

@@ -84,9 +84,13 @@ pub unsafe extern "C" fn udpr_transport_write(
 /// The short way of a write, see [`Port::follow`]; false where it is closed, and nothing was done.
 #[inline(always)]
 fn follow(port: &Port, data: *const c_void, len: usize, to: Option<&Addr>) -> bool {
-    let place = if data.is_null() { None } else { port.follow(len, to) };
-    // SAFETY: the caller's bytes, `len` of them, and a place of the arena for as many, of which the caller knows nothing.
-    place.map(|place| unsafe { std::ptr::copy_nonoverlapping(data.cast(), place, len) }).is_some()
+    let place = if data.is_null() { None } else { port.follow(data.cast(), len, to) };
+    let Some(place) = place else { return false };
+    if place.cast_const().cast() != data {
+        // SAFETY: the caller's bytes, `len` of them, and a place of the arena for as many, of which the caller knows nothing.
+        unsafe { std::ptr::copy_nonoverlapping(data.cast(), place, len) };
+    }
+    true
 }
 
 #[inline(never)]

@@ -3,7 +3,7 @@
 use super::backlog::charge;
 use super::message::Manner;
 use crate::addr::Addr;
-use crate::sys::{Lane, Limits, Outbound};
+use crate::sys::{Lane, Limits, Merged, Outbound};
 use std::sync::Arc;
 
 /// Datagrams of one port that are to leave together.
@@ -39,18 +39,24 @@ impl Gathering {
         to: Option<&Addr>,
         manner: Manner<'_>,
         (limits, limit): (Limits, usize),
+        found: Option<Merged>,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        self.outbound.push(len, manner.segment, manner.target(to), limits, fill);
+        match found {
+            Some(found) => self.outbound.push_in_place(found, manner.target(to), limits),
+            None => self.outbound.push(len, manner.segment, manner.target(to), limits, fill),
+        }
         self.charged += charge(len, manner.pieces(len));
         if manner.is_plain() && (self.follow || self.outbound.follows()) {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
             let segments = if few { left / each } else { limits.segments };
-            if let Some(room) = self.outbound.room(segments, limits) {
-                self.lane.open(room, to);
-            }
+            let room = match found {
+                Some(found) => self.outbound.room_in_place(segments, limits, found),
+                None => self.outbound.room(segments, limits),
+            };
+            room.into_iter().for_each(|room| self.lane.open(room, to));
         }
     }
 
@@ -69,11 +75,11 @@ impl Gathering {
     /// Shuts the lane, and takes account of what was put there.
     #[inline]
     fn settle(&mut self) {
-        let Some((segment, bytes)) = self.lane.shut() else { return };
-        self.follow = bytes > 0;
-        if bytes > 0 {
-            self.charged += bytes / segment * charge(segment, 1);
-            self.outbound.join(segment, bytes);
+        let Some(taken) = self.lane.shut() else { return };
+        self.follow = taken.bytes > 0;
+        if self.follow {
+            self.charged += taken.bytes / taken.segment * charge(taken.segment, 1);
+            self.outbound.join(taken);
         }
     }
 }
@@ -82,6 +88,7 @@ impl Gathering {
 mod tests {
     use super::*;
     use crate::port::Leave;
+    use std::rc::Rc;
 
     const LIMIT: usize = 20_000;
 
@@ -90,12 +97,12 @@ mod tests {
 
     /// True where it went the short way.
     fn put(gathering: &mut Gathering, data: &[u8], to: Option<&Addr>) -> bool {
-        let place = gathering.lane.take(data.len(), to);
+        let place = gathering.lane.take(data.as_ptr(), data.len(), to);
         place.map(|place| gathering.outbound.bytes_at(place, data.len()).copy_from_slice(data)).is_some()
     }
 
     fn empty() -> Gathering {
-        Gathering::new(Box::default(), Arc::default())
+        Gathering::new(Box::new(Outbound::new(Rc::default())), Arc::default())
     }
 
     /// Writes as a port does, the short way where it is open if `shortly`; stops where there is no room.
@@ -107,7 +114,9 @@ mod tests {
                 short += 1;
             } else if gathering.has_room(len, 1, LIMIT) {
                 let manner = Manner::plain(Leave::Together);
-                gathering.push(len, Some(&to), manner, (limits, LIMIT), |place| place.copy_from_slice(&data));
+                gathering.push(len, Some(&to), manner, (limits, LIMIT), None, |place| {
+                    place.copy_from_slice(&data)
+                });
             } else {
                 break;
             }
@@ -173,7 +182,7 @@ mod tests {
         ];
         let mut gathering = empty();
         let manner = Manner::plain(Leave::Together);
-        gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), |place| place.fill(1));
+        gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), None, |place| place.fill(1));
         assert!(others.iter().all(|other| !put(&mut gathering, &[1; 4], Some(other))));
         assert!(!put(&mut gathering, &[1; 4], None) && !put(&mut gathering, &[1; 3], Some(&to)));
         assert!(put(&mut gathering, &[1; 4], Some(&to)));

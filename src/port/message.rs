@@ -5,11 +5,14 @@ use super::write::Leave;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Control, Target};
+use crate::sys::{Control, Merged, Target};
+use crate::turn::Turn;
 use std::iter;
 
 /// Datagrams that one step of a long message may make.
 const PIECES: usize = 64;
+/// What is shorter is better copied than left apart from what lies around it.
+const IN_PLACE_LEAST: usize = 512;
 /// Bytes of one step, where a datagram is not longer.
 const STEP: usize = 64 * 1024;
 
@@ -38,17 +41,30 @@ pub(super) struct Manner<'a> {
     pub(super) leave: Leave,
     control: Option<&'a Control>,
     pub(super) segment: usize,
+    /// The payload, where it is in one piece.
+    data: Option<&'a [u8]>,
 }
 
 impl Manner<'_> {
     /// One datagram with the socket's settings.
     pub(super) fn plain(leave: Leave) -> Manner<'static> {
-        Manner { leave, control: None, segment: 0 }
+        Manner { leave, control: None, segment: 0, data: None }
+    }
+
+    /// The same of bytes in one piece.
+    pub(super) fn whole(data: &[u8], leave: Leave) -> Manner<'_> {
+        Manner { leave, control: None, segment: 0, data: Some(data) }
     }
 
     /// One datagram of which nothing more is said.
     pub(super) fn is_plain(&self) -> bool {
         self.control.is_none() && self.segment == 0
+    }
+
+    /// Where the payload lies among what was received, if it is to leave from there.
+    #[inline]
+    pub(super) fn found(&self, turn: &Turn) -> Option<Merged> {
+        self.data.filter(|data| data.len() >= IN_PLACE_LEAST).and_then(|data| turn.find_received(data))
     }
 
     /// Bytes of the longest datagram that `len` bytes make.
@@ -101,7 +117,7 @@ impl Port {
         let control = open.control(message)?;
         let (data, segment) = (message.data, message.segment_size);
         let control = (!control.is_empty()).then_some(&control);
-        let manner = Manner { leave: message.leave, control, segment };
+        let manner = Manner { leave: message.leave, control, segment, data: None };
         let submit =
             |data: &[u8]| open.submit(data.len(), message.to, manner, |place| place.copy_from_slice(data));
         if segment == 0 || data.len() <= segment {

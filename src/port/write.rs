@@ -74,18 +74,21 @@ impl Port {
         write(open)
     }
 
-    /// [`Port::write_with`] of bytes that are there.
+    /// [`Port::write_with`] of bytes that are there. What was received in this dispatch may leave from where it lies.
     pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
-        self.write_with(data.len(), to, leave, |place| place.copy_from_slice(data))
+        self.writable(|open| {
+            open.submit(data.len(), to, Manner::whole(data, leave), |place| place.copy_from_slice(data))
+        })
     }
 
     /// The short way of a write that follows the last one to where that went: the place for its `len` bytes, which the
-    /// caller writes there before anything else is done. None where it does not follow, and nothing was done.
+    /// caller copies there before anything else is done, unless it is where they lie. None where it does not follow, and
+    /// nothing was done.
     ///
     /// A bare place, so that nothing needs to be remembered, and no borrow ended, while the bytes are copied.
     #[inline(always)]
-    pub fn follow(&self, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
-        self.lane.get()?.take(len, to)
+    pub fn follow(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
+        self.lane.get()?.take(data, len, to)
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -237,7 +240,8 @@ impl Open {
             self.turn.gathered.push(self.token.get());
             Gathering::new(self.turn.take_outbound(), self.used().lane.clone())
         });
-        gathering.push(len, to, manner, (self.limits.get(), sending.backlog.limit()), fill);
+        let found = manner.found(&self.turn);
+        gathering.push(len, to, manner, (self.limits.get(), sending.backlog.limit()), found, fill);
     }
 
     /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is

@@ -3,6 +3,7 @@
 use super::{Gate, Inbound, Limits, Outbound, Reception, Target, socket};
 use crate::addr::{Addr, family};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
 
 /// True where the feature of this name works here; false for names that nobody knows.
 pub fn is_there(name: &str) -> bool {
@@ -27,7 +28,7 @@ fn socket(version: u16) -> Option<OwnedFd> {
 fn receives() -> bool {
     let Some(socket) = socket(family::INET) else { return false };
     let reception = Reception { messages: 1, packet_size: 1, merges: false, told: None };
-    let result = Inbound::default().receive(socket.as_raw_fd(), &reception);
+    let result = Inbound::new(Rc::default()).receive(socket.as_raw_fd(), &reception);
     result.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
@@ -36,7 +37,7 @@ fn sends() -> bool {
     let Some(socket) = socket(family::INET) else { return false };
     let fd = socket.as_raw_fd();
     let bound = socket::bind(fd, &Addr::v4([127, 0, 0, 1], 0)).and_then(|()| socket::local_addr(fd));
-    let mut outbound = Outbound::default();
+    let mut outbound = Outbound::new(Rc::default());
     bound.is_ok_and(|own| {
         outbound.push(0, 0, Target { to: Some(&own), control: None }, Limits::NONE, |_| {});
         outbound.send(fd, 1).is_ok()

@@ -1,9 +1,8 @@
 //! How datagrams gather: those to one destination, of one size and with the same control data leave as one message,
-//! which the kernel cuts again (UDP_SEGMENT, udp(7)). Pure: it keeps account of an arena that others write into.
+//! which the kernel cuts again (UDP_SEGMENT, udp(7)). Pure: it keeps account of where bytes lie, and looks at none.
 
 use super::cmsg::Control;
 use crate::addr::Addr;
-use std::ops::Range;
 
 /// The most messages of one sendmmsg(2) here.
 pub(super) const MESSAGES: usize = 128;
@@ -11,8 +10,6 @@ pub(super) const MESSAGES: usize = 128;
 pub(super) const RUNS: usize = 512;
 /// Those of them that are not the first of a message.
 const MORE_RUNS: usize = RUNS - MESSAGES;
-/// Bytes of the arena: four messages of the largest size.
-pub(super) const ARENA: usize = 256 * 1024;
 /// The most bytes of one message: what one datagram may have over IPv4.
 const MESSAGE_MAX: usize = 65_507;
 /// Places to remember destinations in, a power of two.
@@ -45,20 +42,19 @@ pub struct Target<'a> {
     pub control: Option<&'a Control>,
 }
 
-/// Where datagrams of one size may be put that join the message of the one pushed last, with nothing more to ask.
-#[derive(Debug)]
-pub struct Room {
-    /// Bytes of each of them, at least one.
-    pub segment: usize,
-    /// The piece of the arena.
-    pub place: Range<*mut u8>,
+/// Bytes that lie together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// In the buffers of what was received, not in the arena.
+    pub(super) in_place: bool,
 }
 
 /// Bytes of a message that lie together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Run {
-    start: usize,
-    len: usize,
+    pub(super) span: Span,
     /// The next run of the message, among those that are no message's first.
     next: Option<u16>,
 }
@@ -94,7 +90,6 @@ pub(super) struct Gather {
     places: Box<[u8; PLACES]>,
     /// Only neighbours are merged.
     in_order: bool,
-    pub(super) filled: usize,
 }
 
 const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= PLACES && RUNS < u16::MAX as usize);
@@ -109,34 +104,30 @@ impl Default for Gather {
             follows: false,
             places: Box::new([0; PLACES]),
             in_order: false,
-            filled: 0,
         }
     }
 }
 
 impl Gather {
-    /// True where `len` bytes as `pieces` datagrams surely fit.
-    pub(super) fn has_room(&self, len: usize, pieces: usize) -> bool {
-        let messages = MESSAGES - self.messages.len() >= pieces;
-        messages && MORE_RUNS - self.more_runs.len() >= pieces && ARENA - self.filled >= len
+    /// True where `pieces` more datagrams surely fit.
+    pub(super) fn has_room(&self, pieces: usize) -> bool {
+        MESSAGES - self.messages.len() >= pieces && MORE_RUNS - self.more_runs.len() >= pieces
     }
 
-    /// Takes account of one more datagram, whose `len` bytes have been put behind those that are there.
-    pub(super) fn push(&mut self, len: usize, target: Target<'_>, limits: Limits) {
-        let start = self.filled;
-        self.filled += len;
+    /// Takes account of one more datagram, whose bytes lie there.
+    pub(super) fn push(&mut self, span: Span, target: Target<'_>, limits: Limits) {
         let mut place = hash(target.to);
         // Half of the places are always empty.
         while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
             if self.messages[index].is_to(target.to) {
-                if self.may_join(index, len, target, limits) {
-                    return self.join(index, start, len);
+                if self.may_join(index, span.len, target, limits) {
+                    return self.join(index, span);
                 }
                 break;
             }
             place = (place + 1) % PLACES;
         }
-        self.begin(start, len, target, place);
+        self.begin(span, target, place);
     }
 
     /// True where the datagram pushed last is in the message of the one before.
@@ -144,26 +135,24 @@ impl Gather {
         self.follows
     }
 
-    /// Room in the arena for `most` datagrams that follow the one pushed last.
+    /// How many bytes `most` datagrams may have that follow the one pushed last, with nothing more to ask, and the size of
+    /// each of them, at least 1; none where no other can follow it.
     #[inline]
-    pub(super) fn room(&self, most: usize, limits: Limits, arena: &mut [u8]) -> Option<Room> {
+    pub(super) fn room(&self, most: usize, limits: Limits) -> Option<(usize, usize)> {
         let message = self.messages.get(self.latest)?;
         if !message.open || message.segment > limits.size || message.control.is_some() {
             return None;
         }
-        let (segment, empty) = (message.segment, &mut arena[self.filled..]);
-        let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * segment;
-        let size = bytes.min(MESSAGE_MAX - message.bytes).min(empty.len());
-        Some(Room { segment, place: empty[..size].as_mut_ptr_range() })
+        let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * message.segment;
+        Some((bytes.min(MESSAGE_MAX - message.bytes), message.segment))
     }
 
-    /// Takes account of `bytes` that were put into the room, datagrams of `segment` bytes.
-    pub(super) fn join_all(&mut self, segment: usize, bytes: usize) {
+    /// Takes account of `bytes` of such datagrams, which lie behind the one pushed last.
+    pub(super) fn join_all(&mut self, bytes: usize, segment: usize) {
         let Some(message) = self.messages.get_mut(self.latest) else { return };
         message.datagrams += bytes / segment;
         message.bytes += bytes;
-        last_run(message, &mut self.more_runs).len += bytes;
-        self.filled += bytes;
+        last_run(message, &mut self.more_runs).span.len += bytes;
     }
 
     /// From here on datagrams leave in the order they came in, whatever their destinations.
@@ -186,34 +175,34 @@ impl Gather {
         message.control.map(|index| &self.controls[usize::from(index)])
     }
 
-    fn join(&mut self, index: usize, start: usize, len: usize) {
+    fn join(&mut self, index: usize, span: Span) {
         self.follows = self.latest == index;
         self.latest = index;
         let message = &mut self.messages[index];
-        message.grow(len);
+        message.grow(span.len);
         let more = self.more_runs.len() as u16;
         let last = last_run(message, &mut self.more_runs);
-        if last.start + last.len == start {
-            last.len += len;
+        if last.span.ends_at(span) {
+            last.span.len += span.len;
         } else {
             last.next = Some(more);
             message.last = Some(more);
-            self.more_runs.push(Run { start, len, next: None });
+            self.more_runs.push(Run { span, next: None });
         }
     }
 
     #[inline]
-    fn begin(&mut self, start: usize, len: usize, target: Target<'_>, place: usize) {
+    fn begin(&mut self, span: Span, target: Target<'_>, place: usize) {
         (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(Message {
             to: target.to.copied(),
             control: target.control.map(|_| self.controls.len() as u16),
-            segment: len,
+            segment: span.len,
             datagrams: 1,
-            bytes: len,
-            first: Run { start, len, next: None },
+            bytes: span.len,
+            first: Run { span, next: None },
             last: None,
-            open: len > 0,
+            open: span.len > 0,
         });
         if let Some(control) = target.control {
             self.controls.push(*control);
@@ -236,17 +225,15 @@ impl Gather {
         std::iter::successors(message.first.next.map(run), move |last| last.next.map(run))
     }
 
-    /// The datagrams of a message: where each begins, and its length.
-    pub(super) fn datagrams<'a>(
-        &'a self,
-        message: &'a Message,
-    ) -> impl Iterator<Item = (usize, usize)> + use<'a> {
+    /// The datagrams of a message: where each lies.
+    pub(super) fn datagrams<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = Span> + use<'a> {
         let (segment, empty) = (message.segment.max(1), message.bytes == 0);
         let cut = move |run: &Run| {
-            let (start, end) = (run.start, run.start + run.len);
-            (start..end).step_by(segment).map(move |start| (start, segment.min(end - start)))
+            let (span, end) = (run.span, run.span.start + run.span.len);
+            let piece = move |start| Span { start, len: segment.min(end - start), ..span };
+            (span.start..end).step_by(segment).map(piece)
         };
-        let nothing = empty.then_some((message.first.start, 0));
+        let nothing = empty.then_some(message.first.span);
         nothing.into_iter().chain(self.runs(message).flat_map(cut))
     }
 
@@ -255,14 +242,14 @@ impl Gather {
         self.places.fill(0);
         self.more_runs.clear();
         self.controls.clear();
-        (self.in_order, self.filled) = (false, 0);
+        self.in_order = false;
     }
 }
 
-impl Run {
-    /// Where in the arena it begins, and its length.
-    pub(super) fn span(&self) -> (usize, usize) {
-        (self.start, self.len)
+impl Span {
+    /// True where the other one lies right behind it.
+    fn ends_at(&self, other: Span) -> bool {
+        self.start + self.len == other.start && self.in_place == other.in_place
     }
 }
 
@@ -318,13 +305,20 @@ mod tests {
         Target { to: Some(addr), control: None }
     }
 
+    /// The bytes of one lie behind those of the other.
+    fn push(gather: &mut Gather, len: usize, target: Target<'_>, limits: Limits) {
+        let end = |message| gather.runs(message).map(|run| run.span.start + run.span.len).max();
+        let start = gather.messages().iter().filter_map(end).max().unwrap_or_default();
+        gather.push(Span { start, len, in_place: false }, target, limits);
+    }
+
     fn push_all(gather: &mut Gather, datagrams: &[(u16, usize)]) {
-        datagrams.iter().for_each(|(port, len)| gather.push(*len, to(&addr(*port)), Limits::MOST));
+        datagrams.iter().for_each(|(port, len)| push(gather, *len, to(&addr(*port)), Limits::MOST));
     }
 
     /// Destination and lengths of each message.
     fn shapes(gather: &Gather) -> Vec<(u16, Vec<usize>)> {
-        let lengths = |message| gather.datagrams(message).map(|(_, len)| len).collect();
+        let lengths = |message| gather.datagrams(message).map(|span| span.len).collect();
         gather.messages().iter().map(|message| (message.to.unwrap().port, lengths(message))).collect()
     }
 
@@ -351,7 +345,7 @@ mod tests {
         let mut gather = Gather::default();
         push_all(&mut gather, &[(1, 10), (2, 10), (1, 10), (2, 10), (2, 10), (1, 10)]);
         assert_eq!(shapes(&gather), [(1, vec![10; 3]), (2, vec![10; 3])]);
-        let starts: Vec<_> = gather.datagrams(&gather.messages()[0]).map(|(start, _)| start).collect();
+        let starts: Vec<_> = gather.datagrams(&gather.messages()[0]).map(|span| span.start).collect();
         assert_eq!(starts, [0, 20, 50]);
     }
 
@@ -359,7 +353,8 @@ mod tests {
     fn destinations_of_one_place_are_told_apart() {
         let mut gather = Gather::default();
         let same: Vec<u16> = (1..).filter(|port| hash(Some(&addr(*port))) == PLACES - 1).take(3).collect();
-        (0..2).for_each(|_| same.iter().for_each(|port| gather.push(10, to(&addr(*port)), Limits::MOST)));
+        (0..2)
+            .for_each(|_| same.iter().for_each(|port| push(&mut gather, 10, to(&addr(*port)), Limits::MOST)));
         let expected: Vec<_> = same.iter().map(|port| (*port, vec![10; 2])).collect();
         assert_eq!(shapes(&gather), expected);
     }
@@ -379,13 +374,13 @@ mod tests {
     fn limits() {
         let mut gather = Gather::default();
         let (one, few) = (addr(1), Limits { segments: 3, size: 50 });
-        [50, 50, 50, 50, 51, 51].iter().for_each(|len| gather.push(*len, to(&one), few));
+        [50, 50, 50, 50, 51, 51].iter().for_each(|len| push(&mut gather, *len, to(&one), few));
         assert_eq!(shapes(&gather), [(1, vec![50; 3]), (1, vec![50]), (1, vec![51]), (1, vec![51])]);
         gather.clear();
-        (0..3).for_each(|_| gather.push(30_000, to(&one), Limits::MOST));
+        (0..3).for_each(|_| push(&mut gather, 30_000, to(&one), Limits::MOST));
         assert_eq!(shapes(&gather), [(1, vec![30_000; 2]), (1, vec![30_000])]);
         gather.clear();
-        (0..2).for_each(|_| gather.push(9, to(&one), Limits::NONE));
+        (0..2).for_each(|_| push(&mut gather, 9, to(&one), Limits::NONE));
         assert_eq!(shapes(&gather), [(1, vec![9]), (1, vec![9])]);
     }
 
@@ -396,7 +391,7 @@ mod tests {
         control.add(1, 2, &[3; 4]);
         let special = Target { to: Some(&one), control: Some(&control) };
         for target in [to(&one), special, special, to(&one)] {
-            gather.push(10, target, Limits::MOST);
+            push(&mut gather, 10, target, Limits::MOST);
         }
         assert_eq!(shapes(&gather), [(1, vec![10]), (1, vec![10; 2]), (1, vec![10])]);
     }
@@ -412,10 +407,10 @@ mod tests {
         for _ in 0..300 {
             let mut written: Vec<(u16, usize)> = Vec::new();
             let destinations = 1 + random(40);
-            while gather.has_room(300, 1) && written.len() < 400 {
+            while gather.has_room(1) && written.len() < 400 {
                 let datagram =
                     (1 + random(destinations) as u16, [0, 10, 10, 10, 200, 300][random(6) as usize]);
-                gather.push(datagram.1, to(&addr(datagram.0)), Limits { segments: 5, size: 250 });
+                push(&mut gather, datagram.1, to(&addr(datagram.0)), Limits { segments: 5, size: 250 });
                 written.push(datagram);
             }
             let sent = shapes(&gather);

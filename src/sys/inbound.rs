@@ -1,19 +1,16 @@
 //! Receiving many datagrams by one recvmmsg(2), merged ones (GRO) among them.
 
 use super::batch::{BATCH_MAX, Batch, Datagram, TRUNCATED};
+use super::buffers::{BUFFER_SIZE, Buffers};
 use super::cmsg::Room;
 use super::{check, facts};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
+use std::rc::Rc;
 
 /// The most messages that one recvmmsg(2) may fill.
 pub const MESSAGES_MAX: usize = 64;
-/// Bytes of a receive buffer: the longest payload that the length field of UDP allows (RFC 768), and one more. Merged
-/// datagrams are no longer than that either, however many they are (udp_gro_receive in net/ipv4/udp_offload.c).
-const BUFFER_SIZE: usize = 65_536;
-/// From buffer to buffer: a cache line more, or the beginnings of all of them would share one set of the cache.
-const STRIDE: usize = BUFFER_SIZE + 64;
 /// Room for a `sockaddr_in6`, the larger of the two.
 pub(super) const NAME_SIZE: usize = Addr::SOCKADDR_MAX;
 
@@ -72,11 +69,10 @@ impl Slot {
     }
 }
 
-/// The buffers that a reactor's ports receive into, one port at a time: 64 of 64 KiB, which become real memory
-/// only when they are written to.
+/// What one recvmmsg(2) brings, in the buffers that a reactor's ports share.
 #[derive(Debug)]
 pub struct Inbound {
-    _buffers: Box<[u8]>,
+    buffers: Rc<Buffers>,
     slots: Box<[Slot; MESSAGES_MAX]>,
     vectors: Box<[libc::iovec; MESSAGES_MAX]>,
     headers: Box<[libc::mmsghdr; MESSAGES_MAX]>,
@@ -91,21 +87,23 @@ pub struct Inbound {
     informed: usize,
     /// Datagrams that are laid out for the next batch already.
     laid: usize,
+    /// The first message that may be merged datagrams: those before it are one each.
+    merged: usize,
     /// The first message, and byte of it, that no datagram has been made of.
     next: (usize, usize),
     packet_size: usize,
     told: Option<u16>,
 }
 
-impl Default for Inbound {
-    fn default() -> Inbound {
-        let mut buffers = vec![0; MESSAGES_MAX * STRIDE].into_boxed_slice();
+impl Inbound {
+    /// Into these buffers.
+    pub fn new(buffers: Rc<Buffers>) -> Inbound {
         let mut slots = Box::new([Slot { name: [0; NAME_SIZE], segment: 0 }; MESSAGES_MAX]);
         let mut controls = Box::new([const { Room([0; facts::ROOM]) }; MESSAGES_MAX]);
         let mut vectors =
             Box::new([libc::iovec { iov_base: std::ptr::null_mut(), iov_len: BUFFER_SIZE }; MESSAGES_MAX]);
-        for (vector, buffer) in vectors.iter_mut().zip(buffers.chunks_exact_mut(STRIDE)) {
-            vector.iov_base = buffer.as_mut_ptr().cast();
+        for (message, vector) in vectors.iter_mut().enumerate() {
+            vector.iov_base = buffers.place(message).cast();
         }
         let mut headers =
             Box::new(std::array::from_fn(|index| header(&mut vectors[index], &mut slots[index].name)));
@@ -115,7 +113,7 @@ impl Default for Inbound {
         let datagrams = Box::new([const { Datagram::EMPTY }; BATCH_MAX]);
         let pointers = Box::new(std::array::from_fn(|index| std::ptr::from_ref(&datagrams[index])));
         Inbound {
-            _buffers: buffers,
+            buffers,
             slots,
             vectors,
             headers,
@@ -126,6 +124,7 @@ impl Default for Inbound {
             roomy: 0,
             informed: 0,
             laid: 0,
+            merged: 0,
             next: (0, 0),
             packet_size: BUFFER_SIZE,
             told: None,
@@ -187,7 +186,8 @@ impl Inbound {
         if self.vectors[0].iov_len != size {
             self.vectors.iter_mut().for_each(|vector| vector.iov_len = size);
         }
-        (self.used, self.laid, self.next) = (0, 0, (0, 0));
+        (self.merged..self.used).for_each(|message| self.buffers.set_merged(message, 0));
+        (self.used, self.laid, self.merged, self.next) = (0, 0, 0, (0, 0));
         (self.packet_size, self.told) = (reception.packet_size, reception.told);
         self.forget();
     }
@@ -221,12 +221,14 @@ impl Inbound {
 
     /// What the messages behind those hold.
     fn measure(&mut self, merges: bool, received: &mut Received) {
-        for index in self.next.0..self.used {
+        self.merged = self.next.0;
+        for index in self.merged..self.used {
             let (header, room) = (&self.headers[index], &self.controls[index]);
             let len = header.msg_len as usize;
             let segment = if merges { facts::segment(control(header, room)) } else { None };
             let segment = segment.unwrap_or(len).clamp(1, len.max(1));
             self.slots[index].segment = segment as u32;
+            self.buffers.set_merged(index, if segment < len { len } else { 0 });
             received.count(len, segment, self.packet_size);
         }
     }

@@ -1,6 +1,6 @@
 //! The short way of a write: where the next datagram goes that follows the last one to where that went.
 
-use super::gather::Room;
+use super::outbound::Room;
 use crate::addr::Addr;
 use std::cell::Cell;
 
@@ -14,11 +14,24 @@ pub struct Lane {
     /// shut, more than any datagram has.
     segment: Cell<usize>,
     segment_to_peer: Cell<usize>,
-    /// Where in the arena the next one is put.
+    /// Where the next one is put, or lies already.
     place: Cell<*mut u8>,
-    /// Where the arena's room for them begins and ends.
+    /// Where the room for them begins and ends.
     begin: Cell<*mut u8>,
     end: Cell<*mut u8>,
+    /// The room is among what was received: nothing is put there.
+    in_place: Cell<bool>,
+}
+
+/// What was sent by a lane.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Bytes of all datagrams together.
+    pub bytes: usize,
+    /// Bytes of each.
+    pub segment: usize,
+    /// They lay there.
+    pub in_place: bool,
 }
 
 /// Who drops a port drops its lane, on whichever thread.
@@ -34,21 +47,23 @@ impl Default for Lane {
             place: nowhere(),
             begin: nowhere(),
             end: nowhere(),
+            in_place: Cell::new(false),
         }
     }
 }
 
 impl Lane {
-    /// The place of one more datagram; none where it cannot follow the last one.
+    /// The place of one more datagram, which lies at `data`: there already, or to be copied. None where it cannot follow the
+    /// last one.
     #[inline(always)]
-    pub fn take(&self, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
+    pub fn take(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         let follows = match to {
             Some(to) => len == self.segment.get() && is_same(&self.to, to),
             None => len == self.segment_to_peer.get(),
         };
         let place = self.place.get();
         let next = place.wrapping_add(len);
-        if !follows || next > self.end.get() {
+        if !follows || next > self.end.get() || (place.cast_const() != data && self.in_place.get()) {
             return None;
         }
         self.place.set(next);
@@ -68,19 +83,20 @@ impl Lane {
         self.place.set(room.place.start);
         self.begin.set(room.place.start);
         self.end.set(room.place.end);
+        self.in_place.set(room.in_place);
     }
 
-    /// Shuts it. The answer is the size of the datagrams that were put there, and their bytes in all; none where it was
-    /// shut.
+    /// Shuts it; none where it was shut.
     #[inline]
-    pub fn shut(&self) -> Option<(usize, usize)> {
+    pub fn shut(&self) -> Option<Taken> {
         let segment = self.segment.get().min(self.segment_to_peer.get());
         if segment == usize::MAX {
             return None;
         }
         self.segment.set(usize::MAX);
         self.segment_to_peer.set(usize::MAX);
-        Some((segment, self.place.get().addr() - self.begin.get().addr()))
+        let bytes = self.place.get().addr() - self.begin.get().addr();
+        Some(Taken { bytes, segment, in_place: self.in_place.get() })
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod alarm;
 pub mod batch;
+mod buffers;
 pub mod clock;
 pub mod cmsg;
 pub mod epoll;
@@ -29,6 +30,7 @@ pub mod waker;
 
 pub use alarm::Alarm;
 pub use batch::{Batch, Datagram, Kept};
+pub use buffers::{Buffers, Merged};
 pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
@@ -37,8 +39,8 @@ pub use gather::{Limits, Target};
 pub use held::{HeldFd, SocketFd};
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
-pub use lane::Lane;
-pub use outbound::{Outbound, Unsent};
+pub use lane::{Lane, Taken};
+pub use outbound::{Outbound, Room, Unsent};
 pub use semaphore::Semaphore;
 pub use waker::Waker;
 

@@ -1,17 +1,29 @@
-//! Sending many datagrams by one sendmmsg(2): an arena that writes are copied into, gathered by where they go to.
+//! Sending many datagrams by one sendmmsg(2), gathered by where they go to: from an arena that writes are copied into, and
+//! from the buffers of what was received, where merged datagrams are sent on as they lie there.
 
+use super::buffers::{Buffers, Merged};
 use super::check;
 use super::cmsg::Control;
-use super::gather::{ARENA, Gather, Limits, MESSAGES, Message, RUNS, Room, Run, Target};
+use super::gather::{Gather, Limits, MESSAGES, Message, RUNS, Span, Target};
 use super::inbound::{NAME_SIZE, header};
+use super::lane::Taken;
 use crate::addr::Addr;
 use std::io;
+use std::ops::Range;
 use std::os::fd::RawFd;
+use std::rc::Rc;
+
+/// Bytes of the arena: four messages of the largest size.
+const ARENA: usize = 256 * 1024;
 
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
 pub struct Outbound {
     arena: Box<[u8]>,
+    /// How much of it is used.
+    filled: usize,
+    /// Where the bytes lie that are not in the arena.
+    buffers: Rc<Buffers>,
     gather: Gather,
     wire: Wire,
     /// Messages that are done with, and datagrams of the one behind them.
@@ -23,17 +35,34 @@ pub struct Outbound {
 /// A datagram that waits to be sent: its bytes, where it goes to, its control data.
 pub type Unsent<'a> = (&'a [u8], Option<Addr>, Option<&'a Control>);
 
-impl Default for Outbound {
-    fn default() -> Outbound {
-        let arena = vec![0; ARENA].into_boxed_slice();
-        Outbound { arena, gather: Gather::default(), wire: Wire::default(), done: (0, 0), split: false }
-    }
+/// Where datagrams of one size may be put that follow the one pushed last, or lie already, with nothing more to ask.
+#[derive(Debug)]
+pub struct Room {
+    /// Bytes of each of them, at least one.
+    pub segment: usize,
+    /// The piece of memory.
+    pub place: Range<*mut u8>,
+    /// They lie there already.
+    pub in_place: bool,
 }
 
 impl Outbound {
+    /// From an arena of its own, and from these buffers.
+    pub fn new(buffers: Rc<Buffers>) -> Outbound {
+        Outbound {
+            arena: vec![0; ARENA].into_boxed_slice(),
+            filled: 0,
+            buffers,
+            gather: Gather::default(),
+            wire: Wire::default(),
+            done: (0, 0),
+            split: false,
+        }
+    }
+
     /// True where `len` more bytes surely fit as `pieces` datagrams.
     pub fn has_room(&self, len: usize, pieces: usize) -> bool {
-        self.gather.has_room(len, pieces)
+        self.gather.has_room(pieces) && ARENA - self.filled >= len
     }
 
     /// From here on [`Outbound::unsent`] has the datagrams in the order they are pushed in, whatever their destinations.
@@ -43,6 +72,7 @@ impl Outbound {
 
     /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
     /// the last of which may be shorter. The caller has asked [`Outbound::has_room`].
+    #[inline]
     pub fn push(
         &mut self,
         len: usize,
@@ -51,20 +81,23 @@ impl Outbound {
         limits: Limits,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        let start = self.gather.filled;
-        fill(&mut self.arena[start..start + len]);
+        let (start, end) = (self.filled, self.filled + len);
+        fill(&mut self.arena[start..end]);
+        self.filled = end;
         self.wire.is_laid = false;
-        if segment == 0 {
-            return self.gather.push(len, target, limits);
+        let whole = Span { start, len, in_place: false };
+        if segment == 0 || segment >= len {
+            self.gather.push(whole, target, limits);
+        } else {
+            self.push_cut(whole, segment, target, limits);
         }
-        let mut left = len;
-        loop {
-            let piece = left.min(segment);
+    }
+
+    fn push_cut(&mut self, whole: Span, segment: usize, target: Target<'_>, limits: Limits) {
+        let end = whole.start + whole.len;
+        for start in (whole.start..end).step_by(segment) {
+            let piece = Span { start, len: segment.min(end - start), ..whole };
             self.gather.push(piece, target, limits);
-            left -= piece;
-            if left == 0 {
-                return;
-            }
         }
     }
 
@@ -73,16 +106,33 @@ impl Outbound {
         self.gather.follows()
     }
 
-    /// Room for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`], before
-    /// anything else is pushed or sent.
-    #[inline]
-    pub fn room(&mut self, most: usize, limits: Limits) -> Option<Room> {
-        self.gather.room(most, limits, &mut self.arena)
+    /// Adds one datagram that is sent from where it lies in the buffers.
+    pub fn push_in_place(&mut self, found: Merged, target: Target<'_>, limits: Limits) {
+        self.wire.is_laid = false;
+        self.gather.push(Span { start: found.start, len: found.len, in_place: true }, target, limits);
     }
 
-    /// Adds `bytes` that were put into the room, datagrams of `segment` bytes.
-    pub fn join(&mut self, segment: usize, bytes: usize) {
-        self.gather.join_all(segment, bytes);
+    /// Room in the arena for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`],
+    /// before anything else is pushed or sent.
+    #[inline]
+    pub fn room(&mut self, most: usize, limits: Limits) -> Option<Room> {
+        let (bytes, segment) = self.gather.room(most, limits)?;
+        let empty = &mut self.arena[self.filled..];
+        let size = bytes.min(empty.len());
+        Some(Room { segment, place: empty[..size].as_mut_ptr_range(), in_place: false })
+    }
+
+    /// The same for those that lie behind the one pushed last, which was `found`.
+    pub fn room_in_place(&self, most: usize, limits: Limits, found: Merged) -> Option<Room> {
+        let (bytes, segment) = self.gather.room(most, limits)?;
+        let begin = self.buffers.at(found.start + found.len);
+        Some(Room { segment, place: begin..begin.wrapping_add(bytes.min(found.behind)), in_place: true })
+    }
+
+    /// Adds what was put into the room, or lay there already.
+    pub fn join(&mut self, taken: Taken) {
+        self.gather.join_all(taken.bytes, taken.segment);
+        self.filled += if taken.in_place { 0 } else { taken.bytes };
         self.wire.is_laid = false;
     }
 
@@ -117,7 +167,7 @@ impl Outbound {
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
         let datagrams = self.rest().iter().flat_map(|message| {
             let datagram =
-                |(start, len)| (&self.arena[start..start + len], message.to, self.gather.control(message));
+                |span| (bytes(&self.arena, &self.buffers, span), message.to, self.gather.control(message));
             self.gather.datagrams(message).map(datagram)
         });
         datagrams.skip(self.done.1)
@@ -156,17 +206,19 @@ impl Outbound {
 
     /// Headers for the messages that wait, or for the datagrams of the first one.
     fn lay_out(&mut self) {
-        let Outbound { arena, gather, wire, done, split } = self;
+        let Outbound { arena, buffers, gather, wire, done, split, .. } = self;
         let messages = &gather.messages()[done.0..];
         wire.clear();
         if !*split {
             for message in messages {
-                let (more, merged) = (gather.more_runs(message).map(Run::span), message.datagrams > 1);
-                wire.add(arena, message.first.span(), more, message, gather.control(message), merged);
+                let more = gather.more_runs(message).map(|run| bytes(arena, buffers, run.span));
+                let first = bytes(arena, buffers, message.first.span);
+                wire.add(first, more, message, gather.control(message), message.datagrams > 1);
             }
         } else if let Some(message) = messages.first() {
-            for datagram in gather.datagrams(message).skip(done.1).take(MESSAGES) {
-                wire.add(arena, datagram, std::iter::empty(), message, gather.control(message), false);
+            for span in gather.datagrams(message).skip(done.1).take(MESSAGES) {
+                let (whole, no_more) = (bytes(arena, buffers, span), std::iter::empty());
+                wire.add(whole, no_more, message, gather.control(message), false);
             }
         }
         wire.is_laid = true;
@@ -182,7 +234,7 @@ impl Outbound {
             return sums;
         }
         let Some(message) = self.rest().first() else { return (0, 0) };
-        let lengths = self.gather.datagrams(message).skip(self.done.1).take(sent).map(|(_, len)| len);
+        let lengths = self.gather.datagrams(message).skip(self.done.1).take(sent).map(|span| span.len);
         let bytes = lengths.sum();
         if self.done.1 + sent >= message.datagrams {
             (self.done, self.split) = ((self.done.0 + 1, 0), false);
@@ -208,7 +260,18 @@ impl Outbound {
     pub fn clear(&mut self) {
         self.gather.clear();
         self.wire.clear();
+        self.filled = 0;
         (self.done, self.split) = ((0, 0), false);
+    }
+}
+
+/// What lies there.
+#[inline]
+fn bytes<'a>(arena: &'a [u8], buffers: &'a Buffers, span: Span) -> &'a [u8] {
+    if span.in_place {
+        buffers.slice(span.start, span.len)
+    } else {
+        &arena[span.start..span.start + span.len]
     }
 }
 
@@ -242,24 +305,22 @@ impl Wire {
     }
 
     /// One more header. Without control data the kernel is shown none: old drivers choke on what is not needed.
-    fn add(
+    fn add<'a>(
         &mut self,
-        arena: &mut [u8],
-        first: (usize, usize),
-        more: impl Iterator<Item = (usize, usize)>,
+        first: &'a [u8],
+        more: impl Iterator<Item = &'a [u8]>,
         message: &Message,
         control: Option<&Control>,
         merged: bool,
     ) {
         let (index, vectors) = (self.count, &mut self.vectors[self.vectors_used..]);
-        let vector = |(start, len): (usize, usize), arena: &mut [u8]| libc::iovec {
-            iov_base: arena[start..].as_mut_ptr().cast(),
-            iov_len: len,
-        };
-        vectors[0] = vector(first, arena);
+        // The kernel only reads there.
+        let vector =
+            |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        vectors[0] = vector(first);
         let mut count = 1;
-        for (span, place) in more.zip(&mut vectors[1..]) {
-            *place = vector(span, arena);
+        for (bytes, place) in more.zip(&mut vectors[1..]) {
+            *place = vector(bytes);
             count += 1;
         }
         let header = &mut self.headers[index].msg_hdr;

@@ -8,8 +8,8 @@ pub use door::Door;
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Epoll, Inbound, Kernel, Outbound, clock};
-use std::cell::{Cell, RefCell};
+use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound, clock};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::RawFd;
@@ -53,6 +53,7 @@ pub struct Turn {
     dispatching: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
+    buffers: OnceCell<Rc<Buffers>>,
     inbound: RefCell<Option<Box<Inbound>>>,
     #[allow(clippy::vec_box, reason = "they wander between here and the ports")]
     outbounds: RefCell<Vec<Box<Outbound>>>,
@@ -80,6 +81,7 @@ impl Turn {
             dispatching: Cell::new(false),
             embedded: Cell::new(false),
             closing: Cell::new(false),
+            buffers: OnceCell::new(),
             inbound: RefCell::default(),
             outbounds: RefCell::default(),
             outbounds_lent: Cell::new(0),
@@ -141,7 +143,17 @@ impl Turn {
 
     /// The buffers to receive into; they are given back by [`Turn::return_inbound`].
     pub fn take_inbound(&self) -> Box<Inbound> {
-        self.inbound.take().unwrap_or_default()
+        self.inbound.take().unwrap_or_else(|| Box::new(Inbound::new(self.buffers())))
+    }
+
+    fn buffers(&self) -> Rc<Buffers> {
+        self.buffers.get_or_init(Rc::default).clone()
+    }
+
+    /// Where bytes lie that were received merged. They stay there until the dispatch ends, and what gathers meanwhile leaves
+    /// before that.
+    pub fn find_received(&self, data: &[u8]) -> Option<Merged> {
+        self.buffers.get()?.find(data.as_ptr(), data.len())
     }
 
     /// For the next port.
@@ -152,7 +164,8 @@ impl Turn {
     /// An empty arena to write into; it is given back by [`Turn::return_outbound`].
     pub fn take_outbound(&self) -> Box<Outbound> {
         self.outbounds_lent.set(self.outbounds_lent.get() + 1);
-        self.outbounds.borrow_mut().pop().unwrap_or_default()
+        let outbound = self.outbounds.borrow_mut().pop();
+        outbound.unwrap_or_else(|| Box::new(Outbound::new(self.buffers())))
     }
 
     /// True where a port may hold on to an arena until the dispatch ends: enough are left for the others.

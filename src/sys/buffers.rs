@@ -1,0 +1,102 @@
+//! The memory that a reactor's ports receive into, one port at a time, and which of it can be sent from as it lies there.
+
+use super::inbound::MESSAGES_MAX;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// Bytes of one buffer: the longest payload that the length field of UDP allows (RFC 768), and one more. Merged
+/// datagrams are no longer than that either, however many they are (udp_gro_receive in net/ipv4/udp_offload.c).
+pub(super) const BUFFER_SIZE: usize = 65_536;
+/// From buffer to buffer: a cache line more, or the beginnings of all of them would share one set of the cache.
+const STRIDE: usize = BUFFER_SIZE + 64;
+
+/// Where merged datagrams lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Counted from the beginning of all buffers.
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// How many bytes were merged behind them.
+    pub(super) behind: usize,
+}
+
+/// A buffer for each message, which becomes real memory only when it is written to.
+#[derive(Debug)]
+pub struct Buffers {
+    bytes: NonNull<[u8]>,
+    /// How many bytes of merged datagrams lie in each.
+    merged: [Cell<u32>; MESSAGES_MAX],
+}
+
+impl Default for Buffers {
+    fn default() -> Buffers {
+        let bytes = Box::leak(vec![0; MESSAGES_MAX * STRIDE].into_boxed_slice()).into();
+        Buffers { bytes, merged: [const { Cell::new(0) }; MESSAGES_MAX] }
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        // SAFETY: leaked by default, and nobody refers to it any more.
+        drop(unsafe { Box::from_raw(self.bytes.as_ptr()) });
+    }
+}
+
+impl Buffers {
+    /// Where the buffer of a message begins.
+    pub(super) fn place(&self, message: usize) -> *mut u8 {
+        self.at(message * STRIDE)
+    }
+
+    /// Said of a message: so many bytes of merged datagrams, 0 where there is one alone.
+    pub(super) fn set_merged(&self, message: usize, bytes: usize) {
+        self.merged[message].set(bytes as u32);
+    }
+
+    /// Where `len` bytes at `data` lie in this memory, if those are merged datagrams. They stay as they are until the dispatch
+    /// ends.
+    pub fn find(&self, data: *const u8, len: usize) -> Option<Merged> {
+        let start = data.addr().checked_sub(self.bytes.addr().get())?;
+        let merged = self.merged.get(start / STRIDE)?.get() as usize;
+        let behind = merged.checked_sub((start % STRIDE).checked_add(len)?)?;
+        Some(Merged { start, len, behind })
+    }
+
+    pub(super) fn at(&self, start: usize) -> *mut u8 {
+        self.bytes.as_ptr().cast::<u8>().wrapping_add(start)
+    }
+
+    pub(super) fn slice(&self, start: usize, len: usize) -> &[u8] {
+        assert!(start + len <= self.bytes.len());
+        let data = self.at(start).cast_const();
+        // SAFETY: initialised bytes of this memory; only the kernel writes to it, in a call that has no slice of it.
+        unsafe { std::slice::from_raw_parts(data, len) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_merged_bytes_are_found() {
+        let buffers = Buffers::default();
+        let at = |message, offset| buffers.place(message).wrapping_add(offset).cast_const();
+        let behind = |data, len| buffers.find(data, len).map(|found| found.behind);
+        assert_eq!(behind(at(1, 0), 1), None);
+        buffers.set_merged(1, 3000);
+        assert_eq!(behind(at(1, 0), 1000), Some(2000));
+        assert_eq!(behind(at(1, 2000), 1000), Some(0));
+        assert_eq!(behind(at(1, 2000), 1001), None);
+        assert_eq!(behind(at(2, 0), 1), None);
+        assert_eq!(behind(at(1, 0), usize::MAX), None);
+        let last = MESSAGES_MAX - 1;
+        buffers.set_merged(last, BUFFER_SIZE - 1);
+        assert_eq!(behind(at(last, 0), BUFFER_SIZE - 1), Some(0));
+        for stranger in [at(0, 0).wrapping_sub(1), at(MESSAGES_MAX, 0), std::ptr::null()] {
+            assert_eq!(behind(stranger, 1), None);
+        }
+        buffers.set_merged(1, 0);
+        assert_eq!(behind(at(1, 0), 1), None);
+    }
+}

@@ -332,7 +332,10 @@ typedef udpr_status (*udpr_start_fn)(struct udpr_transport *transport, void *use
 typedef struct udpr_datagram {
   /** Of this struct, in bytes. */
   size_t size;
-  /** Never NULL; valid until the callback returns. */
+  /**
+   * Never NULL; valid until the callback returns. Not to be written to: what is sent on of it may leave from here once
+   * the callback has returned.
+   */
   const uint8_t *data;
   /** Bytes at data. */
   size_t len;

@@ -265,7 +265,8 @@ pub struct udpr_addr {
 pub struct udpr_datagram {
     /// Of this struct, in bytes.
     pub size: usize,
-    /// Never NULL; valid until the callback returns.
+    /// Never NULL; valid until the callback returns. Not to be written to: what is sent on of it may leave from here once
+    /// the callback has returned.
     pub data: *const u8,
     /// Bytes at data.
     pub len: usize,

@@ -93,6 +93,14 @@ impl Peer {
         &buffer[..len]
     }
 
+    /// Waits for the next datagram, and tells who sent it.
+    pub(crate) fn receive_from(&self) -> (Vec<u8>, Addr) {
+        let mut buffer = vec![0; 65_536];
+        let (len, from) = self.0.recv_from(&mut buffer).expect("a datagram in time");
+        buffer.truncate(len);
+        (buffer, Addr::v4([127, 0, 0, 1], from.port()))
+    }
+
     /// Waits for `count` datagrams of [`Scene::write`].
     pub(crate) fn numbers(&self, count: usize) -> Vec<u32> {
         (0..count).map(|_| number(self.receive(&mut [0; 64]))).collect()
@@ -107,7 +115,7 @@ impl Peer {
     }
 }
 
-fn number(data: &[u8]) -> u32 {
+pub(crate) fn number(data: &[u8]) -> u32 {
     u32::from_be_bytes(*data.first_chunk().expect("a number"))
 }
 
@@ -117,7 +125,7 @@ pub(crate) fn write_number(port: &Port, number: u32, to: &Addr, leave: Leave) ->
 }
 
 /// The bytes of a datagram that tells them from every other one's: at least four.
-fn sized(number: u32, len: usize) -> Vec<u8> {
+pub(crate) fn sized(number: u32, len: usize) -> Vec<u8> {
     let behind = (4..len).map(|index| (number as usize + index) as u8);
     number.to_be_bytes().into_iter().chain(behind).collect()
 }
@@ -125,6 +133,19 @@ fn sized(number: u32, len: usize) -> Vec<u8> {
 /// Writes a datagram that [`Peer::sized`] reads.
 pub(crate) fn write_sized(port: &Port, number: u32, len: usize, to: &Addr, leave: Leave) -> Result {
     port.write(&sized(number, len), Some(to), leave)
+}
+
+/// Writes as the C face does, the short way where it is open; true where it was.
+#[allow(unsafe_code, reason = "the short way is a bare place")]
+pub(crate) fn write_shortly(port: &Port, data: &[u8], to: &Addr) -> bool {
+    let place = port.follow(data.as_ptr(), data.len(), Some(to));
+    match place {
+        None => port.write(data, Some(to), Leave::Together).expect("accepted"),
+        Some(place) if place.cast_const() == data.as_ptr() => {}
+        // SAFETY: a place for as many bytes, before anything else is done.
+        Some(place) => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) },
+    }
+    place.is_some()
 }
 
 /// Turns until `done`.

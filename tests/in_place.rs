@@ -1,0 +1,225 @@
+//! Merged datagrams that are sent on are not copied: they leave from where they lie, whatever becomes of the send, and are
+//! never what was received later.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use support::*;
+use udpr::addr::Addr;
+use udpr::port::{Leave, Options, Port};
+use udpr::reactor::Reactor;
+use udpr::sys::{Datagram, Kernel, Linux, Outbound};
+
+use Answer::{AtMost, Errno};
+use Syscall::Send;
+
+/// A port that does something with each datagram of the bursts that its peer sends.
+struct Relay {
+    reactor: Reactor<Later>,
+    port: Arc<Port>,
+    diary: Rc<Diary>,
+    peer: Peer,
+}
+
+impl Relay {
+    fn new(kernel: Rc<dyn Kernel>, act: impl Fn(&Arc<Port>, &Datagram) + 'static) -> Relay {
+        let diary = Rc::new(Diary::default());
+        let reactor = Reactor::with_kernel(0, kernel).expect("a reactor");
+        let protocol = Closures::new(&diary).at_datagram(act);
+        let port = listen_merging(&reactor, &Options::default(), protocol).expect("a port");
+        Relay { reactor, port, diary, peer: Peer::new() }
+    }
+
+    /// Datagrams with these numbers, `len` bytes each and the last one `last`, arrive as one message; turns until all were
+    /// taken.
+    fn burst(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
+        let taken = self.diary.received.get() + numbers.len();
+        let final_one = numbers.end - 1;
+        let data: Vec<u8> =
+            numbers.flat_map(|number| sized(number, if number == final_one { last } else { len })).collect();
+        self.peer.send_merged(&data, len as u32, &self.port.get_host().expect("open"));
+        turn_until(&self.reactor, || self.diary.received.get() == taken);
+    }
+
+    fn assert_echoed(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
+        let final_one = numbers.end - 1;
+        for number in numbers {
+            assert_eq!(self.peer.sized(), (number, if number == final_one { last } else { len }));
+        }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.reactor.close();
+    }
+}
+
+fn echo(port: &Arc<Port>, datagram: &Datagram) {
+    write_shortly(port, datagram.data(), &datagram.sender);
+}
+
+/// The kernel itself, and from where each datagram was sent.
+#[derive(Debug, Default)]
+struct Watching {
+    sent: RefCell<Vec<*const u8>>,
+    calls: Cell<usize>,
+}
+
+impl Kernel for Watching {
+    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+        self.calls.set(self.calls.get() + 1);
+        self.sent.borrow_mut().extend(outbound.unsent().map(|(data, ..)| data.as_ptr()));
+        Linux.send(fd, outbound)
+    }
+}
+
+/// From where the echoes of a burst left, and where its datagrams lay.
+fn places(len: usize, last: usize, act: impl Fn(&Arc<Port>, &Datagram) + 'static) -> [Vec<*const u8>; 2] {
+    let (kernel, seen) = (Rc::new(Watching::default()), Rc::new(RefCell::new(Vec::new())));
+    let places = seen.clone();
+    let relay = Relay::new(kernel.clone(), move |port, datagram| {
+        places.borrow_mut().push(datagram.data().as_ptr());
+        act(port, datagram);
+    });
+    relay.burst(0..20, len, last);
+    relay.assert_echoed(0..20, len, last);
+    assert_eq!(kernel.calls.get(), 1, "all in one message");
+    [kernel.sent.take(), seen.take()]
+}
+
+#[test]
+fn they_leave_from_where_they_lie() {
+    for (len, last) in [(1200, 1200), (1200, 600), (512, 512)] {
+        let [sent, seen] = places(len, last, echo);
+        assert_eq!(sent, seen, "{len}");
+    }
+}
+
+#[test]
+fn without_the_short_way_too() {
+    let [sent, seen] = places(1200, 1200, |port, datagram| {
+        port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("accepted");
+    });
+    assert_eq!(sent, seen);
+}
+
+#[test]
+fn short_ones_and_those_of_the_host_are_copied() {
+    let [sent, seen] = places(511, 511, echo);
+    assert!(sent.iter().all(|place| !seen.contains(place)));
+    let [sent, seen] = places(1200, 1200, |port, datagram| {
+        let own: Box<[u8]> = datagram.data().into();
+        write_shortly(port, &own, &datagram.sender);
+    });
+    assert!(sent.iter().all(|place| !seen.contains(place)));
+}
+
+#[test]
+fn a_datagram_alone_is_copied() {
+    let kernel = Rc::new(Watching::default());
+    let lay = Rc::new(Cell::new(std::ptr::null()));
+    let place = lay.clone();
+    let relay = Relay::new(kernel.clone(), move |port, datagram| {
+        place.set(datagram.data().as_ptr());
+        echo(port, datagram);
+    });
+    // Where merged ones lay before.
+    relay.burst(0..20, 1200, 1200);
+    relay.assert_echoed(0..20, 1200, 1200);
+    kernel.sent.take();
+    relay.burst(20..21, 1200, 1200);
+    relay.assert_echoed(20..21, 1200, 1200);
+    assert!(!kernel.sent.take().contains(&lay.get()));
+}
+
+#[test]
+fn what_a_full_socket_leaves_is_not_what_comes_later() {
+    let kernel = Rc::new(Scripted::default());
+    let relay = Relay::new(kernel.clone(), echo);
+    for round in 0..20 {
+        kernel.script(Send, [Errno(libc::EAGAIN); 2]);
+        relay.burst(round * 60..round * 60 + 30, 1200, 700);
+        relay.burst(round * 60 + 30..round * 60 + 60, 1200, 1200);
+        turn_until(&relay.reactor, || relay.port.get_stats().expect("open").queued_datagrams == 0);
+        relay.assert_echoed(round * 60..round * 60 + 30, 1200, 700);
+        relay.assert_echoed(round * 60 + 30..round * 60 + 60, 1200, 1200);
+    }
+    assert_eq!(relay.port.get_stats().expect("open").dropped_out, 0);
+}
+
+#[test]
+fn what_a_kernel_does_not_merge_leaves_singly() {
+    let kernel = Rc::new(Scripted::default());
+    let relay = Relay::new(kernel.clone(), echo);
+    kernel.set_rule(|merged| (merged.size > 1000).then_some(libc::EMSGSIZE));
+    for round in 0..5 {
+        relay.burst(round * 40..round * 40 + 40, 1200, 100);
+        relay.assert_echoed(round * 40..round * 40 + 40, 1200, 100);
+    }
+}
+
+#[test]
+fn a_report_of_what_was_not_sent_has_its_bytes() {
+    let kernel = Rc::new(Scripted::default());
+    let relay = Relay::new(kernel.clone(), echo);
+    kernel.script(Send, [Errno(libc::EPERM)]);
+    relay.burst(0..10, 1200, 1200);
+    turn_until(&relay.reactor, || relay.diary.reports.borrow().len() == 10);
+    for (expected, report) in (0..).zip(relay.diary.reports.borrow().iter()) {
+        assert_eq!(report.to, relay.peer.addr());
+        assert!(*report.data == sized(expected, report.data.len()), "{expected}");
+    }
+}
+
+/// Some are sent on, some are not, to two peers and through two ports, some of them twice, beside bytes of the host's own;
+/// sometimes a socket is full.
+#[test]
+fn at_random() {
+    let (kernel, random) = (Rc::new(Scripted::default()), Rc::new(Random::new(5)));
+    let (peers, other) = ([Peer::new(), Peer::new()], Rc::new(RefCell::new(None::<Arc<Port>>)));
+    let ways: [Addr; 2] = [peers[0].addr(), peers[1].addr()];
+    let expected: Rc<[RefCell<Vec<Vec<u8>>>; 4]> = Rc::default();
+    let (written, through, dice) = (expected.clone(), other.clone(), random.clone());
+    let relay = Relay::new(kernel.clone(), move |port, datagram| {
+        let (peer, second) = (dice.below(2) as usize, dice.below(4) == 0);
+        let own = vec![dice.below(256) as u8; datagram.data().len()];
+        let data = if dice.below(5) == 0 { &own[..] } else { datagram.data() };
+        let guard = through.borrow();
+        let port = if second { guard.as_ref().expect("another port") } else { port };
+        for _ in 0..[0, 1, 1, 1, 1, 2][dice.below(6) as usize] {
+            write_shortly(port, data, &ways[peer]);
+            written[2 * peer + usize::from(second)].borrow_mut().push(data.to_vec());
+        }
+    });
+    let plain = Closures::new(&relay.diary);
+    let second = listen_merging(&relay.reactor, &Options::default(), plain).expect("another port");
+    other.replace(Some(second.clone()));
+    let hosts = [&relay.port, &second].map(|port| port.get_host().expect("open"));
+    let mut number = 0;
+    for _ in 0..300 {
+        if random.below(4) == 0 {
+            kernel.script(Send, [AtMost(1 + random.below(3) as usize), Errno(libc::EAGAIN)]);
+        }
+        let (count, len) = (1 + random.below(40) as u32, 500 + random.below(900) as usize);
+        relay.burst(number..number + count, len, 4 + random.below(len as u64 - 3) as usize);
+        number += count;
+        let waits = |port: &Arc<Port>| port.get_stats().expect("open").queued_datagrams > 0;
+        turn_until(&relay.reactor, || !waits(&relay.port) && !waits(&second));
+        for (index, peer) in peers.iter().enumerate() {
+            let [one, two] = [0, 1].map(|port| expected[2 * index + port].take());
+            let mut left = [one.into_iter(), two.into_iter()];
+            for _ in 0..left[0].len() + left[1].len() {
+                let (data, from) = peer.receive_from();
+                let port = hosts.iter().position(|host| *host == from).expect("of one of the two");
+                assert!(left[port].next().is_some_and(|next| next == data), "whole and in order");
+            }
+        }
+    }
+    assert!(peers.iter().all(Peer::is_silent) && number > 1000);
+    other.take();
+}

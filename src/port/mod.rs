@@ -18,6 +18,7 @@ mod options;
 mod outbox;
 mod protocol;
 mod receive;
+mod send;
 mod socket_options;
 mod stats;
 mod stop;

@@ -1,7 +1,6 @@
 //! Writes with everything that can be said of one: source, interface, TOS, and a cut into many datagrams.
 
 use super::backlog::{Backlog, charge};
-use super::write::Leave;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
@@ -15,6 +14,15 @@ const PIECES: usize = 64;
 const IN_PLACE_LEAST: usize = 512;
 /// Bytes of one step, where a datagram is not longer.
 const STEP: usize = 64 * 1024;
+
+/// How a write is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// With others, where callbacks run.
+    Together,
+    /// Now.
+    Now,
+}
 
 /// One write with everything that can be said of it.
 #[derive(Clone, Copy, Debug)]

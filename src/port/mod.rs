@@ -26,13 +26,12 @@ mod used;
 mod write;
 
 pub use adopt::Descriptor;
-pub use message::Message;
+pub use message::{Leave, Message};
 pub use options::{Options, flag};
 pub use outbox::Shared;
 pub use protocol::Protocol;
 pub use receive::Delivery;
 pub use stats::Stats;
-pub use write::Leave;
 
 use crate::addr::Addr;
 use crate::status::{Result, Status};

@@ -2,8 +2,7 @@
 
 use super::{Open, Port};
 use crate::status::{Result, Status};
-use crate::sys::inbound::MESSAGES_MAX;
-use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, Received, Reception};
+use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, MESSAGES_MAX, Received, Reception};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;

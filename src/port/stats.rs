@@ -1,7 +1,6 @@
 //! What a port counts.
 
 use super::Open;
-use super::used::Used;
 use std::cell::Cell;
 
 /// A snapshot of a port's counters.
@@ -44,24 +43,14 @@ pub(super) struct Counters {
 }
 
 impl Counters {
+    pub(super) fn get(&self) -> Stats {
+        self.stats.get()
+    }
+
     pub(super) fn update(&self, change: impl FnOnce(&mut Stats)) {
         let mut stats = self.stats.get();
         change(&mut stats);
         self.stats.set(stats);
-    }
-}
-
-impl Used {
-    /// All that is counted, and what waits now.
-    pub(super) fn stats(&self) -> Stats {
-        let backlog = &self.sending.borrow().backlog;
-        let kept = self.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
-        Stats {
-            queued_bytes: backlog.bytes() as u64,
-            queued_datagrams: backlog.len() as u64,
-            kept_datagrams: kept as u64,
-            ..self.counters.stats.get()
-        }
     }
 }
 

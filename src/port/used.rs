@@ -5,7 +5,7 @@ use super::backlog::Backlog;
 use super::connect::Device;
 use super::errors::Reports;
 use super::multicast::Groups;
-use super::stats::Counters;
+use super::stats::{Counters, Stats};
 use super::write::Sending;
 use crate::sys::{Kept, Lane};
 use std::cell::{Cell, RefCell};
@@ -35,6 +35,18 @@ impl Used {
             reports: Reports::new(queue_bytes),
             groups: Groups::default(),
             device: Cell::default(),
+        }
+    }
+
+    /// All that is counted, and what waits now.
+    pub(super) fn stats(&self) -> Stats {
+        let backlog = &self.sending.borrow().backlog;
+        let kept = self.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
+        Stats {
+            queued_bytes: backlog.bytes() as u64,
+            queued_datagrams: backlog.len() as u64,
+            kept_datagrams: kept as u64,
+            ..self.counters.get()
         }
     }
 }

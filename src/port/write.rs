@@ -2,7 +2,7 @@
 
 use super::backlog::{Backlog, Letter, charge};
 use super::gathering::Gathering;
-use super::message::Manner;
+use super::message::{Leave, Manner};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -30,15 +30,6 @@ impl Sending {
     pub(super) fn is_waiting(&self) -> bool {
         !self.backlog.is_empty()
     }
-}
-
-/// How a write is to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// With others, where callbacks run.
-    Together,
-    /// Now.
-    Now,
 }
 
 impl Port {

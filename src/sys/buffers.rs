@@ -1,9 +1,10 @@
 //! The memory that a reactor's ports receive into, one port at a time, and which of it can be sent from as it lies there.
 
-use super::inbound::MESSAGES_MAX;
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+/// The most messages that one recvmmsg(2) may fill.
+pub const MESSAGES_MAX: usize = 64;
 /// Bytes of one buffer: the longest payload that the length field of UDP allows (RFC 768), and one more. Merged
 /// datagrams are no longer than that either, however many they are (udp_gro_receive in net/ipv4/udp_offload.c).
 pub(super) const BUFFER_SIZE: usize = 65_536;

@@ -1,7 +1,7 @@
 //! Receiving many datagrams by one recvmmsg(2), merged ones (GRO) among them.
 
 use super::batch::{BATCH_MAX, Batch, Datagram, TRUNCATED};
-use super::buffers::{BUFFER_SIZE, Buffers};
+use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::cmsg::Room;
 use super::{check, facts};
 use crate::addr::Addr;
@@ -9,8 +9,6 @@ use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-/// The most messages that one recvmmsg(2) may fill.
-pub const MESSAGES_MAX: usize = 64;
 /// Room for a `sockaddr_in6`, the larger of the two.
 pub(super) const NAME_SIZE: usize = Addr::SOCKADDR_MAX;
 

@@ -1,8 +1,8 @@
 //! The short way of a write: where the next datagram goes that follows the last one to where that went.
 
-use super::outbound::Room;
 use crate::addr::Addr;
 use std::cell::Cell;
+use std::ops::Range;
 
 /// Cells alone, so that every write may look at it without a borrow. It is shut unless a datagram was gathered that others
 /// may follow. What was found out about that one holds for them, too: only connecting, a setter or a stop could change that,
@@ -21,6 +21,17 @@ pub struct Lane {
     end: Cell<*mut u8>,
     /// The room is among what was received: nothing is put there.
     in_place: Cell<bool>,
+}
+
+/// Where datagrams of one size may be put that follow the one pushed last, or lie already, with nothing more to ask.
+#[derive(Debug)]
+pub struct Room {
+    /// Bytes of each of them, at least one.
+    pub segment: usize,
+    /// The piece of memory.
+    pub place: Range<*mut u8>,
+    /// They lie there already.
+    pub in_place: bool,
 }
 
 /// What was sent by a lane.

@@ -30,7 +30,7 @@ pub mod waker;
 
 pub use alarm::Alarm;
 pub use batch::{Batch, Datagram, Kept};
-pub use buffers::{Buffers, Merged};
+pub use buffers::{Buffers, MESSAGES_MAX, Merged};
 pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
@@ -39,8 +39,8 @@ pub use gather::{Limits, Target};
 pub use held::{HeldFd, SocketFd};
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
-pub use lane::{Lane, Taken};
-pub use outbound::{Outbound, Room, Unsent};
+pub use lane::{Lane, Room, Taken};
+pub use outbound::{Outbound, Unsent};
 pub use semaphore::Semaphore;
 pub use waker::Waker;
 

@@ -6,10 +6,9 @@ use super::check;
 use super::cmsg::Control;
 use super::gather::{Gather, Limits, MESSAGES, Message, RUNS, Span, Target};
 use super::inbound::{NAME_SIZE, header};
-use super::lane::Taken;
+use super::lane::{Room, Taken};
 use crate::addr::Addr;
 use std::io;
-use std::ops::Range;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
@@ -34,17 +33,6 @@ pub struct Outbound {
 
 /// A datagram that waits to be sent: its bytes, where it goes to, its control data.
 pub type Unsent<'a> = (&'a [u8], Option<Addr>, Option<&'a Control>);
-
-/// Where datagrams of one size may be put that follow the one pushed last, or lie already, with nothing more to ask.
-#[derive(Debug)]
-pub struct Room {
-    /// Bytes of each of them, at least one.
-    pub segment: usize,
-    /// The piece of memory.
-    pub place: Range<*mut u8>,
-    /// They lie there already.
-    pub in_place: bool,
-}
 
 impl Outbound {
     /// From an arena of its own, and from these buffers.

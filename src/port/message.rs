@@ -125,10 +125,11 @@ impl Port {
         let control = open.control(message)?;
         let (data, segment) = (message.data, message.segment_size);
         let control = (!control.is_empty()).then_some(&control);
-        let manner = Manner { leave: message.leave, control, segment, data: None };
+        let whole = segment == 0 || data.len() <= segment;
+        let manner = Manner { leave: message.leave, control, segment, data: whole.then_some(data) };
         let submit =
             |data: &[u8]| open.submit(data.len(), message.to, manner, |place| place.copy_from_slice(data));
-        if segment == 0 || data.len() <= segment {
+        if whole {
             return submit(data);
         }
         open.check_destination(segment, message.to)?;

@@ -10,6 +10,7 @@ typedef struct sent {
   int      segment;  /* of UDP_SEGMENT, or 0 */
   int      controls; /* control data of any kind */
   size_t   pieces, bytes;
+  void    *place; /* of the first piece */
   unsigned to_len;
 } sent;
 
@@ -18,7 +19,9 @@ static int  seen_count, calls, refusals;
 static int  refuse_merged; /* the errno for a message with UDP_SEGMENT */
 
 static sent look_at(struct msghdr *message) {
-  sent one = {.pieces = message->msg_iovlen, .to_len = message->msg_namelen};
+  sent one = {.pieces = message->msg_iovlen,
+              .place = message->msg_iov[0].iov_base,
+              .to_len = message->msg_namelen};
   for (size_t i = 0; i < one.pieces; i++) one.bytes += message->msg_iov[i].iov_len;
   for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item)) {
     uint16_t segment = 0;
@@ -53,8 +56,9 @@ typedef struct fixture {
   int             peers[2];
   udpr_addr       to[2];
   void (*body)(struct fixture *);
-  bool   done;
-  size_t largest, callbacks;
+  bool        done;
+  size_t      largest, callbacks;
+  const void *place; /* of the first datagram that came */
 } fixture;
 
 static void echo_one(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -284,6 +288,51 @@ static void echo_merged(bool batches) {
 
 TEST(merged_datagrams_are_split_for_datagram_received) { echo_merged(false); }
 TEST(merged_datagrams_are_split_for_datagrams_received) { echo_merged(true); }
+
+/* Goes back as a message of the options that a write does not have. */
+static void pass_on(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  fixture     *f = user;
+  udpr_message message = {.size = sizeof message,
+                          .data = datagram->data,
+                          .len = datagram->len,
+                          .to = &f->to[1]};
+  size_t       taken = 0;
+  if (f->callbacks++ == 0) f->place = datagram->data;
+  OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
+  OK(udpr_transport_write_messages(transport, &message, 1, &taken));
+}
+
+/* What comes merged, a short one at its end, is sent on to two, by writes and by messages: a message of one piece each. */
+TEST(merged_datagrams_are_sent_on_from_where_they_lie) {
+  enum { SIZE = 1000, COUNT = 20, LAST = 700 };
+  fixture f;
+  uint8_t got[2048];
+  fill_payload();
+  set_up(&f, 0, false);
+  udpr_protocol   protocol = {.size = sizeof protocol, .user = &f, .datagram_received = pass_on};
+  udpr_transport *relay = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       host = host_of(relay);
+  for (size_t round = 1; round <= 3; round++) {
+    forget();
+    f.callbacks = 0;
+    set_udp(f.peers[0], UDP_SEGMENT, SIZE);
+    peer_send(f.peers[0], &host, payload + round, (COUNT - 1) * SIZE + LAST);
+    RUN_UNTIL(f.reactor, f.callbacks == COUNT && seen_count == 2);
+    for (int i = 0; i < 2; i++) {
+      CHECK_EQ(1, seen[i].pieces);
+      CHECK(f.place == seen[i].place);
+      for (size_t n = 0; n < COUNT; n++) {
+        size_t len = n + 1 < COUNT ? SIZE : LAST;
+        CHECK_EQ(len, peer_receive(f.peers[i], got, sizeof got));
+        CHECK_EQ(0, memcmp(payload + round + n * SIZE, got, len));
+      }
+      CHECK(peer_is_empty(f.peers[i]));
+    }
+  }
+  OK(udpr_transport_close(relay));
+  udpr_transport_release(relay);
+  tear_down(&f);
+}
 
 /* ---- what is refused ----------------------------------------------------------------------------------- */
 

@@ -207,10 +207,17 @@ impl Drop for Entry<'_> {
     fn drop(&mut self) {
         if let Some(idle) = self.leave {
             self.gate.inside.store(0, Ordering::Relaxed);
-            // Where the reactor was closed or forked meanwhile, that stays; where it died, it can be freed now.
             let (word, me) = (self.gate.word(), this_thread());
-            if word.compare_exchange(me, idle, Ordering::Release, Ordering::Relaxed).is_err() {
-                let _ = word.compare_exchange(me | DEAD, DEAD, Ordering::Release, Ordering::Relaxed);
+            // No compare_exchange, which would double what a call outside of callbacks costs: while a thread is inside,
+            // nobody else writes. Others find neither IDLE nor a word of their own; close and kill are said inside; revive
+            // is for a child where nobody was inside. Only a fork in a signal handler could come between the two: fork is
+            // not for handlers (POSIX.1-2024), and _Fork, which is, leaves a child that may do no more than exec.
+            match word.load(Ordering::Relaxed) {
+                inside if inside == me => word.store(idle, Ordering::Release),
+                // It can be freed now.
+                dead if dead == me | DEAD => word.store(DEAD, Ordering::Release),
+                // Closed or forked meanwhile: that stays.
+                _ => {}
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::port::Port;
 use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
-use crate::sys::{Event, Kernel, Linux};
+use crate::sys::{Event, Kernel, Line, Linux};
 use crate::threads::Pool;
 use crate::timer::Timers;
 use crate::trigger::Triggers;
@@ -62,7 +62,7 @@ const EVENTS: usize = 256;
 /// A reactor.
 pub struct Reactor<C: Call> {
     /// The part for every thread.
-    pub remote: Arc<Remote<C>>,
+    pub remote: Line<Arc<Remote<C>>>,
     turn: Rc<Turn>,
     flags: u32,
     timers: RefCell<Timers<C>>,
@@ -118,7 +118,7 @@ impl<C: Call> Reactor<C> {
         }
         let door = Arc::new(Door::new(flags & flag::MANUAL_CLOCK != 0)?);
         Ok(Reactor {
-            remote: Arc::new(Remote::new(door.clone())),
+            remote: Line(Arc::new(Remote::new(door.clone()))),
             turn: Rc::new(Turn::new(kernel, door)?),
             flags,
             timers: RefCell::new(Timers::new()),

@@ -2,6 +2,7 @@
 
 use crate::resolver::Answer;
 use crate::status::{Result, Status};
+use crate::sys::Line;
 use crate::turn::Door;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -11,15 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A reactor's door for other threads; it may outlive the reactor, and then answers CLOSED.
 pub struct Remote<C> {
     /// The part that ports share.
-    pub door: Arc<Door>,
+    pub door: Line<Arc<Door>>,
     queue: Line<Mutex<Queue<C>>>,
     answers: Mutex<Vec<(u64, Answer)>>,
     stop: AtomicBool,
 }
-
-/// On a cache line of its own: what lies beside it, the reactor writes in every turn.
-#[repr(align(64))]
-struct Line<T>(T);
 
 struct Queue<C> {
     calls: Vec<C>,
@@ -30,7 +27,7 @@ impl<C> Remote<C> {
     pub(super) fn new(door: Arc<Door>) -> Remote<C> {
         let queue = Queue { calls: Vec::new(), closed: false };
         Remote {
-            door,
+            door: Line(door),
             queue: Line(Mutex::new(queue)),
             answers: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -42,7 +39,7 @@ impl<C> Remote<C> {
     #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
         self.door.gate.check_open()?;
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
             return Err(Status::CLOSED);
@@ -87,7 +84,7 @@ impl<C> Remote<C> {
     /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
     /// it.
     pub(super) fn finish(&self, call: C) {
-        self.push(self.queue.0.lock(), call);
+        self.push(self.queue.lock(), call);
     }
 
     /// From the pool: what a look-up has come to.
@@ -102,12 +99,12 @@ impl<C> Remote<C> {
 
     /// True where a thread that is not there any more holds a lock: in a child, if at all.
     pub(super) fn is_locked(&self) -> bool {
-        self.queue.0.is_locked() || self.answers.is_locked()
+        self.queue.is_locked() || self.answers.is_locked()
     }
 
     /// The calls that have come, in exchange for an empty queue.
     pub(super) fn take_calls(&self, empty: Vec<C>) -> Vec<C> {
-        std::mem::replace(&mut self.queue.0.lock().calls, empty)
+        std::mem::replace(&mut self.queue.lock().calls, empty)
     }
 
     pub(super) fn take_stop(&self) -> bool {
@@ -116,7 +113,7 @@ impl<C> Remote<C> {
 
     /// Nothing is accepted any more; the answer is what nobody will run.
     pub(super) fn close(&self) -> VecDeque<C> {
-        let mut queue = self.queue.0.lock();
+        let mut queue = self.queue.lock();
         queue.closed = true;
         std::mem::take(&mut queue.calls).into()
     }

@@ -1,5 +1,6 @@
 //! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
 
+use super::line::Line;
 use super::thread::this_thread;
 use crate::status::{Result, Status};
 use std::io;
@@ -19,7 +20,7 @@ const DEAD: usize = 2;
 /// What is on the page.
 #[repr(C)]
 struct Page {
-    owner: AtomicUsize,
+    owner: Line<AtomicUsize>,
     /// Not 0: nothing has happened that the one who goes through a batch must look at.
     calm: AtomicUsize,
 }

@@ -1,7 +1,7 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
 use crate::status::Result;
-use crate::sys::{Gate, Waker, clock};
+use crate::sys::{Gate, Line, Waker, clock};
 use parking_lot::Mutex;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Door {
     /// Who may use the reactor right now.
-    pub gate: Gate,
+    pub gate: Line<Gate>,
     /// Ends its waiting.
     pub waker: Arc<Waker>,
     started: AtomicBool,
@@ -24,7 +24,7 @@ impl Door {
     /// With `manual_clock` time stands at 0 until it is set. Errors: those of mmap(2) and eventfd(2).
     pub fn new(manual_clock: bool) -> io::Result<Door> {
         Ok(Door {
-            gate: Gate::new()?,
+            gate: Line(Gate::new()?),
             waker: Arc::new(Waker::new()?),
             started: AtomicBool::new(false),
             running: AtomicBool::new(false),

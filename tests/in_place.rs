@@ -119,6 +119,24 @@ fn short_ones_and_those_of_the_host_are_copied() {
     assert!(sent.iter().all(|place| !seen.contains(place)));
 }
 
+/// Where each one lies apart it would be a piece of its own.
+#[test]
+fn what_goes_to_one_peer_many_times_is_copied_but_once() {
+    let (kernel, shortly) = (Rc::new(Watching::default()), Rc::new(Cell::new(0)));
+    let count = shortly.clone();
+    let relay = Relay::new(kernel.clone(), move |port, datagram| {
+        for _ in 0..10 {
+            let shortly = write_shortly(port, datagram.data(), &datagram.sender);
+            count.set(count.get() + usize::from(shortly));
+        }
+    });
+    relay.burst(0..2, 1200, 1200);
+    assert_eq!((kernel.calls.get(), shortly.get()), (1, 18), "one in place, one opens the short way");
+    for number in 0..2 {
+        (0..10).for_each(|_| assert_eq!(relay.peer.sized(), (number, 1200)));
+    }
+}
+
 #[test]
 fn a_datagram_alone_is_copied() {
     let kernel = Rc::new(Watching::default());

@@ -42,6 +42,8 @@ impl Gathering {
         found: Option<Merged>,
         fill: impl FnOnce(&mut [u8]),
     ) {
+        // Copies of one datagram that go to one place follow each other where they are copied.
+        let found = found.filter(|found| !self.outbound.repeats(*found, to));
         match found {
             Some(found) => self.outbound.push_in_place(found, manner.target(to), limits),
             None => self.outbound.push(len, manner.segment, manner.target(to), limits, fill),

@@ -130,6 +130,15 @@ impl Gather {
         self.begin(span, target, place);
     }
 
+    /// True where the datagram pushed last went there, too, and lies in the same place.
+    pub(super) fn repeats(&self, span: Span, to: Option<&Addr>) -> bool {
+        let Some(message) = self.messages.get(self.latest).filter(|message| message.is_to(to)) else {
+            return false;
+        };
+        let last = message.last.map_or(&message.first, |index| &self.more_runs[usize::from(index)]);
+        last.span.in_place == span.in_place && last.span.start + last.span.len == span.start + span.len
+    }
+
     /// True where the datagram pushed last is in the message of the one before.
     pub(super) fn follows(&self) -> bool {
         self.follows

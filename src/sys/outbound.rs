@@ -60,7 +60,7 @@ impl Outbound {
 
     /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
     /// the last of which may be shorter. The caller has asked [`Outbound::has_room`].
-    #[inline]
+    #[inline(always)]
     pub fn push(
         &mut self,
         len: usize,
@@ -97,7 +97,12 @@ impl Outbound {
     /// Adds one datagram that is sent from where it lies in the buffers.
     pub fn push_in_place(&mut self, found: Merged, target: Target<'_>, limits: Limits) {
         self.wire.is_laid = false;
-        self.gather.push(Span { start: found.start, len: found.len, in_place: true }, target, limits);
+        self.gather.push(found.span(), target, limits);
+    }
+
+    /// True where the datagram pushed last went there, too, and lies in the same place of the buffers.
+    pub fn repeats(&self, found: Merged, to: Option<&Addr>) -> bool {
+        self.gather.repeats(found.span(), to)
     }
 
     /// Room in the arena for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`],
@@ -250,6 +255,12 @@ impl Outbound {
         self.wire.clear();
         self.filled = 0;
         (self.done, self.split) = ((0, 0), false);
+    }
+}
+
+impl Merged {
+    fn span(self) -> Span {
+        Span { start: self.start, len: self.len, in_place: true }
     }
 }
 

@@ -7,3 +7,11 @@ pub fn now() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+
+/// Keeps the thread for so many nanoseconds: fewer than it takes to sleep and to be woken.
+pub fn linger(nanoseconds: u64) {
+    let end = now() + nanoseconds;
+    while now() < end {
+        std::hint::spin_loop();
+    }
+}

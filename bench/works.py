@@ -15,6 +15,7 @@ LABELS = {  # of the contenders whose names do not say it
     "loop_mmsg_epoll": "the same behind epoll",
     "loop_offload": "GRO and gathered GSO by hand",
     "loop_offload_copy": "the same with a copy of each datagram",
+    "loop_offload_epoll": "the same behind epoll",
     "libuv_try": "libuv, uv_udp_try_send",
     "libuv_queue": "libuv, uv_udp_send",
     "udpr_idle": "udpr, 10,000 idle ports",
@@ -29,7 +30,14 @@ LABELS = {  # of the contenders whose names do not say it
     "asyncio_echo.py": "asyncio",
 }
 
-BY_HAND = "loop_recvfrom", "loop_mmsg", "loop_mmsg_epoll", "loop_offload", "loop_offload_copy"
+BY_HAND = (
+    "loop_recvfrom",
+    "loop_mmsg",
+    "loop_mmsg_epoll",
+    "loop_offload",
+    "loop_offload_copy",
+    "loop_offload_epoll",
+)
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 OFFLOADERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV

@@ -7,7 +7,7 @@
 #define _GNU_SOURCE
 #include "../server.h"
 
-#include <sys/epoll.h>
+#include "watched.h"
 
 enum { BATCH = 64, ROOM = 2048 }; /* ROOM: no datagram of the bench is longer */
 
@@ -34,25 +34,7 @@ static void send_all(int fd, int count) {
   }
 }
 
-#ifdef WATCHED
-static int epoll;
-
-static void watch(int fd) {
-  struct epoll_event readable = {.events = EPOLLIN};
-  epoll = epoll_create1(0);
-  require(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &readable) == 0, "epoll");
-}
-
-static int receive(int fd) {
-  struct epoll_event ready;
-  epoll_wait(epoll, &ready, 1, -1);
-  return recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
-}
-#else
-static void watch(int fd) { (void)fd; }
-
-static int receive(int fd) { return recvmmsg(fd, messages, BATCH, MSG_WAITFORONE, NULL); }
-#endif
+static int receive(int fd) { return recvmmsg(fd, messages, BATCH, wait_readable(), NULL); }
 
 int main(int argc, char **argv) {
   int fd = bound_socket(server_arguments(argc, argv));

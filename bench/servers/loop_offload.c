@@ -2,12 +2,15 @@
  * destination are gathered into GSO sends, which point at the receive buffers; one sendmmsg sends them all.
  *
  * With COPIES (loop_offload_copy) each datagram is copied first, as a write must that leaves its caller's bytes alone once
- * it has returned: what that costs, and nothing else, tells the two apart.
+ * it has returned: what that costs, and nothing else, tells the two apart. With WATCHED (loop_offload_epoll) it waits by
+ * epoll, as loop_mmsg_epoll does.
  */
 #define _GNU_SOURCE
 #include "../server.h"
 
 #include <netinet/udp.h>
+
+#include "watched.h"
 
 enum {
   BATCH = 64,
@@ -61,7 +64,7 @@ static int receive(int fd) {
     received[i].msg_hdr.msg_control = gro[i].bytes;
     received[i].msg_hdr.msg_controllen = sizeof gro[i].bytes;
   }
-  return recvmmsg(fd, received, BATCH, MSG_WAITFORONE, NULL);
+  return recvmmsg(fd, received, BATCH, wait_readable(), NULL);
 }
 
 /* How long the datagrams are that GRO has merged into this one. */
@@ -141,6 +144,7 @@ static void gather(int fd, const struct sockaddr_in *to, char *from, unsigned le
 int main(int argc, char **argv) {
   int fd = bound_socket(server_arguments(argc, argv));
   prepare(fd);
+  watch(fd);
   server_ready(fd);
   for (;;) {
     int count = receive(fd);

@@ -163,11 +163,13 @@ static void op_finish_trigger(void) {
   home *home = any_home();
   user *user = home ? any_user(TRIGGER, home) : NULL;
   if (!user || home->closing) return;
-  bool may = (user->pending || atomic_load(&user->busy) > 0) && atomic_load(&user->live);
+  bool pending = user->pending;
+  bool may = (pending || atomic_load(&user->busy) > 0) && atomic_load(&user->live);
+  user->pending = false; /* it may be called again inside, and be pending anew */
   CALL(home, udpr_reactor_finish_trigger, home->reactor, user->id);
   if (may) EXPECT(UDPR_OK, UDPR_E_NOT_FOUND);
   else EXPECT(UDPR_E_NOT_FOUND);
-  if (call_status() == UDPR_OK) user->pending = false;
+  if (call_status() != UDPR_OK) user->pending = pending;
   if (home->stage & ENDING) home->stage |= IDLE;
 }
 

@@ -69,7 +69,7 @@ impl Lane {
     #[inline(always)]
     pub fn take(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         let follows = match to {
-            Some(to) => len == self.segment.get() && is_same(&self.to, to),
+            Some(to) => len == self.segment.get() && Addr::are_same(Some(&self.to.get()), Some(to)),
             None => len == self.segment_to_peer.get(),
         };
         let place = self.place.get();
@@ -109,15 +109,4 @@ impl Lane {
         let bytes = self.place.get().addr() - self.begin.get().addr();
         Some(Taken { bytes, segment, in_place: self.in_place.get() })
     }
-}
-
-/// The same bit by bit, which is more than equal, in few instructions.
-#[inline]
-fn is_same(one: &Cell<Addr>, other: &Addr) -> bool {
-    // SAFETY: an address is 32 bytes without padding (repr(C), its size is asserted), and nothing writes to it while this
-    // looks.
-    let one = unsafe { &*one.as_ptr().cast::<[u8; size_of::<Addr>()]>() };
-    // SAFETY: as above.
-    let other = unsafe { &*std::ptr::from_ref(other).cast::<[u8; size_of::<Addr>()]>() };
-    one == other
 }

@@ -155,8 +155,12 @@ impl Open {
             let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
             let granted = u32::from_ne_bytes(value) / 2;
             if got.is_ok() && granted < wish {
-                let text = format_args!("{what} buffer of {granted} bytes in place of {wish}");
-                self.turn.say(Level::Warn, Status::OK, c"port", text);
+                self.turn.say(
+                    Level::Warn,
+                    Status::OK,
+                    c"port",
+                    format_args!("{what} buffer of {granted} bytes in place of {wish}"),
+                );
             }
         }
     }

@@ -63,14 +63,12 @@ impl Epoll {
     }
 
     fn wait_fine(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
-        let limit = timeout.map(|ns| libc::timespec {
-            tv_sec: (ns / 1_000_000_000) as libc::time_t,
-            tv_nsec: (ns % 1_000_000_000) as libc::c_long,
-        });
+        // The kernel's struct __kernel_timespec: two 64-bit numbers on every architecture, unlike the C library's timespec.
+        let limit = timeout.map(|ns| [(ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64]);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
         let (call, room) = (libc::SYS_epoll_pwait2, events.len().min(i32::MAX as usize) as i32);
         let (place, mask) = (events.as_mut_ptr(), std::ptr::null::<libc::sigset_t>());
-        // SAFETY: the kernel writes at most `room` events and reads one timespec, or none where it is null.
+        // SAFETY: the kernel writes at most `room` events and reads one __kernel_timespec, or none if it is null.
         check(unsafe { libc::syscall(call, self.fd(), place, room, limit, mask, 0) })
     }
 }

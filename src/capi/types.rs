@@ -576,6 +576,10 @@ const _: () = {
     assert!(offset_of!(udpr_addr, bytes) == offset_of!(Addr, bytes));
     assert!(offset_of!(udpr_addr, reserved) == offset_of!(Addr, reserved));
     assert!(size_of::<udpr_datagram>() == size_of::<Datagram>());
+    let [size, data, len] = Datagram::PRIVATE_OFFSETS;
+    assert!(offset_of!(udpr_datagram, size) == size);
+    assert!(offset_of!(udpr_datagram, data) == data);
+    assert!(offset_of!(udpr_datagram, len) == len);
     assert!(offset_of!(udpr_datagram, full_len) == offset_of!(Datagram, full_len));
     assert!(offset_of!(udpr_datagram, sender) == offset_of!(Datagram, sender));
     assert!(offset_of!(udpr_datagram, destination) == offset_of!(Datagram, destination));

@@ -2,6 +2,7 @@
 
 use crate::addr::Addr;
 use crate::status::Result;
+use std::mem::offset_of;
 
 /// The most datagrams that one callback gets.
 pub const BATCH_MAX: usize = 256;
@@ -37,6 +38,10 @@ pub struct Datagram {
 }
 
 impl Datagram {
+    /// Where the fields lie that only this module sees (size, data, len), for the C face, which compares all of them with the
+    /// header's.
+    pub const PRIVATE_OFFSETS: [usize; 3] =
+        [offset_of!(Datagram, size), offset_of!(Datagram, data), offset_of!(Datagram, len)];
     /// No bytes, of nobody.
     pub const EMPTY: Datagram = Datagram {
         size: size_of::<Datagram>(),
@@ -111,13 +116,14 @@ impl<'a> Batch<'a> {
         kept.datagrams.try_reserve_exact(count)?;
         kept.pointers.try_reserve_exact(count)?;
         wanted().for_each(|datagram| kept.bytes.extend_from_slice(datagram.data()));
-        let mut rest = &kept.bytes[..];
+        // From the vectors' own pointers, which stay as they are while nothing is added: also where the vectors are moved.
+        let mut data = kept.bytes.as_ptr();
         for datagram in wanted() {
-            let (data, behind) = rest.split_at(datagram.len);
-            rest = behind;
-            kept.datagrams.push(datagram.keep_at(data.as_ptr()));
+            kept.datagrams.push(datagram.keep_at(data));
+            data = data.wrapping_add(datagram.len);
         }
-        kept.pointers.extend(kept.datagrams.iter().map(std::ptr::from_ref));
+        let first = kept.datagrams.as_ptr();
+        kept.pointers.extend((0..count).map(|index| first.wrapping_add(index)));
         Ok(kept)
     }
 }

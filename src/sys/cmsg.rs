@@ -71,9 +71,9 @@ impl Control {
         self.len = end;
     }
 
-    /// For `msg_control`.
-    pub(super) fn as_mut_ptr(&mut self) -> *mut libc::c_void {
-        self.room.0.as_mut_ptr().cast()
+    /// Where its bytes lie, for `msg_control`.
+    pub(super) fn place(control: *mut Control) -> *mut libc::c_void {
+        control.wrapping_byte_add(std::mem::offset_of!(Control, room)).cast()
     }
 
     /// True where nothing was added.

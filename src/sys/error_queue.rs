@@ -62,7 +62,7 @@ const CONTROL_WORDS: usize = 64;
 pub(super) fn read(fd: RawFd) -> io::Result<Option<Report>> {
     let (mut data, mut name, mut control) = ([0u8; DATA_MAX], [0u8; NAME_SIZE], [0u64; CONTROL_WORDS]);
     let mut vector = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: DATA_MAX };
-    let mut message = header(&mut vector, &mut name).msg_hdr;
+    let mut message = header(&raw mut vector, &raw mut name).msg_hdr;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
     // SAFETY: a header over buffers of the lengths that it says.

@@ -3,6 +3,7 @@
 use super::batch::{BATCH_MAX, Batch, Datagram, TRUNCATED};
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::cmsg::Room;
+use super::memory::StableArray;
 use super::{check, facts};
 use crate::addr::Addr;
 use std::io;
@@ -52,8 +53,9 @@ impl Received {
 
 /// What belongs to a message beside its header.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 struct Slot {
-    /// The sender's address as the kernel writes it.
+    /// The sender's address as the kernel writes it, first, so that a pointer to the slot is one to the name.
     name: [u8; NAME_SIZE],
     /// Bytes of its datagrams; the last one may be shorter.
     segment: u32,
@@ -71,12 +73,12 @@ impl Slot {
 #[derive(Debug)]
 pub struct Inbound {
     buffers: Rc<Buffers>,
-    slots: Box<[Slot; MESSAGES_MAX]>,
-    vectors: Box<[libc::iovec; MESSAGES_MAX]>,
-    headers: Box<[libc::mmsghdr; MESSAGES_MAX]>,
-    controls: Box<[Room<{ facts::ROOM }>; MESSAGES_MAX]>,
-    datagrams: Box<[Datagram; BATCH_MAX]>,
-    pointers: Box<[*const Datagram; BATCH_MAX]>,
+    slots: StableArray<Slot, MESSAGES_MAX>,
+    vectors: StableArray<libc::iovec, MESSAGES_MAX>,
+    headers: StableArray<libc::mmsghdr, MESSAGES_MAX>,
+    controls: StableArray<Room<{ facts::ROOM }>, MESSAGES_MAX>,
+    datagrams: StableArray<Datagram, BATCH_MAX>,
+    pointers: StableArray<*const Datagram, BATCH_MAX>,
     /// Headers that the kernel has written to since they were laid out.
     used: usize,
     /// Headers with room for control data.
@@ -96,20 +98,19 @@ pub struct Inbound {
 impl Inbound {
     /// Into these buffers.
     pub fn new(buffers: Rc<Buffers>) -> Inbound {
-        let mut slots = Box::new([Slot { name: [0; NAME_SIZE], segment: 0 }; MESSAGES_MAX]);
-        let mut controls = Box::new([const { Room([0; facts::ROOM]) }; MESSAGES_MAX]);
-        let mut vectors =
-            Box::new([libc::iovec { iov_base: std::ptr::null_mut(), iov_len: BUFFER_SIZE }; MESSAGES_MAX]);
-        for (message, vector) in vectors.iter_mut().enumerate() {
-            vector.iov_base = buffers.place(message).cast();
-        }
-        let mut headers =
-            Box::new(std::array::from_fn(|index| header(&mut vectors[index], &mut slots[index].name)));
-        for (header, room) in headers.iter_mut().zip(&mut *controls) {
-            header.msg_hdr.msg_control = room.0.as_mut_ptr().cast();
-        }
-        let datagrams = Box::new([const { Datagram::EMPTY }; BATCH_MAX]);
-        let pointers = Box::new(std::array::from_fn(|index| std::ptr::from_ref(&datagrams[index])));
+        let slots = StableArray::from_fn(|_| Slot { name: [0; NAME_SIZE], segment: 0 });
+        let controls = StableArray::from_fn(|_| Room([0; facts::ROOM]));
+        let vectors = StableArray::from_fn(|index| libc::iovec {
+            iov_base: buffers.place(index).cast(),
+            iov_len: BUFFER_SIZE,
+        });
+        let headers = StableArray::from_fn(|index| {
+            let mut header = header(vectors.at(index), slots.at(index).cast());
+            header.msg_hdr.msg_control = controls.at(index).cast();
+            header
+        });
+        let datagrams = StableArray::from_fn(|_| Datagram::EMPTY);
+        let pointers = StableArray::from_fn(|index| datagrams.at(index).cast_const());
         Inbound {
             buffers,
             slots,
@@ -130,11 +131,12 @@ impl Inbound {
     }
 }
 
-/// A message header over one buffer and one name, as recvmmsg(2) and sendmmsg(2) want it.
-pub(super) fn header(vector: &mut libc::iovec, name: &mut [u8; NAME_SIZE]) -> libc::mmsghdr {
+/// A message header over one buffer and one name, as recvmmsg(2) and sendmmsg(2) want it. It keeps the pointers: both live
+/// as long as it does.
+pub(super) fn header(vector: *mut libc::iovec, name: *mut [u8; NAME_SIZE]) -> libc::mmsghdr {
     // SAFETY: a msghdr is integers and pointers; all of them may be zero.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_name = name.as_mut_ptr().cast();
+    message.msg_name = name.cast();
     message.msg_namelen = NAME_SIZE as u32;
     message.msg_iov = vector;
     message.msg_iovlen = 1;
@@ -157,8 +159,9 @@ impl Inbound {
         self.lay_out(count, reception);
         // MSG_TRUNC: each msg_len is the datagram's whole length, also where it was cut (recv(2)).
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
-        let headers = self.headers.as_mut_ptr();
-        // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says.
+        let headers = self.headers.at(0);
+        // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says, by pointers from the
+        // roots of those arrays, to which there is no reference now.
         let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
         self.used = check(got.into())?;
         // Bits of a control data's length that may tell of merged datagrams.

@@ -21,6 +21,7 @@ pub mod interface;
 pub mod kernel;
 mod lane;
 mod line;
+mod memory;
 pub mod names;
 pub mod outbound;
 pub mod semaphore;

@@ -7,6 +7,7 @@ use super::cmsg::Control;
 use super::gather::{Gather, Limits, MESSAGES, Message, RUNS, Span, Target};
 use super::inbound::{NAME_SIZE, header};
 use super::lane::{Room, Taken};
+use super::memory::{StableArray, ZeroedBytes};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -18,7 +19,7 @@ const ARENA: usize = 256 * 1024;
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
 pub struct Outbound {
-    arena: Box<[u8]>,
+    arena: ZeroedBytes,
     /// How much of it is used.
     filled: usize,
     /// Where the bytes lie that are not in the arena.
@@ -38,7 +39,7 @@ impl Outbound {
     /// From an arena of its own, and from these buffers.
     pub fn new(buffers: Rc<Buffers>) -> Outbound {
         Outbound {
-            arena: vec![0; ARENA].into_boxed_slice(),
+            arena: ZeroedBytes::new(ARENA),
             filled: 0,
             buffers,
             gather: Gather::default(),
@@ -69,9 +70,9 @@ impl Outbound {
         limits: Limits,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        let (start, end) = (self.filled, self.filled + len);
-        fill(&mut self.arena[start..end]);
-        self.filled = end;
+        let start = self.filled;
+        fill(self.arena.slice_mut(start, len));
+        self.filled += len;
         self.wire.is_laid = false;
         let whole = Span { start, len, in_place: false };
         if segment == 0 || segment >= len {
@@ -110,9 +111,9 @@ impl Outbound {
     #[inline]
     pub fn room(&mut self, most: usize, limits: Limits) -> Option<Room> {
         let (bytes, segment) = self.gather.room(most, limits)?;
-        let empty = &mut self.arena[self.filled..];
-        let size = bytes.min(empty.len());
-        Some(Room { segment, place: empty[..size].as_mut_ptr_range(), in_place: false })
+        let begin = self.arena.at(self.filled);
+        let end = begin.wrapping_add(bytes.min(ARENA - self.filled));
+        Some(Room { segment, place: begin..end, in_place: false })
     }
 
     /// The same for those that lie behind the one pushed last, which was `found`.
@@ -132,8 +133,8 @@ impl Outbound {
     /// What lies at a place of the room.
     #[cfg(test)]
     pub fn bytes_at(&mut self, place: *mut u8, len: usize) -> &mut [u8] {
-        let start = place.addr() - self.arena.as_ptr().addr();
-        &mut self.arena[start..start + len]
+        let start = place.addr() - self.arena.at(0).addr();
+        self.arena.slice_mut(start, len)
     }
 
     /// True where nothing waits to be sent.
@@ -188,12 +189,11 @@ impl Outbound {
         if !self.wire.is_laid {
             self.lay_out();
         }
-        let headers = &mut self.wire.headers[self.wire.sent..self.wire.count];
-        let count = headers.len().min(limit) as u32;
+        let count = (self.wire.count - self.wire.sent).min(limit) as u32;
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: `count` headers over bytes, names and control data of the lengths they say; the kernel writes
-        // msg_len alone.
-        let sent = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, flags as _) };
+        // SAFETY: `count` headers over bytes, names and control data of the lengths they say, by pointers from the roots of
+        // those; the kernel writes msg_len alone.
+        let sent = unsafe { libc::sendmmsg(fd, self.wire.headers.at(self.wire.sent), count, flags as _) };
         check(sent.into())
     }
 
@@ -204,13 +204,13 @@ impl Outbound {
         wire.clear();
         if !*split {
             for message in messages {
-                let more = gather.more_runs(message).map(|run| bytes(arena, buffers, run.span));
-                let first = bytes(arena, buffers, message.first.span);
+                let more = gather.more_runs(message).map(|run| vector(arena, buffers, run.span));
+                let first = vector(arena, buffers, message.first.span);
                 wire.add(first, more, message, gather.control(message), message.datagrams > 1);
             }
         } else if let Some(message) = messages.first() {
             for span in gather.datagrams(message).skip(done.1).take(MESSAGES) {
-                let (whole, no_more) = (bytes(arena, buffers, span), std::iter::empty());
+                let (whole, no_more) = (vector(arena, buffers, span), std::iter::empty());
                 wire.add(whole, no_more, message, gather.control(message), false);
             }
         }
@@ -266,21 +266,25 @@ impl Merged {
 
 /// What lies there.
 #[inline]
-fn bytes<'a>(arena: &'a [u8], buffers: &'a Buffers, span: Span) -> &'a [u8] {
-    if span.in_place {
-        buffers.slice(span.start, span.len)
-    } else {
-        &arena[span.start..span.start + span.len]
-    }
+fn bytes<'a>(arena: &'a ZeroedBytes, buffers: &'a Buffers, span: Span) -> &'a [u8] {
+    if span.in_place { buffers.slice(span.start, span.len) } else { arena.slice(span.start, span.len) }
+}
+
+/// The same for the kernel, which only reads there.
+#[inline]
+fn vector(arena: &ZeroedBytes, buffers: &Buffers, span: Span) -> libc::iovec {
+    let Span { start, len, in_place } = span;
+    let place = if in_place { buffers.piece(start, len) } else { arena.piece(start, len) };
+    libc::iovec { iov_base: place.cast(), iov_len: len }
 }
 
 /// Message headers as sendmmsg(2) wants them.
 #[derive(Debug)]
 struct Wire {
-    names: Box<[[u8; NAME_SIZE]]>,
-    vectors: Box<[libc::iovec]>,
-    headers: Box<[libc::mmsghdr]>,
-    controls: Box<[Control]>,
+    names: StableArray<[u8; NAME_SIZE], MESSAGES>,
+    vectors: StableArray<libc::iovec, RUNS>,
+    headers: StableArray<libc::mmsghdr, MESSAGES>,
+    controls: StableArray<Control, MESSAGES>,
     count: usize,
     vectors_used: usize,
     sent: usize,
@@ -289,11 +293,14 @@ struct Wire {
 
 impl Default for Wire {
     fn default() -> Wire {
-        let mut names = vec![[0; NAME_SIZE]; MESSAGES].into_boxed_slice();
-        let empty = || libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
-        let mut vectors: Box<[_]> = (0..RUNS).map(|_| empty()).collect();
-        let headers = vectors.iter_mut().zip(&mut names).map(|(vector, name)| header(vector, name)).collect();
-        let controls = vec![Control::EMPTY; MESSAGES].into_boxed_slice();
+        let names = StableArray::from_fn(|_| [0; NAME_SIZE]);
+        let vectors = StableArray::from_fn(|_| libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 });
+        let controls = StableArray::from_fn(|_| Control::EMPTY);
+        let headers = StableArray::from_fn(|index| {
+            let mut header = header(vectors.at(index), names.at(index));
+            header.msg_hdr.msg_control = Control::place(controls.at(index));
+            header
+        });
         Wire { names, vectors, headers, controls, count: 0, vectors_used: 0, sent: 0, is_laid: false }
     }
 }
@@ -304,26 +311,23 @@ impl Wire {
     }
 
     /// One more header. Without control data the kernel is shown none: old drivers choke on what is not needed.
-    fn add<'a>(
+    fn add(
         &mut self,
-        first: &'a [u8],
-        more: impl Iterator<Item = &'a [u8]>,
+        first: libc::iovec,
+        more: impl Iterator<Item = libc::iovec>,
         message: &Message,
         control: Option<&Control>,
         merged: bool,
     ) {
-        let (index, vectors) = (self.count, &mut self.vectors[self.vectors_used..]);
-        // The kernel only reads there.
-        let vector =
-            |bytes: &[u8]| libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-        vectors[0] = vector(first);
+        let (index, begin) = (self.count, self.vectors_used);
+        self.vectors[begin] = first;
         let mut count = 1;
-        for (bytes, place) in more.zip(&mut vectors[1..]) {
-            *place = vector(bytes);
+        for (vector, place) in more.zip(&mut self.vectors[begin + 1..]) {
+            *place = vector;
             count += 1;
         }
         let header = &mut self.headers[index].msg_hdr;
-        (header.msg_iov, header.msg_iovlen) = (vectors.as_mut_ptr(), count as _);
+        (header.msg_iov, header.msg_iovlen) = (self.vectors.at(begin), count as _);
         self.vectors_used += count;
         let name = &mut self.names[index];
         header.msg_namelen = message.to.as_ref().map_or(0, |to| to.to_sockaddr(name) as u32);
@@ -335,7 +339,6 @@ impl Wire {
                 whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(message.segment as u16).to_ne_bytes());
             }
             header.msg_controllen = whole.bytes().len() as _;
-            header.msg_control = whole.as_mut_ptr();
         }
         self.count += 1;
     }

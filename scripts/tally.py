@@ -1,79 +1,103 @@
-"""tally.py NAME STATUS RESULTS: counts the tests that a run reports, for scripts/test.
+"""tally.py NAME STATUS RESULTS OUTCOMES: counts the runs of tests that one suite reports, for scripts/test.
+tally.py OUTCOMES: counts the tests of all suites.
 
-NAME is the run's, STATUS its exit code; RESULTS is the output of cargo test (the run "cargo"), that of a program, or a
-JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`, `skip NAME # why` and
-`N passed, N failed, N skipped`. Prints the numbers of passed, failed and skipped tests in one line, then a line for each
-that failed or was skipped.
+NAME is the suite's name and STATUS its exit code. RESULTS is the output of cargo test (the suite "cargo"), the output of a
+program, or a JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`,
+`skip NAME # why` and `N passed, N failed, N skipped`. The first form prints how many runs passed, failed and were skipped
+in one line, then a line for each run that failed or was skipped, and appends a line for each run to the file OUTCOMES.
+
+A test can run several times: with each library, with a sanitizer, under valgrind, without a feature of the kernel, for
+another target. The second form prints how many tests passed, failed and were skipped, and how many runs there were. A test
+has failed if one of its runs has, and has passed if one of its other runs has.
 """
 
 import re
 import sys
 import xml.etree.ElementTree as xml
 
-
-class Tally:
-    def __init__(self, name):
-        self.name = name
-        self.passed, self.failed, self.skipped = 0, [], []
-
-    def count(self, passed, failed, skipped):
-        self.passed += passed
-        self.failed += failed
-        self.skipped += skipped
-
-    def print(self):
-        print(self.passed, len(self.failed), len(self.skipped))
-        for line in self.failed:
-            print(f"failed: {self.name}: {line}")
-        for line in self.skipped:
-            print(f"skipped: {self.name}: {line}")
+# The part of a program's name that says how it was run.
+VARIANT = re.compile(r"^(?:asan|tsan)\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
 
 
-def tally_cargo(text, tally):
-    for passed in re.findall(r"^test result: \S+ (\d+) passed", text, re.M):
-        tally.count(int(passed), [], [])
-    failed = re.findall(r"^test (.+) \.\.\. FAILED$", text, re.M)
-    skipped = re.findall(r"^test (.+) \.\.\. ignored(?:, )?(.*)$", text, re.M)
-    tally.count(0, failed, [f"{name} # {why}" for name, why in skipped])
+def cargo_runs(text):
+    program = ""
+    for found in re.finditer(r"^ +(?:Running|Doc-tests) (\S+ ?\S*)|^test (.+) \.\.\. (ok|FAILED|ignored)(.*)$", text, re.M):
+        if found[1]:
+            program = found[1].split(" (")[0]
+        else:
+            yield {"ok": "ok", "FAILED": "not ok", "ignored": "skip"}[found[3]], "cargo " + program, found[2] + found[4]
 
 
-def tally_ctest(path, tally):
+def ctest_runs(path):
     for test in xml.parse(path).iter("testcase"):
         failure = test.find("failure")
         why = None if failure is None else failure.get("message") or test.get("status")
-        tally.count(*tally_program(test.get("name") + ": ", why, test.findtext("system-out") or ""))
+        yield from program_runs(test.get("name"), why, test.findtext("system-out") or "")
 
 
-def tally_program(prefix, why, output):
-    """A program that fails without naming a case, or whose last line does not fit its others, counts as one failure."""
-    passed = len(re.findall(r"^ok ", output, re.M))
-    failed = [prefix + line for line in re.findall(r"^not ok (.*)", output, re.M)]
-    skipped = [prefix + line for line in re.findall(r"^skip (.*)", output, re.M)]
-    said = re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", output, re.M)
-    if why and not failed:
-        failed.append(f"{prefix}{why}, see its output")
-    elif said[-1:] != [(str(passed), str(len(failed)), str(len(skipped)))]:
-        failed.append(f"{prefix}its last line does not count the cases above")
-    return passed, failed, skipped
+def program_runs(program, why, output):
+    """A program that fails without naming a case, or whose last line does not count its cases, is one more failure."""
+    runs = [(found[1], program, found[2]) for found in re.finditer(r"^(ok|not ok|skip) (.*)$", output, re.M)]
+    yield from runs
+    outcomes = [run[0] for run in runs]
+    counts = tuple(str(outcomes.count(outcome)) for outcome in ("ok", "not ok", "skip"))
+    if why and "not ok" not in outcomes:
+        yield "not ok", program, f"{why}, see its output"
+    elif re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", output, re.M)[-1:] != [counts]:
+        yield "not ok", program, "its last line does not count the cases above"
 
 
-def main(name, status, results):
-    tally = Tally(name)
+def suite_runs(name, status, results):
+    if results.endswith(".xml"):
+        yield from ctest_runs(results)
+        return
+    with open(results, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    if name == "cargo":
+        yield from cargo_runs(text)
+    else:
+        yield from program_runs("", None if status == "0" else f"exit code {status}", text)
+
+
+def tally_suite(name, status, results, outcomes):
     try:
-        if results.endswith(".xml"):
-            tally_ctest(results, tally)
-        else:
-            with open(results, encoding="utf-8", errors="replace") as file:
-                text = file.read()
-            if name == "cargo":
-                tally_cargo(text, tally)
-            else:
-                tally.count(*tally_program("", None if status == "0" else f"exit code {status}", text))
+        runs = list(suite_runs(name, status, results))
     except (OSError, xml.ParseError) as error:
-        tally.failed.append(str(error))
-    if status != "0" and not tally.failed:
-        tally.failed.append(f"exit code {status}")
-    tally.print()
+        runs = [("not ok", "", str(error))]
+    if status != "0" and not any(run[0] == "not ok" for run in runs):
+        runs.append(("not ok", "", f"exit code {status}"))
+    print(*(sum(run[0] == outcome for run in runs) for outcome in ("ok", "not ok", "skip")))
+    for outcome, program, text in runs:
+        if outcome != "ok":
+            print(f"{'failed' if outcome == 'not ok' else 'skipped'}: {name}: {program + ': ' if program else ''}{text}")
+    with open(outcomes, "a", encoding="utf-8") as file:
+        for outcome, program, text in runs:
+            print(outcome, test_name(outcome, program, text), sep="\t", file=file)
 
 
-main(*sys.argv[1:])
+def test_name(outcome, program, text):
+    """The same for all runs of one test. What sanitizers run is whole programs: `ok asan.NAME`."""
+    case = text.split(" # " if outcome == "skip" else ": ")[0]
+    name = f"{VARIANT.sub('', program)}: {case}" if program else case
+    return re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name)
+
+
+def tally_all(outcomes):
+    runs = {}
+    with open(outcomes, encoding="utf-8") as file:
+        for line in file:
+            outcome, name = line.rstrip("\n").split("\t", 1)
+            runs.setdefault(name, set()).add(outcome)
+    total = sum(1 for _ in open(outcomes, encoding="utf-8"))
+    programs = {name.split(": ")[0] for name in runs if ": " in name}
+    # A run of a whole program, whose cases are counted, is no further test unless it failed.
+    tests = [seen for name, seen in runs.items() if name not in programs or "not ok" in seen]
+    failed = sum("not ok" in seen for seen in tests)
+    skipped = sum(seen == {"skip"} for seen in tests)
+    print(len(tests) - failed - skipped, failed, skipped, total)
+
+
+if len(sys.argv) == 2:
+    tally_all(sys.argv[1])
+else:
+    tally_suite(*sys.argv[1:])

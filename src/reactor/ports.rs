@@ -36,8 +36,10 @@ impl<C: Call> Reactor<C> {
 
     fn start_port(&self, port: Arc<Port>) -> Result<Arc<Port>> {
         let token = self.sources.borrow_mut().insert(Source::Port(port.clone()));
-        self.forget_dead_watch(port.fileno());
+        let dead_watch = self.take_dead_watch(port.fileno());
         let started = port.start(token);
+        // Its `free_user` may call anything, so the port is registered and started before.
+        drop(dead_watch);
         self.sweep_outside_turns();
         started.map(|()| port)
     }

@@ -35,18 +35,20 @@ impl<C: Call> Reactor<C> {
             let no_events = error.raw_os_error() == Some(libc::EPERM);
             return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
         }
-        // The kernel took it, so the number was closed and given out again.
-        self.forget_dead_watch(fd);
-        self.watched.borrow_mut().insert(fd, id);
+        // The kernel took it, so an earlier watch of this number watches a descriptor that was closed. It is replaced before
+        // its `free_user` runs, which may watch the number in its turn.
+        let dead = self.watched.borrow_mut().insert(fd, id);
+        if let Some(dead) = dead {
+            self.remove_source(dead);
+        }
         Ok(id)
     }
 
-    /// Somebody else has this number now: who watched it before watches nothing.
-    pub(super) fn forget_dead_watch(&self, fd: RawFd) {
-        let dead = self.watched.borrow_mut().remove(&fd);
-        if let Some(id) = dead {
-            self.remove_source(id);
-        }
+    /// Takes out the watch of a number that a port has now. Its descriptor is gone, and no event reaches it. The caller drops
+    /// it when callbacks may run.
+    pub(super) fn take_dead_watch(&self, fd: RawFd) -> Option<Source<C>> {
+        let dead = self.watched.borrow_mut().remove(&fd)?;
+        self.sources.borrow_mut().remove(dead)
     }
 
     /// Other events for a watch. NOT_FOUND.
@@ -89,9 +91,15 @@ impl<C: Call> Reactor<C> {
         drop(removed);
     }
 
-    /// Drops every watch, for the end.
+    /// Drops every watch, for the end. New ones are refused by then.
     pub(super) fn drop_watches(&self) {
-        let ids: Vec<u64> = self.watched.borrow().values().copied().collect();
+        let sources = self.sources.borrow();
+        let ids: Vec<u64> = sources
+            .iter()
+            .filter(|(_, source)| matches!(source, Source::Watch(_)))
+            .map(|(id, _)| id)
+            .collect();
+        drop(sources);
         let mut ids = ids.into_iter();
         // NOT_FOUND: a destructor before it was faster.
         self.drop_each(|| ids.next().map(|id| self.unwatch(id)));

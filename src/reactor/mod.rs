@@ -163,11 +163,10 @@ impl<C: Call> Reactor<C> {
     /// run, so the reactor is still whole.
     pub fn close(&self) {
         self.turn.close();
+        // Before any callback, which could finish the trigger that holds an event back.
+        self.end_run();
         self.drop_queue(self.remote.close());
         self.close_ports();
-        if !self.turn.door.gate.is_forked() {
-            self.end_run();
-        }
         self.drop_each(|| self.take_trigger());
         self.drop_watches();
         self.drop_each(|| self.take_timer());

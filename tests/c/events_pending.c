@@ -224,4 +224,62 @@ TEST(fire_event_is_held_back_too) {
   CHECK(before.freed == 1 && during.freed == 1 && after.freed == 1);
 }
 
+/* ---- free while an event hangs ------------------------------------------------------------------------- */
+
+/* Whatever would let the event go on: nothing of it is called any more. */
+static void try_to_go_on(udpr_reactor *reactor, const note *pending, const note *other) {
+  CHECK(!udpr_reactor_is_running(reactor));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(reactor, pending->id));
+  CHECK_STATUS(other->freed ? UDPR_E_NOT_FOUND : UDPR_OK, udpr_reactor_remove_trigger(reactor, other->id));
+  CHECK_EQ(1, other->freed);
+  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
+  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_crash(reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_start(reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_fire_event(reactor, STARTUP));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_fire_event(reactor, SHUTDOWN));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_iterate(reactor, 0));
+}
+
+static void go_on_in_stop(probe *port, udpr_transport *transport) {
+  held *all = port->arg;
+  (void)transport;
+  try_to_go_on(all->reactor, &all->before[0], &all->before[1]);
+}
+
+static void go_on_in_free_user(void *user) {
+  held *all = user;
+  try_to_go_on(all->reactor, &all->before[0], &all->before[2]);
+}
+
+static udpr_status never_fires(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)reactor, (void)id, (void)user;
+  FAIL("%s", "a trigger was called while free ran");
+}
+
+TEST(free_calls_nothing_of_a_shutdown_that_hangs) {
+  held all;
+  hang(&all, 2);
+  all.port.on_stop = go_on_in_stop;
+  all.port.arg = &all;
+  OK(udpr_reactor_add_trigger(all.reactor, AFTER, SHUTDOWN, never_fires, &all, go_on_in_free_user, NULL));
+  end(&all);
+  CHECK_EQ(0, all.during.called + all.after.called);
+}
+
+TEST(free_calls_nothing_of_a_startup_that_hangs) {
+  held all = {.reactor = new_reactor(0), .port = {.on_stop = go_on_in_stop}};
+  all.port.arg = &all;
+  probe_listen(&all.port, all.reactor);
+  for (int i = 0; i < 3; i++) {
+    all.before[i].answer = UDPR_PENDING;
+    add_note(all.reactor, BEFORE, STARTUP, &all.before[i]);
+  }
+  add_note(all.reactor, DURING, STARTUP, &all.during);
+  add_note(all.reactor, AFTER, SHUTDOWN, &all.after);
+  OK(udpr_reactor_start(all.reactor));
+  OK(udpr_reactor_add_trigger(all.reactor, AFTER, STARTUP, never_fires, &all, go_on_in_free_user, NULL));
+  end(&all);
+  CHECK(all.before[2].called == 1 && all.during.called + all.after.called == 0);
+}
+
 CHECK_MAIN()

@@ -115,9 +115,9 @@ fn say_panic(core: &Core, status: Status) {
     }
 }
 
-/// Runs `body` where a panic changes nothing any more.
-pub(super) fn quietly(body: impl FnOnce()) {
-    let _ = catch(body);
+/// Runs `body` where a panic changes nothing any more. Returns whether it came to its end.
+pub(super) fn quietly(body: impl FnOnce()) -> bool {
+    catch(body).is_some()
 }
 
 /// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as

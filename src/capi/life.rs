@@ -41,34 +41,37 @@ pub unsafe extern "C" fn udpr_reactor_new(
 /// UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
-    if reactor.is_null() {
-        return Status::OK.code();
+    if reactor.is_null() { Status::OK.code() } else { status(free(reactor)) }
+}
+
+/// Takes a bare pointer: a reference into the reactor, as an argument, would have to be valid until this returns.
+fn free(reactor: *mut udpr_reactor) -> Result {
+    let door = remote(reactor)?.door.clone();
+    let entry = match door.gate.enter() {
+        Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
+        Err(Status::CLOSED) => return close_descriptors(reactor),
+        Err(Status::PANIC) => door.gate.enter_dead()?,
+        entry => entry?,
+    };
+    let core = reactor.cast::<Core>();
+    // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
+    if unsafe { &*core }.is_at_work() {
+        return Err(Status::REENTRANT);
     }
-    status(remote(reactor).and_then(|remote| {
-        let door = remote.door.clone();
-        let entry = match door.gate.enter() {
-            Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
-            Err(Status::CLOSED) => return close_descriptors(reactor),
-            Err(Status::PANIC) => door.gate.enter_dead()?,
-            entry => entry?,
-        };
-        let core = reactor.cast::<Core>();
-        // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
-        let whole = unsafe { &*core };
-        if whole.is_at_work() {
-            return Err(Status::REENTRANT);
-        }
-        quietly(|| whole.close());
-        if door.gate.is_forked() {
-            return close_descriptors(reactor);
-        }
-        door.gate.close();
-        // SAFETY: as above, and this is the end of it: the callbacks of close have returned.
+    // SAFETY: as above.
+    let closed = quietly(|| unsafe { &*core }.close());
+    if door.gate.is_forked() {
+        return close_descriptors(reactor);
+    }
+    door.gate.close();
+    // SAFETY: as above.
+    if closed || quietly(|| unsafe { &*core }.drop_rest()) {
+        // SAFETY: as above, and this is the end of it: every callback has returned.
         let last = unsafe { Box::from_raw(core) };
         quietly(|| drop(last));
-        drop(entry);
-        Ok(())
-    }))
+    }
+    drop(entry);
+    Ok(())
 }
 
 /// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.

@@ -53,6 +53,11 @@ impl Port {
         self.forget(&open);
     }
 
+    /// Ends a port whose [`close`](Port::close) panicked: what is open is dropped, on the reactor's thread.
+    pub fn drop_open(&self) {
+        drop(self.open.take());
+    }
+
     fn send_what_waits(&self, open: &Rc<Open>) {
         self.shared.close_outbox();
         self.take_mail();

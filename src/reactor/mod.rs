@@ -179,6 +179,23 @@ impl<C: Call> Reactor<C> {
         }
     }
 
+    /// Drops what a [`close`](Self::close) that panicked has left, and calls nothing but destructors. Ports that somebody
+    /// has retained end here too, so that nothing of theirs is dropped on another thread.
+    pub fn drop_rest(&self) {
+        let ids: Vec<u64> = self.sources.borrow().ids().collect();
+        for id in ids {
+            let source = self.sources.borrow_mut().remove(id);
+            if let Some(Source::Port(port)) = &source {
+                port.drop_open();
+            }
+        }
+        drop(self.triggers.take());
+        drop(self.timers.take());
+        self.end_work();
+        drop(self.remote.close());
+        drop(self.turn.log.set(0, None));
+    }
+
     /// Drops what `next` gives. A destructor may fork: in the child nothing more is called.
     fn drop_each<T>(&self, mut next: impl FnMut() -> Option<T>) {
         while !self.turn.door.gate.is_forked() {

@@ -367,13 +367,32 @@ fn a_dead_reactor_calls_nothing_more() {
 #[test]
 fn a_panic_inside_free_frees_all_the_same() {
     alone("a_panic_inside_free_frees_all_the_same", || {
-        let (reactor, freed) = (reactor(Bug::Unwatch), [Count::default(), Count::default()]);
-        for freed in &freed {
-            c!(udpr_transport_release(listen(reactor, &protocol(freed))));
-        }
+        let (reactor, freed) = (reactor(Bug::Unwatch), [const { Count(AtomicUsize::new(0)) }; 6]);
+        let [first, second, users @ ..] = &freed;
+        let [call, trigger, watch, thread] = users.each_ref().map(Count::user);
+        let (released, retained) = (listen(reactor, &protocol(first)), listen(reactor, &protocol(second)));
+        let peer = send_to(retained);
+        let (fd, mut id) = (peer.as_raw_fd(), 0);
+        c!(udpr_transport_release(released));
+        let made = [
+            c!(udpr_reactor_call_later(reactor, HOUR, Some(ignore_call), call, FREE, &mut id)),
+            c!(udpr_reactor_add_trigger(reactor, 2, 1, Some(ignore_trigger), trigger, FREE, &mut id)),
+            c!(udpr_reactor_watch(reactor, fd, 1, Some(ignore_watch), watch, FREE, &mut id)),
+            c!(udpr_reactor_call_from_thread(reactor, Some(ignore_call), thread, FREE)),
+        ];
         let end = c!(udpr_reactor_free(reactor));
+        // Also what a port holds that lives on: its last holder may be any thread.
+        let at_the_end = freed.each_ref().map(Count::get);
+        let closed = c!(udpr_transport_flush(retained));
+        let address = retained as usize;
+        let other = std::thread::spawn(move || c!(udpr_transport_release(address as *mut udpr_transport)));
+        other.join().expect("it does not panic");
         be_loud();
-        assert_eq!((end, freed.each_ref().map(Count::get)), (0, [1, 1]));
+        assert_eq!((made, end, at_the_end), ([0; 4], 0, [1; 6]));
+        assert_eq!(
+            (closed, freed.each_ref().map(Count::get)),
+            (udpr_status_code::UDPR_E_CLOSED as i32, [1; 6])
+        );
         assert_usable();
     });
 }

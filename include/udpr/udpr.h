@@ -1082,8 +1082,9 @@ UDPR_API udpr_status udpr_reactor_resolve(struct udpr_reactor *reactor, const ch
 UDPR_API udpr_status udpr_reactor_cancel_resolve(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * A reactor's door for other threads. It outlives the reactor: then everything on it answers UDPR_E_CLOSED, and free_user runs
- * in the failing call. It comes retained: release it once.
+ * Stores a reactor's remote: what other threads use of it. The remote outlives the reactor: then everything on it returns
+ * UDPR_E_CLOSED, and free_user runs in the failing call. It is retained for the caller, who releases it once. May be called
+ * from any thread if the caller knows that the reactor is alive. [any thread]
  */
 UDPR_API udpr_status udpr_reactor_remote(struct udpr_reactor *reactor, struct udpr_remote **out);
 

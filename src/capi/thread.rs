@@ -82,18 +82,21 @@ pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
 }
 
-/// A reactor's door for other threads. It outlives the reactor: then everything on it answers UDPR_E_CLOSED, and free_user runs
-/// in the failing call. It comes retained: release it once.
+/// Stores a reactor's remote: what other threads use of it. The remote outlives the reactor: then everything on it returns
+/// UDPR_E_CLOSED, and free_user runs in the failing call. It is retained for the caller, who releases it once. May be called
+/// from any thread if the caller knows that the reactor is alive. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remote(
     reactor: *mut udpr_reactor,
     out: *mut *mut udpr_remote,
 ) -> udpr_status {
-    status(with_reactor(reactor, |reactor| {
+    status(anywhere(|| {
+        let remote = remote(reactor)?;
+        remote.door.gate.check_open()?;
         if out.is_null() {
             return Err(Status::INVALID_ARGUMENT);
         }
-        write_out(out, Arc::into_raw(reactor.remote.clone()).cast_mut().cast());
+        write_out(out, Arc::into_raw(remote.clone()).cast_mut().cast());
         Ok(())
     }))
 }

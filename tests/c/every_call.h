@@ -147,11 +147,6 @@ static inline udpr_status call_resolve(handles *with) {
 static inline udpr_status call_cancel_resolve(handles *with) {
   return udpr_reactor_cancel_resolve(with->reactor, 1);
 }
-static inline udpr_status call_remote(handles *with) {
-  udpr_remote *remote;
-  return udpr_reactor_remote(with->reactor, &remote);
-}
-
 static const every_call reactor_calls[] = {
     {"run", call_run},
     {"stop", call_stop},
@@ -186,7 +181,6 @@ static const every_call reactor_calls[] = {
     {"suggest_thread_pool_size", call_suggest_thread_pool_size},
     {"resolve", call_resolve},
     {"cancel_resolve", call_cancel_resolve},
-    {"remote", call_remote},
 };
 enum { REGISTRATIONS = 10 }; /* among them, those with a free_user */
 
@@ -330,6 +324,10 @@ static const every_call transport_calls[] = {
 
 /* ---- any thread's, that a reactor answers ---------------------------------------------------------------- */
 
+static inline udpr_status call_remote(handles *with) {
+  udpr_remote *remote;
+  return udpr_reactor_remote(with->reactor, &remote);
+}
 static inline udpr_status call_from_thread(handles *with) {
   return udpr_reactor_call_from_thread(with->reactor, never_called, with, count_refused);
 }
@@ -342,7 +340,8 @@ static inline udpr_status call_post(handles *with) {
   return udpr_transport_post(with->transport, "x", 1, &with->to);
 }
 
-static const every_call anywhere_calls[] = {{"call_from_thread", call_from_thread},
+static const every_call anywhere_calls[] = {{"remote", call_remote},
+                                            {"call_from_thread", call_from_thread},
                                             {"remote_call", call_remote_call},
                                             {"remote_stop", call_remote_stop},
                                             {"remote_wake", call_remote_wake},
@@ -374,7 +373,7 @@ static inline void transport_says(udpr_status expected, handles *with) {
 
 /* What the handles have: a reactor, a remote, a transport. */
 static inline void anywhere_says(udpr_status expected, handles *with) {
-  int first = with->reactor ? 0 : 1, registrations = with->reactor ? 2 : 1, count = with->transport ? 5 : 4;
+  int first = with->reactor ? 0 : 2, registrations = with->reactor ? 2 : 1, count = with->transport ? 6 : 5;
   atomic_store(&with->frees, 0);
   all_say(expected, anywhere_calls + first, (size_t)(count - first), with);
   CHECK_EQ(registrations, atomic_load(&with->frees));

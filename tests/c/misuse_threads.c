@@ -37,8 +37,13 @@ static void needs_no_reactor(void *arg) {
 static void ran(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
 
 static void asks_a_reactor(void *arg) {
-  handles *with = arg;
+  handles     *with = arg;
+  udpr_remote *remote = NULL;
   CHECK(udpr_reactor_now(with->reactor) > 0 && udpr_reactor_is_running(with->reactor));
+  OK(udpr_reactor_remote(with->reactor, &remote));
+  CHECK(remote == with->remote);
+  udpr_remote_release(remote);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(with->reactor, NULL));
   OK(udpr_reactor_call_from_thread(with->reactor, ran, with, count_refused));
   OK(udpr_remote_call(with->remote, ran, with, count_refused));
   OK(udpr_remote_wake(with->remote));

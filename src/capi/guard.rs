@@ -48,7 +48,7 @@ pub(super) fn with_reactor<T>(
 }
 
 /// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. Where it
-/// `turns`, a reactor that is to be pinned is this thread's from here on.
+/// `turns`, a reactor that is to be pinned is this thread's until that ends.
 pub(super) fn with_outer_reactor(
     reactor: *const udpr_reactor,
     turns: bool,
@@ -61,7 +61,7 @@ pub(super) fn with_outer_reactor(
         return Err(Status::REENTRANT);
     }
     if turns && core.is_pinned() {
-        entry.pin();
+        core.remote.door.pin(&mut entry)?;
     }
     stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))
 }

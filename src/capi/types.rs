@@ -185,7 +185,7 @@ pub enum udpr_reactor_flag {
     UDPR_REACTOR_SIGNALS = 1,
     /// Time moves by udpr_reactor_advance alone, sockets stay real: for tests.
     UDPR_REACTOR_MANUAL_CLOCK = 2,
-    /// The first thread in run or iterate owns it until free, between turns too.
+    /// The first thread in run or iterate owns it, between turns too, until free or the end of that thread.
     UDPR_REACTOR_PINNED = 4,
 }
 

@@ -50,7 +50,7 @@ pub mod flag {
     pub const SIGNALS: u32 = 1;
     /// Time moves by `advance` alone.
     pub const MANUAL_CLOCK: u32 = 2;
-    /// The first thread that runs it owns it until the end.
+    /// The first thread that runs it owns it until the end of either.
     pub const PINNED: u32 = 4;
     /// Every bit that this library knows.
     pub const KNOWN: u32 = 7;
@@ -144,7 +144,7 @@ impl<C: Call> Reactor<C> {
         &self.turn
     }
 
-    /// True where the first thread that runs it owns it until the end.
+    /// True where the first thread that runs it owns it until the end of either.
     pub fn is_pinned(&self) -> bool {
         self.flags & flag::PINNED != 0
     }

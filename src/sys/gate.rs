@@ -163,6 +163,12 @@ impl Gate {
         self.word().store(IDLE, Ordering::Release);
     }
 
+    /// Opens a gate that is left to the calling thread alone to every thread. Without effect if it is not.
+    pub fn unpin(&self) {
+        let mine = this_thread() | PINNED;
+        let _ = self.word().compare_exchange(mine, IDLE, Ordering::Release, Ordering::Relaxed);
+    }
+
     /// From here on everything answers CLOSED.
     pub fn close(&self) {
         self.word().store(CLOSED, Ordering::Release);
@@ -197,9 +203,14 @@ impl Entry<'_> {
         self.leave.is_none()
     }
 
-    /// Leaves the gate to this thread alone when the stay ends.
+    /// Leaves the gate to this thread alone when the stay ends, until [`Gate::unpin`].
     pub fn pin(&mut self) {
         self.leave = self.leave.map(|_| this_thread() | PINNED);
+    }
+
+    /// True if the gate is left to this thread alone.
+    pub fn is_pinned(&self) -> bool {
+        self.leave == Some(this_thread() | PINNED)
     }
 }
 
@@ -249,6 +260,10 @@ mod tests {
         std::thread::scope(|scope| {
             let other = scope.spawn(|| gate.enter().err());
             assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
+            scope.spawn(|| gate.unpin()).join().unwrap();
+            assert_eq!(scope.spawn(|| gate.enter().err()).join().unwrap(), Some(Status::WRONG_THREAD));
+            gate.unpin();
+            assert_eq!(scope.spawn(|| gate.enter().err()).join().unwrap(), None);
         });
     }
 

@@ -28,6 +28,7 @@ pub mod semaphore;
 pub mod signal;
 pub mod socket;
 pub mod thread;
+mod thread_end;
 pub mod waker;
 
 pub use alarm::Alarm;
@@ -36,7 +37,7 @@ pub use buffers::{Buffers, MESSAGES_MAX, Merged};
 pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
-pub use gate::Gate;
+pub use gate::{Entry, Gate};
 pub use gather::{Limits, Target};
 pub use held::{HeldFd, SocketFd};
 pub use inbound::{Inbound, Received, Reception};
@@ -45,6 +46,7 @@ pub use lane::{Lane, Room, Taken};
 pub use line::Line;
 pub use outbound::{Outbound, Unsent};
 pub use semaphore::Semaphore;
+pub use thread_end::{ThreadEnd, at_thread_end};
 pub use waker::Waker;
 
 use std::io;

@@ -1,11 +1,11 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
 use crate::status::Result;
-use crate::sys::{Gate, Line, Waker, clock};
+use crate::sys::{Entry, Gate, Line, ThreadEnd, Waker, at_thread_end, clock};
 use parking_lot::Mutex;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 /// The part of a reactor that outlives it and belongs to every thread.
 #[derive(Debug)]
@@ -31,6 +31,15 @@ impl Door {
             manual: manual_clock.then(|| AtomicU64::new(0)),
             posted: Mutex::default(),
         })
+    }
+
+    /// Leaves the reactor to the calling thread alone, until its end or that thread's. NO_MEMORY.
+    pub fn pin(self: &Arc<Door>, entry: &mut Entry<'_>) -> Result {
+        let door: Weak<Door> = Arc::downgrade(self);
+        if !entry.is_pinned() && at_thread_end(door)? {
+            entry.pin();
+        }
+        Ok(())
     }
 
     /// The reactor's clock in nanoseconds.
@@ -86,5 +95,12 @@ impl Door {
     /// The ports with mail.
     pub fn take_posted(&self) -> Vec<u64> {
         std::mem::take(&mut *self.posted.lock())
+    }
+}
+
+impl ThreadEnd for Door {
+    /// The number of the thread may be given to another one, which is not the one that ran the reactor.
+    fn thread_ended(&self) {
+        self.gate.unpin();
     }
 }

@@ -136,6 +136,10 @@ TEST(wrong_thread_while_a_call_lasts) {
 
 /* ---- PINNED: between turns too ------------------------------------------------------------------------- */
 
+static void wrong_to_turn(void *reactor) {
+  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_iterate(reactor, 0));
+}
+
 typedef struct pinned {
   handles with;
   probe   port;
@@ -168,6 +172,57 @@ TEST(the_first_turn_pins) {
   CHECK_EQ(0, sem_post(&all.finish));
   thread_join(&thread);
   probe_ended(&all.port);
+}
+
+static void turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
+
+static void turn_and_wait(void *arg) {
+  pinned *all = arg;
+  turn(all->with.reactor);
+  CHECK_EQ(0, sem_post(&all->turned));
+  CHECK_EQ(0, sem_wait(&all->finish));
+}
+
+/* The reactor is nobody's again when the thread that had it has ended, and pinned to the next one that runs it, also if that
+ * has the number of the first: glibc gives a new thread the stack of the one that ended last. */
+TEST(the_end_of_its_thread_unpins) {
+  pinned        all = {.port = {0}};
+  check_thread  thread;
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_PINNED);
+  CHECK_EQ(0, sem_init(&all.turned, 0, 0));
+  CHECK_EQ(0, sem_init(&all.finish, 0, 0));
+  all.with = things_of(reactor, &all.port);
+  for (int round = 0; round < 3; round++) {
+    in_thread(turn, reactor);
+    CHECK(udpr_reactor_user(reactor) == &all.port);
+    thread_start(&thread, turn_and_wait, &all);
+    CHECK_EQ(0, sem_wait(&all.turned));
+    all_is_wrong(&all.with);
+    CHECK_EQ(0, sem_post(&all.finish));
+    thread_join(&thread);
+  }
+  nothing_happened(&all.with, &all.port);
+  OK(udpr_reactor_free(reactor));
+  probe_ended(&all.port);
+}
+
+/* Also of several reactors, some of which are gone by then. */
+static void turn_all(void *arg) {
+  udpr_reactor **reactors = arg;
+  for (int i = 0; i < 4; i++) turn(reactors[i]);
+  for (int i = 0; i < 4; i++) turn(reactors[i]);
+  OK(udpr_reactor_free(reactors[1]));
+}
+
+TEST(the_end_of_a_thread_unpins_all_that_it_had) {
+  udpr_reactor *reactors[4];
+  for (int i = 0; i < 4; i++) reactors[i] = new_reactor(UDPR_REACTOR_PINNED);
+  in_thread(turn_all, reactors);
+  OK(udpr_reactor_free(reactors[0]));
+  turn(reactors[2]);
+  in_thread(wrong_to_turn, reactors[2]);
+  OK(udpr_reactor_free(reactors[2]));
+  OK(udpr_reactor_free(reactors[3]));
 }
 
 static void turn_and_free(void *reactor) {

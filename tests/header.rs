@@ -37,8 +37,15 @@ fn generate() -> String {
     let builder = sources.fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
     let mut text = Vec::new();
     builder.generate().expect("src/capi can be read").write(&mut text);
-    let text = String::from_utf8(text).expect("UTF-8");
-    CHAPTERS.iter().fold(shorten_comments(&text), |text, chapter| add_banner(&text, chapter))
+    let text = shorten_comments(&String::from_utf8(text).expect("UTF-8"));
+    CHAPTERS.iter().fold(make_c89(&text), |text, chapter| add_banner(&text, chapter))
+}
+
+/// cbindgen writes a comma behind the last name of an enum, and `//` comments, and C89 has neither.
+fn make_c89(text: &str) -> String {
+    let text = text.replace(",\n}", "\n}");
+    let text = text.replace("  // ", " // ");
+    text.replace(" // __cplusplus", " /* __cplusplus */").replace(" // extern \"C\"", " /* extern \"C\" */")
 }
 
 /// cbindgen gives every comment three lines at least.

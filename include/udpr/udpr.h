@@ -143,7 +143,7 @@ typedef enum udpr_status_code {
   /** A bug in the library: this reactor is dead, only udpr_reactor_free is allowed. */
   UDPR_E_PANIC = -36,
   /** UDPR_E_SYSTEM - errno, for an errno without a name above. */
-  UDPR_E_SYSTEM = -65536,
+  UDPR_E_SYSTEM = -65536
 } udpr_status_code;
 
 /** udpr_addr.family: the same on every system. */
@@ -153,7 +153,7 @@ typedef enum udpr_family_code {
   /** IPv4. */
   UDPR_AF_INET = 4,
   /** IPv6. */
-  UDPR_AF_INET6 = 6,
+  UDPR_AF_INET6 = 6
 } udpr_family_code;
 
 /** When a trigger of an event is called. */
@@ -163,7 +163,7 @@ typedef enum udpr_phase_code {
   /** Next; at shutdown, when the ports have stopped. */
   UDPR_PHASE_DURING = 1,
   /** Last. */
-  UDPR_PHASE_AFTER = 2,
+  UDPR_PHASE_AFTER = 2
 } udpr_phase_code;
 
 /** What happens to a reactor. */
@@ -171,7 +171,7 @@ typedef enum udpr_event_code {
   /** It begins to run. */
   UDPR_EVENT_STARTUP = 0,
   /** It was stopped. */
-  UDPR_EVENT_SHUTDOWN = 1,
+  UDPR_EVENT_SHUTDOWN = 1
 } udpr_event_code;
 
 /** What a watch is told of its descriptor. */
@@ -181,7 +181,7 @@ typedef enum udpr_watch_flag {
   /** It can be written to (EPOLLOUT). */
   UDPR_WATCH_WRITABLE = 2,
   /** An error, or the other side is gone (EPOLLERR, EPOLLHUP); always reported. */
-  UDPR_WATCH_HANGUP = 4,
+  UDPR_WATCH_HANGUP = 4
 } udpr_watch_flag;
 
 /** How grave a log record is. */
@@ -193,7 +193,7 @@ typedef enum udpr_log_code {
   /** Beginnings and ends. */
   UDPR_LOG_INFO = 3,
   /** For who looks for a fault. */
-  UDPR_LOG_DEBUG = 4,
+  UDPR_LOG_DEBUG = 4
 } udpr_log_code;
 
 /** udpr_error_report.origin: who found the error. */
@@ -203,13 +203,13 @@ typedef enum udpr_origin_code {
   /** An ICMP message. */
   UDPR_ORIGIN_ICMP = 4,
   /** An ICMPv6 message. */
-  UDPR_ORIGIN_ICMP6 = 6,
+  UDPR_ORIGIN_ICMP6 = 6
 } udpr_origin_code;
 
 /** udpr_datagram.flags. */
 typedef enum udpr_datagram_flag {
   /** It was longer than max_packet_size: len bytes of full_len are there. */
-  UDPR_DATAGRAM_TRUNCATED = 1,
+  UDPR_DATAGRAM_TRUNCATED = 1
 } udpr_datagram_flag;
 
 /** udpr_message.flags. */
@@ -217,7 +217,7 @@ typedef enum udpr_message_flag {
   /** The message's tos counts. */
   UDPR_MESSAGE_TOS = 1,
   /** Do not gather, send now. */
-  UDPR_MESSAGE_NOW = 2,
+  UDPR_MESSAGE_NOW = 2
 } udpr_message_flag;
 
 /** udpr_reactor_options.flags. */
@@ -227,7 +227,7 @@ typedef enum udpr_reactor_flag {
   /** Time moves by udpr_reactor_advance alone, sockets stay real: for tests. */
   UDPR_REACTOR_MANUAL_CLOCK = 2,
   /** The first thread in run or iterate owns it, between turns too, until free or the end of that thread. */
-  UDPR_REACTOR_PINNED = 4,
+  UDPR_REACTOR_PINNED = 4
 } udpr_reactor_flag;
 
 /** udpr_udp_options.flags. */
@@ -263,13 +263,13 @@ typedef enum udpr_udp_flag {
   /** Adopted sockets: GRO too (it stays set for the socket's other holders). */
   UDPR_UDP_OFFLOAD = 16384,
   /** Adopting: take the descriptor over instead of duplicating it. */
-  UDPR_UDP_TAKE_FD = 32768,
+  UDPR_UDP_TAKE_FD = 32768
 } udpr_udp_flag;
 
 /** Sizes. */
 typedef enum udpr_limit {
   /** Room for any formatted address and its NUL, in bytes. */
-  UDPR_ADDR_TEXT_MAX = 80,
+  UDPR_ADDR_TEXT_MAX = 80
 } udpr_limit;
 
 /** A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it. */
@@ -570,7 +570,7 @@ typedef struct udpr_transport_stats {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif /* __cplusplus */
 
 /* ---- library ---- */
 
@@ -1127,7 +1127,7 @@ UDPR_API udpr_status udpr_reactor_get_stats(const struct udpr_reactor *reactor, 
 UDPR_API udpr_status udpr_transport_get_stats(const struct udpr_transport *transport, struct udpr_transport_stats *out);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+} /* extern "C" */
+#endif /* __cplusplus */
 
 #endif  /* UDPR_H */

@@ -17,7 +17,7 @@ INCLUDE = HERE.parents[1] / "include"
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wundef", "-Wshadow", "-Werror"]
 C_ONLY = ["-Wstrict-prototypes", "-Wc++-compat", "-xc"]
 COMPILERS = {"gcc": C_ONLY, "clang": C_ONLY, "g++": ["-xc++"], "clang++": ["-xc++"]}
-EDITIONS = {"c": ["c99", "c11", "c17"], "c++": ["c++11", "c++17", "c++20"]}
+EDITIONS = {"c": ["c89", "c99", "c11", "c17"], "c++": ["c++11", "c++17", "c++20"]}
 
 
 def add_cases():

@@ -261,8 +261,8 @@ fn without_a_queue_a_full_socket_drops_every_datagram_of_a_message() {
 
 /// A message of `count` numbers, cut so that each is a datagram.
 fn write_cut(scene: &Scene, count: u32) -> Result<(), Status> {
-    let (data, to) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), Some(&scene.peer.addr()));
-    let (source, interface_index, tos, leave) = (None, 0, None, Leave::Together);
+    let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), scene.peer.addr());
+    let (to, source, interface_index, tos, leave) = (Some(&peer), None, 0, None, Leave::Together);
     let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, leave };
     scene.port.write_message(&message)
 }

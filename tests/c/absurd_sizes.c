@@ -3,8 +3,8 @@
  */
 #include "check.h"
 
-static const size_t absurd[] = {SIZE_MAX,      SIZE_MAX - 1,      SIZE_MAX / 2,    SIZE_MAX / 2 + 1,
-                                SIZE_MAX / 16, SIZE_MAX / 16 + 1, (size_t)1 << 63, (size_t)1 << 60};
+static const size_t absurd[] = {SIZE_MAX,         SIZE_MAX - 1,  SIZE_MAX / 2,
+                                SIZE_MAX / 2 + 1, SIZE_MAX / 16, SIZE_MAX / 16 + 1};
 enum { ABSURD = sizeof absurd / sizeof *absurd };
 
 typedef struct fixture {
@@ -79,9 +79,11 @@ TEST(options_of_sockets) {
   fixture f;
   int     value = 1;
   set_up(&f);
+#if SIZE_MAX > UINT32_MAX
   /* The kernel's lengths have 32 bits, of which these are the right ones. */
   CHECK_STATUS(UDPR_E_SYSTEM - EINVAL, udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value,
                                                                  ((size_t)1 << 32) + sizeof value));
+#endif
   for (int i = 0; i < ABSURD; i++) {
     size_t      len = absurd[i];
     udpr_status status = udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, absurd[i]);

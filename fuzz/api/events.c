@@ -5,11 +5,14 @@
 
 /* ---- time --------------------------------------------------------------------------------------------------- */
 
-static udpr_ns add(udpr_ns a, udpr_ns b) { return a + b < a ? UINT64_MAX : a + b; }
+static udpr_ns add(udpr_ns a, udpr_ns b) { return b == UDPR_NEVER || a + b < a ? UINT64_MAX : a + b; }
+
+/* Above INT64_MAX: a negative difference. */
+static bool no_delay(udpr_ns delay) { return delay > INT64_MAX && delay != UDPR_NEVER; }
 
 static udpr_ns any_delay(void) {
   return PICK((udpr_ns)0, 0, 1, below(1000), below(1000000), below(1000000), UINT64_C(3600000000000),
-              UINT64_MAX);
+              INT64_MAX, UDPR_NEVER, 0 - below(1000000), (udpr_ns)1 << 63);
 }
 
 static void op_call_later(void) {
@@ -17,10 +20,10 @@ static void op_call_later(void) {
   if (!home) return;
   user   *user = new_user(TIMER, home);
   udpr_ns delay = any_delay();
-  bool    bad = one_in(32);
+  bool    no_call = one_in(32), bad = no_call || no_delay(delay);
   user->due_least = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
   user->order = w.order++;
-  CALL(home, udpr_reactor_call_later, home->reactor, delay, bad ? NULL : on_timer, user, free_fn(user),
+  CALL(home, udpr_reactor_call_later, home->reactor, delay, no_call ? NULL : on_timer, user, free_fn(user),
        &user->id);
   if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) {
     user->due_most = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
@@ -75,7 +78,7 @@ static void op_move(void) {
   if (due < user->due_least || due > user->due_most) FAIL("due at %llu", (unsigned long long)due);
   if (reset) CALL(home, udpr_reactor_reset_call, home->reactor, id, delay);
   else CALL(home, udpr_reactor_delay_call, home->reactor, id, more);
-  EXPECT(UDPR_OK);
+  if (!EXPECT(reset && no_delay(delay) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK)) return;
   if (reset) {
     user->due_least = add(now, delay);
     user->due_most = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
@@ -107,10 +110,11 @@ static void op_advance(void) {
   if (!home) return;
   bool    manual = home->flags & UDPR_REACTOR_MANUAL_CLOCK, nested = home->inside > 0;
   udpr_ns before = TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor);
-  udpr_ns by = one_in(16) ? PICK((udpr_ns)0, UINT64_MAX / 2) : below(1500000);
+  udpr_ns by = one_in(16) ? PICK((udpr_ns)0, INT64_MAX, INT64_MAX + (udpr_ns)1, UDPR_NEVER) : below(1500000);
   CALL(home, udpr_reactor_advance, home->reactor, by);
   if (nested) EXPECT(UDPR_E_REENTRANT);
   else if (!manual) EXPECT(UDPR_E_NOT_SUPPORTED);
+  else if (by > INT64_MAX) EXPECT(UDPR_E_INVALID_ARGUMENT);
   else if (EXPECT(UDPR_OK)) MUST(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor) == add(before, by));
 }
 

@@ -136,11 +136,11 @@ static void op_resolve(void) {
   const name *name = &known_names[below(sizeof known_names / sizeof *known_names)];
   uint32_t    family = below(3);
   user       *user = new_user(LOOKUP, home);
-  udpr_ns     timeout = PICK((udpr_ns)0, 1, 1000000, UINT64_MAX);
+  udpr_ns     timeout = PICK((udpr_ns)0, 1, 1000000, INT64_MAX, UDPR_NEVER, UDPR_NEVER - 1);
   uint16_t port = (uint16_t)random_word(), code = one_in(24) ? 5 : (uint16_t)(family * 2 + (family ? 2 : 0));
   user->event = port;
   for (int i = 0; i < 3; i++) user->answers[i] = name->answers[family];
-  bool bad = name->answers[family] == UDPR_E_INVALID_ARGUMENT || code == 5;
+  bool bad = name->answers[family] == UDPR_E_INVALID_ARGUMENT || code == 5 || timeout == UDPR_NEVER - 1;
   CALL(home, udpr_reactor_resolve, home->reactor, name->text, port, code, timeout, on_resolved, user,
        free_fn(user), &user->id);
   if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) return;

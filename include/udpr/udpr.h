@@ -54,6 +54,9 @@
 /** This header's version, as udpr_version tells that of the library. */
 #define UDPR_VERSION (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8 | UDPR_VERSION_PATCH)
 
+/** A delay or a timeout that never comes due. Any other above INT64_MAX nanoseconds is UDPR_E_INVALID_ARGUMENT. */
+#define UDPR_NEVER UINT64_MAX
+
 #ifndef UDPR_API
 #if defined(UDPR_PLAIN)
 #define UDPR_API
@@ -982,8 +985,9 @@ UDPR_API udpr_ns udpr_reactor_now(const struct udpr_reactor *reactor);
 
 /**
  * Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
- * delayed call runs in the next turn, after one poll; a delay beyond the clock's end never comes due. free_user runs after
- * `fn`, or when the call is cancelled, or when the reactor ends. out_id may be NULL.
+ * delayed call runs in the next turn, after one poll. A call with the delay UDPR_NEVER never comes due; any other delay above
+ * INT64_MAX is UDPR_E_INVALID_ARGUMENT: it is a negative difference. free_user runs after `fn`, or when the call is cancelled,
+ * or when the reactor ends. out_id may be NULL.
  */
 UDPR_API udpr_status udpr_reactor_call_later(struct udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
@@ -993,7 +997,10 @@ UDPR_API udpr_status udpr_reactor_call_later(struct udpr_reactor *reactor, udpr_
  */
 UDPR_API udpr_status udpr_reactor_cancel_call(struct udpr_reactor *reactor, udpr_id id);
 
-/** Moves a delayed call to `delay_from_now`. Statuses as of udpr_reactor_cancel_call. */
+/**
+ * Moves a delayed call to `delay_from_now`, which is as the delay of udpr_reactor_call_later. Other statuses as of
+ * udpr_reactor_cancel_call.
+ */
 UDPR_API udpr_status udpr_reactor_reset_call(struct udpr_reactor *reactor, udpr_id id, udpr_ns delay_from_now);
 
 /** Moves a delayed call by `more_ns` from where it stands; below 0 is earlier. Statuses as of udpr_reactor_cancel_call. */
@@ -1010,7 +1017,7 @@ UDPR_API udpr_status udpr_reactor_delayed_calls(const struct udpr_reactor *react
 
 /**
  * Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
- * UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback.
+ * UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
  */
 UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns by);
 
@@ -1069,12 +1076,13 @@ UDPR_API udpr_status udpr_reactor_suggest_thread_pool_size(struct udpr_reactor *
 /**
  * Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
  * exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
- * family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` in ns, counted from the call; 0: 60 s.
- * What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+ * family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` is in ns, counted from the call; 0 means
+ * 60 s, and UDPR_NEVER none. What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
  * UDPR_E_ADDRESS_FAMILY, or what else the system says; addresses with UDPR_OK only, valid until it returns.
  *
  * UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
- * and "_", or a number as the last label ("127.1"). Nothing of that reaches the system. out_id may be NULL.
+ * and "_", or a number as the last label ("127.1"), and for a timeout above INT64_MAX other than UDPR_NEVER. Nothing of that
+ * reaches the system. out_id may be NULL.
  */
 UDPR_API udpr_status udpr_reactor_resolve(struct udpr_reactor *reactor, const char *host, uint16_t port, uint16_t family, udpr_ns timeout, udpr_resolved_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 

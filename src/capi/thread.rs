@@ -49,12 +49,13 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
 
 /// Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
 /// exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
-/// family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` in ns, counted from the call; 0: 60 s.
-/// What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+/// family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` is in ns, counted from the call; 0 means
+/// 60 s, and UDPR_NEVER none. What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
 /// UDPR_E_ADDRESS_FAMILY, or what else the system says; addresses with UDPR_OK only, valid until it returns.
 ///
 /// UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
-/// and "_", or a number as the last label ("127.1"). Nothing of that reaches the system. out_id may be NULL.
+/// and "_", or a number as the last label ("127.1"), and for a timeout above INT64_MAX other than UDPR_NEVER. Nothing of that
+/// reaches the system. out_id may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_resolve(
     reactor: *mut udpr_reactor,

@@ -14,8 +14,9 @@ pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_
 }
 
 /// Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
-/// delayed call runs in the next turn, after one poll; a delay beyond the clock's end never comes due. free_user runs after
-/// `fn`, or when the call is cancelled, or when the reactor ends. out_id may be NULL.
+/// delayed call runs in the next turn, after one poll. A call with the delay UDPR_NEVER never comes due; any other delay above
+/// INT64_MAX is UDPR_E_INVALID_ARGUMENT: it is a negative difference. free_user runs after `fn`, or when the call is cancelled,
+/// or when the reactor ends. out_id may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_later(
     reactor: *mut udpr_reactor,
@@ -40,7 +41,8 @@ pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id
     status(with_reactor(reactor, |reactor| reactor.cancel_call(id)))
 }
 
-/// Moves a delayed call to `delay_from_now`. Statuses as of udpr_reactor_cancel_call.
+/// Moves a delayed call to `delay_from_now`, which is as the delay of udpr_reactor_call_later. Other statuses as of
+/// udpr_reactor_cancel_call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_reset_call(
     reactor: *mut udpr_reactor,
@@ -104,7 +106,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
 }
 
 /// Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
-/// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback.
+/// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
     status(with_outer_reactor(reactor, false, |reactor| reactor.advance(by)))

@@ -2,6 +2,7 @@
 
 use super::{Call, Reactor};
 use crate::status::{Result, Status};
+use crate::timer::{after, check_span};
 
 impl<C: Call> Reactor<C> {
     /// The reactor's clock in nanoseconds: monotonic, or manual.
@@ -9,11 +10,11 @@ impl<C: Call> Reactor<C> {
         self.turn.door.now()
     }
 
-    /// Calls once, `delay` nanoseconds from now and never earlier. A delay beyond the clock's end never comes due.
-    /// NO_MEMORY, with the call dropped.
+    /// Calls once, `delay` nanoseconds from now and never earlier. INVALID_ARGUMENT as of [`after`], NO_MEMORY; then the call
+    /// is dropped.
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
         self.turn.check_open()?;
-        let due = self.now().saturating_add(delay);
+        let due = after(self.now(), delay)?;
         let mut timers = self.timers.borrow_mut();
         // The borrow is over where the call is dropped: `timers` is the younger one.
         timers.reserve()?;
@@ -30,9 +31,10 @@ impl<C: Call> Reactor<C> {
         call.map(drop)
     }
 
-    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`]; NO_MEMORY.
+    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`]; INVALID_ARGUMENT as of
+    /// [`after`]; NO_MEMORY.
     pub fn reset_call(&self, id: u64, delay: u64) -> Result {
-        let due = self.now().saturating_add(delay);
+        let due = after(self.now(), delay)?;
         self.reset_to(id, due)
     }
 
@@ -60,13 +62,14 @@ impl<C: Call> Reactor<C> {
         timers.len()
     }
 
-    /// Moves a manual clock, and runs what falls due in order, calls made meanwhile too. NOT_SUPPORTED without one.
+    /// Moves a manual clock, and runs what falls due in order, calls made meanwhile too. NOT_SUPPORTED without one,
+    /// INVALID_ARGUMENT as of [`check_span`].
     pub fn advance(&self, by: u64) -> Result {
         let door = &self.turn.door;
         if !door.is_manual() {
             return Err(Status::NOT_SUPPORTED);
         }
-        let end = door.now().saturating_add(by);
+        let end = door.now().saturating_add(check_span(by)?);
         self.pass(|| {
             while let Some(call) = self.take_due_by(end) {
                 self.run_call(call);

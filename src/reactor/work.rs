@@ -6,6 +6,7 @@ use crate::resolver::{self, Answer, Host};
 use crate::status::{Result, Status};
 use crate::sys::names::LookUp;
 use crate::threads::{Pool, Task};
+use crate::timer::after;
 use std::ffi::CString;
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ impl<C: Call> Reactor<C> {
     }
 
     /// Looks `host` up; the answer comes in a later turn, once, within `timeout` nanoseconds (0: 60 s).
-    /// INVALID_ARGUMENT for what cannot be a name; NO_MEMORY.
+    /// INVALID_ARGUMENT for what cannot be a name, and as of [`after`]; NO_MEMORY.
     pub fn resolve(
         &self,
         host: &str,
@@ -94,7 +95,8 @@ impl<C: Call> Reactor<C> {
         let host = resolver::host(host, port, version)?;
         let timeout = if timeout == 0 { resolver::TIMEOUT_DEFAULT } else { timeout };
         self.lookups.borrow_mut().reserve()?;
-        let id = self.lookups.borrow_mut().add(self.now().saturating_add(timeout), call);
+        let deadline = after(self.now(), timeout)?;
+        let id = self.lookups.borrow_mut().add(deadline, call);
         let asked = match host {
             Host::Known(answer) => self.lookups.borrow_mut().answer(id, answer),
             Host::Name(name) => {

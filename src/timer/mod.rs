@@ -12,12 +12,24 @@ mod heap;
 use std::num::NonZeroU32;
 
 use crate::slots::{self, Kind, Slots};
-use crate::status::Result;
+use crate::status::{Result, Status};
 use ended::Ended;
 use heap::{Entry, Heap};
 
 /// The instant that never comes.
 pub const NEVER: u64 = u64::MAX;
+
+/// The instant that is `delay` after `now`: [`NEVER`] if `delay` is that, or if the clock ends before. Errors as of
+/// [`check_span`].
+pub fn after(now: u64, delay: u64) -> Result<u64> {
+    if delay == NEVER { Ok(NEVER) } else { Ok(now.saturating_add(check_span(delay)?)) }
+}
+
+/// A span of time as it is. INVALID_ARGUMENT above `i64::MAX`, 292 years: it is the difference of an instant and a later one,
+/// which unsigned numbers do not have.
+pub fn check_span(span: u64) -> Result<u64> {
+    if span <= i64::MAX as u64 { Ok(span) } else { Err(Status::INVALID_ARGUMENT) }
+}
 
 /// As many calls are made room for at least.
 const LEAST: usize = 4;
@@ -307,6 +319,15 @@ mod tests {
     fn fire<C>(timers: &mut Timers<C>, now: u64) -> Vec<C> {
         timers.begin_pass();
         std::iter::from_fn(|| timers.pop_due(now)).collect()
+    }
+
+    #[test]
+    fn a_negative_difference_is_no_delay() {
+        let (late, refused) = (0_u64.wrapping_sub(1_000), Err(Status::INVALID_ARGUMENT));
+        assert_eq!((after(5, 0), after(5, i64::MAX as u64)), (Ok(5), Ok(i64::MAX as u64 + 5)));
+        assert_eq!((after(5, late), after(5, 1 << 63), after(5, NEVER - 1)), (refused, refused, refused));
+        assert_eq!((after(5, NEVER), check_span(NEVER)), (Ok(NEVER), refused));
+        assert_eq!(after(NEVER - 5, 100), Ok(NEVER), "beyond the clock's end");
     }
 
     #[test]

@@ -121,9 +121,13 @@ static void never(udpr_reactor *reactor, void *user) {
 }
 
 TEST(times) {
-  const udpr_ns ends[] = {UINT64_MAX, UINT64_MAX - 1, (udpr_ns)INT64_MAX + 1, INT64_MAX};
+  const udpr_ns ends[] = {UDPR_NEVER, INT64_MAX, INT64_MAX - 1, UDPR_NEVER};
+  const udpr_ns no_delays[] = {UDPR_NEVER - 1, (udpr_ns)INT64_MAX + 1};
   fixture       f;
   set_up(&f);
+  for (int i = 0; i < 2; i++)
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+                 udpr_reactor_call_later(f.reactor, no_delays[i], never, NULL, NULL, NULL));
   for (int i = 0; i < 4; i++) {
     udpr_id id = 0;
     OK(udpr_reactor_call_later(f.reactor, ends[i], never, NULL, NULL, &id));

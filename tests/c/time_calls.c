@@ -56,6 +56,52 @@ TEST(never_early) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void never_resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                           size_t addr_count, void *user) {
+  (void)reactor, (void)id, (void)addrs, (void)addr_count, (void)user;
+  FAIL("a look-up that was refused: %s", udpr_status_name(status));
+}
+
+static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                     size_t addr_count, void *user) {
+  (void)id, (void)addrs;
+  CHECK(status == UDPR_OK && addr_count == 1);
+  count(reactor, user);
+}
+
+/* A tick that is late: its instant minus now is below 0, which as an unsigned number is 584 years. */
+TEST(a_negative_difference_is_no_delay) {
+  const udpr_ns refused[] = {0 - (udpr_ns)2, 0 - SECONDS(1), (udpr_ns)1 << 63, ((udpr_ns)1 << 63) + 1};
+  udpr_reactor *reactor = new_reactor(0);
+  counter       tick = {0}, far = {0}, never = {0}, name = {0};
+  udpr_ns       due = 0, before = 0;
+  udpr_id       id = later(reactor, (udpr_ns)INT64_MAX, count, &far);
+  later(reactor, UDPR_NEVER, count, &never);
+  OK(udpr_reactor_call_time(reactor, id, &before));
+  for (int i = 0; i < 4; i++) {
+    udpr_id none = 7;
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+                 udpr_reactor_call_later(reactor, refused[i], count, &tick, count_free, &none));
+    CHECK(tick.freed == i * 2 + 1 && none == 7);
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_reset_call(reactor, id, refused[i]));
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, refused[i],
+                                                               never_resolved, &tick, count_free, NULL));
+    CHECK_EQ(i * 2 + 2, tick.freed);
+  }
+  OK(udpr_reactor_call_time(reactor, id, &due));
+  CHECK(due == before && pending(reactor) == 2);
+  OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, UDPR_NEVER, resolved, &name, NULL, NULL));
+  OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, (udpr_ns)INT64_MAX, resolved, &name, NULL, NULL));
+  RUN_UNTIL(reactor, name.called == 2);
+  OK(udpr_reactor_reset_call(reactor, id, UDPR_NEVER));
+  turns(reactor, 3);
+  CHECK(far.called == 0 && never.called == 0 && tick.called == 0);
+  int64_t timeout = 0;
+  OK(udpr_reactor_next_timeout(reactor, &timeout));
+  CHECK_EQ(-1, timeout);
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(now_is_monotonic_and_moves) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_ns       first = udpr_reactor_now(reactor), last = first, end = monotonic_ns() + MS(2);

@@ -663,7 +663,8 @@ UDPR_API udpr_status udpr_reactor_new(const struct udpr_reactor_options *options
 /**
  * Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
  * Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
- * UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors.
+ * UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors;
+ * UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
  */
 UDPR_API udpr_status udpr_reactor_free(struct udpr_reactor *reactor);
 
@@ -690,8 +691,9 @@ UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
  * In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
  * and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
  * UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
- * UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD where another thread used the reactor, or was just
- * leaving a call or a post here, when the fork came: then it is of no use in this child.
+ * UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD if another thread used the reactor, or was just
+ * leaving a call or a post here, when the fork came: then it is of no use in this child; UDPR_E_WRONG_THREAD also while
+ * another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
  */
 UDPR_API udpr_status udpr_reactor_after_fork(struct udpr_reactor *reactor);
 

@@ -6,6 +6,7 @@ use super::sized;
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
+use crate::sys::Gate;
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -38,7 +39,8 @@ pub unsafe extern "C" fn udpr_reactor_new(
 
 /// Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
 /// Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
-/// UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors.
+/// UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors;
+/// UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
     if reactor.is_null() { Status::OK.code() } else { status(free(reactor)) }
@@ -49,7 +51,7 @@ fn free(reactor: *mut udpr_reactor) -> Result {
     let door = remote(reactor)?.door.clone();
     let entry = match door.gate.enter() {
         Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
-        Err(Status::CLOSED) => return close_descriptors(reactor),
+        Err(Status::CLOSED) => return free_in_child(reactor, &door.gate),
         Err(Status::PANIC) => door.gate.enter_dead()?,
         entry => entry?,
     };
@@ -61,7 +63,7 @@ fn free(reactor: *mut udpr_reactor) -> Result {
     // SAFETY: as above.
     let closed = quietly(|| unsafe { &*core }.close());
     if door.gate.is_forked() {
-        return close_descriptors(reactor);
+        return free_in_child(reactor, &door.gate);
     }
     door.gate.close();
     // SAFETY: as above.
@@ -75,12 +77,18 @@ fn free(reactor: *mut udpr_reactor) -> Result {
 }
 
 /// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.
-fn close_descriptors(reactor: *mut udpr_reactor) -> Result {
-    // SAFETY: the caller has it from udpr_reactor_new, and a forked child has one thread.
+fn free_in_child(reactor: *mut udpr_reactor, gate: &Gate) -> Result {
+    let child = gate.enter_forked().map_err(|status| match status {
+        // Another thread has called after_fork since.
+        Status::NOT_SUPPORTED => Status::WRONG_THREAD,
+        status => status,
+    })?;
+    // SAFETY: the caller has it from udpr_reactor_new; nobody else is in, and nobody frees it in a forked child.
     for fd in unsafe { &*reactor.cast::<Core>() }.descriptors() {
         // SAFETY: a descriptor of this reactor's, which nothing here uses any more: it is never dropped.
         unsafe { libc::close(fd) };
     }
+    child.close();
     Ok(())
 }
 
@@ -109,16 +117,15 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 /// In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
 /// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
 /// UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
-/// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD where another thread used the reactor, or was just
-/// leaving a call or a post here, when the fork came: then it is of no use in this child.
+/// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD if another thread used the reactor, or was just
+/// leaving a call or a post here, when the fork came: then it is of no use in this child; UDPR_E_WRONG_THREAD also while
+/// another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     status(anywhere(|| {
-        if !remote(reactor)?.door.gate.is_forked() {
-            return Err(Status::NOT_SUPPORTED);
-        }
-        // SAFETY: the caller has it from udpr_reactor_new, and a forked child has one thread.
-        unsafe { &*reactor.cast::<Core>() }.after_fork()
+        let child = remote(reactor)?.door.gate.enter_forked()?;
+        // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
+        unsafe { &*reactor.cast::<Core>() }.after_fork(child)
     }))
 }
 

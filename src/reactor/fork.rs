@@ -3,19 +3,19 @@
 use super::{Call, Reactor, Source};
 use crate::status::{Result, Status};
 use crate::sys::epoll::READABLE;
+use crate::sys::gate::Forked;
 use crate::turn::{ALARM_TOKEN, WAKE_TOKEN};
 
 impl<C: Call> Reactor<C> {
     /// Makes the reactor usable in a child: descriptors of its own under the same numbers, everything registered anew. The
-    /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. NOT_SUPPORTED
-    /// where this is no child; REENTRANT in a callback that has forked; WRONG_THREAD where another thread was inside, or was
+    /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. REENTRANT in a callback that has forked; WRONG_THREAD where another thread was inside, or was
     /// just leaving something here, when the fork came: its half of the work is not there.
-    pub fn after_fork(&self) -> Result {
+    pub fn after_fork(&self, child: Forked<'_>) -> Result {
+        child.revive(|| self.renew())
+    }
+
+    fn renew(&self) -> Result {
         let turn = &self.turn;
-        if !turn.door.gate.is_forked() {
-            return Err(Status::NOT_SUPPORTED);
-        }
-        turn.door.gate.check_fork()?;
         if self.remote.is_locked() || turn.door.is_locked() || self.is_posted_to() {
             return Err(Status::WRONG_THREAD);
         }
@@ -28,7 +28,6 @@ impl<C: Call> Reactor<C> {
             turn.kernel.watch(epoll, alarm, READABLE, ALARM_TOKEN)?;
         }
         self.register_sources()?;
-        turn.door.gate.revive();
         self.forget_work();
         // A thread that had left a call, and had not come to wake for it, is not there any more.
         turn.door.waker.wake();

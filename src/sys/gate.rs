@@ -16,6 +16,8 @@ const CLOSED: usize = 4;
 const PINNED: usize = 1;
 /// Alone, or beside the number of the thread that is still inside: until it has left, nobody may free the reactor.
 const DEAD: usize = 2;
+/// Beside a thread's number, in a forked child: that thread renews the reactor, or has freed it and stays.
+const FORKED_BUSY: usize = PINNED | DEAD;
 
 /// What is on the page.
 #[repr(C)]
@@ -138,29 +140,29 @@ impl Gate {
     pub fn check_open(&self) -> Result {
         match self.word().load(Ordering::Acquire) {
             FORKED | CLOSED => Err(Status::CLOSED),
+            word if word & FORKED_BUSY == FORKED_BUSY => Err(Status::CLOSED),
             word if word & DEAD != 0 => Err(Status::PANIC),
             _ => Ok(()),
         }
     }
 
-    /// True in a forked child, until [`Gate::revive`].
+    /// True in a forked child, until [`Forked::revive`] has succeeded.
     pub fn is_forked(&self) -> bool {
-        self.word().load(Ordering::Relaxed) == FORKED
+        let word = self.word().load(Ordering::Relaxed);
+        word == FORKED || word & FORKED_BUSY == FORKED_BUSY
     }
 
-    /// Whether a forked child may go on: REENTRANT where its own thread was inside when it forked, WRONG_THREAD where
-    /// another one was, which is not there any more.
-    pub fn check_fork(&self) -> Result {
-        match self.inside.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            inside if inside == this_thread() => Err(Status::REENTRANT),
-            _ => Err(Status::WRONG_THREAD),
+    /// Lets the calling thread in where [`Gate::is_forked`], for what may be done in a forked child; to everything else
+    /// the reactor stays CLOSED meanwhile. WRONG_THREAD while another thread is in, or once another has closed it;
+    /// CLOSED once this one has; NOT_SUPPORTED where this is no forked child any more.
+    pub fn enter_forked(&self) -> Result<Forked<'_>> {
+        let busy = this_thread() | FORKED_BUSY;
+        match self.word().compare_exchange(FORKED, busy, Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => Ok(Forked { gate: self, leave: FORKED }),
+            Err(word) if word == busy => Err(Status::CLOSED),
+            Err(word) if word & FORKED_BUSY == FORKED_BUSY => Err(Status::WRONG_THREAD),
+            Err(_) => Err(Status::NOT_SUPPORTED),
         }
-    }
-
-    /// Makes the gate usable in a forked child.
-    pub fn revive(&self) {
-        self.word().store(IDLE, Ordering::Release);
     }
 
     /// Opens a gate that is left to the calling thread alone to every thread. Without effect if it is not.
@@ -235,6 +237,45 @@ impl Drop for Entry<'_> {
     }
 }
 
+/// One stay inside a [`Gate`] that is forked.
+#[derive(Debug)]
+pub struct Forked<'a> {
+    gate: &'a Gate,
+    leave: usize,
+}
+
+impl Forked<'_> {
+    /// Makes the gate usable in this child, if `renew` succeeds. REENTRANT where this thread was inside when it forked;
+    /// WRONG_THREAD where another one was, which is not there any more.
+    pub fn revive(mut self, renew: impl FnOnce() -> Result) -> Result {
+        let inside = &self.gate.inside;
+        match inside.load(Ordering::Relaxed) {
+            0 => {}
+            thread if thread == this_thread() => return Err(Status::REENTRANT),
+            _ => return Err(Status::WRONG_THREAD),
+        }
+        // For a child that another thread forks meanwhile: this half of the work is not there.
+        inside.store(this_thread(), Ordering::Relaxed);
+        let renewed = renew();
+        inside.store(0, Ordering::Relaxed);
+        if renewed.is_ok() {
+            self.leave = IDLE;
+        }
+        renewed
+    }
+
+    /// The end in this child: this thread stays inside, so that nobody else gets in.
+    pub fn close(mut self) {
+        self.leave = this_thread() | FORKED_BUSY;
+    }
+}
+
+impl Drop for Forked<'_> {
+    fn drop(&mut self) {
+        self.gate.word().store(self.leave, Ordering::Release);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,5 +327,55 @@ mod tests {
         assert!(gate.enter_dead().is_ok());
         gate.close();
         assert_eq!(gate.enter().err(), Some(Status::CLOSED));
+    }
+
+    /// As in a forked child, where the page is wiped.
+    fn forked() -> Gate {
+        let gate = Gate::new().unwrap();
+        gate.word().store(FORKED, Ordering::Release);
+        gate
+    }
+
+    fn elsewhere(gate: &Gate) -> Status {
+        let enter = || gate.enter_forked().err().unwrap_or(Status::OK);
+        std::thread::scope(|scope| scope.spawn(enter).join().unwrap())
+    }
+
+    #[test]
+    fn a_forked_gate_lets_one_thread_in() {
+        let gate = forked();
+        let inside = gate.enter_forked().unwrap();
+        assert_eq!(elsewhere(&gate), Status::WRONG_THREAD);
+        assert!(gate.is_forked() && gate.is_lost());
+        assert_eq!((gate.enter().err(), gate.check_open()), (Some(Status::CLOSED), Err(Status::CLOSED)));
+        assert_eq!(inside.revive(|| Err(Status::NO_FILES)), Err(Status::NO_FILES));
+        assert!(gate.is_forked());
+        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Ok(()));
+        assert!(!gate.is_forked() && !gate.is_lost() && gate.enter().is_ok());
+        assert_eq!(elsewhere(&gate), Status::NOT_SUPPORTED);
+    }
+
+    #[test]
+    fn a_forked_gate_that_was_closed_stays_closed() {
+        let gate = forked();
+        gate.enter_forked().unwrap().close();
+        assert!(gate.is_forked() && gate.is_lost());
+        assert_eq!(elsewhere(&gate), Status::WRONG_THREAD);
+        assert_eq!(gate.enter_forked().err(), Some(Status::CLOSED));
+        assert_eq!(gate.enter().err(), Some(Status::CLOSED));
+    }
+
+    #[test]
+    fn a_thread_that_was_inside_at_the_fork_keeps_a_child_from_reviving() {
+        let gate = Gate::new().unwrap();
+        let entry = gate.enter().unwrap();
+        gate.word().store(FORKED, Ordering::Release);
+        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Err(Status::REENTRANT));
+        let revive = || gate.enter_forked().unwrap().revive(|| Ok(()));
+        let other = std::thread::scope(|scope| scope.spawn(revive).join().unwrap());
+        assert_eq!(other, Err(Status::WRONG_THREAD));
+        drop(entry);
+        assert!(gate.is_forked());
+        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Ok(()));
     }
 }

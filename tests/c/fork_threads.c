@@ -1,0 +1,67 @@
+/* A forked child that makes threads before it has called udpr_reactor_after_fork or udpr_reactor_free: one thread gets in,
+ * the others are refused, and nothing is done twice.
+ */
+#include "probe.h"
+
+enum { THREADS = 4, CHILDREN = 60 };
+
+typedef struct crowd {
+  udpr_reactor     *reactor;
+  probe             port;
+  pthread_barrier_t start;
+  udpr_status (*act)(udpr_reactor *);
+  atomic_int succeeded, refused;
+} crowd;
+
+static void one_of_many(void *arg) {
+  crowd *all = arg;
+  pthread_barrier_wait(&all->start);
+  udpr_status status = all->act(all->reactor);
+  if (status == UDPR_E_WRONG_THREAD) atomic_fetch_add(&all->refused, 1);
+  if (status == UDPR_OK) atomic_fetch_add(&all->succeeded, 1);
+}
+
+static void all_at_once(crowd *all) {
+  check_thread threads[THREADS];
+  CHECK_EQ(0, pthread_barrier_init(&all->start, NULL, THREADS));
+  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], one_of_many, all);
+  for (int i = 0; i < THREADS; i++) thread_join(&threads[i]);
+}
+
+static void revive_with_threads(void *arg) {
+  crowd *all = arg;
+  all->act = udpr_reactor_after_fork;
+  all_at_once(all);
+  CHECK_EQ(1, all->succeeded); /* the others were refused, or found no forked child any more */
+  CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_after_fork(all->reactor));
+  send_letters(&all->port.host, "a");
+  RUN_UNTIL(all->reactor, *all->port.got);
+  OK(udpr_reactor_free(all->reactor));
+  probe_ended(&all->port);
+}
+
+static void free_with_threads(void *arg) {
+  crowd *all = arg;
+  int    before = check_descriptors();
+  all->act = udpr_reactor_free;
+  all_at_once(all);
+  CHECK(all->succeeded == 1 && all->refused == THREADS - 1);
+  CHECK_EQ(before - 3, check_descriptors()); /* the port's, the wake-up's and the epoll set's */
+  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(all->reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(all->reactor, 0));
+}
+
+static void with_children(void (*body)(void *)) {
+  crowd all = {.reactor = new_reactor(0)};
+  probe_listen(&all.port, all.reactor);
+  for (int i = check_is_slow() ? 3 : CHILDREN; i > 0; i--) in_killed_child(body, &all);
+  send_letters(&all.port.host, "z");
+  RUN_UNTIL(all.reactor, *all.port.got);
+  OK(udpr_reactor_free(all.reactor));
+  probe_ended(&all.port);
+}
+
+TEST(one_thread_of_a_child_revives_the_reactor) { with_children(revive_with_threads); }
+TEST(one_thread_of_a_child_frees_the_reactor) { with_children(free_with_threads); }
+
+CHECK_MAIN()

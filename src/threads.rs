@@ -4,21 +4,19 @@ use crate::status::{Result, Status};
 use crate::sys::{Semaphore, thread};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// Threads of a pool whose owner names no number: Twisted's.
+/// The size of a pool whose owner names none: Twisted's.
 pub const SIZE_DEFAULT: usize = 10;
 /// More than this is a mistake.
 pub const SIZE_MAX: usize = 1024;
 
-/// Something for a pool thread. Dropped on the reactor's thread where the pool ends before it began.
+/// Something for a pool thread. It is dropped on the reactor's thread if the pool ends before it has begun.
 pub trait Task: Send {
     /// Runs it, on a pool thread.
     fn run(self: Box<Self>);
-
-    /// True where the pool's end need not wait for it, since it may hang: a look-up.
-    fn may_be_left(&self) -> bool;
 }
 
 /// A pool of threads.
@@ -32,8 +30,6 @@ struct Shared {
     state: Mutex<State>,
     /// One for each task in the queue, and for each thread that may be one too many.
     wanted: Semaphore,
-    /// One for each thread that has ended since the pool was closed.
-    ended: Semaphore,
 }
 
 #[derive(Default)]
@@ -44,8 +40,6 @@ struct State {
     /// Those that have begun.
     workers: Vec<usize>,
     idle: usize,
-    /// Threads at work that the end does not wait for.
-    leaving: usize,
     closed: bool,
 }
 
@@ -67,7 +61,7 @@ impl Pool {
         self.grow()
     }
 
-    /// Queues a task; gives it back where there is no place for it, or no thread and none can be made.
+    /// Queues a task; gives it back if there is no place for it, or if there is no thread and none can be made.
     pub fn submit(&mut self, task: Box<dyn Task>) -> std::result::Result<(), Box<dyn Task>> {
         let mut state = self.shared.state.lock();
         if state.queue.try_reserve(1).is_err() {
@@ -99,10 +93,10 @@ impl Pool {
             state.threads += 1;
             state.idle += 1;
             drop(state);
-            // Those that a smaller pool has let go: a thread keeps its stack until it is joined or detached.
+            // Those that have ended since the pool was made smaller: a thread keeps its stack until it is joined or detached.
             self.handles.retain(|handle| !handle.is_finished());
             let shared = self.shared.clone();
-            match thread::spawn(move || shared.serve()) {
+            match thread::spawn("udpr", move || shared.serve()) {
                 Ok(handle) => self.handles.push(handle),
                 Err(_) => {
                     let mut state = self.shared.state.lock();
@@ -114,23 +108,14 @@ impl Pool {
         }
     }
 
-    /// The end: what runs is waited for, but for what may be left; the answer is what has not begun.
+    /// The end: waits for the tasks that run, and returns those that have not begun.
     pub fn close(self) -> VecDeque<Box<dyn Task>> {
-        let shared = &*self.shared;
-        let mut state = shared.state.lock();
+        let mut state = self.shared.state.lock();
         state.closed = true;
         let queue = std::mem::take(&mut state.queue);
-        (0..state.threads).for_each(|_| shared.wanted.post());
-        while state.threads > state.leaving {
-            drop(state);
-            shared.ended.wait();
-            state = shared.state.lock();
-        }
-        let nobody_left = state.threads == 0;
+        (0..state.threads).for_each(|_| self.shared.wanted.post());
         drop(state);
-        if nobody_left {
-            self.handles.into_iter().for_each(|handle| drop(handle.join()));
-        }
+        self.handles.into_iter().for_each(|handle| drop(handle.join()));
         queue
     }
 }
@@ -139,15 +124,14 @@ impl Shared {
     fn serve(&self) {
         self.state.lock().workers.push(thread::this_thread());
         while let Some(task) = self.next() {
-            let left = usize::from(task.may_be_left());
-            task.run();
-            let mut state = self.state.lock();
-            state.leaving -= left;
-            state.idle += 1;
+            // A panic is a bug of ours, and ends this task alone: the thread still has to be counted. The payload is forgotten,
+            // since its destructor could panic in its turn.
+            let _ = catch_unwind(AssertUnwindSafe(|| task.run())).map_err(std::mem::forget);
+            self.state.lock().idle += 1;
         }
     }
 
-    /// Waits for a task, which makes the thread a busy one; none for a thread that is to end.
+    /// Waits for a task, which makes the thread a busy one. None if the thread has to end.
     fn next(&self) -> Option<Box<dyn Task>> {
         loop {
             self.wanted.wait();
@@ -158,7 +142,6 @@ impl Shared {
             }
             if let Some(task) = state.queue.pop_front() {
                 state.idle -= 1;
-                state.leaving += usize::from(task.may_be_left());
                 return Some(task);
             }
         }
@@ -169,8 +152,7 @@ impl Shared {
         state.threads -= 1;
         state.workers.retain(|worker| *worker != thread::this_thread());
         // It may have been woken for a task, which another thread has to do.
-        let other = if state.closed { &self.ended } else { &self.wanted };
-        other.post();
+        self.wanted.post();
     }
 }
 
@@ -187,20 +169,16 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    struct Job(Box<dyn FnOnce() + Send>, bool);
+    struct Job(Box<dyn FnOnce() + Send>);
 
     impl Task for Job {
         fn run(self: Box<Self>) {
             (self.0)();
         }
-
-        fn may_be_left(&self) -> bool {
-            self.1
-        }
     }
 
-    fn job(body: impl FnOnce() + Send + 'static, left: bool) -> Box<dyn Task> {
-        Box::new(Job(Box::new(body), left))
+    fn job(body: impl FnOnce() + Send + 'static) -> Box<dyn Task> {
+        Box::new(Job(Box::new(body)))
     }
 
     #[test]
@@ -215,7 +193,7 @@ mod tests {
                 tell.send(std::thread::current().id()).unwrap();
                 let _ = gate.lock().recv();
             };
-            assert!(pool.submit(job(body, false)).is_ok());
+            assert!(pool.submit(job(body)).is_ok());
         }
         let first: Vec<_> = told.iter().take(3).collect();
         assert_eq!(pool.shared.state.lock().threads, 3);
@@ -226,27 +204,38 @@ mod tests {
     }
 
     #[test]
-    fn its_end_waits_for_work_and_not_for_what_hangs() {
+    fn its_end_waits_for_work() {
         let mut pool = Pool::new(2).unwrap();
         let (began, begun) = mpsc::channel();
-        let (hang, hung) = mpsc::channel::<()>();
-        let tell = began.clone();
-        let body = move || {
-            tell.send(()).unwrap();
-            let _ = hung.recv();
-        };
-        assert!(pool.submit(job(body, true)).is_ok());
-        let done = Arc::new(Mutex::new(false));
-        let mark = done.clone();
-        let body = move || {
-            began.send(()).unwrap();
-            *mark.lock() = true;
-        };
-        assert!(pool.submit(job(body, false)).is_ok());
+        let done = Arc::new(Mutex::new(0));
+        for _ in 0..2 {
+            let (began, mark) = (began.clone(), done.clone());
+            let body = move || {
+                began.send(()).unwrap();
+                std::thread::yield_now();
+                *mark.lock() += 1;
+            };
+            assert!(pool.submit(job(body)).is_ok());
+        }
         assert_eq!(begun.iter().take(2).count(), 2);
         assert!(pool.close().is_empty());
-        assert!(*done.lock());
-        drop(hang);
+        assert_eq!(*done.lock(), 2);
+    }
+
+    #[test]
+    fn a_panic_ends_its_task_alone() {
+        let mut pool = Pool::new(1).unwrap();
+        let (tell, told) = mpsc::channel();
+        for number in 0..3 {
+            let tell = tell.clone();
+            let body = move || {
+                tell.send(number).unwrap();
+                std::panic::resume_unwind(Box::new(number)); // without the hook, which would print
+            };
+            assert!(pool.submit(job(body)).is_ok());
+        }
+        assert!(told.iter().take(3).eq(0..3));
+        assert!(pool.close().is_empty());
     }
 
     #[test]

@@ -186,7 +186,7 @@ fn right_arrows_pass() {
         ),
         ("reactor/mod.rs", "use crate::{addr::Addr, port::{Options, Port}, timer::Timers, sys};"),
         ("port/write.rs", "use crate::sys::Outbound;\nuse super::Port;\npub(super) fn submit() {}"),
-        ("resolver.rs", "use crate::timer::Timers;\nmod tests {\n    use super::*;\n}"),
+        ("resolver/mod.rs", "use crate::timer::Timers;\nmod tests {\n    use super::*;\n}"),
         ("log.rs", "use crate::status::Status;"),
         ("capi/guard/tests.rs", "use super::super::callback::Core;"),
         ("timer/mod.rs", "use crate::slots::{self, Kind, Slots}; // not crate::sys, and nothing unsafe"),

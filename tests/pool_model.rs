@@ -44,7 +44,6 @@ struct Counts {
 /// Works until its gate is gone.
 struct Job {
     number: usize,
-    may_be_left: bool,
     gate: Receiver<()>,
     news: Sender<News>,
     counts: Arc<Counts>,
@@ -52,15 +51,10 @@ struct Job {
 
 impl Task for Job {
     fn run(self: Box<Self>) {
-        // Nobody listens to what was left behind.
-        let _ = self.news.send(News::Began(self.number));
+        self.news.send(News::Began(self.number)).expect("the test listens");
         let _ = self.gate.recv();
-        self.counts.ended.fetch_add(usize::from(!self.may_be_left), Ordering::Relaxed);
-        let _ = self.news.send(News::Ended(self.number));
-    }
-
-    fn may_be_left(&self) -> bool {
-        self.may_be_left
+        self.counts.ended.fetch_add(1, Ordering::Relaxed);
+        self.news.send(News::Ended(self.number)).expect("the test listens");
     }
 }
 
@@ -92,10 +86,10 @@ struct Run {
     news: (Sender<News>, Receiver<News>),
     counts: Arc<Counts>,
     made: usize,
-    /// The model: what runs, with its gate and whether it may be left, and what waits.
+    /// The model: what runs, with its gate, and what waits.
     size: usize,
-    running: BTreeMap<usize, (Sender<()>, bool)>,
-    queue: VecDeque<(usize, Sender<()>, bool)>,
+    running: BTreeMap<usize, Sender<()>>,
+    queue: VecDeque<(usize, Sender<()>)>,
 }
 
 impl Run {
@@ -115,12 +109,12 @@ impl Run {
     }
 
     fn submit(&mut self) {
-        let (number, may_be_left) = (self.made, self.random.below(4) == 0);
+        let number = self.made;
         self.made += 1;
         let (opener, gate) = mpsc::channel();
         let (news, counts) = (self.news.0.clone(), self.counts.clone());
-        assert!(self.pool.submit(Box::new(Job { number, may_be_left, gate, news, counts })).is_ok());
-        self.queue.push_back((number, opener, may_be_left));
+        assert!(self.pool.submit(Box::new(Job { number, gate, news, counts })).is_ok());
+        self.queue.push_back((number, opener));
         self.see_begin();
     }
 
@@ -153,8 +147,8 @@ impl Run {
     fn see_begin(&mut self) {
         let mut expected = BTreeSet::new();
         while self.running.len() < self.size {
-            let Some((number, opener, may_be_left)) = self.queue.pop_front() else { break };
-            self.running.insert(number, (opener, may_be_left));
+            let Some((number, opener)) = self.queue.pop_front() else { break };
+            self.running.insert(number, opener);
             expected.insert(number);
         }
         // Those that begin together tell it in any order.
@@ -167,12 +161,11 @@ impl Run {
         wait_until("threads above the size end", || threads() <= most);
     }
 
-    /// While the pool waits for its end, the test lets go of all that it must wait for; other tasks may begin meanwhile.
+    /// While the pool waits for its end, the test lets go of what runs; other tasks may begin meanwhile.
     fn close(self) {
-        let (left, ending): (Vec<_>, Vec<_>) =
-            self.running.into_values().partition(|(_, may_be_left)| *may_be_left);
+        let ending: Vec<_> = self.running.into_values().collect();
         let (waiting, queue): (Vec<_>, Vec<_>) =
-            self.queue.into_iter().map(|(number, opener, _)| (opener, number)).unzip();
+            self.queue.into_iter().map(|(number, opener)| (opener, number)).unzip();
         let before = self.counts.ended.load(Ordering::Relaxed);
         let must_end = ending.len();
         let opener = thread::spawn(move || {
@@ -187,7 +180,6 @@ impl Run {
         opener.join().expect("no panic");
         // All that has begun was told of: what ran before, then the head of the queue.
         drop(self.news.0);
-        drop(left);
         let news = std::iter::from_fn(|| self.news.1.recv_timeout(PATIENCE).ok());
         let begun = news.filter_map(|news| match news {
             News::Began(number) => Some(number),

@@ -24,8 +24,8 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
 }
 
 /// Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
-/// waits for work that runs, and drops what has not begun; `done` is not called any more then. UDPR_E_NO_MEMORY where no
-/// thread can be made.
+/// waits for work that runs, and drops what has not begun; `done` is not called any more then. Work has the signal mask of the
+/// thread that calls this, and a stack of 2 MiB. UDPR_E_NO_MEMORY if no thread can be made.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     reactor: *mut udpr_reactor,
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
 }
 
-/// At most `size` threads in the pool, 1 to 1024; 0: 10. They are made when they are needed.
+/// Sets how many threads the pool has at most, 1 to 1024; 0 means 10. They are made when they are needed. Look-ups do not count.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     reactor: *mut udpr_reactor,
@@ -53,9 +53,14 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
 /// 60 s, and UDPR_NEVER none. What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
 /// UDPR_E_ADDRESS_FAMILY, or what else the system says; addresses with UDPR_OK only, valid until it returns.
 ///
+/// Each look-up has a thread of its own, apart from the pool. At most 16 of a reactor are under way at once, and the others wait
+/// in order. One that is cancelled or timed out holds up neither work nor other look-ups, though its thread stays until the
+/// system gives up; such threads are bounded: 32 by reactor, 64 by process. udpr_reactor_free does not wait for them.
+///
 /// UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
 /// and "_", or a number as the last label ("127.1"), and for a timeout above INT64_MAX other than UDPR_NEVER. Nothing of that
-/// reaches the system. out_id may be NULL.
+/// reaches the system. UDPR_E_NO_MEMORY if no thread can be made, and none of this reactor's look-ups has one. out_id may be
+/// NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_resolve(
     reactor: *mut udpr_reactor,

@@ -74,6 +74,8 @@ pub struct Reactor<C: Call> {
     pool: RefCell<Option<Pool>>,
     pool_size: usize,
     lookups: RefCell<Lookups<Box<dyn Resolved<C>>>>,
+    /// When a look-up that waits for a thread may begin, in CLOCK_MONOTONIC.
+    next_look_up: Cell<Option<u64>>,
     embedding: Embedding,
     stage: Cell<Stage>,
     /// How often a run has ended: one that a crash has ended is over, also where the reactor was started again meanwhile.
@@ -129,6 +131,7 @@ impl<C: Call> Reactor<C> {
             pool: RefCell::default(),
             pool_size: 0,
             lookups: RefCell::default(),
+            next_look_up: Cell::new(None),
             embedding: Embedding::default(),
             stage: Cell::new(Stage::Idle),
             ended: Cell::new(0),

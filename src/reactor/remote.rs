@@ -87,7 +87,7 @@ impl<C> Remote<C> {
         self.push(self.queue.lock(), call);
     }
 
-    /// From the pool: what a look-up has come to.
+    /// From the thread of a look-up: what it has come to.
     pub(super) fn answer(&self, id: u64, answer: Answer) {
         self.answers.lock().push((id, answer));
         self.door.waker.wake();

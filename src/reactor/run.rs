@@ -138,12 +138,13 @@ impl<C: Call> Reactor<C> {
         } else {
             calls
         };
-        [calls, self.turn.next_retry()].into_iter().flatten().min()
+        [calls, self.turn.next_retry(), self.next_look_up()].into_iter().flatten().min()
     }
 
     fn dispatch(&self, events: &[Event]) -> Result {
         let turn = &self.turn;
         let answers = self.answers();
+        self.resume_look_ups();
         self.hear_alarm(events);
         turn.stopping.drain(|token| self.pass(|| self.with_port(token, Port::finish_stop)));
         turn.kept.drain(|token| self.pass(|| self.with_port(token, |port| port.resume())));

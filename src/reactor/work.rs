@@ -1,13 +1,15 @@
-//! The thread pool and the look-ups on it: IReactorInThreads and IHostnameResolver.
+//! The thread pool, and look-ups on threads of their own: IReactorInThreads and IHostnameResolver.
 
 use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
-use crate::resolver::{self, Answer, Host};
+use crate::resolver::{self, Answer, Host, Next, Permit, Query};
 use crate::status::{Result, Status};
+use crate::sys::clock;
 use crate::sys::names::LookUp;
+use crate::sys::thread::{self, SignalMask};
 use crate::threads::{Pool, Task};
 use crate::timer::after;
-use std::ffi::CString;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Something for a pool thread.
@@ -27,39 +29,38 @@ pub trait Resolved<C: Call> {
 
 struct Work<C: Call> {
     job: Box<dyn Job<C>>,
+    /// Of the thread that has handed it in. Work runs with it, and so do the processes that work starts.
+    mask: SignalMask,
     remote: Arc<Remote<C>>,
 }
 
 impl<C: Call> Task for Work<C> {
     fn run(mut self: Box<Self>) {
-        self.job.work();
+        self.mask.during(|| self.job.work());
         self.remote.finish(self.job.done());
     }
-
-    fn may_be_left(&self) -> bool {
-        false
-    }
 }
 
+/// On a thread of its own: a look-up, and its answer for the reactor.
 struct NameTask<C: Call> {
     id: u64,
-    name: CString,
-    port: u16,
-    version: u16,
+    query: Query,
     look_up: LookUp,
     remote: Arc<Remote<C>>,
+    /// Dropped behind everything else.
+    permit: Permit,
 }
 
-impl<C: Call> Task for NameTask<C> {
-    fn run(self: Box<Self>) {
-        let answer = (self.look_up)(&self.name, self.version);
-        let answer =
-            answer.map(|addrs| addrs.into_iter().map(|addr| Addr { port: self.port, ..addr }).collect());
-        self.remote.answer(self.id, answer);
-    }
-
-    fn may_be_left(&self) -> bool {
-        true
+impl<C: Call> NameTask<C> {
+    fn run(self) {
+        let NameTask { id, query, look_up, remote, permit } = self;
+        let answer = catch_unwind(AssertUnwindSafe(|| look_up(&query.name, query.version)));
+        // A panic is a bug of ours. The payload is forgotten, since its destructor could panic in its turn.
+        let answer = answer.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
+        let with_port = |addr| Addr { port: query.port, ..addr };
+        remote.answer(id, answer.map(|addrs| addrs.into_iter().map(with_port).collect()));
+        drop(remote);
+        drop(permit);
     }
 }
 
@@ -67,7 +68,7 @@ impl<C: Call> Reactor<C> {
     /// Works on a pool thread, then calls on the reactor's. NO_MEMORY where no thread can be made.
     pub fn call_in_thread(&self, job: Box<dyn Job<C>>) -> Result {
         self.turn.check_open()?;
-        self.submit(Box::new(Work { job, remote: self.remote.clone() }))
+        self.submit(Box::new(Work { job, mask: SignalMask::current(), remote: self.remote.clone() }))
     }
 
     /// At most `size` pool threads; 0 stands for the default, 10. INVALID_ARGUMENT above 1024.
@@ -96,26 +97,82 @@ impl<C: Call> Reactor<C> {
         let timeout = if timeout == 0 { resolver::TIMEOUT_DEFAULT } else { timeout };
         self.lookups.borrow_mut().reserve()?;
         let deadline = after(self.now(), timeout)?;
-        let id = self.lookups.borrow_mut().add(deadline, call);
-        let asked = match host {
-            Host::Known(answer) => self.lookups.borrow_mut().answer(id, answer),
+        let id = match host {
+            Host::Known(answer) => {
+                let id = self.lookups.borrow_mut().add(deadline, None, call);
+                self.lookups.borrow_mut().answer(id, answer)?;
+                id
+            }
             Host::Name(name) => {
-                let (look_up, remote) = (self.turn.kernel.look_up(), self.remote.clone());
-                self.submit(Box::new(NameTask { id, name, port, version, look_up, remote }))
+                let query = Query { name, port, version };
+                let id = self.lookups.borrow_mut().add(deadline, Some(query), call);
+                if let Err(status) = self.begin_look_ups() {
+                    let call = self.lookups.borrow_mut().take(id);
+                    drop(call);
+                    return Err(status);
+                }
+                id
             }
         };
-        if let Err(status) = asked {
-            let call = self.lookups.borrow_mut().take(id);
-            drop(call);
-            return Err(status);
-        }
         self.poke();
         Ok(id)
     }
 
-    /// The look-up's answer is CANCELLED, in a later turn. NOT_FOUND where it was told its answer.
+    /// Gives threads to those look-ups that wait, and may begin. NO_MEMORY if the first of them gets no thread, and there is no
+    /// other one that ends: it is tried again all the same.
+    fn begin_look_ups(&self) -> Result {
+        self.next_look_up.set(None);
+        loop {
+            let now = clock::now();
+            let next = self.lookups.borrow_mut().begin(now);
+            let (id, query) = match next {
+                Next::Begin(id, query) => (id, query),
+                Next::NotBefore(instant) => {
+                    self.next_look_up.set(Some(instant));
+                    return Ok(());
+                }
+                Next::Nothing => return Ok(()),
+            };
+            let permit = Permit::take();
+            let is_permitted = permit.is_some();
+            if !permit.is_some_and(|permit| self.start_thread(id, &query, permit)) {
+                self.next_look_up.set(Some(now + resolver::TRY_AGAIN));
+                let mut lookups = self.lookups.borrow_mut();
+                lookups.put_back(id, query);
+                return if is_permitted && lookups.threads() == 0 { Err(Status::NO_MEMORY) } else { Ok(()) };
+            }
+        }
+    }
+
+    /// False if no thread can be made.
+    fn start_thread(&self, id: u64, query: &Query, permit: Permit) -> bool {
+        let (look_up, remote) = (self.turn.kernel.look_up(), self.remote.clone());
+        let task = NameTask { id, query: query.clone(), look_up, remote, permit };
+        // Nobody waits for its end: see the resolver.
+        thread::spawn("udpr-resolve", move || task.run()).is_ok()
+    }
+
+    /// Begins the look-ups whose time has come to begin.
+    pub(super) fn resume_look_ups(&self) {
+        if self.next_look_up.get().is_some_and(|instant| instant <= clock::now()) {
+            self.continue_look_ups();
+        }
+    }
+
+    fn continue_look_ups(&self) {
+        // NO_MEMORY: it is tried again.
+        let _ = self.begin_look_ups();
+    }
+
+    /// The instant of CLOCK_MONOTONIC at which a look-up that waits may begin.
+    pub(super) fn next_look_up(&self) -> Option<u64> {
+        self.next_look_up.get()
+    }
+
+    /// The look-up's answer is CANCELLED, in a later turn. NOT_FOUND if its answer was delivered.
     pub fn cancel_resolve(&self, id: u64) -> Result {
         self.lookups.borrow_mut().cancel(id)?;
+        self.continue_look_ups();
         self.poke();
         Ok(())
     }
@@ -134,12 +191,20 @@ impl<C: Call> Reactor<C> {
         if matches!(submitted, Some(Ok(()))) { Ok(()) } else { Err(Status::NO_MEMORY) }
     }
 
-    /// What the pool has found out, for the next turn.
+    /// What threads have found out, for the next turn.
     pub(super) fn hear_answers(&self) {
-        for (id, answer) in self.remote.take_answers() {
-            // NOT_FOUND: cancelled, or too late.
-            let _ = self.lookups.borrow_mut().answer(id, answer);
+        if self.take_in_answers() {
+            self.continue_look_ups();
         }
+    }
+
+    /// False if there were none.
+    fn take_in_answers(&self) -> bool {
+        let answers = self.remote.take_answers();
+        let mut lookups = self.lookups.borrow_mut();
+        let any = !answers.is_empty();
+        answers.into_iter().for_each(|(id, answer)| lookups.thread_ended(id, answer));
+        any
     }
 
     /// The answers that this turn tells; what comes meanwhile waits for the next one.
@@ -148,7 +213,12 @@ impl<C: Call> Reactor<C> {
             return Vec::new();
         }
         let now = self.now();
-        self.lookups.borrow_mut().take_answers(now)
+        let answers = self.lookups.borrow_mut().take_answers(now);
+        // Those that have timed out leave their places to others.
+        if !answers.is_empty() {
+            self.continue_look_ups();
+        }
+        answers
     }
 
     pub(super) fn tell_answer(&self, id: u64, answer: &Answer) {
@@ -173,7 +243,10 @@ impl<C: Call> Reactor<C> {
     /// In a forked child the pool's threads are not there: its work stays the parent's, look-ups are CANCELLED.
     pub(super) fn forget_work(&self) {
         std::mem::forget(self.pool.take());
+        self.take_in_answers();
         self.lookups.borrow_mut().answer_all(Status::CANCELLED);
+        self.lookups.borrow_mut().forget_threads();
+        self.next_look_up.set(None);
     }
 
     /// Waits for work that runs, and drops all that nobody will call.

@@ -3,13 +3,16 @@
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// A thread that gets no signals: the host's handlers run on the host's threads. Errors: EAGAIN, pthread_create(3).
-pub fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
-    let former = block_signals();
-    let thread = Builder::new().name("udpr".to_owned()).spawn(body);
-    // SAFETY: pthread_sigmask(3) reads one signal set; a new thread has its maker's mask, so it has been inherited.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &former, std::ptr::null_mut()) };
-    thread
+/// The stack of each: work of the host runs there, and name services of the system. The standard library's default is the same
+/// unless the environment says otherwise (RUST_MIN_STACK), which this library does not read.
+const STACK_SIZE: usize = 2 << 20;
+
+/// A thread that blocks all signals but those that it causes itself, so that the host's handlers run on the host's threads.
+/// Errors: EAGAIN, pthread_create(3).
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    let builder = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
+    // A new thread inherits the mask of the one that makes it.
+    SignalMask::asynchronous().during(|| builder.spawn(body))
 }
 
 /// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`. This one is
@@ -32,14 +35,63 @@ pub fn this_thread() -> usize {
     (unsafe { libc::pthread_self() }) as usize
 }
 
-fn block_signals() -> libc::sigset_t {
-    // SAFETY: a signal set is integers; sigfillset(3) overwrites it.
-    let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: as above; written by pthread_sigmask(3).
-    let mut former: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: sigfillset(3) writes one signal set.
-    unsafe { libc::sigfillset(&mut all) };
-    // SAFETY: pthread_sigmask(3) reads one signal set and writes another.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut former) };
-    former
+/// A set of blocked signals.
+#[derive(Clone, Copy)]
+pub struct SignalMask(libc::sigset_t);
+
+/// What an instruction of the thread itself raises. While such a signal is blocked the kernel ends the process, whatever handler
+/// there is: a JVM's null check, a guard page, a seccomp trap.
+const SYNCHRONOUS: [i32; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
+
+impl SignalMask {
+    /// The calling thread's.
+    pub fn current() -> SignalMask {
+        let mut mask = SignalMask::empty();
+        // SAFETY: pthread_sigmask(3) without a new set writes the present one.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::null(), &mut mask.0) };
+        mask
+    }
+
+    /// Runs `body` with this mask, and then has the former one again.
+    pub fn during<T>(&self, body: impl FnOnce() -> T) -> T {
+        let _former = Former(self.replace());
+        body()
+    }
+
+    fn empty() -> SignalMask {
+        // SAFETY: a signal set is integers.
+        let mut mask = SignalMask(unsafe { std::mem::zeroed() });
+        // SAFETY: sigemptyset(3) writes one signal set.
+        unsafe { libc::sigemptyset(&mut mask.0) };
+        mask
+    }
+
+    fn asynchronous() -> SignalMask {
+        let mut mask = SignalMask::empty();
+        // SAFETY: sigfillset(3) writes one signal set.
+        unsafe { libc::sigfillset(&mut mask.0) };
+        for signal in SYNCHRONOUS {
+            // SAFETY: sigdelset(3) changes one signal set.
+            unsafe { libc::sigdelset(&mut mask.0, signal) };
+        }
+        mask
+    }
+
+    /// Sets it for the calling thread; returns the former one.
+    fn replace(&self) -> SignalMask {
+        let mut former = SignalMask::empty();
+        // SAFETY: pthread_sigmask(3) reads one signal set and writes another.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, &mut former.0) };
+        former
+    }
+}
+
+/// Sets the former mask again, also while a panic unwinds.
+struct Former(SignalMask);
+
+impl Drop for Former {
+    fn drop(&mut self) {
+        self.0.replace();
+    }
 }

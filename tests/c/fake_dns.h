@@ -13,6 +13,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+enum { DNS_HELD_MAX = 256 };
+
 /* What is asked decides by its first label: "nx" does not exist, "fail" fails, "hang" waits for dns_release, "ok" has
  * 192.0.2.1 and 2001:db8::1, "four" and "six" one of them; all else has no address.
  */
@@ -20,9 +22,9 @@ typedef struct fake_dns {
   int                fd;
   check_thread       thread;
   atomic_int         queries, held;
-  int                held_len[16];
-  struct sockaddr_in held_from[16];
-  uint8_t            held_query[16][512];
+  int                held_len[DNS_HELD_MAX];
+  struct sockaddr_in held_from[DNS_HELD_MAX];
+  uint8_t            held_query[DNS_HELD_MAX][512];
 } fake_dns;
 
 /* ---- namespaces ---------------------------------------------------------------------------------------- */
@@ -99,7 +101,7 @@ static inline void dns_serve(void *arg) {
     atomic_fetch_add(&server->queries, 1);
     if (asks_for(query, "hang")) {
       int slot = server->held;
-      CHECK(slot < 16);
+      CHECK(slot < DNS_HELD_MAX);
       memcpy(server->held_query[slot], query, (size_t)len);
       server->held_len[slot] = (int)len, server->held_from[slot] = from;
       atomic_store(&server->held, slot + 1);

@@ -33,24 +33,15 @@ TEST(localhost) {
   lookup_end(reactor);
 }
 
-/* With the pool's one thread at work, a name waits; what needs no look-up does not. */
 TEST(literals_need_no_look_up) {
   static const char *const hosts[] = {"127.0.0.1", "::1", ""};
-  udpr_reactor            *reactor = lookup_reactor(1);
-  sem_t                    gate;
-  job                      busy = {.gate = &gate};
-  lookup                   name = {0}, literal;
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  put(reactor, &busy);
-  look_up(reactor, "localhost", UDPR_AF_UNSPEC, 0, &name);
-  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
+  udpr_reactor            *reactor = lookup_reactor(0);
+  lookup                   literal;
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
     look_up_now(UDPR_OK, reactor, hosts[i], UDPR_AF_UNSPEC, &literal);
-  turns(reactor, 5);
-  CHECK_EQ(0, name.calls);
-  CHECK_EQ(0, sem_post(&gate));
-  answered(UDPR_OK, reactor, &name);
+    CHECK_EQ(lookup_others, threads_here());
+  }
   lookup_end(reactor);
-  sem_destroy(&gate);
 }
 
 static void resolve_next(udpr_reactor *reactor, lookup *self) {
@@ -212,50 +203,7 @@ TEST(cancel_another_in_a_callback) {
   lookup_end(reactor);
 }
 
-/* ---- time, end ----------------------------------------------------------------------------------------- */
-
-TEST(the_timeout_counts_from_the_call) {
-  udpr_reactor *reactor = lookup_reactor(1);
-  sem_t         gate;
-  job           busy = {.gate = &gate};
-  lookup        name = {0};
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  put(reactor, &busy); /* so that the look-up does not even begin */
-  udpr_ns begin = udpr_reactor_now(reactor);
-  look_up(reactor, "localhost", 0, MS(30), &name);
-  answered(UDPR_E_TIMED_OUT, reactor, &name);
-  CHECK(udpr_reactor_now(reactor) - begin >= MS(30));
-  CHECK_EQ(0, sem_post(&gate));
-  RUN_UNTIL(reactor, busy.freed);
-  turns(reactor, 5);
-  CHECK_EQ(1, name.calls);
-  lookup_end(reactor);
-  sem_destroy(&gate);
-}
-
-TEST(sixty_seconds_by_default) {
-  udpr_reactor_options options = {.size = sizeof options,
-                                  .flags = UDPR_REACTOR_MANUAL_CLOCK,
-                                  .thread_pool_size = 1};
-  udpr_reactor        *reactor = NULL;
-  sem_t                gate;
-  job                  busy = {.gate = &gate};
-  lookup               name = {0};
-  lookup_others = threads_here();
-  OK(udpr_reactor_new(&options, &reactor));
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  put(reactor, &busy);
-  look_up(reactor, "localhost", 0, 0, &name);
-  OK(udpr_reactor_advance(reactor, SECONDS(60) - 1));
-  turns(reactor, 5);
-  CHECK_EQ(0, name.calls);
-  OK(udpr_reactor_advance(reactor, 1));
-  CHECK_EQ(0, name.calls); /* advance is no turn */
-  answered(UDPR_E_TIMED_OUT, reactor, &name);
-  CHECK_EQ(0, sem_post(&gate));
-  lookup_end(reactor);
-  sem_destroy(&gate);
-}
+/* ---- the end ------------------------------------------------------------------------------------------- */
 
 TEST(free_drops_look_ups) {
   enum { COUNT = 20 };

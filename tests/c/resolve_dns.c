@@ -1,12 +1,7 @@
 /* Names by a hosts file and a DNS server of the test's own: order, families, failures, and look-ups that hang. */
-#include "fake_dns.h"
-#include "lookup.h"
+#include "lookup_dns.h"
 
 #include <netdb.h>
-
-#define HOSTS                                                       \
-  "127.0.0.1 localhost four.test _under_score.test\n::1 six.test\n" \
-  "127.0.0.5 both.test\n127.0.0.9 both.test\n::1 both.test\n192.0.2.9 both.test\n"
 
 /* ---- hosts --------------------------------------------------------------------------------------------- */
 
@@ -50,22 +45,6 @@ TEST(one_family) {
 }
 
 /* ---- DNS ----------------------------------------------------------------------------------------------- */
-
-typedef struct system_here {
-  fake_dns      dns;
-  udpr_reactor *reactor;
-} system_here;
-
-static void set_up(system_here *here, uint32_t pool_size) {
-  enter_own_system(HOSTS);
-  dns_start(&here->dns);
-  here->reactor = lookup_reactor(pool_size);
-}
-
-static void tear_down(system_here *here) {
-  lookup_end(here->reactor);
-  dns_stop(&here->dns);
-}
 
 TEST(not_found_is_told_from_try_again) {
   system_here here;
@@ -124,13 +103,6 @@ TEST(the_longest_name) {
 
 /* ---- look-ups that hang -------------------------------------------------------------------------------- */
 
-/* Begun, and asked for at the server, which says nothing. */
-static void hang(system_here *here, udpr_ns timeout, lookup *one) {
-  int before = atomic_load(&here->dns.held);
-  look_up(here->reactor, "hang.test", UDPR_AF_INET, timeout, one);
-  AWAIT(atomic_load(&here->dns.held) > before);
-}
-
 TEST(a_look_up_that_hangs_times_out) {
   system_here here;
   lookup      one = {0}, other;
@@ -143,8 +115,7 @@ TEST(a_look_up_that_hangs_times_out) {
 
   dns_release(&here.dns); /* too late */
   look_up_now(UDPR_OK, here.reactor, "ok.test", UDPR_AF_INET6, &other);
-  OK(udpr_reactor_suggest_thread_pool_size(here.reactor, 1));
-  AWAIT(threads_here() <= lookup_others + 1); /* the thread that was left behind has its answer */
+  AWAIT(threads_here() == lookup_others); /* the thread that was left behind has its answer */
   turns(here.reactor, 5);
   CHECK_EQ(1, one.calls);
   tear_down(&here);
@@ -161,6 +132,41 @@ TEST(a_look_up_that_hangs_can_be_cancelled) {
   dns_release(&here.dns);
   tear_down(&here);
   CHECK(one.calls == 1 && one.freed == 1);
+}
+
+/* The time runs while it waits for a thread, too. */
+TEST(the_timeout_counts_from_the_call) {
+  enum { UNDER_WAY = 16 };
+  system_here here;
+  lookup      hanging[UNDER_WAY] = {{0}}, waiting = {0};
+  set_up(&here, 0);
+  for (int i = 0; i < UNDER_WAY; i++) hang(&here, 0, &hanging[i]);
+  udpr_ns begin = udpr_reactor_now(here.reactor);
+  look_up(here.reactor, "localhost", 0, MS(30), &waiting);
+  answered(UDPR_E_TIMED_OUT, here.reactor, &waiting);
+  CHECK(udpr_reactor_now(here.reactor) - begin >= MS(30));
+  dns_release(&here.dns);
+  for (int i = 0; i < UNDER_WAY; i++) answered(UDPR_OK, here.reactor, &hanging[i]);
+  turns(here.reactor, 5);
+  CHECK_EQ(1, waiting.calls);
+  tear_down(&here);
+}
+
+TEST(sixty_seconds_by_default) {
+  system_here here;
+  lookup      name = {0};
+  set_up(&here, 0);
+  OK(udpr_reactor_free(here.reactor));
+  here.reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
+  hang(&here, 0, &name);
+  OK(udpr_reactor_advance(here.reactor, SECONDS(60) - 1));
+  turns(here.reactor, 5);
+  CHECK_EQ(0, name.calls);
+  OK(udpr_reactor_advance(here.reactor, 1));
+  CHECK_EQ(0, name.calls); /* advance is no turn */
+  answered(UDPR_E_TIMED_OUT, here.reactor, &name);
+  dns_release(&here.dns);
+  tear_down(&here);
 }
 
 TEST(free_does_not_wait_for_it) {

@@ -48,9 +48,12 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const BURST: usize = 50;
+/// Datagrams before the count begins, and those that are counted.
+const WARM_UP: usize = 1000;
+const DATAGRAMS: usize = 100_000;
 
 #[test]
-fn a_million_echoed_datagrams_allocate_nothing() {
+fn echoed_datagrams_allocate_nothing() {
     let data = [7; 1200];
     assert_no_allocation(flag::NO_OFFLOAD, &data, |peer, host| {
         (0..BURST).for_each(|_| peer.send(&data, host));
@@ -114,11 +117,12 @@ fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
         }
         allocated
     };
-    assert!(bursts(20) > 0, "the first ones make the buffers: the count works");
-    assert_eq!(bursts(1_000_000 / BURST), 0);
+    assert!(bursts(WARM_UP / BURST) > 0, "the first ones make the buffers: the count works");
+    assert_eq!(bursts(DATAGRAMS / BURST), 0);
     let stats = port.get_stats().expect("open");
-    assert_eq!((stats.datagrams_in, stats.datagrams_out), (1_001_000, 1_001_000));
+    let total = WARM_UP + DATAGRAMS;
+    assert_eq!((stats.datagrams_in, stats.datagrams_out), (total as u64, total as u64));
     // Of those that merge, the first of a burst alone goes the long way.
-    assert_eq!(followed.get(), if flags == flag::NO_OFFLOAD { 0 } else { 1_001_000 / BURST * (BURST - 1) });
+    assert_eq!(followed.get(), if flags == flag::NO_OFFLOAD { 0 } else { total / BURST * (BURST - 1) });
     reactor.close();
 }

@@ -213,52 +213,52 @@ impl Run {
 
 #[test]
 fn few_calls_at_instants_of_their_own() {
-    Run::new(0x9E37_79B9_7F4A_7C15, 20, 1_000_000).run(80);
+    Run::new(0x9E37_79B9_7F4A_7C15, 20, 1_000_000).run(40);
 }
 
 #[test]
 fn few_calls_at_few_instants() {
-    Run::new(0xD1B5_4A32_D192_ED03, 20, 8).run(80);
+    Run::new(0xD1B5_4A32_D192_ED03, 20, 8).run(40);
 }
 
 #[test]
 fn many_calls_at_instants_of_their_own() {
-    Run::new(0x2545_F491_4F6C_DD1D, 1500, 1_000_000).run(80);
+    Run::new(0x2545_F491_4F6C_DD1D, 1500, 1_000_000).run(40);
 }
 
 #[test]
 fn many_calls_at_few_instants() {
-    Run::new(0xBF58_476D_1CE4_E5B9, 1500, 50).run(80);
+    Run::new(0xBF58_476D_1CE4_E5B9, 1500, 50).run(40);
 }
 
 /// A third is cancelled, a third moved; what is left runs by instant and, within one, by creation.
 #[test]
-fn a_million_pending() {
-    const MILLION: u64 = 1_000_000;
+fn many_pending() {
+    const COUNT: u64 = 200_000;
     let mut random = Random(0x94D0_49BB_1331_11EB);
     let mut timers = Timers::new();
-    let mut dues: Vec<u64> = (0..MILLION).map(|_| random.below(MILLION / 4)).collect();
-    let ids: Vec<u64> = (0..MILLION).zip(&dues).map(|(call, &due)| timers.insert(due, call)).collect();
+    let mut dues: Vec<u64> = (0..COUNT).map(|_| random.below(COUNT / 4)).collect();
+    let ids: Vec<u64> = (0..COUNT).zip(&dues).map(|(call, &due)| timers.insert(due, call)).collect();
     assert_eq!(timers.next_due(), dues.iter().min().copied());
-    for call in 0..MILLION as usize {
+    for call in 0..COUNT as usize {
         match random.below(3) {
             0 => {
                 assert_eq!(timers.cancel(ids[call]), Ok(call as u64));
                 dues[call] = NEVER;
             }
             1 => {
-                dues[call] = random.below(MILLION / 4);
+                dues[call] = random.below(COUNT / 4);
                 assert_eq!(timers.reset(ids[call], dues[call]), Ok(()));
             }
             _ => {}
         }
     }
-    let mut expected: Vec<u64> = (0..MILLION).filter(|&call| dues[call as usize] != NEVER).collect();
+    let mut expected: Vec<u64> = (0..COUNT).filter(|&call| dues[call as usize] != NEVER).collect();
     expected.sort_by_key(|&call| dues[call as usize]);
     assert_eq!(timers.len(), expected.len());
     timers.begin_pass();
     for call in expected {
-        assert_eq!(timers.pop_due(MILLION), Some(call));
+        assert_eq!(timers.pop_due(COUNT), Some(call));
     }
-    assert_eq!((timers.pop_due(MILLION), timers.next_due(), timers.len()), (None, None, 0));
+    assert_eq!((timers.pop_due(COUNT), timers.next_due(), timers.len()), (None, None, 0));
 }

@@ -1,7 +1,7 @@
 //! Chapter "addresses".
 
 use super::guard::{anywhere, status};
-use super::library::text;
+use super::ptr::{self, Out};
 use super::types::*;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -14,6 +14,8 @@ use std::fmt::Write;
 /// nothing allocated. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_parse(text: *const c_char, port: u16, out: *mut udpr_addr) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (text, out) = (unsafe { ptr::text(text) }, unsafe { Out::new(out) });
     parse(text, port, out, interface::parse_addr)
 }
 
@@ -24,6 +26,8 @@ pub unsafe extern "C" fn udpr_addr_parse_host(
     port: u16,
     out: *mut udpr_addr,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (host, out) = (unsafe { ptr::text(host) }, unsafe { Out::new(out) });
     parse(host, port, out, interface::parse_host)
 }
 
@@ -38,13 +42,15 @@ pub unsafe extern "C" fn udpr_addr_format(
     capacity: usize,
     out_len: *mut usize,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
     status(anywhere(|| {
-        write_out(out_len, 0);
-        let addr = read(addr)?;
+        out_len.set(0);
+        let addr = addr?;
         addr.check()?;
         let mut line = Line { bytes: [0; UDPR_ADDR_TEXT_MAX], len: 0 };
         write!(line, "{addr}").map_err(|_| Status::INVALID_ARGUMENT)?;
-        write_out(out_len, line.len);
+        out_len.set(line.len);
         if buffer.is_null() && capacity > 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
@@ -67,13 +73,16 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
     len: usize,
     out: *mut udpr_addr,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let out = unsafe { Out::new(out) };
     status(anywhere(|| {
-        if sockaddr.is_null() || out.is_null() {
+        out.check()?;
+        if sockaddr.is_null() {
             return Err(Status::INVALID_ARGUMENT);
         }
         // SAFETY: the caller's sockaddr is `len` bytes; no more than the largest kind is looked at.
         let raw = unsafe { std::slice::from_raw_parts(sockaddr.cast(), len.min(Addr::SOCKADDR_MAX)) };
-        write(out, Addr::from_sockaddr(raw)?)
+        out.give(to_c(Addr::from_sockaddr(raw)?))
     }))
 }
 
@@ -86,13 +95,15 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     capacity: usize,
     out_len: *mut usize,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
     status(anywhere(|| {
-        write_out(out_len, 0);
-        let addr = read(addr)?;
+        out_len.set(0);
+        let addr = addr?;
         addr.check()?;
         let mut raw = [0; Addr::SOCKADDR_MAX];
         let len = addr.to_sockaddr(&mut raw);
-        write_out(out_len, len);
+        out_len.set(len);
         if buffer.is_null() || capacity < len {
             return Err(Status::INVALID_ARGUMENT);
         }
@@ -105,19 +116,25 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
 /// Whether family, port, address and scope are the same. 0 where one is NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_addr) -> udpr_bool {
-    matches!((read(a), read(b)), (Ok(a), Ok(b)) if a == b).into()
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (a, b) = (unsafe { ptr::addr(a) }, unsafe { ptr::addr(b) });
+    matches!((a, b), (Ok(a), Ok(b)) if a == b).into()
 }
 
 /// 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
 /// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (v4, out) = (unsafe { ptr::addr(v4) }, unsafe { Out::new(out) });
     convert(v4, out, Addr::map_v4)
 }
 
 /// ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (mapped, out) = (unsafe { ptr::addr(mapped) }, unsafe { Out::new(out) });
     convert(mapped, out, Addr::unmap_v4)
 }
 
@@ -126,83 +143,47 @@ pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut 
 /// [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, out: *mut u32) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (name_or_address, out) = (unsafe { ptr::text(name_or_address) }, unsafe { Out::new(out) });
     status(anywhere(|| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        let name = text(name_or_address).map_err(|error| match error {
+        out.check()?;
+        let name = name_or_address.map_err(|error| match error {
             Status::INVALID_ADDRESS => Status::NO_INTERFACE,
             error => error,
         });
-        write_out(out, interface::interface_index(name?)?);
-        Ok(())
+        out.give(interface::interface_index(name?)?)
     }))
 }
 
 const UDPR_ADDR_TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
 
 fn convert(
-    from: *const udpr_addr,
-    out: *mut udpr_addr,
+    from: Result<Addr>,
+    out: Out<'_, udpr_addr>,
     convert: impl FnOnce(&Addr) -> Result<Addr>,
 ) -> udpr_status {
     status(anywhere(|| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write(out, convert(&read(from)?)?)
+        out.check()?;
+        out.give(to_c(convert(&from?)?))
     }))
 }
 
 fn parse(
-    pointer: *const c_char,
+    text: Result<&str>,
     port: u16,
-    out: *mut udpr_addr,
+    out: Out<'_, udpr_addr>,
     parse: impl FnOnce(&str, u16) -> Result<Addr>,
 ) -> udpr_status {
     status(anywhere(|| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write(out, parse(text(pointer)?, port)?)
+        out.check()?;
+        out.give(to_c(parse(text?, port)?))
     }))
-}
-
-/// The caller's address, unchecked. INVALID_ARGUMENT for NULL.
-pub(super) fn read(addr: *const udpr_addr) -> Result<Addr> {
-    if addr.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    // SAFETY: the caller's address, of one layout with ours (types.rs asserts it); any bits are valid.
-    Ok(unsafe { addr.cast::<Addr>().read() })
-}
-
-/// Into the caller's address. INVALID_ARGUMENT for NULL.
-pub(super) fn write(out: *mut udpr_addr, addr: Addr) -> Result {
-    give(out.cast(), addr)
 }
 
 /// As a value of the header.
 pub(super) fn to_c(addr: Addr) -> udpr_addr {
     let Addr { family, port, scope_id, flow_info, bytes, reserved } = addr;
     udpr_addr { family, port, scope_id, flow_info, bytes, reserved }
-}
-
-/// Into an output that may be NULL.
-pub(super) fn write_out<T>(out: *mut T, value: T) {
-    if !out.is_null() {
-        // SAFETY: the caller's output, which nobody else uses during the call.
-        unsafe { out.write(value) };
-    }
-}
-
-/// Into an output that must be there. INVALID_ARGUMENT for NULL.
-pub(super) fn give<T>(out: *mut T, value: T) -> Result {
-    if out.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    write_out(out, value);
-    Ok(())
 }
 
 struct Line {

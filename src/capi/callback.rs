@@ -1,6 +1,7 @@
 //! C functions with their `user`, as the core calls them.
 
 use super::addr;
+use super::ptr::Copied;
 use super::types::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
@@ -25,7 +26,10 @@ pub(super) struct User {
 unsafe impl Send for User {}
 
 impl User {
-    pub(super) fn new(user: *mut c_void, free: udpr_free_fn) -> User {
+    /// # Safety
+    /// `free`, and every function that is kept together with this, may be called with `user`, on the threads that the header
+    /// says; `free` once, as the last of them.
+    pub(super) unsafe fn new(user: *mut c_void, free: udpr_free_fn) -> User {
         User { user, free }
     }
 }
@@ -187,9 +191,10 @@ pub(super) struct CProtocol {
 }
 
 impl CProtocol {
-    pub(super) fn new(table: udpr_protocol) -> CProtocol {
+    pub(super) fn new(table: &Copied<'_, udpr_protocol>) -> CProtocol {
         CProtocol {
-            user: User::new(table.user, table.free_user),
+            // SAFETY: as promised of the struct.
+            user: unsafe { User::new(table.user, table.free_user) },
             start_protocol: table.start_protocol,
             datagram_received: table.datagram_received,
             datagrams_received: table.datagrams_received,

@@ -1,16 +1,17 @@
 //! Chapter "reactor: inside another loop".
 
-use super::addr::write_out;
 use super::callback::{CWatch, User};
 use super::guard::*;
+use super::ptr::{Lent, Out};
 use super::types::*;
 use crate::reactor::Reactor;
-use crate::status::Status;
 use std::ffi::c_void;
 
 /// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::start))
 }
 
@@ -19,6 +20,8 @@ pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_
 /// and on a wake too. UDPR_E_REENTRANT inside a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, true, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }
 
@@ -26,11 +29,11 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 /// When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write_out(out, reactor.backend_fd()?);
+        out.check()?;
+        out.set(reactor.backend_fd()?);
         Ok(())
     }))
 }
@@ -41,12 +44,12 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
     reactor: *const udpr_reactor,
     out: *mut i64,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
+        out.check()?;
         let timeout = reactor.next_timeout();
-        write_out(out, timeout.map_or(-1, |timeout| i64::try_from(timeout).unwrap_or(i64::MAX)));
+        out.set(timeout.map_or(-1, |timeout| i64::try_from(timeout).unwrap_or(i64::MAX)));
         Ok(())
     }))
 }
@@ -66,10 +69,12 @@ pub unsafe extern "C" fn udpr_reactor_watch(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user, out_id) =
+        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.watch(fd, events, Box::new(CWatch::new(r#fn, user)?))?;
-        write_out(out_id, id);
+        out_id.set(id);
         Ok(())
     }))
 }
@@ -81,6 +86,8 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
     id: udpr_id,
     events: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.change_watch(id, events)))
 }
 
@@ -88,5 +95,7 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
 /// UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_unwatch(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.unwatch(id)))
 }

@@ -1,8 +1,8 @@
 //! Chapter "core: events".
 
-use super::addr::write_out;
 use super::callback::{CCall, CTrigger, User};
 use super::guard::*;
+use super::ptr::{Lent, Out};
 use super::types::*;
 use crate::trigger::{Event, Phase};
 use std::ffi::c_void;
@@ -18,10 +18,12 @@ pub unsafe extern "C" fn udpr_reactor_call_when_running(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user, out_id) =
+        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.call_when_running(CCall::new(r#fn, user)?)?;
-        write_out(out_id, id.unwrap_or(0));
+        out_id.set(id.unwrap_or(0));
         Ok(())
     }))
 }
@@ -40,11 +42,13 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user, out_id) =
+        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
         let (phase, event) = (Phase::from_code(phase)?, Event::from_code(event)?);
         let id = reactor.add_trigger(phase, event, Rc::new(CTrigger::new(r#fn, user)?))?;
-        write_out(out_id, id);
+        out_id.set(id);
         Ok(())
     }))
 }
@@ -53,6 +57,8 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
 /// runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
 }
 
@@ -60,6 +66,8 @@ pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor,
 /// UDPR_E_NOT_FOUND where it is not pending.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
 }
 
@@ -67,5 +75,7 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
 /// UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.fire_event(Event::from_code(event)?)))
 }

@@ -1,10 +1,10 @@
 //! What stands between every entry and the core: the thread check, and the stop for panics.
 
-use super::callback::{CCall, Core};
+use super::callback::Core;
+use super::ptr::Lent;
 use super::types::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
-use crate::port::{Port, Shared};
-use crate::reactor::Remote;
+use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Gate;
 #[cfg(udpr_no_backtraces)]
@@ -12,35 +12,15 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Once};
 
-/// The part of a reactor that every thread may touch. INVALID_ARGUMENT for NULL.
-pub(super) fn remote<'a>(reactor: *const udpr_reactor) -> Result<&'a Arc<Remote<CCall>>> {
-    if reactor.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    let core = reactor.cast::<Core>();
-    // SAFETY: the caller has it from udpr_reactor_new and has not freed it; only this field is referred to.
-    Ok(unsafe { &(*core).remote })
-}
-
-/// The part of a transport that every thread may touch. INVALID_ARGUMENT for NULL.
-pub(super) fn shared<'a>(transport: *const udpr_transport) -> Result<&'a Shared> {
-    if transport.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    let port = transport.cast::<Port>();
-    // SAFETY: the caller holds a reference (udpr_transport_retain); only this field is referred to.
-    Ok(unsafe { &(*port).shared })
-}
-
 /// Runs `body` on a reactor, with its thread check.
 #[inline]
 pub(super) fn with_reactor<T>(
-    reactor: *const udpr_reactor,
+    reactor: Lent<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
-    let _entry = remote(reactor)?.door.gate.enter()?;
-    // SAFETY: as in remote; and the gate keeps every other thread out.
-    let core = unsafe { &*reactor.cast::<Core>() };
+    let _entry = reactor.shared()?.door.gate.enter()?;
+    // SAFETY: the gate keeps every other thread out.
+    let core = unsafe { reactor.core() };
     let gate = &core.remote.door.gate;
     let answer = stop_panics(gate, || body(core)).inspect_err(|status| say_panic(core, *status))?;
     // A callback may have forked: then this is the child's answer.
@@ -50,13 +30,13 @@ pub(super) fn with_reactor<T>(
 /// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. Where it
 /// `turns`, a reactor that is to be pinned is this thread's until that ends.
 pub(super) fn with_outer_reactor(
-    reactor: *const udpr_reactor,
+    reactor: Lent<'_, udpr_reactor>,
     turns: bool,
     body: impl FnOnce(&Core) -> Result,
 ) -> Result {
-    let mut entry = remote(reactor)?.door.gate.enter()?;
-    // SAFETY: as in with_reactor.
-    let core = unsafe { &*reactor.cast::<Core>() };
+    let mut entry = reactor.shared()?.door.gate.enter()?;
+    // SAFETY: the gate keeps every other thread out.
+    let core = unsafe { reactor.core() };
     if entry.is_nested() || core.is_at_work() {
         return Err(Status::REENTRANT);
     }
@@ -69,23 +49,23 @@ pub(super) fn with_outer_reactor(
 /// Runs `body` on a port, with its reactor's thread check.
 #[inline]
 pub(super) fn with_port<T>(
-    transport: *const udpr_transport,
+    transport: Lent<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
-    let gate = &shared(transport)?.door.gate;
+    let gate = &transport.shared()?.door.gate;
     let _entry = gate.enter()?;
-    // SAFETY: the caller holds a reference, which is lent to this call and not dropped by it.
-    let port = std::mem::ManuallyDrop::new(unsafe { Arc::from_raw(transport.cast::<Port>()) });
+    // SAFETY: the gate keeps every other thread out.
+    let port = unsafe { transport.owner() };
     stop_panics(gate, || body(&port))
 }
 
 /// The short way of [`with_port`], for what neither panics nor calls: none where the calling thread is not inside the
 /// port's reactor already.
 #[inline]
-pub(super) fn port_inside<'a>(transport: *const udpr_transport) -> Option<&'a Port> {
-    let inside = shared(transport).is_ok_and(|shared| shared.door.gate.is_inside());
-    // SAFETY: the caller holds a reference, and the gate keeps every other thread out.
-    inside.then(|| unsafe { &*transport.cast::<Port>() })
+pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> {
+    let inside = transport.shared().is_ok_and(|shared| shared.door.gate.is_inside());
+    // SAFETY: the gate keeps every other thread out.
+    inside.then(|| unsafe { transport.core() })
 }
 
 /// Runs `body` where no reactor is concerned, or a part for every thread.

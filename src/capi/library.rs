@@ -1,8 +1,9 @@
 //! Chapter "library".
 
 use super::guard::anywhere;
+use super::ptr;
 use super::types::*;
-use crate::status::{Result, Status};
+use crate::status::Status;
 use crate::sys::feature;
 use std::ffi::{CStr, c_char};
 
@@ -37,7 +38,9 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
 /// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". 0 for NULL and for names that this release does not know. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
-    anywhere(|| Ok(feature::is_there(text(name)?))).is_ok_and(|there| there).into()
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let name = unsafe { ptr::text(name) };
+    anywhere(|| Ok(feature::is_there(name?))).is_ok_and(|there| there).into()
 }
 
 /// The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers
@@ -57,13 +60,4 @@ pub extern "C" fn udpr_status_message(status: udpr_status) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_status_errno(status: udpr_status) -> i32 {
     Status::from_code(status).errno()
-}
-
-/// A text from C: INVALID_ARGUMENT for NULL, INVALID_ADDRESS where it is not UTF-8.
-pub(super) fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
-    if pointer.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
-    // SAFETY: texts are NUL-terminated and stay during the call.
-    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_ADDRESS)
 }

@@ -1,8 +1,7 @@
 //! Chapter "reactor: life".
 
-use super::callback::Core;
 use super::guard::*;
-use super::sized;
+use super::ptr::{Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
@@ -17,23 +16,19 @@ pub unsafe extern "C" fn udpr_reactor_new(
     options: *const udpr_reactor_options,
     out: *mut *mut udpr_reactor,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (options, out) = (unsafe { Copied::or_default(options) }, unsafe { Out::new(out) });
     status(anywhere(|| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
+        out.check()?;
         silence_panics();
-        let (flags, threads) = match options.is_null() {
-            true => (0, 0),
-            false => {
-                sized::read(options).map(|options| (options.flags, options.thread_pool_size as usize))?
-            }
-        };
-        let reactor: *mut Core = Box::into_raw(Box::new(Reactor::new(flags, threads)?));
-        // SAFETY: made just now, and nobody else knows it.
-        unsafe { &*reactor }.turn().host.set(reactor.cast());
-        // SAFETY: the caller's output.
-        unsafe { out.write(reactor.cast()) };
-        Ok(())
+        let options = options?.check()?;
+        let reactor = Reactor::new(options.flags, options.thread_pool_size as usize)?;
+        let handle: *mut udpr_reactor = give_out(Box::new(reactor));
+        // SAFETY: made just now.
+        let lent = unsafe { Lent::new(handle) };
+        // SAFETY: nobody else knows it.
+        unsafe { lent.core() }.turn().host.set(handle.cast());
+        out.give(handle)
     }))
 }
 
@@ -43,33 +38,34 @@ pub unsafe extern "C" fn udpr_reactor_new(
 /// UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     if reactor.is_null() { Status::OK.code() } else { status(free(reactor)) }
 }
 
-/// Takes a bare pointer: a reference into the reactor, as an argument, would have to be valid until this returns.
-fn free(reactor: *mut udpr_reactor) -> Result {
-    let door = remote(reactor)?.door.clone();
+/// Takes the handle: a reference into the reactor, as an argument, would have to be valid until this returns.
+fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
+    let door = reactor.shared()?.door.clone();
     let entry = match door.gate.enter() {
         Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
         Err(Status::CLOSED) => return free_in_child(reactor, &door.gate),
         Err(Status::PANIC) => door.gate.enter_dead()?,
         entry => entry?,
     };
-    let core = reactor.cast::<Core>();
-    // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
-    if unsafe { &*core }.is_at_work() {
+    // SAFETY: the gate keeps every other thread out.
+    if unsafe { reactor.core() }.is_at_work() {
         return Err(Status::REENTRANT);
     }
     // SAFETY: as above.
-    let closed = quietly(|| unsafe { &*core }.close());
+    let closed = quietly(|| unsafe { reactor.core() }.close());
     if door.gate.is_forked() {
         return free_in_child(reactor, &door.gate);
     }
     door.gate.close();
     // SAFETY: as above.
-    if closed || quietly(|| unsafe { &*core }.drop_rest()) {
+    if closed || quietly(|| unsafe { reactor.core() }.drop_rest()) {
         // SAFETY: as above, and this is the end of it: every callback has returned.
-        let last = unsafe { Box::from_raw(core) };
+        let last = unsafe { reactor.take_back() };
         quietly(|| drop(last));
     }
     drop(entry);
@@ -77,14 +73,14 @@ fn free(reactor: *mut udpr_reactor) -> Result {
 }
 
 /// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.
-fn free_in_child(reactor: *mut udpr_reactor, gate: &Gate) -> Result {
+fn free_in_child(reactor: Lent<'_, udpr_reactor>, gate: &Gate) -> Result {
     let child = gate.enter_forked().map_err(|status| match status {
         // Another thread has called after_fork since.
         Status::NOT_SUPPORTED => Status::WRONG_THREAD,
         status => status,
     })?;
-    // SAFETY: the caller has it from udpr_reactor_new; nobody else is in, and nobody frees it in a forked child.
-    for fd in unsafe { &*reactor.cast::<Core>() }.descriptors() {
+    // SAFETY: nobody else is in, and nobody frees it in a forked child.
+    for fd in unsafe { reactor.core() }.descriptors() {
         // SAFETY: a descriptor of this reactor's, which nothing here uses any more: it is never dropped.
         unsafe { libc::close(fd) };
     }
@@ -97,6 +93,8 @@ fn free_in_child(reactor: *mut udpr_reactor, gate: &Gate) -> Result {
 /// callback; what the kernel says where it can wait no more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, true, Reactor::run))
 }
 
@@ -104,6 +102,8 @@ pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_st
 /// other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::stop))
 }
 
@@ -111,6 +111,8 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
 /// Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::crash))
 }
 
@@ -122,22 +124,28 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 /// another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(anywhere(|| {
-        let child = remote(reactor)?.door.gate.enter_forked()?;
-        // SAFETY: the caller has it from udpr_reactor_new; the gate keeps every other thread out.
-        unsafe { &*reactor.cast::<Core>() }.after_fork(child)
+        let child = reactor.shared()?.door.gate.enter_forked()?;
+        // SAFETY: the gate keeps every other thread out.
+        unsafe { reactor.core() }.after_fork(child)
     }))
 }
 
 /// Whether it is between startup and shutdown. 0 for NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
-    remote(reactor).is_ok_and(|remote| remote.door.is_running()).into()
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
+    reactor.shared().is_ok_and(|remote| remote.door.is_running()).into()
 }
 
 /// Keeps a pointer for udpr_reactor_user. It stays the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user: *mut c_void) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         reactor.set_user(user.cast());
         Ok(())
@@ -147,5 +155,7 @@ pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user:
 /// What udpr_reactor_set_user has kept. NULL on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     with_reactor(reactor, |reactor| Ok(reactor.user())).map_or(null_mut(), |user| user.cast())
 }

@@ -15,7 +15,7 @@ pub mod life;
 pub mod multicast;
 pub mod observe;
 pub mod ports;
-mod sized;
+mod ptr;
 pub mod thread;
 pub mod time;
 pub mod transport;

@@ -1,8 +1,7 @@
 //! Chapter "transport: IMulticastTransport".
 
-use super::addr::give;
 use super::guard::*;
-use super::transport::target;
+use super::ptr::{self, Lent, Out};
 use super::types::*;
 use crate::status::Status;
 
@@ -10,6 +9,8 @@ use crate::status::Status;
 /// network. On a dual-stack port for IPv4 and IPv6.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_ttl(transport: *mut udpr_transport, ttl: u32) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_ttl(ttl)))
 }
 
@@ -19,7 +20,9 @@ pub unsafe extern "C" fn udpr_transport_get_ttl(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    status(with_port(transport, |port| give(out, port.get_ttl()?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    status(with_port(transport, |port| out.give(port.get_ttl()?)))
 }
 
 /// Whether what this port sends to groups comes to ports of this host, too, its own among them; at first it does.
@@ -28,6 +31,8 @@ pub unsafe extern "C" fn udpr_transport_set_loopback_mode(
     transport: *mut udpr_transport,
     on: udpr_bool,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_loopback_mode(on != 0)))
 }
 
@@ -37,7 +42,9 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
     transport: *const udpr_transport,
     out: *mut udpr_bool,
 ) -> udpr_status {
-    status(with_port(transport, |port| give(out, port.get_loopback_mode()?.into())))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    status(with_port(transport, |port| out.give(port.get_loopback_mode()?.into())))
 }
 
 /// The interface that datagrams to groups leave by (udpr_interface_index finds it); 0: the system's choice, as at first.
@@ -48,6 +55,8 @@ pub unsafe extern "C" fn udpr_transport_set_outgoing_interface(
     transport: *mut udpr_transport,
     interface_index: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_outgoing_interface(interface_index)))
 }
 
@@ -57,7 +66,9 @@ pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    status(with_port(transport, |port| give(out, port.get_outgoing_interface()?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    status(with_port(transport, |port| out.give(port.get_outgoing_interface()?)))
 }
 
 /// Joins a group (whose port does not matter) on an interface; 0: that of the group's zone (ff02::1%eth0), else the
@@ -72,8 +83,10 @@ pub unsafe extern "C" fn udpr_transport_join_group(
     group: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
-        let group = target(&group).ok_or(Status::INVALID_ARGUMENT)?;
+        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         port.join_group(group, None, interface_index)
     }))
 }
@@ -86,8 +99,10 @@ pub unsafe extern "C" fn udpr_transport_leave_group(
     group: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
-        let group = target(&group).ok_or(Status::INVALID_ARGUMENT)?;
+        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         port.leave_group(group, None, interface_index)
     }))
 }
@@ -101,9 +116,12 @@ pub unsafe extern "C" fn udpr_transport_join_source_group(
     source: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, group, source) =
+        (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
-        let group = target(&group).ok_or(Status::INVALID_ARGUMENT)?;
-        let source = target(&source).ok_or(Status::INVALID_ARGUMENT)?;
+        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
+        let source = source.ok_or(Status::INVALID_ARGUMENT)?;
         port.join_group(group, Some(source), interface_index)
     }))
 }
@@ -116,9 +134,12 @@ pub unsafe extern "C" fn udpr_transport_leave_source_group(
     source: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, group, source) =
+        (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
-        let group = target(&group).ok_or(Status::INVALID_ARGUMENT)?;
-        let source = target(&source).ok_or(Status::INVALID_ARGUMENT)?;
+        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
+        let source = source.ok_or(Status::INVALID_ARGUMENT)?;
         port.leave_group(group, Some(source), interface_index)
     }))
 }

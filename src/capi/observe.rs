@@ -2,7 +2,7 @@
 
 use super::callback::{CLog, User};
 use super::guard::*;
-use super::sized;
+use super::ptr::{Lent, Out};
 use super::types::*;
 use crate::log::{Level, Log};
 use crate::status::Status;
@@ -19,7 +19,8 @@ pub unsafe extern "C" fn udpr_reactor_set_logger(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
     status(with_reactor(reactor, |reactor| {
         if max_level > Level::Debug as u32 {
             return Err(Status::INVALID_ARGUMENT);
@@ -37,6 +38,8 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
     reactor: *const udpr_reactor,
     out: *mut udpr_reactor_stats,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         let stats = reactor.get_stats();
         let value = udpr_reactor_stats {
@@ -48,7 +51,7 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
             transports: stats.transports,
             timers_pending: stats.timers_pending,
         };
-        sized::fill(out, &value)
+        out.fill(&value)
     }))
 }
 
@@ -59,6 +62,8 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
     transport: *const udpr_transport,
     out: *mut udpr_transport_stats,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         let stats = port.get_stats()?;
         let value = udpr_transport_stats {
@@ -78,6 +83,6 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
             queued_datagrams: stats.queued_datagrams,
             kept_datagrams: stats.kept_datagrams,
         };
-        sized::fill(out, &value)
+        out.fill(&value)
     }))
 }

@@ -2,13 +2,12 @@
 
 use super::callback::{CProtocol, transport_handle};
 use super::guard::*;
-use super::library::text;
-use super::sized;
+use super::ptr::{self, Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::port::{Descriptor, Options, Port, flag};
 use crate::status::{Result, Status};
 use crate::sys::socket;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 /// Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
@@ -26,11 +25,15 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    // SAFETY: as above.
+    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    // SAFETY: as above.
+    let local = if local_address.is_null() { Ok("") } else { unsafe { ptr::text(local_address) } };
     status(listen(protocol, out, |protocol| {
         with_reactor(reactor, |reactor| {
-            let local = if local_address.is_null() { "" } else { text(local_address)? };
-            let options = read_options(options)?;
-            reactor.listen_udp(port, local, &as_options(&options), Box::new(protocol))
+            reactor.listen_udp(port, local?, &as_options(&options?)?, Box::new(protocol))
         })
     }))
 }
@@ -69,11 +72,19 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
-    let descriptor = take_over(fd, options);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    // SAFETY: as above.
+    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    // Before anything can fail, so that a descriptor that was given away is closed however this ends.
+    let descriptor = options.and_then(|options| match options.flags & flag::TAKE_FD {
+        0 => Ok(Descriptor::Lent(fd)),
+        // SAFETY: by the flag the caller gives its descriptor up.
+        _ => Ok(Descriptor::Taken(unsafe { socket::take_over(fd) }?)),
+    });
     status(listen(protocol, out, |protocol| {
         with_reactor(reactor, |reactor| {
-            let options = read_options(options)?;
-            reactor.adopt_datagram_port(descriptor?, family, &as_options(&options), Box::new(protocol))
+            reactor.adopt_datagram_port(descriptor?, family, &as_options(&options?)?, Box::new(protocol))
         })
     }))
 }
@@ -86,6 +97,8 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
     r#fn: udpr_visit_fn,
     user: *mut c_void,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         let visit = r#fn.ok_or(Status::INVALID_ARGUMENT)?;
         // SAFETY: the caller gave a function for this user; the port outlives the call.
@@ -97,46 +110,33 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
 /// What every way to make a port has in common: the protocol is taken over first, so that its free_user runs however
 /// this ends, and the port is handed out last.
 fn listen(
-    protocol: *const udpr_protocol,
-    out: *mut *mut udpr_transport,
+    protocol: Result<Copied<'_, udpr_protocol>>,
+    out: Out<'_, *mut udpr_transport>,
     make: impl FnOnce(CProtocol) -> Result<Arc<Port>>,
 ) -> Result {
     anywhere(|| {
-        let taken_over = CProtocol::new(sized::read_known(protocol)?);
-        sized::check_rest(protocol)?;
+        let protocol = protocol?;
+        let taken_over = CProtocol::new(&protocol);
+        protocol.check()?;
         let port = make(taken_over)?;
-        if !out.is_null() {
-            // SAFETY: the caller's output, which gets a reference of its own.
-            unsafe { out.write(Arc::into_raw(port).cast_mut().cast()) };
+        if out.check().is_ok() {
+            out.set(give_out(port));
         }
         Ok(())
     })
 }
 
-/// Before anything can fail, so that a descriptor that was given away is closed however this ends.
-fn take_over(fd: i32, options: *const udpr_udp_options) -> Result<Descriptor> {
-    let taken = !options.is_null() && sized::read_known(options)?.flags & flag::TAKE_FD != 0;
-    if taken { Ok(Descriptor::Taken(socket::take_over(fd)?)) } else { Ok(Descriptor::Lent(fd)) }
-}
-
-fn read_options(options: *const udpr_udp_options) -> Result<udpr_udp_options> {
-    if options.is_null() {
-        // SAFETY: all zero is the default.
-        return Ok(unsafe { std::mem::zeroed() });
+fn as_options<'a>(options: &Copied<'a, udpr_udp_options>) -> Result<Options<'a>> {
+    options.check()?;
+    if options.reserved != 0 {
+        return Err(Status::VERSION);
     }
-    let options = sized::read(options)?;
-    if options.reserved != 0 { Err(Status::VERSION) } else { Ok(options) }
-}
-
-fn as_options(options: &udpr_udp_options) -> Options<'_> {
-    let device = options.bind_device;
-    Options {
+    Ok(Options {
         flags: options.flags,
         max_packet_size: options.max_packet_size,
         receive_buffer: options.receive_buffer,
         send_buffer: options.send_buffer,
         send_queue_bytes: options.send_queue_bytes,
-        // SAFETY: NULL or a NUL-terminated text that stays during the call.
-        bind_device: (!device.is_null()).then(|| unsafe { CStr::from_ptr(device) }),
-    }
+        bind_device: options.device(),
+    })
 }

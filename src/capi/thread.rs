@@ -1,12 +1,11 @@
 //! Chapter "threads and names".
 
-use super::addr::write_out;
 use super::callback::{CCall, CJob, CResolved, User};
 use super::guard::*;
-use super::library::text;
+use super::ptr::{self, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Remote;
-use crate::status::{Result, Status};
+use crate::status::Status;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -19,8 +18,9 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
-    status(anywhere(|| remote(reactor)?.call(CCall::new(r#fn, user)?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
+    status(anywhere(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
 /// Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
@@ -34,7 +34,8 @@ pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
     status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
 }
 
@@ -44,6 +45,8 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     reactor: *mut udpr_reactor,
     size: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.suggest_thread_pool_size(size as usize)))
 }
 
@@ -73,11 +76,17 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, host, user, out_id) = (
+        unsafe { Lent::new(reactor) },
+        unsafe { ptr::text(host) },
+        unsafe { User::new(user, free_user) },
+        unsafe { Out::new(out_id) },
+    );
     status(with_reactor(reactor, |reactor| {
         let call = Box::new(CResolved::new(r#fn, user)?);
-        let host = text(host).map_err(|_| Status::INVALID_ARGUMENT)?;
-        write_out(out_id, reactor.resolve(host, port, family, timeout, call)?);
+        let host = host.map_err(|_| Status::INVALID_ARGUMENT)?;
+        out_id.set(reactor.resolve(host, port, family, timeout, call)?);
         Ok(())
     }))
 }
@@ -85,6 +94,8 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
 /// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
 }
 
@@ -96,33 +107,32 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     reactor: *mut udpr_reactor,
     out: *mut *mut udpr_remote,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(anywhere(|| {
-        let remote = remote(reactor)?;
+        let remote = reactor.shared()?;
         remote.door.gate.check_open()?;
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write_out(out, Arc::into_raw(remote.clone()).cast_mut().cast());
-        Ok(())
+        out.check()?;
+        out.give(give_out(Arc::clone(remote)))
     }))
 }
 
 /// One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut udpr_remote {
-    if !remote.is_null() {
-        // SAFETY: the caller holds a reference.
-        unsafe { Arc::increment_strong_count(remote.cast::<Remote<CCall>>()) };
-    }
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    unsafe { Lent::new(remote) }.retain();
     remote
 }
 
 /// One reference less. NULL is fine. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let remote = unsafe { Lent::new(remote) };
     if !remote.is_null() {
         // SAFETY: the caller gives its own reference up.
-        unsafe { Arc::decrement_strong_count(remote.cast::<Remote<CCall>>()) };
+        drop(unsafe { remote.take_back() });
     }
 }
 
@@ -135,24 +145,24 @@ pub unsafe extern "C" fn udpr_remote_call(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
-    status(anywhere(|| door(remote)?.call(CCall::new(r#fn, user)?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (remote, user) = (unsafe { Lent::new(remote) }, unsafe { User::new(user, free_user) });
+    status(anywhere(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
 /// Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing
 /// runs. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
-    status(door(remote).and_then(Remote::stop))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let remote = unsafe { Lent::new(remote) };
+    status(remote.shared().and_then(Remote::stop))
 }
 
 /// Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
-    status(door(remote).and_then(Remote::wake))
-}
-
-fn door<'a>(remote: *mut udpr_remote) -> Result<&'a Remote<CCall>> {
-    // SAFETY: NULL, or the caller holds a reference.
-    unsafe { remote.cast::<Remote<CCall>>().as_ref() }.ok_or(Status::INVALID_ARGUMENT)
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let remote = unsafe { Lent::new(remote) };
+    status(remote.shared().and_then(Remote::wake))
 }

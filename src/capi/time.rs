@@ -1,8 +1,8 @@
 //! Chapter "time: IReactorTime".
 
-use super::addr::write_out;
 use super::callback::{CCall, User};
 use super::guard::*;
+use super::ptr::{Lent, Out};
 use super::types::*;
 use crate::status::Status;
 use std::ffi::c_void;
@@ -10,7 +10,9 @@ use std::ffi::c_void;
 /// The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
-    remote(reactor).map_or(0, |remote| remote.door.now())
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
+    reactor.shared().map_or(0, |remote| remote.door.now())
 }
 
 /// Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
@@ -26,10 +28,12 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    let user = User::new(user, free_user);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, user, out_id) =
+        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.call_later(delay, CCall::new(r#fn, user)?)?;
-        write_out(out_id, id);
+        out_id.set(id);
         Ok(())
     }))
 }
@@ -38,6 +42,8 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
 /// UDPR_E_ALREADY_CANCELLED for the last 4096 that ended, else UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.cancel_call(id)))
 }
 
@@ -49,6 +55,8 @@ pub unsafe extern "C" fn udpr_reactor_reset_call(
     id: udpr_id,
     delay_from_now: udpr_ns,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
 }
 
@@ -59,6 +67,8 @@ pub unsafe extern "C" fn udpr_reactor_delay_call(
     id: udpr_id,
     more_ns: i64,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.delay_call(id, more_ns)))
 }
 
@@ -69,11 +79,11 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
     id: udpr_id,
     out_due: *mut udpr_ns,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out_due) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_due) });
     status(with_reactor(reactor, |reactor| {
-        if out_due.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write_out(out_due, reactor.call_time(id)?);
+        out_due.check()?;
+        out_due.set(reactor.call_time(id)?);
         Ok(())
     }))
 }
@@ -87,12 +97,12 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     capacity: usize,
     out_count: *mut usize,
 ) -> udpr_status {
-    write_out(out_count, 0);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out_count) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_count) });
+    out_count.set(0);
     status(with_reactor(reactor, |reactor| {
-        if out_count.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        write_out(out_count, reactor.delayed_calls(&mut []));
+        out_count.check()?;
+        out_count.set(reactor.delayed_calls(&mut []));
         if capacity == 0 {
             return Ok(());
         }
@@ -109,5 +119,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
 /// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, false, |reactor| reactor.advance(by)))
 }

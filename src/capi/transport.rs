@@ -1,8 +1,8 @@
 //! Chapter "transport: handle and IUDPTransport".
 
-use super::addr::{self, give, write_out};
+use super::addr::to_c;
 use super::guard::*;
-use super::sized;
+use super::ptr::{self, Bytes, Copied, Lent, Out, Strided};
 use super::types::*;
 use crate::addr::Addr;
 use crate::port::{Leave, Message, Port};
@@ -17,10 +17,8 @@ const OPTION_MAX: usize = 64 * 1024;
 /// One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -> *mut udpr_transport {
-    if !transport.is_null() {
-        // SAFETY: the caller holds a reference, or was handed the transport by a callback.
-        unsafe { Arc::increment_strong_count(transport.cast::<Port>()) };
-    }
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    unsafe { Lent::new(transport) }.retain();
     transport
 }
 
@@ -28,15 +26,19 @@ pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -
 /// [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     if !transport.is_null() {
         // SAFETY: the caller gives its own reference up. The last one is never an open port's: its reactor has one.
-        unsafe { Arc::decrement_strong_count(transport.cast::<Port>()) };
+        drop(unsafe { transport.take_back() });
     }
 }
 
 /// The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     let turn = with_port(transport, |port| port.turn().ok_or(Status::CLOSED));
     turn.map_or(null_mut(), |turn| turn.host.get().cast())
 }
@@ -44,6 +46,8 @@ pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport
 /// The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -> *mut c_void {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     let user = with_port(transport, |port| port.user().ok_or(Status::CLOSED));
     user.map_or(null_mut(), |user| user.cast())
 }
@@ -52,6 +56,8 @@ pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -
 /// a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
 }
 
@@ -75,32 +81,31 @@ pub unsafe extern "C" fn udpr_transport_write(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    if port_inside(transport).is_some_and(|port| follow(port, data, len, target(&to))) {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, data, to) =
+        (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
+    if port_inside(transport).is_some_and(|port| follow(port, data, to)) {
         return Status::OK.code();
     }
-    write_anew(transport, data, len, target(&to))
+    write_anew(transport, data, to)
 }
 
 /// The short way of a write, see [`Port::follow`]; false where it is closed, and nothing was done.
 #[inline(always)]
-fn follow(port: &Port, data: *const c_void, len: usize, to: Option<&Addr>) -> bool {
-    let place = if data.is_null() { None } else { port.follow(data.cast(), len, to) };
+fn follow(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
+    let Bytes { data, len, .. } = bytes;
+    let place = if data.is_null() { None } else { port.follow(data, len, to) };
     let Some(place) = place else { return false };
-    if place.cast_const().cast() != data {
+    if place.cast_const() != data {
         // SAFETY: the caller's bytes, `len` of them, and a place of the arena for as many, of which the caller knows nothing.
-        unsafe { std::ptr::copy_nonoverlapping(data.cast(), place, len) };
+        unsafe { std::ptr::copy_nonoverlapping(data, place, len) };
     }
     true
 }
 
 #[inline(never)]
-fn write_anew(
-    transport: *mut udpr_transport,
-    data: *const c_void,
-    len: usize,
-    to: Option<&Addr>,
-) -> udpr_status {
-    status(with_port(transport, |port| port.write(slice_of(data, len)?, to, Leave::Together)))
+fn write_anew(transport: Lent<'_, udpr_transport>, data: Bytes<'_>, to: Option<&Addr>) -> udpr_status {
+    status(with_port(transport, |port| port.write(data.slice()?, to, Leave::Together)))
 }
 
 /// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
@@ -112,19 +117,18 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     count: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, to) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(to) });
+    // SAFETY: as above.
+    let pieces = unsafe { ptr::array(pieces, count) };
     status(with_port(transport, |port| {
-        if count == 0 {
-            return port.write(&[], target(&to), Leave::Together);
-        }
-        if pieces.is_null() || count > isize::MAX as usize / size_of::<udpr_bytes>() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        // SAFETY: the caller's array of `count` pieces.
-        let pieces = unsafe { std::slice::from_raw_parts(pieces, count) };
-        let total = pieces.iter().try_fold(0usize, |total, piece| {
-            total.checked_add(slice_of(piece.data, piece.len)?.len()).ok_or(Status::MESSAGE_TOO_LONG)
+        let pieces = pieces?;
+        // SAFETY: the promise is of the bytes, too.
+        let bytes = || pieces.iter().map(|piece| unsafe { Bytes::new(piece.data, piece.len) }.slice());
+        let total = bytes().try_fold(0usize, |total, bytes| {
+            total.checked_add(bytes?.len()).ok_or(Status::MESSAGE_TOO_LONG)
         })?;
-        port.write_with(total, target(&to), Leave::Together, |place| join(pieces, place))
+        port.write_with(total, to, Leave::Together, |place| join(bytes().flatten(), place))
     }))
 }
 
@@ -142,23 +146,16 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     count: usize,
     out_taken: *mut usize,
 ) -> udpr_status {
-    write_out(out_taken, 0);
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out_taken) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out_taken) });
+    // SAFETY: as above.
+    let messages = unsafe { Strided::new(messages, count) };
+    out_taken.set(0);
     status(with_port(transport, |port| {
-        if out_taken.is_null() || messages.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        if count == 0 {
-            return Ok(());
-        }
-        let stride = sized::size(messages)?;
-        for index in 0..count {
-            let message = messages.cast::<u8>().wrapping_add(index * stride).cast();
-            // Before anything else of it is read: behind the array may be nothing.
-            if sized::size::<udpr_message>(message)? != stride {
-                return Err(Status::INVALID_ARGUMENT);
-            }
-            write_message(port, &sized::read(message)?)?;
-            write_out(out_taken, index + 1);
+        out_taken.check()?;
+        for (index, message) in messages?.enumerate() {
+            write_message(port, &message?)?;
+            out_taken.set(index + 1);
         }
         Ok(())
     }))
@@ -174,12 +171,17 @@ pub unsafe extern "C" fn udpr_transport_post(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    status(anywhere(|| shared(transport)?.post(slice_of(data, len)?, target(&to))))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, data, to) =
+        (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
+    status(anywhere(|| transport.shared()?.post(data.slice()?, to)))
 }
 
 /// Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.flush()))
 }
 
@@ -196,12 +198,16 @@ pub unsafe extern "C" fn udpr_transport_connect(
     transport: *mut udpr_transport,
     peer: *const udpr_addr,
 ) -> udpr_status {
-    status(with_port(transport, |port| port.connect(&addr::read(peer)?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, peer) = (unsafe { Lent::new(transport) }, unsafe { ptr::addr(peer) });
+    status(with_port(transport, |port| port.connect(&peer?)))
 }
 
 /// Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.disconnect()))
 }
 
@@ -211,11 +217,11 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     transport: *const udpr_transport,
     out: *mut udpr_addr,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        addr::write(out, port.get_peer()?)
+        out.check()?;
+        out.give(to_c(port.get_peer()?))
     }))
 }
 
@@ -226,6 +232,8 @@ pub unsafe extern "C" fn udpr_transport_set_error_reports(
     transport: *mut udpr_transport,
     on: udpr_bool,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_error_reports(on != 0)))
 }
 
@@ -235,17 +243,19 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     transport: *const udpr_transport,
     out: *mut udpr_addr,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
-        if out.is_null() {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        addr::write(out, port.get_host()?)
+        out.check()?;
+        out.give(to_c(port.get_host()?))
     }))
 }
 
 /// No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.stop_listening()))
 }
 
@@ -254,6 +264,8 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
 /// run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.close(Status::OK)))
 }
 
@@ -261,12 +273,16 @@ pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) ->
 /// come all the same. Again is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.pause_reading()))
 }
 
 /// Datagrams again, in a later turn, those that were kept first. Again is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_transport) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.resume_reading()))
 }
 
@@ -277,6 +293,8 @@ pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
     transport: *mut udpr_transport,
     allowed: udpr_bool,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_broadcast_allowed(allowed != 0)))
 }
 
@@ -286,7 +304,9 @@ pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
     transport: *const udpr_transport,
     out: *mut udpr_bool,
 ) -> udpr_status {
-    status(with_port(transport, |port| give(out, port.get_broadcast_allowed()?.into())))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    status(with_port(transport, |port| out.give(port.get_broadcast_allowed()?.into())))
 }
 
 /// The TTL or hop limit of datagrams to anything but groups, 1 to 255, else UDPR_E_INVALID_ARGUMENT. On a dual-stack port
@@ -296,6 +316,8 @@ pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
     transport: *mut udpr_transport,
     ttl: u32,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_unicast_ttl(ttl)))
 }
 
@@ -305,7 +327,9 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    status(with_port(transport, |port| give(out, port.get_unicast_ttl()?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    status(with_port(transport, |port| out.give(port.get_unicast_ttl()?)))
 }
 
 /// setsockopt(2) with the system's numbers; `value` may be NULL where `len` is 0. UDPR_E_NOT_SUPPORTED for options that
@@ -320,7 +344,9 @@ pub unsafe extern "C" fn udpr_transport_set_option(
     value: *const c_void,
     len: usize,
 ) -> udpr_status {
-    status(with_port(transport, |port| port.set_option(level, name, slice_of(value, len)?)))
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (transport, value) = (unsafe { Lent::new(transport) }, unsafe { Bytes::new(value, len) });
+    status(with_port(transport, |port| port.set_option(level, name, value.slice()?)))
 }
 
 /// getsockopt(2) with the system's numbers: `len` is the room at `value`, and how much of it was filled. Refused as of
@@ -333,6 +359,8 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     value: *mut c_void,
     len: *mut usize,
 ) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| {
         // SAFETY: NULL, or the caller's length, which nobody else uses during the call.
         let len = unsafe { len.as_mut() }.ok_or(Status::INVALID_ARGUMENT)?;
@@ -349,8 +377,8 @@ pub unsafe extern "C" fn udpr_transport_get_option(
 }
 
 /// The pieces one after the other; their lengths make up the place's.
-fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
-    for bytes in pieces.iter().filter_map(|piece| slice_of(piece.data, piece.len).ok()) {
+fn join<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut place: &mut [u8]) {
+    for bytes in pieces {
         let (head, tail) = place.split_at_mut(bytes.len());
         head.copy_from_slice(bytes);
         place = tail;
@@ -358,21 +386,21 @@ fn join(pieces: &[udpr_bytes], mut place: &mut [u8]) {
 }
 
 #[inline]
-fn write_message(port: &Arc<Port>, message: &udpr_message) -> Result {
+fn write_message(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result {
     let says = message.flags | message.interface_index | message.segment_size;
     if says != 0 || !message.source.is_null() {
         return write_special(port, message);
     }
-    let (data, len, to) = (message.data, message.len, target(&message.to));
-    if follow(port, data, len, to) {
+    let (data, to) = (message.bytes(), message.destination());
+    if follow(port, data, to) {
         return Ok(());
     }
-    port.write(slice_of(data, len)?, to, Leave::Together)
+    port.write(data.slice()?, to, Leave::Together)
 }
 
 /// One of which more is said than where it goes.
 #[inline(never)]
-fn write_special(port: &Arc<Port>, message: &udpr_message) -> Result {
+fn write_special(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result {
     const KNOWN: u32 =
         udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
     if message.flags & !KNOWN != 0 {
@@ -381,33 +409,12 @@ fn write_special(port: &Arc<Port>, message: &udpr_message) -> Result {
     let has = |flag: udpr_message_flag| message.flags & flag as u32 != 0;
     let now = has(udpr_message_flag::UDPR_MESSAGE_NOW);
     port.write_message(&Message {
-        data: slice_of(message.data, message.len)?,
-        to: target(&message.to),
-        source: target(&message.source),
+        data: message.bytes().slice()?,
+        to: message.destination(),
+        source: message.source_addr(),
         interface_index: message.interface_index,
         tos: has(udpr_message_flag::UDPR_MESSAGE_TOS).then_some(message.tos),
         segment_size: message.segment_size as usize,
         leave: if now { Leave::Now } else { Leave::Together },
     })
-}
-
-/// The bytes that a pointer and a length stand for, for the time of the call. INVALID_ARGUMENT for NULL,
-/// but for no bytes; MESSAGE_TOO_LONG for more than memory holds.
-#[inline]
-fn slice_of<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]> {
-    if data.is_null() {
-        return if len == 0 { Ok(&[]) } else { Err(Status::INVALID_ARGUMENT) };
-    }
-    if len > isize::MAX as usize {
-        return Err(Status::MESSAGE_TOO_LONG);
-    }
-    // SAFETY: the caller's bytes, `len` of them, which stay as they are during the call.
-    Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })
-}
-
-/// The caller's address, for the time of the call.
-#[inline]
-pub(super) fn target(to: &*const udpr_addr) -> Option<&Addr> {
-    // SAFETY: NULL or the caller's address, of one layout with ours; any bits are valid.
-    unsafe { to.cast::<Addr>().as_ref() }
 }

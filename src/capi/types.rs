@@ -1,7 +1,7 @@
 //! The types of the header. Their comments are the header's.
 #![allow(non_camel_case_types, clippy::upper_case_acronyms)]
 
-use super::sized::Sized;
+use super::ptr::Versioned;
 use std::ffi::{c_char, c_void};
 
 /// 0 success, above 0 success with a note, below 0 failure: the numbers of udpr_status_code.
@@ -556,13 +556,13 @@ pub struct udpr_transport_stats {
     pub kept_datagrams: u64,
 }
 
-macro_rules! sized {
+macro_rules! versioned {
     ($($name:ident)*) => {$(
         // SAFETY: repr(C), `size` first, words and pairs of half words behind it, all of them valid as zero.
-        unsafe impl Sized for $name {}
+        unsafe impl Versioned for $name {}
     )*};
 }
-sized!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats);
+versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats);
 
 /// The C face hands the core's own addresses and datagrams on, so their layouts are one.
 const _: () = {

@@ -40,11 +40,14 @@ pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     borrow(fd, |socket| socket.try_clone().map(OwnedFd::from))
 }
 
-/// The descriptor itself, close-on-exec from here on. Errors: EBADF.
-pub fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
+/// The descriptor itself, close-on-exec from now on. Errors: EBADF.
+///
+/// # Safety
+/// If it is open, its owner gives it up to the caller of this.
+pub unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl(2) takes integers.
     check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
-    // SAFETY: it is open, and its owner gives it up to the caller of this.
+    // SAFETY: it is open, and given up.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

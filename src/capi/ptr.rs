@@ -1,0 +1,299 @@
+//! What C hands over: the only functions that trust its pointers.
+//!
+//! Each of them is `unsafe` and states what it relies on: what the caller of an `extern "C"` function promises by the head of
+//! the header. What they return is safe to use for the time of that call, `'a`; NULL and sizes are checked by then, or when
+//! it is used.
+
+mod versioned;
+
+pub(super) use versioned::{Copied, Strided, Versioned};
+
+use super::callback::{CCall, Core};
+use super::types::*;
+use crate::addr::Addr;
+use crate::port::{Port, Shared};
+use crate::reactor::Remote;
+use crate::status::{Result, Status};
+use crate::sys::Line;
+use std::ffi::{CStr, c_char, c_void};
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::sync::Arc;
+
+/// An opaque handle of the header.
+pub(super) trait Handle {
+    /// What it points to.
+    type Core;
+    /// What C owns by it.
+    type Owner: Owner<Self::Core>;
+    /// The part that every thread may touch at any time.
+    type Shared;
+
+    /// # Safety
+    /// `core` is alive.
+    unsafe fn shared(core: *const Self::Core) -> *const Self::Shared;
+}
+
+/// One owner.
+impl Handle for udpr_reactor {
+    type Core = Core;
+    type Owner = Box<Core>;
+    type Shared = Line<Arc<Remote<CCall>>>;
+
+    unsafe fn shared(core: *const Core) -> *const Line<Arc<Remote<CCall>>> {
+        // SAFETY: it is alive; only this field is referred to.
+        unsafe { &raw const (*core).remote }
+    }
+}
+
+/// Counted.
+impl Handle for udpr_transport {
+    type Core = Port;
+    type Owner = Arc<Port>;
+    type Shared = Shared;
+
+    unsafe fn shared(core: *const Port) -> *const Shared {
+        // SAFETY: it is alive; only this field is referred to.
+        unsafe { &raw const (*core).shared }
+    }
+}
+
+/// Counted, and for every thread as a whole.
+impl Handle for udpr_remote {
+    type Core = Remote<CCall>;
+    type Owner = Arc<Remote<CCall>>;
+    type Shared = Remote<CCall>;
+
+    unsafe fn shared(core: *const Remote<CCall>) -> *const Remote<CCall> {
+        core
+    }
+}
+
+/// A smart pointer that can be given to C and taken back.
+pub(super) trait Owner<T> {
+    fn into_raw(self) -> *const T;
+
+    /// # Safety
+    /// `core` comes from [`Owner::into_raw`], and nobody else owns what that gave up.
+    unsafe fn from_raw(core: *const T) -> Self;
+}
+
+impl<T> Owner<T> for Box<T> {
+    fn into_raw(self) -> *const T {
+        Box::into_raw(self)
+    }
+
+    unsafe fn from_raw(core: *const T) -> Box<T> {
+        // SAFETY: the caller's promise.
+        unsafe { Box::from_raw(core.cast_mut()) }
+    }
+}
+
+impl<T> Owner<T> for Arc<T> {
+    fn into_raw(self) -> *const T {
+        Arc::into_raw(self)
+    }
+
+    unsafe fn from_raw(core: *const T) -> Arc<T> {
+        // SAFETY: the caller's promise.
+        unsafe { Arc::from_raw(core) }
+    }
+}
+
+/// What C owns from now on.
+pub(super) fn give_out<H: Handle>(owner: H::Owner) -> *mut H {
+    owner.into_raw().cast_mut().cast()
+}
+
+/// A handle that the caller lends for the time of a call.
+pub(super) struct Lent<'a, H: Handle>(*const H::Core, PhantomData<&'a H::Core>);
+
+impl<H: Handle> Clone for Lent<'_, H> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<H: Handle> Copy for Lent<'_, H> {}
+
+impl<'a, H: Handle> Lent<'a, H> {
+    /// # Safety
+    /// NULL, or from [`give_out`], and neither freed nor released for the last time during `'a`, unless by this call itself.
+    #[inline]
+    pub(super) unsafe fn new(handle: *const H) -> Lent<'a, H> {
+        Lent(handle.cast(), PhantomData)
+    }
+
+    pub(super) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// The part for every thread. INVALID_ARGUMENT for NULL.
+    #[inline]
+    pub(super) fn shared(self) -> Result<&'a H::Shared> {
+        if self.is_null() {
+            return Err(Status::INVALID_ARGUMENT);
+        }
+        // SAFETY: as promised to new.
+        let shared = unsafe { H::shared(self.0) };
+        // SAFETY: as promised to new, and every thread may refer to this part.
+        Ok(unsafe { &*shared })
+    }
+
+    /// # Safety
+    /// Not NULL, and no other thread is inside: the calling one holds the gate, or has shared it with nobody yet.
+    #[inline]
+    pub(super) unsafe fn core(self) -> &'a H::Core {
+        // SAFETY: as promised to new, and by the caller.
+        unsafe { &*self.0 }
+    }
+
+    /// The reference that the caller keeps.
+    ///
+    /// # Safety
+    /// As of [`Lent::core`].
+    #[inline]
+    pub(super) unsafe fn owner(self) -> ManuallyDrop<H::Owner> {
+        // SAFETY: as promised to new; it is not dropped here, so it stays the caller's.
+        ManuallyDrop::new(unsafe { H::Owner::from_raw(self.0) })
+    }
+
+    /// What the caller gives up.
+    ///
+    /// # Safety
+    /// Not NULL, and the caller does not use this handle, or this reference of it, again.
+    pub(super) unsafe fn take_back(self) -> H::Owner {
+        // SAFETY: as promised to new, and by the caller.
+        unsafe { H::Owner::from_raw(self.0) }
+    }
+}
+
+impl<C, H: Handle<Core = C, Owner = Arc<C>>> Lent<'_, H> {
+    /// One more reference for C, unless it is NULL.
+    pub(super) fn retain(self) {
+        if !self.is_null() {
+            // SAFETY: the caller holds a reference, or was handed the handle by a callback.
+            unsafe { Arc::increment_strong_count(self.0) };
+        }
+    }
+}
+
+/// An output, which may be NULL.
+pub(super) struct Out<'a, T>(*mut T, PhantomData<&'a T>);
+
+impl<T> Clone for Out<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Out<'_, T> {}
+
+impl<'a, T> Out<'a, T> {
+    /// # Safety
+    /// NULL, or the address of a `T` that nobody else uses during `'a`. It need not be initialised.
+    #[inline]
+    pub(super) unsafe fn new(out: *mut T) -> Out<'a, T> {
+        Out(out, PhantomData)
+    }
+
+    fn pointer(self) -> *mut T {
+        self.0
+    }
+
+    /// INVALID_ARGUMENT for NULL.
+    pub(super) fn check(self) -> Result {
+        if self.0.is_null() { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+    }
+
+    /// Has no effect where it is NULL.
+    pub(super) fn set(self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: as promised to new.
+            unsafe { self.0.write(value) };
+        }
+    }
+
+    /// INVALID_ARGUMENT for NULL.
+    pub(super) fn give(self, value: T) -> Result {
+        self.check()?;
+        self.set(value);
+        Ok(())
+    }
+}
+
+/// The caller's address. INVALID_ARGUMENT for NULL.
+///
+/// # Safety
+/// NULL, or the address of an address.
+pub(super) unsafe fn addr(addr: *const udpr_addr) -> Result<Addr> {
+    // SAFETY: the caller's promise.
+    unsafe { target(addr) }.copied().ok_or(Status::INVALID_ARGUMENT)
+}
+
+/// The same, not copied; none for NULL.
+///
+/// # Safety
+/// As of [`addr`], and nobody writes to it during `'a`.
+#[inline]
+pub(super) unsafe fn target<'a>(addr: *const udpr_addr) -> Option<&'a Addr> {
+    // SAFETY: the caller's promise; the layout is ours (types.rs asserts it), and any bits are valid.
+    unsafe { addr.cast::<Addr>().as_ref() }
+}
+
+/// A text: INVALID_ARGUMENT for NULL, INVALID_ADDRESS where it is not UTF-8.
+///
+/// # Safety
+/// NULL, or a NUL-terminated text that stays as it is during `'a`.
+pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
+    if pointer.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's promise.
+    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_ADDRESS)
+}
+
+/// The bytes that a pointer and a length stand for, not looked at yet.
+#[derive(Clone, Copy)]
+pub(super) struct Bytes<'a> {
+    pub(super) data: *const u8,
+    pub(super) len: usize,
+    lent: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Bytes<'a> {
+    /// # Safety
+    /// `data` is NULL, or the address of `len` bytes that stay as they are during `'a`.
+    #[inline]
+    pub(super) unsafe fn new(data: *const c_void, len: usize) -> Bytes<'a> {
+        Bytes { data: data.cast(), len, lent: PhantomData }
+    }
+
+    /// INVALID_ARGUMENT for NULL, but for no bytes; MESSAGE_TOO_LONG for more than memory holds.
+    #[inline]
+    pub(super) fn slice(self) -> Result<&'a [u8]> {
+        if self.data.is_null() {
+            return if self.len == 0 { Ok(&[]) } else { Err(Status::INVALID_ARGUMENT) };
+        }
+        if self.len > isize::MAX as usize {
+            return Err(Status::MESSAGE_TOO_LONG);
+        }
+        // SAFETY: as promised to new.
+        Ok(unsafe { std::slice::from_raw_parts(self.data, self.len) })
+    }
+}
+
+/// The elements of an array. INVALID_ARGUMENT for NULL, but for no elements, and for more than memory holds.
+///
+/// # Safety
+/// `first` is NULL, or the address of `count` elements that stay as they are during `'a`.
+pub(super) unsafe fn array<'a, T>(first: *const T, count: usize) -> Result<&'a [T]> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if first.is_null() || count > isize::MAX as usize / size_of::<T>() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts(first, count) })
+}

@@ -1,0 +1,189 @@
+//! Structs that begin with their size, from older and newer headers than ours.
+
+use super::{Bytes, Out, target};
+use crate::addr::Addr;
+use crate::capi::types::{udpr_message, udpr_udp_options};
+use crate::status::{Result, Status};
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+/// A struct of the header that begins with `size_t size`.
+///
+/// # Safety
+/// `repr(C)`, without padding at its end, its first field a `usize` that is its size, valid with every other byte zero.
+pub(in crate::capi) unsafe trait Versioned: Copy {
+    /// Its size in the first release that had it.
+    const FIRST: usize = size_of::<Self>();
+}
+
+/// No struct of ours will ever be larger.
+const SIZE_MAX: usize = 4096;
+
+/// The size at the head of a struct, which must be one that some release could have. INVALID_ARGUMENT, for NULL, too.
+#[inline]
+fn check_size<T: Versioned>(size: usize) -> Result<usize> {
+    if (T::FIRST..=SIZE_MAX).contains(&size) { Ok(size) } else { Err(Status::INVALID_ARGUMENT) }
+}
+
+/// See [`check_size`].
+///
+/// # Safety
+/// NULL, or the address of a struct that begins with its size.
+#[inline]
+unsafe fn size<T: Versioned>(head: *const T) -> Result<usize> {
+    if head.is_null() {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    // SAFETY: the caller's promise; a stride of any size may have moved it.
+    check_size::<T>(unsafe { head.cast::<usize>().read_unaligned() })
+}
+
+/// A copy of the caller's struct, the default where that is shorter.
+#[derive(Clone, Copy)]
+pub(in crate::capi) struct Copied<'a, T> {
+    value: T,
+    /// It says nothing behind what we know.
+    is_whole: bool,
+    /// What its pointers point to.
+    lent: PhantomData<&'a u8>,
+}
+
+impl<'a, T: Versioned> Copied<'a, T> {
+    /// INVALID_ARGUMENT for NULL and for sizes that cannot be.
+    ///
+    /// # Safety
+    /// NULL, or the address of a struct as long as it says, whose pointers are what the header says during `'a`.
+    #[inline]
+    pub(in crate::capi) unsafe fn new(from: *const T) -> Result<Copied<'a, T>> {
+        // SAFETY: the caller's promise.
+        let size = unsafe { size(from) }?;
+        if size == size_of::<T>() {
+            // SAFETY: the caller's struct is that long.
+            let value = unsafe { from.read_unaligned() };
+            return Ok(Copied { value, is_whole: true, lent: PhantomData });
+        }
+        // SAFETY: the caller's struct is so long.
+        let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), size) };
+        Ok(Copied::of_other_size(bytes))
+    }
+
+    /// The default for NULL. Errors and safety as of [`Copied::new`].
+    pub(in crate::capi) unsafe fn or_default(from: *const T) -> Result<Copied<'a, T>> {
+        if from.is_null() {
+            return Ok(Copied::of_other_size(&[]));
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Copied::new(from) }
+    }
+
+    #[cold]
+    fn of_other_size(bytes: &[u8]) -> Copied<'a, T> {
+        // SAFETY: the trait says that all zero is valid.
+        let mut value: T = unsafe { std::mem::zeroed() };
+        let (known, rest) = bytes.split_at(bytes.len().min(size_of::<T>()));
+        // SAFETY: both are at least that long.
+        unsafe { std::ptr::copy_nonoverlapping(known.as_ptr(), (&raw mut value).cast(), known.len()) };
+        Copied { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
+    }
+
+    /// VERSION where the caller's struct says something behind what we know.
+    #[inline]
+    pub(in crate::capi) fn check(self) -> Result<Copied<'a, T>> {
+        if self.is_whole { Ok(self) } else { Err(Status::VERSION) }
+    }
+}
+
+impl<T> Deref for Copied<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<'a> Copied<'a, udpr_message> {
+    #[inline]
+    pub(in crate::capi) fn bytes(&self) -> Bytes<'a> {
+        // SAFETY: as promised of the struct.
+        unsafe { Bytes::new(self.data, self.len) }
+    }
+
+    #[inline]
+    pub(in crate::capi) fn destination(&self) -> Option<&'a Addr> {
+        // SAFETY: as promised of the struct.
+        unsafe { target(self.to) }
+    }
+
+    pub(in crate::capi) fn source_addr(&self) -> Option<&'a Addr> {
+        // SAFETY: as promised of the struct.
+        unsafe { target(self.source) }
+    }
+}
+
+impl<'a> Copied<'a, udpr_udp_options> {
+    pub(in crate::capi) fn device(&self) -> Option<&'a CStr> {
+        let device = self.bind_device;
+        // SAFETY: as promised of the struct.
+        (!device.is_null()).then(|| unsafe { CStr::from_ptr(device) })
+    }
+}
+
+/// The structs of an array whose stride is the size that each of them carries.
+pub(in crate::capi) struct Strided<'a, T> {
+    next: *const T,
+    left: usize,
+    stride: usize,
+    lent: PhantomData<&'a T>,
+}
+
+impl<'a, T: Versioned> Strided<'a, T> {
+    /// INVALID_ARGUMENT for NULL and for sizes that cannot be.
+    ///
+    /// # Safety
+    /// As of [`Copied::new`] for each of `count` structs, each so far behind the one before as the first says, as long as all
+    /// of them say the same.
+    pub(in crate::capi) unsafe fn new(first: *const T, count: usize) -> Result<Strided<'a, T>> {
+        // SAFETY: the caller's promise; where there are none, nothing is looked at.
+        let stride = if count == 0 && !first.is_null() { 0 } else { unsafe { size(first) }? };
+        Ok(Strided { next: first, left: count, stride, lent: PhantomData })
+    }
+}
+
+impl<'a, T: Versioned> Iterator for Strided<'a, T> {
+    type Item = Result<Copied<'a, T>>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let this = self.next;
+        self.next = this.wrapping_byte_add(self.stride);
+        // Before anything else of it is read: behind the array may be nothing.
+        // SAFETY: as promised to new.
+        match unsafe { size(this) } {
+            Ok(size) if size == self.stride => {}
+            _ => return Some(Err(Status::INVALID_ARGUMENT)),
+        }
+        // SAFETY: as promised to new.
+        Some(unsafe { Copied::new(this) }.and_then(Copied::check))
+    }
+}
+
+impl<T: Versioned> Out<'_, T> {
+    /// Fills the caller's struct up to the smaller size, with zeros behind it; its `size` stays. INVALID_ARGUMENT for NULL and
+    /// for sizes that cannot be.
+    pub(in crate::capi) fn fill(self, value: &T) -> Result {
+        // SAFETY: as promised to new; the caller has set the size.
+        let size = unsafe { size(self.pointer().cast_const()) }?;
+        let head = size_of::<usize>();
+        let known = size.min(size_of::<T>());
+        let (source, target) =
+            (std::ptr::from_ref(value).cast::<u8>().wrapping_add(head), self.pointer().cast::<u8>());
+        // SAFETY: both are `known` bytes, and the size at their head is left out.
+        unsafe { std::ptr::copy_nonoverlapping(source, target.wrapping_add(head), known - head) };
+        // SAFETY: the caller's struct is `size` bytes.
+        unsafe { std::ptr::write_bytes(target.wrapping_add(known), 0, size - known) };
+        Ok(())
+    }
+}

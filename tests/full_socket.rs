@@ -3,11 +3,16 @@
 
 mod support;
 
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::*;
 use udpr::port::{Leave, Options, flag};
+use udpr::reactor::Reactor;
 use udpr::status::Status;
 use udpr::sys::epoll::{READABLE, WRITABLE};
+use udpr::turn::RETRIES_MAX;
 
 use Answer::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send, Unwatch, Wait};
@@ -180,13 +185,46 @@ fn enobufs_backs_off_by_the_clock_and_does_not_spin() {
     scene.turn_until_sent();
     assert!(start.elapsed() >= 3 * BACK_OFF);
     assert_eq!(scene.kernel.count(Wait) - waits, 3, "a turn for each attempt and none beside");
-    assert_eq!(scene.kernel.count(Send) - sends, 3);
+    assert_eq!(scene.kernel.count(Send) - sends, 3 + 1, "one datagram by itself, then the others");
     assert!(
         scene.kernel.interests().iter().all(|interest| interest & WRITABLE == 0),
         "epoll knows nothing of it"
     );
     scene.assert_sums(6);
     scene.assert_received(0..6);
+}
+
+/// A turn ends, however many ports wait for a device that stays full: each turn makes some of the retries, and calls what is
+/// due.
+#[test]
+fn many_ports_on_a_full_device_leave_time_for_others() {
+    const PORTS: u32 = 500;
+    const FAILURES: usize = 5 * PORTS as usize;
+    let scene = Scene::new();
+    let (diary, to) = (Rc::new(Diary::default()), scene.peer.addr());
+    let listen = |_| listen(&scene.reactor, &Options::default(), Closures::new(&diary)).expect("a port");
+    let ports: Vec<_> = (0..PORTS).map(listen).collect();
+    scene.kernel.fail(Send, [libc::ENOBUFS; FAILURES]);
+    for (number, port) in (0..).zip(&ports) {
+        write_number(port, number, &to, Leave::Together).expect("queued");
+    }
+    let (calls, mut turns) = (Arc::new(AtomicU64::new(0)), 0);
+    let queued = || ports.iter().map(|port| port.get_stats().expect("open").queued_datagrams).sum::<u64>();
+    while queued() > 0 {
+        let (sends, called) = (scene.kernel.count(Send), calls.clone());
+        let count = move |_: &Reactor<Later>| {
+            called.fetch_add(1, Ordering::Relaxed);
+        };
+        scene.reactor.call_later(0, Later::new(count)).expect("a call");
+        scene.reactor.iterate(None).expect("a turn");
+        turns += 1;
+        assert_eq!(calls.load(Ordering::Relaxed), turns, "each turn has called it");
+        assert!(scene.kernel.count(Send) - sends <= RETRIES_MAX, "a turn makes so many retries");
+    }
+    assert!(scene.kernel.count(Send) >= FAILURES + PORTS as usize);
+    let mut numbers = scene.peer.numbers(PORTS as usize);
+    numbers.sort_unstable();
+    assert!(numbers.into_iter().eq(0..PORTS));
 }
 
 #[test]
@@ -210,7 +248,7 @@ fn enobufs_and_a_full_queue_call_write_ready() {
 fn a_stop_counts_what_a_full_socket_keeps() {
     for errno in [libc::EAGAIN, libc::ENOBUFS] {
         let scene = Scene::new();
-        let stats = std::rc::Rc::new(std::cell::Cell::default());
+        let stats = Rc::new(std::cell::Cell::default());
         let (last, to, kernel) = (stats.clone(), scene.peer.addr(), scene.kernel.clone());
         let protocol =
             Closures::new(&scene.diary).at_stop(move |port| last.set(port.get_stats().expect("the last")));

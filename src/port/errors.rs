@@ -6,6 +6,7 @@ use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use crate::sys::Report;
 use crate::sys::error_queue::origin;
+use crate::turn::Reason;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -203,7 +204,7 @@ impl Open {
 
     fn list_errors(&self) {
         if !self.errors.listed.replace(true) {
-            self.turn.errors.push(self.token.get());
+            self.turn.schedule(Reason::Errors, self.token.get());
         }
     }
 }

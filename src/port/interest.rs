@@ -80,7 +80,7 @@ impl Open {
             let told = self.ask(asked, wanted);
             self.interest.asked.set(told.then_some(wanted));
             if !told {
-                self.turn.retry_later(self.token.get(), BACK_OFF);
+                self.retry_later(BACK_OFF);
             }
         }
     }
@@ -136,6 +136,6 @@ impl Open {
         let Some(extra) = vain.get().checked_sub(VAIN_MAX) else { return };
         edges.set(true);
         self.update_interest();
-        self.turn.retry_later(self.token.get(), BACK_OFF << extra.min(DOUBLINGS));
+        self.retry_later(BACK_OFF << extra.min(DOUBLINGS));
     }
 }

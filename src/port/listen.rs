@@ -83,6 +83,7 @@ impl Port {
             limits: Cell::new(Limits::NONE),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
+            retrying: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),
             told: Cell::new(None),
             used: OnceCell::new(),

@@ -108,6 +108,8 @@ struct Open {
     wants_ready: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
     backing_off: Cell<bool>,
+    /// The turn's schedule has a retry of this port.
+    retrying: Cell<bool>,
     /// Broadcasts may be sent.
     broadcast: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.

@@ -3,6 +3,7 @@
 use super::{Open, Port};
 use crate::status::{Result, Status};
 use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, MESSAGES_MAX, Received, Reception};
+use crate::turn::Reason;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -210,7 +211,7 @@ impl Open {
     fn list_kept(&self) {
         let wanted = self.is_reading() && self.keeps_some();
         if wanted && !self.kept_listed.replace(true) {
-            self.turn.defer(&self.turn.kept, self.token.get());
+            self.turn.schedule(Reason::Kept, self.token.get());
         }
     }
 

@@ -123,10 +123,17 @@ impl Open {
     fn own_error(&self, error: io::Error) -> Status {
         if error.raw_os_error() == Some(libc::ENOBUFS) {
             self.backing_off.set(true);
-            self.turn.retry_later(self.token.get(), BACK_OFF);
+            self.retry_later(BACK_OFF);
             return Status::WOULD_BLOCK;
         }
         Status::from(error)
+    }
+
+    /// Tries again after so many nanoseconds, or when the port was going to anyway.
+    pub(super) fn retry_later(&self, after: u64) {
+        if !self.retrying.replace(true) {
+            self.turn.schedule_retry(self.token.get(), after);
+        }
     }
 
     /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue. The answer is how
@@ -150,8 +157,8 @@ impl Open {
         waits && !self.backing_off.get()
     }
 
-    /// Sends some of what waits for a full socket, which may have room again.
-    pub(super) fn drain_backlog(&self) {
+    /// Sends some of what waits for a full socket, which may have room again: `most` datagrams, or what one call takes.
+    pub(super) fn drain_backlog(&self, most: usize) {
         if self.backing_off.get() || !self.is_waiting() {
             return;
         }
@@ -159,7 +166,7 @@ impl Open {
         let mut outbound = self.turn.take_outbound();
         // As many letters as were sent are then taken from the front.
         outbound.keep_order();
-        for letter in sending.backlog.iter() {
+        for letter in sending.backlog.iter().take(most) {
             if !outbound.has_room(letter.data.len(), 1) {
                 break;
             }

@@ -3,6 +3,7 @@
 use super::{Open, Port, State};
 use crate::log::Level;
 use crate::status::{Result, Status};
+use crate::turn::Reason;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ impl Port {
             open.state.set(State::Stopping);
             open.discard();
             open.update_interest();
-            open.turn.defer(&open.turn.stopping, open.token.get());
+            open.turn.schedule(Reason::Stop, open.token.get());
         }
         Ok(())
     }
@@ -84,7 +85,7 @@ impl Port {
     fn forget(&self, open: &Rc<Open>) {
         let turn = &open.turn;
         turn.ports.set(turn.ports.get() - 1);
-        turn.gone.push(open.token.get());
+        turn.schedule(Reason::Gone, open.token.get());
         let last = self.open.take();
         if turn.door.gate.is_forked() {
             // stop_protocol has forked: in the child nothing more is called.

@@ -6,6 +6,7 @@ use super::message::{Leave, Manner};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
+use crate::turn::Reason;
 use std::cell::RefMut;
 use std::sync::Arc;
 
@@ -101,14 +102,17 @@ impl Port {
     /// After ENOBUFS, or another call that failed: some time has passed.
     pub fn retry(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
+        open.retrying.set(false);
         open.backing_off.set(false);
         open.interest.forget_edges();
+        // One datagram shows whether a device is full still, and costs little where it is.
+        open.drain_backlog(1);
         self.send_again(&open);
     }
 
     /// A full socket may have room again: first what waits for it, then the mail.
     pub(super) fn send_again(self: &Arc<Port>, open: &Open) {
-        open.drain_backlog();
+        open.drain_backlog(usize::MAX);
         self.take_mail();
         self.tell_ready(open);
     }
@@ -220,7 +224,7 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) {
         let gathering = sending.gathered.get_or_insert_with(|| {
-            self.turn.gathered.push(self.token.get());
+            self.turn.schedule(Reason::Gathered, self.token.get());
             Gathering::new(self.turn.take_outbound(), self.used().lane.clone())
         });
         let found = manner.found(&self.turn);

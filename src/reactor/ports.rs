@@ -4,6 +4,7 @@ use super::{Call, Reactor, Source};
 use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
 use crate::sys::interface;
+use crate::turn::Reason;
 use std::sync::Arc;
 
 impl<C: Call> Reactor<C> {
@@ -70,7 +71,7 @@ impl<C: Call> Reactor<C> {
 
     /// Lets go of ports that are gone.
     pub(super) fn sweep(&self) {
-        self.turn.gone.drain(|token| {
+        self.turn.drain(Reason::Gone, |token| {
             let gone = self.sources.borrow_mut().remove(token);
             drop(gone);
         });

@@ -7,7 +7,7 @@ use crate::sys::Event;
 use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::trigger::Event as Happening;
-use crate::turn::WAKE_TOKEN;
+use crate::turn::{Reason, WAKE_TOKEN};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -124,9 +124,7 @@ impl<C: Call> Reactor<C> {
 
     /// True where a turn has something to do that neither the clock nor a descriptor tells of.
     pub(super) fn is_due(&self) -> bool {
-        let turn = &self.turn;
-        let listed = [&turn.kept, &turn.stopping, &turn.errors].iter().any(|list| !list.is_empty());
-        listed || self.stage.get() == Stage::Stopping || self.has_answers()
+        self.turn.is_due() || self.stage.get() == Stage::Stopping || self.has_answers()
     }
 
     /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. A manual clock's calls are due now, or
@@ -146,11 +144,9 @@ impl<C: Call> Reactor<C> {
         let answers = self.answers();
         self.resume_look_ups();
         self.hear_alarm(events);
-        turn.stopping.drain(|token| self.pass(|| self.with_port(token, Port::finish_stop)));
-        turn.kept.drain(|token| self.pass(|| self.with_port(token, |port| port.resume())));
-        while let Some(token) = turn.take_retry() {
-            self.pass(|| self.with_port(token, |port| port.retry()));
-        }
+        turn.drain(Reason::Stop, |token| self.pass(|| self.with_port(token, Port::finish_stop)));
+        turn.drain(Reason::Kept, |token| self.pass(|| self.with_port(token, |port| port.resume())));
+        turn.drain_retries(|token| self.pass(|| self.with_port(token, |port| port.retry())));
         for event in events {
             self.check_alive()?;
             let (token, ready) = (event.u64, event.events);
@@ -172,7 +168,7 @@ impl<C: Call> Reactor<C> {
         self.check_alive()?;
         self.pass(|| self.run_due());
         self.check_alive()?;
-        turn.errors.drain(|token| self.pass(|| self.with_port(token, Port::tell_errors)));
+        turn.drain(Reason::Errors, |token| self.pass(|| self.with_port(token, Port::tell_errors)));
         self.check_alive()
     }
 
@@ -195,7 +191,7 @@ impl<C: Call> Reactor<C> {
         }
         self.turn.set_dispatching(true);
         callbacks();
-        self.turn.gathered.drain(|token| self.with_port(token, |port| port.flush_gathered()));
+        self.turn.drain(Reason::Gathered, |token| self.with_port(token, |port| port.flush_gathered()));
         self.turn.set_dispatching(false);
     }
 

@@ -1,14 +1,17 @@
 //! What ports and the loop share within one turn, so that no port needs to know the reactor.
 //!
-//! Ports leave their tokens on lists here; the reactor, which knows who they are, goes through the lists.
+//! Ports leave their tokens here with [`Turn::schedule`]; the reactor, which knows who they are, looks at them again.
 
 mod door;
+mod schedule;
 
 pub use door::Door;
+pub use schedule::{BACK_OFF, RETRIES_MAX, Reason};
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound, clock};
+use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound};
+use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
@@ -22,9 +25,6 @@ pub const WAKE_TOKEN: u64 = 0;
 pub const ALARM_TOKEN: u64 = 1;
 /// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
 const OUTBOUNDS_MAX: usize = 16;
-/// How long a port waits at least after a call that failed, 1 ms, in nanoseconds. After ENOBUFS the queue of a device is
-/// full, and epoll tells nobody when it is not.
-pub const BACK_OFF: u64 = 1_000_000;
 
 /// See the module.
 pub struct Turn {
@@ -40,16 +40,7 @@ pub struct Turn {
     pub ports: Cell<u64>,
     /// An address that the reactor's owner wants to find again from its ports: the handle of the C face.
     pub host: Cell<*mut ()>,
-    /// Tokens of ports with datagrams that wait for a later turn.
-    pub kept: Tokens,
-    /// Tokens of ports to be stopped in a later turn.
-    pub stopping: Tokens,
-    /// Tokens of ports with writes gathered.
-    pub gathered: Tokens,
-    /// Tokens of ports with errors to tell.
-    pub errors: Tokens,
-    /// Tokens of ports that are gone.
-    pub gone: Tokens,
+    schedule: Schedule,
     dispatching: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
@@ -58,7 +49,6 @@ pub struct Turn {
     #[allow(clippy::vec_box, reason = "they wander between here and the ports")]
     outbounds: RefCell<Vec<Box<Outbound>>>,
     outbounds_lent: Cell<usize>,
-    retries: RefCell<Vec<(u64, u64)>>,
 }
 
 impl Turn {
@@ -73,11 +63,7 @@ impl Turn {
             log: Logger::default(),
             ports: Cell::new(0),
             host: Cell::new(std::ptr::null_mut()),
-            kept: Tokens::default(),
-            stopping: Tokens::default(),
-            gathered: Tokens::default(),
-            errors: Tokens::default(),
-            gone: Tokens::default(),
+            schedule: Schedule::default(),
             dispatching: Cell::new(false),
             embedded: Cell::new(false),
             closing: Cell::new(false),
@@ -85,7 +71,6 @@ impl Turn {
             inbound: RefCell::default(),
             outbounds: RefCell::default(),
             outbounds_lent: Cell::new(0),
-            retries: RefCell::default(),
         })
     }
 
@@ -123,12 +108,45 @@ impl Turn {
         self.embedded.set(true);
     }
 
-    /// Puts a port's token on a list for a later turn.
-    pub fn defer(&self, list: &Tokens, token: u64) {
-        list.push(token);
-        if self.is_embedded() {
+    /// Has the port with this token looked at again. It is the only way to do so, and an embedding loop learns of it here.
+    pub fn schedule(&self, reason: Reason, token: u64) {
+        self.schedule.push(reason, token);
+        if reason.is_work() {
+            self.notify_embedder();
+        }
+    }
+
+    /// The same for a port that tries again after at least so many nanoseconds.
+    pub fn schedule_retry(&self, token: u64, after: u64) {
+        self.schedule.push_retry(token, after);
+        self.notify_embedder();
+    }
+
+    /// Inside a dispatch there is no need: before a turn ends, it looks at all that is due, and sets the alarm.
+    fn notify_embedder(&self) {
+        if self.is_embedded() && !self.is_dispatching() {
             self.door.waker.wake();
         }
+    }
+
+    /// Calls `visit` for the ports that are scheduled now; those that are added meanwhile stay for the next time.
+    pub fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
+        self.schedule.drain(reason, visit);
+    }
+
+    /// Calls `visit` for the ports whose retry is due, a bounded number of them.
+    pub fn drain_retries(&self, visit: impl FnMut(u64)) {
+        self.schedule.drain_retries(visit);
+    }
+
+    /// True if a port has something to do in the next turn.
+    pub fn is_due(&self) -> bool {
+        self.schedule.is_due()
+    }
+
+    /// The instant of CLOCK_MONOTONIC at which a port tries again.
+    pub fn next_retry(&self) -> Option<u64> {
+        self.schedule.next_retry()
     }
 
     /// CLOSED once the reactor is being freed: nothing new is made then.
@@ -178,61 +196,5 @@ impl Turn {
         outbound.clear();
         self.outbounds_lent.set(self.outbounds_lent.get() - 1);
         self.outbounds.borrow_mut().push(outbound);
-    }
-
-    /// The port with this token tries again `after` nanoseconds, or when it was going to anyway.
-    pub fn retry_later(&self, token: u64, after: u64) {
-        let mut retries = self.retries.borrow_mut();
-        if retries.iter().all(|(_, waiting)| *waiting != token) {
-            retries.push((clock::now() + after, token));
-        }
-        if self.is_embedded() {
-            self.door.waker.wake();
-        }
-    }
-
-    /// A port whose time to try again has come.
-    pub fn take_retry(&self) -> Option<u64> {
-        let mut retries = self.retries.borrow_mut();
-        if retries.is_empty() {
-            return None;
-        }
-        let now = clock::now();
-        let index = retries.iter().position(|(due, _)| *due <= now)?;
-        Some(retries.swap_remove(index).1)
-    }
-
-    /// The instant of CLOCK_MONOTONIC at which a port tries again.
-    pub fn next_retry(&self) -> Option<u64> {
-        self.retries.borrow().iter().map(|(due, _)| *due).min()
-    }
-}
-
-/// A list of tokens, each on it once at most by its owner's own flag, that one goes through while it grows.
-#[derive(Debug, Default)]
-pub struct Tokens {
-    waiting: RefCell<Vec<u64>>,
-    spare: RefCell<Vec<u64>>,
-}
-
-impl Tokens {
-    /// Adds one.
-    pub fn push(&self, token: u64) {
-        self.waiting.borrow_mut().push(token);
-    }
-
-    /// True where nobody waits.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.borrow().is_empty()
-    }
-
-    /// Calls `visit` for those that are on the list now; whoever comes meanwhile stays for the next time.
-    pub fn drain(&self, mut visit: impl FnMut(u64)) {
-        if self.is_empty() {
-            return;
-        }
-        let mut tokens = self.waiting.replace(self.spare.take());
-        tokens.drain(..).for_each(&mut visit);
-        self.spare.replace(tokens);
     }
 }

@@ -1,49 +1,8 @@
 /* Inside another loop: the one descriptor is readable whenever a turn has something to do, and only then. */
+#include "embedded.h"
 #include "pool.h"
 #include "probe.h"
 #include "watcher.h"
-
-#include <poll.h>
-
-static int backend_of(udpr_reactor *reactor) {
-  int32_t fd = -1, again = -1;
-  OK(udpr_reactor_backend_fd(reactor, &fd));
-  OK(udpr_reactor_backend_fd(reactor, &again));
-  CHECK(fd >= 0 && fd == again);
-  return fd;
-}
-
-static bool readable(int fd, int timeout_ms) {
-  struct pollfd one = {.fd = fd, .events = POLLIN};
-  int           ready = poll(&one, 1, timeout_ms);
-  CHECK(ready >= 0);
-  if (ready) CHECK_EQ(POLLIN, one.revents);
-  return ready;
-}
-
-static bool soon_readable(int fd) { return readable(fd, (int)(CHECK_PATIENCE / MS(1))); }
-
-static int64_t timeout_of(udpr_reactor *reactor) {
-  int64_t timeout = -7;
-  OK(udpr_reactor_next_timeout(reactor, &timeout));
-  return timeout;
-}
-
-/* Nothing to do: not readable, and nothing due now. A turn or two may be needed to get there. */
-static void settle(udpr_reactor *reactor, int fd) {
-  for (int i = 0; i < 5 && readable(fd, 0); i++) OK(udpr_reactor_iterate(reactor, 0));
-  CHECK(!readable(fd, 0));
-  CHECK(timeout_of(reactor) != 0);
-}
-
-/* The loop around: waits on the descriptor alone, and turns when it is readable. */
-#define EMBED_UNTIL(reactor, fd, expr)                    \
-  do {                                                    \
-    while (!(expr)) {                                     \
-      if (!soon_readable(fd)) FAIL("in vain: %s", #expr); \
-      OK(udpr_reactor_iterate(reactor, 0));               \
-    }                                                     \
-  } while (0)
 
 static void set_flag(udpr_reactor *reactor, void *user) {
   (void)reactor;

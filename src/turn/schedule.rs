@@ -1,0 +1,174 @@
+//! What ports owe: which of them are to be looked at again, for what reason, and when.
+
+use crate::sys::clock;
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// How many retries one turn makes. A full device may leave thousands of ports with one: the others follow in the next turns,
+/// and timers and I/O come in between.
+pub const RETRIES_MAX: usize = 32;
+/// How long a port waits at least after a call that failed, 1 ms, in nanoseconds. After ENOBUFS the queue of a device is
+/// full, and epoll does not report when it has room again.
+pub const BACK_OFF: u64 = 1_000_000;
+
+/// Why a port is looked at again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It keeps datagrams for a later turn.
+    Kept,
+    /// It stops in a later turn.
+    Stop,
+    /// It has errors to report.
+    Errors,
+    /// It has gathered writes, which leave when the dispatch ends.
+    Gathered,
+    /// It is gone, and the reactor lets go of it.
+    Gone,
+}
+
+const REASONS: usize = Reason::Gone as usize + 1;
+/// A turn does not wait while a port is listed for one of these. What was gathered leaves when its dispatch ends, and a port
+/// that is gone is only memory.
+const WORK: [Reason; 3] = [Reason::Kept, Reason::Stop, Reason::Errors];
+
+impl Reason {
+    pub(super) fn is_work(self) -> bool {
+        WORK.contains(&self)
+    }
+}
+
+/// Every list. Each port is on each of them at most once, by a flag of its own.
+#[derive(Debug, Default)]
+pub(super) struct Schedule {
+    lists: [Tokens; REASONS],
+    retries: RefCell<BinaryHeap<Reverse<(u64, u64)>>>,
+}
+
+impl Schedule {
+    pub(super) fn push(&self, reason: Reason, token: u64) {
+        self.lists[reason as usize].waiting.borrow_mut().push(token);
+    }
+
+    /// Calls `visit` for the ports that are listed now; those that are added meanwhile stay for the next time.
+    pub(super) fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
+        self.lists[reason as usize].drain(visit);
+    }
+
+    /// True if a turn has something to do at once.
+    pub(super) fn is_due(&self) -> bool {
+        WORK.into_iter().any(|reason| !self.lists[reason as usize].waiting.borrow().is_empty())
+    }
+
+    /// The more ports wait, the longer each does: together they try about [`RETRIES_MAX`] times per [`BACK_OFF`].
+    pub(super) fn push_retry(&self, token: u64, after: u64) {
+        let mut retries = self.retries.borrow_mut();
+        let crowd = (retries.len() / RETRIES_MAX) as u64;
+        retries.push(Reverse((clock::now() + after + crowd * BACK_OFF, token)));
+    }
+
+    /// Calls `visit` for at most [`RETRIES_MAX`] ports whose retry is due at one instant, now. What fails again is due later,
+    /// in another turn.
+    pub(super) fn drain_retries(&self, mut visit: impl FnMut(u64)) {
+        if self.retries.borrow().is_empty() {
+            return;
+        }
+        let now = clock::now();
+        for _ in 0..RETRIES_MAX {
+            let Some(token) = self.pop_retry(now) else { break };
+            visit(token);
+        }
+    }
+
+    fn pop_retry(&self, now: u64) -> Option<u64> {
+        let mut retries = self.retries.borrow_mut();
+        let Reverse((due, token)) = *retries.peek()?;
+        if due > now {
+            return None;
+        }
+        retries.pop();
+        Some(token)
+    }
+
+    pub(super) fn next_retry(&self) -> Option<u64> {
+        self.retries.borrow().peek().map(|Reverse((due, _))| *due)
+    }
+}
+
+/// Tokens that are visited while others are added.
+#[derive(Debug, Default)]
+struct Tokens {
+    waiting: RefCell<Vec<u64>>,
+    spare: RefCell<Vec<u64>>,
+}
+
+impl Tokens {
+    fn drain(&self, mut visit: impl FnMut(u64)) {
+        if self.waiting.borrow().is_empty() {
+            return;
+        }
+        let mut tokens = self.waiting.replace(self.spare.take());
+        tokens.drain(..).for_each(&mut visit);
+        self.spare.replace(tokens);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drained(schedule: &Schedule, mut visit: impl FnMut(u64)) -> Vec<u64> {
+        let mut tokens = Vec::new();
+        schedule.drain_retries(|token| {
+            tokens.push(token);
+            visit(token);
+        });
+        tokens
+    }
+
+    #[test]
+    fn a_round_of_retries_ends_though_each_fails_again() {
+        let schedule = Schedule::default();
+        let count = 3 * RETRIES_MAX as u64;
+        (0..count).for_each(|token| schedule.push_retry(token, 0));
+        std::thread::sleep(std::time::Duration::from_nanos(4 * BACK_OFF));
+        for round in 0..3 {
+            let tokens = drained(&schedule, |token| schedule.push_retry(token, 0));
+            let first = round * RETRIES_MAX as u64;
+            assert!(tokens.into_iter().eq(first..first + RETRIES_MAX as u64), "each once, in order");
+        }
+    }
+
+    #[test]
+    fn a_retry_is_due_after_its_time() {
+        let schedule = Schedule::default();
+        let before = clock::now();
+        schedule.push_retry(2, 20 * BACK_OFF);
+        schedule.push_retry(1, 10 * BACK_OFF);
+        assert!(schedule.next_retry().is_some_and(|due| due >= before + 10 * BACK_OFF));
+        while clock::now() < before + 10 * BACK_OFF {
+            assert_eq!(drained(&schedule, |_| ()), []);
+        }
+        let first = std::iter::repeat_with(|| drained(&schedule, |_| ())).find(|tokens| !tokens.is_empty());
+        assert_eq!(first, Some(vec![1]));
+    }
+
+    #[test]
+    fn whoever_comes_meanwhile_stays_for_the_next_time() {
+        let schedule = Schedule::default();
+        schedule.push(Reason::Errors, 1);
+        let mut visited = Vec::new();
+        for _ in 0..2 {
+            assert!(schedule.is_due());
+            schedule.drain(Reason::Errors, |token| {
+                visited.push(token);
+                if token == 1 {
+                    schedule.push(Reason::Errors, 2);
+                }
+            });
+        }
+        assert_eq!(visited, [1, 2]);
+        schedule.push(Reason::Gone, 3);
+        assert!(!schedule.is_due());
+    }
+}

@@ -6,7 +6,7 @@
  *     received "Server: Pong" from 127.0.0.1:9999
  *
  * It has joined the group itself, so that it sees the pings of all clients, its own among them. The pong is sent to one
- * host's port: of the programs that share it there, the server too, the kernel picks the one that gets it.
+ * host's port: of the programs that share it there, the server too, the one that was started last receives it.
  */
 #include <stdio.h>
 #include <stdlib.h>

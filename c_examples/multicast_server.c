@@ -5,7 +5,8 @@
  *     $ multicast_client lo
  *     received "Client: Ping" from 127.0.0.1:9999
  *
- * One server and several clients of one host share the port: UDPR_UDP_LISTEN_MULTIPLE.
+ * One server and several clients of one host share the port, and each receives all that is sent to the group:
+ * UDPR_UDP_LISTEN_MULTIPLE.
  */
 #include <stdio.h>
 #include <stdlib.h>

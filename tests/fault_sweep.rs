@@ -77,12 +77,12 @@ fn listen() {
     plain.sweep();
     let act =
         |stage: &Stage| stage.keep(stage.reactor.listen_udp(0, "::1", &every_option(), stage.protocol()));
-    Scenario { name: "listen, every option", act: &act, size: (29, 366), ..plain }.sweep();
+    Scenario { name: "listen, every option", act: &act, size: (28, 350), ..plain }.sweep();
     let act = |stage: &Stage| {
         let options = Options { flags: every_option().flags & !flag::V6_ONLY, ..every_option() };
         stage.keep(stage.reactor.listen_udp(0, "::", &options, stage.protocol()))
     };
-    Scenario { name: "listen, both versions", act: &act, size: (37, 466), ..plain }.sweep();
+    Scenario { name: "listen, both versions", act: &act, size: (36, 450), ..plain }.sweep();
 }
 
 /// A socket that somebody else keeps, bound.

@@ -235,11 +235,19 @@ typedef enum udpr_reactor_flag {
 
 /** udpr_udp_options.flags. */
 typedef enum udpr_udp_flag {
-  /** Several sockets on one port: SO_REUSEADDR and SO_REUSEPORT, as Twisted's listenMultiple. */
+  /**
+   * Several sockets on one number, in one program or many: each of them receives every multicast datagram of the groups
+   * it joined; a unicast datagram goes to one of them, on Linux the one that was bound last. SO_REUSEADDR on Linux: all
+   * who share the number must have that option set (they may have SO_REUSEPORT, too, as Twisted's listenMultiple has).
+   */
   UDPR_UDP_LISTEN_MULTIPLE = 1,
-  /** SO_REUSEADDR alone. */
+  /** SO_REUSEADDR, on every system: on Linux the same as UDPR_UDP_LISTEN_MULTIPLE. */
   UDPR_UDP_REUSE_ADDRESS = 2,
-  /** SO_REUSEPORT alone: the kernel spreads flows over the sockets (a reactor per core). */
+  /**
+   * SO_REUSEPORT: the kernel spreads unicast flows over the sockets of one user that have it (a reactor per core). It may
+   * spread multicast datagrams from the network, too, so that a port receives some of those of its groups only (Linux 6.9
+   * and later), also together with UDPR_UDP_LISTEN_MULTIPLE; both flags are what Twisted's listenMultiple sets.
+   */
   UDPR_UDP_REUSE_PORT = 4,
   /** Else an IPv6 port on "::" is dual-stack, whatever the system's default. */
   UDPR_UDP_V6_ONLY = 8,

@@ -41,6 +41,10 @@ impl Port {
         let socket = kernel.socket(local.family)?;
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
+        // A number of the kernel's choice is one that nobody has: while a socket shares, another sharer's may be chosen.
+        if local.port != 0 {
+            share_number(kernel, fd, options)?;
+        }
         let (family, flags) = (local.family, options.flags);
         let parts = Parts { socket, family, flags, peer: None, former: None };
         let port = Port::assemble(turn, parts, options, protocol);
@@ -48,6 +52,9 @@ impl Port {
         // Before bind(2): the first datagram tells all that it should.
         open.finish_options(options)?;
         connect::bind(kernel, fd, local)?;
+        if local.port == 0 {
+            share_number(kernel, fd, options)?;
+        }
         open.learn_port()?;
         Ok(port)
     }
@@ -167,15 +174,25 @@ impl Open {
     }
 }
 
-/// What must be set before bind(2).
+/// Lets other sockets have the number too, if they do the same.
+///
+/// Members of an SO_REUSEPORT group share what comes from the network to a multicast group: since Linux 6.9 the socket
+/// that the early demultiplexer finds is replaced by any member (`inet_steal_sock`). With SO_REUSEADDR alone each of them
+/// receives all of it, and the number can still be shared with a socket that has both options.
+fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
+    let on = |name| kernel.set_option(fd, libc::SOL_SOCKET, name, &1u32.to_ne_bytes());
+    if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
+        on(libc::SO_REUSEADDR)?;
+    }
+    if options.has(flag::REUSE_PORT) {
+        on(libc::SO_REUSEPORT)?;
+    }
+    Ok(())
+}
+
+/// What must be set before bind(2), except [`share_number`].
 fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
     let on = |level, name, value: u32| kernel.set_option(fd, level, name, &value.to_ne_bytes());
-    if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
-        on(libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
-    }
-    if options.has(flag::REUSE_PORT | flag::LISTEN_MULTIPLE) {
-        on(libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-    }
     if version == family::INET6 {
         // Said either way: the default is the system's (net.ipv6.bindv6only).
         on(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.has(flag::V6_ONLY).into())?;

@@ -5,11 +5,11 @@ use std::ffi::CStr;
 
 /// The bits of [`Options::flags`], with the numbers of `udpr_udp_flag`.
 pub mod flag {
-    /// SO_REUSEADDR and SO_REUSEPORT: several sockets on one port, as Twisted's `listenMultiple`.
+    /// SO_REUSEADDR: several sockets on one number, each of which receives every multicast datagram.
     pub const LISTEN_MULTIPLE: u32 = 0x0001;
-    /// SO_REUSEADDR alone.
+    /// SO_REUSEADDR.
     pub const REUSE_ADDRESS: u32 = 0x0002;
-    /// SO_REUSEPORT alone: the kernel spreads flows over the sockets.
+    /// SO_REUSEPORT: the kernel spreads flows over the sockets.
     pub const REUSE_PORT: u32 = 0x0004;
     /// No IPv4 on an IPv6 port.
     pub const V6_ONLY: u32 = 0x0008;

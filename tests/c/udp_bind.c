@@ -185,8 +185,9 @@ TEST(each_flag_sets_its_own_options) {
   } expected[] = {{0, 0, 0},
                   {UDPR_UDP_REUSE_ADDRESS, 1, 0},
                   {UDPR_UDP_REUSE_PORT, 0, 1},
-                  {UDPR_UDP_LISTEN_MULTIPLE, 1, 1}};
-  for (size_t i = 0; i < 4; i++) {
+                  {UDPR_UDP_LISTEN_MULTIPLE, 1, 0},
+                  {UDPR_UDP_LISTEN_MULTIPLE | UDPR_UDP_REUSE_PORT, 1, 1}};
+  for (size_t i = 0; i < 5; i++) {
     udpr_udp_options options = {.size = sizeof options, .flags = expected[i].flags};
     udpr_transport  *transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
     CHECK_EQ(expected[i].address, option_of(transport, SO_REUSEADDR) != 0);

@@ -161,9 +161,10 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     }))
 }
 
-/// Copies a datagram, which leaves in the reactor's next turn, in order for each thread; bounded like the send queue.
-/// Statuses as of udpr_transport_write, as far as they can be known at once; UDPR_E_WOULD_BLOCK when too much waits already,
-/// and write_ready comes when it has left. [any thread]
+/// Copies a datagram, which leaves in the reactor's next turn, in order for each thread. Posts that wait are bounded by
+/// send_queue_bytes, but if none waits, one that counts more is accepted. Statuses as of udpr_transport_write, as far as they can
+/// be known at once; UDPR_E_WOULD_BLOCK if too much waits already. After that, and after one that counts more than the bound,
+/// write_ready is called when what waited has left. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_post(
     transport: *mut udpr_transport,

@@ -32,14 +32,14 @@ struct Outbox {
 struct Mail {
     letters: Backlog,
     peer: Option<Addr>,
-    /// A post was refused: `write_ready` is owed once there are no letters.
-    refused: bool,
+    /// A post was refused, or counts more than the bound: `write_ready` is owed once there are no letters.
+    is_full: bool,
 }
 
 impl Outbox {
     fn mail(&mut self) -> &mut Mail {
         let limit = self.limit as usize;
-        let empty = || Box::new(Mail { letters: Backlog::new(limit), peer: None, refused: false });
+        let empty = || Box::new(Mail { letters: Backlog::new(limit), peer: None, is_full: false });
         self.mail.get_or_insert_with(empty)
     }
 }
@@ -65,11 +65,14 @@ impl Shared {
         let peer = outbox.mail.as_ref().and_then(|mail| mail.peer.as_ref());
         let to = outbox.destinations.check(data.len(), to, peer)?.copied();
         let (token, mail) = (outbox.token, outbox.mail());
-        if !mail.letters.has_room(charge(data.len(), 1), 0) {
-            mail.refused = true;
-            return Err(Status::WOULD_BLOCK);
-        }
+        // One is accepted whatever it counts, as a write is while nothing waits: there will never be more room for it.
         let first = mail.letters.is_empty();
+        if !mail.letters.has_room(charge(data.len(), 1), 0) {
+            mail.is_full = true;
+            if !first {
+                return Err(Status::WOULD_BLOCK);
+            }
+        }
         mail.letters.push(data, to, None)?;
         if first {
             self.door.post(token).inspect_err(|_| mail.letters.truncate(0))?;
@@ -108,13 +111,13 @@ impl Shared {
         std::iter::from_fn(|| mail.letters.pop()).count()
     }
 
-    /// The next letter; the second answer tells whether a post was refused, once there is no letter.
+    /// The next letter; if there is none, also whether `write_ready` is owed.
     fn next(&self) -> (Option<Letter>, bool) {
         let mut outbox = self.outbox.lock();
         let Some(mail) = &mut outbox.mail else { return (None, false) };
         let letter = mail.letters.pop();
-        let refused = letter.is_none() && std::mem::take(&mut mail.refused);
-        (letter, refused)
+        let is_owed = letter.is_none() && std::mem::take(&mut mail.is_full);
+        (letter, is_owed)
     }
 
     /// Nothing is accepted any more; what was, can still be taken out.

@@ -167,4 +167,44 @@ TEST(post_is_bounded_like_the_send_queue) {
   close(peer);
 }
 
+static void count_ready(udpr_transport *transport, void *user) {
+  (void)transport;
+  ++*(int *)user;
+}
+
+/* As a write is while nothing waits. So a post that is refused waits for another one, and write_ready comes. */
+TEST(one_post_is_accepted_whatever_it_counts) {
+  const uint32_t bounds[] = {1, 63, 64, 1000, 1199, 1200};
+  const size_t   lengths[] = {0, 1, 1200};
+  int            peer = peer_open(AF_INET);
+  udpr_addr      to = peer_addr(peer);
+  uint8_t        data[1200] = {0}, got[1201];
+  for (int b = 0; b < 6; b++) {
+    int              ready = 0;
+    udpr_reactor    *reactor = new_reactor(0);
+    udpr_protocol    protocol = {.size = sizeof protocol, .user = &ready, .write_ready = count_ready};
+    udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = bounds[b]};
+    udpr_transport  *transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
+    for (int i = 0; i < 3; i++) {
+      size_t first = lengths[i] > 64 ? lengths[i] : 64;
+      bool   room = first + 64 <= bounds[b];
+      OK(post_elsewhere(transport, data, lengths[i], &to));
+      CHECK_STATUS(room ? UDPR_OK : UDPR_E_WOULD_BLOCK, post_elsewhere(transport, "x", 1, &to));
+      turns(reactor, 3);
+      CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
+      if (room) PEER_GETS(peer, "x");
+      CHECK(peer_is_empty(peer));
+      CHECK_EQ(room ? 0 : 1, ready);
+      OK(post_elsewhere(transport, data, lengths[i], &to));
+      turns(reactor, 3);
+      CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
+      CHECK_EQ((room ? 0 : 1) + (first > bounds[b]), ready); /* it filled the queue alone */
+      ready = 0;
+    }
+    OK(udpr_reactor_free(reactor));
+    udpr_transport_release(transport);
+  }
+  close(peer);
+}
+
 CHECK_MAIN()

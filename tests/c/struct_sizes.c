@@ -164,6 +164,12 @@ TEST(stats_of_a_later_header) {
   CHECK_EQ(1, reactor_stats.now.transports);
   CHECK_EQ(0, transport_stats.later);
   CHECK_EQ(0, transport_stats.now.kept_datagrams);
+  /* Where size_t has 32 bits there may be padding behind it. */
+  const uint8_t *all[] = {(uint8_t *)&reactor_stats.now, (uint8_t *)&transport_stats.now};
+  const size_t   first[] = {offsetof(udpr_reactor_stats, iterations),
+                            offsetof(udpr_transport_stats, datagrams_in)};
+  for (int i = 0; i < 2; i++)
+    for (size_t at = sizeof(size_t); at < first[i]; at++) CHECK_EQ(0, all[i][at]);
 
   size_t refused[] = {0, 4, LARGEST + 1, SIZE_MAX};
   for (size_t i = 0; i < 4; i++) {

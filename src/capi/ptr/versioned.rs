@@ -6,6 +6,7 @@ use crate::capi::types::{udpr_message, udpr_udp_options};
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// A struct of the header that begins with `size_t size`.
@@ -171,19 +172,57 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
 }
 
 impl<T: Versioned> Out<'_, T> {
-    /// Fills the caller's struct up to the smaller size, with zeros behind it; its `size` stays. INVALID_ARGUMENT for NULL and
-    /// for sizes that cannot be.
-    pub(in crate::capi) fn fill(self, value: &T) -> Result {
+    /// Fills the caller's struct up to the smaller size, with zeros behind it; its `size` stays. `set` sets the fields of a
+    /// struct that is all zero, one by one: a whole struct that is assigned does not say what is in its padding, which behind a
+    /// `size` of 32 bits would reach the caller as it was on our stack. INVALID_ARGUMENT for NULL and for sizes that cannot be.
+    pub(in crate::capi) fn fill(self, set: impl FnOnce(&mut T)) -> Result {
         // SAFETY: as promised to new; the caller has set the size.
         let size = unsafe { size(self.pointer().cast_const()) }?;
+        let mut value = MaybeUninit::<T>::zeroed();
+        // SAFETY: the trait says that all zero is valid.
+        set(unsafe { value.assume_init_mut() });
         let head = size_of::<usize>();
         let known = size.min(size_of::<T>());
-        let (source, target) =
-            (std::ptr::from_ref(value).cast::<u8>().wrapping_add(head), self.pointer().cast::<u8>());
-        // SAFETY: both are `known` bytes, and the size at their head is left out.
+        let (source, target) = (value.as_ptr().cast::<u8>().wrapping_add(head), self.pointer().cast::<u8>());
+        // SAFETY: both are `known` bytes, all of them initialised, and the size at their head is left out.
         unsafe { std::ptr::copy_nonoverlapping(source, target.wrapping_add(head), known - head) };
         // SAFETY: the caller's struct is `size` bytes.
         unsafe { std::ptr::write_bytes(target.wrapping_add(known), 0, size - known) };
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the stats are on a system with a `size` of 32 bits, on every system.
+    #[repr(C)]
+    #[derive(Clone, Copy)]
+    struct Stats {
+        size: usize,
+        small: u8,
+        large: u64,
+    }
+
+    // SAFETY: it is as the trait wants it.
+    unsafe impl Versioned for Stats {}
+
+    #[test]
+    fn padding_is_zero_for_the_caller() {
+        const WORDS: usize = size_of::<Stats>() / size_of::<u64>();
+        let mut theirs = [u64::MAX; WORDS + 1];
+        let out = theirs.as_mut_ptr().cast::<Stats>();
+        // SAFETY: the array is longer than the struct, which begins with its size.
+        unsafe { out.cast::<usize>().write(size_of::<Stats>() + 8) };
+        // SAFETY: as above, and nobody else uses it.
+        let out = unsafe { Out::new(out) };
+        let filled = out.fill(|stats| (stats.small, stats.large) = (7, u64::MAX));
+        assert_eq!(filled, Ok(()));
+        let bytes: Vec<u8> = theirs.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let (small, large) = (std::mem::offset_of!(Stats, small), std::mem::offset_of!(Stats, large));
+        assert_eq!(bytes[small], 7);
+        assert!(bytes[small + 1..large].iter().all(|byte| *byte == 0), "{bytes:x?}");
+        assert_eq!(theirs[WORDS - 1..], [u64::MAX, 0]);
     }
 }

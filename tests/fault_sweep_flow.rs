@@ -309,7 +309,7 @@ fn stop() {
         before: &adopted,
         act: &act,
         exact: false,
-        size: (9, 101),
+        size: (10, 110),
         ..scenario
     }
     .sweep();

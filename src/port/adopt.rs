@@ -54,6 +54,7 @@ impl Port {
         let former = Some(Former { peer, options: RefCell::default() });
         let port = Port::assemble(turn, Parts { socket, family, flags, peer, former }, options, protocol);
         let open = port.open()?;
+        open.read_device()?;
         open.forget_drops();
         open.set_adopted_options(options).inspect_err(|_| open.put_back())?;
         Ok(port)

@@ -1,5 +1,6 @@
 //! Connecting a port to one peer, to another one, and to nobody again.
 
+use super::device::Device;
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -7,12 +8,6 @@ use crate::sys::{Datagram, Kernel};
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-
-/// An interface's name as SO_BINDTODEVICE has it; all zero for none.
-pub(super) type Device = [u8; libc::IFNAMSIZ];
-
-/// How often a number is looked for that nobody takes meanwhile.
-const TRIES: usize = 64;
 
 impl Port {
     /// Talks to `peer` alone from here on, as the kernel knows it: the unspecified address is this host. What was
@@ -47,57 +42,75 @@ impl Port {
         let former = open.peer.get();
         let (now, changed) = open.link(former.as_ref(), peer);
         open.peer.set(now);
+        let used = open.used();
+        used.asked_peer.set(if changed.is_ok() { peer.copied() } else { used.asked_peer.get() });
         open.turn.door.gate.disturb();
         open.errors.refused.set(changed.is_err() && open.errors.refused.get());
-        if let Some(used) = open.used.get() {
-            used.sending.borrow_mut().backlog.address(former);
-        }
-        self.shared.set_peer(now, former);
+        used.sending.borrow_mut().backlog.address(former);
+        self.shared.set_peer(open.peer(), former);
         open.sift_kept();
         changed
     }
 }
 
+/// What a connection may change of a socket: its local address and its device.
+struct Place {
+    host: Addr,
+    device: Device,
+}
+
 impl Open {
-    /// Connects the socket, and says what came of it; the first answer is the peer from here on, as the kernel has it.
+    /// Connects the socket to another peer, or to none. Returns the peer that it then has, as the kernel has it.
     pub(super) fn link(&self, from: Option<&Addr>, to: Option<&Addr>) -> (Option<Addr>, Result) {
-        match self.look(from) {
+        match self.place() {
             Err(error) => (from.copied(), Err(error.into())),
-            Ok(host) => match self.relink(&host, from, to) {
+            Ok(place) => match self.relink(&place, from, to) {
                 Ok(now) => (now, Ok(())),
-                Err(error) => (self.link_back(&host, from), Err(error.into())),
+                Err(error) => (self.link_back(&place, from), Err(error.into())),
             },
         }
     }
 
-    /// What a connection may change: the local address, which is the answer, and the device.
-    fn look(&self, from: Option<&Addr>) -> io::Result<Addr> {
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        if from.is_none() {
-            self.used().device.set(bound_device(kernel, fd)?);
-        }
-        kernel.local_addr(fd)
+    fn place(&self) -> io::Result<Place> {
+        Ok(Place { device: self.read_device()?, host: self.turn.kernel.local_addr(self.fd.get())? })
     }
 
     /// The way leads through nobody: from a peer on loopback straight to another network is EINVAL, and elsewhere the
     /// first peer's source address would stay.
-    fn relink(&self, host: &Addr, from: Option<&Addr>, to: Option<&Addr>) -> io::Result<Option<Addr>> {
+    fn relink(&self, place: &Place, from: Option<&Addr>, to: Option<&Addr>) -> io::Result<Option<Addr>> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        if from.is_some() {
-            unlink(kernel, fd, host, self.used().device.get())?;
+        if from.is_some() || self.check_device().is_err() {
+            self.unlink(place)?;
         }
         let Some(to) = to else { return Ok(None) };
         kernel.connect(fd, to)?;
-        kernel.peer_addr(fd).map(Some)
+        let now = kernel.peer_addr(fd)?;
+        self.note_peers_device(&now, &place.device)?;
+        Ok(Some(now))
     }
 
-    /// After a failure: the former peer again, with the number and the device that there were. None where that does not
+    /// After a failure: the former peer again, with the number and the device that there were. None if that does not
     /// work either; then the port has no peer.
-    fn link_back(&self, host: &Addr, former: Option<&Addr>) -> Option<Addr> {
+    fn link_back(&self, place: &Place, former: Option<&Addr>) -> Option<Addr> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        // Where this fails, too, the former peer is still worth a try.
-        let _ = unlink(kernel, fd, host, self.used().device.get());
-        kernel.connect(fd, former?).ok().and(former.copied())
+        // Also without its number the former peer is worth a try, but not without its device.
+        let _ = self.unlink(place);
+        self.check_device().ok()?;
+        kernel.connect(fd, former?).ok()?;
+        let _ = self.note_peers_device(former?, &place.device);
+        former.copied()
+    }
+
+    /// Ends a connection. With it the kernel forgets the device, and the number if that was its own choice
+    /// (`__udp_disconnect`): the socket gets both again.
+    fn unlink(&self, place: &Place) -> io::Result<()> {
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        kernel.connect(fd, &Addr::UNSPECIFIED)?;
+        self.restore_device(&place.device)?;
+        match lost_number(kernel, fd, &place.host)? {
+            Some(lost) => kernel.bind(fd, &lost),
+            None => Ok(()),
+        }
     }
 
     /// True for a datagram that was on its way before the port was connected to somebody else.
@@ -106,46 +119,8 @@ impl Open {
     }
 }
 
-/// Ends a connection of a socket that was at `host`, with all that it had before.
-fn unlink(kernel: &dyn Kernel, fd: RawFd, host: &Addr, device: Device) -> io::Result<()> {
-    match release(kernel, fd, host, device)? {
-        None => Ok(()),
-        Some(lost) => kernel.bind(fd, &lost),
-    }
-}
-
-/// Ends a connection, with which the kernel forgets the interface that the socket was bound to, and its number where
-/// the kernel itself had chosen that (`__udp_disconnect`): the answer is what it has to be bound to again.
-fn release(kernel: &dyn Kernel, fd: RawFd, host: &Addr, device: Device) -> io::Result<Option<Addr>> {
-    kernel.connect(fd, &Addr::UNSPECIFIED)?;
-    if device != Device::default() {
-        kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &device)?;
-    }
+/// The address to bind to again after a connection has ended, if the kernel has forgotten the number of `host`.
+pub(super) fn lost_number(kernel: &dyn Kernel, fd: RawFd, host: &Addr) -> io::Result<Option<Addr>> {
     let now = kernel.local_addr(fd)?;
     Ok((now.port != host.port).then_some(Addr { port: host.port, ..now }))
-}
-
-/// bind(2), so that the number outlives a connection: the kernel forgets one of its own choice, so that is asked for by
-/// name, until nobody else has taken it meanwhile.
-pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr) -> io::Result<()> {
-    for _ in 0..TRIES {
-        kernel.bind(fd, local)?;
-        if local.port != 0 {
-            return Ok(());
-        }
-        let (device, host) = (bound_device(kernel, fd)?, kernel.local_addr(fd)?);
-        let Some(chosen) = release(kernel, fd, &host, device)? else { return Ok(()) };
-        match kernel.bind(fd, &chosen) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-            result => return result,
-        }
-    }
-    Err(io::Error::from_raw_os_error(libc::EADDRINUSE))
-}
-
-/// The interface that a socket is bound to. ENODEV where that is gone.
-fn bound_device(kernel: &dyn Kernel, fd: RawFd) -> io::Result<Device> {
-    let mut name = Device::default();
-    kernel.option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name)?;
-    Ok(name)
 }

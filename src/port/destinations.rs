@@ -17,6 +17,29 @@ pub(super) struct Destinations {
     pub(super) broadcast: bool,
 }
 
+/// Whom a port is connected to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// As the kernel has it: without the zone of an address that needs none, say.
+    pub(super) addr: Addr,
+    /// As connect was given it.
+    pub(super) asked: Addr,
+}
+
+impl Peer {
+    /// Of a socket that was connected elsewhere.
+    pub(super) fn of_kernel(addr: Addr) -> Peer {
+        Peer { addr, asked: addr }
+    }
+
+    /// True for the address that connect was given, and for that of the kernel. A zone does not matter for an address that
+    /// needs none (RFC 4007, 11.2), and may be left out otherwise.
+    fn is(&self, to: &Addr) -> bool {
+        let zone_fits = to.scope_id == 0 || !to.needs_scope() || to.scope_id == self.addr.scope_id;
+        (zone_fits && Addr { scope_id: self.addr.scope_id, ..*to } == self.addr) || *to == self.asked
+    }
+}
+
 impl Destinations {
     /// What can be known at once of a datagram of `len` bytes to `to`, from a port connected to `peer`. The answer is the
     /// address for the kernel: none on a connected port.
@@ -25,15 +48,15 @@ impl Destinations {
         &self,
         len: usize,
         to: Option<&'a Addr>,
-        peer: Option<&Addr>,
+        peer: Option<&Peer>,
     ) -> Result<Option<&'a Addr>> {
         if let Some(to) = to {
             to.check()?;
         }
         let (to, target) = match (to, peer) {
             (None, None) => return Err(Status::NOT_CONNECTED),
-            (None, Some(peer)) => (None, peer),
-            (Some(to), Some(peer)) if to == peer => (None, peer),
+            (None, Some(peer)) => (None, &peer.addr),
+            (Some(to), Some(peer)) if peer.is(to) => (None, &peer.addr),
             (Some(_), Some(_)) => return Err(Status::WRONG_PEER),
             (Some(to), None) => (Some(to), to),
         };
@@ -70,23 +93,29 @@ impl Open {
         Destinations { family: self.family, v6_only, broadcast }
     }
 
-    /// [`Destinations::check`] as things are.
+    /// Whom the port is connected to.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        let addr = self.peer.get()?;
+        let asked = self.used.get().and_then(|used| used.asked_peer.get()).unwrap_or(addr);
+        Some(Peer { addr, asked })
+    }
+
+    /// [`Destinations::check`] as things are, and whether the port may send to that zone.
     #[inline(always)]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
-        match self.peer.get() {
-            None => self.destinations().check(len, to, None),
-            Some(peer) => self.check_of_connected(len, to, &peer),
+        if self.peer.get().is_some() {
+            return self.check_of_connected(len, to);
         }
+        let to = self.destinations().check(len, to, None)?;
+        if let Some(zoned) = to.filter(|to| to.scope_id != 0) {
+            self.check_zone(zoned)?;
+        }
+        Ok(to)
     }
 
     /// Apart, so that the way of those without a peer stays short.
     #[inline(never)]
-    fn check_of_connected<'a>(
-        &self,
-        len: usize,
-        to: Option<&'a Addr>,
-        peer: &Addr,
-    ) -> Result<Option<&'a Addr>> {
-        self.destinations().check(len, to, Some(peer))
+    fn check_of_connected<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
+        self.destinations().check(len, to, self.peer().as_ref())
     }
 }

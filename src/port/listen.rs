@@ -1,10 +1,11 @@
 //! How a port comes to life: socket, options, bind, `start_protocol`.
 
 use super::adopt::Former;
+use super::destinations::Peer;
 use super::errors::Errors;
 use super::interest::Interest;
 use super::outbox::Shared;
-use super::{Open, Options, Port, Protocol, State, connect, flag};
+use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
@@ -41,19 +42,15 @@ impl Port {
         let socket = kernel.socket(local.family)?;
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
-        // A number of the kernel's choice is one that nobody has: while a socket shares, another sharer's may be chosen.
-        if local.port != 0 {
-            share_number(kernel, fd, options)?;
-        }
         let (family, flags) = (local.family, options.flags);
         let parts = Parts { socket, family, flags, peer: None, former: None };
         let port = Port::assemble(turn, parts, options, protocol);
         let open = port.open()?;
         // Before bind(2): the first datagram tells all that it should.
         open.finish_options(options)?;
-        connect::bind(kernel, fd, local)?;
-        if local.port == 0 {
-            share_number(kernel, fd, options)?;
+        bind::bind(kernel, fd, local, options)?;
+        if options.bind_device.is_some() || local.needs_scope() {
+            open.read_device()?;
         }
         open.learn_port()?;
         Ok(port)
@@ -96,7 +93,7 @@ impl Port {
             used: OnceCell::new(),
         };
         let shared = Shared::new(turn.door.clone(), open.destinations(), open.queue_bytes);
-        shared.set_peer(peer, None);
+        shared.set_peer(peer.map(Peer::of_kernel), None);
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"
@@ -179,31 +176,35 @@ impl Open {
 /// Members of an SO_REUSEPORT group share what comes from the network to a multicast group: since Linux 6.9 the socket
 /// that the early demultiplexer finds is replaced by any member (`inet_steal_sock`). With SO_REUSEADDR alone each of them
 /// receives all of it, and the number can still be shared with a socket that has both options.
-fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
-    let on = |name| kernel.set_option(fd, libc::SOL_SOCKET, name, &1u32.to_ne_bytes());
+pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
     if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
-        on(libc::SO_REUSEADDR)?;
+        set(kernel, fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
     }
     if options.has(flag::REUSE_PORT) {
-        on(libc::SO_REUSEPORT)?;
+        set(kernel, fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     }
     Ok(())
 }
 
-/// What must be set before bind(2), except [`share_number`].
+/// What must be set before bind(2).
 fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
-    let on = |level, name, value: u32| kernel.set_option(fd, level, name, &value.to_ne_bytes());
-    if version == family::INET6 {
-        // Said either way: the default is the system's (net.ipv6.bindv6only).
-        on(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.has(flag::V6_ONLY).into())?;
-    }
+    share_number(kernel, fd, options)?;
     if options.has(flag::BROADCAST) {
-        on(libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
+        set(kernel, fd, libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
     }
     for (name, size) in [(libc::SO_RCVBUF, options.receive_buffer), (libc::SO_SNDBUF, options.send_buffer)] {
         if size > 0 {
-            on(libc::SOL_SOCKET, name, size)?;
+            set(kernel, fd, libc::SOL_SOCKET, name, size)?;
         }
+    }
+    confine(kernel, fd, version, options)
+}
+
+/// To one IP version and one device, which decide whose numbers count as taken.
+pub(super) fn confine(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
+    if version == family::INET6 {
+        // Said either way: the default is the system's (net.ipv6.bindv6only).
+        set(kernel, fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.has(flag::V6_ONLY).into())?;
     }
     if let Some(device) = options.bind_device {
         // The kernel would take an empty name for none, and look for the beginning of a longer one.
@@ -213,4 +214,8 @@ fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'
         kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
     }
     Ok(())
+}
+
+fn set(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, value: u32) -> Result {
+    Ok(kernel.set_option(fd, level, name, &value.to_ne_bytes())?)
 }

@@ -163,6 +163,7 @@ impl Open {
         let source = message.source.map(|source| self.source(source, over_v6)).transpose()?;
         let scope_id = source.map_or(0, |source| source.scope_id);
         let interface = if message.interface_index == 0 { scope_id } else { message.interface_index };
+        self.check_interface(interface)?;
         Ok(Control::of(over_v6, source.as_ref(), interface, tos))
     }
 

@@ -6,8 +6,10 @@
 
 mod adopt;
 mod backlog;
+mod bind;
 mod connect;
 mod destinations;
+mod device;
 mod errors;
 mod gathering;
 mod interest;

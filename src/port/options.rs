@@ -39,8 +39,10 @@ pub mod flag {
     pub const OFFLOAD: u32 = 0x4000;
     /// Adopting: the descriptor is taken over.
     pub const TAKE_FD: u32 = 0x8000;
+    /// Those that let other sockets have the same number.
+    pub(in crate::port) const SHARE: u32 = LISTEN_MULTIPLE | REUSE_ADDRESS | REUSE_PORT;
     /// Those that must precede bind(2).
-    pub(in crate::port) const BEFORE_BIND: u32 = LISTEN_MULTIPLE | REUSE_ADDRESS | REUSE_PORT | V6_ONLY;
+    pub(in crate::port) const BEFORE_BIND: u32 = SHARE | V6_ONLY;
     /// Those that concern adopted sockets alone.
     pub(in crate::port) const ADOPT: u32 = OFFLOAD | TAKE_FD;
     /// Every bit that this library knows.

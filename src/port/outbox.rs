@@ -1,7 +1,7 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
 use super::backlog::{Backlog, Letter, charge};
-use super::destinations::Destinations;
+use super::destinations::{Destinations, Peer};
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -31,7 +31,7 @@ struct Outbox {
 #[derive(Debug)]
 struct Mail {
     letters: Backlog,
-    peer: Option<Addr>,
+    peer: Option<Peer>,
     /// A post was refused, or counts more than the bound: `write_ready` is owed once there are no letters.
     is_full: bool,
 }
@@ -95,7 +95,7 @@ impl Shared {
     }
 
     /// Posts go to this peer from here on; those that were made for the former one stay its own.
-    pub(super) fn set_peer(&self, peer: Option<Addr>, former: Option<Addr>) {
+    pub(super) fn set_peer(&self, peer: Option<Peer>, former: Option<Addr>) {
         if peer.is_some() || former.is_some() {
             let mut outbox = self.outbox.lock();
             let mail = outbox.mail();

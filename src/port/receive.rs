@@ -258,12 +258,21 @@ impl Open {
         true
     }
 
+    /// What datagrams tell as their destination's port. A socket that was adopted unbound has one once it receives.
+    fn local_port(&self) -> Option<u16> {
+        if self.told.get() == Some(0) {
+            // Whatever the kernel says: it is asked again the next time.
+            let _ = self.learn_port();
+        }
+        self.told.get()
+    }
+
     fn reception(&self) -> Reception {
         Reception {
             messages: self.messages.get().into(),
             packet_size: self.packet_size.into(),
             merges: self.merges.get(),
-            told: self.told.get(),
+            told: self.local_port(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Socket options: those that a port sets for its caller, and any other by its number.
 
 use super::adopt::former_value;
+use super::device::is_device_option;
 use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};
@@ -139,7 +140,11 @@ impl Port {
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         check_unmanaged(level, name)?;
         let open = self.settable()?;
-        Ok(open.turn.kernel.set_option(open.fd.get(), level, name, value)?)
+        open.turn.kernel.set_option(open.fd.get(), level, name, value)?;
+        if is_device_option(level, name) {
+            open.device_was_set();
+        }
+        Ok(())
     }
 
     /// getsockopt(2): how many bytes of `value` were filled. NOT_SUPPORTED as [`Port::set_option`].

@@ -2,11 +2,12 @@
 
 use super::Open;
 use super::backlog::Backlog;
-use super::connect::Device;
+use super::device::DeviceState;
 use super::errors::Reports;
 use super::multicast::Groups;
 use super::stats::{Counters, Stats};
 use super::write::Sending;
+use crate::addr::Addr;
 use crate::sys::{Kept, Lane};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -21,8 +22,9 @@ pub(super) struct Used {
     pub(super) kept: RefCell<VecDeque<Kept>>,
     pub(super) reports: Reports,
     pub(super) groups: Groups,
-    /// The interface that the socket was bound to before it was connected.
-    pub(super) device: Cell<Device>,
+    pub(super) device: DeviceState,
+    /// The peer as connect was given it, which may be written to with the same words.
+    pub(super) asked_peer: Cell<Option<Addr>>,
 }
 
 impl Used {
@@ -34,7 +36,8 @@ impl Used {
             kept: RefCell::default(),
             reports: Reports::new(queue_bytes),
             groups: Groups::default(),
-            device: Cell::default(),
+            device: DeviceState::default(),
+            asked_peer: Cell::default(),
         }
     }
 

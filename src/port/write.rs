@@ -123,7 +123,9 @@ impl Open {
     pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
         let owed = self.wants_ready.get();
-        let result = if self.is_waiting() {
+        let result = if let Some(Err(status)) = to.map(|to| self.check_zone(to)) {
+            Err(status)
+        } else if self.is_waiting() {
             Err(Status::WOULD_BLOCK)
         } else {
             let manner = Manner::plain(Leave::Together);

@@ -1,0 +1,54 @@
+//! bind(2) of a port: the number that the kernel chooses for port 0 outlives a connection, and no other socket has it.
+
+use super::connect::lost_number;
+use super::device::Device;
+use super::{Options, flag, listen};
+use crate::addr::Addr;
+use crate::status::Result;
+use crate::sys::Kernel;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// How often a number is looked for that nobody takes meanwhile.
+const TRIES: usize = 64;
+
+pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+    if local.port != 0 {
+        return Ok(kernel.bind(fd, local)?);
+    }
+    if options.has(flag::SHARE) {
+        share_any(kernel, fd, local, options)
+    } else {
+        bind_any(kernel, fd, local, options)
+    }
+}
+
+/// Asks for the number of the kernel's choice by name, since it forgets its own choice with a connection, until nobody
+/// else has taken it meanwhile.
+fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+    let may_have_device = options.bind_device.is_some() || local.needs_scope();
+    for _ in 0..TRIES {
+        kernel.bind(fd, local)?;
+        let device = if may_have_device { Device::of(kernel, fd)? } else { Device::None };
+        let host = kernel.local_addr(fd)?;
+        kernel.connect(fd, &Addr::UNSPECIFIED)?;
+        device.bind(kernel, fd)?;
+        let Some(chosen) = lost_number(kernel, fd, &host)? else { return Ok(()) };
+        match kernel.bind(fd, &chosen) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            result => return Ok(result?),
+        }
+    }
+    Err(io::Error::from_raw_os_error(libc::EADDRINUSE).into())
+}
+
+/// For a socket that shares its number the kernel may choose one that other sockets share already
+/// (`udp_lib_lport_inuse`). So another socket, which shares nothing, takes a number, and holds it until this one has it.
+fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+    let holder = kernel.socket(local.family)?;
+    listen::confine(kernel, holder.as_raw_fd(), local.family, options)?;
+    kernel.bind(holder.as_raw_fd(), local)?;
+    let chosen = kernel.local_addr(holder.as_raw_fd())?;
+    listen::share_number(kernel, holder.as_raw_fd(), options)?;
+    Ok(kernel.bind(fd, &Addr { port: chosen.port, ..*local })?)
+}

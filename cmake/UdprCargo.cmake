@@ -1,7 +1,9 @@
 # Makes ${udpr_object} (target udpr-object): all the Rust code as one relocatable object in which only udpr_* is
 # global, so that a program may hold other Rust libraries beside this one. Both libraries are made of it.
 
-find_program(UDPR_CARGO cargo DOC "The cargo that builds the Rust code")
+find_program(UDPR_CARGO cargo NO_CMAKE_FIND_ROOT_PATH DOC "The cargo that builds the Rust code")
+
+set(UDPR_RUST_TARGET "" CACHE STRING "The Rust target triple to build for; empty: that of the C compiler")
 
 function(udpr_check_cargo)
   set(need "udpr needs Rust ${udpr_rust_version} or later (https://rustup.rs)")
@@ -9,47 +11,94 @@ function(udpr_check_cargo)
   if(NOT UDPR_CARGO)
     message(FATAL_ERROR "${need}, and no cargo was found. ${hint}")
   endif()
-  execute_process(COMMAND ${UDPR_CARGO} --version RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
+  execute_process(COMMAND ${UDPR_CARGO} --version --verbose RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
   if(NOT said MATCHES "^cargo ([0-9.]+)")
     message(FATAL_ERROR "${need}, and \"${UDPR_CARGO} --version\" failed: ${result}. ${said}${hint}")
   elseif(CMAKE_MATCH_1 VERSION_LESS udpr_rust_version)
     message(FATAL_ERROR "${need}, and ${UDPR_CARGO} is of ${CMAKE_MATCH_1}. ${hint}")
+  elseif(NOT said MATCHES "\nhost: ([^\n]+)")
+    message(FATAL_ERROR "${need}, and \"${UDPR_CARGO} --version --verbose\" names no host. ${hint}")
   endif()
+  set(udpr_rust_host ${CMAKE_MATCH_1} PARENT_SCOPE)
+endfunction()
+
+# Sets udpr_rust_target to UDPR_RUST_TARGET, or when cross compiling to what the C compiler makes code for, or to cargo's host.
+# The C compiler's triple differs from Rust's in the vendor, and for some processors in the name.
+function(udpr_find_rust_target)
+  set(target ${udpr_rust_host})
+  if(UDPR_RUST_TARGET)
+    set(target ${UDPR_RUST_TARGET})
+  elseif(CMAKE_CROSSCOMPILING)
+    set(machine ${CMAKE_C_COMPILER_TARGET})
+    if(NOT machine)
+      execute_process(COMMAND ${CMAKE_C_COMPILER} -dumpmachine OUTPUT_VARIABLE machine OUTPUT_STRIP_TRAILING_WHITESPACE)
+    endif()
+    if(NOT machine MATCHES "^([^-]+)-(.+-)?linux(-([a-z0-9]+))?$")
+      message(FATAL_ERROR "The C compiler makes code for \"${machine}\": name the Rust target with -DUDPR_RUST_TARGET=<triple>.")
+    endif()
+    set(processor ${CMAKE_MATCH_1})
+    set(environment "${CMAKE_MATCH_4}")
+    if(NOT environment)
+      set(environment gnu)
+    endif()
+    string(REGEX REPLACE "^i[345]86$" "i686" processor ${processor})
+    string(REGEX REPLACE "^riscv64$" "riscv64gc" processor ${processor})
+    if(environment MATCHES "eabihf$")
+      string(REGEX REPLACE "^arm.*" "armv7" processor ${processor})
+    endif()
+    set(target ${processor}-unknown-linux-${environment})
+  endif()
+  if(CMAKE_SIZEOF_VOID_P EQUAL 4 AND target MATCHES "^[a-z0-9_]*64|^s390x")
+    message(FATAL_ERROR "The C compiler makes 32-bit code, and cargo would for ${target}: "
+      "name the Rust target with -DUDPR_RUST_TARGET=<triple>.")
+  endif()
+  set(udpr_rust_target ${target} PARENT_SCOPE)
 endfunction()
 
 udpr_check_cargo()
+udpr_find_rust_target()
 
 # A directory for each configuration: RelWithDebInfo differs from Release by an environment variable only.
 set(udpr_cargo_dir ${CMAKE_CURRENT_BINARY_DIR}/cargo-$<LOWER_CASE:$<CONFIG>>)
-set(udpr_archive ${udpr_cargo_dir}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.a)
+set(udpr_archive ${udpr_cargo_dir}/${udpr_rust_target}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.a)
 set(udpr_object ${udpr_cargo_dir}/udpr.o)
 
 # cargo is no child of make's that may share its job slots, and would warn that it cannot.
-# It leaves an archive alone that is as it should be: hence the touch, or make would ask again each time.
+# It leaves an archive alone that is as it should be, and make would ask again each time: UdprTouch.cmake.
+# The target is always named, so that neither cargo's settings nor the environment choose another. Nothing is linked for it.
 # Without backtraces nothing reads debug information, which is a third of the library: src/capi/guard.rs.
 # It looks for its settings from where it is called: in a release, they name the crates that came with it.
 add_custom_command(
   OUTPUT ${udpr_archive}
-  COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS --unset=CARGO_BUILD_TARGET
+  COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS
           $<$<CONFIG:RelWithDebInfo>:CARGO_PROFILE_RELEASE_DEBUG=true>
           ${UDPR_CARGO} rustc --locked --lib --crate-type staticlib --profile $<IF:$<CONFIG:Debug>,dev,release>
-          --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml --target-dir ${udpr_cargo_dir}
+          --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml --target-dir ${udpr_cargo_dir} --target ${udpr_rust_target}
           "$<$<BOOL:${UDPR_OFFLINE}>:--offline>" ${UDPR_CARGO_FLAGS}
           "$<$<NOT:$<CONFIG:Debug>>:--;--cfg;udpr_no_backtraces>"
-  COMMAND ${CMAKE_COMMAND} -E touch ${udpr_archive}
+  COMMAND ${CMAKE_COMMAND} -D archive=${udpr_archive} -P ${PROJECT_SOURCE_DIR}/cmake/UdprTouch.cmake
   DEPENDS ${PROJECT_SOURCE_DIR}/Cargo.toml ${PROJECT_SOURCE_DIR}/Cargo.lock
-  DEPFILE ${udpr_cargo_dir}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.d
+  DEPFILE ${udpr_cargo_dir}/${udpr_rust_target}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.d
   WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
   COMMENT "Building the Rust code of udpr"
   COMMAND_EXPAND_LISTS USES_TERMINAL VERBATIM)
 
-# The sections with LLVM bitcode go, since ar's LLVM plugin crashes on them. Groups are dissolved: the linker would take one
-# of ours, whose symbols are local by then, for one of the same name in another Rust archive.
+# The sections with LLVM bitcode go, since ar's LLVM plugin crashes on them, and in Release the debug information, which is that
+# of Rust's standard library alone, of other sources than the user's, and larger than all the code. Groups are dissolved: the linker would take one
+# of ours, whose symbols are local by then, for one of the same name in another Rust archive. The C compiler calls the linker,
+# since it knows for which machine.
+separate_arguments(udpr_machine_flags NATIVE_COMMAND "${CMAKE_C_FLAGS}")
+list(FILTER udpr_machine_flags INCLUDE REGEX "^-m")
+if(CMAKE_C_COMPILER_TARGET)
+  list(APPEND udpr_machine_flags ${CMAKE_C_COMPILE_OPTIONS_TARGET}${CMAKE_C_COMPILER_TARGET})
+endif()
 add_custom_command(
   OUTPUT ${udpr_object}
-  COMMAND ${CMAKE_LINKER} -r --force-group-allocation -o ${udpr_object} --whole-archive ${udpr_archive} --no-whole-archive
-  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=udpr_* -R .llvmbc -R .llvmcmd ${udpr_object}
+  COMMAND ${CMAKE_C_COMPILER} ${udpr_machine_flags} -r -nostdlib -Wl,--force-group-allocation -o ${udpr_object}
+          -Wl,--whole-archive ${udpr_archive} -Wl,--no-whole-archive
+  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=udpr_* -R .llvmbc -R .llvmcmd
+          "$<$<NOT:$<CONFIG:Debug,RelWithDebInfo>>:--strip-debug>" ${udpr_object}
   DEPENDS ${udpr_archive}
   COMMENT "Joining it to one object"
-  VERBATIM)
+  COMMAND_EXPAND_LISTS VERBATIM)
 add_custom_target(udpr-object DEPENDS ${udpr_object})

@@ -12,8 +12,9 @@ function(udpr_add_library name kind)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
 
-# What the Rust standard library asks of the system: cargo rustc -- --print native-static-libs
-set(udpr_system_libs gcc_s util rt pthread m dl)
+# What the Rust standard library asks of the system: cargo rustc -- --print native-static-libs. Its gcc_s is left to the C
+# compiler, which knows whether to take that or, for static programs, gcc_eh.
+set(udpr_system_libs util rt pthread m dl)
 
 udpr_add_library(static STATIC)
 target_link_libraries(udpr-static INTERFACE ${udpr_system_libs})

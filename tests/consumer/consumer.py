@@ -3,32 +3,14 @@
 import os
 import re
 import subprocess
-import sys
 
 import harness
 from harness import case, equal, main
-from project import GENERATORS, HERE, ROOT, WORK, build_and_run, compiled, configure, links_shared, links_static, need, tool
+from installation import CONFIG, install, pkg_config, static_flags, system_libraries
+from project import GENERATORS, HERE, ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
+from project import links_static, need, tool
 
 harness.PATIENCE = 300  # an optimised build of the Rust code
-BUILD_DIR, CONFIG = sys.argv[1:]
-
-
-def install():
-    """The installed tree, moved away from where it was installed to. Gives it and its library directory."""
-    prefix = WORK / "moved"
-    if not prefix.exists():
-        tool("cmake", "--install", BUILD_DIR, "--config", CONFIG, "--prefix", WORK / "prefix")
-        (WORK / "prefix").rename(prefix)
-    return prefix, next(prefix.glob("**/libudpr.so")).parent
-
-
-def pkg_config(*arguments):
-    need("pkg-config", "pkg-config")
-    _, libraries = install()
-    environment = {"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(libraries / "pkgconfig")}
-    return tool("pkg-config", *arguments, "udpr", env=environment).split()
-
-
 @case
 def find_package():
     prefix, _ = install()
@@ -48,6 +30,34 @@ def find_package_can_mean_the_static_library():
     links_static(build / CONFIG / "app-udpr")
 
 
+def found(components):
+    """What CMake says of a project that asks for these components of the package: nothing when it finds them."""
+    prefix, _ = install()
+    source = WORK / f"components-{components.replace(' ', '-')}"
+    source.mkdir()
+    text = (HERE / "CMakeLists.txt").read_text(encoding="utf-8")
+    text = text.replace("CONFIG REQUIRED", f"CONFIG REQUIRED {components}").replace("app.c", f"{HERE}/app.c")
+    (source / "CMakeLists.txt").write_text(text, encoding="utf-8")
+    command = ["cmake", "-S", source, "-B", source / "build", f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_BUILD_TYPE={CONFIG}"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    equal(ended.returncode != 0, "CMake Error" in ended.stderr)
+    return source / "build", " ".join(ended.stderr.split())
+
+
+@case
+def find_package_knows_its_components():
+    for components in ("COMPONENTS shared", "COMPONENTS static", "COMPONENTS shared static", "OPTIONAL_COMPONENTS no_such"):
+        build, said = found(components)
+        equal("", said)
+        build_and_run(build, CONFIG)
+
+
+@case
+def find_package_says_why_it_refuses_a_component():
+    _, said = found("COMPONENTS static no_such")
+    assert 'udpr has no component "no_such": its components are shared and static.' in said, said
+
+
 @case
 def find_package_refuses_another_minor_version():
     prefix, _ = install()
@@ -63,6 +73,17 @@ def find_package_refuses_another_minor_version():
 def add_subdirectory():
     build, _ = configure("subdirectory", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}")
     build_and_run(build, CONFIG)
+    to = WORK / "installed-with-it"
+    tool("cmake", "--install", build, "--prefix", to)
+    links_shared(to / "bin/app-udpr")
+    equal([f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(path.name for path in to.rglob("libudpr*")))
+
+
+@case
+def add_subdirectory_installs_no_library_that_is_not_used():
+    for option in ("-DUDPR_LINK_STATIC=ON", "-DUDPR_INSTALL_RUNTIME=OFF"):
+        build, _ = configure(f"without {option}", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}", option)
+        assert "libudpr" not in (build / "udpr/cmake_install.cmake").read_text(encoding="utf-8")
 
 
 @case
@@ -104,16 +125,9 @@ def plain_cc():
     links_shared(compiled("plain-rpath", "app.c", *flags, f"-Wl,-rpath,{libraries}"))
 
 
-def system_libraries():
-    """As the README names them."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.search(r"libudpr\.a ((?:-l\w+ )+)-o app", readme).group(1).split()
-
-
 @case
 def plain_cc_with_the_static_library():
-    prefix, libraries = install()
-    links_static(compiled("static", "app.c", f"-I{prefix}/include", libraries / "libudpr.a", *system_libraries()))
+    links_static(compiled("static", "app.c", *static_flags()))
 
 
 @case

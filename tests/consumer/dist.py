@@ -68,7 +68,7 @@ def builds_and_installs_without_a_network():
     libraries = next(prefix.glob("**/libudpr.so")).parent
     flags = (f"-I{prefix}/include", f"-L{libraries}", f"-Wl,-rpath,{libraries}")
     links_shared(compiled("dist-shared", "app.c", *flags, "-ludpr"))
-    system = ("-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl")
+    system = ("-lutil", "-lrt", "-lpthread", "-lm", "-ldl")
     links_static(compiled("dist-static", "app.c", *flags, "-l:libudpr.a", *system))
 
 

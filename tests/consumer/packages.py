@@ -8,10 +8,9 @@ import subprocess
 
 import harness
 from harness import case, equal, main
-from project import ROOT, VERSION, WORK, build_and_run, compiled, configure, links_shared, need, tool
+from project import ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared, need, tool
 
 harness.PATIENCE = 900  # an optimised build of the Rust code
-SERIES = VERSION.rsplit(".", 1)[0]
 RUNTIME, DEV = f"libudpr{SERIES}", "libudpr-dev"
 PACKAGED = f"{VERSION}-1"
 

@@ -13,6 +13,7 @@ from harness import Skip, equal
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 VERSION = re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
+SERIES = VERSION.rsplit(".", 1)[0]
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-consumer-"))
 atexit.register(shutil.rmtree, WORK)
 CONFIGS = ("Debug", "Release", "RelWithDebInfo")
@@ -42,7 +43,7 @@ def needed(program):
 
 def links_shared(program, **options):
     runs(program, **options)
-    assert f"libudpr.so.{VERSION.rsplit('.', 1)[0]}" in needed(program), needed(program)
+    assert f"libudpr.so.{SERIES}" in needed(program), needed(program)
 
 
 def links_static(program):

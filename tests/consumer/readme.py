@@ -1,0 +1,83 @@
+"""readme.py BUILD_DIR CONFIG: the README's program, after the README's installation, starts and echoes.
+
+It is installed into /usr/local of a mount namespace in which what is written to the system is gone afterwards.
+"""
+
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+
+import harness
+from docs_compile import ROOT, blocks
+from harness import Skip, case, equal, main, running
+from project import tool
+
+harness.PATIENCE = 120
+WRITTEN_TO = ("/usr/local", "/etc", "/var/cache")
+NO_OVERLAY = 77
+
+
+def readme(language, start):
+    """The first such block with a line that starts so."""
+    found = (block.text for block in blocks(ROOT / "README.md") if block.language == language)
+    return next(text for text in found if any(line.startswith(start) for line in text.splitlines()))
+
+
+def overlay(directory, work):
+    """Lets what is written to the directory go elsewhere."""
+    upper, other = work / directory.replace("/", "-"), work / (directory.replace("/", "-") + ".work")
+    upper.mkdir()
+    other.mkdir()
+    options = f"lowerdir={directory},upperdir={upper},workdir={other}"
+    if subprocess.run(["mount", "-t", "overlay", "-o", options, "udpr", directory], check=False).returncode:
+        sys.exit(NO_OVERLAY)
+
+
+def install_and_run(build_dir):
+    """In namespaces of its own."""
+    work = pathlib.Path(tempfile.mkdtemp())
+    tool("mount", "-t", "tmpfs", "udpr", work)
+    for directory in WRITTEN_TO:
+        overlay(directory, work)
+    tool("ip", "link", "set", "lo", "up")
+    for line in readme("sh", "cmake --install").splitlines():
+        if line.startswith(("cmake --install", "ldconfig")):
+            tool("sh", "-ec", line.replace("build/install", build_dir), cwd=work)
+    (work / "app.c").write_text(readme("c", "#include"), encoding="utf-8")
+    for line in readme("sh", "cc app.c").splitlines():
+        tool("sh", "-ec", line, cwd=work)
+        with running(work / "app") as program:
+            equal(b"hello", echoed(program, b"hello"))
+
+
+def echoed(program, data):
+    """The program says nothing when it starts: until then the kernel refuses what is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.connect(("127.0.0.1", 9999))
+        while program.poll() is None:
+            try:
+                peer.send(data)
+                return peer.recv(65536)
+            except ConnectionRefusedError:
+                continue
+    raise AssertionError(f"ended: {program.stderr.read()}")
+
+
+@case
+def program_starts_after_the_installation():
+    namespaces = ["unshare", "--mount", "--net", "--kill-child"]
+    if subprocess.run([*namespaces, "true"], capture_output=True, check=False).returncode:
+        raise Skip("unshare --mount --net is not permitted")
+    command = [*namespaces, sys.executable, __file__, "--inside", sys.argv[1]]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode == NO_OVERLAY:
+        raise Skip("no overlayfs here")
+    equal((0, ""), (ended.returncode, ended.stderr))
+
+
+if sys.argv[1] == "--inside":
+    install_and_run(sys.argv[2])
+else:
+    main()

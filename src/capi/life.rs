@@ -5,7 +5,7 @@ use super::ptr::{Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
-use crate::sys::Gate;
+use crate::sys::{Gate, close};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -81,8 +81,8 @@ fn free_in_child(reactor: Lent<'_, udpr_reactor>, gate: &Gate) -> Result {
     })?;
     // SAFETY: nobody else is in, and nobody frees it in a forked child.
     for fd in unsafe { reactor.core() }.descriptors() {
-        // SAFETY: a descriptor of this reactor's, which nothing here uses any more: it is never dropped.
-        unsafe { libc::close(fd) };
+        // A descriptor of this reactor's, which nothing here uses any more: it is never dropped.
+        close(fd);
     }
     child.close();
     Ok(())

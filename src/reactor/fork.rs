@@ -29,8 +29,6 @@ impl<C: Call> Reactor<C> {
         }
         self.register_sources()?;
         self.forget_work();
-        // A thread that had left a call, and had not come to wake for it, is not there any more.
-        turn.door.waker.wake();
         self.poke();
         Ok(())
     }

@@ -22,7 +22,7 @@ impl<C: Call> Reactor<C> {
     /// Turns until it is stopped. ALREADY_RUNNING after `start`; CLOSED in a child that was forked meanwhile.
     pub fn run(&self) -> Result {
         let listens = self.flags & flag::SIGNALS != 0;
-        let signals = listens.then(|| Signals::listen(self.turn.door.waker.clone())).transpose()?;
+        let signals = listens.then(|| Signals::listen(&self.turn.door.waker)).transpose()?;
         let ended = self.ended.get();
         self.start()?;
         let mut heard = 0;

@@ -20,11 +20,23 @@ impl AsRawFd for HeldFd {
     }
 }
 
+impl HeldFd {
+    /// Its number, which is to be closed by [`close`].
+    pub fn into_raw(self) -> RawFd {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
 impl Drop for HeldFd {
     fn drop(&mut self) {
-        // SAFETY: close(2) of a number that is ours; EBADF where the host was faster.
-        unsafe { libc::close(self.0) };
+        close(self.0);
     }
+}
+
+/// close(2) of a number that is ours; EBADF where the host was faster. By syscall(2), since close(3) is a cancellation point.
+pub fn close(fd: RawFd) {
+    // SAFETY: close(2) takes an integer, and does to memory nothing at all.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
 }
 
 /// An owned descriptor that is closed before its owner ends.

@@ -10,6 +10,7 @@ mod buffers;
 pub mod clock;
 pub mod cmsg;
 pub mod epoll;
+mod errno;
 pub mod error_queue;
 pub mod facts;
 pub mod feature;
@@ -24,6 +25,7 @@ mod line;
 mod memory;
 pub mod names;
 pub mod outbound;
+mod robust_lock;
 pub mod semaphore;
 pub mod signal;
 pub mod socket;
@@ -39,7 +41,7 @@ pub use epoll::{Epoll, Event};
 pub use error_queue::Report;
 pub use gate::{Entry, Gate};
 pub use gather::{Limits, Target};
-pub use held::{HeldFd, SocketFd};
+pub use held::{HeldFd, SocketFd, close};
 pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use lane::{Lane, Room, Taken};
@@ -55,6 +57,12 @@ use std::os::fd::{AsRawFd, RawFd};
 /// Turns the `-1` of a system call into the errno it left.
 pub(crate) fn check(result: libc::c_long) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// The calling process. It is another one in a forked child.
+fn process() -> i32 {
+    // SAFETY: getpid(2) always succeeds and is async-signal-safe.
+    unsafe { libc::getpid() }
 }
 
 /// Puts a new descriptor in an old one's place, under the old number: dup3(2).

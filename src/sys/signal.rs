@@ -1,183 +1,281 @@
 //! SIGINT and SIGTERM as wake-ups, for the reactors that ask for it while they run.
 //!
-//! One of the library's two pieces of global state: a signal handler can reach nothing else. The handler only adds
-//! one to a counter and wakes.
+//! One of the library's two pieces of global state: a signal handler can reach nothing else. The handler may run on any thread
+//! at any time: while others begin or end a run, in a forked child, and long after the last run, since a host may save our
+//! handler and restore it later, as readline(3) and getpass(3) do. So
+//!
+//! - it takes no lock and nobody waits for it: it looks at memory that is never freed (waker.rs, [`Former`]);
+//! - there are no counts to keep right: a reactor listens while its waker names this process, which no waker of a parent does;
+//! - if nobody listens in this process, it does what the handler that was there before would have done;
+//! - each former handler has one of ours to stand in for it ([`HANDLERS`]), and is published before that is installed: so every
+//!   process that has our handler knows the former one, and a saved one of ours never changes what it stands for;
+//! - handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only where ours still stands.
+//!
+//! The crate signal-hook-registry does not restore handlers, and its table is the parent's in a forked child. Other signals
+//! need no more than an entry in [`TAKEN`] and a set of numbers in the waker.
 
-use super::Waker;
-use parking_lot::Mutex;
+use super::robust_lock::RobustLock;
+use super::waker::{self, Waker};
+use super::{check, errno, process};
+use libc::{c_int, c_void, sigaction, siginfo_t};
 use std::io;
-use std::ptr::null_mut;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::ptr::{null, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-const SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
-
-/// A reactor that listens, or listened once: nodes are used again and never freed, so the handler may walk at any time.
-struct Node {
-    waker: AtomicPtr<Waker>,
-    hits: AtomicU32,
-    next: *const Node,
-}
-
-static NODES: AtomicPtr<Node> = AtomicPtr::new(null_mut());
-static FORMER: AtomicPtr<[libc::sigaction; 2]> = AtomicPtr::new(null_mut());
-/// Handlers that are at work now, on whichever thread: what they may look at is kept until it is 0.
-static BUSY: AtomicU32 = AtomicU32::new(0);
-/// The process that the listeners are of: a forked child has the parent's, and must not wake the parent.
-static OWNER: AtomicI32 = AtomicI32::new(0);
-/// How many reactors listen; whoever changes it holds the lock while it changes the handlers.
-static LISTENERS: Mutex<usize> = Mutex::new(0);
+/// The signals that are taken.
+static TAKEN: [Taken; 2] = [Taken::new(libc::SIGINT), Taken::new(libc::SIGTERM)];
+/// Held by whoever changes handlers.
+static CHANGING: RobustLock = RobustLock::new();
 
 /// One reactor's ear for SIGINT and SIGTERM. When the last one is dropped the former handlers are back.
-pub struct Signals {
-    node: &'static Node,
-    _waker: Arc<Waker>,
+pub struct Signals<'a> {
+    waker: &'a Waker,
+    /// Where it listens; in a child that was forked meanwhile it does not.
+    process: c_int,
+    before: u32,
 }
 
-impl Signals {
+impl<'a> Signals<'a> {
     /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
-    pub fn listen(waker: Arc<Waker>) -> io::Result<Signals> {
-        let mut listeners = LISTENERS.lock();
-        if OWNER.swap(process(), Ordering::SeqCst) != process() {
-            *listeners = 0;
-            forget_parent();
-        }
-        let node = free_node().unwrap_or_else(new_node);
-        node.hits.store(0, Ordering::Relaxed);
-        // Before the handlers are there: they always find somebody to tell.
-        node.waker.store(Arc::as_ptr(&waker).cast_mut(), Ordering::SeqCst);
-        if *listeners == 0 {
-            install().inspect_err(|_| node.waker.store(null_mut(), Ordering::SeqCst))?;
-        }
-        *listeners += 1;
-        Ok(Signals { node, _waker: waker })
+    pub fn listen(waker: &'a Waker) -> io::Result<Signals<'a>> {
+        let _changing = CHANGING.lock();
+        let signals = Signals { waker, process: process(), before: waker.shared().hits() };
+        // Before the handlers are there: they always find somebody to wake.
+        waker.shared().set_listens_in(signals.process);
+        TAKEN.iter().try_for_each(Taken::install).inspect_err(|_| signals.end())?;
+        Ok(signals)
     }
 
     /// How many signals have come so far.
     pub fn hits(&self) -> u32 {
-        self.node.hits.load(Ordering::Acquire)
+        self.waker.shared().hits().wrapping_sub(self.before)
+    }
+
+    /// Under the lock.
+    fn end(&self) {
+        let process = process();
+        if self.process == process {
+            self.waker.shared().set_listens_in(0);
+        }
+        if !waker::all().any(|other| other.is_listening_in(process)) {
+            TAKEN.iter().for_each(Taken::restore);
+        }
     }
 }
 
-impl Drop for Signals {
+impl Drop for Signals<'_> {
     fn drop(&mut self) {
-        let mut listeners = LISTENERS.lock();
-        self.node.waker.store(null_mut(), Ordering::SeqCst);
-        *listeners -= 1;
-        let former = if *listeners == 0 { restore() } else { null_mut() };
-        while BUSY.load(Ordering::SeqCst) > 0 {
-            std::thread::yield_now();
-        }
-        if !former.is_null() {
-            // SAFETY: made by Box::into_raw in install, taken out of the static, and no handler looks at it now.
-            drop(unsafe { Box::from_raw(former) });
-        }
+        let _changing = CHANGING.lock();
+        self.end();
     }
 }
 
-/// All nodes there are.
-fn nodes() -> impl Iterator<Item = &'static Node> {
-    // SAFETY: nodes are leaked, and linked before they are published.
-    let first = unsafe { NODES.load(Ordering::Acquire).as_ref() };
-    // SAFETY: as above.
-    std::iter::successors(first, |node| unsafe { node.next.as_ref() })
-}
-
-fn free_node() -> Option<&'static Node> {
-    nodes().find(|node| node.waker.load(Ordering::Acquire).is_null())
-}
-
-fn new_node() -> &'static Node {
-    let next = NODES.load(Ordering::Acquire);
-    let node = Box::leak(Box::new(Node { waker: AtomicPtr::new(null_mut()), hits: AtomicU32::new(0), next }));
-    NODES.store(node, Ordering::Release);
-    node
-}
-
-extern "C" fn handle(signal: i32) {
-    if OWNER.load(Ordering::SeqCst) != process() {
-        return give_back(signal);
-    }
-    BUSY.fetch_add(1, Ordering::SeqCst);
-    for node in nodes() {
-        // SAFETY: a listener's waker outlives its place in the node, and the listener waits for BUSY to end.
-        if let Some(waker) = unsafe { node.waker.load(Ordering::SeqCst).as_ref() } {
-            node.hits.fetch_add(1, Ordering::Release);
-            waker.wake();
-        }
-    }
-    BUSY.fetch_sub(1, Ordering::SeqCst);
-}
-
-/// In a forked child: nobody listens yet, and a handler that was at work in the parent never ends here.
-fn forget_parent() {
-    nodes().for_each(|node| node.waker.store(null_mut(), Ordering::SeqCst));
-    BUSY.store(0, Ordering::SeqCst);
-    let former = restore();
-    if !former.is_null() {
-        // SAFETY: made by Box::into_raw in install, in the parent's copy of this memory.
-        drop(unsafe { Box::from_raw(former) });
+/// For any signal. What has to come back from the former handler, such as an unwinding thread, comes through here.
+unsafe extern "C-unwind" fn handle<const SLOT: usize>(
+    signal: c_int,
+    info: *mut siginfo_t,
+    context: *mut c_void,
+) {
+    let listeners = errno::keep(|| {
+        let process = process();
+        waker::all().filter(|waker| waker.hit(process)).count()
+    });
+    let taken = TAKEN.iter().find(|taken| taken.signal == signal);
+    // Nothing of ours is under way any more: the former handler may leave by siglongjmp(3), or end its thread.
+    if let (0, Some(taken)) = (listeners, taken) {
+        // SAFETY: the arguments are the kernel's own.
+        unsafe { taken.stand_in(SLOT, info, context) };
     }
 }
 
-/// A child that was forked meanwhile has our handler and nobody who listens: what was there before takes over.
-fn give_back(signal: i32) {
-    // SAFETY: in a child it is freed by the first listener, which takes the handlers back before that.
-    let Some(former) = (unsafe { FORMER.load(Ordering::SeqCst).as_ref() }) else { return };
-    for (number, action) in SIGNALS.iter().zip(former) {
-        if *number == signal {
-            // SAFETY: sigaction(2) is async-signal-safe and reads one action.
-            unsafe { libc::sigaction(signal, action, null_mut()) };
-            // SAFETY: raise(3) is async-signal-safe; the signal waits until this handler has returned.
-            unsafe { libc::raise(signal) };
-        }
-    }
+type Handler = unsafe extern "C-unwind" fn(c_int, *mut siginfo_t, *mut c_void);
+
+/// Our handlers, one for each former action: whoever has saved one of them, to restore or to call it, has what it stands in for.
+static HANDLERS: [Handler; SLOTS] =
+    [handle::<0>, handle::<1>, handle::<2>, handle::<3>, handle::<4>, handle::<5>, handle::<6>, handle::<7>];
+/// A host with more handlers of its own for one signal shares the last one.
+const SLOTS: usize = 8;
+
+/// Which of ours it is, if it is one of ours.
+fn slot_of(action: &sigaction) -> Option<usize> {
+    HANDLERS.iter().position(|handler| *handler as usize == action.sa_sigaction)
 }
 
-fn install() -> io::Result<()> {
-    // SAFETY: an action is integers, a pointer and a signal set; all of them may be zero.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = handle as extern "C" fn(i32) as usize;
-    // On the alternate stack where there is one: the stacks of goroutines are too small (os/signal of Go).
-    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    for signal in SIGNALS {
-        // SAFETY: sigaddset(3) changes the set it is given.
-        unsafe { libc::sigaddset(&mut action.sa_mask, signal) };
-    }
-    // SAFETY: as above: all zero is an action.
-    let mut former: Box<[libc::sigaction; 2]> = Box::new(unsafe { std::mem::zeroed() });
-    for (signal, former) in SIGNALS.iter().zip(former.iter_mut()) {
-        // SAFETY: sigaction(2) writes one action.
-        super::check(unsafe { libc::sigaction(*signal, std::ptr::null(), former) }.into())?;
-    }
-    FORMER.store(Box::into_raw(former), Ordering::SeqCst);
-    for signal in SIGNALS {
-        // SAFETY: sigaction(2) reads one action. The signals exist, so it succeeds.
-        unsafe { libc::sigaction(signal, &action, null_mut()) };
-    }
-    Ok(())
+fn is_function(action: &sigaction) -> bool {
+    ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
-/// Puts the former handlers back, but where somebody has put another one in our place meanwhile.
-fn restore() -> *mut [libc::sigaction; 2] {
-    let pointer = FORMER.load(Ordering::SeqCst);
-    // SAFETY: made in install, and freed by our caller alone.
-    let Some(former) = (unsafe { pointer.as_ref() }) else { return pointer };
-    for (signal, former) in SIGNALS.iter().zip(former) {
-        // SAFETY: all zero is an action.
-        let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
-        // SAFETY: sigaction(2) writes one action.
-        unsafe { libc::sigaction(*signal, std::ptr::null(), &mut now) };
-        if now.sa_sigaction == handle as extern "C" fn(i32) as usize {
-            // SAFETY: sigaction(2) reads one action.
-            unsafe { libc::sigaction(*signal, former, null_mut()) };
+/// A signal that is taken, and what was done at it before.
+struct Taken {
+    signal: c_int,
+    /// What each of our handlers stands in for. Written under the lock, before that handler is installed.
+    formers: [AtomicPtr<Former>; SLOTS],
+}
+
+impl Taken {
+    const fn new(signal: c_int) -> Taken {
+        Taken { signal, formers: [const { AtomicPtr::new(null_mut()) }; SLOTS] }
+    }
+
+    fn former(&self, slot: usize) -> Option<&'static Former> {
+        // SAFETY: null, or made by remember, and never freed.
+        unsafe { self.formers[slot].load(Ordering::SeqCst).as_ref() }
+    }
+
+    /// Puts one of our handlers there. If there is one already, somebody who had saved it has put it back.
+    fn install(&self) -> io::Result<()> {
+        let mut found = exchange(self.signal, None)?;
+        loop {
+            let slot = slot_of(&found).unwrap_or_else(|| self.slot_for(&found));
+            let replaced = exchange(self.signal, Some(&self.ours(slot)))?;
+            if slot_of(&replaced).is_some() || is_same(&replaced, &found) {
+                return Ok(());
+            }
+            // Another thread of the host was faster.
+            found = replaced;
         }
     }
-    FORMER.store(null_mut(), Ordering::SeqCst);
-    pointer
+
+    /// Puts the former action back, unless somebody has put another one in our place meanwhile.
+    fn restore(&self) {
+        let standing = exchange(self.signal, None).ok().and_then(|now| slot_of(&now));
+        if let Some(former) = standing.and_then(|slot| self.former(slot)) {
+            // It cannot fail: the signal exists.
+            let _ = exchange(self.signal, Some(&former.present()));
+        }
+    }
+
+    /// The handler of ours that stands in for `found`.
+    fn slot_for(&self, found: &sigaction) -> usize {
+        let former = remember(found);
+        let is_its = |slot: &AtomicPtr<Former>| [former, null_mut()].contains(&slot.load(Ordering::SeqCst));
+        let slot = self.formers.iter().position(is_its).unwrap_or(SLOTS - 1);
+        self.formers[slot].store(former, Ordering::SeqCst);
+        slot
+    }
+
+    /// Our handler, with the former one's mask and flags, so that it is as good as that one where it stands in for it.
+    fn ours(&self, slot: usize) -> sigaction {
+        let mut action = self.former(slot).map_or_else(default, |former| former.action);
+        if !is_function(&action) {
+            // No call of the host's was interrupted by it before.
+            action.sa_flags |= libc::SA_RESTART;
+        }
+        action.sa_sigaction = HANDLERS[slot] as usize;
+        action.sa_flags &= !libc::SA_RESETHAND;
+        // On the alternate stack where there is one: the stacks of goroutines are too small (os/signal of Go).
+        action.sa_flags |= libc::SA_SIGINFO | libc::SA_ONSTACK;
+        action
+    }
+
+    /// Does what the former action would have done.
+    ///
+    /// # Safety
+    /// Called by [`handle`], with the arguments that it has got.
+    unsafe fn stand_in(&self, slot: usize, info: *mut siginfo_t, context: *mut c_void) {
+        let Some(former) = self.former(slot) else { return };
+        let action = former.take();
+        match action.sa_sigaction {
+            libc::SIG_IGN => {}
+            libc::SIG_DFL => self.do_default(&action),
+            // SAFETY: as our caller says.
+            _ => unsafe { self.call(&action, info, context) },
+        }
+    }
+
+    /// The default of SIGINT and SIGTERM ends the process, when this handler has returned. A handler of the host's that calls
+    /// ours as the one before it is in charge itself.
+    fn do_default(&self, default: &sigaction) {
+        if exchange(self.signal, None).is_ok_and(|now| slot_of(&now).is_some()) {
+            let _ = exchange(self.signal, Some(default));
+            // SAFETY: raise(3) is async-signal-safe.
+            unsafe { libc::raise(self.signal) };
+        }
+    }
+
+    /// # Safety
+    /// As for [`Taken::stand_in`].
+    unsafe fn call(&self, former: &sigaction, info: *mut siginfo_t, context: *mut c_void) {
+        if former.sa_flags & libc::SA_SIGINFO == 0 {
+            // SAFETY: without SA_SIGINFO it is a function of one argument (sigaction(2)).
+            let function: unsafe extern "C-unwind" fn(c_int) =
+                unsafe { std::mem::transmute(former.sa_sigaction) };
+            // SAFETY: the host's handler for this signal, which has just come.
+            return unsafe { function(self.signal) };
+        }
+        // SAFETY: with SA_SIGINFO it is one of three arguments (sigaction(2)).
+        let function: Handler = unsafe { std::mem::transmute(former.sa_sigaction) };
+        if exchange(self.signal, None).is_ok_and(|now| now.sa_flags & libc::SA_SIGINFO == 0) {
+            // The host has put our handler back by signal(2), or calls it from one that it has installed so: there is one
+            // argument only.
+            // SAFETY: siginfo_t is integers and pointers; all of them may be zero.
+            let mut bare: siginfo_t = unsafe { std::mem::zeroed() };
+            bare.si_signo = self.signal;
+            // SAFETY: as above.
+            return unsafe { function(self.signal, &mut bare, null_mut()) };
+        }
+        // SAFETY: as above, with the kernel's arguments.
+        unsafe { function(self.signal, info, context) };
+    }
 }
 
-fn process() -> i32 {
-    // SAFETY: getpid(2) always succeeds and is async-signal-safe.
-    unsafe { libc::getpid() }
+/// An action that was found, in memory that is never freed: a handler may be about to read it.
+struct Former {
+    action: sigaction,
+    /// With SA_RESETHAND: it was called, which makes it the default one.
+    spent: AtomicBool,
+    next: *mut Former,
+}
+
+impl Former {
+    /// What it is now.
+    fn present(&self) -> sigaction {
+        if self.spent.load(Ordering::SeqCst) { default() } else { self.action }
+    }
+
+    /// What a signal is to do that has come. Of several threads one gets an action with SA_RESETHAND.
+    fn take(&self) -> sigaction {
+        let resets = is_function(&self.action) && self.action.sa_flags & libc::SA_RESETHAND != 0;
+        if resets && self.spent.swap(true, Ordering::SeqCst) { default() } else { self.action }
+    }
+}
+
+static FORMERS: AtomicPtr<Former> = AtomicPtr::new(null_mut());
+
+/// The memory of an action, the same for equal ones, so that there are as many as a host has different handlers. Under the lock.
+fn remember(action: &sigaction) -> *mut Former {
+    let first = FORMERS.load(Ordering::Acquire);
+    let mut one = first;
+    // SAFETY: made below, and never freed.
+    while let Some(former) = unsafe { one.as_ref() } {
+        if is_same(&former.action, action) {
+            former.spent.store(false, Ordering::SeqCst);
+            return one;
+        }
+        one = former.next;
+    }
+    let new = Box::into_raw(Box::new(Former { action: *action, spent: AtomicBool::new(false), next: first }));
+    FORMERS.store(new, Ordering::Release);
+    new
+}
+
+fn is_same(one: &sigaction, other: &sigaction) -> bool {
+    // SAFETY: sigismember(3) reads one signal set.
+    let has = |action: &sigaction, signal| unsafe { libc::sigismember(&action.sa_mask, signal) };
+    (one.sa_sigaction, one.sa_flags) == (other.sa_sigaction, other.sa_flags)
+        && (1..=64).all(|signal| has(one, signal) == has(other, signal))
+}
+
+fn default() -> sigaction {
+    // SAFETY: an action is integers, a pointer and a signal set; all of them may be zero, which is SIG_DFL.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Sets an action, if there is one, and returns what was there.
+fn exchange(signal: c_int, new: Option<&sigaction>) -> io::Result<sigaction> {
+    let mut old = default();
+    let new = new.map_or(null(), std::ptr::from_ref);
+    // SAFETY: sigaction(2) reads one action, or none where it is null, and writes one; it is async-signal-safe.
+    check(unsafe { libc::sigaction(signal, new, &mut old) }.into())?;
+    Ok(old)
 }

@@ -1,62 +1,51 @@
 //! A sticky wake-up for a reactor that waits: an eventfd in its epoll set.
 
-use super::{HeldFd, check};
+use super::{HeldFd, check, errno};
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 /// Wakes a waiting reactor from any thread and from signal handlers.
 ///
 /// A wake-up that nobody waits for stays until the next wait. Many of them are one. While the reactor is awake a wake-up
 /// costs no system call on either side: it looks for them once more before it rests.
 #[derive(Debug)]
-pub struct Waker {
-    fd: HeldFd,
-    /// The reactor is awake, or will be: nobody needs to write to the eventfd.
-    raised: AtomicBool,
-    /// Somebody has come since the reactor looked last.
-    again: AtomicBool,
-}
+pub struct Waker(&'static Shared);
 
 impl Waker {
     /// An eventfd(2), non-blocking and close-on-exec. Errors: those of eventfd(2), EMFILE first of all.
     pub fn new() -> io::Result<Waker> {
-        // SAFETY: eventfd(2) takes two integers.
-        let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
-        // SAFETY: the descriptor was made just now, and nobody else knows it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into();
-        Ok(Waker { fd, raised: AtomicBool::new(false), again: AtomicBool::new(false) })
+        let fd = eventfd()?;
+        let shared = claim();
+        shared.raised.store(false, Ordering::Relaxed);
+        shared.again.store(false, Ordering::Relaxed);
+        shared.fd.store(fd.into_raw(), Ordering::Release);
+        Ok(Waker(shared))
     }
 
     /// Wakes the reactor. Any thread, signal safe, leaves `errno` alone.
-    ///
-    /// It says that it has come, then asks whether the reactor is awake; [`Waker::rest`] says that it is not, then asks
-    /// whether somebody has come. In one order of all four at least one of them sees the other.
     pub fn wake(&self) {
-        self.again.store(true, Ordering::SeqCst);
-        if !self.raised.load(Ordering::SeqCst) && !self.raised.swap(true, Ordering::SeqCst) {
-            raise(self.fd.as_raw_fd());
-        }
+        self.0.wake();
     }
 
     /// Whoever has come so far is looked after from here on. Reactor thread.
     pub fn look(&self) {
-        self.again.store(false, Ordering::SeqCst);
+        self.0.again.store(false, Ordering::SeqCst);
     }
 
     /// Takes the eventfd's reading back. Reactor thread.
     pub fn clear(&self) {
         let mut count = 0u64;
         // SAFETY: read(2) of an eventfd writes eight bytes. EAGAIN (nothing raised) is as good.
-        unsafe { libc::read(self.fd.as_raw_fd(), (&raw mut count).cast(), 8) };
+        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
     }
 
     /// The end of a turn: true where somebody has come meanwhile, so that the next one must not wait. Reactor thread.
     pub fn rest(&self) -> bool {
-        self.raised.store(false, Ordering::SeqCst);
-        let again = self.again.load(Ordering::SeqCst);
+        self.0.raised.store(false, Ordering::SeqCst);
+        let again = self.0.again.load(Ordering::SeqCst);
         if again {
-            self.raised.store(true, Ordering::SeqCst);
+            self.0.raised.store(true, Ordering::SeqCst);
         }
         again
     }
@@ -64,39 +53,178 @@ impl Waker {
     /// Has the descriptor tell a loop around what [`Waker::is_raised`] says.
     pub fn show(&self) {
         if self.is_raised() {
-            raise(self.fd.as_raw_fd());
+            raise(self.fd());
         }
     }
 
     /// True from a wake-up until the end of the turn that it was meant for.
     pub fn is_raised(&self) -> bool {
-        self.raised.load(Ordering::SeqCst)
+        self.0.raised.load(Ordering::SeqCst)
     }
 
-    /// In a forked child: an eventfd of its own under the same number, raised where it was.
+    /// In a forked child: an eventfd of its own under the same number, raised. A wake-up that was pending stays pending, and
+    /// one that a thread of the parent was about to make is not lost.
     pub fn renew(&self) -> io::Result<()> {
-        super::replace(self.fd(), &Waker::new()?.fd)?;
-        if self.is_raised() {
-            raise(self.fd());
-        }
+        super::replace(self.fd(), &eventfd()?)?;
+        // Handlers that were at work on it in the parent are not there any more.
+        self.0.lease.store(USED, Ordering::SeqCst);
+        self.0.raised.store(false, Ordering::SeqCst);
+        self.wake();
         Ok(())
     }
 
     /// The descriptor to wait on.
     pub fn fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.0.fd.load(Ordering::Relaxed)
+    }
+
+    /// The part that signal handlers look at.
+    pub(super) fn shared(&self) -> &'static Shared {
+        self.0
     }
 }
 
-/// Adds one to an eventfd; keeps `errno`, so that a signal handler may do it. A full counter wakes as well.
-pub(crate) fn raise(fd: RawFd) {
-    let one = 1u64;
-    // SAFETY: errno is this thread's own; write(2) is async-signal-safe (signal-safety(7)) and reads eight bytes.
-    unsafe {
-        #![allow(clippy::multiple_unsafe_ops_per_block)]
-        let errno = libc::__errno_location();
-        let saved = *errno;
-        libc::write(fd, (&raw const one).cast(), 8);
-        *errno = saved;
+impl Drop for Waker {
+    fn drop(&mut self) {
+        self.0.lease.fetch_add(RETIRED - USED, Ordering::SeqCst);
+        self.0.close_retired();
     }
+}
+
+/// What is behind a [`Waker`].
+///
+/// It is never freed, and used again by a later waker. So a signal handler, which cannot know whether a waker is still there,
+/// may look at all of them at any time, and nobody ever waits for a handler to end: a descriptor that a handler is about to
+/// write to when its waker ends is closed by that handler.
+#[derive(Debug)]
+pub(super) struct Shared {
+    fd: AtomicI32,
+    /// The reactor is awake, or will be: nobody needs to write to the eventfd.
+    raised: AtomicBool,
+    /// Somebody has come since the reactor looked last.
+    again: AtomicBool,
+    /// FREE, USED, RETIRED or CLOSING, and how many handlers are at work on it.
+    lease: AtomicU32,
+    /// The process whose signals wake it; 0 for none.
+    listens_in: AtomicI32,
+    /// How many signals have come so far.
+    hits: AtomicU32,
+    next: AtomicPtr<Shared>,
+}
+
+const FREE: u32 = 0;
+const USED: u32 = 1 << 30;
+/// Its waker has been dropped, its descriptor is still open.
+const RETIRED: u32 = 2 << 30;
+/// One thread closes its descriptor.
+const CLOSING: u32 = 3 << 30;
+const HANDLERS: u32 = USED - 1;
+
+static FIRST: AtomicPtr<Shared> = AtomicPtr::new(std::ptr::null_mut());
+
+/// All that there are.
+pub(super) fn all() -> impl Iterator<Item = &'static Shared> {
+    let follow = |link: &AtomicPtr<Shared>| {
+        // SAFETY: null, or one that was made by claim, and is never freed.
+        unsafe { link.load(Ordering::Acquire).as_ref() }
+    };
+    std::iter::successors(follow(&FIRST), move |shared| follow(&shared.next))
+}
+
+/// One that nobody uses.
+fn claim() -> &'static Shared {
+    let take = |shared: &&Shared| {
+        shared.lease.compare_exchange(FREE, USED, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    };
+    all().find(take).unwrap_or_else(|| {
+        let shared: &'static Shared = Box::leak(Box::new(Shared {
+            fd: AtomicI32::new(-1),
+            raised: AtomicBool::new(false),
+            again: AtomicBool::new(false),
+            lease: AtomicU32::new(USED),
+            listens_in: AtomicI32::new(0),
+            hits: AtomicU32::new(0),
+            next: AtomicPtr::new(FIRST.load(Ordering::Acquire)),
+        }));
+        let new = std::ptr::from_ref(shared).cast_mut();
+        let push = |first| {
+            shared.next.store(first, Ordering::Release);
+            Some(new)
+        };
+        // It never refuses.
+        let _ = FIRST.fetch_update(Ordering::AcqRel, Ordering::Acquire, push);
+        shared
+    })
+}
+
+impl Shared {
+    /// It says that it has come, then asks whether the reactor is awake; [`Waker::rest`] says that it is not, then asks
+    /// whether somebody has come. In one order of all four at least one of them sees the other.
+    fn wake(&self) {
+        self.again.store(true, Ordering::SeqCst);
+        if !self.raised.load(Ordering::SeqCst) && !self.raised.swap(true, Ordering::SeqCst) {
+            raise(self.fd.load(Ordering::Acquire));
+        }
+    }
+
+    /// The process whose signals wake it; 0 for none. To be unset before its waker is dropped.
+    pub(super) fn set_listens_in(&self, process: i32) {
+        self.listens_in.store(process, Ordering::SeqCst);
+    }
+
+    /// True while signals of that process wake it.
+    pub(super) fn is_listening_in(&self, process: i32) -> bool {
+        self.listens_in.load(Ordering::SeqCst) == process
+    }
+
+    /// How many signals have come so far.
+    pub(super) fn hits(&self) -> u32 {
+        self.hits.load(Ordering::Acquire)
+    }
+
+    /// For a signal handler of that process: counts a signal and wakes. False where it does not listen.
+    ///
+    /// It looks twice. The first look keeps handlers of a forked child away from the count, which may be the parent's; the
+    /// second is for a waker that ended in between.
+    pub(super) fn hit(&self, process: i32) -> bool {
+        if !self.is_listening_in(process) {
+            return false;
+        }
+        self.lease.fetch_add(1, Ordering::SeqCst);
+        let listens = self.is_listening_in(process);
+        if listens {
+            self.hits.fetch_add(1, Ordering::Release);
+            self.wake();
+        }
+        self.lease.fetch_sub(1, Ordering::SeqCst);
+        self.close_retired();
+        listens
+    }
+
+    /// Closes the descriptor of a waker that has ended, unless a handler is at work on it, which then does it.
+    fn close_retired(&self) {
+        if self.lease.compare_exchange(RETIRED, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+            super::held::close(self.fd.swap(-1, Ordering::SeqCst));
+            // A handler that comes late may have counted itself; it finds that nobody listens.
+            self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
+        }
+    }
+}
+
+fn eventfd() -> io::Result<HeldFd> {
+    // SAFETY: eventfd(2) takes two integers.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
+    // SAFETY: the descriptor was made just now, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into())
+}
+
+/// Adds one to an eventfd; keeps `errno`, so that a signal handler may do it. A full counter wakes as well.
+///
+/// By syscall(2): write(3) is a cancellation point, and a thread that ended here would leave a waker that says it was raised.
+fn raise(fd: RawFd) {
+    let one = 1u64;
+    errno::keep(|| {
+        // SAFETY: write(2) is async-signal-safe (signal-safety(7)) and reads eight bytes.
+        unsafe { libc::syscall(libc::SYS_write, fd, (&raw const one), 8usize) };
+    });
 }

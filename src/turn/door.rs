@@ -13,7 +13,7 @@ pub struct Door {
     /// Who may use the reactor right now.
     pub gate: Line<Gate>,
     /// Ends its waiting.
-    pub waker: Arc<Waker>,
+    pub waker: Waker,
     started: AtomicBool,
     running: AtomicBool,
     manual: Option<AtomicU64>,
@@ -25,7 +25,7 @@ impl Door {
     pub fn new(manual_clock: bool) -> io::Result<Door> {
         Ok(Door {
             gate: Line(Gate::new()?),
-            waker: Arc::new(Waker::new()?),
+            waker: Waker::new()?,
             started: AtomicBool::new(false),
             running: AtomicBool::new(false),
             manual: manual_clock.then(|| AtomicU64::new(0)),

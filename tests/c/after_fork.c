@@ -243,6 +243,34 @@ TEST(the_descriptor_tells_a_child_too) {
   told_by_the_descriptor(all.reactor);
 }
 
+/* A wake-up that is pending when the fork comes is pending in the child; and where there was none, a thread may have been
+ * about to make one, which is not there any more: so there is one anyway.
+ */
+static void child_is_woken(void *arg) {
+  worker       *all = arg;
+  struct pollfd one = {.fd = all->backend, .events = POLLIN};
+  OK(udpr_reactor_after_fork(all->reactor));
+  CHECK_EQ(1, poll(&one, 1, 0));
+  turns(all->reactor, 2);
+  CHECK_EQ(0, poll(&one, 1, 0));
+  OK(udpr_reactor_free(all->reactor));
+}
+
+TEST(a_wake_up_that_was_pending_is_pending_there) {
+  worker       all = {.reactor = new_reactor(0)};
+  udpr_remote *remote;
+  OK(udpr_reactor_remote(all.reactor, &remote));
+  OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
+  turns(all.reactor, 2);
+  in_killed_child(child_is_woken, &all);
+  OK(udpr_remote_wake(remote));
+  in_killed_child(child_is_woken, &all);
+  struct pollfd one = {.fd = all.backend, .events = POLLIN};
+  CHECK_EQ(1, poll(&one, 1, 0)); /* the child has not taken it */
+  udpr_remote_release(remote);
+  OK(udpr_reactor_free(all.reactor));
+}
+
 typedef struct sleeper {
   udpr_reactor *reactor;
   note          call;

@@ -61,6 +61,24 @@ TEST(signals_in_a_row_are_one_stop) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void stop_in_a_later_turn(udpr_reactor *reactor, void *user) {
+  int *left = user;
+  if (--*left > 0) OK(udpr_reactor_call_later(reactor, 0, stop_in_a_later_turn, user, NULL, NULL));
+  else OK(udpr_reactor_stop(reactor));
+}
+
+TEST(a_signal_that_ended_one_run_does_not_end_the_next) {
+  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  for (int again = 0; again < 3; again++) {
+    int left = 5;
+    run_until_signal(reactor, SIGTERM);
+    OK(udpr_reactor_call_later(reactor, 0, stop_in_a_later_turn, &left, NULL, NULL));
+    run_guarded(reactor);
+    CHECK_EQ(0, left);
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(former_handlers_are_back) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(SIGINT, own_handler);

@@ -139,7 +139,7 @@ impl Run {
         loop {
             let expected = self.model.earliest(self.now, self.model.pass_end);
             assert_eq!(self.timers.pop_due(self.now), expected.map(|pending| pending.call));
-            let Some(called) = expected else { return };
+            let Some(called) = expected else { break };
             self.model.end(called.id, Status::ALREADY_CALLED);
             assert_eq!(self.timers.cancel(called.id), Err(Status::ALREADY_CALLED));
             match self.random.below(6) {
@@ -148,6 +148,13 @@ impl Run {
                 2 => self.next_due(),
                 _ => self.insert(),
             }
+            if self.random.below(4) == 0 {
+                self.next_due();
+            }
+        }
+        // As a loop asks before it waits.
+        if self.random.below(2) == 0 {
+            self.next_due();
         }
     }
 

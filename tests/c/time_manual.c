@@ -205,6 +205,52 @@ TEST(advance_takes_no_negative_difference) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void makes_and_asks(udpr_reactor *reactor, void *user) {
+  int64_t timeout = -2;
+  later(reactor, 0, count, user);
+  OK(udpr_reactor_next_timeout(reactor, &timeout));
+  CHECK_EQ(0, timeout);
+}
+
+/* A call is asked for before it is due in a turn: it is still the next one afterwards, by either clock. */
+TEST(a_call_made_and_asked_for_in_a_call_is_next) {
+  for (int manual_clock = 0; manual_clock < 2; manual_clock++) {
+    int           called = 0;
+    int64_t       timeout = -2;
+    udpr_reactor *reactor = new_reactor(manual_clock ? UDPR_REACTOR_MANUAL_CLOCK : 0);
+    later(reactor, 0, makes_and_asks, &called);
+    turns(reactor, 1);
+    CHECK_EQ(0, called); /* it is for the next turn */
+    OK(udpr_reactor_next_timeout(reactor, &timeout));
+    CHECK_EQ(0, timeout);
+    OK(udpr_reactor_iterate(reactor, -1)); /* does not wait */
+    CHECK_EQ(1, called);
+    OK(udpr_reactor_next_timeout(reactor, &timeout));
+    CHECK_EQ(-1, timeout);
+    OK(udpr_reactor_free(reactor));
+  }
+}
+
+static void moves_and_asks(udpr_reactor *reactor, void *user) {
+  int64_t timeout = -2;
+  OK(udpr_reactor_reset_call(reactor, *(udpr_id *)user, 0));
+  OK(udpr_reactor_next_timeout(reactor, &timeout));
+  CHECK_EQ(0, timeout);
+}
+
+/* The same with one that was there: it comes in the same turn, or in the next one where it was made in this one. */
+TEST(a_call_moved_and_asked_for_in_a_call_is_not_lost) {
+  int           called = 0;
+  udpr_reactor *reactor = manual();
+  udpr_id       id = 0;
+  later(reactor, 0, moves_and_asks, &id);
+  id = later(reactor, MS(5), count, &called);
+  OK(udpr_reactor_iterate(reactor, -1));
+  if (!called) OK(udpr_reactor_iterate(reactor, -1));
+  CHECK_EQ(1, called);
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(huge_delays_by_the_real_clock) {
   int           called = 0;
   udpr_reactor *reactor = new_reactor(0);

@@ -61,6 +61,41 @@ fn fewer_than_asked_for_come_in_order() {
     assert!(received.borrow().iter().copied().eq(0..20));
 }
 
+/// Turns on `count` waiting datagrams of one byte each; the answer is how many messages the next receive asks for.
+fn asked_after(scene: &Scene, count: u32, stretch: usize) -> usize {
+    scene.kernel.stretch(stretch);
+    let before = scene.diary.received.get();
+    (0..count).for_each(|_| scene.peer.send(b"x", &scene.host()));
+    scene.turn_until(|scene| scene.diary.received.get() >= before + count as usize);
+    scene.in_callback(|_| ());
+    scene.kernel.receives().pop().expect("a receive")
+}
+
+#[test]
+fn a_turn_reads_no_more_messages_than_a_mebibyte_needs() {
+    const TURN: usize = 1 << 20;
+    let scene = Scene::new();
+    // Full, but with the bytes of a whole turn, and one byte less for each of the eight messages.
+    assert_eq!(asked_after(&scene, 8, TURN / 8), 8);
+    assert_eq!(asked_after(&scene, 7, TURN / 8 - 1), 8, "it was not full");
+    assert_eq!(asked_after(&scene, 8, TURN / 8 - 1), 16);
+    assert_eq!(asked_after(&scene, 48, 1), 64);
+    assert_eq!(asked_after(&scene, 64, 1), 64, "the most");
+    // Messages have become long: the number follows.
+    assert_eq!(
+        asked_after(&scene, 64, TURN / 32 - 1),
+        64,
+        "fewer bytes than two turns' are left as they are"
+    );
+    assert_eq!(asked_after(&scene, 64, TURN / 32), 32);
+    assert_eq!(asked_after(&scene, 32, TURN / 2), 16);
+    assert_eq!(asked_after(&scene, 16, 2 * TURN), 8);
+    for expected in [4, 2, 1, 1] {
+        assert_eq!(asked_after(&scene, 2 * expected as u32, 2 * TURN), expected);
+    }
+    assert_eq!(asked_after(&scene, 1, 1), 2);
+}
+
 #[test]
 fn a_pending_error_that_cannot_be_taken_is_no_harm() {
     let scene = Scene::new();

@@ -74,7 +74,7 @@ impl Port {
         match got {
             Ok(got) => {
                 open.interest.found();
-                open.grow(&got);
+                open.adapt(&got);
                 counters.update(|stats| {
                     stats.datagrams_in += got.datagrams as u64;
                     stats.bytes_in += got.bytes as u64;
@@ -276,11 +276,17 @@ impl Open {
         }
     }
 
-    /// A call that came back full asks for twice as much the next time, unless that was plenty for one turn.
-    fn grow(&self, got: &Received) {
+    /// After a call that came back full, the next one asks for twice as many messages, unless their bytes were enough for one
+    /// turn; for half as many if they were enough for two: messages have become longer since their number was found.
+    fn adapt(&self, got: &Received) {
         let asked = self.messages.get();
-        if got.messages == usize::from(asked) && got.bytes < TURN_BYTES {
+        if got.messages < usize::from(asked) {
+            return;
+        }
+        if got.bytes < TURN_BYTES {
             self.messages.set((asked * 2).min(MESSAGES_MAX as u8));
+        } else if got.bytes >= 2 * TURN_BYTES {
+            self.messages.set((asked / 2).max(1));
         }
     }
 }

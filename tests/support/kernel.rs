@@ -57,6 +57,8 @@ pub(crate) struct Scripted {
     counts: [Cell<usize>; SYSCALLS],
     interests: RefCell<Vec<u32>>,
     sends: RefCell<Vec<usize>>,
+    receives: RefCell<Vec<usize>>,
+    stretch: Cell<Option<usize>>,
     rule: Cell<Option<Rule>>,
     unknown: Cell<Option<(i32, i32)>>,
     drops: Cell<Option<u32>>,
@@ -114,6 +116,16 @@ impl Scripted {
     /// Every wait from here on reports what `twist` makes of it.
     pub(crate) fn twist(&self, twist: impl FnMut(&mut [Event], usize) -> usize + 'static) {
         self.events.replace(Some(Box::new(twist)));
+    }
+
+    /// Each byte that is received counts as so many: no socket holds as much as a turn may bring.
+    pub(crate) fn stretch(&self, times: usize) {
+        self.stretch.set(Some(times));
+    }
+
+    /// How many messages each receive since the last time has asked for.
+    pub(crate) fn receives(&self) -> Vec<usize> {
+        self.receives.take()
     }
 
     /// How many calls of this kind there were.
@@ -249,8 +261,11 @@ impl Kernel for Scripted {
     }
 
     fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
+        self.receives.borrow_mut().push(reception.messages);
         let limit = self.answer(Syscall::Receive)?;
-        Linux.receive(fd, inbound, &Reception { messages: reception.messages.min(limit), ..*reception })
+        let limited = Reception { messages: reception.messages.min(limit), ..*reception };
+        let received = Linux.receive(fd, inbound, &limited)?;
+        Ok(Received { bytes: received.bytes * self.stretch.get().unwrap_or(1), ..received })
     }
 
     fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {

@@ -16,8 +16,9 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<Joi
 }
 
 /// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`. This one is
-/// what pthread_self(3) reads, too: the word at %fs:0 is its own address (System V ABI for x86-64, thread-local storage).
-#[cfg(target_arch = "x86_64")]
+/// what pthread_self(3) reads, too: on Linux the word at %fs:0 is its own address (System V ABI for x86-64, thread-local
+/// storage). Elsewhere, and with 32-bit pointers (x32), it is not, and Miri knows no assembly.
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux", not(miri)))]
 #[inline]
 pub fn this_thread() -> usize {
     let number;
@@ -29,7 +30,7 @@ pub fn this_thread() -> usize {
 }
 
 /// The calling thread's number.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux", not(miri))))]
 pub fn this_thread() -> usize {
     // SAFETY: pthread_self(3) always succeeds.
     (unsafe { libc::pthread_self() }) as usize

@@ -409,7 +409,10 @@ typedef struct udpr_error_report {
 /** A write has failed after it was accepted, or the network says so. */
 typedef void (*udpr_error_fn)(struct udpr_transport *transport, const struct udpr_error_report *report, void *user);
 
-/** The port has stopped. UDPR_OK where somebody asked for it, else the error that ended it. */
+/**
+ * The port has stopped. `reason` is UDPR_OK if somebody asked for it, else the error that ended it: the socket was closed or shut
+ * down behind the library's back, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
+ */
 typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status reason, void *user);
 
 /** A port's callbacks. Copied; every one may be NULL. */
@@ -593,7 +596,8 @@ UDPR_API const char *udpr_version_string(void);
 
 /**
  * Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
- * "packet_info", "dual_stack", "bind_device", "wipe_on_fork". 0 for NULL and for names that this release does not know. [any thread]
+ * "packet_info", "dual_stack", "bind_device", "wipe_on_fork". Where a system call is missing or a sandbox refuses it, the library
+ * uses another way if there is one (docs/linking.md). 0 for NULL and for names that this release does not know. [any thread]
  */
 UDPR_API udpr_bool udpr_has_feature(const char *name);
 
@@ -728,7 +732,8 @@ UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t 
 
 /**
  * One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.
- * When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same.
+ * When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same. UDPR_E_NOT_SUPPORTED if a sandbox refuses
+ * timerfd_create(2), without which delayed calls would not make it readable.
  */
 UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
 

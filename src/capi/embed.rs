@@ -26,7 +26,8 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 }
 
 /// One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.
-/// When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same.
+/// When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same. UDPR_E_NOT_SUPPORTED if a sandbox refuses
+/// timerfd_create(2), without which delayed calls would not make it readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.

@@ -35,7 +35,8 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
 }
 
 /// Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
-/// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". 0 for NULL and for names that this release does not know. [any thread]
+/// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". Where a system call is missing or a sandbox refuses it, the library
+/// uses another way if there is one (docs/linking.md). 0 for NULL and for names that this release does not know. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     // SAFETY: the caller promises of its pointers what the head of the header says.

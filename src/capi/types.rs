@@ -437,7 +437,8 @@ pub type udpr_error_fn = Option<
         user: *mut c_void,
     ),
 >;
-/// The port has stopped. UDPR_OK where somebody asked for it, else the error that ended it.
+/// The port has stopped. `reason` is UDPR_OK if somebody asked for it, else the error that ended it: the socket was closed or shut
+/// down behind the library's back, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
 pub type udpr_stopped_fn = Option<
     unsafe extern "C-unwind" fn(transport: *mut udpr_transport, reason: udpr_status, user: *mut c_void),
 >;

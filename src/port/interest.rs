@@ -6,7 +6,8 @@
 //! and each new error is one. By the clock it is tried again, too.
 
 use super::{Open, Port};
-use crate::status::Result;
+use crate::log::Level;
+use crate::status::{Result, Status};
 use crate::sys::epoll::{EDGES, READABLE, WRITABLE};
 use crate::turn::BACK_OFF;
 use std::cell::Cell;
@@ -135,6 +136,12 @@ impl Open {
         vain.set(vain.get().saturating_add(1));
         let Some(extra) = vain.get().checked_sub(VAIN_MAX) else { return };
         edges.set(true);
+        if extra == 0 {
+            let text = format_args!(
+                "its socket is ready, but nothing can be taken from it; it is looked at less often"
+            );
+            self.turn.say(Level::Warn, Status::OK, c"port", text);
+        }
         self.update_interest();
         self.retry_later(BACK_OFF << extra.min(DOUBLINGS));
     }

@@ -1,6 +1,7 @@
 //! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
 
 use super::{Open, Port};
+use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, MESSAGES_MAX, Received, Reception};
 use crate::turn::Reason;
@@ -80,6 +81,9 @@ impl Port {
                     stats.bytes_in += got.bytes as u64;
                     stats.truncated_in += got.truncated as u64;
                 });
+                if let Some(errno) = got.error {
+                    open.take_error(&io::Error::from_raw_os_error(errno));
+                }
                 self.deliver_all(open, &mut inbound, got.datagrams);
             }
             // Whatever else it is: epoll tells when there is more.
@@ -94,8 +98,17 @@ impl Port {
         }
     }
 
-    /// The port stops by itself: epoll would tell of its socket for ever.
+    /// The port stops by itself: it can receive nothing any more, and epoll would report its socket permanently.
     pub(super) fn end(self: &Arc<Port>, reason: Status) {
+        if let Ok(open) = self.open() {
+            let turn = &open.turn;
+            turn.say(
+                Level::Error,
+                reason,
+                c"port",
+                format_args!("it can receive nothing any more, and stops"),
+            );
+        }
         // CLOSED: a callback was faster.
         let _ = self.close(reason);
     }
@@ -182,11 +195,13 @@ impl Port {
 }
 
 impl Open {
-    /// Why nothing will ever be received again, where that is so: the host has closed the descriptor, put something else in
+    /// Why nothing will ever be received again, if that is so: the host has closed the descriptor, put something else in
     /// its place, or shut the socket down, which a read of UDP does not tell (EAGAIN, as for an empty socket).
     fn end_of_socket(&self, error: &io::Error) -> Option<Status> {
         match error.raw_os_error()? {
             libc::EBADF | libc::ENOTSOCK => Some(Status::from_errno(error.raw_os_error()?)),
+            // A sandbox refuses every way to receive.
+            libc::ENOSYS => Some(Status::NOT_SUPPORTED),
             libc::EAGAIN if self.turn.kernel.is_shut(self.fd.get()) => {
                 Some(Status::from_errno(libc::ESHUTDOWN))
             }

@@ -1,7 +1,7 @@
 //! Life inside another loop: one descriptor that tells of all there is to do.
 
 use super::{Call, Reactor};
-use crate::status::Result;
+use crate::status::{Result, Status};
 use crate::sys::clock;
 use crate::sys::epoll::READABLE;
 use crate::sys::{Alarm, Event};
@@ -29,11 +29,15 @@ impl Embedding {
 }
 
 impl<C: Call> Reactor<C> {
-    /// The epoll set's descriptor, which from here on is readable whenever a turn has anything to do.
+    /// The epoll set's descriptor, which from now on is readable whenever a turn has anything to do. NOT_SUPPORTED if a sandbox
+    /// refuses the alarm for it.
     pub fn backend_fd(&self) -> Result<RawFd> {
         let epoll = self.turn.epoll.fd();
         if self.embedding.fd().is_none() {
-            let alarm = Alarm::new()?;
+            let alarm = Alarm::new().map_err(|error| match error.raw_os_error() {
+                Some(libc::ENOSYS | libc::EPERM) => Status::NOT_SUPPORTED,
+                _ => error.into(),
+            })?;
             self.turn.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));
             self.turn.set_embedded();

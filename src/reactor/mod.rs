@@ -34,6 +34,7 @@ use embed::Embedding;
 use events::{Fire, Firing};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,6 +60,10 @@ pub mod flag {
 /// How many events one wait brings at most.
 const EVENTS: usize = 256;
 
+/// Of a map whose keys no peer chooses. The standard library's own hasher wants random numbers, and panics where a sandbox
+/// has none.
+type Unseeded = BuildHasherDefault<DefaultHasher>;
+
 /// A reactor.
 pub struct Reactor<C: Call> {
     /// The part for every thread.
@@ -68,7 +73,7 @@ pub struct Reactor<C: Call> {
     timers: RefCell<Timers<C>>,
     sources: RefCell<Slots<Source<C>>>,
     /// The watches by their descriptors.
-    watched: RefCell<HashMap<RawFd, u64>>,
+    watched: RefCell<HashMap<RawFd, u64, Unseeded>>,
     triggers: RefCell<Triggers<Fire<C>>>,
     firing: Cell<Option<Firing>>,
     pool: RefCell<Option<Pool>>,
@@ -221,7 +226,7 @@ impl<C: Call> Reactor<C> {
             Source::Port(port) => Some(port.fileno()),
             Source::Watch(_) => None,
         });
-        let own = [self.turn.epoll.fd(), self.turn.door.waker.fd()];
+        let own = std::iter::once(self.turn.epoll.fd()).chain(self.turn.door.waker.fds());
         ports.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

@@ -9,13 +9,16 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 pub struct Alarm(HeldFd);
 
 impl Alarm {
-    /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2).
+    /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2); ENOSYS or EPERM where a sandbox refuses it, or
+    /// timerfd_settime(2).
     pub fn new() -> io::Result<Alarm> {
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
         // SAFETY: timerfd_create(2) takes two integers.
         let fd = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) }.into())?;
         // SAFETY: the descriptor was made just now, and nobody else knows it.
-        Ok(Alarm(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into()))
+        let alarm = Alarm(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into());
+        alarm.set(None)?;
+        Ok(alarm)
     }
 
     /// Readable `timeout` nanoseconds from now, and not before; never without one.

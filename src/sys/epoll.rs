@@ -1,5 +1,6 @@
 //! epoll(7), level-triggered.
 
+use super::mmsg::may_be_refused;
 use super::{HeldFd, check};
 use std::cell::Cell;
 use std::io;
@@ -23,7 +24,7 @@ pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 #[derive(Debug)]
 pub struct Epoll {
     fd: HeldFd,
-    /// There is no epoll_pwait2(2) here: Linux before 5.11, or valgrind.
+    /// There is no epoll_pwait2(2) here: Linux before 5.11, valgrind, or a sandbox. EPERM is not an answer of its own.
     is_coarse: Cell<bool>,
 }
 
@@ -51,7 +52,7 @@ impl Epoll {
     pub fn wait(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
         if !self.is_coarse.get() {
             let waited = self.wait_fine(events, timeout);
-            if !waited.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS)) {
+            if !waited.as_ref().is_err_and(may_be_refused) {
                 return waited;
             }
             self.is_coarse.set(true);

@@ -5,7 +5,7 @@ use super::thread::this_thread;
 use crate::status::{Result, Status};
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 /// The child of a fork finds this: the page is wiped there (MADV_WIPEONFORK, madvise(2)).
 const FORKED: usize = 0;
@@ -19,6 +19,9 @@ const DEAD: usize = 2;
 /// Beside a thread's number, in a forked child: that thread renews the reactor, or has freed it and stays.
 const FORKED_BUSY: usize = PINNED | DEAD;
 
+/// Some thread is inside, and [`Gate::inside`] says which: never a thread's number, with nothing beside it or with PINNED.
+const BUSY: usize = CLOSED | PINNED;
+
 /// What is on the page.
 #[repr(C)]
 struct Page {
@@ -31,10 +34,16 @@ struct Page {
 ///
 /// Thread ids are the same in a child and a `close` there would disturb the parent's epoll set, so a child must
 /// not get in by mistake.
+///
+/// Where a sandbox or an old kernel cannot wipe the page, the process id is compared instead whenever the word is looked at.
+/// Then the word never is a thread's number and the gate never calm, so that the short ways of [`Gate::is_inside`],
+/// [`Gate::enter`] and [`Gate::is_calm`], which know nothing of this, lead to the long ones.
 #[derive(Debug)]
 pub struct Gate {
     page: NonNull<Page>,
     size: usize,
+    /// The process that the word is of, negative while a thread of it marks it as forked; 0 where the page is wiped.
+    process: AtomicI32,
     /// The thread that is inside, or 0. Not on the page: in a forked child it tells who was inside at the fork.
     inside: AtomicUsize,
 }
@@ -45,7 +54,7 @@ unsafe impl Send for Gate {}
 unsafe impl Sync for Gate {}
 
 impl Gate {
-    /// An idle gate. Errors: ENOMEM; EINVAL before Linux 4.14, which cannot wipe on fork.
+    /// An idle gate. Errors: ENOMEM.
     pub fn new() -> io::Result<Gate> {
         // SAFETY: sysconf(3) takes a constant.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
@@ -57,10 +66,11 @@ impl Gate {
             return Err(io::Error::last_os_error());
         }
         let words = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let gate = Gate { page: words, size, inside: AtomicUsize::new(0) };
         // SAFETY: the page was mapped above with this size.
-        super::check(unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) }.into())?;
-        gate.word().store(IDLE, Ordering::Release);
+        let is_wiped = unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } == 0;
+        let process = AtomicI32::new(if is_wiped { 0 } else { own_process() });
+        let gate = Gate { page: words, size, process, inside: AtomicUsize::new(0) };
+        gate.page().owner.store(IDLE, Ordering::Release);
         Ok(gate)
     }
 
@@ -69,14 +79,51 @@ impl Gate {
         unsafe { self.page.as_ref() }
     }
 
+    /// False where the process id is compared instead.
+    #[inline]
+    pub fn is_wiped_on_fork(&self) -> bool {
+        self.process.load(Ordering::Relaxed) == 0
+    }
+
+    #[inline]
     fn word(&self) -> &AtomicUsize {
+        if !self.is_wiped_on_fork() {
+            self.look_for_fork();
+        }
         &self.page().owner
+    }
+
+    /// In a forked child: makes the page what it would be if it had been wiped.
+    #[cold]
+    fn look_for_fork(&self) {
+        let own = own_process();
+        loop {
+            let known = self.process.load(Ordering::Acquire);
+            if known == own {
+                return;
+            }
+            // Another thread of this child is between the stores below.
+            if known == -own {
+                std::thread::yield_now();
+                continue;
+            }
+            if self.process.compare_exchange(known, -own, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                self.page().owner.store(FORKED, Ordering::Release);
+                return self.process.store(own, Ordering::Release);
+            }
+        }
+    }
+
+    /// The word while the thread of this number is inside.
+    #[inline]
+    fn held_by(&self, thread: usize) -> usize {
+        if self.is_wiped_on_fork() { thread } else { BUSY }
     }
 
     /// True where the calling thread is inside already, and may go on.
     #[inline]
     pub fn is_inside(&self) -> bool {
-        self.word().load(Ordering::Relaxed) == this_thread()
+        self.page().owner.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
@@ -84,7 +131,7 @@ impl Gate {
     #[inline]
     pub fn enter(&self) -> Result<Entry<'_>> {
         let me = this_thread();
-        if self.word().load(Ordering::Relaxed) == me {
+        if self.page().owner.load(Ordering::Relaxed) == me {
             return Ok(Entry { gate: self, leave: None });
         }
         self.take(me)
@@ -92,9 +139,12 @@ impl Gate {
 
     #[cold]
     fn take(&self, me: usize) -> Result<Entry<'_>> {
-        let word = self.word();
+        let (word, held) = (self.word(), self.held_by(me));
+        if word.load(Ordering::Relaxed) == BUSY && self.inside.load(Ordering::Relaxed) == me {
+            return Ok(Entry { gate: self, leave: None });
+        }
         for idle in [IDLE, me | PINNED] {
-            if word.compare_exchange(idle, me, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+            if word.compare_exchange(idle, held, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 self.inside.store(me, Ordering::Relaxed);
                 return Ok(Entry { gate: self, leave: Some(idle) });
             }
@@ -106,8 +156,11 @@ impl Gate {
     /// has left: REENTRANT for that one, WRONG_THREAD for others.
     pub fn enter_dead(&self) -> Result<Entry<'_>> {
         let me = this_thread();
-        match self.word().compare_exchange(DEAD, me, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Entry { gate: self, leave: Some(DEAD) }),
+        match self.word().compare_exchange(DEAD, self.held_by(me), Ordering::Acquire, Ordering::Relaxed) {
+            Ok(_) => {
+                self.inside.store(me, Ordering::Relaxed);
+                Ok(Entry { gate: self, leave: Some(DEAD) })
+            }
             Err(word) if word == me | DEAD => Err(Status::REENTRANT),
             Err(_) => Err(Status::WRONG_THREAD),
         }
@@ -128,7 +181,7 @@ impl Gate {
 
     /// Said by the thread that is inside, where the gate is not lost, before it goes through a batch.
     pub fn calm(&self) {
-        self.page().calm.store(1, Ordering::Relaxed);
+        self.page().calm.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
     }
 
     /// Said by the thread that is inside: whoever goes through a batch must look whether it may go on.
@@ -181,7 +234,8 @@ impl Gate {
     pub fn kill(&self) {
         self.disturb();
         let me = this_thread();
-        let _ = self.word().compare_exchange(me, me | DEAD, Ordering::Release, Ordering::Relaxed);
+        let held = self.held_by(me);
+        let _ = self.word().compare_exchange(held, me | DEAD, Ordering::Release, Ordering::Relaxed);
     }
 }
 
@@ -190,6 +244,11 @@ impl Drop for Gate {
         // SAFETY: the mapping made in new, which nothing refers to any more.
         unsafe { libc::munmap(self.page.as_ptr().cast(), self.size) };
     }
+}
+
+fn own_process() -> i32 {
+    // SAFETY: getpid(2) always succeeds, and may be called in a signal handler.
+    unsafe { libc::getpid() }
 }
 
 /// One stay inside a [`Gate`].
@@ -227,7 +286,7 @@ impl Drop for Entry<'_> {
             // is for a child where nobody was inside. Only a fork in a signal handler could come between the two: fork is
             // not for handlers (POSIX.1-2024), and _Fork, which is, leaves a child that may do no more than exec.
             match word.load(Ordering::Relaxed) {
-                inside if inside == me => word.store(idle, Ordering::Release),
+                held if held == self.gate.held_by(me) => word.store(idle, Ordering::Release),
                 // It can be freed now.
                 dead if dead == me | DEAD => word.store(DEAD, Ordering::Release),
                 // Closed or forked meanwhile: that stays.
@@ -277,105 +336,4 @@ impl Drop for Forked<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_thread_at_a_time() {
-        let gate = Gate::new().unwrap();
-        let entry = gate.enter().unwrap();
-        assert!(!entry.is_nested() && gate.enter().unwrap().is_nested());
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| gate.enter().err());
-            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
-        });
-        drop(entry);
-        std::thread::scope(|scope| assert!(scope.spawn(|| gate.enter().is_ok()).join().unwrap()));
-    }
-
-    #[test]
-    fn pinned_to_a_thread() {
-        let gate = Gate::new().unwrap();
-        gate.enter().unwrap().pin();
-        assert!(!gate.enter().unwrap().is_nested());
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| gate.enter().err());
-            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
-            scope.spawn(|| gate.unpin()).join().unwrap();
-            assert_eq!(scope.spawn(|| gate.enter().err()).join().unwrap(), Some(Status::WRONG_THREAD));
-            gate.unpin();
-            assert_eq!(scope.spawn(|| gate.enter().err()).join().unwrap(), None);
-        });
-    }
-
-    #[test]
-    fn closed_and_dead() {
-        let gate = Gate::new().unwrap();
-        let entry = gate.enter().unwrap();
-        gate.calm();
-        assert!(gate.is_calm() && !gate.is_lost());
-        gate.kill();
-        assert!(gate.is_lost() && !gate.is_calm());
-        assert_eq!(gate.enter().err(), Some(Status::PANIC));
-        assert_eq!(gate.enter_dead().err(), Some(Status::REENTRANT));
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| gate.enter_dead().err());
-            assert_eq!(other.join().unwrap(), Some(Status::WRONG_THREAD));
-        });
-        drop(entry);
-        assert_eq!((gate.is_lost(), gate.enter().err()), (true, Some(Status::PANIC)));
-        assert!(gate.enter_dead().is_ok());
-        gate.close();
-        assert_eq!(gate.enter().err(), Some(Status::CLOSED));
-    }
-
-    /// As in a forked child, where the page is wiped.
-    fn forked() -> Gate {
-        let gate = Gate::new().unwrap();
-        gate.word().store(FORKED, Ordering::Release);
-        gate
-    }
-
-    fn elsewhere(gate: &Gate) -> Status {
-        let enter = || gate.enter_forked().err().unwrap_or(Status::OK);
-        std::thread::scope(|scope| scope.spawn(enter).join().unwrap())
-    }
-
-    #[test]
-    fn a_forked_gate_lets_one_thread_in() {
-        let gate = forked();
-        let inside = gate.enter_forked().unwrap();
-        assert_eq!(elsewhere(&gate), Status::WRONG_THREAD);
-        assert!(gate.is_forked() && gate.is_lost());
-        assert_eq!((gate.enter().err(), gate.check_open()), (Some(Status::CLOSED), Err(Status::CLOSED)));
-        assert_eq!(inside.revive(|| Err(Status::NO_FILES)), Err(Status::NO_FILES));
-        assert!(gate.is_forked());
-        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Ok(()));
-        assert!(!gate.is_forked() && !gate.is_lost() && gate.enter().is_ok());
-        assert_eq!(elsewhere(&gate), Status::NOT_SUPPORTED);
-    }
-
-    #[test]
-    fn a_forked_gate_that_was_closed_stays_closed() {
-        let gate = forked();
-        gate.enter_forked().unwrap().close();
-        assert!(gate.is_forked() && gate.is_lost());
-        assert_eq!(elsewhere(&gate), Status::WRONG_THREAD);
-        assert_eq!(gate.enter_forked().err(), Some(Status::CLOSED));
-        assert_eq!(gate.enter().err(), Some(Status::CLOSED));
-    }
-
-    #[test]
-    fn a_thread_that_was_inside_at_the_fork_keeps_a_child_from_reviving() {
-        let gate = Gate::new().unwrap();
-        let entry = gate.enter().unwrap();
-        gate.word().store(FORKED, Ordering::Release);
-        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Err(Status::REENTRANT));
-        let revive = || gate.enter_forked().unwrap().revive(|| Ok(()));
-        let other = std::thread::scope(|scope| scope.spawn(revive).join().unwrap());
-        assert_eq!(other, Err(Status::WRONG_THREAD));
-        drop(entry);
-        assert!(gate.is_forked());
-        assert_eq!(gate.enter_forked().unwrap().revive(|| Ok(())), Ok(()));
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 use super::batch::{BATCH_MAX, Batch, Datagram, TRUNCATED};
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::cmsg::Room;
+use super::facts;
 use super::memory::StableArray;
-use super::{check, facts};
+use super::mmsg::Calls;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -37,6 +38,8 @@ pub struct Received {
     pub bytes: usize,
     /// Datagrams that were cut.
     pub truncated: usize,
+    /// The errno that came behind them, if the socket has it no more.
+    pub error: Option<i32>,
 }
 
 impl Received {
@@ -72,6 +75,7 @@ impl Slot {
 /// What one recvmmsg(2) brings, in the buffers that a reactor's ports share.
 #[derive(Debug)]
 pub struct Inbound {
+    calls: Calls,
     buffers: Rc<Buffers>,
     slots: StableArray<Slot, MESSAGES_MAX>,
     vectors: StableArray<libc::iovec, MESSAGES_MAX>,
@@ -112,6 +116,7 @@ impl Inbound {
         let datagrams = StableArray::from_fn(|_| Datagram::EMPTY);
         let pointers = StableArray::from_fn(|index| datagrams.at(index).cast_const());
         Inbound {
+            calls: Calls::default(),
             buffers,
             slots,
             vectors,
@@ -152,8 +157,8 @@ fn control<'a>(header: &libc::mmsghdr, room: &'a Room<{ facts::ROOM }>) -> &'a [
 }
 
 impl Inbound {
-    /// Waiting datagrams: one recvmmsg(2), which never waits. [`Inbound::next_batch`] hands them out. Errors: EAGAIN, and
-    /// those of the socket.
+    /// Waiting datagrams: one recvmmsg(2), or a recvmsg(2) for each where that is refused, which never wait.
+    /// [`Inbound::next_batch`] hands them out. Errors: EAGAIN, and those of the socket; ENOSYS where both are refused.
     pub fn receive(&mut self, fd: RawFd, reception: &Reception) -> io::Result<Received> {
         let count = reception.messages.clamp(1, MESSAGES_MAX);
         self.lay_out(count, reception);
@@ -162,12 +167,13 @@ impl Inbound {
         let headers = self.headers.at(0);
         // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says, by pointers from the
         // roots of those arrays, to which there is no reference now.
-        let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
-        self.used = check(got.into())?;
+        let (used, error) = unsafe { self.calls.receive(fd, headers, count, flags) }?;
+        self.used = used;
         // Bits of a control data's length that may tell of merged datagrams.
         let telling = if reception.merges { !0 } else { 0 };
         let mut received = self.lay_singles(telling);
         self.measure(reception.merges, &mut received);
+        received.error = error;
         Ok(received)
     }
 

@@ -23,6 +23,7 @@ pub mod kernel;
 mod lane;
 mod line;
 mod memory;
+mod mmsg;
 pub mod names;
 pub mod outbound;
 mod robust_lock;

@@ -2,12 +2,12 @@
 //! from the buffers of what was received, where merged datagrams are sent on as they lie there.
 
 use super::buffers::{Buffers, Merged};
-use super::check;
 use super::cmsg::Control;
 use super::gather::{Gather, Limits, MESSAGES, Message, RUNS, Span, Target};
 use super::inbound::{NAME_SIZE, header};
 use super::lane::{Room, Taken};
 use super::memory::{StableArray, ZeroedBytes};
+use super::mmsg::Calls;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -19,6 +19,7 @@ const ARENA: usize = 256 * 1024;
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
 pub struct Outbound {
+    calls: Calls,
     arena: ZeroedBytes,
     /// How much of it is used.
     filled: usize,
@@ -39,6 +40,7 @@ impl Outbound {
     /// From an arena of its own, and from these buffers.
     pub fn new(buffers: Rc<Buffers>) -> Outbound {
         Outbound {
+            calls: Calls::default(),
             arena: ZeroedBytes::new(ARENA),
             filled: 0,
             buffers,
@@ -183,18 +185,17 @@ impl Outbound {
         self.wire.is_laid = false;
     }
 
-    /// Sends of what waits, `limit` messages at most: one sendmmsg(2), which never waits. The answer is how many of them
-    /// the kernel took, at least one, for [`Outbound::advance`]; an error is the first one's.
+    /// Sends of what waits, `limit` messages at most: one sendmmsg(2), or a sendmsg(2) for each where that is refused, which
+    /// never wait. Returns how many of them the kernel took, at least one, for [`Outbound::advance`]; an error is the first one's.
     pub fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
         if !self.wire.is_laid {
             self.lay_out();
         }
-        let count = (self.wire.count - self.wire.sent).min(limit) as u32;
+        let count = (self.wire.count - self.wire.sent).min(limit);
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         // SAFETY: `count` headers over bytes, names and control data of the lengths they say, by pointers from the roots of
         // those; the kernel writes msg_len alone.
-        let sent = unsafe { libc::sendmmsg(fd, self.wire.headers.at(self.wire.sent), count, flags as _) };
-        check(sent.into())
+        unsafe { self.calls.send(fd, self.wire.headers.at(self.wire.sent), count, flags) }
     }
 
     /// Headers for the messages that wait, or for the datagrams of the first one.

@@ -1,6 +1,7 @@
-//! A sticky wake-up for a reactor that waits: an eventfd in its epoll set.
+//! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe where a sandbox refuses eventfd(2).
 
-use super::{HeldFd, check, errno};
+use super::mmsg::may_be_refused;
+use super::{HeldFd, check, errno, replace};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -13,12 +14,16 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 pub struct Waker(&'static Shared);
 
 impl Waker {
-    /// An eventfd(2), non-blocking and close-on-exec. Errors: those of eventfd(2), EMFILE first of all.
+    /// Errors: those of eventfd(2), or of pipe2(2) where that is refused; EMFILE first of all.
     pub fn new() -> io::Result<Waker> {
-        let fd = eventfd()?;
+        let (fd, write_end) = match eventfd() {
+            Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
+            made => made.map(|fd| (fd, None)),
+        }?;
         let shared = claim();
         shared.raised.store(false, Ordering::Relaxed);
         shared.again.store(false, Ordering::Relaxed);
+        shared.write_end.store(write_end.map_or(-1, HeldFd::into_raw), Ordering::Release);
         shared.fd.store(fd.into_raw(), Ordering::Release);
         Ok(Waker(shared))
     }
@@ -33,11 +38,11 @@ impl Waker {
         self.0.again.store(false, Ordering::SeqCst);
     }
 
-    /// Takes the eventfd's reading back. Reactor thread.
+    /// Takes back what was raised. Reactor thread.
     pub fn clear(&self) {
-        let mut count = 0u64;
-        // SAFETY: read(2) of an eventfd writes eight bytes. EAGAIN (nothing raised) is as good.
-        unsafe { libc::read(self.fd(), (&raw mut count).cast(), 8) };
+        let mut room = [0u64; 64];
+        // SAFETY: read(2) writes as many bytes at most; an eventfd has eight. EAGAIN (nothing raised) is as good.
+        unsafe { libc::read(self.fd(), (&raw mut room).cast(), size_of_val(&room)) };
     }
 
     /// The end of a turn: true where somebody has come meanwhile, so that the next one must not wait. Reactor thread.
@@ -53,7 +58,7 @@ impl Waker {
     /// Has the descriptor tell a loop around what [`Waker::is_raised`] says.
     pub fn show(&self) {
         if self.is_raised() {
-            raise(self.fd());
+            self.0.raise();
         }
     }
 
@@ -62,10 +67,17 @@ impl Waker {
         self.0.raised.load(Ordering::SeqCst)
     }
 
-    /// In a forked child: an eventfd of its own under the same number, raised. A wake-up that was pending stays pending, and
+    /// In a forked child: descriptors of its own under the same numbers, raised. A wake-up that was pending stays pending, and
     /// one that a thread of the parent was about to make is not lost.
     pub fn renew(&self) -> io::Result<()> {
-        super::replace(self.fd(), &eventfd()?)?;
+        match self.0.write_end() {
+            None => replace(self.fd(), &eventfd()?)?,
+            Some(write_end) => {
+                let [new, new_write_end] = pipe()?;
+                replace(self.fd(), &new)?;
+                replace(write_end, &new_write_end)?;
+            }
+        }
         // Handlers that were at work on it in the parent are not there any more.
         self.0.lease.store(USED, Ordering::SeqCst);
         self.0.raised.store(false, Ordering::SeqCst);
@@ -76,6 +88,11 @@ impl Waker {
     /// The descriptor to wait on.
     pub fn fd(&self) -> RawFd {
         self.0.fd.load(Ordering::Relaxed)
+    }
+
+    /// All that it has.
+    pub fn fds(&self) -> impl Iterator<Item = RawFd> {
+        std::iter::once(self.fd()).chain(self.0.write_end())
     }
 
     /// The part that signal handlers look at.
@@ -99,7 +116,9 @@ impl Drop for Waker {
 #[derive(Debug)]
 pub(super) struct Shared {
     fd: AtomicI32,
-    /// The reactor is awake, or will be: nobody needs to write to the eventfd.
+    /// The end to write to, if it is a pipe, else -1.
+    write_end: AtomicI32,
+    /// The reactor is awake, or will be: nobody needs to write to the descriptor.
     raised: AtomicBool,
     /// Somebody has come since the reactor looked last.
     again: AtomicBool,
@@ -139,6 +158,7 @@ fn claim() -> &'static Shared {
     all().find(take).unwrap_or_else(|| {
         let shared: &'static Shared = Box::leak(Box::new(Shared {
             fd: AtomicI32::new(-1),
+            write_end: AtomicI32::new(-1),
             raised: AtomicBool::new(false),
             again: AtomicBool::new(false),
             lease: AtomicU32::new(USED),
@@ -163,8 +183,16 @@ impl Shared {
     fn wake(&self) {
         self.again.store(true, Ordering::SeqCst);
         if !self.raised.load(Ordering::SeqCst) && !self.raised.swap(true, Ordering::SeqCst) {
-            raise(self.fd.load(Ordering::Acquire));
+            self.raise();
         }
+    }
+
+    fn write_end(&self) -> Option<RawFd> {
+        Some(self.write_end.load(Ordering::Acquire)).filter(|fd| *fd >= 0)
+    }
+
+    fn raise(&self) {
+        raise(self.write_end().unwrap_or_else(|| self.fd.load(Ordering::Acquire)));
     }
 
     /// The process whose signals wake it; 0 for none. To be unset before its waker is dropped.
@@ -204,6 +232,10 @@ impl Shared {
     /// Closes the descriptor of a waker that has ended, unless a handler is at work on it, which then does it.
     fn close_retired(&self) {
         if self.lease.compare_exchange(RETIRED, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
+            // A pipe first by the end to write to: writing to one that nobody can read raises SIGPIPE.
+            let write_end = self.write_end();
+            self.write_end.store(-1, Ordering::SeqCst);
+            write_end.into_iter().for_each(super::held::close);
             super::held::close(self.fd.swap(-1, Ordering::SeqCst));
             // A handler that comes late may have counted itself; it finds that nobody listens.
             self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
@@ -211,6 +243,7 @@ impl Shared {
     }
 }
 
+/// Non-blocking and close-on-exec.
 fn eventfd() -> io::Result<HeldFd> {
     // SAFETY: eventfd(2) takes two integers.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
@@ -218,7 +251,16 @@ fn eventfd() -> io::Result<HeldFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into())
 }
 
-/// Adds one to an eventfd; keeps `errno`, so that a signal handler may do it. A full counter wakes as well.
+/// The same: the end to read from, and the one to write to.
+fn pipe() -> io::Result<[HeldFd; 2]> {
+    let mut fds = [-1; 2];
+    // SAFETY: pipe2(2) writes two descriptors.
+    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) }.into())?;
+    // SAFETY: both were made just now, and nobody else knows them.
+    Ok(fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }.into()))
+}
+
+/// Adds one to an eventfd, or eight bytes to a pipe; keeps `errno`, so that a signal handler may do it. A full one wakes as well.
 ///
 /// By syscall(2): write(3) is a cancellation point, and a thread that ended here would leave a waker that says it was raised.
 fn raise(fd: RawFd) {

@@ -1,0 +1,138 @@
+//! recvmmsg(2) and sendmmsg(2), and a message a call instead where a sandbox refuses them.
+//!
+//! A filter (seccomp(2)) refuses a call by its number, with ENOSYS or EPERM, whatever its arguments are. EPERM may also be the
+//! answer to a datagram, by a packet filter say. So a call that fails is probed with a descriptor that nobody has: EBADF, where
+//! the call itself is allowed.
+
+use super::check;
+use std::io;
+use std::os::fd::RawFd;
+
+/// No descriptor.
+const NONE: RawFd = -1;
+
+/// True for what a call that is not there returns.
+pub(super) fn may_be_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
+fn is_refused(probe: io::Result<usize>) -> bool {
+    probe.is_err_and(|error| may_be_refused(&error))
+}
+
+/// Whether this process may call recvmmsg(2).
+pub(super) fn has_recvmmsg() -> bool {
+    let (nowhere, no_timeout) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: no headers.
+    !is_refused(check(unsafe { libc::recvmmsg(NONE, nowhere, 0, 0, no_timeout) }.into()))
+}
+
+/// Whether this process may call sendmmsg(2).
+pub(super) fn has_sendmmsg() -> bool {
+    // SAFETY: no headers.
+    !is_refused(check(unsafe { libc::sendmmsg(NONE, std::ptr::null_mut(), 0, 0) }.into()))
+}
+
+/// Whether this process may call recvmsg(2).
+fn has_recvmsg() -> bool {
+    // SAFETY: a msghdr is integers and pointers; all of them may be zero.
+    let mut none: libc::msghdr = unsafe { std::mem::zeroed() };
+    // SAFETY: a header over nothing.
+    !is_refused(check(unsafe { libc::recvmsg(NONE, &mut none, 0) } as libc::c_long))
+}
+
+/// How messages are received, or sent: many by one call, until that is refused.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    singly: bool,
+}
+
+/// What [`Calls::receive`] returns: how many messages, and an error that came behind them, which the socket does not have any
+/// more. After recvmmsg(2) it still has it.
+pub(super) type Got = (usize, Option<i32>);
+
+impl Calls {
+    /// As recvmmsg(2). ENOSYS where nothing can be received at all.
+    ///
+    /// # Safety
+    /// `headers` are `count` valid ones, over memory that nobody else uses meanwhile.
+    #[inline]
+    pub(super) unsafe fn receive(
+        &mut self,
+        fd: RawFd,
+        headers: *mut libc::mmsghdr,
+        count: usize,
+        flags: i32,
+    ) -> io::Result<Got> {
+        if !self.singly {
+            // SAFETY: the caller's promise.
+            let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };
+            match check(got.into()) {
+                Err(error) if may_be_refused(&error) && !has_recvmmsg() => self.singly = true,
+                got => return Ok((got?, None)),
+            }
+        }
+        let one = |header: *mut libc::mmsghdr| {
+            // SAFETY: the caller's promise.
+            let header = unsafe { &mut *header };
+            // SAFETY: the caller's promise.
+            let len = check(unsafe { libc::recvmsg(fd, &mut header.msg_hdr, flags) } as libc::c_long)?;
+            header.msg_len = len as u32;
+            Ok(())
+        };
+        match each(headers, count, one) {
+            (0, Some(error)) if may_be_refused(&error) && !has_recvmsg() => {
+                Err(io::Error::from_raw_os_error(libc::ENOSYS))
+            }
+            (0, Some(error)) => Err(error),
+            (got, behind) => Ok((got, behind.and_then(|error| error.raw_os_error()))),
+        }
+    }
+
+    /// As sendmmsg(2).
+    ///
+    /// # Safety
+    /// `headers` are `count` valid ones.
+    #[inline]
+    pub(super) unsafe fn send(
+        &mut self,
+        fd: RawFd,
+        headers: *mut libc::mmsghdr,
+        count: usize,
+        flags: i32,
+    ) -> io::Result<usize> {
+        if !self.singly {
+            // SAFETY: the caller's promise.
+            let sent = check(unsafe { libc::sendmmsg(fd, headers, count as u32, flags as _) }.into());
+            match sent {
+                Err(error) if may_be_refused(&error) && !has_sendmmsg() => self.singly = true,
+                sent => return sent,
+            }
+        }
+        let one = |header: *mut libc::mmsghdr| {
+            // SAFETY: the caller's promise.
+            let header = unsafe { &*header };
+            // SAFETY: the caller's promise.
+            check(unsafe { libc::sendmsg(fd, &header.msg_hdr, flags) } as libc::c_long).map(drop)
+        };
+        // Like sendmmsg(2), which also forgets an error behind messages that were sent: the next call meets it again.
+        match each(headers, count, one) {
+            (0, Some(error)) => Err(error),
+            (sent, _) => Ok(sent),
+        }
+    }
+}
+
+/// Calls `one` for each header until that fails: for how many it did not, and why it failed.
+fn each(
+    headers: *mut libc::mmsghdr,
+    count: usize,
+    mut one: impl FnMut(*mut libc::mmsghdr) -> io::Result<()>,
+) -> (usize, Option<io::Error>) {
+    for index in 0..count {
+        if let Err(error) = one(headers.wrapping_add(index)) {
+            return (index, Some(error));
+        }
+    }
+    (count, None)
+}

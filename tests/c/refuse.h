@@ -1,0 +1,73 @@
+/* refuse.h: a sandbox that refuses system calls by their numbers, for this process and its children (seccomp(2)). */
+#ifndef UDPR_TESTS_REFUSE_H
+#define UDPR_TESTS_REFUSE_H
+
+#include "check.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+enum { CALLS_MOST = 16 };
+
+/* They fail with `error` from now on, on every thread that is made after this. */
+static inline void refuse(const int *calls, size_t count, int error) {
+  CHECK(count <= CALLS_MOST);
+  struct sock_filter filter[2 * CALLS_MOST + 2];
+  unsigned short     len = 0;
+  filter[len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+  for (size_t i = 0; i < count; i++) {
+    filter[len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)calls[i], 0, 1);
+    filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
+  }
+  filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+  struct sock_fprog program = {len, filter};
+  CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
+}
+
+/* A call that the library can do without, under each number that it has here. */
+typedef struct replaceable {
+  const char *name;
+  int         numbers[2];
+  size_t      count;
+} replaceable;
+
+static const replaceable replaceables[] = {
+#ifdef SYS_recvmmsg_time64
+    {"recvmmsg", {SYS_recvmmsg, SYS_recvmmsg_time64}, 2},
+#else
+    {"recvmmsg", {SYS_recvmmsg}, 1},
+#endif
+    {"sendmmsg", {SYS_sendmmsg}, 1},
+    {"epoll_pwait2", {SYS_epoll_pwait2}, 1},
+    {"eventfd2", {SYS_eventfd2}, 1},
+    {"timerfd_create", {SYS_timerfd_create}, 1},
+    {"madvise", {SYS_madvise}, 1},
+    {"getrandom", {SYS_getrandom}, 1},
+};
+
+enum { REPLACEABLES = sizeof replaceables / sizeof *replaceables };
+
+static inline void refuse_one(const replaceable *call, int error) {
+  refuse(call->numbers, call->count, error);
+}
+
+static inline void refuse_all(int error) {
+  for (int i = 0; i < REPLACEABLES; i++) refuse_one(&replaceables[i], error);
+}
+
+/* True if the file descriptors of timerfd_create(2) can be had. */
+static inline bool timerfd_is_there(void) {
+  long fd = syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
+  if (fd < 0) return false;
+  close((int)fd);
+  return true;
+}
+
+#endif

@@ -19,6 +19,8 @@
  *            UDPR_E_WRONG_THREAD, never a race. [any thread] marks what may be called from anywhere at any time.
  *            Transports retained beyond free answer UDPR_E_CLOSED. In a forked child everything answers UDPR_E_CLOSED,
  *            and free and release only close descriptors, until udpr_reactor_after_fork has been called there.
+ *            A thread that is cancelled (pthread_cancel, deferred) ends after its outermost call has returned; asynchronous
+ *            cancellation is not supported.
  *  Callbacks run inside run and iterate. Beside that: listen_* and adopt run start_protocol; close and free run
  *            stop_protocol; advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport
  *            run theirs; cancel_*, unwatch, remove_trigger, set_logger and failing calls run free_user. datagram_received,
@@ -225,7 +227,10 @@ typedef enum udpr_message_flag {
 
 /** udpr_reactor_options.flags. */
 typedef enum udpr_reactor_flag {
-  /** While run runs, SIGINT and SIGTERM stop it; the former handlers are back when it returns. */
+  /**
+   * While run runs, SIGINT and SIGTERM stop it; a second one ends a run whose shutdown hangs. The former handlers are
+   * back when it returns. If the host restores ours later, it acts as the former one.
+   */
   UDPR_REACTOR_SIGNALS = 1,
   /** Time moves by udpr_reactor_advance alone, sockets stay real: for tests. */
   UDPR_REACTOR_MANUAL_CLOCK = 2,

@@ -1,6 +1,6 @@
 //! Chapter "addresses".
 
-use super::guard::{anywhere, status};
+use super::guard::{anywhere, anywhere_briefly, status};
 use super::ptr::{self, Out};
 use super::types::*;
 use crate::addr::Addr;
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let out = unsafe { Out::new(out) };
-    status(anywhere(|| {
+    status(anywhere_briefly(|| {
         out.check()?;
         if sockaddr.is_null() {
             return Err(Status::INVALID_ARGUMENT);
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
-    status(anywhere(|| {
+    status(anywhere_briefly(|| {
         out_len.set(0);
         let addr = addr?;
         addr.check()?;
@@ -162,7 +162,7 @@ fn convert(
     out: Out<'_, udpr_addr>,
     convert: impl FnOnce(&Addr) -> Result<Addr>,
 ) -> udpr_status {
-    status(anywhere(|| {
+    status(anywhere_briefly(|| {
         out.check()?;
         out.give(to_c(convert(&from?)?))
     }))

@@ -8,7 +8,7 @@ use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
 use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
-use crate::sys::Report;
+use crate::sys::{Report, Uncancelled};
 use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -46,6 +46,8 @@ impl User {
 impl Drop for User {
     fn drop(&mut self) {
         if let Some(free) = self.free {
+            // It may come from a call that is quicker than to disable cancellation.
+            let _uncancelled = Uncancelled::begin();
             // SAFETY: the caller gave a function for this pointer; drop runs once.
             unsafe { free(self.user) };
         }

@@ -1,4 +1,4 @@
-//! What stands between every entry and the core: the thread check, and the stop for panics.
+//! What stands between every entry and the core: the thread check, the stop for panics, and that a thread is not cancelled inside.
 
 use super::callback::Core;
 use super::ptr::Lent;
@@ -6,7 +6,7 @@ use super::types::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
 use crate::port::Port;
 use crate::status::{Result, Status};
-use crate::sys::Gate;
+use crate::sys::{Gate, Uncancelled};
 #[cfg(udpr_no_backtraces)]
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,24 @@ pub(super) fn with_reactor<T>(
     reactor: Lent<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
+    let entry = reactor.shared()?.door.gate.enter()?;
+    let _uncancelled = (!entry.is_nested()).then(Uncancelled::begin);
+    with_entered(reactor, body)
+}
+
+/// As [`with_reactor`], for what is quicker than to disable cancellation, and reaches no cancellation point.
+#[inline]
+pub(super) fn with_reactor_briefly<T>(
+    reactor: Lent<'_, udpr_reactor>,
+    body: impl FnOnce(&Core) -> Result<T>,
+) -> Result<T> {
     let _entry = reactor.shared()?.door.gate.enter()?;
+    with_entered(reactor, body)
+}
+
+/// For a thread that is inside.
+#[inline]
+fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
     // SAFETY: the gate keeps every other thread out.
     let core = unsafe { reactor.core() };
     let gate = &core.remote.door.gate;
@@ -35,6 +52,7 @@ pub(super) fn with_outer_reactor(
     body: impl FnOnce(&Core) -> Result,
 ) -> Result {
     let mut entry = reactor.shared()?.door.gate.enter()?;
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: the gate keeps every other thread out.
     let core = unsafe { reactor.core() };
     if entry.is_nested() || core.is_at_work() {
@@ -53,7 +71,8 @@ pub(super) fn with_port<T>(
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
     let gate = &transport.shared()?.door.gate;
-    let _entry = gate.enter()?;
+    let entry = gate.enter()?;
+    let _uncancelled = (!entry.is_nested()).then(Uncancelled::begin);
     // SAFETY: the gate keeps every other thread out.
     let port = unsafe { transport.owner() };
     stop_panics(gate, || body(&port))
@@ -70,6 +89,12 @@ pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> 
 
 /// Runs `body` where no reactor is concerned, or a part for every thread.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _uncancelled = Uncancelled::begin();
+    anywhere_briefly(body)
+}
+
+/// As [`anywhere`], for what is quicker than to disable cancellation, and reaches no cancellation point.
+pub(super) fn anywhere_briefly<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch(body).unwrap_or(Err(Status::PANIC))
 }
 
@@ -90,6 +115,7 @@ fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn say_panic(core: &Core, status: Status) {
     if status == Status::PANIC {
+        let _uncancelled = Uncancelled::begin();
         let text = format_args!("a bug in the library: this reactor is dead, free it");
         quietly(|| core.turn().say(Level::Error, status, c"reactor", text));
     }

@@ -5,7 +5,7 @@ use super::ptr::{Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
-use crate::sys::{Gate, close};
+use crate::sys::{Gate, Uncancelled, close};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -45,6 +45,7 @@ pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_s
 
 /// Takes the handle: a reference into the reactor, as an argument, would have to be valid until this returns.
 fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
+    let _uncancelled = Uncancelled::begin();
     let door = reactor.shared()?.door.clone();
     let entry = match door.gate.enter() {
         Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),

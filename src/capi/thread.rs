@@ -20,7 +20,7 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
-    status(anywhere(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
+    status(anywhere_briefly(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
 /// Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn udpr_remote_call(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (remote, user) = (unsafe { Lent::new(remote) }, unsafe { User::new(user, free_user) });
-    status(anywhere(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
+    status(anywhere_briefly(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
 /// Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing

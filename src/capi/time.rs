@@ -31,7 +31,7 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
-    status(with_reactor(reactor, |reactor| {
+    status(with_reactor_briefly(reactor, |reactor| {
         let id = reactor.call_later(delay, CCall::new(r#fn, user)?)?;
         out_id.set(id);
         Ok(())
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
 pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    status(with_reactor(reactor, |reactor| reactor.cancel_call(id)))
+    status(with_reactor_briefly(reactor, |reactor| reactor.cancel_call(id)))
 }
 
 /// Moves a delayed call to `delay_from_now`, which is as the delay of udpr_reactor_call_later. Other statuses as of
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn udpr_reactor_reset_call(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    status(with_reactor(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
+    status(with_reactor_briefly(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
 }
 
 /// Moves a delayed call by `more_ns` from where it stands; below 0 is earlier. Statuses as of udpr_reactor_cancel_call.
@@ -69,7 +69,7 @@ pub unsafe extern "C" fn udpr_reactor_delay_call(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    status(with_reactor(reactor, |reactor| reactor.delay_call(id, more_ns)))
+    status(with_reactor_briefly(reactor, |reactor| reactor.delay_call(id, more_ns)))
 }
 
 /// The instant at which a delayed call is due; UDPR_OK while it is pending. Statuses as of udpr_reactor_cancel_call.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, out_due) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_due) });
-    status(with_reactor(reactor, |reactor| {
+    status(with_reactor_briefly(reactor, |reactor| {
         out_due.check()?;
         out_due.set(reactor.call_time(id)?);
         Ok(())
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, out_count) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_count) });
     out_count.set(0);
-    status(with_reactor(reactor, |reactor| {
+    status(with_reactor_briefly(reactor, |reactor| {
         out_count.check()?;
         out_count.set(reactor.delayed_calls(&mut []));
         if capacity == 0 {

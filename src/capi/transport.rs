@@ -175,7 +175,7 @@ pub unsafe extern "C" fn udpr_transport_post(
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (transport, data, to) =
         (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
-    status(anywhere(|| transport.shared()?.post(data.slice()?, to)))
+    status(anywhere_briefly(|| transport.shared()?.post(data.slice()?, to)))
 }
 
 /// Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting.

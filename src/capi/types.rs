@@ -181,7 +181,8 @@ pub enum udpr_message_flag {
 /// udpr_reactor_options.flags.
 #[repr(C)]
 pub enum udpr_reactor_flag {
-    /// While run runs, SIGINT and SIGTERM stop it; the former handlers are back when it returns.
+    /// While run runs, SIGINT and SIGTERM stop it; a second one ends a run whose shutdown hangs. The former handlers are
+    /// back when it returns. If the host restores ours later, it acts as the former one.
     UDPR_REACTOR_SIGNALS = 1,
     /// Time moves by udpr_reactor_advance alone, sockets stay real: for tests.
     UDPR_REACTOR_MANUAL_CLOCK = 2,

@@ -7,6 +7,7 @@
 pub mod alarm;
 pub mod batch;
 mod buffers;
+mod cancel;
 pub mod clock;
 pub mod cmsg;
 pub mod epoll;
@@ -37,6 +38,7 @@ pub mod waker;
 pub use alarm::Alarm;
 pub use batch::{Batch, Datagram, Kept};
 pub use buffers::{Buffers, MESSAGES_MAX, Merged};
+pub use cancel::Uncancelled;
 pub use cmsg::Control;
 pub use epoll::{Epoll, Event};
 pub use error_queue::Report;

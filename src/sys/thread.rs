@@ -1,5 +1,6 @@
 //! Threads of the library's own.
 
+use super::Uncancelled;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
@@ -7,12 +8,18 @@ use std::thread::{Builder, JoinHandle};
 /// unless the environment says otherwise (RUST_MIN_STACK), which this library does not read.
 const STACK_SIZE: usize = 2 << 20;
 
-/// A thread that blocks all signals but those that it causes itself, so that the host's handlers run on the host's threads.
+/// A thread that blocks all signals but those that it causes itself, so that the host's handlers run on the host's threads. It
+/// cannot be cancelled: there is nobody who would do its work, and the standard library's frames cannot be unwound by that.
 /// Errors: EAGAIN, pthread_create(3).
 pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let builder = Builder::new().name(name.to_owned()).stack_size(STACK_SIZE);
     // A new thread inherits the mask of the one that makes it.
-    SignalMask::asynchronous().during(|| builder.spawn(body))
+    SignalMask::asynchronous().during(|| {
+        builder.spawn(|| {
+            let _uncancelled = Uncancelled::begin();
+            body();
+        })
+    })
 }
 
 /// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`. This one is

@@ -1,0 +1,43 @@
+//! Cancellation of threads: pthread_cancel(3).
+//!
+//! A thread that is cancelled ends at the next cancellation point (pthreads(7)), by unwinding. In the middle of the library it
+//! would leave a reactor half changed, and could not be unwound at all. So while a thread is inside, its cancellation waits:
+//! the library disables it where its outermost function is entered, callbacks included. What is used by signal handlers, and
+//! functions that are too quick for that, reach no cancellation point: they write and close by syscall(2).
+
+use std::ffi::c_int;
+use std::marker::PhantomData;
+
+/// pthread.h of glibc and musl.
+const PTHREAD_CANCEL_DISABLE: c_int = 1;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, former: *mut c_int) -> c_int;
+}
+
+/// While this lives, a cancellation of the calling thread waits.
+#[derive(Debug)]
+pub struct Uncancelled {
+    former: c_int,
+    /// Of one thread alone.
+    thread: PhantomData<*const ()>,
+}
+
+impl Uncancelled {
+    /// From here on.
+    #[inline]
+    pub fn begin() -> Uncancelled {
+        let mut former = 0;
+        // SAFETY: pthread_setcancelstate(3) writes one integer; this state it accepts.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut former) };
+        Uncancelled { former, thread: PhantomData }
+    }
+}
+
+impl Drop for Uncancelled {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: as above; without a place it writes nothing (glibc and musl), and it is no cancellation point itself.
+        unsafe { pthread_setcancelstate(self.former, std::ptr::null_mut()) };
+    }
+}

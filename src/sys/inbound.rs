@@ -313,3 +313,68 @@ impl Datagram {
         (self.len, self.flags) = (packet_size, TRUNCATED);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Reception =
+        Reception { messages: MESSAGES_MAX, packet_size: 1500, merges: false, told: None };
+
+    fn sender(message: usize) -> Addr {
+        Addr::v4([192, 0, 2, message as u8], 1000)
+    }
+
+    /// What recvmmsg(2) does, by the pointers in the headers alone: into each message as many bytes as its number says.
+    fn play_kernel(inbound: &mut Inbound, count: usize) {
+        for message in 0..count {
+            // SAFETY: a header of the array, to which there is no reference.
+            let header = unsafe { &mut *inbound.headers.at(message) };
+            // SAFETY: the header says where it is.
+            let vector = unsafe { &*header.msg_hdr.msg_iov };
+            assert!(message < vector.iov_len && header.msg_hdr.msg_namelen as usize == NAME_SIZE);
+            let mut name = [0; NAME_SIZE];
+            header.msg_hdr.msg_namelen = sender(message).to_sockaddr(&mut name) as u32;
+            // SAFETY: the header says that there is room for a name.
+            unsafe { header.msg_hdr.msg_name.cast::<[u8; NAME_SIZE]>().write(name) };
+            // SAFETY: and so many bytes.
+            unsafe { vector.iov_base.cast::<u8>().write_bytes(message as u8, message) };
+            header.msg_len = message as u32;
+        }
+        inbound.used = count;
+    }
+
+    /// What C does: it goes from pointer to pointer.
+    fn play_host(batch: Batch<'_>) {
+        for (message, datagram) in batch.pointers().iter().enumerate() {
+            // SAFETY: a pointer of the batch.
+            let datagram = unsafe { &**datagram };
+            assert_eq!(
+                (datagram.data(), datagram.sender),
+                (&vec![message as u8; message][..], sender(message))
+            );
+        }
+    }
+
+    /// Miri runs this, too: pointers from anything but the roots would be stale after the moves.
+    #[test]
+    fn what_the_kernel_and_c_point_to_stays_where_it_is() {
+        let first = Inbound::new(Rc::default());
+        let name = first.headers[0].msg_hdr.msg_name;
+        let mut moved = Some(Box::new(first));
+        for count in [1, MESSAGES_MAX, 7] {
+            let mut inbound = moved.take().map(|inbound| Box::new(*inbound)).expect("it is given back");
+            inbound.lay_out(MESSAGES_MAX, &PLAIN);
+            play_kernel(&mut inbound, count);
+            assert_eq!(
+                (inbound.headers[0].msg_hdr.msg_name, inbound.lay_singles(0).datagrams),
+                (name, count)
+            );
+            let batch = inbound.next_batch().expect("datagrams");
+            assert_eq!(batch.len(), count);
+            play_host(batch);
+            play_host(batch.keep(|_| true).map(Box::new).expect("memory").batch());
+            moved = Some(inbound);
+        }
+    }
+}

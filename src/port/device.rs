@@ -172,6 +172,7 @@ impl Open {
         if allowed.get() != index {
             self.check_vrf(device, index).map_err(|error| match error.raw_os_error() {
                 Some(libc::EINVAL | libc::ENOPROTOOPT) => Status::NETWORK_UNREACHABLE,
+                Some(libc::EADDRNOTAVAIL) => Status::NO_INTERFACE,
                 _ => error.into(),
             })?;
             allowed.set(index);

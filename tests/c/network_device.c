@@ -2,23 +2,7 @@
  * device, and whoever it talks to. The device is vpn0, the default route leads through out0; what leaves by either is
  * read at the other end of the wire.
  */
-#include "own_network.h"
-
-#include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <poll.h>
-
-#ifndef SO_BINDTOIFINDEX
-#define SO_BINDTOIFINDEX 62
-#endif
-
-/* One of the two interfaces: a socket at the other end, and one that sends by it, to see that nothing is on its way. */
-typedef struct wire {
-  const char *device;
-  int         tap, marker;
-} wire;
+#include "wires.h"
 
 typedef struct fixture {
   udpr_reactor   *reactor;
@@ -29,35 +13,6 @@ typedef struct fixture {
 } fixture;
 
 /* ---- the network -------------------------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 1, 2))) static void ip(const char *format, ...) {
-  char    arguments[200];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(arguments, sizeof arguments, format, args);
-  va_end(args);
-  network_command("ip", arguments);
-}
-
-/* `device` is number 1 or 2: both have a way to everywhere, the second one's is preferred. */
-static void set_up_device(const char *device, int number) {
-  ip("link set %s up", device);
-  ip("addr replace 10.%d.0.1/24 dev %s", number, device);
-  ip("addr replace fd0%d::1/64 dev %s nodad", number, device);
-  ip("addr replace fe80::%d/64 dev %s nodad", number, device);
-  ip("neigh replace 10.%d.0.9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
-  ip("neigh replace fd0%d::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
-  ip("neigh replace fe80::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", device);
-  ip("route replace default via 10.%d.0.9 dev %s metric %d", number, device, 30 - 10 * number);
-  ip("-6 route replace default via fd0%d::9 dev %s metric %d", number, device, 30 - 10 * number);
-}
-
-static void add_device(const char *device, int number) {
-  ip("link add %s type veth peer name %s-end", device, device);
-  ip("link set %s addrgenmode none", device);
-  ip("link set %s-end up", device);
-  set_up_device(device, number);
-}
 
 static void rename_device(void) {
   ip("link set vpn0 down");
@@ -73,34 +28,6 @@ static void replace_device(void) {
 }
 
 static void leave_device(void) {}
-
-static void open_wire(wire *w, const char *device, int number) {
-  struct sockaddr_ll end = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
-  char               name[IFNAMSIZ];
-  snprintf(name, sizeof name, "%s-end", device);
-  end.sll_ifindex = (int)if_nametoindex(name);
-  *w = (wire){device, socket(AF_PACKET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
-  if (w->tap < 0) SKIP("this kernel has no packet sockets");
-  CHECK_EQ(0, bind(w->tap, (struct sockaddr *)&end, sizeof end));
-  to.sin_addr.s_addr = htonl(0x0a000009u | (uint32_t)number << 16);
-  CHECK_EQ(0, connect(w->marker, (struct sockaddr *)&to, sizeof to));
-}
-
-/* How many datagrams of the port have come there since the last look. */
-static int count(const wire *w) {
-  char data[2048];
-  int  found = 0;
-  CHECK_EQ(6, send(w->marker, "marker", 6, 0));
-  for (;;) {
-    struct pollfd ready = {.fd = w->tap, .events = POLLIN};
-    CHECK_EQ(1, poll(&ready, 1, 5000));
-    ssize_t len = recv(w->tap, data, sizeof data, 0);
-    CHECK(len > 0);
-    if (memmem(data, (size_t)len, "marker", 6)) return found;
-    found += memmem(data, (size_t)len, "secret", 6) != NULL;
-  }
-}
 
 static void set_up(fixture *f, int family) {
   static const struct {
@@ -200,13 +127,6 @@ static void (*const ways[])(fixture *, int) = {
 enum { WAYS = sizeof ways / sizeof *ways };
 
 /* ---- what becomes of the device ----------------------------------------------------------------------------- */
-
-static int device_of(int fd) {
-  int       index;
-  socklen_t len = sizeof index;
-  CHECK_EQ(0, getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &len));
-  return index;
-}
 
 /* Whatever the calls return, everything that the port sends leaves by the device. `lives`: and so it does. */
 static void writes(fixture *f, bool lives, const udpr_addr *to) {

@@ -1,0 +1,90 @@
+/* wires.h: two interfaces of the case's own with a way to everywhere, and what leaves by each of them. Network 1 is
+ *
+ *     10.1.0.1/24 fd01::1/64 fe80::1, and behind it 10.1.0.9 fd01::9 fe80::9
+ *
+ * and network 2 likewise, which is preferred. The other ends are no hosts: what comes there is looked at, nothing more.
+ */
+#ifndef UDPR_TESTS_WIRES_H
+#define UDPR_TESTS_WIRES_H
+
+#include "own_network.h"
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+
+#ifndef SO_BINDTOIFINDEX
+#define SO_BINDTOIFINDEX 62
+#endif
+
+/* One of the two interfaces: a socket at the other end, and one that sends by it, to see that nothing is on its way. */
+typedef struct wire {
+  const char *device;
+  int         tap, marker;
+} wire;
+
+__attribute__((format(printf, 1, 2))) static inline void ip(const char *format, ...) {
+  char    arguments[200];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(arguments, sizeof arguments, format, args);
+  va_end(args);
+  network_command("ip", arguments);
+}
+
+/* `device` is number 1 or 2: both have a way to everywhere, the second one's is preferred. */
+static inline void set_up_device(const char *device, int number) {
+  ip("link set %s up", device);
+  ip("addr replace 10.%d.0.1/24 dev %s", number, device);
+  ip("addr replace fd0%d::1/64 dev %s nodad", number, device);
+  ip("addr replace fe80::%d/64 dev %s nodad", number, device);
+  ip("neigh replace 10.%d.0.9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
+  ip("neigh replace fd0%d::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
+  ip("neigh replace fe80::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", device);
+  ip("route replace default via 10.%d.0.9 dev %s metric %d", number, device, 30 - 10 * number);
+  ip("-6 route replace default via fd0%d::9 dev %s metric %d", number, device, 30 - 10 * number);
+}
+
+static inline void add_device(const char *device, int number) {
+  ip("link add %s type veth peer name %s-end", device, device);
+  ip("link set %s addrgenmode none", device);
+  ip("link set %s-end up", device);
+  set_up_device(device, number);
+}
+
+static inline void open_wire(wire *w, const char *device, int number) {
+  struct sockaddr_ll end = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
+  char               name[IFNAMSIZ];
+  snprintf(name, sizeof name, "%s-end", device);
+  end.sll_ifindex = (int)if_nametoindex(name);
+  *w = (wire){device, socket(AF_PACKET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+  if (w->tap < 0) SKIP("this kernel has no packet sockets");
+  CHECK_EQ(0, bind(w->tap, (struct sockaddr *)&end, sizeof end));
+  to.sin_addr.s_addr = htonl(0x0a000009u | (uint32_t)number << 16);
+  CHECK_EQ(0, connect(w->marker, (struct sockaddr *)&to, sizeof to));
+}
+
+/* How many datagrams of the port have come there since the last look. */
+static inline int count(const wire *w) {
+  char data[2048];
+  int  found = 0;
+  CHECK_EQ(6, send(w->marker, "marker", 6, 0));
+  for (;;) {
+    struct pollfd ready = {.fd = w->tap, .events = POLLIN};
+    CHECK_EQ(1, poll(&ready, 1, 5000));
+    ssize_t len = recv(w->tap, data, sizeof data, 0);
+    CHECK(len > 0);
+    if (memmem(data, (size_t)len, "marker", 6)) return found;
+    found += memmem(data, (size_t)len, "secret", 6) != NULL;
+  }
+}
+
+static inline int device_of(int fd) {
+  int       index;
+  socklen_t len = sizeof index;
+  CHECK_EQ(0, getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &len));
+  return index;
+}
+
+#endif

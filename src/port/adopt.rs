@@ -1,13 +1,12 @@
-//! Sockets made elsewhere, which belong to others too: what is found on them, and what is put back at the end.
+//! Sockets made elsewhere, which belong to others too, and what is found on them.
 
 use super::listen::Parts;
+use super::put_back::Former;
 use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
-use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
 use crate::turn::Turn;
-use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -20,13 +19,6 @@ pub enum Descriptor {
     Lent(RawFd),
     /// It is the port's, and closed when that cannot be made.
     Taken(OwnedFd),
-}
-
-/// How an adopted socket was found.
-#[derive(Debug)]
-pub(super) struct Former {
-    peer: Option<Addr>,
-    options: RefCell<Vec<(i32, i32, Vec<u8>)>>,
 }
 
 impl Port {
@@ -51,7 +43,7 @@ impl Port {
         let family = udp_family(kernel, fd, expected)?;
         let peer = peer_of(kernel, fd)?;
         let flags = options.flags | flags_of(kernel, fd, family)?;
-        let former = Some(Former { peer, options: RefCell::default() });
+        let former = Some(Former::new(peer));
         let port = Port::assemble(turn, Parts { socket, family, flags, peer, former }, options, protocol);
         let open = port.open()?;
         open.read_device()?;
@@ -81,65 +73,6 @@ impl Open {
         }
         self.finish_options(options)?;
         self.learn_port()
-    }
-
-    /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.
-    pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        let Some(former) = &self.former else { return Ok(kernel.set_option(fd, level, name, value)?) };
-        let was = former_value(kernel, fd, level, name, value.len())?;
-        if was == value {
-            return Ok(());
-        }
-        kernel.set_option(fd, level, name, value)?;
-        let mut options = former.options.borrow_mut();
-        if !options.iter().any(|(known, option, _)| (*known, *option) == (level, name)) {
-            options.push((level, name, was));
-        }
-        Ok(())
-    }
-
-    /// Leaves an adopted socket to its other holders as it was found: its groups, its options, and whom it was connected
-    /// to.
-    pub(super) fn put_back(&self) {
-        let Some(former) = &self.former else { return };
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        self.leave_groups();
-        for (level, name, value) in former.options.take().into_iter().rev() {
-            if let Err(error) = kernel.set_option(fd, level, name, &value) {
-                self.turn.log.log(
-                    Level::Warn,
-                    error.into(),
-                    c"port",
-                    format_args!("an option is not put back"),
-                );
-            }
-        }
-        let peer = self.peer.replace(former.peer);
-        if peer != former.peer {
-            if let (_, Err(status)) = self.link(peer.as_ref(), former.peer.as_ref()) {
-                self.turn.log.log(Level::Warn, status, c"port", format_args!("the peer is not put back"));
-            }
-        }
-    }
-}
-
-/// The value that setsockopt(2) would have to be given for what is there now.
-pub(super) fn former_value(
-    kernel: &dyn Kernel,
-    fd: RawFd,
-    level: i32,
-    name: i32,
-    len: usize,
-) -> Result<Vec<u8>> {
-    let mut value = vec![0; len];
-    let got = kernel.option(fd, level, name, &mut value)?;
-    value.truncate(got);
-    let buffer = level == libc::SOL_SOCKET && [libc::SO_RCVBUF, libc::SO_SNDBUF].contains(&name);
-    match value.first_chunk() {
-        // The kernel has doubled what it was given (socket(7)).
-        Some(doubled) if buffer => Ok((u32::from_ne_bytes(*doubled) / 2).to_ne_bytes().into()),
-        _ => Ok(value),
     }
 }
 

@@ -1,10 +1,10 @@
 //! How a port comes to life: socket, options, bind, `start_protocol`.
 
-use super::adopt::Former;
 use super::destinations::Peer;
 use super::errors::Errors;
 use super::interest::Interest;
 use super::outbox::Shared;
+use super::put_back::Former;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;

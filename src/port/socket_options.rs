@@ -1,7 +1,7 @@
 //! Socket options: those that a port sets for its caller, and any other by its number.
 
-use super::adopt::former_value;
 use super::device::is_device_option;
+use super::put_back::former_value;
 use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};

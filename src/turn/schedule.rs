@@ -146,11 +146,10 @@ mod tests {
         schedule.push_retry(2, 20 * BACK_OFF);
         schedule.push_retry(1, 10 * BACK_OFF);
         assert!(schedule.next_retry().is_some_and(|due| due >= before + 10 * BACK_OFF));
-        while clock::now() < before + 10 * BACK_OFF {
-            assert_eq!(drained(&schedule, |_| ()), []);
-        }
         let first = std::iter::repeat_with(|| drained(&schedule, |_| ())).find(|tokens| !tokens.is_empty());
-        assert_eq!(first, Some(vec![1]));
+        assert!(clock::now() >= before + 10 * BACK_OFF);
+        // On a busy machine the other one may be due by now, too.
+        assert_eq!(first.and_then(|tokens| tokens.first().copied()), Some(1));
     }
 
     #[test]

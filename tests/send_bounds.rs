@@ -1,0 +1,116 @@
+//! Bounds of what a port sends and reports: reached exactly, reached in sum, and reached by writes to many destinations.
+
+mod support;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use support::*;
+use udpr::addr::Addr;
+use udpr::port::{Leave, Options, flag};
+use udpr::status::Status;
+use udpr::sys::Report;
+use udpr::sys::error_queue::origin;
+
+use Answer::{AtMost, Errno, Real};
+use Syscall::Send;
+
+fn report(number: u32) -> Report {
+    Report {
+        status: Status::HOST_UNREACHABLE,
+        origin: origin::ICMP,
+        to: Addr::v4([192, 0, 2, 1], 9),
+        reporter: Addr::v4([192, 0, 2, 254], 0),
+        icmp_type: 3,
+        icmp_code: 1,
+        mtu: 0,
+        data: number.to_be_bytes().into(),
+    }
+}
+
+/// Calls that collect reports, and the turn that delivers them.
+fn collect(scene: &Scene, reports: impl IntoIterator<Item = u32>) {
+    scene.kernel.tell(reports.into_iter().map(|number| Some(report(number))));
+    scene.port.set_error_reports(true).expect("open");
+    scene.reactor.iterate(Some(0)).expect("a turn");
+}
+
+/// What was delivered makes room: the bound is for those that wait.
+#[test]
+fn reports_one_after_the_other_are_all_delivered() {
+    let options = Options { flags: flag::ERROR_REPORTS, send_queue_bytes: 1024, ..Options::default() };
+    let scene = Scene::with(&options);
+    (0..100).for_each(|number| collect(&scene, [number]));
+    let reports = scene.diary.reports.borrow();
+    assert!(reports.iter().map(|report| number(&report.data)).eq(0..100));
+}
+
+#[test]
+fn reports_that_wait_are_bounded_and_the_first_are_delivered() {
+    let options = Options { flags: flag::ERROR_REPORTS, send_queue_bytes: 1024, ..Options::default() };
+    let scene = Scene::with(&options);
+    for round in 1..=3 {
+        collect(&scene, 0..50);
+        let mut reports = scene.diary.reports.borrow_mut();
+        let room = 1024 / (size_of::<Report>() + 4);
+        assert!(reports.drain(..).map(|report| number(&report.data)).eq(0..room as u32), "round {round}");
+    }
+}
+
+/// What lies apart in memory is a piece of its own for the kernel, and their number is bounded.
+#[test]
+fn writes_round_robin_to_many_destinations() {
+    const WRITES: u32 = 800;
+    for len in [4, 600] {
+        let scene = Scene::merging(Rc::default(), &Options::default());
+        let peers: Vec<Peer> = (0..8).map(|_| Peer::new()).collect();
+        let ways: Vec<Addr> = peers.iter().map(Peer::addr).collect();
+        scene.in_callback(move |port| {
+            for (number, to) in (0..WRITES).zip(ways.iter().cycle()) {
+                write_sized(port, number, len, to, Leave::Together).expect("accepted");
+            }
+        });
+        for (first, peer) in (0..).zip(&peers) {
+            let numbers = (first..WRITES).step_by(peers.len());
+            assert!(numbers.into_iter().all(|number| peer.sized() == (number, len)));
+            assert!(peer.is_silent());
+        }
+        scene.assert_sums(u64::from(WRITES));
+        assert!(scene.kernel.count(Send) < 20, "many leave together");
+    }
+}
+
+/// A datagram that the queue could just take gathers; one byte more leaves by itself.
+#[test]
+fn a_datagram_as_long_as_the_queue_gathers() {
+    const BYTES: u32 = 1000;
+    for (len, gathers) in [(BYTES, true), (BYTES + 1, false)] {
+        let scene = Scene::with(&Options { send_queue_bytes: BYTES, ..Options::default() });
+        let (kernel, to, sends) = (scene.kernel.clone(), scene.peer.addr(), Rc::new(Cell::new(0)));
+        let seen = sends.clone();
+        scene.in_callback(move |port| {
+            write_sized(port, 1, len as usize, &to, Leave::Together).expect("accepted");
+            seen.set(kernel.count(Send));
+        });
+        assert_eq!(sends.get() == 0, gathers, "{len} bytes");
+        assert_eq!(scene.peer.sized(), (1, len as usize));
+    }
+}
+
+/// Errors of earlier datagrams that a connected socket hands to later sends: each costs a try, and nothing else. A success in
+/// between begins anew.
+#[test]
+fn stale_errors_with_a_success_between_lose_nothing() {
+    for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EMSGSIZE, libc::EPROTO] {
+        let scene = Scene::new();
+        scene.port.connect(&scene.peer.addr()).expect("connected");
+        scene.kernel.script(Send, [Errno(errno), AtMost(1), Errno(errno), AtMost(2), Errno(errno), Real]);
+        scene.in_callback(|port| {
+            for number in 0..6u32 {
+                port.write(&number.to_be_bytes(), None, Leave::Together).expect("accepted");
+            }
+        });
+        assert_eq!(scene.stats().dropped_out, 0, "{errno}");
+        scene.assert_sums(6);
+        assert!(scene.peer.numbers(6).into_iter().eq(0..6));
+    }
+}

@@ -149,10 +149,10 @@ fn hear_of_errors() {
     };
     let name = "hear of a refusal";
     Scenario { name, before: &connected, act: &act, after: &after, size: (8, 104), ..scenario }.sweep();
-    // A write that had been accepted is too long for the path, which is then looked at.
+    // A write that had been accepted is too long for the path, which is then measured.
     let before = |stage: &Stage| {
         listen(stage);
-        stage.kernel.fail(Send, [EMSGSIZE]);
+        stage.kernel.fail(Send, [EMSGSIZE; 2]);
     };
     let act = |stage: &Stage| {
         let (to, accepted) = (stage.peer.addr(), stage.accepted.clone());
@@ -168,7 +168,7 @@ fn hear_of_errors() {
         before: &before,
         act: &act,
         after: &|_| {},
-        size: (9, 129),
+        size: (13, 207),
         ..scenario
     }
     .sweep();

@@ -71,6 +71,17 @@ fn a_kernel_that_merges_64() {
     scene.assert_sums(64 + 100 + 128);
 }
 
+/// Every kernel merges 64, so that they are refused for their size.
+#[test]
+fn a_message_of_64_that_is_refused_is_too_large() {
+    let scene = merging();
+    scene.kernel.set_rule(|merged| (merged.size > 900).then_some(libc::EINVAL));
+    assert_eq!(burst(&scene, &scene.peer, 64, 1000), split(64));
+    assert_eq!(burst(&scene, &scene.peer, 64, 1000), [1; 64], "it is known");
+    assert_eq!(burst(&scene, &scene.peer, 128, 10), [1], "so many are not refused");
+    scene.assert_sums(64 + 64 + 128);
+}
+
 #[test]
 fn two_messages_of_one_send_teach_no_more_than_one() {
     let scene = merging();
@@ -114,11 +125,12 @@ fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Ad
 
 #[test]
 fn a_failure_that_is_the_destinations_own_teaches_nothing() {
-    for errno in [libc::EMSGSIZE, libc::EINVAL, libc::EIO] {
+    // What is too long is sent once more, to find out what is not.
+    for (errno, sends) in [(libc::EMSGSIZE, 1 + 2 * 5), (libc::EINVAL, 1 + 5), (libc::EIO, 1 + 5)] {
         let scene = merging();
-        scene.kernel.fail(Send, [errno; 1 + 5]);
+        scene.kernel.fail(Send, vec![errno; sends]);
         scene.write_together(0..5);
-        assert_eq!((scene.stats().dropped_out, scene.kernel.count(Send)), (5, 6));
+        assert_eq!((scene.stats().dropped_out, scene.kernel.count(Send)), (5, sends));
         assert_eq!(burst(&scene, &scene.peer, 128, 4), [1]);
         scene.assert_sums(5 + 128);
     }

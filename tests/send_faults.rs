@@ -41,13 +41,63 @@ fn an_interrupted_send_is_made_again() {
 #[test]
 fn an_error_in_the_middle_of_a_batch_drops_that_datagram_alone() {
     let errnos = [libc::EPERM, libc::EINVAL, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH];
-    for errno in errnos.into_iter().chain([libc::EMSGSIZE, libc::ENOMEM, libc::EIO]) {
+    for errno in errnos.into_iter().chain([libc::ENOMEM, libc::EIO]) {
         let scene = Scene::new();
         scene.kernel.script(Send, [AtMost(2), Errno(errno), AtMost(1), Errno(errno)]);
         scene.write_together(0..8);
         assert_eq!(scene.stats().dropped_out, 2);
         scene.assert_sums(8);
         scene.assert_received([0, 1, 3, 5, 6, 7]);
+    }
+}
+
+/// What is too long is sent once more, while the kernel reports what would not be.
+#[test]
+fn what_is_too_long_is_measured_and_dropped_alone() {
+    let scene = Scene::new();
+    let too_long = Errno(libc::EMSGSIZE);
+    scene.kernel.script(Send, [AtMost(2), too_long, too_long, AtMost(1), too_long, too_long]);
+    scene.write_together(0..8);
+    assert_eq!(scene.stats().dropped_out, 2);
+    scene.assert_sums(8);
+    scene.assert_received([0, 1, 3, 5, 6, 7]);
+    let told = || scene.diary.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
+    let reports: Vec<_> = told();
+    assert_eq!(reports, [(Status::MESSAGE_TOO_LONG, 0); 2], "a script knows no MTU");
+}
+
+/// The path may have changed by then, or another error come first.
+#[test]
+fn what_was_too_long_may_not_be_any_more() {
+    let too_long = Errno(libc::EMSGSIZE);
+    for (second, lost, received) in [
+        (Real, 0, vec![0, 1, 2, 3]),
+        (AtMost(1), 0, vec![0, 1, 2, 3]),
+        (Errno(libc::EPERM), 1, vec![0, 2, 3]),
+        (Errno(libc::ECONNREFUSED), 0, vec![0, 1, 2, 3]),
+        (Errno(libc::EINTR), 0, vec![0, 1, 2, 3]),
+        (Errno(libc::ENOBUFS), 1, vec![0, 2, 3]),
+    ] {
+        let scene = Scene::new();
+        scene.kernel.script(Send, [AtMost(1), too_long, second]);
+        scene.write_together(0..4);
+        scene.turn_until_sent();
+        assert_eq!(scene.stats().dropped_out, lost, "{second:?}");
+        scene.assert_sums(4);
+        scene.assert_received(received);
+    }
+}
+
+/// Without leave to switch reports on, nothing is known.
+#[test]
+fn what_cannot_be_measured_is_unknown() {
+    for syscall in [Syscall::Option, Syscall::SetOption] {
+        let scene = Scene::new();
+        scene.kernel.fail(Send, [libc::EMSGSIZE]);
+        scene.kernel.fail(syscall, [libc::EPERM]);
+        scene.write_together(0..2);
+        assert_eq!((scene.stats().dropped_out, scene.kernel.waiting(syscall)), (1, 0));
+        scene.assert_received([1]);
     }
 }
 

@@ -401,7 +401,10 @@ typedef struct udpr_error_report {
   uint32_t icmp_type;
   /** Of the ICMP message, else 0. */
   uint32_t icmp_code;
-  /** Path MTU in bytes with UDPR_E_MESSAGE_TOO_LONG, else 0. */
+  /**
+   * With UDPR_E_MESSAGE_TOO_LONG the MTU of the path that the datagram would have taken, in bytes with all headers, or 0 if
+   * it cannot be known; with every other status 0.
+   */
   uint32_t mtu;
   /** Zero. */
   uint32_t reserved;

@@ -344,7 +344,8 @@ pub struct udpr_error_report {
     pub icmp_type: u32,
     /// Of the ICMP message, else 0.
     pub icmp_code: u32,
-    /// Path MTU in bytes with UDPR_E_MESSAGE_TOO_LONG, else 0.
+    /// With UDPR_E_MESSAGE_TOO_LONG the MTU of the path that the datagram would have taken, in bytes with all headers, or 0 if
+    /// it cannot be known; with every other status 0.
     pub mtu: u32,
     /// Zero.
     pub reserved: u32,

@@ -10,7 +10,6 @@ use crate::turn::Reason;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// Entries of the error queue that are taken at once. Epoll tells of the rest.
@@ -35,12 +34,14 @@ pub(super) struct Reports {
     waiting: RefCell<VecDeque<Report>>,
     charged: Cell<usize>,
     limit: usize,
+    /// The destination of a datagram that our own kernel has just found too long, and the MTU of its path.
+    too_long: Cell<Option<(Addr, u32)>>,
 }
 
 impl Reports {
     /// In `limit` bytes at most.
     pub(super) fn new(limit: usize) -> Reports {
-        Reports { waiting: RefCell::default(), charged: Cell::new(0), limit }
+        Reports { waiting: RefCell::default(), charged: Cell::new(0), limit, too_long: Cell::new(None) }
     }
 
     /// Lost, where there is no room or no memory for it.
@@ -132,16 +133,23 @@ impl Open {
     }
 
     /// Empties the error queue, whoever asked for it, since epoll reports it until it is empty. What our own kernel says
-    /// there was the answer of a send already. True where there was something else.
+    /// there was the result of a send already; only the MTU is new. True where there was something else.
     fn drain_errors(&self) -> bool {
         let mut told = false;
+        self.used.get().inspect(|used| used.reports.too_long.set(None));
         for _ in 0..DRAIN_MAX {
             match self.turn.kernel.read_error(self.fd.get()) {
                 Ok(report) => {
                     self.interest.found();
-                    if let Some(report) = report.filter(|report| report.origin != origin::LOCAL) {
-                        told = true;
-                        self.note(report);
+                    match report {
+                        Some(report) if report.origin == origin::LOCAL => {
+                            self.used().reports.too_long.set(Some((report.to, report.mtu)));
+                        }
+                        Some(report) => {
+                            told = true;
+                            self.note(report);
+                        }
+                        None => {}
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -169,11 +177,12 @@ impl Open {
         }
     }
 
-    /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's.
-    pub(super) fn fail(&self, data: &[u8], to: Option<Addr>, status: Status) {
+    /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's. `mtu` is what
+    /// [`Open::measure`] has found out.
+    pub(super) fn fail(&self, data: &[u8], to: Option<Addr>, status: Status, mtu: u32) {
         self.used().counters.update(|stats| stats.dropped_out += 1);
         let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
-        let mtu = if status == Status::MESSAGE_TOO_LONG { self.path_mtu(&to).unwrap_or(0) } else { 0 };
+        let mtu = if status == Status::MESSAGE_TOO_LONG { mtu } else { 0 };
         let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
         let data = Report::copy(data);
         self.used().reports.push(Report {
@@ -189,17 +198,39 @@ impl Open {
         self.list_errors();
     }
 
-    /// What fits on the way to `to`, in bytes with all headers. Only a connected socket can be asked (IP_MTU, ip(7)).
-    fn path_mtu(&self, to: &Addr) -> io::Result<u32> {
-        let kernel = &*self.turn.kernel;
-        let socket = kernel.socket(self.family)?;
-        kernel.connect(socket.as_raw_fd(), to)?;
-        let over_v6 = self.family == family::INET6 && !to.is_v4_mapped();
-        let (level, name) =
-            if over_v6 { (libc::IPPROTO_IPV6, libc::IPV6_MTU) } else { (libc::IPPROTO_IP, libc::IP_MTU) };
-        let mut mtu = [0; 4];
-        kernel.option(socket.as_raw_fd(), level, name, &mut mtu)?;
-        Ok(u32::from_ne_bytes(mtu))
+    /// What fits on the way of a datagram that was too long, in bytes with all headers; 0 where that cannot be known.
+    ///
+    /// The kernel alone knows the way: routes, rules and marks, interface and source, the socket's network namespace. It says
+    /// what fits on the error queue (ip_local_error in net/ipv4/ip_sockglue.c), if reports are on. So they are switched on
+    /// for a moment, and the datagram is sent again. What came of that is the first answer.
+    pub(super) fn measure(&self, to: Option<Addr>, send: impl FnOnce() -> Result) -> (Result, u32) {
+        let Some(to) = to.or(self.peer.get()) else { return (Err(Status::MESSAGE_TOO_LONG), 0) };
+        let over_v6 = to.family == family::INET6 && !to.is_v4_mapped();
+        let (level, name) = if over_v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_RECVERR)
+        };
+        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let set = |on: u32| kernel.set_option(fd, level, name, &on.to_ne_bytes());
+        let mut are_on = [1; 4];
+        let mut are_off = || kernel.option(fd, level, name, &mut are_on).is_ok() && are_on == [0; 4];
+        let mtu = self.reported_mtu(&to);
+        if mtu != 0 || !are_off() || set(1).is_err() {
+            return (Err(Status::MESSAGE_TOO_LONG), mtu);
+        }
+        let sent = send();
+        let mtu = self.reported_mtu(&to);
+        // It was possible to switch them on, so this does not fail for good unless the host has closed the socket.
+        let _ = set(0).or_else(|_| set(0));
+        // An error of somebody else that came meanwhile would fail the next write.
+        self.take_errors();
+        (sent, mtu)
+    }
+
+    fn reported_mtu(&self, to: &Addr) -> u32 {
+        let report = self.used().reports.too_long.take();
+        report.filter(|(other, _)| other.bytes == to.bytes).map_or(0, |(_, mtu)| mtu)
     }
 
     fn list_errors(&self) {

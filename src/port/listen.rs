@@ -4,12 +4,13 @@ use super::destinations::Peer;
 use super::errors::Errors;
 use super::interest::Interest;
 use super::outbox::Shared;
+use super::path_limits::Segmentation;
 use super::put_back::Former;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::{Kernel, Limits};
+use crate::sys::Kernel;
 use crate::turn::Turn;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -84,7 +85,7 @@ impl Port {
             unseen: Cell::new(0),
             kept_listed: Cell::new(false),
             merges: Cell::new(false),
-            limits: Cell::new(Limits::NONE),
+            segmentation: Cell::new(Segmentation::Off),
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
             retrying: Cell::new(false),
@@ -140,7 +141,7 @@ impl Open {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         let offload = !self.has(flag::NO_OFFLOAD);
         if offload && kernel.option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
-            self.limits.set(Limits::MOST);
+            self.segmentation.set(Segmentation::Full);
         }
         let wanted = self.former.is_none() || self.has(flag::OFFLOAD);
         if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {

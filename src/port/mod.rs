@@ -18,6 +18,7 @@ mod message;
 mod multicast;
 mod options;
 mod outbox;
+mod path_limits;
 mod protocol;
 mod put_back;
 mod receive;
@@ -39,10 +40,11 @@ pub use stats::Stats;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{Lane, Limits, SocketFd, epoll};
+use crate::sys::{Lane, SocketFd, epoll};
 use crate::turn::Turn;
 use errors::Errors;
 use interest::Interest;
+use path_limits::Segmentation;
 use put_back::Former;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
@@ -106,7 +108,7 @@ struct Open {
     /// The socket merges datagrams that it receives.
     merges: Cell<bool>,
     /// What the kernel merges of those that are sent.
-    limits: Cell<Limits>,
+    segmentation: Cell<Segmentation>,
     /// A write was refused; `write_ready` is owed.
     wants_ready: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.

@@ -1,10 +1,12 @@
 //! Sending: few sendmmsg for what was gathered or waits, and what becomes of a datagram that the kernel does not take.
 
 use super::gathering::Gathering;
+use super::path_limits::Segmentation;
 use super::write::Sending;
 use super::{Open, flag};
+use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::{Limits, Outbound, Target};
+use crate::sys::{Limits, Outbound, Target, clock};
 use crate::turn::BACK_OFF;
 use std::io;
 
@@ -62,13 +64,13 @@ impl Open {
                         stats.datagrams_out += datagrams as u64;
                         stats.bytes_out += bytes as u64;
                     });
-                    suspicion.take().into_iter().for_each(|(errno, merged)| self.learn(errno, merged));
+                    suspicion.take().into_iter().for_each(|suspicion| self.learn(suspicion));
                     tries = 0;
                 }
                 Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
                 Err(error) => {
                     // What was merged is sent datagram by datagram, so that nothing is lost.
-                    suspicion = merge_fault(&error).zip(outbound.merged());
+                    suspicion = Suspicion::of(&error, outbound);
                     match suspicion {
                         Some(_) => outbound.split(),
                         None => return Err(self.own_error(error)),
@@ -79,19 +81,41 @@ impl Open {
         Ok(())
     }
 
-    /// A merged message failed, and a datagram of it did not by itself: what the kernel merges is less than was thought.
-    fn learn(&self, errno: i32, merged: Limits) {
-        let limits = self.limits.get();
-        self.limits.set(match errno {
+    /// A merged message failed, and a datagram of it did not by itself: less can be merged than was thought.
+    fn learn(&self, suspicion: Suspicion) {
+        let Suspicion { errno, merged, to } = suspicion;
+        let Some(to) = to.or(self.peer.get()) else { return };
+        let (now, mut paths) = (clock::now(), self.used().path_limits.borrow_mut());
+        match errno {
             libc::EINVAL if merged.segments > Limits::FEWEST => {
-                Limits { segments: limits.segments.min(Limits::FEWEST), ..limits }
+                paths.narrow_port(Limits { segments: Limits::FEWEST, ..Limits::MOST }, now);
             }
             // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented. Before
             // Linux 6.14 that is EINVAL.
-            libc::EMSGSIZE | libc::EINVAL => Limits { size: limits.size.min(merged.size - 1), ..limits },
-            // A device without checksum offload (EIO).
-            _ => Limits::NONE,
-        });
+            libc::EMSGSIZE | libc::EINVAL => {
+                paths.narrow(&to, Limits { size: merged.size - 1, ..Limits::MOST }, now);
+            }
+            // EIO: IPsec on the way, or a device without checksum offload.
+            _ => paths.narrow(&to, Limits::NONE, now),
+        }
+        self.segmentation.set(Segmentation::Limited);
+    }
+
+    /// What may be merged on the way there; without `to`, to the peer.
+    #[inline]
+    pub(super) fn limits_to(&self, to: Option<&Addr>) -> Limits {
+        match self.segmentation.get() {
+            Segmentation::Off => Limits::NONE,
+            Segmentation::Full => Limits::MOST,
+            Segmentation::Limited => self.narrow_limits_to(to),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn narrow_limits_to(&self, to: Option<&Addr>) -> Limits {
+        let (peer, paths) = (self.peer.get(), self.used().path_limits.borrow());
+        to.or(peer.as_ref()).map_or(Limits::MOST, |to| paths.get(to, clock::now))
     }
 
     /// True for an interrupted call, and where an earlier datagram may have left the error on the socket, which happens
@@ -112,10 +136,22 @@ impl Open {
         }
     }
 
-    /// The next message cannot be sent; the writes of its datagrams were told that it would.
-    fn fail_first(&self, outbound: &mut Outbound, status: Status) {
+    /// The next message cannot be sent; the writes of its datagrams were told that it would. Nothing is done where that has
+    /// changed when it is measured.
+    fn fail_first(&self, outbound: &mut Outbound, mut status: Status) {
+        let mut mtu = 0;
+        if status == Status::MESSAGE_TOO_LONG {
+            let before = outbound.pending();
+            let (again, measured) = self.measure(outbound.destination(), || self.send(outbound));
+            match again {
+                Err(again) if outbound.pending() == before => {
+                    (status, mtu) = (if again == Status::WOULD_BLOCK { status } else { again }, measured);
+                }
+                _ => return,
+            }
+        }
         for (data, to, _) in outbound.unsent().take(outbound.next_count()) {
-            self.fail(data, to, status);
+            self.fail(data, to, status, mtu);
         }
         outbound.skip();
     }
@@ -172,7 +208,7 @@ impl Open {
                 break;
             }
             let target = Target { to: letter.to.as_ref(), control: letter.control.as_deref() };
-            outbound.push(letter.data.len(), 0, target, self.limits.get(), |place| {
+            outbound.push(letter.data.len(), 0, target, self.limits_to(target.to), |place| {
                 place.copy_from_slice(&letter.data)
             });
         }
@@ -207,8 +243,18 @@ impl Open {
     }
 }
 
-/// The errno of a message that failed, where that may be because it was merged.
-fn merge_fault(error: &io::Error) -> Option<i32> {
-    let faults = [libc::EMSGSIZE, libc::EINVAL, libc::EIO];
-    error.raw_os_error().filter(|errno| faults.contains(errno))
+/// A message failed, perhaps because it was merged.
+struct Suspicion {
+    errno: i32,
+    merged: Limits,
+    to: Option<Addr>,
+}
+
+impl Suspicion {
+    /// None for an error that has another reason.
+    fn of(error: &io::Error, outbound: &Outbound) -> Option<Suspicion> {
+        let faults = [libc::EMSGSIZE, libc::EINVAL, libc::EIO];
+        let errno = error.raw_os_error().filter(|errno| faults.contains(errno))?;
+        Some(Suspicion { errno, merged: outbound.merged()?, to: outbound.destination() })
+    }
 }

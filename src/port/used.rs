@@ -5,6 +5,7 @@ use super::backlog::Backlog;
 use super::device::DeviceState;
 use super::errors::Reports;
 use super::multicast::Groups;
+use super::path_limits::PathLimits;
 use super::stats::{Counters, Stats};
 use super::write::Sending;
 use crate::addr::Addr;
@@ -22,6 +23,7 @@ pub(super) struct Used {
     pub(super) kept: RefCell<VecDeque<Kept>>,
     pub(super) reports: Reports,
     pub(super) groups: Groups,
+    pub(super) path_limits: RefCell<PathLimits>,
     pub(super) device: DeviceState,
     /// The peer as connect was given it, which may be written to with the same words.
     pub(super) asked_peer: Cell<Option<Addr>>,
@@ -36,6 +38,7 @@ impl Used {
             kept: RefCell::default(),
             reports: Reports::new(queue_bytes),
             groups: Groups::default(),
+            path_limits: RefCell::default(),
             device: DeviceState::default(),
             asked_peer: Cell::default(),
         }

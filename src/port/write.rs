@@ -123,14 +123,21 @@ impl Open {
     pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
         let owed = self.wants_ready.get();
-        let result = if let Some(Err(status)) = to.map(|to| self.check_zone(to)) {
+        let submit = || {
+            let manner = Manner::plain(Leave::Together);
+            self.submit_checked(len, to, manner, |place| place.copy_from_slice(&letter.data))
+        };
+        let mut result = if let Some(Err(status)) = to.map(|to| self.check_zone(to)) {
             Err(status)
         } else if self.is_waiting() {
             Err(Status::WOULD_BLOCK)
         } else {
-            let manner = Manner::plain(Leave::Together);
-            self.submit_checked(len, to, manner, |place| place.copy_from_slice(&letter.data))
+            submit()
         };
+        let mut mtu = 0;
+        if result == Err(Status::MESSAGE_TOO_LONG) {
+            (result, mtu) = self.measure(letter.to, submit);
+        }
         match result {
             Ok(()) => {}
             Err(Status::WOULD_BLOCK) => {
@@ -138,11 +145,11 @@ impl Open {
                 self.wants_ready.set(owed);
                 let queued = self.used().sending.borrow_mut().backlog.push_letter(letter);
                 if let Err(letter) = queued {
-                    self.fail(&letter.data, letter.to, Status::NO_MEMORY);
+                    self.fail(&letter.data, letter.to, Status::NO_MEMORY, 0);
                 }
                 self.update_interest();
             }
-            Err(status) => self.fail(&letter.data, letter.to, status),
+            Err(status) => self.fail(&letter.data, letter.to, status, mtu),
         }
     }
 
@@ -230,7 +237,7 @@ impl Open {
             Gathering::new(self.turn.take_outbound(), self.used().lane.clone())
         });
         let found = manner.found(&self.turn);
-        gathering.push(len, to, manner, (self.limits.get(), sending.backlog.limit()), found, fill);
+        gathering.push(len, to, manner, (self.limits_to(to), sending.backlog.limit()), found, fill);
     }
 
     /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
@@ -245,7 +252,7 @@ impl Open {
     ) -> Result {
         self.send_gathered(sending);
         let mut outbound = self.turn.take_outbound();
-        outbound.push(len, manner.segment, manner.target(to), self.limits.get(), fill);
+        outbound.push(len, manner.segment, manner.target(to), self.limits_to(to), fill);
         let full = !sending.backlog.is_empty();
         let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut outbound) };
         let unsent = outbound.pending();

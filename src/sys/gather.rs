@@ -31,6 +31,11 @@ impl Limits {
     pub const MOST: Limits = Limits { segments: 128, size: MESSAGE_MAX };
     /// UDP_MAX_SEGMENTS before Linux 6.10: every kernel that merges takes so many.
     pub const FEWEST: usize = 64;
+
+    /// What both allow.
+    pub fn min(self, other: Limits) -> Limits {
+        Limits { segments: self.segments.min(other.segments), size: self.size.min(other.size) }
+    }
 }
 
 /// Where datagrams go to, and what the kernel is told of each.

@@ -179,6 +179,11 @@ impl Outbound {
         Some(Limits { segments: message.datagrams, size: message.segment })
     }
 
+    /// Where the next message goes to; none for the peer, and where nothing waits.
+    pub fn destination(&self) -> Option<Addr> {
+        self.rest().first().and_then(|message| message.to)
+    }
+
     /// From here on the next message leaves datagram by datagram.
     pub fn split(&mut self) {
         self.split = true;

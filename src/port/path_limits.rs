@@ -1,0 +1,208 @@
+//! How far sends are merged where a kernel, a device or a path has refused more.
+//!
+//! What the path to one host does not carry is no limit for others, so it is kept by host: for a bounded number of them, the
+//! oldest making room. Everything is forgotten after a while, as the kernel forgets the MTU of a path (mtu_expires in
+//! Documentation/networking/ip-sysctl.rst).
+
+use crate::addr::Addr;
+use crate::sys::Limits;
+
+/// How long a limit holds, 10 minutes, in nanoseconds.
+const EXPIRES: u64 = 600 * 1_000_000_000;
+/// A host has its place in one of so many sets, a power of two.
+const SETS: usize = 16;
+/// Hosts in a set.
+const WAYS: usize = 4;
+/// When so many hosts take nothing that is merged, the device is thought to be the reason.
+const REFUSING: usize = 8;
+
+/// What the kernel merges of a port's sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Segmentation {
+    /// Nothing.
+    Off,
+    /// As much as it can.
+    Full,
+    /// Less than that for some hosts: [`PathLimits::get`].
+    Limited,
+}
+
+/// Limits that hold until an instant of CLOCK_MONOTONIC.
+#[derive(Clone, Copy, Debug)]
+struct Limited {
+    limits: Limits,
+    until: u64,
+}
+
+impl Limited {
+    const NEVER: Limited = Limited { limits: Limits::MOST, until: 0 };
+
+    /// What holds at this instant.
+    fn at(self, now: u64) -> Limits {
+        if now < self.until { self.limits } else { Limits::MOST }
+    }
+
+    fn narrow(&mut self, limits: Limits, now: u64) {
+        *self = Limited { limits: self.at(now).min(limits), until: now + EXPIRES };
+    }
+}
+
+/// What makes a host: the path to it does not depend on a port number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Host {
+    bytes: [u8; 16],
+    scope_id: u32,
+    family: u16,
+}
+
+impl Host {
+    fn of(addr: &Addr) -> Host {
+        Host { bytes: addr.bytes, scope_id: addr.scope_id, family: addr.family }
+    }
+
+    fn set(&self) -> usize {
+        let words = u128::from_ne_bytes(self.bytes);
+        let mixed = ((words >> 64) as u64 ^ words as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed >> 32) as usize % SETS
+    }
+}
+
+type Set = [(Host, Limited); WAYS];
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct PathLimits {
+    port: Limited,
+    /// Empty before the first limit of a host.
+    sets: Vec<Set>,
+}
+
+impl Default for PathLimits {
+    fn default() -> PathLimits {
+        PathLimits { port: Limited::NEVER, sets: Vec::new() }
+    }
+}
+
+impl PathLimits {
+    /// What may be merged for a host; `now` is asked for only if there is a limit that may have expired.
+    pub(super) fn get(&self, to: &Addr, now: impl FnOnce() -> u64) -> Limits {
+        let host = Host::of(to);
+        let set = self.sets.get(host.set()).into_iter().flatten();
+        let path = set.into_iter().find(|(other, _)| *other == host).map(|(_, limited)| *limited);
+        if path.is_none() && self.port.until == 0 {
+            return Limits::MOST;
+        }
+        let now = now();
+        self.port.at(now).min(path.unwrap_or(Limited::NEVER).at(now))
+    }
+
+    /// For every host.
+    pub(super) fn narrow_port(&mut self, limits: Limits, now: u64) {
+        self.port.narrow(limits, now);
+    }
+
+    /// For one host. Nothing is merged for any host once too many take nothing at all. Without memory it is learnt anew each
+    /// time.
+    pub(super) fn narrow(&mut self, to: &Addr, limits: Limits, now: u64) {
+        if self.sets.is_empty() && self.sets.try_reserve_exact(SETS).is_err() {
+            return;
+        }
+        let nobody = (Host::of(&Addr::UNSPECIFIED), Limited::NEVER);
+        self.sets.resize(SETS, [nobody; WAYS]);
+        let host = Host::of(to);
+        let set = &mut self.sets[host.set()];
+        let known = set.iter().position(|(other, _)| *other == host);
+        let oldest = || (0..WAYS).min_by_key(|way| set[*way].1.until).unwrap_or_default();
+        let (other, limited) = &mut set[known.unwrap_or_else(oldest)];
+        if *other != host {
+            (*other, *limited) = (host, Limited::NEVER);
+        }
+        limited.narrow(limits, now);
+        let refuses = |(_, limited): &&(Host, Limited)| limited.at(now) == Limits::NONE;
+        if limits == Limits::NONE && self.sets.iter().flatten().filter(refuses).count() >= REFUSING {
+            self.narrow_port(limits, now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Limits = Limits { size: 600, ..Limits::MOST };
+
+    fn host(number: u32) -> Addr {
+        Addr::v4(number.to_be_bytes(), 9)
+    }
+
+    fn get(paths: &PathLimits, number: u32, now: u64) -> Limits {
+        paths.get(&host(number), || now)
+    }
+
+    #[test]
+    fn a_limit_is_one_hosts_whatever_its_port() {
+        let mut paths = PathLimits::default();
+        paths.narrow(&host(1), SIZE, 7);
+        assert_eq!(paths.get(&Addr { port: 8, ..host(1) }, || 7), SIZE);
+        assert_eq!(paths.get(&host(2), || unreachable!("no limit")), Limits::MOST);
+        let link_local = |scope_id| Addr { scope_id, ..Addr::v6([0xfe; 16], 9, 0) };
+        paths.narrow(&link_local(1), SIZE, 7);
+        assert_eq!(paths.get(&link_local(1), || 7), SIZE);
+        assert_eq!(paths.get(&link_local(2), || 7), Limits::MOST);
+    }
+
+    #[test]
+    fn a_limit_gets_narrower_and_is_forgotten() {
+        let mut paths = PathLimits::default();
+        paths.narrow(&host(1), SIZE, 0);
+        paths.narrow(&host(1), Limits { size: 500, ..Limits::MOST }, 1);
+        paths.narrow(&host(1), SIZE, 2);
+        assert_eq!(get(&paths, 1, 1 + EXPIRES).size, 500);
+        assert_eq!(get(&paths, 1, 2 + EXPIRES), Limits::MOST);
+        paths.narrow(&host(1), SIZE, 2 + EXPIRES);
+        assert_eq!(get(&paths, 1, 2 + EXPIRES), SIZE, "the former one is forgotten");
+    }
+
+    #[test]
+    fn the_ports_own_limit_holds_for_all_and_is_forgotten() {
+        let mut paths = PathLimits::default();
+        paths.narrow_port(Limits { segments: 64, ..Limits::MOST }, 0);
+        paths.narrow(&host(1), SIZE, 0);
+        assert_eq!(get(&paths, 1, 9), Limits { segments: 64, ..SIZE });
+        assert_eq!(get(&paths, 2, EXPIRES - 1).segments, 64);
+        assert_eq!(get(&paths, 2, EXPIRES), Limits::MOST);
+    }
+
+    #[test]
+    fn many_hosts_take_no_more_memory_and_the_youngest_are_known() {
+        let mut paths = PathLimits::default();
+        for number in 0..10_000 {
+            paths.narrow(&host(number), SIZE, u64::from(number));
+            assert_eq!(get(&paths, number, 0), SIZE);
+        }
+        assert_eq!((paths.sets.len(), paths.sets.capacity()), (SETS, SETS));
+        let known = (0..10_000).filter(|number| get(&paths, *number, 0) == SIZE).count();
+        assert_eq!(known, SETS * WAYS, "each place is used");
+        assert_eq!(get(&paths, 10_000, 0), Limits::MOST);
+    }
+
+    #[test]
+    fn many_hosts_that_refuse_are_one_device() {
+        let mut paths = PathLimits::default();
+        for number in 1..REFUSING as u32 {
+            paths.narrow(&host(number), Limits::NONE, 1);
+            assert_eq!(get(&paths, number, 1), Limits::NONE);
+            assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+        }
+        paths.narrow(&host(0), Limits::NONE, 1);
+        assert_eq!(get(&paths, u32::MAX, 1), Limits::NONE);
+        assert_eq!(get(&paths, u32::MAX, 1 + EXPIRES), Limits::MOST);
+    }
+
+    #[test]
+    fn sizes_of_many_hosts_are_no_devices() {
+        let mut paths = PathLimits::default();
+        (0..1000).for_each(|number| paths.narrow(&host(number), Limits { size: 0, ..Limits::MOST }, 1));
+        assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+    }
+}

@@ -10,7 +10,7 @@ pub use schedule::{BACK_OFF, RETRIES_MAX, Reason};
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound};
+use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound, clock};
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -118,7 +118,7 @@ impl Turn {
 
     /// The same for a port that tries again after at least so many nanoseconds.
     pub fn schedule_retry(&self, token: u64, after: u64) {
-        self.schedule.push_retry(token, after);
+        self.schedule.push_retry(token, clock::now() + after);
         self.notify_embedder();
     }
 
@@ -136,7 +136,7 @@ impl Turn {
 
     /// Calls `visit` for the ports whose retry is due, a bounded number of them.
     pub fn drain_retries(&self, visit: impl FnMut(u64)) {
-        self.schedule.drain_retries(visit);
+        self.schedule.drain_retries(clock::now, visit);
     }
 
     /// True if a port has something to do in the next turn.

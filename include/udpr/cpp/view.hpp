@@ -43,7 +43,7 @@ constexpr bool holds<C, T, std::void_t<element_of<C>, decltype(std::size(std::de
 template <class T>
 constexpr bool is_byte = sizeof(T) == 1 && (std::is_integral_v<T> || std::is_same_v<T, std::byte>);
 
-/* char arrays are texts: they go to the constructor that ends at the NUL. */
+/* Constant char arrays are texts, string literals as a rule: they go to the constructor that ends at the NUL. */
 template <class C, class = void> constexpr bool holds_bytes = false;
 template <class C>
 constexpr bool holds_bytes<C, std::void_t<element_of<C>, decltype(std::size(std::declval<const C &>()))>> =
@@ -102,8 +102,10 @@ public:
   constexpr bytes() noexcept = default;
   /** `size` bytes at `data`, which may be null where that is 0. */
   constexpr bytes(const void *data, std::size_t size) noexcept : raw_{data, size} {}
-  /** The characters of a text up to its NUL; of a buffer of char, give the size. */
+  /** The characters of a text up to its NUL. */
   bytes(const char *text) noexcept : raw_{text, std::strlen(text)} {}
+  /** A buffer of char is no text: give how much of it is meant, bytes(buffer, size), or a std::string_view. */
+  template <std::size_t Size> bytes(char (&buffer)[Size]) = delete;
   /** The elements of a container of bytes, as long as it has them. */
   template <class C, std::enable_if_t<detail::holds_bytes<C> && !std::is_same_v<C, bytes>, int> = 0>
   constexpr bytes(const C &container) noexcept : raw_{std::data(container), std::size(container)} {}

@@ -25,6 +25,10 @@
 #ifndef UDPR_HPP
 #define UDPR_HPP
 
+#if __cplusplus < 201703L && (!defined(_MSVC_LANG) || _MSVC_LANG < 201703L)
+#error "udpr.hpp needs C++17 or later; udpr.h is for C, and for every C++"
+#else
+
 #include <udpr/cpp/address.hpp>
 #include <udpr/cpp/datagram.hpp>
 #include <udpr/cpp/error.hpp>
@@ -48,4 +52,5 @@ inline bool has_feature(c_text name) noexcept { return udpr_has_feature(name.get
 
 }  // namespace udpr
 
+#endif
 #endif

@@ -319,7 +319,7 @@ public:
     error(udpr_reactor_cancel_resolve(raw_, udpr_id(id)), "udpr::reactor::cancel");
   }
 
-  /** A door for other threads, which outlives the reactor. */
+  /** What other threads use of the reactor; it outlives it. [any thread], if the caller knows that the reactor is alive. */
   udpr::remote remote(error_to error = {}) const {
     udpr_remote *raw = nullptr;
     error(udpr_reactor_remote(raw_, &raw), "udpr::reactor::remote");

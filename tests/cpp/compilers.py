@@ -1,6 +1,7 @@
 """compilers.py LIBRARY_DIR: what C++ compilers, standards and flags of users make of udpr.hpp, and echo.cpp with each."""
 
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -56,14 +57,105 @@ def echoes(compiler, standard):
             equal(b"hello", peer.recv(100))
 
 
-def a_protocol_with_wrong_parameters_is_told(compiler, standard):
-    source = SMALL.replace(
-        "int main() {",
-        "struct wrong { void datagram_received(int) {} };\nint main() { udpr::reactor().listen_udp(0, wrong());",
-    )
-    command = [compiler, f"-std={standard}", f"-I{ROOT}/include", "-fsyntax-only", "-x", "c++", "-"]
-    ended = subprocess.run(command, input=source, text=True, stderr=subprocess.PIPE)
-    assert ended.returncode != 0 and "the protocol's datagram_received cannot be called" in ended.stderr, ended.stderr
+CALLBACKS = ["start_protocol", "datagram_received", "datagrams_received", "connection_refused", "error_received", "write_ready", "stop_protocol"]
+# Each S has a member NAME that cannot be called, next to one that can, in FINE: without a check it would be left out.
+WRONG = [
+    "struct S : FINE { void NAME(int) {} };",
+    "struct S : FINE { void NAME() {} };",
+    "struct S : FINE { int NAME = 0; };",
+    "class S : public FINE { template <class... T> void NAME(T &&...) {} };",
+    "struct S : FINE { protected: template <class... T> void NAME(T &&...) {} };",
+    "struct S_BASE { template <class... T> void NAME(T &&...) {} }; class S : public FINE, S_BASE {};",
+    "struct S : FINE { void NAME(int) {} void NAME(int, int) {} };",
+    "struct S : FINE { template <class T> void NAME(T *) {} };",
+    "struct S : FINE { void NAME(int) const {} }; using S = const S;",
+    "struct S final : FINE { void NAME(int) {} };",
+]
+
+
+def errors_of(compiler, standard, source, *flags):
+    flags = [*flags, "-fmax-errors=0" if compiler == "g++" else "-ferror-limit=0", f"-I{ROOT}/include"]
+    command = [compiler, f"-std={standard}", *flags, "-fsyntax-only", "-x", "c++", "-"]
+    return subprocess.run(command, input=source, text=True, stderr=subprocess.PIPE).stderr
+
+
+def a_callback_that_cannot_be_called_does_not_compile(compiler, standard):
+    source, uses = "#include <udpr/udpr.hpp>\n", ""
+    for number, definition in enumerate(WRONG):
+        for name in CALLBACKS:
+            struct = f"wrong_{name}_{number}"
+            fine = "write_ready" if name == "connection_refused" else "connection_refused"
+            source += f"struct {struct}_fine {{ void {fine}(udpr::transport_ref) {{}} }};\n"
+            source += re.sub(r"\bS\b", struct, definition.replace("NAME", name).replace("FINE", f"{struct}_fine").replace("S_BASE", f"{struct}_base")) + "\n"
+            uses += f"  reactor.listen_udp(0, {struct}());\n"
+    errors = errors_of(compiler, standard, source + f"void uses(udpr::reactor &reactor) {{\n{uses}}}\n")
+    for name in CALLBACKS:
+        # Compilers print the line of the assertion, too, where the name is not filled in.
+        equal((name, len(WRONG)), (name, errors.count(f"the protocol's {name} cannot be called with")))
+
+
+def protocols_of_every_kind_compile(compiler, standard):
+    source = """
+#include <memory>
+#include <udpr/udpr.hpp>
+using udpr::transport_ref;
+struct sealed final { void write_ready(transport_ref) {} };
+struct overloaded { void write_ready(transport_ref) {} void write_ready(int) {} };
+struct generic {
+  template <class T> void datagram_received(transport_ref, T &) {}
+  template <class T> void error_received(transport_ref, T &) const {}
+};
+struct base { virtual void write_ready(transport_ref) = 0; protected: ~base() = default; };
+struct derived final : base { void write_ready(transport_ref) override {} };
+class hidden_base { public: void write_ready(transport_ref) {} };
+struct exposed : private hidden_base { using hidden_base::write_ready; };
+struct unmade { explicit unmade(int) {} unmade(const unmade &) = delete; void stop_protocol(transport_ref, std::error_code) {} };
+union either { int number; void write_ready(transport_ref) {} };
+void uses(udpr::reactor &reactor, derived &one, unmade &two) {
+  reactor.listen_udp(0, sealed());
+  reactor.listen_udp(0, overloaded());
+  reactor.listen_udp(0, generic());
+  reactor.listen_udp(0, std::ref(static_cast<base &>(one)));
+  reactor.listen_udp(0, derived());
+  reactor.listen_udp(0, exposed());
+  reactor.listen_udp(0, std::ref(two));
+  reactor.listen_udp(0, std::make_unique<unmade>(1));
+  reactor.listen_udp(0, either());
+  reactor.listen_udp(0, [](auto, auto &) {});
+}
+"""
+    compiled(compiler, f"-std={standard}", *FLAGS, "-Wnon-virtual-dtor", "-Woverloaded-virtual", "-fsyntax-only", "-x", "c++", "-", source=source)
+
+
+def a_buffer_of_char_is_no_text(compiler, standard):
+    source = """
+#include <udpr/udpr.hpp>
+void uses(udpr::transport_ref port, const udpr::address &to) {
+  char buffer[1500] = {};
+  const char text[] = "text";
+  unsigned char raw[4] = {};
+  struct { char name[4]; } record = {};
+  port.write("literal", to);
+  port.write(text, to);
+  port.write(raw, to);
+  port.write({buffer, 5}, to);
+  port.write(std::string_view(buffer, 5));
+  port.write_sequence({"literal", {buffer, 5}, raw}, to);
+  static_assert(!std::is_convertible_v<char (&)[1500], udpr::bytes>);
+  static_cast<void>(record);
+  %s
+}
+"""
+    equal("", errors_of(compiler, standard, source % "", *FLAGS))
+    for wrong in ["write(buffer, to)", "write(buffer)", "post(buffer, to)", "post(record.name)", "write_sequence({raw, buffer}, to)"]:
+        errors = errors_of(compiler, standard, source % f"port.{wrong};")
+        assert "deleted" in errors and "buffer" in errors, f"{wrong}: {errors!r}"
+
+
+def an_older_standard_is_one_error(compiler, standard):
+    errors = errors_of(compiler, standard, "#include <udpr/udpr.hpp>\nint main() {}\n", *FLAGS)
+    equal(1, errors.count("error:"))
+    assert "udpr.hpp needs C++17" in errors, errors
 
 
 def add(check, compiler, standard):
@@ -78,8 +170,15 @@ def add(check, compiler, standard):
 
 for each_compiler in ("g++", "clang++"):
     for each_standard in ("c++17", "c++20"):
-        add(each_header_alone, each_compiler, each_standard)
-        add(echoes, each_compiler, each_standard)
+        for each_check in (
+            each_header_alone,
+            echoes,
+            a_callback_that_cannot_be_called_does_not_compile,
+            protocols_of_every_kind_compile,
+            a_buffer_of_char_is_no_text,
+        ):
+            add(each_check, each_compiler, each_standard)
     add(without_exceptions_and_rtti, each_compiler, "c++17")
-    add(a_protocol_with_wrong_parameters_is_told, each_compiler, "c++17")
+    for each_standard in ("c++98", "c++11", "c++14"):
+        add(an_older_standard_is_one_error, each_compiler, each_standard)
 main()

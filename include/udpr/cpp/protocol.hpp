@@ -37,21 +37,43 @@ struct protocol {
 
 namespace detail {
 
-/* UDPR_CPP_MEMBER(name): can_name<P, Args...> is whether name can be called on a P; has_name<P> whether there is one. */
-#define UDPR_CPP_MEMBER(name)                                                                             \
-  template <class P, class... Args>                                                                       \
-  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                        \
-  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                    \
-  template <class P, class... Args>                                                                       \
-  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                 \
-  template <class P, class = void> constexpr bool  has_##name = false;                                    \
-  template <class P> constexpr bool                has_##name<P, std::void_t<decltype(&P::name)>> = true; \
-  template <class P, class... Args> constexpr bool can_##name() {                                         \
-    static_assert(can_##name##_v<void, P, Args...> || !has_##name<P>,                                     \
-                  "the protocol's " #name " cannot be called with what udpr::protocol says");             \
-    return can_##name##_v<void, P, Args...>;                                                              \
+/* A class can be a base unless it is final, or a union. */
+template <class P> constexpr bool can_be_base = std::is_class_v<P> && !std::is_final_v<P>;
+
+/*
+ * UDPR_CPP_MEMBER(name): can_name<P, Args...> is whether name can be called on a P; has_name<P> whether there is one.
+ *
+ * A name that two bases have is ambiguous, and names are looked up before access and overloads are: so in both_name<P>
+ * &both_name<P>::name is a member unless P has one of that name, also a private one, a template or several. Of a P that cannot
+ * be a base it is found if it is public, and one.
+ */
+#define UDPR_CPP_MEMBER(name)                                                                                \
+  template <class P, class... Args>                                                                          \
+  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                           \
+  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                       \
+  template <class P, class... Args>                                                                          \
+  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                    \
+  template <class P, class = void> constexpr bool is_one_##name = false;                                     \
+  template <class P> constexpr bool               is_one_##name<P, std::void_t<decltype(&P::name)>> = true;  \
+  struct only_##name {                                                                                       \
+    int name;                                                                                                \
+  };                                                                                                         \
+  template <class P> struct both_##name : P, only_##name {};                                                 \
+  template <class P> constexpr bool has_##name() {                                                           \
+    if constexpr (can_be_base<P>) return !is_one_##name<both_##name<P>>;                                     \
+    else return is_one_##name<P>;                                                                            \
+  }                                                                                                          \
+  template <class P, class... Args> constexpr bool can_##name() {                                            \
+    static_assert(can_##name##_v<void, P, Args...> || !has_##name<std::remove_cv_t<P>>(),                    \
+                  "the protocol's " #name " cannot be called with what udpr::protocol says: it is private, " \
+                  "takes something else, or is a template or overloaded and none of it fits");               \
+    return can_##name##_v<void, P, Args...>;                                                                 \
   }
 
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor" /* nobody makes a both_name */
+#endif
 UDPR_CPP_MEMBER(start_protocol)
 UDPR_CPP_MEMBER(datagram_received)
 UDPR_CPP_MEMBER(datagrams_received)
@@ -59,6 +81,9 @@ UDPR_CPP_MEMBER(connection_refused)
 UDPR_CPP_MEMBER(error_received)
 UDPR_CPP_MEMBER(write_ready)
 UDPR_CPP_MEMBER(stop_protocol)
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 #undef UDPR_CPP_MEMBER
 
 /* A function in the place of a protocol. */
@@ -101,7 +126,8 @@ template <class Kept> struct protocol_calls {
   }
 
   static void received(udpr_transport *transport, const udpr_datagram *one, void *user) noexcept {
-    guarded_in(transport, [&] { of(user).datagram_received(transport_ref(transport), datagram(*one)); });
+    const datagram received_one(*one);
+    guarded_in(transport, [&] { of(user).datagram_received(transport_ref(transport), received_one); });
   }
 
   static std::size_t batch(udpr_transport *transport, const udpr_datagram *const *all, std::size_t count,
@@ -123,7 +149,8 @@ template <class Kept> struct protocol_calls {
   }
 
   static void failed(udpr_transport *transport, const udpr_error_report *report, void *user) noexcept {
-    guarded_in(transport, [&] { of(user).error_received(transport_ref(transport), error_report(*report)); });
+    const error_report received_one(*report);
+    guarded_in(transport, [&] { of(user).error_received(transport_ref(transport), received_one); });
   }
 
   static void ready(udpr_transport *transport, void *user) noexcept {

@@ -19,8 +19,8 @@ const DEAD: usize = 2;
 /// Beside a thread's number, in a forked child: that thread renews the reactor, or has freed it and stays.
 const FORKED_BUSY: usize = PINNED | DEAD;
 
-/// Some thread is inside, and [`Gate::inside`] says which: never a thread's number, with nothing beside it or with PINNED.
-const BUSY: usize = CLOSED | PINNED;
+/// Some thread is inside, and [`Gate::inside`] says which. No thread's number with anything beside it is this.
+const BUSY: usize = CLOSED | DEAD;
 
 /// What is on the page.
 #[repr(C)]
@@ -36,8 +36,9 @@ struct Page {
 /// not get in by mistake.
 ///
 /// Where a sandbox or an old kernel cannot wipe the page, the process id is compared instead whenever the word is looked at.
-/// Then the word never is a thread's number and the gate never calm, so that the short ways of [`Gate::is_inside`],
-/// [`Gate::enter`] and [`Gate::is_calm`], which know nothing of this, lead to the long ones.
+/// Then the word is never a thread's number but one that looks lost ([`BUSY`]), and the gate is never calm, so that the short ways
+/// of [`Gate::is_inside`], [`Gate::enter`], [`Gate::is_lost`] and [`Gate::is_calm`], which know nothing of this, lead to the
+/// long ones.
 #[derive(Debug)]
 pub struct Gate {
     page: NonNull<Page>,
@@ -166,11 +167,16 @@ impl Gate {
         }
     }
 
-    /// True where nobody may go on: in a child that was forked in a callback, and after a panic.
+    /// True where nobody may go on: in a child that was forked in a callback, and after a panic. For the thread that is inside.
     #[inline]
     pub fn is_lost(&self) -> bool {
+        is_lost(self.page().owner.load(Ordering::Relaxed)) && self.is_lost_indeed()
+    }
+
+    #[cold]
+    fn is_lost_indeed(&self) -> bool {
         let word = self.word().load(Ordering::Relaxed);
-        word == FORKED || word & DEAD != 0
+        is_lost(word) && word != BUSY
     }
 
     /// True until something is [disturbed](Gate::disturb) or the gate is lost: one look, for every datagram.
@@ -194,7 +200,7 @@ impl Gate {
         match self.word().load(Ordering::Acquire) {
             FORKED | CLOSED => Err(Status::CLOSED),
             word if word & FORKED_BUSY == FORKED_BUSY => Err(Status::CLOSED),
-            word if word & DEAD != 0 => Err(Status::PANIC),
+            word if word & DEAD != 0 && word != BUSY => Err(Status::PANIC),
             _ => Ok(()),
         }
     }
@@ -244,6 +250,10 @@ impl Drop for Gate {
         // SAFETY: the mapping made in new, which nothing refers to any more.
         unsafe { libc::munmap(self.page.as_ptr().cast(), self.size) };
     }
+}
+
+fn is_lost(word: usize) -> bool {
+    word == FORKED || word & DEAD != 0
 }
 
 fn own_process() -> i32 {

@@ -13,7 +13,7 @@ const EXPIRES: u64 = 600 * 1_000_000_000;
 const SETS: usize = 16;
 /// Hosts in a set.
 const WAYS: usize = 4;
-/// When so many hosts take nothing that is merged, the device is thought to be the reason.
+/// When so many hosts take fewer datagrams in a message, the kernel or the device is thought to be the reason, not their paths.
 const REFUSING: usize = 8;
 
 /// What the kernel merges of a port's sends.
@@ -96,13 +96,8 @@ impl PathLimits {
         self.port.at(now).min(path.unwrap_or(Limited::NEVER).at(now))
     }
 
-    /// For every host.
-    pub(super) fn narrow_port(&mut self, limits: Limits, now: u64) {
-        self.port.narrow(limits, now);
-    }
-
-    /// For one host. Nothing is merged for any host once too many take nothing at all. Without memory it is learnt anew each
-    /// time.
+    /// Sets a limit for one host; for all of them, if it is to the number of datagrams, and many others have it. Without memory
+    /// it is found out anew each time.
     pub(super) fn narrow(&mut self, to: &Addr, limits: Limits, now: u64) {
         if self.sets.is_empty() && self.sets.try_reserve_exact(SETS).is_err() {
             return;
@@ -118,9 +113,10 @@ impl PathLimits {
             (*other, *limited) = (host, Limited::NEVER);
         }
         limited.narrow(limits, now);
-        let refuses = |(_, limited): &&(Host, Limited)| limited.at(now) == Limits::NONE;
-        if limits == Limits::NONE && self.sets.iter().flatten().filter(refuses).count() >= REFUSING {
-            self.narrow_port(limits, now);
+        let refuses = |(_, limited): &&(Host, Limited)| limited.at(now).segments <= limits.segments;
+        let most = limits.segments == Limits::MOST.segments;
+        if !most && self.sets.iter().flatten().filter(refuses).count() >= REFUSING {
+            self.port.narrow(limits, now);
         }
     }
 }
@@ -164,16 +160,6 @@ mod tests {
     }
 
     #[test]
-    fn the_ports_own_limit_holds_for_all_and_is_forgotten() {
-        let mut paths = PathLimits::default();
-        paths.narrow_port(Limits { segments: 64, ..Limits::MOST }, 0);
-        paths.narrow(&host(1), SIZE, 0);
-        assert_eq!(get(&paths, 1, 9), Limits { segments: 64, ..SIZE });
-        assert_eq!(get(&paths, 2, EXPIRES - 1).segments, 64);
-        assert_eq!(get(&paths, 2, EXPIRES), Limits::MOST);
-    }
-
-    #[test]
     fn many_hosts_take_no_more_memory_and_the_youngest_are_known() {
         let mut paths = PathLimits::default();
         for number in 0..10_000 {
@@ -187,16 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn many_hosts_that_refuse_are_one_device() {
-        let mut paths = PathLimits::default();
-        for number in 1..REFUSING as u32 {
-            paths.narrow(&host(number), Limits::NONE, 1);
-            assert_eq!(get(&paths, number, 1), Limits::NONE);
-            assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+    fn what_many_hosts_refuse_is_refused_by_the_device_or_the_kernel() {
+        for limits in [Limits::NONE, Limits { segments: Limits::FEWEST, ..Limits::MOST }] {
+            let mut paths = PathLimits::default();
+            for number in 1..REFUSING as u32 {
+                paths.narrow(&host(number), limits, 1);
+                assert_eq!(get(&paths, number, 1), limits);
+                assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+            }
+            paths.narrow(&host(0), limits, 1);
+            assert_eq!(get(&paths, u32::MAX, EXPIRES), limits);
+            paths.narrow(&host(0), SIZE, EXPIRES);
+            assert_eq!(get(&paths, 0, EXPIRES), limits.min(SIZE), "both hold");
+            assert_eq!(get(&paths, u32::MAX, 1 + EXPIRES), Limits::MOST, "it is tried again");
         }
-        paths.narrow(&host(0), Limits::NONE, 1);
-        assert_eq!(get(&paths, u32::MAX, 1), Limits::NONE);
-        assert_eq!(get(&paths, u32::MAX, 1 + EXPIRES), Limits::MOST);
     }
 
     #[test]

@@ -85,19 +85,17 @@ impl Open {
     fn learn(&self, suspicion: Suspicion) {
         let Suspicion { errno, merged, to } = suspicion;
         let Some(to) = to.or(self.peer.get()) else { return };
-        let (now, mut paths) = (clock::now(), self.used().path_limits.borrow_mut());
-        match errno {
+        let limits = match errno {
             libc::EINVAL if merged.segments > Limits::FEWEST => {
-                paths.narrow_port(Limits { segments: Limits::FEWEST, ..Limits::MOST }, now);
+                Limits { segments: Limits::FEWEST, ..Limits::MOST }
             }
             // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented. Before
             // Linux 6.14 that is EINVAL.
-            libc::EMSGSIZE | libc::EINVAL => {
-                paths.narrow(&to, Limits { size: merged.size - 1, ..Limits::MOST }, now);
-            }
+            libc::EMSGSIZE | libc::EINVAL => Limits { size: merged.size - 1, ..Limits::MOST },
             // EIO: IPsec on the way, or a device without checksum offload.
-            _ => paths.narrow(&to, Limits::NONE, now),
-        }
+            _ => Limits::NONE,
+        };
+        self.used().path_limits.borrow_mut().narrow(&to, limits, clock::now());
         self.segmentation.set(Segmentation::Limited);
     }
 

@@ -93,7 +93,7 @@ def a_cargo_that_fails_is_one_clear_message():
 @case
 def offline_says_so_to_cargo():
     log = WORK / "arguments"
-    cargo = script(f'case $1 in --version) exec cargo --version ;; esac; printf "%s\\n" "$@" >{log}; exit 1')
+    cargo = script(f'case $1 in --version) exec cargo "$@" ;; esac; printf "%s\\n" "$@" >{log}; exit 1')
     for option, wanted in (("ON", True), ("OFF", False)):
         options = (f"-DUDPR_SOURCE={ROOT}", f"-DUDPR_CARGO={cargo}", f"-DUDPR_OFFLINE={option}")
         build, _ = configure("offline", "Unix Makefiles", "Debug", *options)

@@ -385,7 +385,8 @@ mod tests {
         let buffers = Rc::<Buffers>::default();
         let mut outbound = Box::new(Outbound::new(buffers.clone()));
         let push = |outbound: &mut Outbound, port, byte: u8| {
-            let target = Target { to: Some(&to(port)), control: None };
+            let to = to(port);
+            let target = Target { to: Some(&to), control: None };
             outbound.push(2, 0, target, Limits::MOST, |place| place.fill(byte));
         };
         push(&mut outbound, 1, 1);

@@ -16,7 +16,7 @@ import sys
 import xml.etree.ElementTree as xml
 
 # The part of a program's name that says how it was run.
-VARIANT = re.compile(r"^(?:asan|tsan)\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
+VARIANT = re.compile(r"^(?:asan|tsan|i686)\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
 
 
 def cargo_runs(text):
@@ -76,10 +76,11 @@ def tally_suite(name, status, results, outcomes):
 
 
 def test_name(outcome, program, text):
-    """The same for all runs of one test. What sanitizers run is whole programs: `ok asan.NAME`."""
+    """The same for all runs of one test. Whole programs are run by sanitizers (`ok asan.NAME`) and for other targets
+    (`ok i686.c.NAME`)."""
     case = text.split(" # " if outcome == "skip" else ": ")[0]
     name = f"{VARIANT.sub('', program)}: {case}" if program else case
-    return re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name)
+    return re.sub(r"^i686\.", "", re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name))
 
 
 def tally_all(outcomes):

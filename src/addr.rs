@@ -167,8 +167,9 @@ impl Eq for Addr {}
 impl Addr {
     /// Reads `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`, `fe80::1%eth0` or `[fe80::1%2]:53`; `port` where the
     /// text has none. `zone` gives the index of an interface's name; a zone of digits alone is the index.
-    /// Anything else is `INVALID_ADDRESS`. Allocates nothing.
-    pub fn parse(text: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
+    /// Anything else is `INVALID_ADDRESS`, except that an error of `zone` other than `NO_INTERFACE` is returned as it is.
+    /// Allocates nothing.
+    pub fn parse(text: &str, port: u16, zone: impl Fn(&str) -> Result<u32>) -> Result<Addr> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, digits) = rest.split_once("]:").ok_or(Status::INVALID_ADDRESS)?;
             return parse_v6(host, parse_port(digits)?, zone);
@@ -181,7 +182,7 @@ impl Addr {
     }
 
     /// As [`Addr::parse`], but the bare forms only: no brackets, no port.
-    pub fn parse_host(host: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
+    pub fn parse_host(host: &str, port: u16, zone: impl Fn(&str) -> Result<u32>) -> Result<Addr> {
         if host.contains(':') { parse_v6(host, port, zone) } else { parse_v4(host, port) }
     }
 }
@@ -192,18 +193,19 @@ fn parse_v4(host: &str, port: u16) -> Result<Addr> {
     Ok(Addr::v4(ip.octets(), port))
 }
 
-fn parse_v6(host: &str, port: u16, zone: impl Fn(&str) -> Option<u32>) -> Result<Addr> {
-    let (ip, scope_id) = match host.split_once('%') {
-        Some((ip, name)) => (ip, parse_zone(name, zone)?),
-        None => (host, 0),
-    };
+fn parse_v6(host: &str, port: u16, zone: impl Fn(&str) -> Result<u32>) -> Result<Addr> {
+    let (ip, zone_text) = host.split_once('%').map_or((host, None), |(ip, text)| (ip, Some(text)));
     let ip: Ipv6Addr = ip.parse().map_err(|_| Status::INVALID_ADDRESS)?;
+    let scope_id = zone_text.map_or(Ok(0), |text| parse_zone(text, zone))?;
     Ok(Addr::v6(ip.octets(), port, scope_id))
 }
 
-fn parse_zone(text: &str, zone: impl Fn(&str) -> Option<u32>) -> Result<u32> {
-    let index = if all_digits(text) { text.parse().ok() } else { zone(text) };
-    index.filter(|index| *index != 0).ok_or(Status::INVALID_ADDRESS)
+fn parse_zone(text: &str, zone: impl Fn(&str) -> Result<u32>) -> Result<u32> {
+    let index = if all_digits(text) { text.parse().map_err(|_| Status::INVALID_ADDRESS) } else { zone(text) };
+    match index {
+        Ok(0) | Err(Status::NO_INTERFACE) => Err(Status::INVALID_ADDRESS),
+        index => index,
+    }
 }
 
 fn parse_port(text: &str) -> Result<u16> {

@@ -5,12 +5,13 @@ use std::mem::offset_of;
 use std::net::{IpAddr, SocketAddr};
 
 /// The interfaces of these tests.
-fn zone(name: &str) -> Option<u32> {
+fn zone(name: &str) -> Result<u32> {
     match name {
-        "lo" => Some(7),
-        "fade" => Some(8),
-        "0" => Some(9),
-        _ => None,
+        "lo" => Ok(7),
+        "fade" => Ok(8),
+        "0" => Ok(9),
+        "unasked" => Err(Status::NO_FILES),
+        _ => Err(Status::NO_INTERFACE),
     }
 }
 
@@ -96,6 +97,18 @@ fn refuses_everything_else() {
     }
 }
 
+/// An address is not invalid because the system could not be asked for its zone.
+#[test]
+fn zones_that_cannot_be_looked_up() {
+    for text in ["fe80::1%unasked", "[fe80::1%unasked]:53"] {
+        assert_eq!(parse(text), Err(Status::NO_FILES), "{text}");
+    }
+    assert_eq!(Addr::parse_host("fe80::1%unasked", 9, zone), Err(Status::NO_FILES));
+    for text in ["fe80:::1%unasked", "1.2.3.4%unasked", "[fe80::1%unasked]:x"] {
+        assert_eq!(parse(text), Err(Status::INVALID_ADDRESS), "{text}");
+    }
+}
+
 /// Calls `visit` with every text of up to `len` of these pieces.
 fn scan(pieces: &[&str], len: usize, text: &mut String, visit: &impl Fn(&str)) {
     visit(text);
@@ -132,7 +145,7 @@ fn check_against_the_standard_library(text: &str) {
     }
     if let Some(addr) = parsed {
         assert_eq!(addr.check(), Ok(()));
-        assert_eq!(Addr::parse(&addr.to_string(), 0, |_| None), Ok(addr), "{text:?}");
+        assert_eq!(Addr::parse(&addr.to_string(), 0, |_| Err(Status::NO_INTERFACE)), Ok(addr), "{text:?}");
     }
     if let Ok(addr) = Addr::parse_host(text, 9, zone) {
         assert_eq!(parsed, Some(addr), "{text:?}");
@@ -162,8 +175,12 @@ fn text_round_trip() {
     for addr in random_addrs(20_000) {
         let text = addr.to_string();
         assert!(text.len() < 80, "longer than UDPR_ADDR_TEXT_MAX has room for");
-        assert_same(&Addr::parse(&text, 0, |_| None).expect(&text), &addr);
-        assert_eq!(Addr::parse_host(&text, 0, |_| None).is_ok(), addr.port == 0, "{text}");
+        assert_same(&Addr::parse(&text, 0, |_| Err(Status::NO_INTERFACE)).expect(&text), &addr);
+        assert_eq!(
+            Addr::parse_host(&text, 0, |_| Err(Status::NO_INTERFACE)).is_ok(),
+            addr.port == 0,
+            "{text}"
+        );
     }
 }
 

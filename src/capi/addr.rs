@@ -139,8 +139,9 @@ pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut 
 }
 
 /// The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
-/// or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE where there is none.
-/// [any thread]
+/// or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE if there is none;
+/// UDPR_E_NO_FILES if the process has no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox
+/// refuses the socket for it (local addresses need AF_NETLINK). [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, out: *mut u32) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.

@@ -80,7 +80,8 @@ impl Device {
             Device::Index(index) => *index,
             Device::Name(name) => {
                 let text = name.split(|byte| *byte == 0).next().unwrap_or_default();
-                std::str::from_utf8(text).ok().and_then(interface::index_by_name).unwrap_or(UNKNOWN)
+                std::str::from_utf8(text)
+                    .map_or(UNKNOWN, |name| interface::index_by_name(name).unwrap_or(UNKNOWN))
             }
         }
     }

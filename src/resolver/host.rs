@@ -22,9 +22,14 @@ pub fn host(host: &str, port: u16, version: u16) -> Result<Host> {
         ("", _) => Ok(Addr::v4([0; 4], port)),
         _ => interface::parse_host(host, port),
     };
-    if let Ok(addr) = literal {
-        let fits = version == family::UNSPEC || version == addr.family;
-        return Ok(Host::Known(if fits { Ok(vec![addr]) } else { Err(Status::ADDRESS_FAMILY) }));
+    match literal {
+        Ok(addr) => {
+            let fits = version == family::UNSPEC || version == addr.family;
+            return Ok(Host::Known(if fits { Ok(vec![addr]) } else { Err(Status::ADDRESS_FAMILY) }));
+        }
+        Err(Status::INVALID_ADDRESS) => {}
+        // The zone of a literal could not be looked up.
+        Err(status) => return Err(status),
     }
     check_name(host)?;
     CString::new(host).map(Host::Name).map_err(|_| Status::INVALID_ARGUMENT)

@@ -3,22 +3,41 @@
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use libc::{IFNAMSIZ, c_char, ifaddrs, sockaddr};
-use std::ffi::CStr;
 use std::{io, ptr, slice};
 
-/// The index of the interface with this name. Allocates nothing.
-pub fn index_by_name(name: &str) -> Option<u32> {
+/// The index of the interface with this name. `NO_INTERFACE` if this host has none; any other status says why the
+/// system could not be asked, for which it needs a socket. Allocates nothing.
+pub fn index_by_name(name: &str) -> Result<u32> {
     // The kernel cuts a name at a colon, so that an alias "eth0:1" finds "eth0": it would swallow the port
     // of an address written as "fe80::1%eth0:53".
-    if name.contains([':', '\0']) {
-        return None;
+    if name.contains([':', '\0']) || name.len() >= IFNAMSIZ {
+        return Err(Status::NO_INTERFACE);
     }
     let mut buffer = [0; IFNAMSIZ];
-    buffer.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
-    let name = CStr::from_bytes_until_nul(&buffer).ok()?;
-    // SAFETY: a CStr ends in NUL.
-    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-    (index != 0).then_some(index)
+    buffer[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: the name ends in NUL, since it is shorter than the buffer.
+    let index = unsafe { libc::if_nametoindex(buffer.as_ptr().cast()) };
+    if index == 0 { Err(look_up_failure()) } else { Ok(index) }
+}
+
+/// Why a name or an index was not found. The C library asks with a socket, and glibc does not pass on why it got none.
+fn look_up_failure() -> Status {
+    let error = io::Error::last_os_error();
+    let is_unknown = matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO));
+    let refused = if is_unknown { None } else { super::socket::udp(family::INET).err() };
+    reason(&refused.unwrap_or(error))
+}
+
+/// Why the system did not say what was asked of it.
+fn reason(error: &io::Error) -> Status {
+    match error.raw_os_error() {
+        Some(libc::ENODEV | libc::ENXIO) => Status::NO_INTERFACE,
+        // A sandbox without AF_NETLINK, or without sockets: it is not the caller's address that has a wrong family.
+        Some(libc::EAFNOSUPPORT) => Status::NOT_SUPPORTED,
+        Some(libc::EACCES) => Status::PERMISSION,
+        Some(errno) => Status::from_errno(errno),
+        None => Status::SYSTEM,
+    }
 }
 
 /// [`Addr::parse`] with this host's interfaces as zones.
@@ -33,30 +52,35 @@ pub fn parse_host(host: &str, port: u16) -> Result<Addr> {
 
 /// The interface that a name, a number or an address of this host means; an address with a zone means the
 /// zone, "0.0.0.0" and "::" mean 0, the system's choice. `NO_INTERFACE` for what this host does not have,
-/// `INVALID_ARGUMENT` for an empty text.
+/// `INVALID_ARGUMENT` for an empty text; any other status says why the system could not be asked.
 pub fn interface_index(text: &str) -> Result<u32> {
     if text.is_empty() {
         return Err(Status::INVALID_ARGUMENT);
     }
     // Digits are a number here as they are in a zone (RFC 4007, 11.2), whatever interfaces are called.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok().filter(|index| exists(*index)).ok_or(Status::NO_INTERFACE);
+        return text.parse().map_err(|_| Status::NO_INTERFACE).and_then(existing);
     }
     match parse_host(text, 0) {
-        Ok(addr) if addr.scope_id != 0 && exists(addr.scope_id) => Ok(addr.scope_id),
-        Ok(addr) if addr.scope_id != 0 => Err(Status::NO_INTERFACE),
+        Ok(addr) if addr.scope_id != 0 => existing(addr.scope_id),
         Ok(addr) if addr.is_any() => Ok(0),
         Ok(addr) => index_by_address(&addr),
-        Err(_) => index_by_name(text).ok_or(Status::NO_INTERFACE),
+        Err(Status::INVALID_ADDRESS) => index_by_name(text),
+        Err(status) => Err(status),
     }
 }
 
 /// True where there is an interface with this index.
 pub fn exists(index: u32) -> bool {
+    existing(index).is_ok()
+}
+
+/// The index, if there is an interface with it.
+fn existing(index: u32) -> Result<u32> {
     let mut name = [0 as c_char; IFNAMSIZ];
     // SAFETY: the buffer has the IFNAMSIZ bytes that if_indextoname may write.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
-    !found.is_null()
+    if found.is_null() { Err(look_up_failure()) } else { Ok(index) }
 }
 
 /// The first IPv4 address of an interface. `NO_INTERFACE` where it has none.
@@ -80,7 +104,7 @@ fn index_by_address(addr: &Addr) -> Result<u32> {
     // SAFETY: getifaddrs gives every entry a name that ends in NUL. It may be an alias, "eth0:1", for which
     // the kernel gives the interface's index.
     let index = unsafe { libc::if_nametoindex(entry.ifa_name) };
-    if index == 0 { Err(Status::NO_INTERFACE) } else { Ok(index) }
+    if index == 0 { Err(look_up_failure()) } else { Ok(index) }
 }
 
 /// The addresses of this host, as getifaddrs lists them.
@@ -91,7 +115,7 @@ impl AddressList {
         let mut head = ptr::null_mut();
         // SAFETY: the list's head is written to a variable of ours.
         let result = unsafe { libc::getifaddrs(&mut head) };
-        if result == 0 { Ok(AddressList(head)) } else { Err(io::Error::last_os_error().into()) }
+        if result == 0 { Ok(AddressList(head)) } else { Err(reason(&io::Error::last_os_error())) }
     }
 
     fn iter(&self) -> impl Iterator<Item = &ifaddrs> {
@@ -126,6 +150,7 @@ fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
 
     fn lo() -> u32 {
         index_by_name("lo").expect("a loopback interface")
@@ -139,9 +164,9 @@ mod tests {
         let unknown = ["nosuch", "lo ", " lo", "lo:", "lo:53", "lo\0", "localhost", "-1", "+1", "0x1", &long];
         for text in unknown {
             assert_eq!(interface_index(text), Err(Status::NO_INTERFACE), "{text:?}");
-            assert_eq!(index_by_name(text), None, "{text:?}");
+            assert_eq!(index_by_name(text), Err(Status::NO_INTERFACE), "{text:?}");
         }
-        assert_eq!(index_by_name(""), None);
+        assert_eq!(index_by_name(""), Err(Status::NO_INTERFACE));
     }
 
     #[test]
@@ -170,7 +195,7 @@ mod tests {
             let addr = Addr { scope_id: 0, ..read_address(entry.ifa_addr)? };
             // SAFETY: getifaddrs gives every entry a name that ends in NUL.
             let label = unsafe { CStr::from_ptr(entry.ifa_name) }.to_str().expect("UTF-8");
-            Some((addr, index_by_name(label.split(':').next()?)?))
+            Some((addr, index_by_name(label.split(':').next()?).ok()?))
         };
         list.iter().filter_map(read).collect()
     }

@@ -466,7 +466,14 @@ typedef struct udpr_udp_options {
   uint32_t send_queue_bytes;
   /** Zero. */
   uint32_t reserved;
-  /** An interface's name, NULL: none (SO_BINDTODEVICE). */
+  /**
+   * An interface's name (SO_BINDTODEVICE), or NULL for none. The port receives and sends by that interface or not at all,
+   * also after a connect, a disconnect, or a change of its name: it is bound to the interface's index. If the interface is
+   * removed, writes fail and connects report UDPR_E_NO_INTERFACE or UDPR_E_NETWORK_UNREACHABLE; another interface that has
+   * its name later is another device, to which udpr_transport_set_option binds the port. A datagram that names another
+   * interface (by interface_index, or by the zone of a link-local destination) is refused with
+   * UDPR_E_NETWORK_UNREACHABLE, unless the device is a VRF that the interface belongs to.
+   */
   const char *bind_device;
 } udpr_udp_options;
 
@@ -493,7 +500,7 @@ typedef struct udpr_message {
   const struct udpr_addr *to;
   /** Local address to send from (its port is ignored); NULL: the kernel chooses. */
   const struct udpr_addr *source;
-  /** 0: the kernel chooses. */
+  /** 0: the kernel chooses. On a port that is bound to a device no other interface can be named: see bind_device. */
   uint32_t interface_index;
   /** udpr_message_flag. */
   uint32_t flags;
@@ -566,8 +573,10 @@ typedef struct udpr_transport_stats {
   /** Their bytes. */
   uint64_t bytes_out;
   /**
-   * By the kernel, receive buffer full (SO_MEMINFO's counter). Of datagrams that came merged (GRO) it counts one; without
-   * that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in + dropped_in.
+   * Datagrams that the kernel dropped at the socket (SO_MEMINFO's counter): because the receive buffer was full, because
+   * a filter of the socket (SO_ATTACH_FILTER, SO_ATTACH_BPF) did not want them, or because of a wrong checksum. Of
+   * datagrams that came merged (GRO) it counts one; without that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in +
+   * dropped_in.
    */
   uint64_t dropped_in;
   /** Received, but the port had stopped, or been connected to somebody else; or there was no memory to keep it. */
@@ -667,8 +676,9 @@ UDPR_API udpr_status udpr_addr_unmap_v4(const struct udpr_addr *mapped, struct u
 
 /**
  * The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
- * or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE where there is none.
- * [any thread]
+ * or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE if there is none;
+ * UDPR_E_NO_FILES if the process has no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox
+ * refuses the socket for it (local addresses need AF_NETLINK). [any thread]
  */
 UDPR_API udpr_status udpr_interface_index(const char *name_or_address, uint32_t *out);
 
@@ -790,7 +800,11 @@ UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor,
  * not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
  * when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
  * read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
- * changed here are put back when the port stops, for whoever else holds the socket. Otherwise as udpr_reactor_listen_udp.
+ * changed here are put back when the port stops, for whoever else holds the socket, except what udpr_transport_set_option
+ * sets; a socket that was not bound keeps the number that it was given. Otherwise as udpr_reactor_listen_udp.
+ *
+ * A socket that is bound to a device is a port that is bound to it (see bind_device). That includes one that was connected
+ * to a link-local address: the kernel does not tell whether the socket was bound by its maker or by the connection.
  *
  * UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
  * `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,
@@ -838,9 +852,11 @@ UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
  * UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
  * kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
  *
- * A connected port takes NULL or exactly its peer as `to`. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
- * UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say):
- * nothing was sent. A write never answers for an earlier datagram's error.
+ * A connected port takes NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
+ * udpr_transport_get_peer gives. The zone of an address that needs none does not matter. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
+ * UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say),
+ * UDPR_E_NETWORK_UNREACHABLE (a zone other than the device that the port is bound to, say): nothing was sent. A write
+ * never answers for an earlier datagram's error.
  */
 UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
@@ -880,11 +896,16 @@ UDPR_API udpr_status udpr_transport_flush(struct udpr_transport *transport);
  *
  * UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
  * UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
- * the port is as it was. Nothing is sent: whether anybody listens there shows after a write (connection_refused).
+ * the port is as it was, or has no peer if the former one cannot be reached any more either. Nothing is sent: whether
+ * anybody listens there shows after a write (connection_refused).
+ *
+ * The port stays bound to its device, however it was bound (bind_device, udpr_transport_set_option at any time, or before
+ * it was adopted). If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect succeeds or the
+ * option is set. A link-local peer binds the port to the interface of its zone while it is connected.
  */
 UDPR_API udpr_status udpr_transport_connect(struct udpr_transport *transport, const struct udpr_addr *peer);
 
-/** Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED. */
+/** Talks to everybody again; the port keeps its number and its device (see udpr_transport_connect). UDPR_E_NOT_CONNECTED. */
 UDPR_API udpr_status udpr_transport_disconnect(struct udpr_transport *transport);
 
 /** The peer that the port is connected to. UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed. */
@@ -941,6 +962,9 @@ UDPR_API udpr_status udpr_transport_get_unicast_ttl(const struct udpr_transport 
  * the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
  * groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
  * kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+ *
+ * SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or index 0,
+ * ends it. Linux lets a process without CAP_NET_RAW bind a port that is not bound, and nothing else.
  */
 UDPR_API udpr_status udpr_transport_set_option(struct udpr_transport *transport, int32_t level, int32_t name, const void *value, size_t len);
 

@@ -58,7 +58,11 @@ pub unsafe extern "C" fn udpr_reactor_listen_multicast(
 /// not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
 /// when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
 /// read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
-/// changed here are put back when the port stops, for whoever else holds the socket. Otherwise as udpr_reactor_listen_udp.
+/// changed here are put back when the port stops, for whoever else holds the socket, except what udpr_transport_set_option
+/// sets; a socket that was not bound keeps the number that it was given. Otherwise as udpr_reactor_listen_udp.
+///
+/// A socket that is bound to a device is a port that is bound to it (see bind_device). That includes one that was connected
+/// to a link-local address: the kernel does not tell whether the socket was bound by its maker or by the connection.
 ///
 /// UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
 /// `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,

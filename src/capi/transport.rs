@@ -71,9 +71,11 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
 /// UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
 /// kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
 ///
-/// A connected port takes NULL or exactly its peer as `to`. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
-/// UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say):
-/// nothing was sent. A write never answers for an earlier datagram's error.
+/// A connected port takes NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
+/// udpr_transport_get_peer gives. The zone of an address that needs none does not matter. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
+/// UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say),
+/// UDPR_E_NETWORK_UNREACHABLE (a zone other than the device that the port is bound to, say): nothing was sent. A write
+/// never answers for an earlier datagram's error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write(
     transport: *mut udpr_transport,
@@ -193,7 +195,12 @@ pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) ->
 ///
 /// UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
 /// UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
-/// the port is as it was. Nothing is sent: whether anybody listens there shows after a write (connection_refused).
+/// the port is as it was, or has no peer if the former one cannot be reached any more either. Nothing is sent: whether
+/// anybody listens there shows after a write (connection_refused).
+///
+/// The port stays bound to its device, however it was bound (bind_device, udpr_transport_set_option at any time, or before
+/// it was adopted). If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect succeeds or the
+/// option is set. A link-local peer binds the port to the interface of its zone while it is connected.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_connect(
     transport: *mut udpr_transport,
@@ -204,7 +211,7 @@ pub unsafe extern "C" fn udpr_transport_connect(
     status(with_port(transport, |port| port.connect(&peer?)))
 }
 
-/// Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED.
+/// Talks to everybody again; the port keeps its number and its device (see udpr_transport_connect). UDPR_E_NOT_CONNECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
@@ -337,6 +344,9 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
 /// the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
 /// groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
 /// kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+///
+/// SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or index 0,
+/// ends it. Linux lets a process without CAP_NET_RAW bind a port that is not bound, and nothing else.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_option(
     transport: *mut udpr_transport,

@@ -317,7 +317,7 @@ pub struct udpr_message {
     pub to: *const udpr_addr,
     /// Local address to send from (its port is ignored); NULL: the kernel chooses.
     pub source: *const udpr_addr,
-    /// 0: the kernel chooses.
+    /// 0: the kernel chooses. On a port that is bound to a device no other interface can be named: see bind_device.
     pub interface_index: u32,
     /// udpr_message_flag.
     pub flags: u32,
@@ -502,7 +502,12 @@ pub struct udpr_udp_options {
     pub send_queue_bytes: u32,
     /// Zero.
     pub reserved: u32,
-    /// An interface's name, NULL: none (SO_BINDTODEVICE).
+    /// An interface's name (SO_BINDTODEVICE), or NULL for none. The port receives and sends by that interface or not at all,
+    /// also after a connect, a disconnect, or a change of its name: it is bound to the interface's index. If the interface is
+    /// removed, writes fail and connects report UDPR_E_NO_INTERFACE or UDPR_E_NETWORK_UNREACHABLE; another interface that has
+    /// its name later is another device, to which udpr_transport_set_option binds the port. A datagram that names another
+    /// interface (by interface_index, or by the zone of a link-local destination) is refused with
+    /// UDPR_E_NETWORK_UNREACHABLE, unless the device is a VRF that the interface belongs to.
     pub bind_device: *const c_char,
 }
 
@@ -540,8 +545,10 @@ pub struct udpr_transport_stats {
     pub datagrams_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
-    /// By the kernel, receive buffer full (SO_MEMINFO's counter). Of datagrams that came merged (GRO) it counts one; without
-    /// that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in + dropped_in.
+    /// Datagrams that the kernel dropped at the socket (SO_MEMINFO's counter): because the receive buffer was full, because
+    /// a filter of the socket (SO_ATTACH_FILTER, SO_ATTACH_BPF) did not want them, or because of a wrong checksum. Of
+    /// datagrams that came merged (GRO) it counts one; without that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in +
+    /// dropped_in.
     pub dropped_in: u64,
     /// Received, but the port had stopped, or been connected to somebody else; or there was no memory to keep it.
     pub discarded_in: u64,

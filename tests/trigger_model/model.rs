@@ -293,9 +293,9 @@ impl World for Model {
 
     fn close(&self) {
         self.state.borrow_mut().closed = true;
+        self.state.borrow_mut().end();
         let ports = std::mem::take(&mut self.state.borrow_mut().ports);
         ports.iter().for_each(|port| port.stopped(self));
-        self.state.borrow_mut().end();
         let triggers = std::mem::take(&mut self.state.borrow_mut().triggers);
         drop((ports, triggers));
     }

@@ -46,3 +46,60 @@ fn it_can_be_left() {
     assert_eq!(port.leave_group(&GROUP, None, lo()), Ok(()));
     assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
 }
+
+/// A port that has joined the group on interface 0, and could not ask the kernel which one that was. None without a route.
+fn joined_somewhere() -> Option<(Rc<Scripted>, Reactor<Later>, Arc<Port>)> {
+    let kernel = Rc::new(Scripted::default());
+    let reactor = reactor(&kernel);
+    let closures = Box::new(Closures::new(&Rc::default()));
+    let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
+    // After the device that the port is bound to: what the socket has joined before.
+    kernel.script(Syscall::Option, [Real]);
+    kernel.fail(Syscall::Option, vec![libc::EPERM; 1000]);
+    let joined = port.join_group(&GROUP, None, 0);
+    kernel.clear();
+    if joined == Err(Status::NO_INTERFACE) {
+        println!("skipped: this host has no route to a group");
+        return None;
+    }
+    joined.expect("a group");
+    Some((kernel, reactor, port))
+}
+
+#[test]
+fn what_was_joined_on_an_unknown_interface_can_be_left() {
+    let Some((_kernel, _reactor, port)) = joined_somewhere() else { return };
+    assert_eq!(port.join_group(&GROUP, None, 0), Err(Status::ALREADY_JOINED));
+    assert_eq!(port.leave_group(&GROUP, None, 0), Ok(()));
+    assert_eq!(port.leave_group(&GROUP, None, 0), Err(Status::NOT_JOINED));
+    assert_eq!(port.join_group(&GROUP, None, 0), Ok(()));
+}
+
+/// The route has moved, or is gone: a port is never between ALREADY_JOINED and NOT_JOINED.
+#[test]
+fn what_was_joined_on_an_unknown_interface_is_forgotten() {
+    for errno in [libc::EADDRNOTAVAIL, libc::ENODEV] {
+        let Some((kernel, _reactor, port)) = joined_somewhere() else { return };
+        kernel.script(Syscall::SetOption, [Errno(errno)]);
+        assert_eq!(port.leave_group(&GROUP, None, 0), Ok(()));
+        assert_eq!(kernel.waiting(Syscall::SetOption), 0);
+        assert_eq!(port.leave_group(&GROUP, None, 0), Err(Status::NOT_JOINED));
+    }
+}
+
+/// Another failure leaves everything as it was.
+#[test]
+fn a_failed_leave_can_be_repeated() {
+    let kernel = Rc::new(Scripted::default());
+    let reactor = reactor(&kernel);
+    let closures = Box::new(Closures::new(&Rc::default()));
+    let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
+    assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
+    kernel.fail(Syscall::SetOption, [libc::ENOMEM]);
+    assert_eq!(port.leave_group(&GROUP, None, lo()), Err(Status::NO_MEMORY));
+    assert_eq!(port.join_group(&GROUP, None, lo()), Err(Status::ALREADY_JOINED));
+    assert_eq!(port.leave_group(&GROUP, None, lo()), Ok(()));
+    // A dead membership cannot be asked for: the kernel has the last word.
+    kernel.fail(Syscall::Option, [libc::EPERM; 8]);
+    assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
+}

@@ -550,7 +550,8 @@ pub struct udpr_transport_stats {
     /// datagrams that came merged (GRO) it counts one; without that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in +
     /// dropped_in.
     pub dropped_in: u64,
-    /// Received, but the port had stopped, or been connected to somebody else; or there was no memory to keep it.
+    /// Received, but the port had stopped, or been connected to somebody else; or it came to an IPv6 group that the port has
+    /// not joined on the interface it came by; or there was no memory to keep it.
     pub discarded_in: u64,
     /// Accepted by a write, and not sent after all.
     pub dropped_out: u64,

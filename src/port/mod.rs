@@ -14,6 +14,7 @@ mod errors;
 mod gathering;
 mod interest;
 mod listen;
+mod membership;
 mod message;
 mod multicast;
 mod options;

@@ -3,39 +3,20 @@
 //! On a dual-stack port IPv4 groups are written as every IPv4 address there, `::ffff:228.0.0.5`: Linux lets an IPv6
 //! socket join them with IPv4's options, delivers their datagrams to it and sends to them.
 
+use super::membership::Membership;
 use super::socket_options::IpOption;
 use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::interface;
-use std::cell::{Cell, RefCell};
+use crate::sys::netdevice;
+use std::io;
 
 const TTL: IpOption = IpOption { v4: libc::IP_MULTICAST_TTL, v6: libc::IPV6_MULTICAST_HOPS };
 const LOOP: IpOption = IpOption { v4: libc::IP_MULTICAST_LOOP, v6: libc::IPV6_MULTICAST_LOOP };
-/// While on, a port gets the datagrams of every group that anybody on this host has joined (ip(7)).
+/// While on, a port receives the datagrams of every group that anybody on this host has joined (ip(7)).
 const ALL: IpOption = IpOption { v4: libc::IP_MULTICAST_ALL, v6: IPV6_MULTICAST_ALL };
 /// linux/in6.h, since Linux 4.20.
 const IPV6_MULTICAST_ALL: i32 = 29;
-
-/// The groups of a port.
-#[derive(Debug, Default)]
-pub(super) struct Groups {
-    joined: RefCell<Vec<Membership>>,
-    /// A first join has turned [`ALL`] off.
-    only_joined: Cell<bool>,
-    /// Where IPv4's goes out; the kernel gives an address for it only.
-    outgoing: Cell<u32>,
-}
-
-/// A group, as it was joined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Membership {
-    group: Addr,
-    /// None: whoever sends.
-    source: Option<Addr>,
-    interface: u32,
-}
-
 impl Port {
     /// The TTL or hop limit of what goes to groups. INVALID_ARGUMENT but for 0 to 255.
     pub fn set_ttl(&self, ttl: u32) -> Result {
@@ -57,12 +38,9 @@ impl Port {
         Ok(self.get_number(LOOP)? != 0)
     }
 
-    /// Where what goes to groups leaves, over IPv4 also with that interface's first address. 0: the system's choice.
-    /// NO_INTERFACE.
+    /// The interface that datagrams to groups leave by, over IPv4 with its first address, also after that has
+    /// changed. 0: the system's choice. NO_INTERFACE.
     pub fn set_outgoing_interface(&self, index: u32) -> Result {
-        if index != 0 && !interface::exists(index) {
-            return Err(Status::NO_INTERFACE);
-        }
         let open = self.settable()?;
         open.set_outgoing(index)?;
         open.used().groups.outgoing.set(index);
@@ -75,55 +53,50 @@ impl Port {
     }
 
     /// Joins a group, for what anybody sends to it, or with a `source` for what that one sends. Interface 0: the zone
-    /// of `group`, else the system's choice. A first join makes the port deaf to all other groups. NOT_MULTICAST,
-    /// ADDRESS_FAMILY, NO_INTERFACE; ALREADY_JOINED, also where the group was joined there the other way, since the
-    /// kernel would turn the one into the other.
+    /// of `group`, else the device that the port is bound to, else the system's choice. A first join makes the port deaf to
+    /// all other groups. NOT_MULTICAST, ADDRESS_FAMILY, NO_INTERFACE; ALREADY_JOINED, also if the group was joined there the
+    /// other way, since the kernel would turn the one into the other.
     pub fn join_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
-        let membership = open.membership(group, source, interface)?;
+        let wanted = open.membership(group, source, interface)?;
         let groups = &open.used().groups;
-        // By a first join that failed, and could not be undone: the other half of it is tried again.
-        let is_half_joined = !groups.only_joined.get() && groups.joined.borrow().contains(&membership);
-        if !is_half_joined {
-            if groups.joined.borrow().iter().any(|other| other.rules_out(&membership)) {
-                return Err(Status::ALREADY_JOINED);
+        // A first join may have failed halfway and not been undone: its other half is tried again.
+        let half = groups.find(&wanted).filter(|_| !groups.only_joined.get());
+        let membership = match half {
+            Some(membership) => membership,
+            None => {
+                open.forget_lost(|other| other.rules_out(&wanted));
+                if groups.joined.borrow().iter().any(|other| other.rules_out(&wanted)) {
+                    return Err(Status::ALREADY_JOINED);
+                }
+                let joined = open.join(&wanted)?;
+                groups.joined.borrow_mut().push(joined);
+                joined
             }
-            open.change_membership(&membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP)?;
-            groups.joined.borrow_mut().push(membership);
-        }
-        if let Err(status) = open.hear_only_joined() {
+        };
+        open.receive_only_joined().inspect_err(|_| {
             if open.leave(&membership).is_ok() {
-                groups.joined.borrow_mut().retain(|other| *other != membership);
+                groups.forget(&membership);
             }
-            return Err(status);
-        }
-        Ok(())
+        })
     }
 
-    /// Leaves a group that was joined with the same words. NOT_JOINED; NO_INTERFACE where there is none.
+    /// Leaves a group that was joined with the same words, or on the same interface. NOT_JOINED; NO_INTERFACE if there is
+    /// no such interface.
     pub fn leave_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
-        let membership = open.membership(group, source, interface)?;
+        let meant = open.membership(group, source, interface)?;
         let groups = &open.used().groups;
-        let found = groups.joined.borrow().iter().position(|other| *other == membership);
-        let Some(index) = found else {
-            let unknown = membership.interface != 0 && !interface::exists(membership.interface);
+        let Some(membership) = groups.find(&meant) else {
+            let unknown = meant.named != 0 && open.turn.kernel.is_interface_gone(open.fd.get(), meant.named);
             return Err(if unknown { Status::NO_INTERFACE } else { Status::NOT_JOINED });
         };
-        open.leave(&membership)?;
-        groups.joined.borrow_mut().swap_remove(index);
-        Ok(())
-    }
-}
-
-impl Membership {
-    /// True where both cannot be: the same twice, or one for a source and one for all of them on one interface, which
-    /// interface 0 may stand for.
-    fn rules_out(&self, other: &Membership) -> bool {
-        let interfaces = [self.interface, other.interface];
-        let meet = self.interface == other.interface || interfaces.contains(&0);
-        let kinds_differ = self.source.is_some() != other.source.is_some();
-        self == other || (self.group == other.group && kinds_differ && meet)
+        let left = open.leave(&membership);
+        // Also if another holder of the socket has left it before.
+        if matches!(left, Ok(()) | Err(Status::NOT_JOINED)) {
+            groups.forget(&membership);
+        }
+        left
     }
 }
 
@@ -144,8 +117,13 @@ impl Open {
         if ![0, interface].contains(&group.scope_id) && interface != 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
-        let interface = if interface == 0 { group.scope_id } else { interface };
-        Ok(Membership { group: Addr { scope_id: 0, ..group }, source, interface })
+        let named = if interface == 0 { group.scope_id } else { interface };
+        // A bound port can receive by that device alone, whereas the kernel would follow its routes (ip_mc_find_dev).
+        let index = match named {
+            0 => netdevice::bound_index(&*self.turn.kernel, self.fd.get())?,
+            index => index,
+        };
+        Ok(Membership { group: Addr { scope_id: 0, ..group }, source, named, index })
     }
 
     fn plain(&self, addr: &Addr) -> Result<Addr> {
@@ -158,79 +136,58 @@ impl Open {
     }
 
     fn set_outgoing(&self, index: u32) -> Result {
-        // struct ip_mreqn: a group, which does not matter, the address to leave with, the index. Without an address the
-        // kernel takes one of another interface where the route to the group says so.
-        let address = interface::first_v4(index).unwrap_or(Addr::v4([0; 4], 0));
+        // struct ip_mreqn: a group, which does not matter; the address to leave with; the index. Without an address the
+        // kernel takes one of the interface for each datagram, but never the loopback's (inet_select_addr).
+        let address = self.outgoing_address(index);
         let (mut request, number) = ([0; 12], index.to_ne_bytes());
-        request[4..8].copy_from_slice(&address.bytes[..4]);
+        request[4..8].copy_from_slice(&address);
         request[8..].copy_from_slice(&number);
-        self.set_options(self.versions().map(|version| match version {
+        let set = self.set_options(self.versions().map(|version| match version {
             family::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number[..]),
             _ => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request[..]),
-        }))
-    }
-
-    fn hear_only_joined(&self) -> Result {
-        let only_joined = &self.used().groups.only_joined;
-        if !only_joined.get() {
-            ALL.set(self, 0)?;
-            only_joined.set(true);
-        }
+        }));
+        // IPv4 says EADDRNOTAVAIL where IPv6 says ENODEV.
+        set.map_err(|status| match status {
+            Status::ADDRESS_NOT_AVAILABLE => Status::NO_INTERFACE,
+            status => status,
+        })?;
+        self.used().groups.outgoing_address.set(address);
         Ok(())
     }
 
-    /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.
-    pub(super) fn leave_groups(&self) {
-        let Some(used) = self.used.get() else { return };
-        for membership in used.groups.joined.take() {
-            // Nobody is left to be told.
-            let _ = self.leave(&membership);
-        }
+    fn outgoing_address(&self, index: u32) -> [u8; 4] {
+        let first = || self.turn.kernel.first_v4(self.fd.get(), index);
+        if index == 0 { [0; 4] } else { first().unwrap_or_default() }
     }
 
-    fn leave(&self, membership: &Membership) -> Result {
-        let result =
-            self.change_membership(membership, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP);
-        match result {
-            Err(Status::ALREADY_JOINED) => Err(Status::NOT_JOINED),
-            // With its interface gone a group can be left, one source of it cannot (ip_mc_source in igmp.c, ip6_mc_source
-            // in mcast.c), and would count among the groups of the socket for ever: there no source can send any more.
-            Err(Status::NO_INTERFACE) if membership.source.is_some() && membership.interface != 0 => {
-                let whole = Membership { source: None, ..*membership };
-                match self.change_membership(&whole, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP)
-                {
-                    Ok(()) | Err(Status::ALREADY_JOINED) => Ok(()),
-                    Err(status) => Err(status),
-                }
-            }
-            result => result,
-        }
+    /// After a datagram to a group has failed: its source address may have been taken from the outgoing interface (DHCP,
+    /// another network). True if there is another one, with which it is worth another try.
+    pub(super) fn renews_outgoing_address(&self, error: &io::Error) -> bool {
+        let Some(used) = self.used.get() else { return false };
+        let (index, former) = (used.groups.outgoing.get(), used.groups.outgoing_address.get());
+        let may_be_gone = error.raw_os_error() == Some(libc::ENETUNREACH) && former != [0; 4];
+        may_be_gone && self.outgoing_address(index) != former && self.set_outgoing(index).is_ok()
     }
 
-    /// The options of RFC 3678, which take an interface's index for either version.
-    fn change_membership(&self, membership: &Membership, any: i32, with_source: i32) -> Result {
-        let Membership { group, source, interface } = membership;
-        let level = if group.family == family::INET6 { libc::IPPROTO_IPV6 } else { libc::IPPROTO_IP };
-        let name = if source.is_some() { with_source } else { any };
-        // struct group_req, or group_source_req: the index, then each address in a sockaddr_storage.
-        const STORAGE: usize = size_of::<libc::sockaddr_storage>();
-        const FIRST: usize = size_of::<usize>();
-        let mut request = [0; FIRST + 2 * STORAGE];
-        request[..4].copy_from_slice(&interface.to_ne_bytes());
-        for (addr, place) in
-            [Some(group), source.as_ref()].into_iter().zip(request[FIRST..].chunks_mut(STORAGE))
-        {
-            if let (Some(addr), Some(place)) = (addr, place.first_chunk_mut()) {
-                addr.to_sockaddr(place);
-            }
+    /// What is needed to receive only what the port has joined: [`ALL`] off, and the packet info of IPv6 datagrams.
+    fn receive_only_joined(&self) -> Result {
+        let only_joined = &self.used().groups.only_joined;
+        if only_joined.get() {
+            return Ok(());
         }
-        let len = FIRST + STORAGE * if source.is_some() { 2 } else { 1 };
-        match self.turn.kernel.set_option(self.fd.get(), level, name, &request[..len]) {
-            // EADDRINUSE: the group is joined, EADDRNOTAVAIL: the source is, or none of both (Linux, igmp.c, mcast.c).
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EADDRINUSE | libc::EADDRNOTAVAIL)) => {
-                Err(Status::ALREADY_JOINED)
-            }
-            result => Ok(result?),
+        let (off, on) = (0i32.to_ne_bytes(), 1i32.to_ne_bytes());
+        let over_v6 = self.family == family::INET6;
+        let info = over_v6.then_some((libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &on[..]));
+        let all = self.versions().map(|version| {
+            let (level, name) = ALL.of(version);
+            (level, name, &off[..])
+        });
+        self.set_options(info.into_iter().chain(all))?;
+        if over_v6 {
+            // A number that is there already is shown to the program; this one is not.
+            self.told.set(self.told.get().or(Some(0)));
         }
+        only_joined.set(true);
+        Ok(())
     }
 }

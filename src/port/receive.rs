@@ -117,6 +117,8 @@ impl Port {
     fn deliver_all(self: &Arc<Port>, open: &Rc<Open>, inbound: &mut Inbound, mut behind: usize) {
         while let Some(batch) = inbound.next_batch() {
             behind -= batch.len();
+            let count = batch.len();
+            let batch = if open.sifts_groups() { open.sift_groups(inbound, count) } else { batch };
             let sifted = open.sift(batch);
             let batch = sifted.as_ref().map_or(batch, Kept::batch);
             let waits = open.keeps_some() || !open.is_receiving();

@@ -68,6 +68,7 @@ impl Open {
                     tries = 0;
                 }
                 Err(error) if tries < TRIES && self.is_anothers(&error, tries) => tries += 1,
+                Err(error) if self.renews_outgoing_address(&error) => {}
                 Err(error) => {
                     // What was merged is sent datagram by datagram, so that nothing is lost.
                     suspicion = Suspicion::of(&error, outbound);

@@ -88,7 +88,7 @@ const MTU_DISCOVER: IpOption = IpOption { v4: libc::IP_MTU_DISCOVER, v6: libc::I
 const UNICAST_TTL: IpOption = IpOption { v4: libc::IP_TTL, v6: libc::IPV6_UNICAST_HOPS };
 
 impl IpOption {
-    fn of(self, version: u16) -> (i32, i32) {
+    pub(super) fn of(self, version: u16) -> (i32, i32) {
         if version == family::INET6 { (libc::IPPROTO_IPV6, self.v6) } else { (libc::IPPROTO_IP, self.v4) }
     }
 

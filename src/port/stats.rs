@@ -16,7 +16,7 @@ pub struct Stats {
     pub bytes_out: u64,
     /// By the kernel, receive buffer full: of datagrams that came merged it counts one.
     pub dropped_in: u64,
-    /// Received, but the port had stopped, or been connected to somebody else.
+    /// Received, but the port had stopped, or been connected to somebody else, or not joined the IPv6 group there.
     pub discarded_in: u64,
     /// Accepted by a write, and not sent after all.
     pub dropped_out: u64,

@@ -4,7 +4,7 @@ use super::Open;
 use super::backlog::Backlog;
 use super::device::DeviceState;
 use super::errors::Reports;
-use super::multicast::Groups;
+use super::membership::Groups;
 use super::path_limits::PathLimits;
 use super::stats::{Counters, Stats};
 use super::write::Sending;

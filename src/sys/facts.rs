@@ -34,7 +34,7 @@ pub fn segment(control: &[u8]) -> Option<usize> {
 }
 
 /// A datagram that tells nothing.
-pub(super) fn forget(datagram: &mut Datagram) {
+pub fn forget(datagram: &mut Datagram) {
     datagram.destination = Addr::UNSPECIFIED;
     datagram.interface_index = 0;
     datagram.timestamp = 0;

@@ -251,6 +251,18 @@ impl Inbound {
         (count > 0).then_some(batch)
     }
 
+    /// The last batch of `count`, with those left out that `wanted`, which may change them, does not want.
+    pub fn retain(&mut self, count: usize, mut wanted: impl FnMut(&mut Datagram) -> bool) -> Batch<'_> {
+        let mut left = 0;
+        for index in 0..count {
+            if wanted(&mut self.datagrams[index]) {
+                self.datagrams.swap(left, index);
+                left += 1;
+            }
+        }
+        Batch { datagrams: &self.datagrams[..left], pointers: &self.pointers[..left] }
+    }
+
     /// Lays out the next message, or what is left of it; the answer is how many datagrams that makes.
     fn lay_merged(&mut self, first: usize) -> usize {
         let (index, offset) = self.next;

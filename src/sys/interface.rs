@@ -83,17 +83,6 @@ fn existing(index: u32) -> Result<u32> {
     if found.is_null() { Err(look_up_failure()) } else { Ok(index) }
 }
 
-/// The first IPv4 address of an interface. `NO_INTERFACE` where it has none.
-pub fn first_v4(index: u32) -> Result<Addr> {
-    let list = AddressList::new()?;
-    let mut addresses = list.iter().filter_map(|entry| {
-        let addr = read_address(entry.ifa_addr).filter(|addr| addr.family == family::INET)?;
-        // SAFETY: as in index_by_address.
-        (unsafe { libc::if_nametoindex(entry.ifa_name) } == index).then_some(addr)
-    });
-    addresses.next().ok_or(Status::NO_INTERFACE)
-}
-
 fn index_by_address(addr: &Addr) -> Result<u32> {
     let list = AddressList::new()?;
     let entry = list.iter().find(|entry| {

@@ -2,7 +2,9 @@
 //! kernel's place.
 
 use super::names::{self, LookUp};
-use super::{Epoll, Event, Inbound, Outbound, Received, Reception, Report, epoll, error_queue, socket};
+use super::{
+    Epoll, Event, Inbound, Outbound, Received, Reception, Report, epoll, error_queue, netdevice, socket,
+};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -48,6 +50,21 @@ pub trait Kernel {
     /// getsockopt(2): how many bytes of `value` were filled.
     fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         socket::option(fd, level, name, value)
+    }
+
+    /// True if the socket's network namespace has no interface with this index.
+    fn is_interface_gone(&self, fd: RawFd, index: u32) -> bool {
+        netdevice::is_gone(fd, index)
+    }
+
+    /// The first IPv4 address of an interface of the socket's network namespace.
+    fn first_v4(&self, fd: RawFd, index: u32) -> Option<[u8; 4]> {
+        netdevice::first_v4(fd, index)
+    }
+
+    /// The interfaces that the socket may have joined a group on, see [`netdevice`].
+    fn interfaces(&self, fd: RawFd) -> Vec<u32> {
+        netdevice::indexes(fd)
     }
 
     /// recvmmsg(2), see [`Inbound::receive`].

@@ -26,6 +26,7 @@ mod line;
 mod memory;
 mod mmsg;
 pub mod names;
+pub mod netdevice;
 pub mod outbound;
 mod robust_lock;
 pub mod semaphore;

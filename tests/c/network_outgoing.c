@@ -1,0 +1,154 @@
+/* The interface that datagrams to groups leave by, when its address changes and when the port's socket is in another
+ * network namespace than the caller.
+ */
+#include "catcher.h"
+#include "two_hosts.h"
+
+typedef struct fixture {
+  two_hosts     hosts;
+  udpr_reactor *reactor;
+  catcher       sender, far;
+  udpr_addr     group, from; /* as the sender writes to it; the sender's address as the far port has it */
+  uint32_t      near;
+} fixture;
+
+/* The far host has joined the IPv4 group; a dual-stack sender writes to it by its mapped address. */
+static void set_up(fixture *f, const char *any, uint32_t flags) {
+  *f = (fixture){.reactor = NULL};
+  make_two_hosts(&f->hosts);
+  f->reactor = new_reactor(0);
+  f->near = index_of("near");
+  f->group = addr("228.0.0.5", 9999);
+  on_far(&f->hosts);
+  catch_on(&f->far, f->reactor, NULL, 9999, 0);
+  OK(udpr_transport_join_group(f->far.transport, &f->group, index_of("far")));
+  on_near(&f->hosts);
+  if (any == NULL) return;
+  catch_on(&f->sender, f->reactor, any, 0, flags);
+  if (strcmp(any, "::") == 0) OK(udpr_addr_map_v4(&f->group, &f->group));
+}
+
+static void tear_down(fixture *f) {
+  catch_end(&f->sender);
+  catch_end(&f->far);
+  OK(udpr_reactor_free(f->reactor));
+  end_two_hosts(&f->hosts);
+}
+
+static void change_address(const char *from, const char *to) {
+  host_command("ip addr del %s/24 dev near && ip addr add %s/24 dev near", from, to);
+  host_command("ip route replace default dev near");
+}
+
+static void write_two(udpr_reactor *reactor, void *user) {
+  fixture *f = user;
+  (void)reactor;
+  say(f->sender.transport, "one", &f->group);
+  say(f->sender.transport, "two", &f->group);
+}
+
+/* Written at once and gathered. */
+static void leaves_with(fixture *f, const char *address) {
+  udpr_addr from = addr(address, host_of(f->sender.transport).port);
+  say(f->sender.transport, "now", &f->group);
+  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "now")->datagram.sender);
+  OK(udpr_reactor_call_later(f->reactor, 0, write_two, f, NULL, NULL));
+  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "one")->datagram.sender);
+  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "two")->datagram.sender);
+}
+
+static void address_changes(const char *any, uint32_t flags) {
+  fixture f;
+  set_up(&f, any, flags);
+  OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
+  leaves_with(&f, "10.77.0.1");
+  change_address("10.77.0.1", "10.77.0.7");
+  leaves_with(&f, "10.77.0.7");
+  change_address("10.77.0.7", "192.168.5.1");
+  OK(udpr_reactor_call_later(f.reactor, 0, write_two, &f, NULL, NULL)); /* gathered first */
+  catch_next(f.reactor, &f.far, "one");
+  catch_next(f.reactor, &f.far, "two");
+  leaves_with(&f, "192.168.5.1");
+  CHECK_EQ(0, stats_of(f.sender.transport).dropped_out);
+  tear_down(&f);
+}
+
+TEST(an_address_changes) { address_changes("0.0.0.0", 0); }
+TEST(an_address_changes_dual_stack) { address_changes("::", 0); }
+TEST(an_address_changes_unbatched) { address_changes("0.0.0.0", UDPR_UDP_UNBATCHED); }
+TEST(an_address_changes_with_reports) { address_changes("0.0.0.0", UDPR_UDP_ERROR_REPORTS); }
+
+/* With no address at first the kernel chooses, and goes on choosing. */
+TEST(an_address_comes) {
+  fixture f;
+  set_up(&f, "0.0.0.0", 0);
+  host_command("ip addr del 10.77.0.1/24 dev near");
+  OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
+  host_command("ip addr add 10.77.0.9/24 dev near");
+  leaves_with(&f, "10.77.0.9");
+  tear_down(&f);
+}
+
+/* Without any address the kernel lets a datagram leave from 0.0.0.0, which nobody accepts. */
+TEST(an_address_goes_and_another_one_comes_later) {
+  fixture f;
+  set_up(&f, "0.0.0.0", 0);
+  OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
+  host_command("ip addr del 10.77.0.1/24 dev near");
+  say(f.sender.transport, "from nowhere", &f.group);
+  host_command("ip addr add 10.77.0.9/24 dev near");
+  leaves_with(&f, "10.77.0.9");
+  tear_down(&f);
+}
+
+/* The indexes are those of the namespace that the socket was made in. */
+static void in_another_namespace(const char *any, const char *address) {
+  fixture   f;
+  uint32_t  number;
+  udpr_addr group = addr("228.0.0.6", 9999);
+  set_up(&f, NULL, 0);
+  on_far(&f.hosts);
+  host_command(
+      "ip link add only0 index 77 type veth peer name only1 && ip link set only0 up && ip link set only1 up");
+  host_command("ip addr add 10.99.0.1/24 dev only0");
+  catch_on(&f.sender, f.reactor, any, 0, 0);
+  udpr_transport *port = f.sender.transport;
+  uint32_t        far = index_of("far");
+  on_near(&f.hosts);
+  OK(udpr_transport_set_outgoing_interface(port, 77));
+  OK(udpr_transport_get_outgoing_interface(port, &number));
+  CHECK_EQ(77, number);
+  struct in_addr is;
+  socklen_t      len = sizeof is;
+  CHECK_EQ(0, getsockopt(udpr_transport_fileno(port), IPPROTO_IP, IP_MULTICAST_IF, &is, &len));
+  CHECK_EQ(inet_addr("10.99.0.1"), is.s_addr);
+  host_command("ip link add here0 index 78 type veth peer name here1 && ip addr add 10.98.0.1/24 dev here0");
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_set_outgoing_interface(port, 78));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_set_outgoing_interface(port, UINT32_MAX));
+  OK(udpr_transport_get_outgoing_interface(port, &number));
+  CHECK_EQ(77, number);
+  /* From far to far, since it has joined there. */
+  udpr_addr from = addr(address, host_of(port).port);
+  if (strcmp(any, "::") == 0) OK(udpr_addr_map_v4(&f.group, &f.group));
+  OK(udpr_transport_set_outgoing_interface(port, far));
+  say(port, "by far", &f.group);
+  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "by far")->datagram.sender);
+  OK(udpr_transport_join_group(f.far.transport, &group, 77));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_join_group(f.far.transport, &group, 78));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_leave_group(f.far.transport, &group, 78));
+  OK(udpr_transport_leave_group(f.far.transport, &group, 77));
+  /* Interface 0 is found among the interfaces over there. */
+  OK(udpr_transport_join_group(f.far.transport, &group, 0));
+  on_far(&f.hosts);
+  host_command("ip route replace 224.0.0.0/4 dev only0");
+  on_near(&f.hosts);
+  OK(udpr_transport_leave_group(f.far.transport, &group, 0));
+  CHECK_STATUS(UDPR_E_NOT_JOINED, udpr_transport_leave_group(f.far.transport, &group, 0));
+  OK(udpr_transport_join_group(f.far.transport, &group, far));
+  tear_down(&f);
+}
+
+TEST(a_socket_of_another_namespace) { in_another_namespace("0.0.0.0", "10.77.0.2"); }
+TEST(a_socket_of_another_namespace_dual_stack) { in_another_namespace("::", "10.77.0.2"); }
+
+CHECK_MAIN()

@@ -1,8 +1,7 @@
 //! The thread pool: none to `size` threads, made when they are needed.
 
 use crate::status::{Result, Status};
-use crate::sys::{Semaphore, thread};
-use parking_lot::Mutex;
+use crate::sys::{Mutex, Semaphore, thread};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -96,7 +95,7 @@ impl Pool {
             // Those that have ended since the pool was made smaller: a thread keeps its stack until it is joined or detached.
             self.handles.retain(|handle| !handle.is_finished());
             let shared = self.shared.clone();
-            match thread::spawn("udpr", move || shared.serve()) {
+            match thread::spawn(c"udpr", move || shared.serve()) {
                 Ok(handle) => self.handles.push(handle),
                 Err(_) => {
                     let mut state = self.shared.state.lock();

@@ -5,7 +5,7 @@ use super::ptr::{Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
-use crate::sys::{Gate, Uncancelled, close};
+use crate::sys::{Gate, Uncancelled, close, tsan};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -67,6 +67,8 @@ fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
     if closed || quietly(|| unsafe { reactor.core() }.drop_rest()) {
         // SAFETY: as above, and this is the end of it: every callback has returned.
         let last = unsafe { reactor.take_back() };
+        // Other threads may have the last references to what it shares with them.
+        tsan::release(&door.gate);
         quietly(|| drop(last));
     }
     drop(entry);

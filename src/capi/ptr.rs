@@ -14,7 +14,7 @@ use crate::addr::Addr;
 use crate::port::{Port, Shared};
 use crate::reactor::Remote;
 use crate::status::{Result, Status};
-use crate::sys::Line;
+use crate::sys::{Line, tsan};
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -163,6 +163,10 @@ impl<'a, H: Handle> Lent<'a, H> {
     /// # Safety
     /// Not NULL, and the caller does not use this handle, or this reference of it, again.
     pub(super) unsafe fn take_back(self) -> H::Owner {
+        // SAFETY: as promised to new, and by the caller.
+        let shared = unsafe { H::shared(self.0) };
+        // Whoever has the last reference of a counted one acquires this.
+        tsan::release(shared);
         // SAFETY: as promised to new, and by the caller.
         unsafe { H::Owner::from_raw(self.0) }
     }

@@ -5,8 +5,8 @@ use super::destinations::{Destinations, Peer};
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
+use crate::sys::{Mutex, tsan};
 use crate::turn::Door;
-use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The part of a port that every thread may touch, and that remains of it.
@@ -128,6 +128,15 @@ impl Shared {
     /// How many letters wait: so many are sent in one turn, however fast others come.
     fn waiting(&self) -> usize {
         self.outbox.lock().mail.as_ref().map_or(0, |mail| mail.letters.len())
+    }
+}
+
+impl Drop for Shared {
+    /// See [`Door`]'s.
+    fn drop(&mut self) {
+        tsan::acquire(self);
+        tsan::acquire(&self.door.gate);
+        tsan::release(&*self.door);
     }
 }
 

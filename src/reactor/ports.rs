@@ -3,7 +3,7 @@
 use super::{Call, Reactor, Source};
 use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
-use crate::sys::interface;
+use crate::sys::{interface, tsan};
 use crate::turn::Reason;
 use std::sync::Arc;
 
@@ -73,6 +73,8 @@ impl<C: Call> Reactor<C> {
     pub(super) fn sweep(&self) {
         self.turn.drain(Reason::Gone, |token| {
             let gone = self.sources.borrow_mut().remove(token);
+            // Another thread's reference may be the last one.
+            tsan::release(&self.turn.door.gate);
             drop(gone);
         });
     }

@@ -2,9 +2,8 @@
 
 use crate::resolver::Answer;
 use crate::status::{Result, Status};
-use crate::sys::Line;
+use crate::sys::{Guard, Line, Mutex, tsan};
 use crate::turn::Door;
-use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +53,7 @@ impl<C> Remote<C> {
 
     /// The reactor takes the whole queue, so the first call in it wakes for all of them.
     #[inline(always)]
-    fn push(&self, mut queue: MutexGuard<'_, Queue<C>>, call: C) {
+    fn push(&self, mut queue: Guard<'_, Queue<C>>, call: C) {
         let first = queue.calls.is_empty();
         queue.calls.push(call);
         drop(queue);
@@ -69,6 +68,7 @@ impl<C> Remote<C> {
         if !self.door.is_started() {
             return Err(Status::NOT_RUNNING);
         }
+        tsan::release(&self.stop);
         self.stop.store(true, Ordering::Release);
         self.door.waker.wake();
         Ok(())
@@ -108,7 +108,11 @@ impl<C> Remote<C> {
     }
 
     pub(super) fn take_stop(&self) -> bool {
-        self.stop.swap(false, Ordering::AcqRel)
+        let stop = self.stop.swap(false, Ordering::AcqRel);
+        if stop {
+            tsan::acquire(&self.stop);
+        }
+        stop
     }
 
     /// Nothing is accepted any more; the answer is what nobody will run.
@@ -116,5 +120,14 @@ impl<C> Remote<C> {
         let mut queue = self.queue.lock();
         queue.closed = true;
         std::mem::take(&mut queue.calls).into()
+    }
+}
+
+impl<C> Drop for Remote<C> {
+    /// See [`Door`]'s.
+    fn drop(&mut self) {
+        tsan::acquire(self);
+        tsan::acquire(&self.door.gate);
+        tsan::release(&**self.door);
     }
 }

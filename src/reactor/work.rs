@@ -4,9 +4,9 @@ use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
 use crate::resolver::{self, Answer, Host, Next, Permit, Query};
 use crate::status::{Result, Status};
-use crate::sys::clock;
 use crate::sys::names::LookUp;
 use crate::sys::thread::{self, SignalMask};
+use crate::sys::{clock, tsan};
 use crate::threads::{Pool, Task};
 use crate::timer::after;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,6 +59,8 @@ impl<C: Call> NameTask<C> {
         let answer = answer.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
         let with_port = |addr| Addr { port: query.port, ..addr };
         remote.answer(id, answer.map(|addrs| addrs.into_iter().map(with_port).collect()));
+        // It may be the last reference, or another thread's may be.
+        tsan::release(&*remote);
         drop(remote);
         drop(permit);
     }
@@ -149,7 +151,7 @@ impl<C: Call> Reactor<C> {
         let (look_up, remote) = (self.turn.kernel.look_up(), self.remote.clone());
         let task = NameTask { id, query: query.clone(), look_up, remote, permit };
         // Nobody waits for its end: see the resolver.
-        thread::spawn("udpr-resolve", move || task.run()).is_ok()
+        thread::spawn(c"udpr-resolve", move || task.run()).is_ok()
     }
 
     /// Begins the look-ups whose time has come to begin.

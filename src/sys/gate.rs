@@ -2,6 +2,7 @@
 
 use super::line::Line;
 use super::thread::this_thread;
+use super::tsan;
 use crate::status::{Result, Status};
 use std::io;
 use std::ptr::NonNull;
@@ -146,6 +147,7 @@ impl Gate {
         }
         for idle in [IDLE, me | PINNED] {
             if word.compare_exchange(idle, held, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                tsan::acquire(self);
                 self.inside.store(me, Ordering::Relaxed);
                 return Ok(Entry { gate: self, leave: Some(idle) });
             }
@@ -160,6 +162,7 @@ impl Gate {
         match self.word().compare_exchange(DEAD, self.held_by(me), Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {
                 self.inside.store(me, Ordering::Relaxed);
+                tsan::acquire(self);
                 Ok(Entry { gate: self, leave: Some(DEAD) })
             }
             Err(word) if word == me | DEAD => Err(Status::REENTRANT),
@@ -226,6 +229,7 @@ impl Gate {
 
     /// Opens a gate that is left to the calling thread alone to every thread. Without effect if it is not.
     pub fn unpin(&self) {
+        tsan::release(self);
         let mine = this_thread() | PINNED;
         let _ = self.word().compare_exchange(mine, IDLE, Ordering::Release, Ordering::Relaxed);
     }
@@ -289,6 +293,7 @@ impl Drop for Entry<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(idle) = self.leave {
+            tsan::release(self.gate);
             self.gate.inside.store(0, Ordering::Relaxed);
             let (word, me) = (self.gate.word(), this_thread());
             // No compare_exchange, which would double what a call outside of callbacks costs: while a thread is inside,

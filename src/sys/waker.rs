@@ -1,7 +1,7 @@
 //! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe where a sandbox refuses eventfd(2).
 
 use super::mmsg::may_be_refused;
-use super::{HeldFd, check, errno, replace};
+use super::{HeldFd, check, errno, replace, tsan};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -30,12 +30,14 @@ impl Waker {
 
     /// Wakes the reactor. Any thread, signal safe, leaves `errno` alone.
     pub fn wake(&self) {
+        tsan::release(self.0);
         self.0.wake();
     }
 
     /// Whoever has come so far is looked after from here on. Reactor thread.
     pub fn look(&self) {
         self.0.again.store(false, Ordering::SeqCst);
+        tsan::acquire(self.0);
     }
 
     /// Takes back what was raised. Reactor thread.

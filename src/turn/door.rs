@@ -1,8 +1,7 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
 use crate::status::Result;
-use crate::sys::{Entry, Gate, Line, ThreadEnd, Waker, at_thread_end, clock};
-use parking_lot::Mutex;
+use crate::sys::{Entry, Gate, Line, Mutex, ThreadEnd, Waker, at_thread_end, clock, tsan};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -44,7 +43,10 @@ impl Door {
 
     /// The reactor's clock in nanoseconds.
     pub fn now(&self) -> u64 {
-        self.manual.as_ref().map_or_else(clock::now, |instant| instant.load(Ordering::Acquire))
+        let Some(manual) = &self.manual else { return clock::now() };
+        let instant = manual.load(Ordering::Acquire);
+        tsan::acquire(manual);
+        instant
     }
 
     /// True where time moves by [`Door::set_now`] alone.
@@ -55,13 +57,16 @@ impl Door {
     /// Moves a manual clock; it never goes back.
     pub fn set_now(&self, instant: u64) {
         if let Some(manual) = &self.manual {
+            tsan::release(manual);
             manual.fetch_max(instant, Ordering::AcqRel);
         }
     }
 
     /// True from startup to shutdown; never in a forked child, nor after a panic.
     pub fn is_running(&self) -> bool {
-        self.running.load(Ordering::Acquire) && !self.gate.is_lost()
+        let running = self.running.load(Ordering::Acquire) && !self.gate.is_lost();
+        tsan::acquire(&self.running);
+        running
     }
 
     /// True from `start` to the end of the shutdown: there is something to stop.
@@ -76,6 +81,7 @@ impl Door {
 
     /// Said by the loop.
     pub fn set_running(&self, running: bool) {
+        tsan::release(&self.running);
         self.running.store(running, Ordering::Release);
     }
 
@@ -95,6 +101,14 @@ impl Door {
     /// The ports with mail.
     pub fn take_posted(&self) -> Vec<u64> {
         std::mem::take(&mut *self.posted.lock())
+    }
+}
+
+impl Drop for Door {
+    /// What the threads that have let go of it did before is done: that is what the last reference means.
+    fn drop(&mut self) {
+        tsan::acquire(self);
+        tsan::acquire(&self.gate);
     }
 }
 

@@ -32,4 +32,24 @@ static inline void hang(system_here *here, udpr_ns timeout, lookup *one) {
   AWAIT(atomic_load(&here->dns.held) > before);
 }
 
+/* src/resolver */
+enum { UNDER_WAY = 16, PER_REACTOR = 32, PER_PROCESS = 64 };
+
+typedef struct crowd {
+  system_here here;
+  lookup      hanging[2 * PER_PROCESS];
+} crowd;
+
+/* Reactors that are freed while their look-ups hang: together they leave as many threads behind as a process may have. */
+static inline void leave_threads_behind(crowd *all) {
+  set_up(&all->here, 0);
+  for (int i = 0; i < 2 * PER_PROCESS; i += UNDER_WAY) {
+    udpr_reactor *reactor = new_reactor(0);
+    for (int k = 0; k < UNDER_WAY; k++) look_up(reactor, "hang.test", UDPR_AF_INET, 0, &all->hanging[i + k]);
+    OK(udpr_reactor_free(reactor));
+  }
+  CHECK_EQ(PER_PROCESS, threads_here() - lookup_others);
+  for (int i = 0; i < 2 * PER_PROCESS; i++) CHECK(all->hanging[i].calls == 0 && all->hanging[i].freed == 1);
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* With nothing to do a reactor does nothing. Two system calls are this program's own, to come at the worst moment
  * and to be counted.
  */
-#include "lookup.h"
+#include "lookup_dns.h"
 
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -70,25 +70,19 @@ TEST(a_wake_up_that_comes_late_is_heard_once) {
 
 /* Its deadline is an instant of a clock that stands still. */
 TEST(a_look_up_on_a_manual_clock_is_waited_for) {
-  udpr_reactor_options options = {.size = sizeof options,
-                                  .flags = UDPR_REACTOR_MANUAL_CLOCK,
-                                  .thread_pool_size = 1};
-  udpr_reactor        *reactor = NULL;
-  sem_t                gate;
-  job                  busy = {.gate = &gate};
-  lookup               name = {0};
-  lookup_others = threads_here();
-  OK(udpr_reactor_new(&options, &reactor));
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  put(reactor, &busy); /* so that the look-up does not even begin */
-  look_up(reactor, "localhost", 0, 1000, &name);
+  system_here here;
+  lookup      name = {0};
+  set_up(&here, 0);
+  OK(udpr_reactor_free(here.reactor));
+  here.reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
+  hang(&here, 1000, &name);
   udpr_ns begin = monotonic_ns();
-  OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));
+  OK(udpr_reactor_iterate(here.reactor, (int64_t)MS(20)));
   CHECK(monotonic_ns() - begin >= MS(20));
-  OK(udpr_reactor_advance(reactor, 1000));
-  answered(UDPR_E_TIMED_OUT, reactor, &name);
-  CHECK_EQ(0, sem_post(&gate));
-  lookup_end(reactor);
+  OK(udpr_reactor_advance(here.reactor, 1000));
+  answered(UDPR_E_TIMED_OUT, here.reactor, &name);
+  dns_release(&here.dns);
+  tear_down(&here);
 }
 
 TEST(an_alarm_is_set_once_for_one_instant) {

@@ -136,7 +136,6 @@ TEST(a_look_up_that_hangs_can_be_cancelled) {
 
 /* The time runs while it waits for a thread, too. */
 TEST(the_timeout_counts_from_the_call) {
-  enum { UNDER_WAY = 16 };
   system_here here;
   lookup      hanging[UNDER_WAY] = {{0}}, waiting = {0};
   set_up(&here, 0);

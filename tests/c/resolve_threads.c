@@ -1,9 +1,6 @@
 /* The threads of look-ups: apart from the pool, bounded by reactor and by process, and given up with their look-ups. */
 #include "lookup_dns.h"
 
-/* src/resolver */
-enum { UNDER_WAY = 16, PER_REACTOR = 32, PER_PROCESS = 64 };
-
 /* ---- beside work --------------------------------------------------------------------------------------- */
 
 TEST(look_ups_hold_up_no_work) {
@@ -101,23 +98,6 @@ TEST(a_burst_of_dead_ones_leaves_threads) {
 
 /* ---- of a process -------------------------------------------------------------------------------------- */
 
-typedef struct crowd {
-  system_here here;
-  lookup      hanging[2 * PER_PROCESS];
-} crowd;
-
-/* Reactors that are freed while their look-ups hang: together they leave as many threads behind as a process may have. */
-static void leave_threads_behind(crowd *all) {
-  set_up(&all->here, 0);
-  for (int i = 0; i < 2 * PER_PROCESS; i += UNDER_WAY) {
-    udpr_reactor *reactor = new_reactor(0);
-    for (int k = 0; k < UNDER_WAY; k++) look_up(reactor, "hang.test", UDPR_AF_INET, 0, &all->hanging[i + k]);
-    OK(udpr_reactor_free(reactor));
-  }
-  CHECK_EQ(PER_PROCESS, threads_here() - lookup_others);
-  for (int i = 0; i < 2 * PER_PROCESS; i++) CHECK(all->hanging[i].calls == 0 && all->hanging[i].freed == 1);
-}
-
 TEST(freed_reactors_leave_no_more_threads_than_a_process_may_have) {
   static crowd all;
   lookup       name = {0};
@@ -131,29 +111,6 @@ TEST(freed_reactors_leave_no_more_threads_than_a_process_may_have) {
   AWAIT(atomic_load(&all.here.dns.held) == PER_PROCESS);
   dns_release(&all.here.dns);
   answered(UDPR_OK, all.here.reactor, &name);
-  tear_down(&all.here);
-}
-
-static void find_localhost(void *unused) {
-  (void)unused;
-  udpr_reactor *reactor = new_reactor(0);
-  look_up_finds(reactor, "localhost", UDPR_AF_INET, "127.0.0.1");
-  OK(udpr_reactor_free(reactor));
-}
-
-static void find_localhost_after_fork(void *reactor) {
-  OK(udpr_reactor_after_fork(reactor));
-  look_up_finds(reactor, "localhost", UDPR_AF_INET, "127.0.0.1");
-}
-
-/* A forked child has none of the threads, and none of the count. */
-TEST(a_forked_child_has_threads_of_its_own) {
-  static crowd all;
-  leave_threads_behind(&all);
-  AWAIT(atomic_load(&all.here.dns.held) == PER_PROCESS);
-  in_killed_child(find_localhost, NULL);
-  in_killed_child(find_localhost_after_fork, all.here.reactor);
-  dns_release(&all.here.dns);
   tear_down(&all.here);
 }
 

@@ -170,7 +170,8 @@ static void has_two_megabytes(const char *environment) {
   errand        user = {0};
   if (environment) CHECK_EQ(0, setenv("RUST_MIN_STACK", environment, 1));
   run_errand(reactor, note_stack, &user);
-  CHECK(user.stack >= 2u << 20 && user.stack < 3u << 20);
+  CHECK(user.stack >= 2u << 20);
+  CHECK(user.stack < 3u << 20 || check_is_slow()); /* ThreadSanitizer adds to it */
   OK(udpr_reactor_free(reactor));
 }
 

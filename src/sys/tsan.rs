@@ -1,0 +1,95 @@
+//! What ThreadSanitizer has to know of a library that is not compiled with it.
+//!
+//! It follows the accesses of a program that is compiled with -fsanitize=thread, and the locks of the C library. Our atomic
+//! operations it does not see: without help, what one thread hands over to another through this library is a data race to it. Its
+//! runtime has two functions for that. They are in the process if the program has the runtime, so they are weak symbols here, and
+//! a hand-over costs a load and a branch without them.
+//!
+//! Stable Rust has no weak symbols, but the assembler has: the words that the linker fills with the functions' addresses, or
+//! with 0, are written in it. The symbols of those words are hidden, and not called `udpr_`, so that no library shows them.
+
+/// Whatever was [released](release) at this address happens before what the calling thread does from now on.
+#[inline(always)]
+pub fn acquire<T: ?Sized>(at: *const T) {
+    hook::call(hook::acquire(), at.cast());
+}
+
+/// What the calling thread has done so far happens before whatever [acquires](acquire) this address afterwards.
+#[inline(always)]
+pub fn release<T: ?Sized>(at: *const T) {
+    hook::call(hook::release(), at.cast());
+}
+
+/// On ELF, and not under Miri, which knows no assembler.
+#[cfg(all(target_os = "linux", not(miri)))]
+mod hook {
+    use std::ffi::c_void;
+
+    pub(super) type Hook = Option<unsafe extern "C" fn(*const c_void)>;
+
+    #[cfg(target_pointer_width = "64")]
+    macro_rules! word {
+        () => {
+            ".8byte"
+        };
+    }
+    #[cfg(target_pointer_width = "32")]
+    macro_rules! word {
+        () => {
+            ".4byte"
+        };
+    }
+
+    // Relocated once, when the library is loaded, and read-only then.
+    std::arch::global_asm!(
+        ".weak __tsan_acquire",
+        ".weak __tsan_release",
+        ".hidden hidden_udpr_tsan_acquire",
+        ".hidden hidden_udpr_tsan_release",
+        ".globl hidden_udpr_tsan_acquire",
+        ".globl hidden_udpr_tsan_release",
+        ".pushsection .data.rel.ro.hidden_udpr_tsan, \"aw\", %progbits",
+        ".balign 8",
+        "hidden_udpr_tsan_acquire:",
+        concat!(word!(), " __tsan_acquire"),
+        ".size hidden_udpr_tsan_acquire, . - hidden_udpr_tsan_acquire",
+        "hidden_udpr_tsan_release:",
+        concat!(word!(), " __tsan_release"),
+        ".size hidden_udpr_tsan_release, . - hidden_udpr_tsan_release",
+        ".popsection",
+    );
+
+    unsafe extern "C" {
+        static hidden_udpr_tsan_acquire: Hook;
+        static hidden_udpr_tsan_release: Hook;
+    }
+
+    #[inline(always)]
+    pub(super) fn acquire() -> Hook {
+        // SAFETY: a word that never changes after the relocation: a function's address, or 0.
+        unsafe { hidden_udpr_tsan_acquire }
+    }
+
+    #[inline(always)]
+    pub(super) fn release() -> Hook {
+        // SAFETY: as above.
+        unsafe { hidden_udpr_tsan_release }
+    }
+
+    #[inline(always)]
+    pub(super) fn call(hook: Hook, at: *const c_void) {
+        if let Some(hook) = hook {
+            // SAFETY: ThreadSanitizer's function takes any address: it is a name to it.
+            unsafe { hook(at) };
+        }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod hook {
+    pub(super) fn acquire() {}
+
+    pub(super) fn release() {}
+
+    pub(super) fn call((): (), _: *const ()) {}
+}

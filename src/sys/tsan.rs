@@ -20,6 +20,11 @@ pub fn release<T: ?Sized>(at: *const T) {
     hook::call(hook::release(), at.cast());
 }
 
+/// True if the program has ThreadSanitizer's runtime.
+pub fn is_here() -> bool {
+    hook::is_here()
+}
+
 /// On ELF, and not under Miri, which knows no assembler.
 #[cfg(all(target_os = "linux", not(miri)))]
 mod hook {
@@ -76,6 +81,10 @@ mod hook {
         unsafe { hidden_udpr_tsan_release }
     }
 
+    pub(super) fn is_here() -> bool {
+        release().is_some()
+    }
+
     #[inline(always)]
     pub(super) fn call(hook: Hook, at: *const c_void) {
         if let Some(hook) = hook {
@@ -90,6 +99,10 @@ mod hook {
     pub(super) fn acquire() {}
 
     pub(super) fn release() {}
+
+    pub(super) fn is_here() -> bool {
+        false
+    }
 
     pub(super) fn call((): (), _: *const ()) {}
 }

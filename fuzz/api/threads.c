@@ -17,7 +17,7 @@ static void op_remote(void) {
     door *door = &w.doors[i];
     if (door->held > 0) continue;
     udpr_remote *out = NULL;
-    CALL(home, udpr_reactor_remote, home->reactor, &out);
+    CALL(NULL, udpr_reactor_remote, home->reactor, &out);
     if (EXPECT(UDPR_OK)) *door = (struct door){.remote = out, .home = home, .held = 1};
     return;
   }

@@ -27,9 +27,9 @@ pub enum Reason {
 }
 
 const REASONS: usize = Reason::Gone as usize + 1;
-/// A turn does not wait while a port is listed for one of these. What was gathered leaves when its dispatch ends, and a port
-/// that is gone is only memory.
-const WORK: [Reason; 3] = [Reason::Kept, Reason::Stop, Reason::Errors];
+/// A turn does not wait while a port is listed for one of these. What was gathered leaves when its dispatch ends. A port that
+/// is gone is only memory, but that of many is not kept while an embedding loop sleeps.
+const WORK: [Reason; 4] = [Reason::Kept, Reason::Stop, Reason::Errors, Reason::Gone];
 
 impl Reason {
     pub(super) fn is_work(self) -> bool {

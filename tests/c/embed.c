@@ -301,4 +301,22 @@ TEST(a_watch) {
   close_both(ends);
 }
 
+/* What is left of a port is given back in a turn, which the loop around is woken for, once. */
+TEST(a_port_closed_outside_a_turn_is_let_go) {
+  udpr_reactor *reactor = new_reactor(0);
+  int           fd = backend_of(reactor);
+  for (int stop = 0; stop < 2; stop++) {
+    probe port = {0};
+    probe_listen(&port, reactor);
+    settle(reactor, fd);
+    if (stop) OK(udpr_transport_stop_listening(port.transport));
+    else OK(udpr_transport_close(port.transport));
+    CHECK(readable(fd, 0) && timeout_of(reactor) == 0);
+    OK(udpr_reactor_iterate(reactor, 0));
+    probe_ended(&port);
+    settle(reactor, fd);
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
 CHECK_MAIN()

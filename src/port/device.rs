@@ -74,7 +74,7 @@ impl Device {
     }
 
     /// 0 for none.
-    fn index(&self) -> u32 {
+    pub(super) fn index(&self) -> u32 {
         match self {
             Device::None => 0,
             Device::Index(index) => *index,

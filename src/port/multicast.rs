@@ -8,7 +8,6 @@ use super::socket_options::IpOption;
 use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::netdevice;
 use std::io;
 
 const TTL: IpOption = IpOption { v4: libc::IP_MULTICAST_TTL, v6: libc::IPV6_MULTICAST_HOPS };
@@ -120,7 +119,7 @@ impl Open {
         let named = if interface == 0 { group.scope_id } else { interface };
         // A bound port can receive by that device alone, whereas the kernel would follow its routes (ip_mc_find_dev).
         let index = match named {
-            0 => netdevice::bound_index(&*self.turn.kernel, self.fd.get())?,
+            0 => self.read_device()?.index(),
             index => index,
         };
         Ok(Membership { group: Addr { scope_id: 0, ..group }, source, named, index })

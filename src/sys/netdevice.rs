@@ -1,12 +1,10 @@
 //! Network interfaces as a socket's own network namespace has them: the requests of netdevice(7) on the socket. What
 //! if_nametoindex(3) and getifaddrs(3) know is that of the calling thread's namespace, which may be another one.
 
-use super::{Kernel, check};
+use super::check;
 use std::io;
 use std::os::fd::RawFd;
 
-/// asm-generic/socket.h, since Linux 5.1.
-const SO_BINDTOIFINDEX: i32 = 62;
 /// The index of no interface.
 const NONE: u32 = 0;
 
@@ -45,21 +43,6 @@ pub(super) fn indexes(fd: RawFd) -> Vec<u32> {
     indexes.sort_unstable();
     indexes.dedup();
     indexes
-}
-
-/// The index of the interface that a socket is bound to, or 0.
-pub fn bound_index(kernel: &dyn Kernel, fd: RawFd) -> io::Result<u32> {
-    let mut index = [0; 4];
-    match kernel.option(fd, libc::SOL_SOCKET, SO_BINDTOIFINDEX, &mut index) {
-        Ok(_) => return Ok(u32::from_ne_bytes(index)),
-        Err(error) if error.raw_os_error() != Some(libc::ENOPROTOOPT) => return Err(error),
-        Err(_) => {}
-    }
-    let mut name = [0; libc::IFNAMSIZ];
-    kernel.option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name)?;
-    let mut request = empty();
-    request.ifr_name = name.map(|byte: u8| byte as libc::c_char);
-    Ok(if name[0] == 0 { NONE } else { index_of(fd, request).unwrap_or(NONE) })
 }
 
 fn name_of(fd: RawFd, index: u32) -> io::Result<libc::ifreq> {
@@ -111,7 +94,7 @@ fn empty() -> libc::ifreq {
 mod tests {
     use super::*;
     use crate::addr::family;
-    use crate::sys::{Linux, interface, socket};
+    use crate::sys::{interface, socket};
     use std::os::fd::AsRawFd;
 
     fn lo() -> u32 {
@@ -137,16 +120,5 @@ mod tests {
         }
         assert!(!is_gone(-1, lo()), "what cannot be asked is not known");
         assert!(addressed(-1).is_empty());
-    }
-
-    #[test]
-    fn a_socket_that_was_bound_to_an_interface() {
-        let socket = socket::udp(family::INET).expect("a socket");
-        let fd = socket.as_raw_fd();
-        assert_eq!(bound_index(&Linux, fd).expect("an answer"), NONE);
-        // Since Linux 5.7 an unprivileged process may bind a socket that is not bound yet.
-        if socket::set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, b"lo\0").is_ok() {
-            assert_eq!(bound_index(&Linux, fd).expect("an answer"), lo());
-        }
     }
 }

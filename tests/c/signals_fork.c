@@ -134,10 +134,11 @@ static void raise_often(void) {
 
 static void begin_and_end(void *arg) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  bool          called;
   (void)arg;
   while (!atomic_load(&over)) {
     udpr_id call;
-    OK(udpr_reactor_call_later(reactor, 0, check_overdue, &(bool){false}, NULL, &call));
+    OK(udpr_reactor_call_later(reactor, 0, check_overdue, &called, NULL, &call));
     OK(udpr_reactor_run(reactor));
     udpr_reactor_cancel_call(reactor, call); /* where a signal was faster */
     atomic_fetch_add(&runs, 1);

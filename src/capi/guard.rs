@@ -10,7 +10,8 @@ use crate::sys::{Gate, Uncancelled};
 #[cfg(udpr_no_backtraces)]
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs `body` on a reactor, with its thread check.
 #[inline]
@@ -129,8 +130,11 @@ pub(super) fn quietly(body: impl FnOnce()) -> bool {
 /// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as
 /// CMake makes it, the standard library is our own and so is its hook.
 pub(super) fn silence_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    // No Once: a child that is forked while another thread sets the hook would wait for that thread.
+    static SET: AtomicBool = AtomicBool::new(false);
+    if !SET.swap(true, Ordering::Relaxed) {
+        std::panic::set_hook(Box::new(|_| {}));
+    }
 }
 
 /// Backtraces are for panic hooks, and ours asks for none: every walk up the stack ends before its first frame, so that

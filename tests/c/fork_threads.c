@@ -64,4 +64,29 @@ static void with_children(void (*body)(void *)) {
 TEST(one_thread_of_a_child_revives_the_reactor) { with_children(revive_with_threads); }
 TEST(one_thread_of_a_child_frees_the_reactor) { with_children(free_with_threads); }
 
+/* ---- while the first reactor of all is made --------------------------------------------------------------- */
+
+static atomic_int begun;
+
+static void make_one(void *arg) {
+  (void)arg;
+  atomic_store(&begun, 1);
+  OK(udpr_reactor_free(new_reactor(0)));
+}
+
+/* In a process that has made no reactor yet. `arg` is when to fork. */
+static void fork_while_the_first_is_made(void *arg) {
+  check_thread maker;
+  thread_start(&maker, make_one, NULL);
+  while (!atomic_load(&begun)) {}
+  for (volatile int i = *(int *)arg; i > 0; i--) {}
+  in_killed_child(make_one, NULL);
+  thread_join(&maker);
+}
+
+TEST(a_child_waits_for_no_other_thread_of_its_parents_first_reactor) {
+  for (int i = check_is_slow() ? 20 : 600; i > 0; i--)
+    in_killed_child(fork_while_the_first_is_made, &(int){i * 4});
+}
+
 CHECK_MAIN()

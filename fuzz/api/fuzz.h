@@ -153,7 +153,7 @@ struct port {
   bool            making; /* its listen or adopt has not returned */
   uint32_t        flags, packet_size, queue_bytes;
   bool            v6, adopted, connected, broadcast, paused;
-  udpr_addr       host, peer;
+  udpr_addr       host, peer, asked; /* asked: the peer as connect was given it */
   uint64_t        delivered, stopped;
   struct {
     udpr_addr group, source;

@@ -285,6 +285,7 @@ static void op_connect(void) {
   else if (CHANGES(port, UDPR_OK, UDPR_E_NETWORK_UNREACHABLE, UDPR_E_INVALID_ARGUMENT, UDPR_E_ADDRESS_IN_USE,
                    UDPR_E_ADDRESS_NOT_AVAILABLE)) {
     port->connected = true;
+    port->asked = peer;
     CALL(port->home, udpr_transport_get_peer, port->transport, &port->peer);
     EXPECT(UDPR_OK);
   } else if (call_status() != UDPR_E_WRONG_THREAD) {

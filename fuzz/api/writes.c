@@ -32,11 +32,13 @@ static bool everyone(const udpr_addr *to) { return memcmp(to->bytes, "\xff\xff\x
 static size_t reasons(const port *port, size_t len, const udpr_addr *to, udpr_status *out) {
   size_t           n = 0;
   const udpr_addr *target = to ? to : port->connected ? &port->peer : NULL;
+  bool             is_peer =
+      port->connected && to && (udpr_addr_equal(to, &port->peer) || udpr_addr_equal(to, &port->asked));
   if (port->state != LISTENING) out[n++] = UDPR_E_CLOSED;
   if (!target) return out[n++] = UDPR_E_NOT_CONNECTED, n;
   if (target->family == 0) out[n++] = UDPR_E_INVALID_ARGUMENT;
   if (target->reserved) out[n++] = UDPR_E_VERSION;
-  if (port->connected && to && !udpr_addr_equal(to, &port->peer)) return out[n++] = UDPR_E_WRONG_PEER, n;
+  if (port->connected && to && !is_peer) return out[n++] = UDPR_E_WRONG_PEER, n;
   if (target->family && target->family != (port->v6 ? UDPR_AF_INET6 : UDPR_AF_INET))
     out[n++] = UDPR_E_ADDRESS_FAMILY;
   if (target->port == 0) out[n++] = UDPR_E_INVALID_ARGUMENT;

@@ -31,6 +31,7 @@
  *            must not throw, longjmp or end the thread; a C++ exception that reaches us aborts with a message.
  *  Memory    What grows with use (queues, delayed calls, triggers, watches, ports) answers UDPR_E_NO_MEMORY where there is
  *            none for it, with nothing changed. What else needs memory aborts without it: docs/reliability.md.
+ *  Stack     A call needs at most 16 KiB of the caller's stack, callbacks apart. The library's own threads have 2 MiB each.
  */
 
 

@@ -19,6 +19,7 @@ mod message;
 mod multicast;
 mod options;
 mod outbox;
+mod outgoing;
 mod path_limits;
 mod protocol;
 mod put_back;

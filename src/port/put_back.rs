@@ -25,7 +25,8 @@ impl Former {
         Former { peer, options: RefCell::default() }
     }
 
-    fn knows(&self, level: i32, name: i32) -> bool {
+    /// True if the option was changed.
+    pub(super) fn knows(&self, level: i32, name: i32) -> bool {
         self.options.borrow().iter().any(|(its_level, its_name, _)| (*its_level, *its_name) == (level, name))
     }
 }

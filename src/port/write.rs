@@ -120,7 +120,7 @@ impl Port {
 
 impl Open {
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
-    pub(super) fn submit_letter(&self, letter: Letter) {
+    pub(super) fn submit_letter(&self, mut letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
         let owed = self.wants_ready.get();
         let submit = || {
@@ -143,6 +143,7 @@ impl Open {
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
                 self.wants_ready.set(owed);
+                letter.control = self.control_of_group(letter.to.as_ref()).map(Box::new);
                 let queued = self.used().sending.borrow_mut().backlog.push_letter(letter);
                 if let Err(letter) = queued {
                     self.fail(&letter.data, letter.to, Status::NO_MEMORY, 0);
@@ -166,6 +167,33 @@ impl Open {
     }
 
     fn submit_checked(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        match self.outgoing_control(to, &manner) {
+            None => self.submit_said(len, to, manner, fill),
+            Some(control) => self.submit_to_group(len, to, manner.with_control(&control), fill),
+        }
+    }
+
+    /// Apart, so that the way of the others stays short.
+    #[inline(never)]
+    fn submit_to_group(
+        &self,
+        len: usize,
+        to: Option<&Addr>,
+        manner: Manner<'_>,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result {
+        self.submit_said(len, to, manner, fill)
+    }
+
+    /// With all that has to be said of it.
+    #[inline(always)]
+    fn submit_said(
         &self,
         len: usize,
         to: Option<&Addr>,

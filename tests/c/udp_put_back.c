@@ -149,6 +149,81 @@ TEST(the_systems_hop_limit) {
   hops(AF_INET6, IPPROTO_IPV6, IPV6_UNICAST_HOPS, "/proc/sys/net/ipv6/conf/all/hop_limit");
 }
 
+/* ---- the interface of what goes to groups -------------------------------------------------------------------------- */
+
+typedef struct outgoing {
+  const char *address, *interface; /* what the maker has set, if anything */
+} outgoing;
+
+static void set_outgoing(int fd, const outgoing *form) {
+  struct ip_mreqn request = {.imr_ifindex = form->interface ? (int)if_nametoindex(form->interface) : 0};
+  if (form->address) inet_pton(AF_INET, form->address, &request.imr_address);
+  if (!form->interface) CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request.imr_address, 4));
+  else CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &request, sizeof request));
+}
+
+static void say_to_group(int fd, const udpr_addr *group) {
+  struct sockaddr_storage name;
+  size_t                  len;
+  OK(udpr_addr_to_sockaddr(group, &name, sizeof name, &len));
+  CHECK_EQ(6, sendto(fd, "secret", 6, 0, (struct sockaddr *)&name, (socklen_t)len));
+}
+
+static void left(const wire *one, const wire *two, int by_one, int by_two) {
+  CHECK_EQ(by_one, count(one));
+  CHECK_EQ(by_two, count(two));
+}
+
+/* What the port writes leaves by the interface that it was told, however it writes. */
+static void port_writes(fixture *f, const udpr_addr *group, const wire *one, const wire *two, int by_one) {
+  udpr_message message = {.size = sizeof message, .data = "secret", .len = 6, .to = group};
+  size_t       taken;
+  OK(udpr_transport_write(f->transport, "secret", 6, group));
+  OK(udpr_transport_write_messages(f->transport, &message, 1, &taken));
+  message.tos = 8, message.flags = UDPR_MESSAGE_TOS;
+  OK(udpr_transport_write_messages(f->transport, &message, 1, &taken));
+  OK(udpr_transport_post(f->transport, "secret", 6, group));
+  turns(f->reactor, 2);
+  OK(udpr_transport_connect(f->transport, group));
+  OK(udpr_transport_write(f->transport, "secret", 6, NULL));
+  OK(udpr_transport_disconnect(f->transport));
+  left(one, two, by_one ? 5 : 0, by_one ? 0 : 5);
+}
+
+static void outgoing_stays(int family, const outgoing *form, bool by_one) {
+  fixture   f;
+  wire      one, two;
+  udpr_addr group = addr(family == AF_INET ? "239.1.1.1" : "::ffff:239.1.1.1", 9);
+  enter_own_network();
+  stay_on_this_core();
+  add_device("one", 1);
+  add_device("two", 2);
+  open_wire(&one, "one", 1);
+  open_wire(&two, "two", 2);
+  set_up(&f, family);
+  set_outgoing(f.fd, form);
+  say_to_group(f.fd, &group);
+  left(&one, &two, by_one, !by_one);
+  adopt(&f, 0);
+  OK(udpr_transport_set_outgoing_interface(f.transport, if_nametoindex("one")));
+  port_writes(&f, &group, &one, &two, 1);
+  OK(udpr_transport_set_outgoing_interface(f.transport, if_nametoindex("two")));
+  port_writes(&f, &group, &one, &two, 0);
+  stop(&f);
+  say_to_group(f.fd, &group);
+  left(&one, &two, by_one, !by_one);
+  close(one.tap), close(one.marker), close(two.tap), close(two.marker);
+  tear_down(&f);
+}
+
+static void every_form(int family) {
+  static const outgoing forms[] = {{NULL, "one"}, {"10.1.0.1", NULL}, {"10.1.0.1", "one"}, {NULL, "two"}};
+  for (int i = 0; i < 4; i++) outgoing_stays(family, &forms[i], i < 3);
+}
+
+TEST(the_outgoing_interface_in_every_form) { every_form(AF_INET); }
+TEST(the_outgoing_interface_in_every_form_dual_stack) { every_form(AF_INET6); }
+
 /* ---- the number ------------------------------------------------------------------------------------------------------ */
 
 static void destination_has_the_number(bool connects) {

@@ -15,6 +15,36 @@
 
 enum { CALLS_MOST = 16 };
 
+static inline void refuse_by(struct sock_filter *filter, unsigned short len) {
+  struct sock_fprog program = {len, filter};
+  CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
+}
+
+#ifdef SYS_socketcall
+/* The number in socketcall(2) by which a C library may make the call, too; 0 for none. */
+static inline unsigned refuse_subcall(int call) {
+  return call == SYS_recvmsg    ? 17
+         : call == SYS_sendmsg  ? 16
+         : call == SYS_recvmmsg ? 19
+         : call == SYS_sendmmsg ? 20
+                                : 0;
+}
+
+static inline void refuse_socketcall(unsigned subcall, int error) {
+  const bool         little = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socketcall, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + (little ? 0 : 4)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, subcall, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  refuse_by(filter, sizeof filter / sizeof *filter);
+}
+#endif
+
 /* They fail with `error` from now on, on every thread that is made after this. */
 static inline void refuse(const int *calls, size_t count, int error) {
   CHECK(count <= CALLS_MOST);
@@ -26,9 +56,11 @@ static inline void refuse(const int *calls, size_t count, int error) {
     filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
   }
   filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  struct sock_fprog program = {len, filter};
-  CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-  if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
+  refuse_by(filter, len);
+#ifdef SYS_socketcall
+  for (size_t i = 0; i < count; i++)
+    if (refuse_subcall(calls[i])) refuse_socketcall(refuse_subcall(calls[i]), error);
+#endif
 }
 
 /* A call that the library can do without, under each number that it has here. */

@@ -38,6 +38,28 @@ fn a_port_lives_through_every_error_of_a_receive() {
     }
 }
 
+/// Where recvmmsg(2) is refused, an error that comes behind datagrams is not on the socket any more.
+#[test]
+fn an_error_behind_datagrams_is_not_lost() {
+    let (scene, received) = (Scene::new(), Rc::default());
+    let port = bytes(&scene, &received);
+    scene.kernel.fail_behind(libc::ECONNREFUSED);
+    scene.peer.send(b"1", &port.get_host().expect("open"));
+    scene.turn_until(|_| received.borrow().len() == 1);
+    assert_eq!(port.get_stats().expect("open").refused, 1);
+}
+
+/// Every way to receive is refused.
+#[test]
+fn a_port_that_can_receive_nothing_stops() {
+    let (scene, received) = (Scene::new(), Rc::default());
+    let port = bytes(&scene, &received);
+    scene.kernel.fail(Receive, [libc::ENOSYS]);
+    scene.peer.send(b"1", &port.get_host().expect("open"));
+    scene.turn_until(|scene| !scene.diary.stopped.borrow().is_empty());
+    assert_eq!(*scene.diary.stopped.borrow(), [Status::NOT_SUPPORTED]);
+}
+
 #[test]
 fn one_ports_error_does_not_hold_up_another() {
     let (scene, received) = (Scene::new(), Rc::default());

@@ -59,6 +59,8 @@ pub(crate) struct Scripted {
     sends: RefCell<Vec<usize>>,
     receives: RefCell<Vec<usize>>,
     stretch: Cell<Option<usize>>,
+    /// For the next receive.
+    behind: Cell<Option<i32>>,
     rule: Cell<Option<Rule>>,
     unknown: Cell<Option<(i32, i32)>>,
     drops: Cell<Option<u32>>,
@@ -126,6 +128,11 @@ impl Scripted {
     /// How many messages each receive since the last time has asked for.
     pub(crate) fn receives(&self) -> Vec<usize> {
         self.receives.take()
+    }
+
+    /// The next receive that brings something meets this error behind it.
+    pub(crate) fn fail_behind(&self, errno: i32) {
+        self.behind.set(Some(errno));
     }
 
     /// How many calls of this kind there were.
@@ -265,7 +272,8 @@ impl Kernel for Scripted {
         let limit = self.answer(Syscall::Receive)?;
         let limited = Reception { messages: reception.messages.min(limit), ..*reception };
         let received = Linux.receive(fd, inbound, &limited)?;
-        Ok(Received { bytes: received.bytes * self.stretch.get().unwrap_or(1), ..received })
+        let error = self.behind.take().or(received.error);
+        Ok(Received { bytes: received.bytes * self.stretch.get().unwrap_or(1), error, ..received })
     }
 
     fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {

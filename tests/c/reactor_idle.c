@@ -3,19 +3,30 @@
  */
 #include "lookup_dns.h"
 
+#include <dlfcn.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
+typedef long (*syscall_fn)(long, ...);
+
+static syscall_fn  next_syscall;
 static sem_t       raised, written; /* around the write of a thread that wakes the reactor */
 static atomic_bool hold_write;
 static int         alarms_set;
 
-ssize_t write(int fd, const void *data, size_t len) {
-  if (atomic_exchange(&hold_write, false)) {
+/* The library writes by syscall(2), which is no cancellation point. */
+long syscall(long number, ...) {
+  long    argument[6];
+  va_list rest;
+  va_start(rest, number);
+  for (int i = 0; i < 6; i++) argument[i] = va_arg(rest, long);
+  va_end(rest);
+  if (!next_syscall) *(void **)&next_syscall = dlsym(RTLD_NEXT, "syscall");
+  if (number == SYS_write && atomic_exchange(&hold_write, false)) {
     sem_post(&raised);
     while (sem_wait(&written) != 0) {}
   }
-  return syscall(SYS_write, fd, data, len);
+  return next_syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
 }
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *to, struct itimerspec *before) {

@@ -171,7 +171,10 @@ mod tests {
             });
         }
         assert_eq!(visited, [1, 2]);
-        schedule.push(Reason::Gone, 3);
         assert!(!schedule.is_due());
+        schedule.push(Reason::Gathered, 3);
+        assert!(!schedule.is_due());
+        schedule.push(Reason::Gone, 3);
+        assert!(schedule.is_due());
     }
 }

@@ -1,30 +1,33 @@
 //! A lock for what threads hand over.
 
 use super::tsan;
-use parking_lot::MutexGuard;
 use std::ops::{Deref, DerefMut};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 
-/// A lock of a byte, without poisoning, which ThreadSanitizer sees in a program that is compiled with it.
+/// A lock without poisoning, which ThreadSanitizer sees in a program that is compiled with it.
+///
+/// It is a word of its own, as the standard library's is on Linux. A lock that keeps those that wait in a table of the process
+/// leaves their entries, and the locks of the table, to a forked child, which has not got those threads.
 #[derive(Debug, Default)]
-pub struct Mutex<T>(parking_lot::Mutex<T>);
+pub struct Mutex<T>(std::sync::Mutex<T>);
 
 impl<T> Mutex<T> {
     /// Around a value.
     pub const fn new(value: T) -> Mutex<T> {
-        Mutex(parking_lot::Mutex::new(value))
+        Mutex(std::sync::Mutex::new(value))
     }
 
     /// Waits until no other thread has it.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T> {
-        let guard = self.0.lock();
+        let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tsan::acquire(self);
         Guard { mutex: self, guard }
     }
 
     /// True while a thread has it, also one that is not there any more: in a forked child.
     pub fn is_locked(&self) -> bool {
-        self.0.is_locked()
+        matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
 }
 

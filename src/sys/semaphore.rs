@@ -1,8 +1,8 @@
 //! What the library's own threads wait for, for long.
 //!
-//! It is a word of its own, where parking_lot keeps those that wait in a table of the process. A forked child has the table's
-//! entries and not their threads, whose stacks its own new threads get (`reclaim_stacks` in nptl of glibc): the next one that
-//! waits would walk over what is not there any more.
+//! It is a word of its own, as every lock here. One that keeps those that wait in a table of the process leaves their entries to a
+//! forked child, and not their threads, whose stacks its own new threads get (`reclaim_stacks` in nptl of glibc): the next one
+//! that waits would walk over what is not there any more.
 
 use std::cell::UnsafeCell;
 

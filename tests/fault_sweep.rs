@@ -145,7 +145,7 @@ fn adopt_with_options() {
         told: adopt_told,
         after: &hears,
         exact: true,
-        size: (27, 269),
+        size: (28, 274),
     };
     scenario.sweep();
     let before = |stage: &Stage| {
@@ -164,7 +164,7 @@ fn adopt_with_options() {
         SetOption if failed.is_option(SOL_UDP, UDP_GRO) => failed.plain(),
         _ => adopt_told(failed),
     };
-    Scenario { name: "adopt, both versions", before: &before, act: &act, told, size: (47, 491), ..scenario }
+    Scenario { name: "adopt, both versions", before: &before, act: &act, told, size: (48, 496), ..scenario }
         .sweep();
 }
 

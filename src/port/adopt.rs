@@ -47,6 +47,7 @@ impl Port {
         let port = Port::assemble(turn, Parts { socket, family, flags, peer, former }, options, protocol);
         let open = port.open()?;
         open.read_device()?;
+        open.note_unbound()?;
         open.forget_drops();
         open.set_adopted_options(options).inspect_err(|_| open.put_back())?;
         Ok(port)

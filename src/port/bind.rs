@@ -1,4 +1,4 @@
-//! bind(2) of a port: the number that the kernel chooses for port 0 outlives a connection, and no other socket has it.
+//! bind(2) of a port: a number of the kernel's choice outlives a connection, and no other socket has it.
 
 use super::connect::lost_number;
 use super::device::Device;
@@ -51,4 +51,25 @@ fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>
     let chosen = kernel.local_addr(holder.as_raw_fd())?;
     listen::share_number(kernel, holder.as_raw_fd(), options)?;
     Ok(kernel.bind(fd, &Addr { port: chosen.port, ..*local })?)
+}
+
+/// For an adopted socket that is not bound: a first send or a connection would bind it to a number that it may share.
+pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
+    let mut shared = Vec::new();
+    for name in [libc::SO_REUSEADDR, libc::SO_REUSEPORT] {
+        let mut value = [0; 4];
+        kernel.option(fd, libc::SOL_SOCKET, name, &mut value)?;
+        if value != [0; 4] {
+            shared.push((name, value));
+        }
+    }
+    let host = kernel.local_addr(fd)?;
+    // Another holder may have bound it.
+    if shared.is_empty() || host.port != 0 {
+        return Ok(());
+    }
+    let unset = |(name, _): &(i32, [u8; 4])| kernel.set_option(fd, libc::SOL_SOCKET, *name, &[0; 4]);
+    let bound = shared.iter().try_for_each(unset).and_then(|()| kernel.bind(fd, &host));
+    let reset = |(name, value): &(i32, [u8; 4])| kernel.set_option(fd, libc::SOL_SOCKET, *name, value);
+    shared.iter().map(reset).fold(bound, io::Result::and)
 }

@@ -37,6 +37,9 @@ impl Port {
     fn change_peer(&self, open: &Rc<Open>, peer: Option<&Addr>) -> Result {
         self.take_mail();
         open.flush();
+        if !open.has_lost_device() {
+            open.check_bar()?;
+        }
         // What is pending is about the former peer.
         open.take_errors();
         let former = open.peer.get();
@@ -79,7 +82,7 @@ impl Open {
     /// first peer's source address would stay.
     fn relink(&self, place: &Place, from: Option<&Addr>, to: Option<&Addr>) -> io::Result<Option<Addr>> {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        if from.is_some() || self.check_device().is_err() {
+        if from.is_some() || self.has_lost_device() {
             self.unlink(place)?;
         }
         let Some(to) = to else { return Ok(None) };
@@ -95,7 +98,9 @@ impl Open {
         let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
         // Also without its number the former peer is worth a try, but not without its device.
         let _ = self.unlink(place);
-        self.check_device().ok()?;
+        if self.has_lost_device() {
+            return None;
+        }
         kernel.connect(fd, former?).ok()?;
         let _ = self.note_peers_device(former?, &place.device);
         former.copied()

@@ -1,6 +1,6 @@
 //! The interface that a socket is bound to (SO_BINDTODEVICE, socket(7)), by which alone it sends.
 
-use super::Open;
+use super::{Open, bind};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use crate::sys::{Kernel, interface};
@@ -25,17 +25,27 @@ pub(super) enum Device {
     Name([u8; libc::IFNAMSIZ]),
 }
 
-/// What connecting does to the device of a port.
+/// What connecting does to the device of a port, and what has to be done before it sends.
 #[derive(Debug, Default)]
 pub(super) struct DeviceState {
     /// The index of the device that the port was last seen bound to; 0 for none.
     index: Cell<u32>,
     /// A connection to a link-local address binds the socket to the interface of the zone (`__ip6_datagram_connect`).
     by_peer: Cell<Option<ByPeer>>,
-    /// The kernel has forgotten this device, and did not take it again: nothing may be sent.
-    lost: Cell<Option<Device>>,
+    /// What keeps the port from sending.
+    bar: Cell<Bar>,
     /// An interface other than the device that datagrams may name: one of the VRF that the device is.
     allowed: Cell<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum Bar {
+    #[default]
+    None,
+    /// The kernel has forgotten this device, and did not take it again: nothing may be sent.
+    LostDevice(Device),
+    /// The socket was adopted unbound: it is bound first.
+    Unbound,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -97,9 +107,9 @@ impl Open {
     /// what the connection has bound the socket to does not count.
     pub(super) fn read_device(&self) -> io::Result<Device> {
         let state = self.used.get().map(|used| &used.device);
-        let device = match state.and_then(|state| state.lost.get()) {
-            Some(lost) => lost,
-            None => {
+        let device = match state.map(|state| state.bar.get()) {
+            Some(Bar::LostDevice(lost)) => lost,
+            _ => {
                 let now = Device::of(&*self.turn.kernel, self.fd.get())?;
                 let by_peer = state.and_then(|state| state.by_peer.get());
                 by_peer.filter(|by_peer| by_peer.during == now).map_or(now, |by_peer| by_peer.before)
@@ -114,9 +124,9 @@ impl Open {
     pub(super) fn restore_device(&self, device: &Device) -> io::Result<()> {
         let state = &self.used().device;
         state.by_peer.set(None);
-        state.lost.set((*device != Device::None).then_some(*device));
+        state.bar.set(if *device == Device::None { Bar::None } else { Bar::LostDevice(*device) });
         device.bind(&*self.turn.kernel, self.fd.get())?;
-        state.lost.set(None);
+        state.bar.set(Bar::None);
         Ok(())
     }
 
@@ -134,7 +144,9 @@ impl Open {
     pub(super) fn device_was_set(&self) {
         if let Some(used) = self.used.get() {
             used.device.by_peer.set(None);
-            used.device.lost.set(None);
+            if self.has_lost_device() {
+                used.device.bar.set(Bar::None);
+            }
         }
         if self.read_device().is_err() {
             self.used().device.index.set(UNKNOWN);
@@ -156,10 +168,33 @@ impl Open {
         self.used.get().map_or(0, |used| used.device.index.get())
     }
 
-    /// NO_INTERFACE while the socket has lost its device.
+    /// True while the socket is not bound to the device that it should be bound to.
+    pub(super) fn has_lost_device(&self) -> bool {
+        self.used.get().is_some_and(|used| matches!(used.device.bar.get(), Bar::LostDevice(_)))
+    }
+
+    /// Before anything is sent. NO_INTERFACE while the socket has lost its device.
     #[inline]
-    pub(super) fn check_device(&self) -> Result {
-        if self.used().device.lost.get().is_some() { Err(Status::NO_INTERFACE) } else { Ok(()) }
+    pub(super) fn check_bar(&self) -> Result {
+        if matches!(self.used().device.bar.get(), Bar::None) { Ok(()) } else { self.remove_bar() }
+    }
+
+    #[inline(never)]
+    fn remove_bar(&self) -> Result {
+        if self.has_lost_device() {
+            return Err(Status::NO_INTERFACE);
+        }
+        bind::bind_unbound(&*self.turn.kernel, self.fd.get())?;
+        self.used().device.bar.set(Bar::None);
+        Ok(())
+    }
+
+    /// A socket was adopted that may not be bound.
+    pub(super) fn note_unbound(&self) -> io::Result<()> {
+        if self.turn.kernel.local_addr(self.fd.get())?.port == 0 {
+            self.used().device.bar.set(Bar::Unbound);
+        }
+        Ok(())
     }
 
     /// The kernel lets one datagram name its interface, by a zone or by packet info, also if the socket is bound to

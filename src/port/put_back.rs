@@ -70,7 +70,7 @@ impl Open {
             self.warn(set.map_err(Into::into), c"an option is not put back");
         }
         let peer = self.peer.replace(former.peer);
-        if peer != former.peer || self.check_device().is_err() {
+        if peer != former.peer || self.has_lost_device() {
             let (_, linked) = self.link(peer.as_ref(), former.peer.as_ref());
             self.warn(linked, c"the peer is not put back");
         }

@@ -51,7 +51,7 @@ impl Open {
 
     /// Sends until all is gone or one datagram fails, whose error this is.
     pub(super) fn send(&self, outbound: &mut Outbound) -> Result {
-        self.check_device()?;
+        self.check_bar()?;
         let (mut tries, mut suspicion) = (0, None);
         while !outbound.is_done() {
             let sent = self.turn.kernel.send(self.fd.get(), outbound);

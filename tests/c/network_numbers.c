@@ -97,6 +97,32 @@ static void others_numbers(bool adopts) {
 TEST(numbers_of_other_sockets) { others_numbers(false); }
 TEST(numbers_of_adopted_sockets) { others_numbers(true); }
 
+/* The first write, or the connection, binds them. */
+TEST(numbers_of_sockets_that_were_adopted_unbound) {
+  enter_small_network();
+  udpr_reactor *reactor = new_reactor(0);
+  bool          taken[NUMBERS] = {false};
+  udpr_addr     to = addr("127.0.0.1", 9);
+  for (int i = 0; i < NUMBERS; i++) {
+    int             fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
+    udpr_transport *transport;
+    CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, i % 4 < 2 ? SO_REUSEADDR : SO_REUSEPORT, &on, sizeof on));
+    OK(udpr_reactor_adopt_datagram_port(reactor, fd, 0, &silent, NULL, &transport));
+    if (i % 2) OK(udpr_transport_connect(transport, &to));
+    else OK(udpr_transport_write(transport, "x", 1, &to));
+    int number = host_of(transport).port - FIRST, is_on = 0;
+    CHECK(number >= 0 && number < NUMBERS && !taken[number]);
+    taken[number] = true;
+    socklen_t len = sizeof is_on;
+    CHECK_EQ(0, getsockopt(fd, SOL_SOCKET, i % 4 < 2 ? SO_REUSEADDR : SO_REUSEPORT, &is_on, &len));
+    CHECK_EQ(1, is_on);
+    close(fd);
+    udpr_transport_release(transport);
+  }
+  is_full(reactor, NULL);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void is_shared(void *arg) {
   (void)arg;
   udpr_reactor *reactor = new_reactor(0);

@@ -100,17 +100,13 @@ impl Open {
         Some(Peer { addr, asked })
     }
 
-    /// [`Destinations::check`] as things are, and whether the port may send to that zone.
+    /// [`Destinations::check`] as things are.
     #[inline(always)]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         if self.peer.get().is_some() {
             return self.check_of_connected(len, to);
         }
-        let to = self.destinations().check(len, to, None)?;
-        if let Some(zoned) = to.filter(|to| to.scope_id != 0) {
-            self.check_zone(zoned)?;
-        }
-        Ok(to)
+        self.destinations().check(len, to, None)
     }
 
     /// Apart, so that the way of those without a peer stays short.

@@ -122,11 +122,12 @@ impl Open {
     /// Binds the socket to the device again after its connection has ended, with which the kernel forgets it
     /// (`__udp_disconnect`). If that fails, the port sends nothing until it succeeds.
     pub(super) fn restore_device(&self, device: &Device) -> io::Result<()> {
-        let state = &self.used().device;
-        state.by_peer.set(None);
-        state.bar.set(if *device == Device::None { Bar::None } else { Bar::LostDevice(*device) });
-        device.bind(&*self.turn.kernel, self.fd.get())?;
-        state.bar.set(Bar::None);
+        self.used().device.by_peer.set(None);
+        if *device != Device::None {
+            self.set_bar(Bar::LostDevice(*device));
+            device.bind(&*self.turn.kernel, self.fd.get())?;
+        }
+        self.set_bar(Bar::None);
         Ok(())
     }
 
@@ -145,11 +146,12 @@ impl Open {
         if let Some(used) = self.used.get() {
             used.device.by_peer.set(None);
             if self.has_lost_device() {
-                used.device.bar.set(Bar::None);
+                self.set_bar(Bar::None);
             }
         }
         if self.read_device().is_err() {
             self.used().device.index.set(UNKNOWN);
+            self.constrained.set(true);
         }
     }
 
@@ -160,6 +162,7 @@ impl Open {
             let state = &self.used().device;
             state.index.set(index);
             state.allowed.set(0);
+            self.note_constraints();
         }
     }
 
@@ -176,7 +179,7 @@ impl Open {
     /// Before anything is sent. NO_INTERFACE while the socket has lost its device.
     #[inline]
     pub(super) fn check_bar(&self) -> Result {
-        if matches!(self.used().device.bar.get(), Bar::None) { Ok(()) } else { self.remove_bar() }
+        if self.barred.get() { self.remove_bar() } else { Ok(()) }
     }
 
     #[inline(never)]
@@ -185,14 +188,19 @@ impl Open {
             return Err(Status::NO_INTERFACE);
         }
         bind::bind_unbound(&*self.turn.kernel, self.fd.get())?;
-        self.used().device.bar.set(Bar::None);
+        self.set_bar(Bar::None);
         Ok(())
+    }
+
+    fn set_bar(&self, bar: Bar) {
+        self.used().device.bar.set(bar);
+        self.barred.set(!matches!(bar, Bar::None));
     }
 
     /// A socket was adopted that may not be bound.
     pub(super) fn note_unbound(&self) -> io::Result<()> {
         if self.turn.kernel.local_addr(self.fd.get())?.port == 0 {
-            self.used().device.bar.set(Bar::Unbound);
+            self.set_bar(Bar::Unbound);
         }
         Ok(())
     }

@@ -89,6 +89,8 @@ impl Port {
             wants_ready: Cell::new(false),
             backing_off: Cell::new(false),
             retrying: Cell::new(false),
+            barred: Cell::new(false),
+            constrained: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),
             told: Cell::new(None),
             used: OnceCell::new(),

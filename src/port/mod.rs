@@ -119,6 +119,10 @@ struct Open {
     retrying: Cell<bool>,
     /// Broadcasts may be sent.
     broadcast: Cell<bool>,
+    /// Something has to be done before the next datagram is sent, or nothing may be sent.
+    barred: Cell<bool>,
+    /// The port is bound to a device, or its datagrams to IPv4 groups name their interface.
+    constrained: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.
     told: Cell<Option<u16>>,
     used: OnceCell<Box<Used>>,

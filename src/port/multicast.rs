@@ -158,6 +158,7 @@ impl Open {
         let groups = &self.used().groups;
         groups.by_message.set(if by_message { index } else { 0 });
         groups.outgoing_address.set(address);
+        self.note_constraints();
         Ok(())
     }
 

@@ -4,7 +4,6 @@
 //! given one, the option of an adopted socket stays as it is, and each datagram to a group names its interface itself.
 
 use super::Open;
-use super::message::Manner;
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use crate::sys::Control;
@@ -45,13 +44,13 @@ impl Open {
         (address[0] == 127).then_some(Addr::v4(address, 0))
     }
 
-    /// What a datagram of which nothing more is said has to say.
-    #[inline]
-    pub(super) fn outgoing_control(&self, to: Option<&Addr>, manner: &Manner<'_>) -> Option<Control> {
-        if self.former.is_none() || manner.has_control() { None } else { self.control_of_group(to) }
+    /// After a change of the device, or of where datagrams to groups leave.
+    pub(super) fn note_constraints(&self) {
+        let by_message = self.used.get().map_or(0, |used| used.groups.by_message.get());
+        self.constrained.set(by_message != 0 || self.device_index() != 0);
     }
 
-    #[inline(never)]
+    /// What a datagram of which nothing more is said has to say.
     pub(super) fn control_of_group(&self, to: Option<&Addr>) -> Option<Control> {
         let target = to.copied().or(self.peer.get())?;
         let index = self.outgoing_index(&target);

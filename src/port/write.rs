@@ -127,13 +127,7 @@ impl Open {
             let manner = Manner::plain(Leave::Together);
             self.submit_checked(len, to, manner, |place| place.copy_from_slice(&letter.data))
         };
-        let mut result = if let Some(Err(status)) = to.map(|to| self.check_zone(to)) {
-            Err(status)
-        } else if self.is_waiting() {
-            Err(Status::WOULD_BLOCK)
-        } else {
-            submit()
-        };
+        let mut result = if self.is_waiting() { Err(Status::WOULD_BLOCK) } else { submit() };
         let mut mtu = 0;
         if result == Err(Status::MESSAGE_TOO_LONG) {
             (result, mtu) = self.measure(letter.to, submit);
@@ -173,22 +167,27 @@ impl Open {
         manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        match self.outgoing_control(to, &manner) {
-            None => self.submit_said(len, to, manner, fill),
-            Some(control) => self.submit_to_group(len, to, manner.with_control(&control), fill),
+        if self.constrained.get() {
+            return self.submit_constrained(len, to, manner, fill);
         }
+        self.submit_said(len, to, manner, fill)
     }
 
     /// Apart, so that the way of the others stays short.
     #[inline(never)]
-    fn submit_to_group(
+    fn submit_constrained(
         &self,
         len: usize,
         to: Option<&Addr>,
         manner: Manner<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        self.submit_said(len, to, manner, fill)
+        to.map_or(Ok(()), |to| self.check_zone(to))?;
+        let control = if manner.has_control() { None } else { self.control_of_group(to) };
+        match &control {
+            Some(control) => self.submit_said(len, to, manner.with_control(control), fill),
+            None => self.submit_said(len, to, manner, fill),
+        }
     }
 
     /// With all that has to be said of it.

@@ -168,19 +168,22 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         if self.constrained.get() {
-            return self.submit_constrained(len, to, manner, fill);
+            let mut fill = Some(fill);
+            return self.submit_constrained(len, to, manner, &mut |place| {
+                fill.take().into_iter().for_each(|fill| fill(place));
+            });
         }
         self.submit_said(len, to, manner, fill)
     }
 
-    /// Apart, so that the way of the others stays short.
+    /// Apart, and with code of its own for everything below, so that the common path stays short.
     #[inline(never)]
     fn submit_constrained(
         &self,
         len: usize,
         to: Option<&Addr>,
         manner: Manner<'_>,
-        fill: impl FnOnce(&mut [u8]),
+        fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result {
         to.map_or(Ok(()), |to| self.check_zone(to))?;
         let control = if manner.has_control() { None } else { self.control_of_group(to) };

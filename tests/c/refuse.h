@@ -28,6 +28,7 @@ static inline unsigned refuse_subcall(int call) {
          : call == SYS_sendmsg  ? 16
          : call == SYS_recvmmsg ? 19
          : call == SYS_sendmmsg ? 20
+         : call == SYS_socket   ? 1
                                 : 0;
 }
 

@@ -6,7 +6,7 @@ import sys
 import xml.etree.ElementTree as xml
 
 KINDS = {
-    "ways to link": r"(?:consumer|consumer\.builds) (\w+)",
+    "ways to link": r"(?:consumer|consumer\.(?:builds|static|plugins|cross)) (\w+)",
     "compilers and editions": r"header ((?:gcc|g\+\+|clang|clang\+\+)_\S+)",
     "programs in other languages": r"(ffi\.\S+) ",
 }

@@ -300,7 +300,7 @@ const SETTINGS: [Setting; 18] = [
         "set_outgoing_interface",
         nothing,
         |stage| stage.port().set_outgoing_interface(lo()),
-        [(1, 16), (3, 41), (3, 34)],
+        [(1, 16), (3, 41), (5, 59)],
     ),
     (
         "set_broadcast_allowed",

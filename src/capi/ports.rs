@@ -59,7 +59,9 @@ pub unsafe extern "C" fn udpr_reactor_listen_multicast(
 /// when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
 /// read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
 /// changed here are put back when the port stops, for whoever else holds the socket, except what udpr_transport_set_option
-/// sets; a socket that was not bound keeps the number that it was given. Otherwise as udpr_reactor_listen_udp.
+/// sets; a socket that was not bound keeps the number that it was given. An outgoing interface that was set by its index alone
+/// cannot be read (ip(7), IP_MULTICAST_IF): if udpr_transport_set_outgoing_interface has changed it, the system chooses
+/// the interface afterwards. Otherwise as udpr_reactor_listen_udp.
 ///
 /// A socket that is bound to a device is a port that is bound to it (see bind_device). That includes one that was connected
 /// to a link-local address: the kernel does not tell whether the socket was bound by its maker or by the connection.

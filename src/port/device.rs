@@ -162,7 +162,7 @@ impl Open {
             let state = &self.used().device;
             state.index.set(index);
             state.allowed.set(0);
-            self.note_constraints();
+            self.constrained.set(index != 0);
         }
     }
 

@@ -31,8 +31,6 @@ pub(super) struct Groups {
     pub(super) outgoing: Cell<u32>,
     /// The address that they leave with over IPv4; zero leaves it to the kernel.
     pub(super) outgoing_address: Cell<[u8; 4]>,
-    /// The interface that each datagram to an IPv4 group has to name, of an adopted socket; 0 for none.
-    pub(super) by_message: Cell<u32>,
 }
 
 /// A group, as it was joined.

@@ -75,16 +75,6 @@ impl Manner<'_> {
         self.data.filter(|data| data.len() >= IN_PLACE_LEAST).and_then(|data| turn.find_received(data))
     }
 
-    /// Something is said of it.
-    pub(super) fn has_control(&self) -> bool {
-        self.control.is_some()
-    }
-
-    /// The same with more to say.
-    pub(super) fn with_control<'c>(&'c self, control: &'c Control) -> Manner<'c> {
-        Manner { control: Some(control), ..*self }
-    }
-
     /// Bytes of the longest datagram that `len` bytes make.
     pub(super) fn longest(&self, len: usize) -> usize {
         if self.segment == 0 { len } else { len.min(self.segment) }
@@ -174,10 +164,6 @@ impl Open {
         let scope_id = source.map_or(0, |source| source.scope_id);
         let interface = if message.interface_index == 0 { scope_id } else { message.interface_index };
         self.check_interface(interface)?;
-        let (interface, source) = match self.outgoing_index(&target) {
-            index if interface == 0 && index != 0 => (index, source.or(self.outgoing_source())),
-            _ => (interface, source),
-        };
         Ok(Control::of(over_v6, source.as_ref(), interface, tos))
     }
 

@@ -19,7 +19,6 @@ mod message;
 mod multicast;
 mod options;
 mod outbox;
-mod outgoing;
 mod path_limits;
 mod protocol;
 mod put_back;
@@ -121,7 +120,7 @@ struct Open {
     broadcast: Cell<bool>,
     /// Something has to be done before the next datagram is sent, or nothing may be sent.
     barred: Cell<bool>,
-    /// The port is bound to a device, or its datagrams to IPv4 groups name their interface.
+    /// The port is bound to a device, so destinations that name another one are refused.
     constrained: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.
     told: Cell<Option<u16>>,

@@ -141,12 +141,7 @@ impl Open {
         let (mut request, number) = ([0; 12], index.to_ne_bytes());
         request[4..8].copy_from_slice(&address);
         request[8..].copy_from_slice(&number);
-        let by_message = self.is_outgoing_by_message()?;
-        if by_message {
-            self.check_outgoing(index)?;
-        }
-        let versions = self.versions().filter(|version| *version == family::INET6 || !by_message);
-        let set = self.set_options(versions.map(|version| match version {
+        let set = self.set_options(self.versions().map(|version| match version {
             family::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number[..]),
             _ => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request[..]),
         }));
@@ -155,10 +150,7 @@ impl Open {
             Status::ADDRESS_NOT_AVAILABLE => Status::NO_INTERFACE,
             status => status,
         })?;
-        let groups = &self.used().groups;
-        groups.by_message.set(if by_message { index } else { 0 });
-        groups.outgoing_address.set(address);
-        self.note_constraints();
+        self.used().groups.outgoing_address.set(address);
         Ok(())
     }
 

@@ -120,7 +120,7 @@ impl Port {
 
 impl Open {
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
-    pub(super) fn submit_letter(&self, mut letter: Letter) {
+    pub(super) fn submit_letter(&self, letter: Letter) {
         let (len, to) = (letter.data.len(), letter.to.as_ref());
         let owed = self.wants_ready.get();
         let submit = || {
@@ -137,7 +137,6 @@ impl Open {
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
                 self.wants_ready.set(owed);
-                letter.control = self.control_of_group(letter.to.as_ref()).map(Box::new);
                 let queued = self.used().sending.borrow_mut().backlog.push_letter(letter);
                 if let Err(letter) = queued {
                     self.fail(&letter.data, letter.to, Status::NO_MEMORY, 0);
@@ -168,40 +167,8 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         if self.constrained.get() {
-            let mut fill = Some(fill);
-            return self.submit_constrained(len, to, manner, &mut |place| {
-                fill.take().into_iter().for_each(|fill| fill(place));
-            });
+            to.map_or(Ok(()), |to| self.check_zone(to))?;
         }
-        self.submit_said(len, to, manner, fill)
-    }
-
-    /// Apart, and with code of its own for everything below, so that the common path stays short.
-    #[inline(never)]
-    fn submit_constrained(
-        &self,
-        len: usize,
-        to: Option<&Addr>,
-        manner: Manner<'_>,
-        fill: &mut dyn FnMut(&mut [u8]),
-    ) -> Result {
-        to.map_or(Ok(()), |to| self.check_zone(to))?;
-        let control = if manner.has_control() { None } else { self.control_of_group(to) };
-        match &control {
-            Some(control) => self.submit_said(len, to, manner.with_control(control), fill),
-            None => self.submit_said(len, to, manner, fill),
-        }
-    }
-
-    /// With all that has to be said of it.
-    #[inline(always)]
-    fn submit_said(
-        &self,
-        len: usize,
-        to: Option<&Addr>,
-        manner: Manner<'_>,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result {
         let mut sending = self.used().sending.borrow_mut();
         let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);
         if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len, manner.pieces(len)) {

@@ -22,7 +22,7 @@ udpr.udpr_status_name.restype = udpr.udpr_status_message.restype = ctypes.c_char
 def declared():
     """Name and number of each status in the header."""
     enum = re.search(r"enum udpr_status_code \{(.*?)\n\}", HEADER.read_text(encoding="utf-8"), re.S).group(1)
-    return [(name, int(number)) for name, number in re.findall(r"^  (UDPR_\w+) = (-?\d+),$", enum, re.M)]
+    return [(name, int(number)) for name, number in re.findall(r"^  (UDPR_\w+) = (-?\d+),?$", enum, re.M)]
 
 
 def errno_name(code):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, need_free, running
+from harness import case, equal, line_starting, listening_port, main, need_free, running
 
 RUN = pathlib.Path(__file__).parents[2] / "scripts" / "run"
 
@@ -20,7 +20,11 @@ def runs_basic_example_and_says_what_to_try():
         equal(9999, listening_port(program))
         equal("Hello World!\n", on_a_fresh_machine(line))
         assert re.fullmatch(r"[1-9][0-9]*", line_starting(program, 'received "Hello World!\\n" from 127.0.0.1:'))
-        equal("stopped\n", ends_cleanly(program, signal.SIGINT))
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate()
+        equal(("stopped\n", 0), (out, program.returncode))
+        # On a busy machine the build takes its time, also if there is nothing to build.
+        assert re.fullmatch(r"(run: building udpr, .*\n)?", err), err
 
 
 def on_a_fresh_machine(line):

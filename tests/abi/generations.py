@@ -80,14 +80,18 @@ def grow(src):
     text = types.read_text(encoding="utf-8")
     for name in SIZED:
         text = replaced(text, rf"(pub struct {name} \{{\n.*?)^\}}", r"\1    /// Later.\n    pub later: u64,\n}")
-    text = replaced(text, r"Sized for \$name \{\}", "Sized for $name { const FIRST: usize = size_of::<Self>() - 8; }")
+    text = replaced(text, r"Versioned for \$name \{\}", "Versioned for $name { const FIRST: usize = size_of::<Self>() - 8; }")
     written(types, text)
-    for file, fills in {"callback": ["error_report", "log_record"], "observe": ["reactor_stats", "transport_stats"]}.items():
-        path = src / f"capi/{file}.rs"
-        text = path.read_text(encoding="utf-8")
-        for name in fills:
-            text = replaced(text, rf"= udpr_{name} \{{", r"\g<0> later: 7,")
-        written(path, text)
+    path = src / "capi/callback.rs"
+    text = path.read_text(encoding="utf-8")
+    for name in ("error_report", "log_record"):
+        text = replaced(text, rf"= udpr_{name} \{{", r"\g<0> later: 7,")
+    written(path, text)
+    path = src / "capi/observe.rs"
+    text = path.read_text(encoding="utf-8")
+    for name in ("reactor_stats", "transport_stats"):
+        text = replaced(text, rf"let udpr_{name} \{{(.*?)\}} = out;", rf"let udpr_{name} {{ later,\1}} = out; *later = 7;")
+    written(path, text)
     path = src / "sys/batch.rs"
     text = replaced(path.read_text(encoding="utf-8"), r"(pub struct Datagram \{\n.*?)^\}", r"\1    later: u64,\n}")
     written(path, replaced(text, r"= Datagram \{", r"\g<0> later: 7,"))

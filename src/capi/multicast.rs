@@ -49,8 +49,9 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
 
 /// Sets the interface that datagrams to groups leave by (udpr_interface_index finds it); 0, the default, leaves the choice to
 /// the system. Over IPv4 they also leave with that interface's first address. When that is taken away (DHCP, another
-/// network), they leave with the one that the interface has then; an address that another interface of this host has taken
-/// over is kept until this is called again. The index is one of the network namespace that the port's socket is in. If the
+/// network), they leave with the one that the interface has then (a port that is connected to a group keeps the address that
+/// the connection found until it is connected again); an address that another interface of this host has taken over is kept
+/// until this is called again. The index is one of the network namespace that the port's socket is in. If the
 /// interface is removed, writes to groups fail until another one is set.
 ///
 /// Returns: UDPR_OK; UDPR_E_NO_INTERFACE if there is no such interface; UDPR_E_INVALID_ARGUMENT if the port is bound to another

@@ -86,7 +86,10 @@ impl Open {
             self.unlink(place)?;
         }
         let Some(to) = to else { return Ok(None) };
-        kernel.connect(fd, to)?;
+        match kernel.connect(fd, to) {
+            Err(error) if self.renews_outgoing_address(&error) => kernel.connect(fd, to)?,
+            connected => connected?,
+        }
         let now = kernel.peer_addr(fd)?;
         self.note_peers_device(&now, &place.device)?;
         Ok(Some(now))

@@ -159,12 +159,13 @@ impl Open {
         if index == 0 { [0; 4] } else { first().unwrap_or_default() }
     }
 
-    /// After a datagram to a group has failed: its source address may have been taken from the outgoing interface (DHCP,
-    /// another network). True if there is another one, with which it is worth another try.
+    /// After a datagram to a group or a connection to one has failed: its source address may have been taken from the
+    /// outgoing interface (DHCP, another network), of which the kernel says ENETUNREACH, before Linux 5.4 EINVAL. True if
+    /// there is another one, with which it is worth another try.
     pub(super) fn renews_outgoing_address(&self, error: &io::Error) -> bool {
         let Some(used) = self.used.get() else { return false };
         let (index, former) = (used.groups.outgoing.get(), used.groups.outgoing_address.get());
-        let may_be_gone = error.raw_os_error() == Some(libc::ENETUNREACH) && former != [0; 4];
+        let may_be_gone = matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EINVAL)) && former != [0; 4];
         may_be_gone && self.outgoing_address(index) != former && self.set_outgoing(index).is_ok()
     }
 

@@ -78,6 +78,28 @@ TEST(an_address_changes_dual_stack) { address_changes("::", 0); }
 TEST(an_address_changes_unbatched) { address_changes("0.0.0.0", UDPR_UDP_UNBATCHED); }
 TEST(an_address_changes_with_reports) { address_changes("0.0.0.0", UDPR_UDP_ERROR_REPORTS); }
 
+/* A connection keeps the address that it was made with, so a program connects again after the change. */
+static void connect_anew(const char *any) {
+  fixture   f;
+  udpr_addr from;
+  set_up(&f, any, 0);
+  OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
+  change_address("10.77.0.1", "10.77.0.7");
+  OK(udpr_transport_connect(f.sender.transport, &f.group));
+  OK(udpr_transport_write(f.sender.transport, "first", 5, NULL));
+  from = addr("10.77.0.7", host_of(f.sender.transport).port);
+  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "first")->datagram.sender);
+  change_address("10.77.0.7", "192.168.5.1");
+  OK(udpr_transport_connect(f.sender.transport, &f.group));
+  OK(udpr_transport_write(f.sender.transport, "again", 5, NULL));
+  from = addr("192.168.5.1", host_of(f.sender.transport).port);
+  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "again")->datagram.sender);
+  tear_down(&f);
+}
+
+TEST(an_address_changes_before_a_connect) { connect_anew("0.0.0.0"); }
+TEST(an_address_changes_before_a_connect_dual_stack) { connect_anew("::"); }
+
 /* With no address at first the kernel chooses, and goes on choosing. */
 TEST(an_address_comes) {
   fixture f;

@@ -165,7 +165,8 @@ impl Open {
     pub(super) fn renews_outgoing_address(&self, error: &io::Error) -> bool {
         let Some(used) = self.used.get() else { return false };
         let (index, former) = (used.groups.outgoing.get(), used.groups.outgoing_address.get());
-        let may_be_gone = matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EINVAL)) && former != [0; 4];
+        let may_be_gone =
+            matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EINVAL)) && former != [0; 4];
         may_be_gone && self.outgoing_address(index) != former && self.set_outgoing(index).is_ok()
     }
 

@@ -65,12 +65,18 @@ impl Open {
     pub(super) fn put_back(&self) {
         let Some(former) = &self.former else { return };
         self.leave_groups();
+        let mut peer = self.peer.replace(former.peer);
+        let differs = |peer| peer != former.peer || self.has_lost_device();
+        // While a link-local peer binds the socket to an interface, the kernel refuses another one for groups; and whether
+        // the former peer can be connected to depends on the former options.
+        if differs(peer) {
+            (peer, _) = self.link(peer.as_ref(), None);
+        }
         for (level, name, value) in former.options.take().into_iter().rev() {
             let set = set_again(&*self.turn.kernel, self.fd.get(), level, name, &value);
             self.warn(set.map_err(Into::into), c"an option is not put back");
         }
-        let peer = self.peer.replace(former.peer);
-        if peer != former.peer || self.has_lost_device() {
+        if differs(peer) {
             let (_, linked) = self.link(peer.as_ref(), former.peer.as_ref());
             self.warn(linked, c"the peer is not put back");
         }

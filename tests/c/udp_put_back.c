@@ -226,6 +226,27 @@ static void every_form(int family) {
 TEST(the_outgoing_interface_in_every_form) { every_form(AF_INET); }
 TEST(the_outgoing_interface_in_every_form_dual_stack) { every_form(AF_INET6); }
 
+/* While it is connected to a link-local peer, the kernel lets a socket name no other interface. */
+TEST(the_outgoing_interface_behind_a_link_local_peer) {
+  fixture   f;
+  udpr_addr peer;
+  enter_own_network();
+  add_device("one", 1);
+  add_device("two", 2);
+  OK(udpr_addr_parse("fe80::9%one", 9, &peer));
+  set_up(&f, AF_INET6);
+  set(f.fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)if_nametoindex("two"));
+  set_outgoing(f.fd, &(outgoing){"10.2.0.1", NULL});
+  adopt(&f, 0);
+  OK(udpr_transport_set_outgoing_interface(f.transport, if_nametoindex("one")));
+  OK(udpr_transport_connect(f.transport, &peer));
+  stop(&f);
+  CHECK_EQ((int)if_nametoindex("two"), get(f.fd, IPPROTO_IPV6, IPV6_MULTICAST_IF));
+  CHECK_EQ((int)inet_addr("10.2.0.1"), get(f.fd, IPPROTO_IP, IP_MULTICAST_IF));
+  CHECK_EQ(0, get(f.fd, SOL_SOCKET, SO_BINDTOIFINDEX));
+  tear_down(&f);
+}
+
 /* ---- the number ------------------------------------------------------------------------------------------------------ */
 
 static void destination_has_the_number(bool connects) {

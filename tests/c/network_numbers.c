@@ -193,7 +193,9 @@ TEST(a_number_of_the_kernels_choice_is_shared_on_request) {
 /* The port is the first one of a group, to which the host may attach a program (socket(7)). */
 TEST(a_group_of_one_takes_a_program) {
   struct sock_filter to_the_first[] = {{.code = BPF_RET | BPF_K, .k = 0}};
-  struct sock_fprog  program = {1, to_the_first};
+  struct sock_fprog  program;
+  memset(&program, 0, sizeof program); /* its padding goes to the kernel, too */
+  program.len = 1, program.filter = to_the_first;
   enter_small_network();
   udpr_reactor   *reactor = new_reactor(0);
   udpr_transport *transport;

@@ -9,7 +9,7 @@
 
 #include <udpr/udpr.h>
 
-enum { COUNT = 2000, THREADS = 2 };
+enum { COUNT = 2000, THREADS = 2, ROUNDS = 10 };
 
 static udpr_reactor   *reactor;
 static udpr_remote    *remote;
@@ -219,8 +219,10 @@ static void wakes(void) {
 
 static void *post_until_closed(void *unused) {
   udpr_status status;
-  do status = udpr_transport_post(port, "12345678", 8, &address);
-  while (status == UDPR_OK || status == UDPR_E_WOULD_BLOCK);
+  do {
+    status = udpr_transport_post(port, "12345678", 8, &address);
+    sched_yield();
+  } while (status == UDPR_OK || status == UDPR_E_WOULD_BLOCK);
   udpr_transport_release(port);
   return unused;
 }
@@ -228,13 +230,13 @@ static void *post_until_closed(void *unused) {
 /* Whoever has the last one frees. */
 static void transports(void) {
   must(udpr_reactor_free(reactor));
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < ROUNDS; i++) {
     must(udpr_reactor_new(NULL, &reactor));
     listen_here();
     seen = THREADS * COUNT; /* it counts no more */
     for (int k = 1; k < THREADS; k++) udpr_transport_retain(port);
     start(post_until_closed);
-    for (int k = 0; k < 20; k++) must(udpr_reactor_iterate(reactor, 0));
+    for (int k = 0; k < 4; k++) must(udpr_reactor_iterate(reactor, 0));
     must(udpr_reactor_free(reactor));
     join();
   }
@@ -252,12 +254,12 @@ static void *call_until_closed(void *unused) {
 
 static void remotes(void) {
   must(udpr_reactor_free(reactor));
-  for (int i = 0; i < 50; i++) {
+  for (int i = 0; i < ROUNDS; i++) {
     must(udpr_reactor_new(NULL, &reactor));
     must(udpr_reactor_remote(reactor, &remote));
     for (int k = 1; k < THREADS; k++) udpr_remote_retain(remote);
     start(call_until_closed);
-    for (int k = 0; k < 20; k++) must(udpr_reactor_iterate(reactor, 0));
+    for (int k = 0; k < 4; k++) must(udpr_reactor_iterate(reactor, 0));
     must(udpr_reactor_free(reactor));
     join();
   }

@@ -2,7 +2,7 @@
 
 use crate::resolver::Answer;
 use crate::status::{Result, Status};
-use crate::sys::{Guard, Line, Mutex, tsan};
+use crate::sys::{Line, Mutex, Pushed, Stack, tsan};
 use crate::turn::Door;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ pub struct Remote<C> {
     /// The part that ports share.
     pub door: Line<Arc<Door>>,
     queue: Line<Mutex<Queue<C>>>,
-    answers: Mutex<Vec<(u64, Answer)>>,
+    /// From the library's own threads, which may be at it whenever the host forks.
+    finished: Stack<C>,
+    answers: Stack<(u64, Answer)>,
     stop: AtomicBool,
 }
 
@@ -28,7 +30,8 @@ impl<C> Remote<C> {
         Remote {
             door: Line(door),
             queue: Line(Mutex::new(queue)),
-            answers: Mutex::default(),
+            finished: Stack::default(),
+            answers: Stack::default(),
             stop: AtomicBool::new(false),
         }
     }
@@ -47,16 +50,16 @@ impl<C> Remote<C> {
             drop(queue);
             return Err(error.into());
         }
-        self.push(queue, call);
-        Ok(())
-    }
-
-    /// The reactor takes the whole queue, so the first call in it wakes for all of them.
-    #[inline(always)]
-    fn push(&self, mut queue: Guard<'_, Queue<C>>, call: C) {
         let first = queue.calls.is_empty();
         queue.calls.push(call);
         drop(queue);
+        self.wake_for(first);
+        Ok(())
+    }
+
+    /// The reactor takes whatever has come, so the first one wakes for all of them.
+    #[inline(always)]
+    fn wake_for(&self, first: bool) {
         if first {
             self.door.waker.wake();
         }
@@ -84,27 +87,30 @@ impl<C> Remote<C> {
     /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
     /// it.
     pub(super) fn finish(&self, call: C) {
-        self.push(self.queue.lock(), call);
+        self.wake_for(self.finished.push(call));
     }
 
     /// From the thread of a look-up: what it has come to.
     pub(super) fn answer(&self, id: u64, answer: Answer) {
-        self.answers.lock().push((id, answer));
-        self.door.waker.wake();
+        self.wake_for(self.answers.push((id, answer)));
     }
 
-    pub(super) fn take_answers(&self) -> Vec<(u64, Answer)> {
-        std::mem::take(&mut *self.answers.lock())
+    pub(super) fn take_answers(&self) -> Pushed<(u64, Answer)> {
+        self.answers.take()
     }
 
-    /// True where a thread that is not there any more holds a lock: in a child, if at all.
+    /// True where a thread that is not there any more holds the lock: in a child, if at all.
     pub(super) fn is_locked(&self) -> bool {
-        self.queue.is_locked() || self.answers.is_locked()
+        self.queue.is_locked()
     }
 
     /// The calls that have come, in exchange for an empty queue.
-    pub(super) fn take_calls(&self, empty: Vec<C>) -> Vec<C> {
-        std::mem::replace(&mut self.queue.lock().calls, empty)
+    pub(super) fn take_calls(&self, empty: Vec<C>) -> VecDeque<C> {
+        // Taken first and called last: whatever work has called is called before it is done.
+        let finished = self.finished.take();
+        let mut calls = VecDeque::from(std::mem::replace(&mut self.queue.lock().calls, empty));
+        calls.extend(finished);
+        calls
     }
 
     pub(super) fn take_stop(&self) -> bool {
@@ -119,7 +125,10 @@ impl<C> Remote<C> {
     pub(super) fn close(&self) -> VecDeque<C> {
         let mut queue = self.queue.lock();
         queue.closed = true;
-        std::mem::take(&mut queue.calls).into()
+        let mut calls = VecDeque::from(std::mem::take(&mut queue.calls));
+        drop(queue);
+        calls.extend(self.finished.take());
+        calls
     }
 }
 

@@ -8,7 +8,6 @@ use crate::sys::clock;
 use crate::sys::signal::Signals;
 use crate::trigger::Event as Happening;
 use crate::turn::{Reason, WAKE_TOKEN};
-use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -218,7 +217,7 @@ impl<C: Call> Reactor<C> {
 
     /// What other threads have called so far. What they call meanwhile is for the next turn.
     fn run_calls(&self) {
-        let mut calls = VecDeque::from(self.remote.take_calls(self.spare.take()));
+        let mut calls = self.remote.take_calls(self.spare.take());
         let flood = calls.len() >= FLOOD;
         while !self.turn.door.gate.is_lost() {
             let Some(call) = calls.pop_front() else { break };

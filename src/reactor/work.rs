@@ -202,11 +202,12 @@ impl<C: Call> Reactor<C> {
 
     /// False if there were none.
     fn take_in_answers(&self) -> bool {
-        let answers = self.remote.take_answers();
         let mut lookups = self.lookups.borrow_mut();
-        let any = !answers.is_empty();
-        answers.into_iter().for_each(|(id, answer)| lookups.thread_ended(id, answer));
-        any
+        let count = |answers: usize, (id, answer)| {
+            lookups.thread_ended(id, answer);
+            answers + 1
+        };
+        self.remote.take_answers().fold(0, count) > 0
     }
 
     /// The answers that this turn tells; what comes meanwhile waits for the next one.

@@ -33,6 +33,7 @@ mod robust_lock;
 pub mod semaphore;
 pub mod signal;
 pub mod socket;
+mod stack;
 pub mod thread;
 mod thread_end;
 pub mod tsan;
@@ -55,6 +56,7 @@ pub use line::Line;
 pub use mutex::{Guard, Mutex};
 pub use outbound::{Outbound, Unsent};
 pub use semaphore::Semaphore;
+pub use stack::{Pushed, Stack};
 pub use thread_end::{ThreadEnd, at_thread_end};
 pub use waker::Waker;
 

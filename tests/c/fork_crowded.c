@@ -134,4 +134,32 @@ TEST(a_child_is_told_of_a_thread_that_was_posting) {
   close(sink);
 }
 
+enum { JOBS = 3000, LOOK_UPS = 16, CHILDREN = 8 };
+
+static atomic_int over_with;
+
+static void work_briefly(void *nothing) { (void)nothing; }
+
+static void looked_up(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                      size_t count, void *nothing) {
+  (void)reactor, (void)id, (void)status, (void)addrs, (void)count, (void)nothing;
+}
+
+static void revive(void *reactor) { OK(udpr_reactor_after_fork(reactor)); }
+
+/* Nothing that the library's own threads are at is in the way of a child: the host cannot know when they are. */
+TEST(a_child_does_not_mind_work_and_look_ups_that_end) {
+  udpr_reactor *reactor = reactor_with_pool(WORKERS);
+  for (int i = check_is_slow() ? 1 : 150; i > 0; i--) {
+    over_with = 0;
+    for (int n = 0; n < JOBS; n++)
+      OK(udpr_reactor_call_in_thread(reactor, work_briefly, NULL, &over_with, count_free));
+    for (int n = 0; n < LOOK_UPS; n++)
+      OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, looked_up, &over_with, count_free, NULL));
+    for (int n = 0; n < CHILDREN; n++) in_killed_child(revive, reactor);
+    RUN_UNTIL(reactor, over_with == JOBS + LOOK_UPS);
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
 CHECK_MAIN()

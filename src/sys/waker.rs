@@ -16,10 +16,7 @@ pub struct Waker(&'static Shared);
 impl Waker {
     /// Errors: those of eventfd(2), or of pipe2(2) where that is refused; EMFILE first of all.
     pub fn new() -> io::Result<Waker> {
-        let (fd, write_end) = match eventfd() {
-            Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
-            made => made.map(|fd| (fd, None)),
-        }?;
+        let (fd, write_end) = descriptors()?;
         let shared = claim();
         shared.raised.store(false, Ordering::Relaxed);
         shared.again.store(false, Ordering::Relaxed);
@@ -69,16 +66,14 @@ impl Waker {
         self.0.raised.load(Ordering::SeqCst)
     }
 
-    /// In a forked child: descriptors of its own under the same numbers, raised. A wake-up that was pending stays pending, and
-    /// one that a thread of the parent was about to make is not lost.
+    /// In a forked child: descriptors of its own, the one to wait on under the same number, raised. A wake-up that was pending
+    /// stays pending, and one that a thread of the parent was about to make is not lost.
     pub fn renew(&self) -> io::Result<()> {
-        match self.0.write_end() {
-            None => replace(self.fd(), &eventfd()?)?,
-            Some(write_end) => {
-                let [new, new_write_end] = pipe()?;
-                replace(self.fd(), &new)?;
-                replace(write_end, &new_write_end)?;
-            }
+        let (new, new_write_end) = descriptors()?;
+        replace(self.fd(), &new)?;
+        let former = self.0.write_end.swap(new_write_end.map_or(-1, HeldFd::into_raw), Ordering::SeqCst);
+        if former >= 0 {
+            super::held::close(former);
         }
         // Handlers that were at work on it in the parent are not there any more.
         self.0.lease.store(USED, Ordering::SeqCst);
@@ -242,6 +237,14 @@ impl Shared {
             // A handler that comes late may have counted itself; it finds that nobody listens.
             self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
         }
+    }
+}
+
+/// The one to wait on, and the one to write to if that is another one.
+fn descriptors() -> io::Result<(HeldFd, Option<HeldFd>)> {
+    match eventfd() {
+        Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
+        made => made.map(|fd| (fd, None)),
     }
 }
 

@@ -249,6 +249,19 @@ TEST(all_refused_later_with_enosys) { refused_later(ENOSYS); }
 
 TEST(all_refused_later_with_eperm) { refused_later(EPERM); }
 
+static void sandboxed_child(void *reactor) {
+  refuse_all(ENOSYS);
+  idle_child(reactor);
+}
+
+/* A worker goes into the sandbox, the parent that has made its reactor does not. */
+TEST(all_refused_in_a_forked_child) {
+  udpr_reactor *reactor = new_reactor(0);
+  in_killed_child(sandboxed_child, reactor);
+  echoes(reactor, "127.0.0.1");
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(features_say_what_is_refused) {
   const char *names[] = {"recvmmsg", "sendmmsg", "wipe_on_fork"};
   for (int i = 0; i < 3; i++) CHECK(udpr_has_feature(names[i]));

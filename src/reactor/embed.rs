@@ -4,7 +4,7 @@ use super::{Call, Reactor};
 use crate::status::{Result, Status};
 use crate::sys::clock;
 use crate::sys::epoll::READABLE;
-use crate::sys::{Alarm, Event};
+use crate::sys::{Alarm, Event, may_be_refused};
 use crate::turn::ALARM_TOKEN;
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
@@ -34,10 +34,8 @@ impl<C: Call> Reactor<C> {
     pub fn backend_fd(&self) -> Result<RawFd> {
         let epoll = self.turn.epoll.fd();
         if self.embedding.fd().is_none() {
-            let alarm = Alarm::new().map_err(|error| match error.raw_os_error() {
-                Some(libc::ENOSYS | libc::EPERM) => Status::NOT_SUPPORTED,
-                _ => error.into(),
-            })?;
+            let refused = |error| if may_be_refused(&error) { Status::NOT_SUPPORTED } else { error.into() };
+            let alarm = Alarm::new().map_err(refused)?;
             self.turn.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));
             self.turn.set_embedded();

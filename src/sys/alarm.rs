@@ -9,8 +9,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 pub struct Alarm(HeldFd);
 
 impl Alarm {
-    /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2); ENOSYS or EPERM where a sandbox refuses it, or
-    /// timerfd_settime(2).
+    /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2), and of timerfd_settime(2), which a sandbox may refuse
+    /// as well.
     pub fn new() -> io::Result<Alarm> {
         let flags = libc::TFD_NONBLOCK | libc::TFD_CLOEXEC;
         // SAFETY: timerfd_create(2) takes two integers.

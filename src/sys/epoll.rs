@@ -24,7 +24,7 @@ pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 #[derive(Debug)]
 pub struct Epoll {
     fd: HeldFd,
-    /// There is no epoll_pwait2(2) here: Linux before 5.11, valgrind, or a sandbox. EPERM is not an answer of its own.
+    /// There is no epoll_pwait2(2) here: Linux before 5.11, valgrind, or a sandbox. EPERM and EACCES are no answers of its own.
     is_coarse: Cell<bool>,
 }
 

@@ -1,8 +1,8 @@
 //! recvmmsg(2) and sendmmsg(2), and a message a call instead where a sandbox refuses them.
 //!
-//! A filter (seccomp(2)) refuses a call by its number, with ENOSYS or EPERM, whatever its arguments are. EPERM may also be the
-//! answer to a datagram, by a packet filter say. So a call that fails is probed with a descriptor that nobody has: EBADF, where
-//! the call itself is allowed.
+//! A filter (seccomp(2)) refuses a call by its number, with ENOSYS, EPERM or EACCES, whatever its arguments are. The last two may
+//! also be about a datagram: a packet filter refuses it, say, or a broadcast is not allowed. So a call that fails is probed with a
+//! descriptor that nobody has: EBADF, where the call itself is allowed.
 
 use super::check;
 use std::io;
@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 const NONE: RawFd = -1;
 
 /// True for what a call that is not there returns.
-pub(super) fn may_be_refused(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+pub fn may_be_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EACCES))
 }
 
 fn is_refused(probe: io::Result<usize>) -> bool {

@@ -53,6 +53,7 @@ pub use inbound::{Inbound, Received, Reception};
 pub use kernel::{Kernel, Linux};
 pub use lane::{Lane, Room, Taken};
 pub use line::Line;
+pub use mmsg::may_be_refused;
 pub use mutex::{Guard, Mutex};
 pub use outbound::{Outbound, Unsent};
 pub use semaphore::Semaphore;

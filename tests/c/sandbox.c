@@ -214,6 +214,8 @@ TEST(each_refused_by_itself_with_enosys) { each_by_itself(ENOSYS); }
 
 TEST(each_refused_by_itself_with_eperm) { each_by_itself(EPERM); }
 
+TEST(each_refused_by_itself_with_eacces) { each_by_itself(EACCES); }
+
 /* gVisor, and Linux before 4.14. */
 TEST(madvise_refused_with_einval) {
   const int calls[] = {SYS_madvise};
@@ -229,6 +231,8 @@ static void all_refused(int error) {
 TEST(all_refused_with_enosys) { all_refused(ENOSYS); }
 
 TEST(all_refused_with_eperm) { all_refused(EPERM); }
+
+TEST(all_refused_with_eacces) { all_refused(EACCES); }
 
 /* A program that goes into its sandbox when it has all that it needs. */
 static void refused_later(int error) {
@@ -248,6 +252,8 @@ static void refused_later(int error) {
 TEST(all_refused_later_with_enosys) { refused_later(ENOSYS); }
 
 TEST(all_refused_later_with_eperm) { refused_later(EPERM); }
+
+TEST(all_refused_later_with_eacces) { refused_later(EACCES); }
 
 static void sandboxed_child(void *reactor) {
   refuse_all(ENOSYS);
@@ -331,6 +337,8 @@ static void nothing_can_be_received(int error) {
 TEST(nothing_can_be_received_enosys) { nothing_can_be_received(ENOSYS); }
 
 TEST(nothing_can_be_received_eperm) { nothing_can_be_received(EPERM); }
+
+TEST(nothing_can_be_received_eacces) { nothing_can_be_received(EACCES); }
 
 static void nothing_can_be_sent(int error) {
   const int calls[] = {SYS_sendmmsg, SYS_sendmsg};

@@ -501,7 +501,12 @@ typedef struct udpr_message {
   const struct udpr_addr *to;
   /** Local address to send from (its port is ignored); NULL: the kernel chooses. */
   const struct udpr_addr *source;
-  /** 0: the kernel chooses. On a port that is bound to a device no other interface can be named: see bind_device. */
+  /**
+   * The interface to send by; 0: the kernel chooses. On a port that is bound to a device no other interface can be named:
+   * see bind_device. Linux takes it for a preference only, and may send by an interface with a better route, if the
+   * destination is an IPv6 unicast address that is not link-local and the source address is fixed: by `source`, by a
+   * connection, or since the port is bound to an address. bind_device holds then, too.
+   */
   uint32_t interface_index;
   /** udpr_message_flag. */
   uint32_t flags;

@@ -317,7 +317,10 @@ pub struct udpr_message {
     pub to: *const udpr_addr,
     /// Local address to send from (its port is ignored); NULL: the kernel chooses.
     pub source: *const udpr_addr,
-    /// 0: the kernel chooses. On a port that is bound to a device no other interface can be named: see bind_device.
+    /// The interface to send by; 0: the kernel chooses. On a port that is bound to a device no other interface can be named:
+    /// see bind_device. Linux takes it for a preference only, and may send by an interface with a better route, if the
+    /// destination is an IPv6 unicast address that is not link-local and the source address is fixed: by `source`, by a
+    /// connection, or since the port is bound to an address. bind_device holds then, too.
     pub interface_index: u32,
     /// udpr_message_flag.
     pub flags: u32,

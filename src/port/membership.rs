@@ -20,6 +20,8 @@ const FIRST: usize = size_of::<libc::c_ulong>();
 const STORAGE: usize = size_of::<libc::sockaddr_storage>();
 /// `struct group_filter` up to its sources: index, group, mode, number of sources.
 const FILTER: usize = FIRST + STORAGE + 8;
+/// Interfaces that are not listed are looked for below this index, which takes some milliseconds.
+const SEARCHED: u32 = 1 << 14;
 
 /// The groups of a port.
 #[derive(Debug, Default)]
@@ -114,7 +116,19 @@ impl Open {
             return Ok(wanted);
         }
         let changed = look().zip(&before).position(|(now, was)| now != *was);
-        Ok(Membership { index: index_at(changed), ..wanted })
+        let index = changed.map_or_else(|| self.search(&wanted.group, &candidates), |_| index_at(changed));
+        Ok(Membership { index, ..wanted })
+    }
+
+    /// The only interface beside the known ones that the socket has joined the group on; 0 if there are others. In a network
+    /// namespace other than the calling thread's, interfaces without an IPv4 address are not listed anywhere.
+    fn search(&self, group: &Addr, known: &[u32]) -> u32 {
+        let mut joined =
+            (1..SEARCHED).filter(|index| !known.contains(index) && self.filter(group, *index).is_ok());
+        match (joined.next(), joined.next()) {
+            (Some(only), None) => only,
+            _ => 0,
+        }
     }
 
     fn join_in_kernel(&self, wanted: &Membership) -> Result {

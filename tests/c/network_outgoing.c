@@ -173,4 +173,56 @@ static void in_another_namespace(const char *any, const char *address) {
 TEST(a_socket_of_another_namespace) { in_another_namespace("0.0.0.0", "10.77.0.2"); }
 TEST(a_socket_of_another_namespace_dual_stack) { in_another_namespace("::", "10.77.0.2"); }
 
+static void lead_group_to(const char *device) {
+  host_command("ip route replace 224.0.0.0/4 dev %s", device);
+  host_command("ip -6 route del ff02::77/128 table local 2> /dev/null; ip -6 route add ff02::77/128 dev %s "
+               "table local metric 1",
+               device);
+}
+
+static udpr_status join(udpr_transport *port, const udpr_addr *group, const udpr_addr *source,
+                        uint32_t interface) {
+  if (source == NULL) return udpr_transport_join_group(port, group, interface);
+  return udpr_transport_join_source_group(port, group, source, interface);
+}
+
+static udpr_status leave(udpr_transport *port, const udpr_addr *group, const udpr_addr *source,
+                         uint32_t interface) {
+  if (source == NULL) return udpr_transport_leave_group(port, group, interface);
+  return udpr_transport_leave_source_group(port, group, source, interface);
+}
+
+/* No list that the near host can ask for has the far one's interfaces, as they have no IPv4 address. */
+static void joined_on_an_unlisted_interface(const char *text, const char *from) {
+  fixture   f;
+  udpr_addr group = addr(text, 0), source;
+  set_up(&f, NULL, 0);
+  if (from != NULL) source = addr(from, 0);
+  const udpr_addr *one = from != NULL ? &source : NULL;
+  on_far(&f.hosts);
+  host_command("ip link add only0 index 771 type veth peer name only1 && ip link set only0 up");
+  host_command("ip link add other0 index 772 type veth peer name other1 && ip link set other0 up");
+  catch_on(&f.sender, f.reactor, "::", 0, 0);
+  udpr_transport *port = f.sender.transport;
+  lead_group_to("only0");
+  on_near(&f.hosts);
+  OK(join(port, &group, one, 0));
+  on_far(&f.hosts);
+  lead_group_to("other0");
+  on_near(&f.hosts);
+  OK(leave(port, &group, one, 771));
+  OK(join(port, &group, one, 771));
+  OK(leave(port, &group, one, 771));
+  OK(join(port, &group, one, 0));
+  OK(leave(port, &group, one, 772));
+  tear_down(&f);
+}
+
+TEST(a_group_on_an_unlisted_interface) {
+  joined_on_an_unlisted_interface("ff02::77", NULL);
+  joined_on_an_unlisted_interface("ff02::77", "fe80::1");
+  joined_on_an_unlisted_interface("::ffff:239.7.7.7", NULL);
+  joined_on_an_unlisted_interface("::ffff:239.7.7.7", "::ffff:10.7.7.7");
+}
+
 CHECK_MAIN()

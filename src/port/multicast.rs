@@ -145,9 +145,10 @@ impl Open {
             family::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number[..]),
             _ => (libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request[..]),
         }));
-        // IPv4 says EADDRNOTAVAIL where IPv6 says ENODEV.
+        // IPv4 says EADDRNOTAVAIL where IPv6 says ENODEV. EINVAL: the socket is bound to another device.
         set.map_err(|status| match status {
             Status::ADDRESS_NOT_AVAILABLE => Status::NO_INTERFACE,
+            status if status == Status::from_errno(libc::EINVAL) => Status::INVALID_ARGUMENT,
             status => status,
         })?;
         self.used().groups.outgoing_address.set(address);

@@ -173,6 +173,25 @@ static void in_another_namespace(const char *any, const char *address) {
 TEST(a_socket_of_another_namespace) { in_another_namespace("0.0.0.0", "10.77.0.2"); }
 TEST(a_socket_of_another_namespace_dual_stack) { in_another_namespace("::", "10.77.0.2"); }
 
+static void bound_to_another_device(const char *any) {
+  fixture          f;
+  uint32_t         number;
+  udpr_protocol    protocol = {.size = sizeof protocol};
+  udpr_udp_options options = {.size = sizeof options, .bind_device = "near"};
+  udpr_transport  *port;
+  set_up(&f, NULL, 0);
+  OK(udpr_reactor_listen_udp(f.reactor, 0, any, &protocol, &options, &port));
+  OK(udpr_transport_set_outgoing_interface(port, f.near));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_set_outgoing_interface(port, index_of("lo")));
+  OK(udpr_transport_get_outgoing_interface(port, &number));
+  CHECK_EQ(f.near, number);
+  udpr_transport_release(port);
+  tear_down(&f);
+}
+
+TEST(an_interface_beside_the_device) { bound_to_another_device("0.0.0.0"); }
+TEST(an_interface_beside_the_device_ipv6) { bound_to_another_device("::"); }
+
 static void lead_group_to(const char *device) {
   host_command("ip route replace 224.0.0.0/4 dev %s", device);
   host_command("ip -6 route del ff02::77/128 table local 2> /dev/null; ip -6 route add ff02::77/128 dev %s "

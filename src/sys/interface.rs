@@ -61,7 +61,7 @@ pub fn interface_index(text: &str) -> Result<u32> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map_err(|_| Status::NO_INTERFACE).and_then(existing);
     }
-    match parse_host(text, 0) {
+    match parse_host(text, 0).map(|addr| addr.unmap_v4().unwrap_or(addr)) {
         Ok(addr) if addr.scope_id != 0 => existing(addr.scope_id),
         Ok(addr) if addr.is_any() => Ok(0),
         Ok(addr) => index_by_address(&addr),
@@ -169,6 +169,9 @@ mod tests {
     #[test]
     fn addresses() {
         assert_eq!(interface_index("127.0.0.1"), Ok(lo()));
+        // As a dual-stack port has it.
+        assert_eq!(interface_index("::ffff:127.0.0.1"), Ok(lo()));
+        assert_eq!(interface_index("::ffff:0.0.0.0"), Ok(0));
         assert_eq!(interface_index("0.0.0.0"), Ok(0));
         assert_eq!(interface_index("::"), Ok(0));
         // Broadcast and groups are no interface's own address.

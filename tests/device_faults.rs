@@ -47,9 +47,9 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
         assert_eq!(changed, Err(Status::PERMISSION));
         assert_eq!(port.get_peer(), Err(Status::NOT_CONNECTED));
         assert_eq!(port.write(b"ping", Some(&to), Leave::Now), Err(Status::NO_INTERFACE));
-        scene.write_together(0..2);
-        scene.turn_until(|scene| scene.diary.reports.borrow().len() == 2);
-        assert_eq!(scene.diary.reports.borrow()[1].status, Status::NO_INTERFACE);
+        scene.in_callback(move |port| {
+            assert_eq!(port.write(b"ping", Some(&to), Leave::Together), Err(Status::NO_INTERFACE));
+        });
         assert_eq!(port.connect(&to), Err(Status::PERMISSION), "again");
         assert!(other.is_silent() && scene.peer.is_silent());
         // It is bound as soon as the kernel lets it.
@@ -70,6 +70,8 @@ fn what_waits_for_a_full_socket_is_not_sent_without_the_device() {
     scene.kernel.fail(Syscall::Send, [libc::EAGAIN]);
     no_options(&scene.kernel);
     assert_eq!(scene.port.connect(&other.addr()), Err(Status::PERMISSION));
+    let second = scene.port.write(b"second", Some(&other.addr()), Leave::Now);
+    assert_eq!(second, Err(Status::NO_INTERFACE), "not queued behind the first one");
     scene.turn_until_sent();
     scene.turn_until(|scene| scene.diary.reports.borrow().len() == 1);
     assert_eq!(scene.diary.reports.borrow()[0].status, Status::NO_INTERFACE);

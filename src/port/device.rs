@@ -224,9 +224,14 @@ impl Open {
         Ok(())
     }
 
-    /// [`Open::check_interface`] of the zone of a destination, which the kernel takes notice of for link-local ones.
-    pub(super) fn check_zone(&self, to: &Addr) -> Result {
-        if to.needs_scope() { self.check_interface(to.scope_id) } else { Ok(()) }
+    /// What a device forbids, before anything is gathered or queued: NO_INTERFACE while it is lost, and a zone beside it, which
+    /// the kernel takes notice of for link-local destinations.
+    pub(super) fn check_constraints(&self, to: Option<&Addr>) -> Result {
+        if self.has_lost_device() {
+            return Err(Status::NO_INTERFACE);
+        }
+        let zoned = to.filter(|to| to.needs_scope());
+        zoned.map_or(Ok(()), |to| self.check_interface(to.scope_id))
     }
 
     /// Asks the kernel whether a socket that is bound to the `device` may send by this interface, which is part of it if

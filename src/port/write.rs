@@ -167,7 +167,7 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         if self.constrained.get() {
-            to.map_or(Ok(()), |to| self.check_zone(to))?;
+            self.check_constraints(to)?;
         }
         let mut sending = self.used().sending.borrow_mut();
         let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);

@@ -1,7 +1,7 @@
 //! Descriptors that are kept for long, and closed whatever the host has done to their numbers meanwhile: dropping an
 //! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
-use super::tsan;
+use super::{Uncancelled, tsan};
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -39,6 +39,7 @@ impl Drop for HeldFd {
 /// ThreadSanitizer follows descriptors by close(3): it has to know that the next owner of the number did not come by it in a race.
 pub fn close(fd: RawFd) {
     if tsan::is_here() {
+        let _uncancelled = Uncancelled::begin();
         // SAFETY: as below.
         unsafe { libc::close(fd) };
         return;

@@ -130,7 +130,9 @@ impl Open {
             }
             _ => {
                 let may_be_old = tries == 0 && (self.peer.get().is_some() || self.errors.wanted.get());
-                self.take_error(error) || may_be_old
+                // A packet filter that rejects sends an ICMP message for each try: one that is there is not an earlier datagram's.
+                let is_rejected = error.raw_os_error() == Some(libc::EPERM);
+                (self.take_error(error) && !is_rejected) || may_be_old
             }
         }
     }

@@ -417,6 +417,21 @@ TEST(rejected_by_a_firewall) {
   tear_down(&f);
 }
 
+/* It tells the writer, and sends an ICMP message as well, for every try. */
+TEST(rejected_by_a_firewall_before_it_leaves) {
+  fixture f;
+  enter_own_network();
+  network_command("nft", "add table inet t");
+  network_command("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
+  network_command("nft", "add rule inet t out udp dport 4242 reject with icmp type admin-prohibited");
+  set_up(&f, UDPR_UDP_ERROR_REPORTS);
+  udpr_addr to = addr("127.0.0.1", 4242);
+  CHECK_STATUS(UDPR_E_PERMISSION, udpr_transport_write(f.transport, "reject", 6, &to));
+  RUN_UNTIL(f.reactor, f.count > 0);
+  CHECK(f.count <= 2);
+  tear_down(&f);
+}
+
 static void write_abc(udpr_reactor *reactor, void *user) {
   letter *one = user;
   (void)reactor;

@@ -240,6 +240,10 @@ fn is_default(failed: &Failed<'_>) -> bool {
     failed.is(Syscall::Socket) || (failed.is(GetOption) && ttl && failed.earlier() % 2 == 1)
 }
 
+fn is_outgoing(failed: &Failed<'_>) -> bool {
+    failed.is_option(IPPROTO_IP, IP_MULTICAST_IF) || failed.is_option(IPPROTO_IPV6, IPV6_MULTICAST_IF)
+}
+
 fn setting_told(failed: &Failed<'_>) -> Result {
     let joins = [MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP].contains(&failed.step.option.1);
     let leaves = [MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(&failed.step.option.1);
@@ -254,6 +258,9 @@ fn setting_told(failed: &Failed<'_>) -> Result {
             Err(Status::ALREADY_JOINED)
         }
         SetOption if leaves && [EINVAL, EADDRNOTAVAIL].contains(&failed.errno) => Err(Status::NOT_JOINED),
+        SetOption | GetOption if is_outgoing(failed) && failed.errno == EINVAL => {
+            Err(Status::INVALID_ARGUMENT)
+        }
         SetOption if failed.is_option(IPPROTO_IP, IP_MULTICAST_IF) && failed.errno == EADDRNOTAVAIL => {
             Err(Status::NO_INTERFACE)
         }

@@ -121,7 +121,9 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 
 /// In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
 /// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
-/// UDPR_E_CANCELLED, work on the pool stays the parent's. UDPR_E_NOT_SUPPORTED where this is no forked child;
+/// UDPR_E_CANCELLED, work on the pool stays the parent's. The C library does not release the locks of getaddrinfo(3) in a
+/// child: if a thread of the parent was looking a name up at the fork, look-ups in the child may time out.
+/// UDPR_E_NOT_SUPPORTED where this is no forked child;
 /// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD if another thread used the reactor, or was just
 /// leaving a call or a post here, when the fork came: then it is of no use in this child; UDPR_E_WRONG_THREAD also while
 /// another thread of the child is inside this or udpr_reactor_free, or once another has freed it.

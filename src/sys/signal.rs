@@ -141,7 +141,11 @@ impl Taken {
         let standing = exchange(self.signal, None).ok().and_then(|now| slot_of(&now));
         if let Some(former) = standing.and_then(|slot| self.former(slot)) {
             // It cannot fail: the signal exists.
-            let _ = exchange(self.signal, Some(&former.present()));
+            let replaced = exchange(self.signal, Some(&former.present()));
+            // Another thread of the host was faster: what it has put there stays.
+            if let Some(hosts) = replaced.ok().filter(|action| slot_of(action).is_none()) {
+                let _ = exchange(self.signal, Some(&hosts));
+            }
         }
     }
 

@@ -1,19 +1,23 @@
-/* A signal that comes the moment run has taken the handlers; and a child that runs a reactor of its own. */
+/* What comes the moment run takes the handlers, or gives them back; and a child that runs a reactor of its own. */
 #include "probe.h"
 
 #include <dlfcn.h>
 
 static volatile sig_atomic_t own_handled;
-static bool                  raise_at_once;
+static bool                  raise_at_once, install_at_next_look;
 
 static void own_handler(int number) {
   (void)number;
   own_handled++;
 }
 
+static void hosts_handler(int number) { (void)number; }
+
 typedef int sigaction_fn(int, const struct sigaction *, struct sigaction *);
 
-/* This program's own: the signal comes right behind a handler that is new. */
+/* This program's own: the signal comes right behind a handler that is new, or another thread is faster than whoever looks what
+ * there is before changing it.
+ */
 int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   sigaction_fn *real;
   *(void **)&real = dlsym(RTLD_NEXT, "sigaction");
@@ -21,6 +25,11 @@ int sigaction(int number, const struct sigaction *action, struct sigaction *befo
   if (raise_at_once && number == SIGTERM && action && action->sa_handler != own_handler) {
     raise_at_once = false;
     raise(SIGTERM);
+  }
+  if (install_at_next_look && number == SIGTERM && !action) {
+    struct sigaction hosts = {.sa_handler = hosts_handler};
+    install_at_next_look = false;
+    CHECK_EQ(0, real(number, &hosts, NULL));
   }
   return result;
 }
@@ -44,6 +53,24 @@ TEST(a_signal_at_the_very_beginning_ends_run) {
     run_guarded(reactor);
     CHECK(!raise_at_once && own_handled == 0 && is_own());
   }
+  OK(udpr_reactor_free(reactor));
+}
+
+static void install_in_a_moment(udpr_reactor *reactor, void *user) {
+  (void)user;
+  install_at_next_look = true;
+  OK(udpr_reactor_stop(reactor));
+}
+
+TEST(a_handler_that_comes_the_moment_run_gives_back_stays) {
+  struct sigaction action;
+  udpr_reactor    *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  own_handler_for_sigterm();
+  OK(udpr_reactor_call_later(reactor, 0, install_in_a_moment, NULL, NULL, NULL));
+  run_guarded(reactor);
+  CHECK(!install_at_next_look);
+  CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
+  CHECK(action.sa_handler == hosts_handler);
   OK(udpr_reactor_free(reactor));
 }
 

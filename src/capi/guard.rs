@@ -45,8 +45,8 @@ fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> 
     gate.check_open().map(|()| answer)
 }
 
-/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. Where it
-/// `turns`, a reactor that is to be pinned is this thread's until that ends.
+/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. If it
+/// `turns`, a reactor with the flag PINNED belongs to this thread until the thread ends.
 pub(super) fn with_outer_reactor(
     reactor: Lent<'_, udpr_reactor>,
     turns: bool,

@@ -165,7 +165,7 @@ impl<'a, H: Handle> Lent<'a, H> {
     pub(super) unsafe fn take_back(self) -> H::Owner {
         // SAFETY: as promised to new, and by the caller.
         let shared = unsafe { H::shared(self.0) };
-        // Whoever has the last reference of a counted one acquires this.
+        // The thread that drops the last reference of a counted handle acquires this.
         tsan::release(shared);
         // SAFETY: as promised to new, and by the caller.
         unsafe { H::Owner::from_raw(self.0) }

@@ -53,8 +53,9 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
 /// Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
 /// exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
 /// family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` is in ns, counted from the call; 0 means
-/// 60 s, and UDPR_NEVER none. What `fn` is told: UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
-/// UDPR_E_ADDRESS_FAMILY, or what else the system says; addresses with UDPR_OK only, valid until it returns.
+/// 60 s, and UDPR_NEVER none. `fn` receives UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+/// UDPR_E_ADDRESS_FAMILY, or another status that the system reports; and addresses with UDPR_OK only, which are valid until it
+/// returns.
 ///
 /// Each look-up has a thread of its own, apart from the pool. At most 16 of a reactor are under way at once, and the others wait
 /// in order. One that is cancelled or timed out holds up neither work nor other look-ups, though its thread stays until the

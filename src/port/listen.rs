@@ -167,7 +167,7 @@ impl Open {
                     Level::Warn,
                     Status::OK,
                     c"port",
-                    format_args!("{what} buffer of {granted} bytes in place of {wish}"),
+                    format_args!("{what} buffer of {granted} bytes instead of {wish}"),
                 );
             }
         }

@@ -24,7 +24,7 @@ pub struct Uncancelled {
 }
 
 impl Uncancelled {
-    /// From here on.
+    /// Disables cancellation of the calling thread until this is dropped.
     #[inline]
     pub fn begin() -> Uncancelled {
         let mut former = 0;

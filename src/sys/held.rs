@@ -22,7 +22,7 @@ impl AsRawFd for HeldFd {
 }
 
 impl HeldFd {
-    /// Its number, which is to be closed by [`close`].
+    /// Its number. The caller closes it with [`close`].
     pub fn into_raw(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0
     }

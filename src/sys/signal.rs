@@ -90,7 +90,8 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
 
 type Handler = unsafe extern "C-unwind" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// Our handlers, one for each former action: whoever has saved one of them, to restore or to call it, has what it stands in for.
+/// Our handlers, one for each former action. A host that has saved one of them, to restore or to call it, thereby has the action
+/// that it stands in for.
 static HANDLERS: [Handler; SLOTS] =
     [handle::<0>, handle::<1>, handle::<2>, handle::<3>, handle::<4>, handle::<5>, handle::<6>, handle::<7>];
 /// A host with more handlers of its own for one signal shares the last one.

@@ -52,7 +52,7 @@ static void tear_down(fixture *f) {
   close(f->dead_peer);
 }
 
-/* Something is to be done now, and the descriptor and next_timeout agree on it. */
+/* Something is due now, and the descriptor and next_timeout agree on it. */
 static void check_owed(fixture *f) {
   CHECK_EQ(0, timeout_of(f->reactor));
   CHECK(readable(f->fd, 0));

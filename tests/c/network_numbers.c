@@ -64,7 +64,7 @@ TEST(all_numbers_differ_on_every_address) { all_differ("0.0.0.0", "127.0.0.1"); 
 TEST(all_numbers_differ_ipv6) { all_differ("::1", "::1"); }
 TEST(all_numbers_differ_dual_stack) { all_differ("::", "0.0.0.0"); }
 
-/* Sockets that share their numbers with whoever wants to, as another process or a library has them. */
+/* Sockets that share their numbers with anyone, as another process or a library has them. */
 static int sharing_socket(int number) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(FIRST + number))};
   int                fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;

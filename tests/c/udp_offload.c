@@ -34,7 +34,7 @@ static sent look_at(struct msghdr *message) {
   return one;
 }
 
-/* In place of the C library's. */
+/* Called instead of the C library's. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   unsigned good = 0;
   calls++;

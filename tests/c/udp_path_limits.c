@@ -31,7 +31,7 @@ static bool is_refused(struct msghdr *message) {
   return refusal && is_merged(message) && (!refused_host || last_byte(message) == refused_host);
 }
 
-/* In place of the C library's. */
+/* Called instead of the C library's. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   unsigned good = 0;
   while (good < count && !is_refused(&messages[good].msg_hdr)) good++;

@@ -227,7 +227,7 @@ static void *post_until_closed(void *unused) {
   return unused;
 }
 
-/* Whoever has the last one frees. */
+/* The holder of the last reference frees. */
 static void transports(void) {
   must(udpr_reactor_free(reactor));
   for (int i = 0; i < ROUNDS; i++) {

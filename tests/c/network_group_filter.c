@@ -15,8 +15,7 @@ typedef struct fixture {
 
 static void set_up_device(const char *device, int number) {
   host_command("ip link set %s addrgenmode none && ip link set %s up", device, device);
-  host_command("ip addr add 10.78.0.%d/24 dev %s && ip addr add fd78::%d/64 dev %s nodad", number, device,
-               number, device);
+  host_command("ip addr add 10.78.0.%d/24 dev %s", number, device);
 }
 
 /* other 10.78.0.1 fd78::1 and, on the far host, behind 10.78.0.2 fd78::2 */
@@ -27,9 +26,10 @@ static void link_other(const two_hosts *hosts) {
   on_far(hosts);
   set_up_device("behind", 2);
   await_link("behind");
+  add_ipv6_address("behind", "fd78::2", 64);
   on_near(hosts);
   await_link("other");
-  await_address("fd78::1");
+  add_ipv6_address("other", "fd78::1", 64);
 }
 
 static void make_network(fixture *f) {

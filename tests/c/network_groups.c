@@ -47,8 +47,11 @@ static void make_device(const char *name, int network) {
   host_command("ip link add %s0 address 02:00:00:00:%02x:01 type veth peer name %s1", name, network, name);
   host_command("ip link set %s1 up && ip link set %s0 addrgenmode none && ip link set %s0 up", name, name,
                name);
-  host_command("ip addr add 10.%d.0.1/24 dev %s0 && ip addr add fd%d::1/64 dev %s0 nodad", network, name,
-               network, name);
+  host_command("ip addr add 10.%d.0.1/24 dev %s0", network, name);
+  char device[16], address[16];
+  snprintf(device, sizeof device, "%s0", name);
+  snprintf(address, sizeof address, "fd%d::1", network);
+  add_ipv6_address(device, address, 64);
 }
 
 /* By the more exact route, whichever the kernel has made itself. */

@@ -8,7 +8,7 @@
 #ifndef UDPR_TESTS_TWO_HOSTS_H
 #define UDPR_TESTS_TWO_HOSTS_H
 
-#include "check.h"
+#include "ipv6_address.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -37,12 +37,10 @@ static inline int new_host(void) {
 static inline void on_far(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->far_fd, CLONE_NEWNET)); }
 static inline void on_near(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET)); }
 
-/* nodad, and no address of the kernel's making: duplicate address detection would take two seconds. */
+/* Without the address that the kernel makes itself, whose duplicate address detection takes two seconds. */
 static inline void set_up_host(const char *device, int number) {
   host_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
   host_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
-  host_command("ip addr add fd77::%d/64 dev %s nodad", number, device);
-  host_command("ip addr add fe80::%d/64 dev %s nodad", number, device);
   host_command("ip route add default dev %s", device);
   /* They know each other: nothing waits for an answer of ARP or neighbour discovery, which a busy machine may lose. */
   const char *formats[] = {"10.77.0.%d", "fd77::%d", "fe80::%d"};
@@ -60,19 +58,12 @@ static inline void await_link(const char *device) {
   host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
 
-/* The kernel takes what comes to a new IPv6 address for its own once a work queue has made the route, nodad or not
- * (net/ipv6/addrconf.c, addrconf_dad_start): what comes before that is dropped. */
-static inline void await_address(const char *address) {
-  host_command("until ip -6 route show table local | grep -q '^local %s '; do :; done", address);
-}
-
-static inline void await_host(const char *device, int number) {
+static inline void add_ipv6_addresses(const char *device, int number) {
   char global[16], link_local[16];
   snprintf(global, sizeof global, "fd77::%d", number);
   snprintf(link_local, sizeof link_local, "fe80::%d", number);
-  await_link(device);
-  await_address(global);
-  await_address(link_local);
+  add_ipv6_address(device, global, 64);
+  add_ipv6_address(device, link_local, 64);
 }
 
 /* From the near host, also where a link was deleted. */
@@ -84,9 +75,11 @@ static inline void link_hosts(const two_hosts *hosts) {
   set_up_host("near", 1);
   on_far(hosts);
   set_up_host("far", 2);
-  await_host("far", 2);
+  await_link("far");
+  add_ipv6_addresses("far", 2);
   on_near(hosts);
-  await_host("near", 1);
+  await_link("near");
+  add_ipv6_addresses("near", 1);
 }
 
 static inline void make_two_hosts(two_hosts *hosts) {

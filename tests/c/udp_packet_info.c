@@ -69,8 +69,7 @@ TEST(ipv6_between_two_hosts) {
   two_hosts hosts;
   catcher   near, far;
   make_two_hosts(&hosts);
-  host_command("ip addr add fd77::11/64 dev near nodad");
-  await_address("fd77::11");
+  add_ipv6_address("near", "fd77::11", 64);
   udpr_reactor *reactor = new_reactor(0);
   catch_on(&near, reactor, "::", 9999, UDPR_UDP_PACKET_INFO);
   on_far(&hosts);

@@ -1,6 +1,7 @@
 /* The MTU in a report is that of the path which the datagram would have taken: by its device, interface, source, mark or
  * namespace, not that of the default route.
  */
+#include "ipv6_address.h"
 #include "spoof.h"
 
 #include <fcntl.h>
@@ -36,8 +37,9 @@ static void make_two_ways(void) {
     DO("link set %s addrgenmode none up", names[i]);
     DO("link set %s1 addrgenmode none up", names[i]);
     DO("addr add 10.%d.0.1/24 dev %s", i + 1, names[i]);
-    DO("addr add fd0%d::1/64 dev %s nodad", i + 1, names[i]);
-    DO("addr add fe80::1/64 dev %s nodad", names[i]);
+    snprintf(line, sizeof line, "fd0%d::1", i + 1);
+    add_ipv6_address(names[i], line, 64);
+    add_ipv6_address(names[i], "fe80::1", 64);
     DO("route add default dev %s metric %d", names[i], 10 + i);
     DO("-6 route add 2001:db8::/32 dev %s metric %d", names[i], 10 + i);
     DO("route add default dev %s table 5%d", names[i], i);

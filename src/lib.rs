@@ -1,7 +1,7 @@
 //! udpr: a UDP reactor in the manner of Twisted, with a C face.
 //!
 //! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. What is behind it, from the kernel up:
-//! [`sys`] (system calls, the seam that tests replace), [`turn`] (what ports and the loop share within a turn),
+//! [`sys`] (system calls, the seam that tests replace), [`context`] (what ports and the loop share within a turn),
 //! [`port`] (one UDP port), [`timer`], [`trigger`], [`watch`], [`threads`] and [`resolver`] (a reactor's other parts, as
 //! pure as they can be), [`reactor`] (the loop). Leaves for all of them: [`addr`],
 //! [`status`], [`log`], [`slots`]. Each refers to those before it only. The Rust API serves the tests, and promises
@@ -9,6 +9,7 @@
 
 pub mod addr;
 pub mod capi;
+pub mod context;
 pub mod log;
 pub mod port;
 pub mod reactor;
@@ -19,5 +20,4 @@ pub mod sys;
 pub mod threads;
 pub mod timer;
 pub mod trigger;
-pub mod turn;
 pub mod watch;

@@ -114,7 +114,7 @@ mod tests {
         (logger, memory)
     }
 
-    fn say(logger: &Logger, level: Level, message: &str) {
+    fn log_record(logger: &Logger, level: Level, message: &str) {
         logger.log(level, Status::OK, c"test", format_args!("{message}"));
     }
 
@@ -135,7 +135,7 @@ mod tests {
             for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
                 assert_eq!(logger.enabled(level), level as u32 <= max_level);
                 if logger.enabled(level) {
-                    say(&logger, level, "wanted");
+                    log_record(&logger, level, "wanted");
                     expected.push((level, Status::OK, c"test".to_owned(), "wanted".to_owned()));
                 } else {
                     logger.log(level, Status::OK, c"test", format_args!("{Untouchable}"));
@@ -171,7 +171,7 @@ mod tests {
         let (logger, first) = logger(4);
         let second = Rc::new(Memory::default());
         let former = logger.set(1, Some(second.clone())).expect("the first");
-        say(&logger, Level::Error, "to the second");
+        log_record(&logger, Level::Error, "to the second");
         assert_eq!((first.messages().len(), second.messages().len()), (0, 1));
         assert_eq!(Rc::strong_count(&first), 2);
         drop(former);
@@ -182,8 +182,8 @@ mod tests {
     fn a_sink_may_log() {
         let (logger, memory) = logger(4);
         let again = logger.clone();
-        *memory.at_first.borrow_mut() = Some(Box::new(move || say(&again, Level::Debug, "inner")));
-        say(&logger, Level::Debug, "outer");
+        *memory.at_first.borrow_mut() = Some(Box::new(move || log_record(&again, Level::Debug, "inner")));
+        log_record(&logger, Level::Debug, "outer");
         assert_eq!(memory.messages(), ["outer", "inner"]);
     }
 
@@ -197,8 +197,8 @@ mod tests {
             assert!(watched.upgrade().is_some(), "dropped in the middle of its own call");
         }));
         drop(memory);
-        say(&logger, Level::Error, "the last");
+        log_record(&logger, Level::Error, "the last");
         assert!(me.upgrade().is_none(), "kept after its last call");
-        say(&logger, Level::Error, "to nobody");
+        log_record(&logger, Level::Error, "to nobody");
     }
 }

@@ -20,19 +20,19 @@ pub trait Task: Send {
 
 /// A pool of threads.
 pub struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolShared>,
     handles: Vec<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct PoolShared {
+    state: Mutex<PoolState>,
     /// One for each task in the queue, and for each thread that may be one too many.
     wanted: Semaphore,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     queue: VecDeque<Box<dyn Task>>,
     size: usize,
     threads: usize,
@@ -45,7 +45,7 @@ struct State {
 impl Pool {
     /// An empty pool of at most `size` threads; 0 stands for the default. INVALID_ARGUMENT above [`SIZE_MAX`].
     pub fn new(size: usize) -> Result<Pool> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<PoolShared>::default();
         shared.state.lock().size = checked(size)?;
         Ok(Pool { shared, handles: Vec::new() })
     }
@@ -119,7 +119,7 @@ impl Pool {
     }
 }
 
-impl Shared {
+impl PoolShared {
     fn serve(&self) {
         self.state.lock().workers.push(thread::this_thread());
         while let Some(task) = self.next() {
@@ -146,7 +146,7 @@ impl Shared {
         }
     }
 
-    fn leave(&self, state: &mut State) {
+    fn leave(&self, state: &mut PoolState) {
         state.idle -= 1;
         state.threads -= 1;
         state.workers.retain(|worker| *worker != thread::this_thread());
@@ -183,22 +183,22 @@ mod tests {
     #[test]
     fn grows_on_need_up_to_its_size() {
         let mut pool = Pool::new(3).unwrap();
-        let (tell, told) = mpsc::channel();
-        let (release, gate) = mpsc::channel::<()>();
-        let gate = Arc::new(Mutex::new(gate));
+        let (tell, seen) = mpsc::channel();
+        let (release, owner) = mpsc::channel::<()>();
+        let owner = Arc::new(Mutex::new(owner));
         for _ in 0..5 {
-            let (tell, gate) = (tell.clone(), gate.clone());
+            let (tell, owner) = (tell.clone(), owner.clone());
             let body = move || {
                 tell.send(std::thread::current().id()).unwrap();
-                let _ = gate.lock().recv();
+                let _ = owner.lock().recv();
             };
             assert!(pool.submit(job(body)).is_ok());
         }
-        let first: Vec<_> = told.iter().take(3).collect();
+        let first: Vec<_> = seen.iter().take(3).collect();
         assert_eq!(pool.shared.state.lock().threads, 3);
         assert!(first[0] != first[1] && first[1] != first[2] && first[0] != first[2]);
         drop(release);
-        assert_eq!(told.iter().take(2).count(), 2);
+        assert_eq!(seen.iter().take(2).count(), 2);
         assert!(pool.close().is_empty());
     }
 
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn a_panic_ends_its_task_alone() {
         let mut pool = Pool::new(1).unwrap();
-        let (tell, told) = mpsc::channel();
+        let (tell, seen) = mpsc::channel();
         for number in 0..3 {
             let tell = tell.clone();
             let body = move || {
@@ -233,7 +233,7 @@ mod tests {
             };
             assert!(pool.submit(job(body)).is_ok());
         }
-        assert!(told.iter().take(3).eq(0..3));
+        assert!(seen.iter().take(3).eq(0..3));
         assert!(pool.close().is_empty());
     }
 

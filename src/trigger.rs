@@ -39,19 +39,19 @@ impl Phase {
     }
 }
 
-struct Entry<T> {
-    place: Place,
+struct Registration<T> {
+    place: Position,
     call: T,
 }
 
 /// An event, a phase of it, and a number that grows from trigger to trigger.
-type Place = (Event, Phase, u64);
+type Position = (Event, Phase, u64);
 
 /// The triggers of a reactor, each with a `T` to call.
 pub struct Triggers<T> {
-    entries: Slots<Entry<T>>,
+    entries: Slots<Registration<T>>,
     /// Their places and ids, in the order they are called in.
-    order: VecDeque<(Place, u64)>,
+    order: VecDeque<(Position, u64)>,
     next_order: u64,
     /// Before-triggers that hold the event under way back. There is room for all entries.
     pending: Vec<u64>,
@@ -76,13 +76,13 @@ impl<T> Triggers<T> {
     pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
         let place = (event, phase, self.next_order);
         self.next_order += 1;
-        let id = self.entries.insert(Entry { place, call });
+        let id = self.entries.insert(Registration { place, call });
         self.order.insert(self.index(place), (place, id));
         id
     }
 
     /// Where `place` is in the order, or would be.
-    fn index(&self, place: Place) -> usize {
+    fn index(&self, place: Position) -> usize {
         self.order.partition_point(|(other, _)| *other < place)
     }
 

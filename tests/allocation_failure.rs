@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Message, Options, Port};
+use udpr::port::{Flush, Message, Options, Port};
 use udpr::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Outbound, Report};
+use udpr::sys::{Kernel, Report, SendBatch};
 use udpr::timer::Timers;
 use udpr::trigger::{Event, Phase};
 use udpr::watch;
@@ -91,11 +91,11 @@ fn dry<T>(act: impl FnOnce() -> T) -> T {
 struct Full(Cell<bool>);
 
 impl Kernel for Full {
-    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         if self.0.get() {
             return Err(io::Error::from_raw_os_error(libc::EAGAIN));
         }
-        outbound.send(fd, usize::MAX)
+        send_batch.send(fd, usize::MAX)
     }
 }
 
@@ -119,7 +119,7 @@ impl Sender {
     }
 
     fn write(&self, number: u32) -> Result {
-        write_number(&self.port, number, &self.peer.addr(), Leave::Together)
+        write_number(&self.port, number, &self.peer.addr(), Flush::Batched)
     }
 
     fn turn_until_sent(&self, count: u64) {
@@ -156,7 +156,7 @@ fn of_a_message_that_is_cut_all_is_queued_or_nothing() {
         interface_index: 0,
         tos: None,
         segment_size: 4,
-        leave: Leave::Together,
+        flush: Flush::Batched,
     };
     let state = || {
         sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))

@@ -4,7 +4,7 @@ mod support;
 
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
 use udpr::sys::error_queue::origin;
 
@@ -24,7 +24,7 @@ fn peer_of(scene: &Scene) -> Result<Addr, Status> {
 /// The peer hears the port, and the port the peer.
 fn assert_talks_to(scene: &Scene, peer: &Peer) {
     assert_eq!(peer_of(scene), Ok(peer.addr()));
-    scene.port.write(b"ping", None, Leave::Now).expect("written");
+    scene.port.write(b"ping", None, Flush::Immediate).expect("written");
     assert_eq!(peer.receive(&mut [0; 8]), b"ping");
     let before = scene.diary.received.get();
     peer.send(b"pong", &scene.host());
@@ -82,11 +82,11 @@ fn a_connect_never_binds_again_what_was_bound_by_name() {
 fn what_waits_for_a_full_socket_goes_where_it_was_written_to() {
     let (scene, other) = (connected(), Peer::new());
     scene.kernel.fail(Send, [libc::EAGAIN]);
-    scene.port.write(b"first", None, Leave::Now).expect("queued");
+    scene.port.write(b"first", None, Flush::Immediate).expect("queued");
     assert_eq!(scene.stats().queued_datagrams, 1);
     scene.kernel.fail(Send, [libc::EAGAIN]);
     scene.port.connect(&other.addr()).expect("connected");
-    scene.port.write(b"other", None, Leave::Now).expect("queued");
+    scene.port.write(b"other", None, Flush::Immediate).expect("queued");
     scene.turn_until_sent();
     assert_eq!(scene.peer.receive(&mut [0; 8]), b"first");
     assert_eq!(other.receive(&mut [0; 8]), b"other");
@@ -107,7 +107,7 @@ fn a_refusal_that_a_read_meets() {
 fn a_refusal_that_a_write_meets() {
     let scene = connected();
     scene.kernel.fail(Send, [libc::ECONNREFUSED]);
-    assert_eq!(scene.port.write(b"ping", None, Leave::Now), Ok(()));
+    assert_eq!(scene.port.write(b"ping", None, Flush::Immediate), Ok(()));
     assert_eq!(scene.diary.refused.get(), 0, "not inside the write");
     scene.reactor.iterate(None).expect("a turn that does not wait");
     assert_eq!((scene.diary.refused.get(), scene.stats().refused), (1, 1));
@@ -126,7 +126,7 @@ fn a_pending_error_costs_a_connected_port_one_try() {
     for errno in [libc::EHOSTUNREACH, libc::ENOPROTOOPT, libc::EMSGSIZE, libc::EACCES, libc::ECONNREFUSED] {
         let scene = connected();
         scene.kernel.fail(Send, [errno]);
-        assert_eq!(scene.port.write(b"ping", None, Leave::Now), Ok(()));
+        assert_eq!(scene.port.write(b"ping", None, Flush::Immediate), Ok(()));
         assert_eq!(scene.kernel.count(Send), 2);
         assert_eq!(scene.peer.receive(&mut [0; 8]), b"ping");
     }
@@ -138,7 +138,7 @@ fn an_error_that_comes_again_is_the_datagrams_own() {
         let scene = Scene::with(&options);
         scene.port.connect(&scene.peer.addr()).expect("connected");
         scene.kernel.fail(Send, [libc::EPERM; 2]);
-        assert_eq!(scene.port.write(b"ping", None, Leave::Now), Err(Status::PERMISSION));
+        assert_eq!(scene.port.write(b"ping", None, Flush::Immediate), Err(Status::PERMISSION));
         assert_eq!(scene.kernel.count(Send), 2);
         assert!(scene.diary.reports.borrow().is_empty(), "the caller was told");
     }
@@ -161,7 +161,7 @@ fn an_accepted_write_that_fails_is_reported() {
 fn a_queued_write_that_fails_is_reported_with_its_peer() {
     let scene = connected();
     scene.kernel.fail(Send, [libc::EAGAIN, libc::EPERM, libc::EPERM]);
-    scene.port.write(b"ping", None, Leave::Now).expect("queued");
+    scene.port.write(b"ping", None, Flush::Immediate).expect("queued");
     scene.turn_until(|scene| !scene.diary.reports.borrow().is_empty());
     assert_eq!(scene.diary.reports.borrow()[0].to, scene.peer.addr());
     assert_eq!((scene.stats().dropped_out, scene.stats().queued_datagrams), (1, 0));
@@ -172,7 +172,7 @@ fn an_error_queue_that_cannot_be_read_is_no_harm() {
     let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
     let dead = Peer::new().addr();
     scene.kernel.fail(ReadError, [libc::EINTR, libc::ENOMEM]);
-    scene.port.write(b"ping", Some(&dead), Leave::Now).expect("written");
+    scene.port.write(b"ping", Some(&dead), Flush::Immediate).expect("written");
     scene.turn_until(|scene| scene.diary.reports.borrow().len() == 1);
     assert_eq!(scene.diary.reports.borrow()[0].to, dead);
 }

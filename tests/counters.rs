@@ -6,7 +6,7 @@ mod support;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Options, Stats, flag};
+use udpr::port::{Flush, Options, Stats, flag};
 use udpr::status::Status;
 
 use Answer::{AtMost, Errno, Real};
@@ -70,9 +70,9 @@ fn write_through(scene: &Scene, random: &Random, writes: &Writes) -> Vec<u32> {
             let (random, writes) = (random.clone(), writes.clone());
             scene.in_callback(move |port| {
                 for _ in 0..count {
-                    let leave = if random.below(8) == 0 { Leave::Now } else { Leave::Together };
+                    let flush = if random.below(8) == 0 { Flush::Immediate } else { Flush::Batched };
                     let number = writes.next();
-                    writes.record(write_number(port, number, &to, leave), number);
+                    writes.record(write_number(port, number, &to, flush), number);
                 }
             });
         } else {

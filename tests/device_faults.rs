@@ -5,7 +5,7 @@ mod support;
 use std::rc::Rc;
 use std::sync::Arc;
 use support::*;
-use udpr::port::{Leave, Options, Port, flag};
+use udpr::port::{Flush, Options, Port, flag};
 use udpr::status::Status;
 use udpr::sys::{Kernel, Linux};
 
@@ -46,9 +46,9 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
         let changed = if disconnects { port.disconnect() } else { port.connect(&to) };
         assert_eq!(changed, Err(Status::PERMISSION));
         assert_eq!(port.get_peer(), Err(Status::NOT_CONNECTED));
-        assert_eq!(port.write(b"ping", Some(&to), Leave::Now), Err(Status::NO_INTERFACE));
+        assert_eq!(port.write(b"ping", Some(&to), Flush::Immediate), Err(Status::NO_INTERFACE));
         scene.in_callback(move |port| {
-            assert_eq!(port.write(b"ping", Some(&to), Leave::Together), Err(Status::NO_INTERFACE));
+            assert_eq!(port.write(b"ping", Some(&to), Flush::Batched), Err(Status::NO_INTERFACE));
         });
         assert_eq!(port.connect(&to), Err(Status::PERMISSION), "again");
         assert!(other.is_silent() && scene.peer.is_silent());
@@ -56,7 +56,7 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
         scene.kernel.end();
         port.connect(&to).expect("connected");
         assert_eq!(device(port), b"lo\0");
-        port.write(b"ping", None, Leave::Now).expect("written");
+        port.write(b"ping", None, Flush::Immediate).expect("written");
         assert_eq!(other.receive(&mut [0; 8]), b"ping");
     }
 }
@@ -66,11 +66,11 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
 fn what_waits_for_a_full_socket_is_not_sent_without_the_device() {
     let (scene, other) = (connected(), Peer::new());
     scene.kernel.fail(Syscall::Send, [libc::EAGAIN]);
-    scene.port.write(b"first", None, Leave::Now).expect("queued");
+    scene.port.write(b"first", None, Flush::Immediate).expect("queued");
     scene.kernel.fail(Syscall::Send, [libc::EAGAIN]);
     no_options(&scene.kernel);
     assert_eq!(scene.port.connect(&other.addr()), Err(Status::PERMISSION));
-    let second = scene.port.write(b"second", Some(&other.addr()), Leave::Now);
+    let second = scene.port.write(b"second", Some(&other.addr()), Flush::Immediate);
     assert_eq!(second, Err(Status::NO_INTERFACE), "not queued behind the first one");
     scene.turn_until_sent();
     scene.turn_until(|scene| scene.diary.reports.borrow().len() == 1);
@@ -114,7 +114,7 @@ fn a_kernel_that_knows_no_index_is_asked_for_the_name() {
     scene.kernel.script(GetOption, [Real, Real, Errno(libc::ENODEV)]);
     assert_eq!(scene.port.connect(&scene.peer.addr()), Err(Status::NO_INTERFACE));
     assert_eq!(scene.port.get_peer(), Ok(other.addr()));
-    scene.port.write(b"ping", None, Leave::Now).expect("written");
+    scene.port.write(b"ping", None, Flush::Immediate).expect("written");
     assert_eq!(other.receive(&mut [0; 8]), b"ping");
 }
 

@@ -6,10 +6,10 @@ mod support;
 use std::rc::Rc;
 use std::time::Instant;
 use support::*;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 use udpr::status::{Result, Status};
 use udpr::sys::epoll::READABLE;
-use udpr::sys::{Epoll, Event, Kernel, Linux};
+use udpr::sys::{Epoll, Kernel, Linux, Readiness};
 
 use Syscall::{LocalAddr, Option as GetOption, Rewatch, Send, Watch};
 
@@ -25,7 +25,7 @@ impl Around {
     }
 
     fn is_readable(&self, timeout: u64) -> bool {
-        let mut events = [Event { events: 0, u64: 0 }];
+        let mut events = [Readiness { events: 0, u64: 0 }];
         Linux.wait(&self.0, &mut events, Some(timeout)).expect("a wait") == 1
     }
 
@@ -51,7 +51,7 @@ type Act = fn(&Scene) -> Result;
 
 /// What may be called outside a turn, with what the sockets have to say by then.
 const ACTS: [(&str, Act); 14] = [
-    ("write to a dead port", |scene| scene.port.write(b"dead", Some(&Peer::dead()), Leave::Now)),
+    ("write to a dead port", |scene| scene.port.write(b"dead", Some(&Peer::dead()), Flush::Immediate)),
     ("write", |scene| scene.write(1)),
     ("pause", |scene| scene.port.pause_reading()),
     ("write while paused", |scene| scene.write(2)),
@@ -59,10 +59,10 @@ const ACTS: [(&str, Act); 14] = [
     ("post", |scene| scene.port.shared.post(&3u32.to_be_bytes(), Some(&scene.peer.addr()))),
     ("reports", |scene| scene.port.set_error_reports(true)),
     ("connect to a dead port", |scene| scene.port.connect(&Peer::dead())),
-    ("write to a dead peer", |scene| scene.port.write(b"dead", None, Leave::Together)),
-    ("write to a dead peer again", |scene| scene.port.write(b"dead", None, Leave::Together)),
+    ("write to a dead peer", |scene| scene.port.write(b"dead", None, Flush::Batched)),
+    ("write to a dead peer again", |scene| scene.port.write(b"dead", None, Flush::Batched)),
     ("connect", |scene| scene.port.connect(&scene.peer.addr())),
-    ("write to the peer", |scene| scene.port.write(&4u32.to_be_bytes(), None, Leave::Together)),
+    ("write to the peer", |scene| scene.port.write(&4u32.to_be_bytes(), None, Flush::Batched)),
     ("disconnect", |scene| scene.port.disconnect()),
     ("flush", |scene| scene.port.flush()),
 ];

@@ -43,7 +43,7 @@ fn every_option() -> Options<'static> {
         flags: flag::LISTEN_MULTIPLE
             | flag::BROADCAST
             | flag::V6_ONLY
-            | flag::FACTS
+            | flag::META
             | flag::DONT_FRAGMENT
             | flag::ERROR_REPORTS,
         receive_buffer: 8192,
@@ -85,7 +85,7 @@ fn listen() {
         act: &|stage| {
             stage.keep(stage.reactor.listen_udp(0, "127.0.0.1", &Options::default(), stage.protocol()))
         },
-        told: listen_told,
+        returned: listen_told,
         after: &hears,
         exact: true,
         size: (10, 101),
@@ -142,7 +142,7 @@ fn adopt_with_options() {
             let options = Options { flags, receive_buffer: 8192, send_buffer: 8192, ..Options::default() };
             adopt(stage, &options)
         },
-        told: adopt_told,
+        returned: adopt_told,
         after: &hears,
         exact: true,
         size: (28, 274),
@@ -155,17 +155,24 @@ fn adopt_with_options() {
         Linux.set_option(fd, SOL_UDP, UDP_GRO, &1u32.to_ne_bytes()).expect("this kernel merges");
     };
     let act = |stage: &Stage| {
-        let flags = flag::FACTS | flag::DONT_FRAGMENT | flag::ERROR_REPORTS;
+        let flags = flag::META | flag::DONT_FRAGMENT | flag::ERROR_REPORTS;
         adopt(stage, &Options { flags, ..Options::default() })
     };
-    let told = |failed: &Failed<'_>| match failed.step.syscall {
+    let returned = |failed: &Failed<'_>| match failed.step.syscall {
         // It has to be turned off.
         GetOption | SetOption if failed.is_option(SOL_UDP, UDP_GRO) && failed.earlier() > 0 => failed.plain(),
         SetOption if failed.is_option(SOL_UDP, UDP_GRO) => failed.plain(),
         _ => adopt_told(failed),
     };
-    Scenario { name: "adopt, both versions", before: &before, act: &act, told, size: (48, 496), ..scenario }
-        .sweep();
+    Scenario {
+        name: "adopt, both versions",
+        before: &before,
+        act: &act,
+        returned,
+        size: (48, 496),
+        ..scenario
+    }
+    .sweep();
 }
 
 fn listen_v4(stage: &Stage) {
@@ -184,7 +191,7 @@ fn talks(stage: &Stage) {
     let Ok(peer) = port.get_peer() else { return hears(stage) };
     let peer = if peer == stage.peer.addr() { &stage.peer } else { &stage.other };
     let before = stage.diary.received.get();
-    port.write(b"ping", None, udpr::port::Leave::Now).expect("written");
+    port.write(b"ping", None, udpr::port::Flush::Immediate).expect("written");
     stage.accepted.set(stage.accepted.get() + 1);
     assert_eq!(peer.receive(&mut [0; 8]), b"ping");
     [&stage.peer, &stage.other].iter().for_each(|peer| peer.send(b"pong", &stage.host()));
@@ -199,7 +206,7 @@ fn connect() {
         name: "connect",
         before: &listen_v4,
         act: &|stage| stage.port().connect(&stage.peer.addr()),
-        told: connect_told,
+        returned: connect_told,
         after: &talks,
         exact: true,
         size: (6, 69),
@@ -380,7 +387,7 @@ fn set_and_ask() {
                 let _ = stage.port().resume_reading();
                 hears(stage);
             });
-            Scenario { name: &name, before: &before, act, told: setting_told, after, exact: true, size }
+            Scenario { name: &name, before: &before, act, returned: setting_told, after, exact: true, size }
                 .sweep();
         }
     }

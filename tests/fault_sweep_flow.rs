@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Descriptor, Leave, Options, Port, flag};
+use udpr::port::{Descriptor, Flush, Options, Port, flag};
 use udpr::reactor::{Reactor, Watcher};
 use udpr::status::{Result, Status};
 
@@ -79,7 +79,7 @@ fn read() {
         name: "read a burst",
         before: &listen,
         act: &burst,
-        told: turn_told,
+        returned: turn_told,
         after: &burst_came,
         exact: true,
         size: (8, 78),
@@ -106,7 +106,7 @@ fn read() {
 }
 
 fn write_to(stage: &Stage, to: Option<&Addr>) {
-    stage.port().write(b"ping", to, Leave::Now).expect("written, or queued");
+    stage.port().write(b"ping", to, Flush::Immediate).expect("written, or queued");
     stage.accepted.set(stage.accepted.get() + 1);
 }
 
@@ -119,7 +119,7 @@ fn hear_of_errors() {
             write_to(stage, Some(&Peer::dead()));
             stage.turn(4)
         },
-        told: turn_told,
+        returned: turn_told,
         after: &|stage| {
             if ended(stage) {
                 return;
@@ -157,7 +157,7 @@ fn hear_of_errors() {
     let act = |stage: &Stage| {
         let (to, accepted) = (stage.peer.addr(), stage.accepted.clone());
         stage.at_next_datagram(move |port| {
-            write_number(port, 0, &to, Leave::Together).expect("accepted");
+            write_number(port, 0, &to, Flush::Batched).expect("accepted");
             accepted.set(1);
         });
         stage.peer.send(b"now", &stage.host());
@@ -180,7 +180,7 @@ fn write() {
         name: "write",
         before: &listen,
         act: &|stage| stage.write(0..1),
-        told: |failed| match failed.errno {
+        returned: |failed| match failed.errno {
             // A full socket; another datagram's refusal.
             EAGAIN | ENOBUFS | EINTR | ECONNREFUSED => Ok(()),
             _ => failed.plain(),
@@ -199,7 +199,7 @@ fn write() {
         let stats = || stage.port().get_stats().expect("open");
         stage.turn_until(|| stats().datagrams_out + stats().dropped_out == 1);
     };
-    let posted = Scenario { act: &act, told: turn_told, after: &after, ..scenario };
+    let posted = Scenario { act: &act, returned: turn_told, after: &after, ..scenario };
     Scenario { name: "post", size: (4, 50), ..posted }.sweep();
     for (name, before, size) in [
         ("gathered", &listen as &dyn Fn(&Stage), (5, 71)),
@@ -214,7 +214,7 @@ fn write() {
                 sent(stage)
             }
         };
-        Scenario { name, before, act: &act, told: turn_told, after: &after, exact: true, size }.sweep();
+        Scenario { name, before, act: &act, returned: turn_told, after: &after, exact: true, size }.sweep();
     }
     let queued = |stage: &Stage| {
         listen(stage);
@@ -226,7 +226,7 @@ fn write() {
         name: "queued",
         before: &queued,
         act: &act,
-        told: turn_told,
+        returned: turn_told,
         after: &sent,
         exact: true,
         size: (5, 58),
@@ -244,7 +244,7 @@ fn write() {
         name,
         before: &backing_off,
         act: &act,
-        told: turn_told,
+        returned: turn_told,
         after: &sent,
         exact: true,
         // The first of the sends is one datagram alone.
@@ -257,7 +257,7 @@ fn write() {
 fn write_in_callback(stage: &Stage, act: impl FnOnce(&Arc<Port>) + 'static) -> Result {
     let (to, accepted) = (stage.peer.addr(), stage.accepted.clone());
     stage.at_next_datagram(move |port| {
-        (0..10).for_each(|number| write_number(port, number, &to, Leave::Together).expect("accepted"));
+        (0..10).for_each(|number| write_number(port, number, &to, Flush::Batched).expect("accepted"));
         accepted.set(10);
         act(port);
     });
@@ -279,7 +279,7 @@ fn stop() {
         name: "stop",
         before: &listen,
         act: &act,
-        told: turn_told,
+        returned: turn_told,
         after: &closed,
         exact: true,
         size: (9, 105),
@@ -344,8 +344,8 @@ fn the_reactor_itself() {
             stage.reactor.call_later(0, stop).expect("a call");
             stage.reactor.run()
         },
-        told: turn_told,
-        after: &|stage| assert!(!stage.reactor.turn().door.is_running()),
+        returned: turn_told,
+        after: &|stage| assert!(!stage.reactor.context().shared.is_running()),
         exact: true,
         size: (4, 32),
     };
@@ -354,7 +354,7 @@ fn the_reactor_itself() {
         name: "backend_fd",
         before: &|_| {},
         act: &Stage::embed,
-        told: |failed| failed.plain(),
+        returned: |failed| failed.plain(),
         after: &|_| {},
         exact: true,
         size: (1, 8),
@@ -371,7 +371,7 @@ fn the_reactor_itself() {
             })?;
             stage.reactor.unwatch(id)
         },
-        told: |failed| match failed.step.syscall {
+        returned: |failed| match failed.step.syscall {
             Watch if failed.errno == EPERM => Err(Status::NOT_SUPPORTED),
             Syscall::Unwatch => Ok(()),
             _ => failed.plain(),

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::*;
-use udpr::port::{Leave, Options, flag};
+use udpr::context::RETRIES_MAX;
+use udpr::port::{Flush, Options, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Status;
 use udpr::sys::epoll::{READABLE, WRITABLE};
-use udpr::turn::RETRIES_MAX;
 
 use Answer::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send, Unwatch, Wait};
@@ -58,7 +58,7 @@ fn nothing_overtakes_the_queue() {
     assert_eq!(scene.write(0), Ok(()));
     let sends = scene.kernel.count(Send);
     let to = scene.peer.addr();
-    assert_eq!(write_number(&scene.port, 1, &to, Leave::Now), Ok(()));
+    assert_eq!(write_number(&scene.port, 1, &to, Flush::Immediate), Ok(()));
     assert_eq!(scene.port.shared.post(&2u32.to_be_bytes(), Some(&to)), Ok(()));
     assert_eq!(scene.port.flush(), Err(Status::WOULD_BLOCK));
     assert_eq!(scene.kernel.count(Send), sends);
@@ -94,10 +94,10 @@ fn what_gathers_stays_within_the_bound() {
     scene.kernel.fail(Send, [libc::EAGAIN]);
     scene.in_callback(move |port| {
         for number in 0..4 {
-            assert_eq!(write_number(port, number, &to, Leave::Together), Ok(()));
+            assert_eq!(write_number(port, number, &to, Flush::Batched), Ok(()));
         }
         for _ in 0..2 {
-            assert_eq!(write_number(port, 99, &to, Leave::Together), Err(Status::WOULD_BLOCK));
+            assert_eq!(write_number(port, 99, &to, Flush::Batched), Err(Status::WOULD_BLOCK));
         }
     });
     scene.turn_until(|scene| scene.diary.ready.get() == 1);
@@ -161,7 +161,7 @@ fn unbatched_writes_are_one_call_each_with_its_own_answer() {
     scene.in_callback(move |port| {
         let results = [Ok(()), Err(Status::PERMISSION), Err(Status::WOULD_BLOCK), Ok(())];
         for (number, (result, calls)) in results.into_iter().zip([1, 2, 3, 5]).enumerate() {
-            assert_eq!(write_number(port, number as u32, &to, Leave::Together), result);
+            assert_eq!(write_number(port, number as u32, &to, Flush::Batched), result);
             assert_eq!(kernel.count(Send), calls);
         }
         assert_eq!(port.get_stats().expect("open").queued_datagrams, 0);
@@ -206,7 +206,7 @@ fn many_ports_on_a_full_device_leave_time_for_others() {
     let ports: Vec<_> = (0..PORTS).map(listen).collect();
     scene.kernel.fail(Send, [libc::ENOBUFS; FAILURES]);
     for (number, port) in (0..).zip(&ports) {
-        write_number(port, number, &to, Leave::Together).expect("queued");
+        write_number(port, number, &to, Flush::Batched).expect("queued");
     }
     let (calls, mut turns) = (Arc::new(AtomicU64::new(0)), 0);
     let queued = || ports.iter().map(|port| port.get_stats().expect("open").queued_datagrams).sum::<u64>();
@@ -254,7 +254,7 @@ fn a_stop_counts_what_a_full_socket_keeps() {
             Closures::new(&scene.diary).at_stop(move |port| last.set(port.get_stats().expect("the last")));
         let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
         kernel.fail(Send, [errno]);
-        (0..3).for_each(|number| write_number(&port, number, &to, Leave::Together).expect("queued"));
+        (0..3).for_each(|number| write_number(&port, number, &to, Flush::Batched).expect("queued"));
         assert_eq!(port.close(Status::OK), Ok(()));
         assert_eq!((stats.get().dropped_out, stats.get().datagrams_out, stats.get().queued_bytes), (3, 0, 0));
         assert_eq!(scene.diary.dropped.get(), 1);

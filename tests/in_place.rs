@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, Port};
+use udpr::port::{Flush, Options, Port};
 use udpr::reactor::Reactor;
-use udpr::sys::{Datagram, Kernel, Linux, Outbound};
+use udpr::sys::{Datagram, Kernel, Linux, SendBatch};
 
 use Answer::{AtMost, Errno};
 use Syscall::Send;
@@ -71,10 +71,10 @@ struct Watching {
 }
 
 impl Kernel for Watching {
-    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.calls.set(self.calls.get() + 1);
-        self.sent.borrow_mut().extend(outbound.unsent().map(|(data, ..)| data.as_ptr()));
-        Linux.send(fd, outbound)
+        self.sent.borrow_mut().extend(send_batch.unsent().map(|(data, ..)| data.as_ptr()));
+        Linux.send(fd, send_batch)
     }
 }
 
@@ -103,7 +103,7 @@ fn they_leave_from_where_they_lie() {
 #[test]
 fn without_the_short_way_too() {
     let [sent, seen] = places(1200, 1200, |port, datagram| {
-        port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("accepted");
+        port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("accepted");
     });
     assert_eq!(sent, seen);
 }

@@ -6,7 +6,7 @@ mod support;
 use std::rc::Rc;
 use std::sync::{Mutex, MutexGuard};
 use support::*;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Status;
 
@@ -73,7 +73,7 @@ impl Empty {
     fn assert_usable(&self) {
         let (diary, peer) = (Rc::default(), Peer::new());
         let echo = Closures::new(&diary).at_datagram(|port, datagram| {
-            port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+            port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
         });
         let port = listen(&self.reactor, &Options::default(), echo).expect("a port");
         peer.send(b"hello", &port.get_host().expect("open"));
@@ -179,7 +179,7 @@ fn a_start_protocol_that_fails_leaves_nothing() {
     let (diary, peer) = (Rc::default(), Peer::new());
     let to = peer.addr();
     let protocol = Closures::new(&diary).at_start(move |port| {
-        write_number(port, 1, &to, Leave::Together).expect("a port that starts may write");
+        write_number(port, 1, &to, Flush::Batched).expect("a port that starts may write");
         Err(Status::CANCELLED)
     });
     assert_eq!(listen(&empty.reactor, &Options::default(), protocol).err(), Some(Status::CANCELLED));

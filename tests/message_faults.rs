@@ -5,7 +5,7 @@ mod support;
 use std::net::{Ipv4Addr, UdpSocket};
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Message, Options, flag};
+use udpr::port::{Flush, Message, Options, flag};
 use udpr::status::{Result, Status};
 
 use Answer::{AtMost, Errno};
@@ -13,20 +13,20 @@ use Syscall::Send;
 
 fn whole<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
     let (source, interface_index, tos) = (None, 0, None);
-    Message { data, to: Some(to), source, interface_index, tos, segment_size: 0, leave: Leave::Together }
+    Message { data, to: Some(to), source, interface_index, tos, segment_size: 0, flush: Flush::Batched }
 }
 
 /// `count` numbers of four bytes each, cut so that each is a datagram.
-fn write_cut(scene: &Scene, count: u32, leave: Leave) -> Result {
+fn write_cut(scene: &Scene, count: u32, flush: Flush) -> Result {
     let data: Vec<u8> = (0..count).flat_map(u32::to_be_bytes).collect();
-    scene.port.write_message(&Message { segment_size: 4, leave, ..whole(&data, &scene.peer.addr()) })
+    scene.port.write_message(&Message { segment_size: 4, flush, ..whole(&data, &scene.peer.addr()) })
 }
 
 #[test]
 fn a_short_send_goes_on_with_the_rest() {
     let scene = Scene::new();
     scene.kernel.script(Send, [AtMost(3), Errno(libc::EINTR), AtMost(1)]);
-    assert_eq!(write_cut(&scene, 10, Leave::Together), Ok(()));
+    assert_eq!(write_cut(&scene, 10, Flush::Batched), Ok(()));
     scene.assert_sums(10);
     scene.assert_received(0..10);
 }
@@ -35,7 +35,7 @@ fn a_short_send_goes_on_with_the_rest() {
 fn a_first_segment_that_fails_is_the_message_that_fails() {
     let scene = Scene::new();
     scene.kernel.fail(Send, [libc::EPERM]);
-    assert_eq!(write_cut(&scene, 10, Leave::Together), Err(Status::PERMISSION));
+    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::PERMISSION));
     assert_eq!(scene.stats().dropped_out, 0);
     scene.assert_sums(0);
     scene.assert_received([]);
@@ -45,7 +45,7 @@ fn a_first_segment_that_fails_is_the_message_that_fails() {
 fn a_later_segment_that_fails_is_lost_with_those_behind_it() {
     let scene = Scene::new();
     scene.kernel.script(Send, [AtMost(3), Errno(libc::EPERM)]);
-    assert_eq!(write_cut(&scene, 10, Leave::Now), Ok(()));
+    assert_eq!(write_cut(&scene, 10, Flush::Immediate), Ok(()));
     assert_eq!(scene.stats().dropped_out, 7);
     scene.assert_sums(10);
     scene.assert_received(0..3);
@@ -55,7 +55,7 @@ fn a_later_segment_that_fails_is_lost_with_those_behind_it() {
 fn a_full_socket_queues_the_rest_in_order() {
     let scene = Scene::new();
     scene.kernel.script(Send, [AtMost(3), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&scene, 200, Leave::Together), Ok(()));
+    assert_eq!(write_cut(&scene, 200, Flush::Batched), Ok(()));
     assert_eq!(scene.stats().queued_datagrams, 197);
     scene.assert_sums(200);
     scene.assert_received(0..200);
@@ -66,7 +66,7 @@ fn what_waits_already_is_not_overtaken() {
     let scene = Scene::new();
     scene.kernel.fail(Send, [libc::EAGAIN]);
     assert_eq!(scene.write(1000), Ok(()));
-    assert_eq!(write_cut(&scene, 5, Leave::Now), Ok(()));
+    assert_eq!(write_cut(&scene, 5, Flush::Immediate), Ok(()));
     assert_eq!(scene.stats().queued_datagrams, 6);
     scene.assert_received([1000, 0, 1, 2, 3, 4]);
 }
@@ -77,9 +77,9 @@ fn a_message_without_room_in_the_queue_is_refused_whole() {
     let scene = Scene::with(&options);
     scene.kernel.fail(Send, [libc::EAGAIN]);
     assert_eq!(scene.write(1000), Ok(()));
-    assert_eq!(write_cut(&scene, 10, Leave::Together), Err(Status::WOULD_BLOCK));
+    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
     assert_eq!(scene.stats().queued_datagrams, 1);
-    assert_eq!(write_cut(&scene, 9, Leave::Together), Ok(()));
+    assert_eq!(write_cut(&scene, 9, Flush::Batched), Ok(()));
     assert_eq!(scene.stats().queued_datagrams, 10);
     scene.turn_until(|scene| scene.stats().queued_datagrams == 0);
     scene.assert_sums(10);
@@ -91,10 +91,10 @@ fn without_a_queue_a_full_socket_refuses_the_whole_or_loses_the_rest() {
     let options = Options { flags: flag::UNBATCHED, ..Options::default() };
     let scene = Scene::with(&options);
     scene.kernel.fail(Send, [libc::EAGAIN]);
-    assert_eq!(write_cut(&scene, 10, Leave::Together), Err(Status::WOULD_BLOCK));
+    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
     scene.assert_sums(0);
     scene.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&scene, 10, Leave::Together), Ok(()));
+    assert_eq!(write_cut(&scene, 10, Flush::Batched), Ok(()));
     assert_eq!(scene.stats().dropped_out, 8);
     scene.assert_sums(10);
 }

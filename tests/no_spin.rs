@@ -11,11 +11,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
-use udpr::sys::epoll::{EDGES, ERROR, HANGUP, READABLE, WRITABLE};
+use udpr::sys::epoll::{EDGE_TRIGGERED, ERROR, HANGUP, READABLE, WRITABLE};
 use udpr::sys::error_queue::origin;
-use udpr::sys::{Event, Report};
+use udpr::sys::{Readiness, Report};
 
 use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Unwatch, Wait, Watch};
 
@@ -52,7 +52,7 @@ fn a_receive_that_always_fails() {
             assert_eq!(*scene.diary.stopped.borrow(), [Status::from_errno(errno)], "the host has closed it");
             continue;
         }
-        assert!(scene.kernel.interests().iter().any(|interest| interest & EDGES != 0), "{errno}");
+        assert!(scene.kernel.interests().iter().any(|interest| interest & EDGE_TRIGGERED != 0), "{errno}");
         scene.turn_until(|scene| scene.diary.received.get() == 1);
         assert_eq!(scene.kernel.interests().last(), Some(&READABLE), "all is well again");
     }
@@ -62,7 +62,7 @@ fn a_receive_that_always_fails() {
 fn an_error_queue_that_cannot_be_read() {
     for errno in errnos(ReadError) {
         let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
-        scene.port.write(b"ping", Some(&Peer::dead()), Leave::Now).expect("written");
+        scene.port.write(b"ping", Some(&Peer::dead()), Flush::Immediate).expect("written");
         let turns = turns_while(&scene, ReadError, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
         scene.turn_until(|scene| !scene.diary.reports.borrow().is_empty());
@@ -74,7 +74,7 @@ fn a_pending_error_that_cannot_be_asked_for() {
     for errno in errnos(GetOption) {
         let scene = Scene::new();
         scene.port.connect(&Peer::dead()).expect("connected");
-        scene.port.write(b"ping", None, Leave::Now).expect("written");
+        scene.port.write(b"ping", None, Flush::Immediate).expect("written");
         let turns = turns_while(&scene, GetOption, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
         assert_eq!(scene.diary.refused.get(), 1, "a read meets it, too");
@@ -133,19 +133,19 @@ fn a_socket_that_epoll_does_not_take_back() {
 /// While many messages leave, epoll does not know the socket.
 #[test]
 fn a_socket_that_epoll_does_not_take_back_after_a_crowd() {
-    const CROWD: u32 = 40;
+    const UNWATCH_MIN_MESSAGES: u32 = 40;
     for errno in errnos(Watch) {
         let scene = Scene::new();
         scene.in_callback(|_| ());
         // At once, and once more at the end of the dispatch.
         scene.kernel.fail(Rewatch, [errno; 2]);
         scene.kernel.fail(Watch, [errno; 2]);
-        scene.write_together(0..CROWD);
+        scene.write_together(0..UNWATCH_MIN_MESSAGES);
         assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 1), "the wake-up alone");
         scene.peer.send(b"now", &scene.host());
         scene.turn_until(|scene| scene.diary.received.get() == 3);
         assert_eq!(watched(&scene.reactor), 2);
-        scene.assert_received(0..CROWD);
+        scene.assert_received(0..UNWATCH_MIN_MESSAGES);
     }
 }
 
@@ -157,7 +157,7 @@ fn a_datagram_that_comes_while_a_crowd_leaves() {
     scene.in_callback(move |port| {
         for number in 0..40 {
             let to = if number == itself { &host } else { &peer };
-            write_number(port, number, to, Leave::Together).expect("accepted");
+            write_number(port, number, to, Flush::Batched).expect("accepted");
         }
     });
     scene.turn_until(|scene| scene.diary.received.get() == 2);
@@ -197,7 +197,7 @@ fn claim(scene: &Scene, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
         // The port's token is that of the first event that is no wake-up.
         let found = events[..ready].iter().map(|event| event.u64).find(|token| *token > 1);
         own.set(found.unwrap_or(own.get()));
-        events[ready] = Event { events: bits, u64: token(own.get()) };
+        events[ready] = Readiness { events: bits, u64: token(own.get()) };
         ready + 1
     });
 }
@@ -274,11 +274,11 @@ fn entries_out_of_order_and_of_unknown_origin() {
     scene.kernel.fail(Receive, [EHOSTUNREACH]);
     scene.in_callback(|_| ());
     scene.turn_until(|scene| scene.diary.refused.get() == 1);
-    let told: Vec<_> =
+    let returned: Vec<_> =
         scene.diary.reports.borrow().iter().map(|report| (report.to, report.status.errno())).collect();
     let expected =
         [(stranger, ECONNREFUSED), (peer, EHOSTUNREACH), (Addr::UNSPECIFIED, EPROTO), (peer, ECONNREFUSED)];
-    assert_eq!(told[..4], expected);
-    assert_eq!(told[4..], [(stranger, ENETUNREACH)]);
+    assert_eq!(returned[..4], expected);
+    assert_eq!(returned[4..], [(stranger, ENETUNREACH)]);
     assert_eq!((scene.stats().refused, scene.diary.refused.get()), (2, 1));
 }

@@ -107,23 +107,23 @@ fn empty_datagrams_between_merged_ones() {
 
 #[test]
 fn each_datagram_is_cut_at_max_packet_size() {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let (scene, at_datagram) = (Scene::new(), told.clone());
+    let returned = Rc::new(RefCell::new(Vec::new()));
+    let (scene, at_datagram) = (Scene::new(), returned.clone());
     let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
-        let told = (datagram.data().to_vec(), datagram.full_len, datagram.flags);
-        at_datagram.borrow_mut().push(told);
+        let returned = (datagram.data().to_vec(), datagram.full_len, datagram.flags);
+        at_datagram.borrow_mut().push(returned);
     });
     let options = Options { max_packet_size: 60, ..Options::default() };
     let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
     let data = pattern(350);
     scene.peer.send_merged(&data, 100, &port.get_host().expect("open"));
     scene.peer.send_merged(&data[..180], 60, &port.get_host().expect("open"));
-    turn_until(&scene.reactor, || told.borrow().len() == 7);
+    turn_until(&scene.reactor, || returned.borrow().len() == 7);
     let cut = data
         .chunks(100)
         .map(|whole| (whole[..whole.len().min(60)].to_vec(), whole.len(), u32::from(whole.len() > 60)));
     let whole = data[..180].chunks(60).map(|whole| (whole.to_vec(), 60, 0));
-    assert!(told.borrow().iter().cloned().eq(cut.chain(whole)));
+    assert!(returned.borrow().iter().cloned().eq(cut.chain(whole)));
     let stats = port.get_stats().expect("open");
     assert_eq!((stats.datagrams_in, stats.bytes_in, stats.truncated_in), (7, 3 * 60 + 50 + 180, 3));
 }
@@ -282,11 +282,11 @@ fn timestamps_are_of_each_datagram_so_that_nothing_is_merged() {
 
 #[test]
 fn each_datagram_of_a_message_has_its_facts() {
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let (scene, at_datagram) = (Scene::new(), told.clone());
+    let returned = Rc::new(RefCell::new(Vec::new()));
+    let (scene, at_datagram) = (Scene::new(), returned.clone());
     let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
-        let facts = (datagram.destination, datagram.tos, datagram.ttl, datagram.interface_index > 0);
-        at_datagram.borrow_mut().push((datagram.data().len(), datagram.sender, facts));
+        let recv_meta = (datagram.destination, datagram.tos, datagram.ttl, datagram.interface_index > 0);
+        at_datagram.borrow_mut().push((datagram.data().len(), datagram.sender, recv_meta));
     });
     let options = Options { flags: flag::PACKET_INFO | flag::TOS | flag::TTL, ..Options::default() };
     let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
@@ -294,15 +294,19 @@ fn each_datagram_of_a_message_has_its_facts() {
     scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TOS, 0xb8);
     scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TTL, 7);
     scene.peer.send_merged(&pattern(350), 100, &host);
-    turn_until(&scene.reactor, || told.borrow().len() == 4);
-    let facts = (host, 0xb8, 7, true);
-    assert!(told.take().into_iter().eq([100, 100, 100, 50].map(|len| (len, scene.peer.addr(), facts))));
+    turn_until(&scene.reactor, || returned.borrow().len() == 4);
+    let recv_meta = (host, 0xb8, 7, true);
+    assert!(returned.take().into_iter().eq([100, 100, 100, 50].map(|len| (
+        len,
+        scene.peer.addr(),
+        recv_meta
+    ))));
     assert_eq!(scene.kernel.count(Receive), 1);
     // The next ones are another's.
     let other = Peer::new();
     other.send_merged(&pattern(200), 100, &host);
-    turn_until(&scene.reactor, || told.borrow().len() == 2);
-    assert!(told.take().into_iter().eq([100, 100].map(|len| (len, other.addr(), (host, 0, 64, true)))));
+    turn_until(&scene.reactor, || returned.borrow().len() == 2);
+    assert!(returned.take().into_iter().eq([100, 100].map(|len| (len, other.addr(), (host, 0, 64, true)))));
 }
 
 #[test]

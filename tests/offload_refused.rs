@@ -6,9 +6,9 @@ mod support;
 use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Message, Options, Port, Stats, flag};
+use udpr::port::{Flush, Message, Options, Port, Stats, flag};
 use udpr::status::Status;
-use udpr::sys::Limits;
+use udpr::sys::GsoLimits;
 
 use Answer::{AtMost, Errno, Real};
 use Syscall::Send;
@@ -27,7 +27,7 @@ fn burst(scene: &Scene, to: &Peer, count: u32, len: usize) -> Vec<usize> {
     let (before, way) = (scene.kernel.count(Send), to.addr());
     scene.in_callback(move |port| {
         for number in 0..count {
-            write_sized(port, number, len, &way, Leave::Together).expect("accepted");
+            write_sized(port, number, len, &way, Flush::Batched).expect("accepted");
         }
     });
     assert!((0..count).all(|number| to.sized() == (number, len)), "each arrives, in order");
@@ -43,7 +43,7 @@ fn split(count: usize) -> Vec<usize> {
 #[test]
 fn a_size_that_cannot_be_merged_is_not_merged_again() {
     // Before Linux 6.14 a segment above the path's MTU was EINVAL.
-    let rules: [fn(Limits) -> Option<i32>; 2] = [
+    let rules: [fn(GsoLimits) -> Option<i32>; 2] = [
         |merged| (merged.size > 1000).then_some(libc::EMSGSIZE),
         |merged| (merged.size > 1000).then_some(libc::EINVAL),
     ];
@@ -119,7 +119,7 @@ fn a_device_that_cannot_is_the_ports_own() {
 
 fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Addr) {
     for number in numbers {
-        write_number(port, number, to, Leave::Together).expect("accepted");
+        write_number(port, number, to, Flush::Batched).expect("accepted");
     }
 }
 
@@ -144,7 +144,7 @@ fn an_error_that_has_nothing_to_do_with_merging_is_that_of_every_datagram_in_the
         scene.kernel.script(Send, [AtMost(1), Errno(errno)]);
         scene.in_callback(move |port| {
             for number in 0..30 {
-                write_number(port, number, &ways[number as usize % 3], Leave::Together).expect("accepted");
+                write_number(port, number, &ways[number as usize % 3], Flush::Batched).expect("accepted");
             }
         });
         assert_eq!(scene.kernel.sends(), [1, 0, 1]);
@@ -180,7 +180,7 @@ fn short_sends_and_interruptions_of_merged_messages() {
     scene.in_callback(move |port| {
         for number in 0..16 {
             let len = 4 + number as usize / 2;
-            write_sized(port, number, len, &to, Leave::Together).expect("accepted");
+            write_sized(port, number, len, &to, Flush::Batched).expect("accepted");
         }
     });
     assert_eq!(scene.kernel.sends(), [1, 0, 3, 1, 3]);
@@ -212,7 +212,7 @@ fn a_full_socket_between_merged_messages() {
         scene.kernel.script(Send, [AtMost(1), Errno(errno), AtMost(1), Errno(errno)]);
         scene.in_callback(move |port| {
             for number in 0..30 {
-                write_number(port, number, &ways[number as usize % 3], Leave::Together).expect("accepted");
+                write_number(port, number, &ways[number as usize % 3], Flush::Batched).expect("accepted");
             }
         });
         assert_eq!((scene.stats().datagrams_out, scene.stats().queued_datagrams), (10, 20));
@@ -246,7 +246,7 @@ fn what_waits_for_several_destinations_is_neither_lost_nor_sent_twice() {
     let ways = [scene.peer.addr(), other.addr()];
     scene.kernel.fail(Send, [libc::EAGAIN]);
     for number in 0..20 {
-        write_number(&scene.port, number, &ways[number as usize % 2], Leave::Together).expect("queued");
+        write_number(&scene.port, number, &ways[number as usize % 2], Flush::Batched).expect("queued");
     }
     scene
         .kernel
@@ -275,8 +275,8 @@ fn without_a_queue_a_full_socket_drops_every_datagram_of_a_message() {
 /// A message of `count` numbers, cut so that each is a datagram.
 fn write_cut(scene: &Scene, count: u32) -> Result<(), Status> {
     let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), scene.peer.addr());
-    let (to, source, interface_index, tos, leave) = (Some(&peer), None, 0, None, Leave::Together);
-    let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, leave };
+    let (to, source, interface_index, tos, flush) = (Some(&peer), None, 0, None, Flush::Batched);
+    let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
     scene.port.write_message(&message)
 }
 
@@ -353,7 +353,7 @@ fn assert_adds_up(flags: u32, seed: u64) {
         scene.in_callback(move |port| {
             for (number, way) in (first..).zip(ways) {
                 let len = if number % 50 < 25 { 4 } else { 40 + number as usize % 3 };
-                match write_sized(port, number, len, &peers_too[way].addr(), Leave::Together) {
+                match write_sized(port, number, len, &peers_too[way].addr(), Flush::Batched) {
                     Ok(()) => sum.set(sum.get() + 1),
                     Err(status) => assert_eq!(status, Status::PERMISSION, "no other error was scripted"),
                 }

@@ -5,7 +5,7 @@ mod support;
 
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 
 use Syscall::Send;
 
@@ -20,7 +20,7 @@ fn write_all(scene: &Scene, sizes: &[usize]) -> Vec<usize> {
     let (sizes, to) = (sizes.to_vec(), scene.peer.addr());
     scene.in_callback(move |port| {
         for (number, len) in (0..).zip(sizes) {
-            write_sized(port, number, len, &to, Leave::Together).expect("accepted");
+            write_sized(port, number, len, &to, Flush::Batched).expect("accepted");
         }
     });
     scene.kernel.sends().split_off(before)
@@ -90,7 +90,7 @@ fn empty_ones_leave_by_themselves_and_in_their_place() {
     let lengths = [4, 4, 0, 4, 0, 0, 4, 4];
     scene.in_callback(move |port| {
         for len in lengths {
-            port.write(&[7; 4][..len], Some(&to), Leave::Together).expect("accepted");
+            port.write(&[7; 4][..len], Some(&to), Flush::Batched).expect("accepted");
         }
     });
     assert_eq!(scene.kernel.sends(), [6]);
@@ -107,7 +107,7 @@ fn interleaved_destinations_are_a_message_each() {
     let ways: Vec<_> = peers.iter().map(Peer::addr).collect();
     scene.in_callback(move |port| {
         for number in 0..100 {
-            write_number(port, number, &ways[number as usize % PEERS], Leave::Together).expect("accepted");
+            write_number(port, number, &ways[number as usize % PEERS], Flush::Batched).expect("accepted");
         }
     });
     assert_eq!(scene.kernel.sends(), [PEERS]);
@@ -124,8 +124,8 @@ fn a_write_for_now_leaves_behind_what_was_gathered() {
     let to = scene.peer.addr();
     scene.in_callback(move |port| {
         for number in 0..6 {
-            let leave = if number == 3 { Leave::Now } else { Leave::Together };
-            write_number(port, number, &to, leave).expect("accepted");
+            let flush = if number == 3 { Flush::Immediate } else { Flush::Batched };
+            write_number(port, number, &to, flush).expect("accepted");
         }
     });
     assert_eq!(scene.kernel.sends(), [1, 1, 1]);
@@ -186,13 +186,13 @@ fn each_destination_keeps_its_order_whatever_is_written() {
             for _ in 0..random.below(80) {
                 let (way, size) = (random.below(PEERS as u64) as usize, random_size(&random));
                 expected[way].push((number, size));
-                let leave = if random.below(20) == 0 { Leave::Now } else { Leave::Together };
-                writes.push((number, size, peers[way].addr(), leave));
+                let flush = if random.below(20) == 0 { Flush::Immediate } else { Flush::Batched };
+                writes.push((number, size, peers[way].addr(), flush));
                 number += 1;
             }
             scene.in_callback(move |port| {
-                for (number, size, to, leave) in writes {
-                    write_sized(port, number, size, &to, leave).expect("accepted");
+                for (number, size, to, flush) in writes {
+                    write_sized(port, number, size, &to, flush).expect("accepted");
                 }
             });
             for (peer, expected) in peers.iter().zip(expected) {

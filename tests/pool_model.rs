@@ -44,7 +44,7 @@ struct Counts {
 /// Works until its gate is gone.
 struct Job {
     number: usize,
-    gate: Receiver<()>,
+    start: Receiver<()>,
     news: Sender<News>,
     counts: Arc<Counts>,
 }
@@ -52,7 +52,7 @@ struct Job {
 impl Task for Job {
     fn run(self: Box<Self>) {
         self.news.send(News::Began(self.number)).expect("the test listens");
-        let _ = self.gate.recv();
+        let _ = self.start.recv();
         self.counts.ended.fetch_add(1, Ordering::Relaxed);
         self.news.send(News::Ended(self.number)).expect("the test listens");
     }
@@ -111,9 +111,9 @@ impl Run {
     fn submit(&mut self) {
         let number = self.made;
         self.made += 1;
-        let (opener, gate) = mpsc::channel();
+        let (opener, start) = mpsc::channel();
         let (news, counts) = (self.news.0.clone(), self.counts.clone());
-        assert!(self.pool.submit(Box::new(Job { number, gate, news, counts })).is_ok());
+        assert!(self.pool.submit(Box::new(Job { number, start, news, counts })).is_ok());
         self.queue.push_back((number, opener));
         self.see_begin();
     }
@@ -169,9 +169,9 @@ impl Run {
         let before = self.counts.ended.load(Ordering::Relaxed);
         let must_end = ending.len();
         let opener = thread::spawn(move || {
-            ending.into_iter().for_each(|gate| {
+            ending.into_iter().for_each(|start| {
                 thread::yield_now();
-                drop(gate);
+                drop(start);
             });
             drop(waiting);
         });

@@ -183,7 +183,7 @@ fn run_ends_with_a_wait_that_failed_and_can_be_run_again() {
     let scene = Scene::new();
     scene.kernel.fail(Wait, [libc::ENOMEM]);
     assert_eq!(scene.reactor.run(), Err(Status::NO_MEMORY));
-    assert!(!scene.reactor.turn().door.is_running());
+    assert!(!scene.reactor.context().shared.is_running());
     assert!(scene.port.is_open(), "as after a crash");
     scene.reactor.call_later(0, Later::new(|reactor| reactor.stop().expect("it runs"))).expect("a call");
     assert_eq!(scene.reactor.run(), Ok(()));

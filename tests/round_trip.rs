@@ -4,13 +4,13 @@ mod support;
 
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 
 use Syscall::{Receive, Send, Wait};
 
 fn echo(diary: &Rc<Diary>) -> Closures {
     Closures::new(diary).at_datagram(|port, datagram| {
-        port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+        port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
     })
 }
 

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, flag};
+use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
 use udpr::sys::Report;
 use udpr::sys::error_queue::origin;
@@ -66,7 +66,7 @@ fn writes_round_robin_to_many_destinations() {
         let ways: Vec<Addr> = peers.iter().map(Peer::addr).collect();
         scene.in_callback(move |port| {
             for (number, to) in (0..WRITES).zip(ways.iter().cycle()) {
-                write_sized(port, number, len, to, Leave::Together).expect("accepted");
+                write_sized(port, number, len, to, Flush::Batched).expect("accepted");
             }
         });
         for (first, peer) in (0..).zip(&peers) {
@@ -88,7 +88,7 @@ fn a_datagram_as_long_as_the_queue_gathers() {
         let (kernel, to, sends) = (scene.kernel.clone(), scene.peer.addr(), Rc::new(Cell::new(0)));
         let seen = sends.clone();
         scene.in_callback(move |port| {
-            write_sized(port, 1, len as usize, &to, Leave::Together).expect("accepted");
+            write_sized(port, 1, len as usize, &to, Flush::Batched).expect("accepted");
             seen.set(kernel.count(Send));
         });
         assert_eq!(sends.get() == 0, gathers, "{len} bytes");
@@ -106,7 +106,7 @@ fn stale_errors_with_a_success_between_lose_nothing() {
         scene.kernel.script(Send, [Errno(errno), AtMost(1), Errno(errno), AtMost(2), Errno(errno), Real]);
         scene.in_callback(|port| {
             for number in 0..6u32 {
-                port.write(&number.to_be_bytes(), None, Leave::Together).expect("accepted");
+                port.write(&number.to_be_bytes(), None, Flush::Batched).expect("accepted");
             }
         });
         assert_eq!(scene.stats().dropped_out, 0, "{errno}");

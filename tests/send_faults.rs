@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 use support::*;
-use udpr::port::{Leave, Port};
+use udpr::port::{Flush, Port};
 use udpr::status::Status;
 
 use Answer::{AtMost, Errno, Real};
@@ -61,8 +61,8 @@ fn what_is_too_long_is_measured_and_dropped_alone() {
     assert_eq!(scene.stats().dropped_out, 2);
     scene.assert_sums(8);
     scene.assert_received([0, 1, 3, 5, 6, 7]);
-    let told = || scene.diary.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
-    let reports: Vec<_> = told();
+    let returned = || scene.diary.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
+    let reports: Vec<_> = returned();
     assert_eq!(reports, [(Status::MESSAGE_TOO_LONG, 0); 2], "a script knows no MTU");
 }
 
@@ -127,7 +127,7 @@ fn each_destination_keeps_its_order_whatever_fails() {
     let ways = [scene.peer.addr(), other.addr()];
     scene.in_callback(move |port| {
         for number in 0..20 {
-            write_number(port, number, &ways[number as usize % 2], Leave::Together).expect("accepted");
+            write_number(port, number, &ways[number as usize % 2], Flush::Batched).expect("accepted");
         }
     });
     scene.assert_sums(20);
@@ -155,13 +155,13 @@ fn a_write_for_now_leaves_behind_what_was_gathered_and_gets_its_own_error_alone(
     scene.kernel.script(Send, [AtMost(1), Errno(libc::EHOSTUNREACH), Real, Errno(libc::EPERM), Real]);
     let to = scene.peer.addr();
     scene.in_callback(move |port| {
-        let write = |number, leave| write_number(port, number, &to, leave);
+        let write = |number, flush| write_number(port, number, &to, flush);
         for number in 0..3 {
-            assert_eq!(write(number, Leave::Together), Ok(()));
+            assert_eq!(write(number, Flush::Batched), Ok(()));
         }
-        assert_eq!(write(3, Leave::Now), Err(Status::PERMISSION));
-        assert_eq!(write(4, Leave::Now), Ok(()));
-        assert_eq!(write(5, Leave::Together), Ok(()));
+        assert_eq!(write(3, Flush::Immediate), Err(Status::PERMISSION));
+        assert_eq!(write(4, Flush::Immediate), Ok(()));
+        assert_eq!(write(5, Flush::Batched), Ok(()));
     });
     assert_eq!(scene.stats().dropped_out, 1);
     scene.assert_sums(5);
@@ -220,9 +220,9 @@ fn a_stop_sends_what_was_gathered_and_counts_what_fails() {
         let to = scene.peer.addr();
         scene.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), AtMost(1)]);
         scene.in_callback(move |port| {
-            (0..4).for_each(|number| write_number(port, number, &to, Leave::Together).expect("accepted"));
+            (0..4).for_each(|number| write_number(port, number, &to, Flush::Batched).expect("accepted"));
             stop(port);
-            assert_eq!(write_number(port, 4, &to, Leave::Together), Err(Status::CLOSED));
+            assert_eq!(write_number(port, 4, &to, Flush::Batched), Err(Status::CLOSED));
         });
         scene.turn_until(|scene| scene.diary.dropped.get() == 1);
         assert_eq!(*scene.diary.stopped.borrow(), [Status::OK]);

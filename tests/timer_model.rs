@@ -67,21 +67,21 @@ struct Run {
     /// At most so many calls are pending.
     most: usize,
     /// Instants lie so far apart at most: with few, many calls share one.
-    span: u64,
+    range: u64,
 }
 
 impl Run {
-    fn new(seed: u64, most: usize, span: u64) -> Self {
-        Run { timers: Timers::new(), model: Model::default(), random: Random(seed), now: 1000, most, span }
+    fn new(seed: u64, most: usize, range: u64) -> Self {
+        Run { timers: Timers::new(), model: Model::default(), random: Random(seed), now: 1000, most, range }
     }
 
     fn instant(&mut self) -> u64 {
         match self.random.below(20) {
             0 => NEVER,
             1 => NEVER - 1,
-            2 => self.now.saturating_sub(self.random.below(self.span)),
+            2 => self.now.saturating_sub(self.random.below(self.range)),
             3 | 4 => self.now,
-            _ => self.now + self.random.below(self.span),
+            _ => self.now + self.random.below(self.range),
         }
     }
 
@@ -133,7 +133,7 @@ impl Run {
 
     /// The clock moves on, and each call does something while the pass goes on.
     fn pass(&mut self) {
-        self.now += self.random.below(self.span / 8 + 1);
+        self.now += self.random.below(self.range / 8 + 1);
         self.timers.begin_pass();
         self.model.pass_end = self.model.created;
         loop {
@@ -160,7 +160,7 @@ impl Run {
 
     /// As the manual clock does it.
     fn advance(&mut self) {
-        let limit = self.now + self.random.below(self.span / 8 + 1);
+        let limit = self.now + self.random.below(self.range / 8 + 1);
         for _ in 0..self.random.below(20) {
             let expected = self.model.earliest(limit, u64::MAX);
             assert_eq!(self.timers.pop_until(limit), expected.map(|pending| (pending.due, pending.call)));

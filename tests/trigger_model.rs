@@ -77,7 +77,7 @@ impl World for Real<'_> {
     }
 
     fn is_running(&self) -> bool {
-        self.reactor.turn().door.is_running()
+        self.reactor.context().shared.is_running()
     }
 
     fn ports(&self) -> usize {
@@ -134,7 +134,7 @@ fn on_the_reactor(seed: u64) -> Vec<String> {
     let program = Program::new(seed);
     let reactor = Rc::new(Reactor::new(0, 0).expect("a reactor"));
     REACTOR.set(Rc::downgrade(&reactor));
-    drop(reactor.turn().log.set(Level::Error as u32, Some(Rc::new(Said(program.clone())))));
+    drop(reactor.context().log.set(Level::Error as u32, Some(Rc::new(Said(program.clone())))));
     program.run(&Real { reactor: &reactor, program: &program });
     program.diary()
 }

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn udpr_addr_format(
         out_len.set(0);
         let addr = addr?;
         addr.check()?;
-        let mut line = Line { bytes: [0; UDPR_ADDR_TEXT_MAX], len: 0 };
+        let mut line = TextBuffer { bytes: [0; UDPR_ADDR_TEXT_MAX], len: 0 };
         write!(line, "{addr}").map_err(|_| Status::INVALID_ARGUMENT)?;
         out_len.set(line.len);
         if buffer.is_null() && capacity > 0 {
@@ -187,12 +187,12 @@ pub(super) fn to_c(addr: Addr) -> udpr_addr {
     udpr_addr { family, port, scope_id, flow_info, bytes, reserved }
 }
 
-struct Line {
+struct TextBuffer {
     bytes: [u8; UDPR_ADDR_TEXT_MAX],
     len: usize,
 }
 
-impl Write for Line {
+impl Write for TextBuffer {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let place = self.bytes.get_mut(self.len..self.len + text.len()).ok_or(std::fmt::Error)?;
         place.copy_from_slice(text.as_bytes());

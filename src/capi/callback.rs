@@ -8,7 +8,7 @@ use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
 use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
-use crate::sys::{Report, Uncancelled};
+use crate::sys::{CancelDisabled, Report};
 use std::ffi::{CStr, c_void};
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl User {
 impl User {
     /// After a callback that may have forked: in the child nothing more is called.
     fn leave_in_child(self, reactor: &Core) {
-        if reactor.remote.door.gate.is_forked() {
+        if reactor.remote.shared.owner.is_forked() {
             std::mem::forget(self);
         }
     }
@@ -47,7 +47,7 @@ impl Drop for User {
     fn drop(&mut self) {
         if let Some(free) = self.free {
             // It may come from a call that is quicker than to disable cancellation.
-            let _uncancelled = Uncancelled::begin();
+            let _uncancelled = CancelDisabled::begin();
             // SAFETY: the caller gave a function for this pointer; drop runs once.
             unsafe { free(self.user) };
         }
@@ -172,7 +172,7 @@ impl Resolved<CCall> for CResolved {
 
 /// The handle that udpr_reactor_new has given out.
 pub(super) fn reactor_handle(reactor: &Core) -> *mut udpr_reactor {
-    reactor.turn().host.get().cast()
+    reactor.context().c_handle.get().cast()
 }
 
 /// The handle of a port, borrowed.

@@ -6,7 +6,7 @@ use super::types::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
 use crate::port::Port;
 use crate::status::{Result, Status};
-use crate::sys::{Gate, Uncancelled};
+use crate::sys::{CancelDisabled, OwnerLock};
 #[cfg(udpr_no_backtraces)]
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,8 +19,8 @@ pub(super) fn with_reactor<T>(
     reactor: Lent<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
-    let entry = reactor.shared()?.door.gate.enter()?;
-    let _uncancelled = (!entry.is_nested()).then(Uncancelled::begin);
+    let entry = reactor.shared()?.shared.owner.enter()?;
+    let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
     with_entered(reactor, body)
 }
 
@@ -30,7 +30,7 @@ pub(super) fn with_reactor_briefly<T>(
     reactor: Lent<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
-    let _entry = reactor.shared()?.door.gate.enter()?;
+    let _entry = reactor.shared()?.shared.owner.enter()?;
     with_entered(reactor, body)
 }
 
@@ -39,10 +39,10 @@ pub(super) fn with_reactor_briefly<T>(
 fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
     // SAFETY: the gate keeps every other thread out.
     let core = unsafe { reactor.core() };
-    let gate = &core.remote.door.gate;
-    let answer = stop_panics(gate, || body(core)).inspect_err(|status| say_panic(core, *status))?;
+    let owner = &core.remote.shared.owner;
+    let answer = stop_panics(owner, || body(core)).inspect_err(|status| log_panic(core, *status))?;
     // A callback may have forked: then this is the child's answer.
-    gate.check_open().map(|()| answer)
+    owner.check_open().map(|()| answer)
 }
 
 /// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. If it
@@ -52,17 +52,17 @@ pub(super) fn with_outer_reactor(
     turns: bool,
     body: impl FnOnce(&Core) -> Result,
 ) -> Result {
-    let mut entry = reactor.shared()?.door.gate.enter()?;
-    let _uncancelled = Uncancelled::begin();
+    let mut entry = reactor.shared()?.shared.owner.enter()?;
+    let _uncancelled = CancelDisabled::begin();
     // SAFETY: the gate keeps every other thread out.
     let core = unsafe { reactor.core() };
     if entry.is_nested() || core.is_at_work() {
         return Err(Status::REENTRANT);
     }
     if turns && core.is_pinned() {
-        core.remote.door.pin(&mut entry)?;
+        core.remote.shared.pin(&mut entry)?;
     }
-    stop_panics(&core.remote.door.gate, || body(core)).inspect_err(|status| say_panic(core, *status))
+    stop_panics(&core.remote.shared.owner, || body(core)).inspect_err(|status| log_panic(core, *status))
 }
 
 /// Runs `body` on a port, with its reactor's thread check.
@@ -71,26 +71,26 @@ pub(super) fn with_port<T>(
     transport: Lent<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
-    let gate = &transport.shared()?.door.gate;
-    let entry = gate.enter()?;
-    let _uncancelled = (!entry.is_nested()).then(Uncancelled::begin);
+    let owner = &transport.shared()?.reactor.owner;
+    let entry = owner.enter()?;
+    let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
     // SAFETY: the gate keeps every other thread out.
     let port = unsafe { transport.owner() };
-    stop_panics(gate, || body(&port))
+    stop_panics(owner, || body(&port))
 }
 
 /// The short way of [`with_port`], for what neither panics nor calls: none where the calling thread is not inside the
 /// port's reactor already.
 #[inline]
 pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> {
-    let inside = transport.shared().is_ok_and(|shared| shared.door.gate.is_inside());
+    let inside = transport.shared().is_ok_and(|port| port.reactor.owner.is_inside());
     // SAFETY: the gate keeps every other thread out.
     inside.then(|| unsafe { transport.core() })
 }
 
 /// Runs `body` where no reactor is concerned, or a part for every thread.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let _uncancelled = Uncancelled::begin();
+    let _uncancelled = CancelDisabled::begin();
     anywhere_briefly(body)
 }
 
@@ -107,18 +107,18 @@ fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
 
 /// A panic is a bug of ours: the reactor is half changed, so it is dead from here on.
 #[inline]
-fn stop_panics<T>(gate: &Gate, body: impl FnOnce() -> Result<T>) -> Result<T> {
+fn stop_panics<T>(owner: &OwnerLock, body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch(body).unwrap_or_else(|| {
-        gate.kill();
+        owner.poison();
         Err(Status::PANIC)
     })
 }
 
-fn say_panic(core: &Core, status: Status) {
+fn log_panic(core: &Core, status: Status) {
     if status == Status::PANIC {
-        let _uncancelled = Uncancelled::begin();
+        let _uncancelled = CancelDisabled::begin();
         let text = format_args!("a bug in the library: this reactor is dead, free it");
-        quietly(|| core.turn().say(Level::Error, status, c"reactor", text));
+        quietly(|| core.context().log_record(Level::Error, status, c"reactor", text));
     }
 }
 

@@ -5,7 +5,7 @@ use super::ptr::{Copied, Lent, Out, give_out};
 use super::types::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
-use crate::sys::{Gate, Uncancelled, close, tsan};
+use crate::sys::{CancelDisabled, OwnerLock, close, tsan};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
@@ -27,7 +27,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
         // SAFETY: made just now.
         let lent = unsafe { Lent::new(handle) };
         // SAFETY: nobody else knows it.
-        unsafe { lent.core() }.turn().host.set(handle.cast());
+        unsafe { lent.core() }.context().c_handle.set(handle.cast());
         out.give(handle)
     }))
 }
@@ -45,12 +45,12 @@ pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_s
 
 /// Takes the handle: a reference into the reactor, as an argument, would have to be valid until this returns.
 fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
-    let _uncancelled = Uncancelled::begin();
-    let door = reactor.shared()?.door.clone();
-    let entry = match door.gate.enter() {
+    let _uncancelled = CancelDisabled::begin();
+    let shared = reactor.shared()?.shared.clone();
+    let entry = match shared.owner.enter() {
         Ok(entry) if entry.is_nested() => return Err(Status::REENTRANT),
-        Err(Status::CLOSED) => return free_in_child(reactor, &door.gate),
-        Err(Status::PANIC) => door.gate.enter_dead()?,
+        Err(Status::CLOSED) => return free_in_child(reactor, &shared.owner),
+        Err(Status::PANIC) => shared.owner.enter_poisoned()?,
         entry => entry?,
     };
     // SAFETY: the gate keeps every other thread out.
@@ -59,16 +59,16 @@ fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
     }
     // SAFETY: as above.
     let closed = quietly(|| unsafe { reactor.core() }.close());
-    if door.gate.is_forked() {
-        return free_in_child(reactor, &door.gate);
+    if shared.owner.is_forked() {
+        return free_in_child(reactor, &shared.owner);
     }
-    door.gate.close();
+    shared.owner.close();
     // SAFETY: as above.
     if closed || quietly(|| unsafe { reactor.core() }.drop_rest()) {
         // SAFETY: as above, and this is the end of it: every callback has returned.
         let last = unsafe { reactor.take_back() };
         // Other threads may have the last references to what it shares with them.
-        tsan::release(&door.gate);
+        tsan::release(&shared.owner);
         quietly(|| drop(last));
     }
     drop(entry);
@@ -76,8 +76,8 @@ fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
 }
 
 /// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.
-fn free_in_child(reactor: Lent<'_, udpr_reactor>, gate: &Gate) -> Result {
-    let child = gate.enter_forked().map_err(|status| match status {
+fn free_in_child(reactor: Lent<'_, udpr_reactor>, owner: &OwnerLock) -> Result {
+    let child = owner.enter_forked().map_err(|status| match status {
         // Another thread has called after_fork since.
         Status::NOT_SUPPORTED => Status::WRONG_THREAD,
         status => status,
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
     status(anywhere(|| {
-        let child = reactor.shared()?.door.gate.enter_forked()?;
+        let child = reactor.shared()?.shared.owner.enter_forked()?;
         // SAFETY: the gate keeps every other thread out.
         unsafe { reactor.core() }.after_fork(child)
     }))
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    reactor.shared().is_ok_and(|remote| remote.door.is_running()).into()
+    reactor.shared().is_ok_and(|remote| remote.shared.is_running()).into()
 }
 
 /// Keeps a pointer for udpr_reactor_user. It stays the caller's.

@@ -25,9 +25,9 @@ pub unsafe extern "C" fn udpr_reactor_set_logger(
         if max_level > Level::Debug as u32 {
             return Err(Status::INVALID_ARGUMENT);
         }
-        reactor.turn().check_open()?;
+        reactor.context().check_open()?;
         let sink = r#fn.map(|log| Rc::new(CLog { log, user }) as Rc<dyn Log>);
-        drop(reactor.turn().log.set(max_level, sink));
+        drop(reactor.context().log.set(max_level, sink));
         Ok(())
     }))
 }

@@ -11,10 +11,10 @@ pub(super) use versioned::{Copied, Strided, Versioned};
 use super::callback::{CCall, Core};
 use super::types::*;
 use crate::addr::Addr;
-use crate::port::{Port, Shared};
+use crate::port::{Port, PortShared};
 use crate::reactor::Remote;
 use crate::status::{Result, Status};
-use crate::sys::{Line, tsan};
+use crate::sys::{CachePadded, tsan};
 use std::ffi::{CStr, c_char, c_void};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -38,9 +38,9 @@ pub(super) trait Handle {
 impl Handle for udpr_reactor {
     type Core = Core;
     type Owner = Box<Core>;
-    type Shared = Line<Arc<Remote<CCall>>>;
+    type Shared = CachePadded<Arc<Remote<CCall>>>;
 
-    unsafe fn shared(core: *const Core) -> *const Line<Arc<Remote<CCall>>> {
+    unsafe fn shared(core: *const Core) -> *const CachePadded<Arc<Remote<CCall>>> {
         // SAFETY: it is alive; only this field is referred to.
         unsafe { &raw const (*core).remote }
     }
@@ -50,9 +50,9 @@ impl Handle for udpr_reactor {
 impl Handle for udpr_transport {
     type Core = Port;
     type Owner = Arc<Port>;
-    type Shared = Shared;
+    type Shared = PortShared;
 
-    unsafe fn shared(core: *const Port) -> *const Shared {
+    unsafe fn shared(core: *const Port) -> *const PortShared {
         // SAFETY: it is alive; only this field is referred to.
         unsafe { &raw const (*core).shared }
     }

@@ -112,7 +112,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         let remote = reactor.shared()?;
-        remote.door.gate.check_open()?;
+        remote.shared.owner.check_open()?;
         out.check()?;
         out.give(give_out(Arc::clone(remote)))
     }))

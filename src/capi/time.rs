@@ -12,7 +12,7 @@ use std::ffi::c_void;
 pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    reactor.shared().map_or(0, |remote| remote.door.now())
+    reactor.shared().map_or(0, |remote| remote.shared.now())
 }
 
 /// Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a

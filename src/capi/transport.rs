@@ -5,7 +5,7 @@ use super::guard::*;
 use super::ptr::{self, Bytes, Copied, Lent, Out, Strided};
 use super::types::*;
 use crate::addr::Addr;
-use crate::port::{Leave, Message, Port};
+use crate::port::{Flush, Message, Port};
 use crate::status::{Result, Status};
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -39,8 +39,8 @@ pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) 
 pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let transport = unsafe { Lent::new(transport) };
-    let turn = with_port(transport, |port| port.turn().ok_or(Status::CLOSED));
-    turn.map_or(null_mut(), |turn| turn.host.get().cast())
+    let context = with_port(transport, |port| port.context().ok_or(Status::CLOSED));
+    context.map_or(null_mut(), |context| context.c_handle.get().cast())
 }
 
 /// The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread.
@@ -86,17 +86,17 @@ pub unsafe extern "C" fn udpr_transport_write(
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (transport, data, to) =
         (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
-    if port_inside(transport).is_some_and(|port| follow(port, data, to)) {
+    if port_inside(transport).is_some_and(|port| try_append(port, data, to)) {
         return Status::OK.code();
     }
     write_anew(transport, data, to)
 }
 
-/// The short way of a write, see [`Port::follow`]; false where it is closed, and nothing was done.
+/// The short way of a write, see [`Port::try_append`]; false where it is closed, and nothing was done.
 #[inline(always)]
-fn follow(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
+fn try_append(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
     let Bytes { data, len, .. } = bytes;
-    let place = if data.is_null() { None } else { port.follow(data, len, to) };
+    let place = if data.is_null() { None } else { port.try_append(data, len, to) };
     let Some(place) = place else { return false };
     if place.cast_const() != data {
         // SAFETY: the caller's bytes, `len` of them, and a place of the arena for as many, of which the caller knows nothing.
@@ -107,7 +107,7 @@ fn follow(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
 
 #[inline(never)]
 fn write_anew(transport: Lent<'_, udpr_transport>, data: Bytes<'_>, to: Option<&Addr>) -> udpr_status {
-    status(with_port(transport, |port| port.write(data.slice()?, to, Leave::Together)))
+    status(with_port(transport, |port| port.write(data.slice()?, to, Flush::Batched)))
 }
 
 /// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
         let total = bytes().try_fold(0usize, |total, bytes| {
             total.checked_add(bytes?.len()).ok_or(Status::MESSAGE_TOO_LONG)
         })?;
-        port.write_with(total, to, Leave::Together, |place| join(bytes().flatten(), place))
+        port.write_with(total, to, Flush::Batched, |place| join(bytes().flatten(), place))
     }))
 }
 
@@ -403,10 +403,10 @@ fn write_message(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result
         return write_special(port, message);
     }
     let (data, to) = (message.bytes(), message.destination());
-    if follow(port, data, to) {
+    if try_append(port, data, to) {
         return Ok(());
     }
-    port.write(data.slice()?, to, Leave::Together)
+    port.write(data.slice()?, to, Flush::Batched)
 }
 
 /// One of which more is said than where it goes.
@@ -426,6 +426,6 @@ fn write_special(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result
         interface_index: message.interface_index,
         tos: has(udpr_message_flag::UDPR_MESSAGE_TOS).then_some(message.tos),
         segment_size: message.segment_size as usize,
-        leave: if now { Leave::Now } else { Leave::Together },
+        flush: if now { Flush::Immediate } else { Flush::Batched },
     })
 }

@@ -1,12 +1,12 @@
 //! Sockets made elsewhere, which belong to others too, and what is found on them.
 
 use super::listen::Parts;
-use super::put_back::Former;
+use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
+use crate::context::Context;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
-use crate::turn::Turn;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -26,15 +26,15 @@ impl Port {
     /// UNSPEC. EBADF as a system status; SOCKET_TYPE for what is not UDP; ADDRESS_FAMILY for other families than
     /// IPv4, IPv6 and the expected one; INVALID_ARGUMENT for options that belong before bind(2).
     pub fn adopt(
-        turn: &Rc<Turn>,
+        context: &Rc<Context>,
         descriptor: Descriptor,
         expected: u16,
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
         options.check_adopt()?;
-        turn.check_open()?;
-        let kernel = &*turn.kernel;
+        context.check_open()?;
+        let kernel = &*context.kernel;
         let socket = match descriptor {
             Descriptor::Lent(fd) => kernel.duplicate(fd)?,
             Descriptor::Taken(socket) => socket,
@@ -43,20 +43,21 @@ impl Port {
         let family = udp_family(kernel, fd, expected)?;
         let peer = peer_of(kernel, fd)?;
         let flags = options.flags | flags_of(kernel, fd, family)?;
-        let former = Some(Former::new(peer));
-        let port = Port::assemble(turn, Parts { socket, family, flags, peer, former }, options, protocol);
+        let saved_options = Some(SavedOptions::new(peer));
+        let port =
+            Port::assemble(context, Parts { socket, family, flags, peer, saved_options }, options, protocol);
         let open = port.open()?;
         open.read_device()?;
         open.note_unbound()?;
         open.forget_drops();
-        open.set_adopted_options(options).inspect_err(|_| open.put_back())?;
+        open.set_adopted_options(options).inspect_err(|_| open.restore())?;
         Ok(port)
     }
 }
 
 impl Open {
     fn set_adopted_options(&self, options: &Options<'_>) -> Result {
-        let merges = merges(&*self.turn.kernel, self.fd.get())?;
+        let merges = merges(&*self.context.kernel, self.fd.get())?;
         let unwanted = merges && options.has(flag::NO_OFFLOAD | flag::TIMESTAMPS);
         if unwanted {
             self.set_option(libc::SOL_UDP, libc::UDP_GRO, &0u32.to_ne_bytes())?;

@@ -1,6 +1,6 @@
 //! bind(2) of a port: a number of the kernel's choice outlives a connection, and no other socket has it.
 
-use super::connect::lost_number;
+use super::connect::lost_local_port;
 use super::device::Device;
 use super::{Options, flag, listen};
 use crate::addr::Addr;
@@ -33,7 +33,7 @@ fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>)
         let host = kernel.local_addr(fd)?;
         kernel.connect(fd, &Addr::UNSPECIFIED)?;
         device.bind(kernel, fd)?;
-        let Some(chosen) = lost_number(kernel, fd, &host)? else { return Ok(()) };
+        let Some(chosen) = lost_local_port(kernel, fd, &host)? else { return Ok(()) };
         match kernel.bind(fd, &chosen) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             result => return Ok(result?),

@@ -75,13 +75,13 @@ impl Destinations {
         if target.port == 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
-        if !self.broadcast && is_everyone(target) { Err(Status::ACCESS) } else { Ok(()) }
+        if !self.broadcast && is_limited_broadcast(target) { Err(Status::ACCESS) } else { Ok(()) }
     }
 }
 
 /// 255.255.255.255, mapped or not.
 #[inline]
-fn is_everyone(target: &Addr) -> bool {
+fn is_limited_broadcast(target: &Addr) -> bool {
     let v4 = if target.family == family::INET { &target.bytes[..4] } else { &target.bytes[12..] };
     v4 == [255; 4] && (target.family == family::INET || target.is_v4_mapped())
 }
@@ -96,7 +96,7 @@ impl Open {
     /// Whom the port is connected to.
     pub(super) fn peer(&self) -> Option<Peer> {
         let addr = self.peer.get()?;
-        let asked = self.used.get().and_then(|used| used.asked_peer.get()).unwrap_or(addr);
+        let asked = self.lazy.get().and_then(|lazy| lazy.asked_peer.get()).unwrap_or(addr);
         Some(Peer { addr, asked })
     }
 
@@ -104,14 +104,14 @@ impl Open {
     #[inline(always)]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         if self.peer.get().is_some() {
-            return self.check_of_connected(len, to);
+            return self.check_connected(len, to);
         }
         self.destinations().check(len, to, None)
     }
 
     /// Apart, so that the way of those without a peer stays short.
     #[inline(never)]
-    fn check_of_connected<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
+    fn check_connected<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         self.destinations().check(len, to, self.peer().as_ref())
     }
 }

@@ -33,13 +33,13 @@ pub(super) struct DeviceState {
     /// A connection to a link-local address binds the socket to the interface of the zone (`__ip6_datagram_connect`).
     by_peer: Cell<Option<ByPeer>>,
     /// What keeps the port from sending.
-    bar: Cell<Bar>,
+    send_block: Cell<SendBlock>,
     /// An interface other than the device that datagrams may name: one of the VRF that the device is.
     allowed: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum Bar {
+enum SendBlock {
     #[default]
     None,
     /// The kernel has forgotten this device, and did not take it again: nothing may be sent.
@@ -106,11 +106,11 @@ impl Open {
     /// The device that the port is bound to by its maker, read anew, since any holder of the socket may have changed it:
     /// what the connection has bound the socket to does not count.
     pub(super) fn read_device(&self) -> io::Result<Device> {
-        let state = self.used.get().map(|used| &used.device);
-        let device = match state.map(|state| state.bar.get()) {
-            Some(Bar::LostDevice(lost)) => lost,
+        let state = self.lazy.get().map(|lazy| &lazy.device);
+        let device = match state.map(|state| state.send_block.get()) {
+            Some(SendBlock::LostDevice(lost)) => lost,
             _ => {
-                let now = Device::of(&*self.turn.kernel, self.fd.get())?;
+                let now = Device::of(&*self.context.kernel, self.fd.get())?;
                 let by_peer = state.and_then(|state| state.by_peer.get());
                 by_peer.filter(|by_peer| by_peer.during == now).map_or(now, |by_peer| by_peer.before)
             }
@@ -122,35 +122,35 @@ impl Open {
     /// Binds the socket to the device again after its connection has ended, with which the kernel forgets it
     /// (`__udp_disconnect`). If that fails, the port sends nothing until it succeeds.
     pub(super) fn restore_device(&self, device: &Device) -> io::Result<()> {
-        self.used().device.by_peer.set(None);
+        self.lazy().device.by_peer.set(None);
         if *device != Device::None {
-            self.set_bar(Bar::LostDevice(*device));
-            device.bind(&*self.turn.kernel, self.fd.get())?;
+            self.set_send_block(SendBlock::LostDevice(*device));
+            device.bind(&*self.context.kernel, self.fd.get())?;
         }
-        self.set_bar(Bar::None);
+        self.set_send_block(SendBlock::None);
         Ok(())
     }
 
     /// Remembers what a connection to `peer` has made of the `device`.
     pub(super) fn note_peers_device(&self, peer: &Addr, device: &Device) -> io::Result<()> {
         if peer.needs_scope() {
-            let during = Device::of(&*self.turn.kernel, self.fd.get())?;
+            let during = Device::of(&*self.context.kernel, self.fd.get())?;
             let by_peer = ByPeer { before: *device, during };
-            self.used().device.by_peer.set((during != *device).then_some(by_peer));
+            self.lazy().device.by_peer.set((during != *device).then_some(by_peer));
         }
         Ok(())
     }
 
     /// The host has bound the socket to a device, or to none.
     pub(super) fn device_was_set(&self) {
-        if let Some(used) = self.used.get() {
-            used.device.by_peer.set(None);
+        if let Some(lazy) = self.lazy.get() {
+            lazy.device.by_peer.set(None);
             if self.has_lost_device() {
-                self.set_bar(Bar::None);
+                self.set_send_block(SendBlock::None);
             }
         }
         if self.read_device().is_err() {
-            self.used().device.index.set(UNKNOWN);
+            self.lazy().device.index.set(UNKNOWN);
             self.constrained.set(true);
         }
     }
@@ -158,8 +158,8 @@ impl Open {
     fn note_device(&self, device: &Device) {
         let index = device.index();
         // An idle port without a device needs no memory for it.
-        if index != 0 || self.used.get().is_some() {
-            let state = &self.used().device;
+        if index != 0 || self.lazy.get().is_some() {
+            let state = &self.lazy().device;
             state.index.set(index);
             state.allowed.set(0);
             self.constrained.set(index != 0);
@@ -168,39 +168,39 @@ impl Open {
 
     /// The index of the device that the port was last seen bound to; 0 for none.
     pub(super) fn device_index(&self) -> u32 {
-        self.used.get().map_or(0, |used| used.device.index.get())
+        self.lazy.get().map_or(0, |lazy| lazy.device.index.get())
     }
 
     /// True while the socket is not bound to the device that it should be bound to.
     pub(super) fn has_lost_device(&self) -> bool {
-        self.used.get().is_some_and(|used| matches!(used.device.bar.get(), Bar::LostDevice(_)))
+        self.lazy.get().is_some_and(|lazy| matches!(lazy.device.send_block.get(), SendBlock::LostDevice(_)))
     }
 
     /// Before anything is sent. NO_INTERFACE while the socket has lost its device.
     #[inline]
-    pub(super) fn check_bar(&self) -> Result {
-        if self.barred.get() { self.remove_bar() } else { Ok(()) }
+    pub(super) fn check_send_block(&self) -> Result {
+        if self.send_blocked.get() { self.remove_send_block() } else { Ok(()) }
     }
 
     #[inline(never)]
-    fn remove_bar(&self) -> Result {
+    fn remove_send_block(&self) -> Result {
         if self.has_lost_device() {
             return Err(Status::NO_INTERFACE);
         }
-        bind::bind_unbound(&*self.turn.kernel, self.fd.get())?;
-        self.set_bar(Bar::None);
+        bind::bind_unbound(&*self.context.kernel, self.fd.get())?;
+        self.set_send_block(SendBlock::None);
         Ok(())
     }
 
-    fn set_bar(&self, bar: Bar) {
-        self.used().device.bar.set(bar);
-        self.barred.set(!matches!(bar, Bar::None));
+    fn set_send_block(&self, send_block: SendBlock) {
+        self.lazy().device.send_block.set(send_block);
+        self.send_blocked.set(!matches!(send_block, SendBlock::None));
     }
 
     /// A socket was adopted that may not be bound.
     pub(super) fn note_unbound(&self) -> io::Result<()> {
-        if self.turn.kernel.local_addr(self.fd.get())?.port == 0 {
-            self.set_bar(Bar::Unbound);
+        if self.context.kernel.local_addr(self.fd.get())?.port == 0 {
+            self.set_send_block(SendBlock::Unbound);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Open {
         if device == 0 || index == 0 || index == device {
             return Ok(());
         }
-        let allowed = &self.used().device.allowed;
+        let allowed = &self.lazy().device.allowed;
         if allowed.get() != index {
             self.check_vrf(device, index).map_err(|error| match error.raw_os_error() {
                 Some(libc::EINVAL | libc::ENOPROTOOPT) => Status::NETWORK_UNREACHABLE,
@@ -237,7 +237,7 @@ impl Open {
     /// Asks the kernel whether a socket that is bound to the `device` may send by this interface, which is part of it if
     /// the device is a VRF: EINVAL if not.
     fn check_vrf(&self, device: u32, index: u32) -> io::Result<()> {
-        let kernel = &*self.turn.kernel;
+        let kernel = &*self.context.kernel;
         let socket = kernel.socket(self.family)?;
         let (fd, number) = (socket.as_raw_fd(), index.to_ne_bytes());
         Device::Index(device).bind(kernel, fd)?;

@@ -3,10 +3,10 @@
 
 use super::{Open, Port};
 use crate::addr::{Addr, family};
+use crate::context::Reason;
 use crate::status::{Result, Status};
 use crate::sys::Report;
 use crate::sys::error_queue::origin;
-use crate::turn::Reason;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -25,7 +25,7 @@ pub(super) struct Errors {
     /// The peer has refused; `connection_refused` is owed.
     pub(super) refused: Cell<bool>,
     /// The port is on the turn's list.
-    listed: Cell<bool>,
+    scheduled: Cell<bool>,
 }
 
 /// What a port has to tell.
@@ -65,38 +65,38 @@ impl Port {
     /// Turns the kernel's reports on or off; those that are there are told all the same. CLOSED.
     pub fn set_error_reports(&self, on: bool) -> Result {
         let open = self.listening()?;
-        open.take_errors();
-        open.ask_for_reports(on)
+        open.drain_error_queue();
+        open.enable_error_queue(on)
     }
 
     /// Calls `error_received` for each report that waits now, then `connection_refused` where it is owed.
-    pub fn tell_errors(self: &Arc<Port>) {
+    pub fn report_errors(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
-        open.errors.listed.set(false);
-        let waiting = open.used.get().map_or(0, |used| used.reports.waiting.borrow().len());
+        open.errors.scheduled.set(false);
+        let waiting = open.lazy.get().map_or(0, |lazy| lazy.reports.waiting.borrow().len());
         for _ in 0..waiting {
-            if !open.may_tell() {
+            if !open.can_report() {
                 return;
             }
-            let Some(report) = open.used().reports.pop() else { break };
+            let Some(report) = open.lazy().reports.pop() else { break };
             open.protocol.error_received(self, &report);
         }
-        if open.may_tell() && open.errors.refused.take() {
+        if open.can_report() && open.errors.refused.take() {
             open.protocol.connection_refused(self);
         }
-        if open.used.get().is_some_and(|used| !used.reports.waiting.borrow().is_empty()) {
-            open.list_errors();
+        if open.lazy.get().is_some_and(|lazy| !lazy.reports.waiting.borrow().is_empty()) {
+            open.schedule_error_reports();
         }
     }
 }
 
 impl Open {
-    fn may_tell(&self) -> bool {
-        self.is_listening() && !self.turn.door.gate.is_lost()
+    fn can_report(&self) -> bool {
+        self.is_listening() && !self.context.shared.owner.is_unusable()
     }
 
     /// Both options on an IPv6 socket: the one of IPv6 alone loses what concerns IPv4 on a dual-stack port.
-    pub(super) fn ask_for_reports(&self, on: bool) -> Result {
+    pub(super) fn enable_error_queue(&self, on: bool) -> Result {
         let value = u32::from(on).to_ne_bytes();
         let v6 = (libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &value[..]);
         let v4 = (libc::IPPROTO_IP, libc::IP_RECVERR, &value[..]);
@@ -106,48 +106,48 @@ impl Open {
     }
 
     /// The queue first, then the socket's pending error, which epoll would report for ever (SO_ERROR, socket(7)).
-    pub(super) fn take_errors(&self) {
+    pub(super) fn drain_error_queue(&self) {
         self.drain_errors();
         let mut error = [0; 4];
-        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
+        let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
         let error = i32::from_ne_bytes(error);
         if got.is_ok() && error != 0 {
-            self.interest.found();
+            self.interest.record_progress();
             if error == libc::ECONNREFUSED {
-                self.note_refusal(true);
+                self.record_refusal(true);
             }
         }
     }
 
     /// What a failed call said is often an earlier datagram's error, and is gone by being said. True where the queue
     /// had something to say of it.
-    pub(super) fn take_error(&self, error: &io::Error) -> bool {
+    pub(super) fn take_pending_error(&self, error: &io::Error) -> bool {
         if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
             return false;
         }
-        let told = self.drain_errors();
-        if !told && error.raw_os_error() == Some(libc::ECONNREFUSED) {
-            self.note_refusal(true);
+        let was_reported = self.drain_errors();
+        if !was_reported && error.raw_os_error() == Some(libc::ECONNREFUSED) {
+            self.record_refusal(true);
         }
-        told
+        was_reported
     }
 
     /// Empties the error queue, whoever asked for it, since epoll reports it until it is empty. What our own kernel says
     /// there was the result of a send already; only the MTU is new. True where there was something else.
     fn drain_errors(&self) -> bool {
-        let mut told = false;
-        self.used.get().inspect(|used| used.reports.too_long.set(None));
+        let mut was_reported = false;
+        self.lazy.get().inspect(|lazy| lazy.reports.too_long.set(None));
         for _ in 0..DRAIN_MAX {
-            match self.turn.kernel.read_error(self.fd.get()) {
+            match self.context.kernel.read_error(self.fd.get()) {
                 Ok(report) => {
-                    self.interest.found();
+                    self.interest.record_progress();
                     match report {
                         Some(report) if report.origin == origin::LOCAL => {
-                            self.used().reports.too_long.set(Some((report.to, report.mtu)));
+                            self.lazy().reports.too_long.set(Some((report.to, report.mtu)));
                         }
                         Some(report) => {
-                            told = true;
-                            self.note(report);
+                            was_reported = true;
+                            self.record_report(report);
                         }
                         None => {}
                     }
@@ -156,36 +156,36 @@ impl Open {
                 Err(_) => break,
             }
         }
-        told
+        was_reported
     }
 
-    fn note(&self, report: Report) {
+    fn record_report(&self, report: Report) {
         if report.status == Status::CONNECTION_REFUSED {
-            self.note_refusal(self.peer.get() == Some(report.to));
+            self.record_refusal(self.peer.get() == Some(report.to));
         }
         if self.errors.wanted.get() {
-            self.used().reports.push(report);
-            self.list_errors();
+            self.lazy().reports.push(report);
+            self.schedule_error_reports();
         }
     }
 
-    fn note_refusal(&self, by_peer: bool) {
-        self.used().counters.update(|stats| stats.refused += 1);
+    fn record_refusal(&self, by_peer: bool) {
+        self.lazy().counters.update(|stats| stats.refused += 1);
         if by_peer && self.peer.get().is_some() {
             self.errors.refused.set(true);
-            self.list_errors();
+            self.schedule_error_reports();
         }
     }
 
     /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's. `mtu` is what
-    /// [`Open::measure`] has found out.
-    pub(super) fn fail(&self, data: &[u8], to: Option<Addr>, status: Status, mtu: u32) {
-        self.used().counters.update(|stats| stats.dropped_out += 1);
+    /// [`Open::measure_mtu`] has found out.
+    pub(super) fn report_failed_send(&self, data: &[u8], to: Option<Addr>, status: Status, mtu: u32) {
+        self.lazy().counters.update(|stats| stats.dropped_out += 1);
         let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
         let mtu = if status == Status::MESSAGE_TOO_LONG { mtu } else { 0 };
         let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
         let data = Report::copy(data);
-        self.used().reports.push(Report {
+        self.lazy().reports.push(Report {
             status,
             origin,
             to,
@@ -195,7 +195,7 @@ impl Open {
             mtu,
             data,
         });
-        self.list_errors();
+        self.schedule_error_reports();
     }
 
     /// What fits on the way of a datagram that was too long, in bytes with all headers; 0 where that cannot be known.
@@ -203,7 +203,7 @@ impl Open {
     /// The kernel alone knows the way: routes, rules and marks, interface and source, the socket's network namespace. It says
     /// what fits on the error queue (ip_local_error in net/ipv4/ip_sockglue.c), if reports are on. So they are switched on
     /// for a moment, and the datagram is sent again. What came of that is the first answer.
-    pub(super) fn measure(&self, to: Option<Addr>, send: impl FnOnce() -> Result) -> (Result, u32) {
+    pub(super) fn measure_mtu(&self, to: Option<Addr>, send: impl FnOnce() -> Result) -> (Result, u32) {
         let Some(to) = to.or(self.peer.get()) else { return (Err(Status::MESSAGE_TOO_LONG), 0) };
         let over_v6 = to.family == family::INET6 && !to.is_v4_mapped();
         let (level, name) = if over_v6 {
@@ -211,7 +211,7 @@ impl Open {
         } else {
             (libc::IPPROTO_IP, libc::IP_RECVERR)
         };
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         let set = |on: u32| kernel.set_option(fd, level, name, &on.to_ne_bytes());
         let mut are_on = [1; 4];
         let mut are_off = || kernel.option(fd, level, name, &mut are_on).is_ok() && are_on == [0; 4];
@@ -224,18 +224,18 @@ impl Open {
         // It was possible to switch them on, so this does not fail for good unless the host has closed the socket.
         let _ = set(0).or_else(|_| set(0));
         // An error of somebody else that came meanwhile would fail the next write.
-        self.take_errors();
+        self.drain_error_queue();
         (sent, mtu)
     }
 
     fn reported_mtu(&self, to: &Addr) -> u32 {
-        let report = self.used().reports.too_long.take();
+        let report = self.lazy().reports.too_long.take();
         report.filter(|(other, _)| other.bytes == to.bytes).map_or(0, |(_, mtu)| mtu)
     }
 
-    fn list_errors(&self) {
-        if !self.errors.listed.replace(true) {
-            self.turn.schedule(Reason::Errors, self.token.get());
+    fn schedule_error_reports(&self) {
+        if !self.errors.scheduled.replace(true) {
+            self.context.schedule(Reason::Errors, self.token.get());
         }
     }
 }

@@ -1,34 +1,34 @@
 //! What one port has gathered while callbacks run.
 
-use super::backlog::charge;
-use super::message::Manner;
+use super::message::SendOptions;
+use super::queue::charge;
 use crate::addr::Addr;
-use crate::sys::{Lane, Limits, Merged, Outbound};
+use crate::sys::{AppendCursor, GsoLimits, RecvSlice, SendBatch};
 use std::sync::Arc;
 
 /// Datagrams of one port that are to leave together.
 #[derive(Debug)]
 pub(super) struct Gathering {
-    outbound: Box<Outbound>,
+    send_batch: Box<SendBatch>,
     /// What those that the arena knows of would count in the queue.
     charged: usize,
-    /// Where those go that follow the last one. The arena does not know of them before [`Gathering::settle`].
-    lane: Arc<Lane>,
+    /// Where those go that follow the last one. The arena does not know of them before [`Gathering::commit_appended`].
+    append_cursor: Arc<AppendCursor>,
     /// Others are to be expected behind the next datagram: some were, the last time that the lane was open.
-    follow: bool,
+    expect_more: bool,
 }
 
 impl Gathering {
-    pub(super) fn new(outbound: Box<Outbound>, lane: Arc<Lane>) -> Gathering {
-        Gathering { outbound, charged: 0, lane, follow: true }
+    pub(super) fn new(send_batch: Box<SendBatch>, append_cursor: Arc<AppendCursor>) -> Gathering {
+        Gathering { send_batch, charged: 0, append_cursor, expect_more: true }
     }
 
     /// True where `len` more bytes fit as `pieces` datagrams, and the queue would take them, which takes what counts
     /// `limit` in all.
     #[inline(always)]
     pub(super) fn has_room(&mut self, len: usize, pieces: usize, limit: usize) -> bool {
-        self.settle();
-        self.outbound.has_room(len, pieces) && self.charged + charge(len, pieces) <= limit
+        self.commit_appended();
+        self.send_batch.has_room(len, pieces) && self.charged + charge(len, pieces) <= limit
     }
 
     /// The long way, where [`Gathering::has_room`], which has taken account of what went the short one.
@@ -37,51 +37,51 @@ impl Gathering {
         &mut self,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
-        (limits, limit): (Limits, usize),
-        found: Option<Merged>,
+        options: SendOptions<'_>,
+        (limits, limit): (GsoLimits, usize),
+        recv_slice: Option<RecvSlice>,
         fill: impl FnOnce(&mut [u8]),
     ) {
         // Copies of one datagram that go to one place follow each other where they are copied.
-        let found = found.filter(|found| !self.outbound.repeats(*found, to));
-        match found {
-            Some(found) => self.outbound.push_in_place(found, manner.target(to), limits),
-            None => self.outbound.push(len, manner.segment, manner.target(to), limits, fill),
+        let recv_slice = recv_slice.filter(|recv_slice| !self.send_batch.repeats(*recv_slice, to));
+        match recv_slice {
+            Some(recv_slice) => self.send_batch.push_in_place(recv_slice, options.target(to), limits),
+            None => self.send_batch.push(len, options.segment, options.target(to), limits, fill),
         }
-        self.charged += charge(len, manner.pieces(len));
-        if manner.is_plain() && (self.follow || self.outbound.follows()) {
+        self.charged += charge(len, options.pieces(len));
+        if options.is_plain() && (self.expect_more || self.send_batch.follows()) {
             let (each, left) = (charge(len, 1), limit.saturating_sub(self.charged));
             // Few queues are so full that they must be divided up.
             let few = left < each * limits.segments;
             let segments = if few { left / each } else { limits.segments };
-            let room = match found {
-                Some(found) => self.outbound.room_in_place(segments, limits, found),
-                None => self.outbound.room(segments, limits),
+            let append_space = match recv_slice {
+                Some(recv_slice) => self.send_batch.append_space_in_place(segments, limits, recv_slice),
+                None => self.send_batch.append_space(segments, limits),
             };
-            room.into_iter().for_each(|room| self.lane.open(room, to));
+            append_space.into_iter().for_each(|append_space| self.append_cursor.arm(append_space, to));
         }
     }
 
     /// What all of it would count in the queue.
     pub(super) fn charged(&mut self) -> usize {
-        self.settle();
+        self.commit_appended();
         self.charged
     }
 
     /// What is to be sent.
-    pub(super) fn finish(mut self) -> Box<Outbound> {
-        self.settle();
-        self.outbound
+    pub(super) fn finish(mut self) -> Box<SendBatch> {
+        self.commit_appended();
+        self.send_batch
     }
 
     /// Shuts the lane, and takes account of what was put there.
     #[inline]
-    fn settle(&mut self) {
-        let Some(taken) = self.lane.shut() else { return };
-        self.follow = taken.bytes > 0;
-        if self.follow {
+    fn commit_appended(&mut self) {
+        let Some(taken) = self.append_cursor.disarm() else { return };
+        self.expect_more = taken.bytes > 0;
+        if self.expect_more {
             self.charged += taken.bytes / taken.segment * charge(taken.segment, 1);
-            self.outbound.join(taken);
+            self.send_batch.commit(taken);
         }
     }
 }
@@ -89,7 +89,7 @@ impl Gathering {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::Leave;
+    use crate::port::Flush;
     use std::rc::Rc;
 
     const LIMIT: usize = 20_000;
@@ -99,24 +99,24 @@ mod tests {
 
     /// True where it went the short way.
     fn put(gathering: &mut Gathering, data: &[u8], to: Option<&Addr>) -> bool {
-        let place = gathering.lane.take(data.as_ptr(), data.len(), to);
-        place.map(|place| gathering.outbound.bytes_at(place, data.len()).copy_from_slice(data)).is_some()
+        let place = gathering.append_cursor.try_append(data.as_ptr(), data.len(), to);
+        place.map(|place| gathering.send_batch.bytes_at(place, data.len()).copy_from_slice(data)).is_some()
     }
 
     fn empty() -> Gathering {
-        Gathering::new(Box::new(Outbound::new(Rc::default())), Arc::default())
+        Gathering::new(Box::new(SendBatch::new(Rc::default())), Arc::default())
     }
 
     /// Writes as a port does, the short way where it is open if `shortly`; stops where there is no room.
-    fn gather(written: &[Written], limits: Limits, shortly: bool) -> (Vec<Written>, usize, usize) {
+    fn gather(written: &[Written], limits: GsoLimits, shortly: bool) -> (Vec<Written>, usize, usize) {
         let (mut gathering, mut short) = (empty(), 0);
         for &(port, len, number) in written {
             let (to, data) = (Addr::v4([127, 0, 0, 1], port), vec![number; len]);
             if shortly && put(&mut gathering, &data, Some(&to)) {
                 short += 1;
             } else if gathering.has_room(len, 1, LIMIT) {
-                let manner = Manner::plain(Leave::Together);
-                gathering.push(len, Some(&to), manner, (limits, LIMIT), None, |place| {
+                let options = SendOptions::plain(Flush::Batched);
+                gathering.push(len, Some(&to), options, (limits, LIMIT), None, |place| {
                     place.copy_from_slice(&data)
                 });
             } else {
@@ -124,8 +124,8 @@ mod tests {
             }
         }
         let charged = gathering.charged();
-        let outbound = gathering.finish();
-        let sent = outbound.unsent().map(|(data, to, _)| {
+        let send_batch = gathering.finish();
+        let sent = send_batch.unsent().map(|(data, to, _)| {
             let number = data.first().copied().unwrap_or_default();
             assert!(data.iter().all(|byte| *byte == number));
             (to.map_or(0, |to| to.port), data.len(), number)
@@ -154,7 +154,7 @@ mod tests {
                     (port, len, if len == 0 { 0 } else { number as u8 })
                 })
                 .collect();
-            let limits = [Limits::NONE, Limits { segments: 5, size: 100 }, Limits::MOST][round % 3];
+            let limits = [GsoLimits::NONE, GsoLimits { segments: 5, size: 100 }, GsoLimits::MAX][round % 3];
             let (sent, charged, short) = gather(&written, limits, true);
             assert_eq!((sent, charged, 0), gather(&written, limits, false));
             total += short;
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_short_way_ends_where_the_queue_does() {
         let written = vec![(1, 100, 7); 400];
-        let (sent, charged, short) = gather(&written, Limits::MOST, true);
+        let (sent, charged, short) = gather(&written, GsoLimits::MAX, true);
         assert_eq!((sent.len(), charged), (LIMIT / 100, LIMIT));
         assert_eq!(short, sent.len() - 2, "a message takes 128");
     }
@@ -183,8 +183,8 @@ mod tests {
             Addr { reserved: 1, ..to },
         ];
         let mut gathering = empty();
-        let manner = Manner::plain(Leave::Together);
-        gathering.push(4, Some(&to), manner, (Limits::MOST, LIMIT), None, |place| place.fill(1));
+        let options = SendOptions::plain(Flush::Batched);
+        gathering.push(4, Some(&to), options, (GsoLimits::MAX, LIMIT), None, |place| place.fill(1));
         assert!(others.iter().all(|other| !put(&mut gathering, &[1; 4], Some(other))));
         assert!(!put(&mut gathering, &[1; 4], None) && !put(&mut gathering, &[1; 3], Some(&to)));
         assert!(put(&mut gathering, &[1; 4], Some(&to)));

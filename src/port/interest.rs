@@ -6,45 +6,45 @@
 //! and each new error is one. By the clock it is tried again, too.
 
 use super::{Open, Port};
+use crate::context::BACK_OFF;
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::epoll::{EDGES, READABLE, WRITABLE};
-use crate::turn::BACK_OFF;
+use crate::sys::epoll::{EDGE_TRIGGERED, READABLE, WRITABLE};
 use std::cell::Cell;
 
 /// How many reports in a row may be for nothing. Single ones are: another holder was faster, a checksum was wrong.
-const VAIN_MAX: u8 = 8;
+const SPURIOUS_MAX: u8 = 8;
 /// How often the time between two tries doubles: 64 ms at most.
-const DOUBLINGS: u8 = 6;
+const BACK_OFF_DOUBLINGS: u8 = 6;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Interest {
     /// What epoll was last asked for; none where it does not know the socket.
-    asked: Cell<Option<u32>>,
+    registered: Cell<Option<u32>>,
     /// Something came of the report that is being looked at.
-    found: Cell<bool>,
+    record_progress: Cell<bool>,
     /// Reports in a row that nothing came of.
-    vain: Cell<u8>,
+    spurious: Cell<u8>,
     /// Only changes are reported.
-    edges: Cell<bool>,
+    edge_triggered: Cell<bool>,
 }
 
 impl Interest {
     /// Something was taken from the socket, or given to it.
     #[inline]
-    pub(super) fn found(&self) {
-        self.found.set(true);
+    pub(super) fn record_progress(&self) {
+        self.record_progress.set(true);
     }
 
     /// All that there is is reported again.
-    pub(super) fn forget_edges(&self) {
-        self.edges.set(false);
+    pub(super) fn use_level_triggering(&self) {
+        self.edge_triggered.set(false);
     }
 
     /// Before a report is looked at.
-    pub(super) fn begin(&self) {
-        self.found.set(false);
+    pub(super) fn begin_event(&self) {
+        self.record_progress.set(false);
     }
 }
 
@@ -57,17 +57,17 @@ impl Port {
 
 impl Open {
     pub(super) fn watch(&self) -> Result {
-        let (turn, wanted) = (&self.turn, self.wanted());
-        turn.kernel.watch(turn.epoll.fd(), self.fd.get(), wanted, self.token.get())?;
-        self.interest.asked.set(Some(wanted));
+        let (context, wanted) = (&self.context, self.wanted());
+        context.kernel.watch(context.epoll.fd(), self.fd.get(), wanted, self.token.get())?;
+        self.interest.registered.set(Some(wanted));
         Ok(())
     }
 
     fn wanted(&self) -> u32 {
         let reading = if self.is_reading() { READABLE } else { 0 };
         let writing = if self.wants_writable() { WRITABLE } else { 0 };
-        let edges = if self.interest.edges.get() { EDGES } else { 0 };
-        reading | writing | edges
+        let edge_triggered = if self.interest.edge_triggered.get() { EDGE_TRIGGERED } else { 0 };
+        reading | writing | edge_triggered
     }
 
     /// Asks epoll for what is wanted now, where that has changed.
@@ -76,11 +76,11 @@ impl Open {
     }
 
     fn change_interest(&self, wanted: u32) {
-        let asked = self.interest.asked.get();
-        if asked != Some(wanted) && self.fd.get() >= 0 {
-            let told = self.ask(asked, wanted);
-            self.interest.asked.set(told.then_some(wanted));
-            if !told {
+        let registered = self.interest.registered.get();
+        if registered != Some(wanted) && self.fd.get() >= 0 {
+            let done = self.register(registered, wanted);
+            self.interest.registered.set(done.then_some(wanted));
+            if !done {
                 self.retry_later(BACK_OFF);
             }
         }
@@ -89,24 +89,24 @@ impl Open {
     /// Sends while epoll does not know the socket: else each message that the kernel is done with wakes the epoll set
     /// (sock_wfree in net/core/sock.c), which is a tenth of the work for a short one, and tells nothing that is wanted.
     pub(super) fn send_unwatched(&self, send: impl FnOnce()) {
-        let asked = self.interest.asked.take();
-        if asked.is_some() {
-            self.turn.unwatch(self.fd.get());
+        let registered = self.interest.registered.take();
+        if registered.is_some() {
+            self.context.unwatch(self.fd.get());
         }
         send();
-        if let Some(asked) = asked {
-            self.change_interest(asked);
+        if let Some(registered) = registered {
+            self.change_interest(registered);
         }
     }
 
     /// What epoll does not change (ENOENT, ENOMEM) is taken out and put in anew: what was asked for before would be reported
     /// on and on.
-    fn ask(&self, asked: Option<u32>, wanted: u32) -> bool {
-        let (kernel, epoll) = (&*self.turn.kernel, self.turn.epoll.fd());
+    fn register(&self, registered: Option<u32>, wanted: u32) -> bool {
+        let (kernel, epoll) = (&*self.context.kernel, self.context.epoll.fd());
         let (fd, token) = (self.fd.get(), self.token.get());
         let change = || kernel.rewatch(epoll, fd, wanted, token);
         let add = || kernel.watch(epoll, fd, wanted, token);
-        if asked.is_none() {
+        if registered.is_none() {
             return add().or_else(|_| change()).is_ok();
         }
         // What the host has put in the socket's place is not watched.
@@ -122,27 +122,27 @@ impl Open {
     }
 
     /// After a report: what comes of it tells how the socket is watched from here on.
-    pub(super) fn weigh(&self) {
-        let Interest { found, vain, edges, .. } = &self.interest;
+    pub(super) fn update_trigger_mode(&self) {
+        let Interest { record_progress, spurious, edge_triggered, .. } = &self.interest;
         // What is kept is delivered first, in a turn that does not wait.
-        let kept = || self.is_receiving() && self.keeps_some();
-        if found.get() || kept() {
-            if vain.take() >= VAIN_MAX {
-                edges.set(false);
+        let deferred = || self.is_receiving() && self.has_deferred();
+        if record_progress.get() || deferred() {
+            if spurious.take() >= SPURIOUS_MAX {
+                edge_triggered.set(false);
                 self.update_interest();
             }
             return;
         }
-        vain.set(vain.get().saturating_add(1));
-        let Some(extra) = vain.get().checked_sub(VAIN_MAX) else { return };
-        edges.set(true);
+        spurious.set(spurious.get().saturating_add(1));
+        let Some(extra) = spurious.get().checked_sub(SPURIOUS_MAX) else { return };
+        edge_triggered.set(true);
         if extra == 0 {
             let text = format_args!(
                 "its socket is ready, but nothing can be taken from it; it is looked at less often"
             );
-            self.turn.say(Level::Warn, Status::OK, c"port", text);
+            self.context.log_record(Level::Warn, Status::OK, c"port", text);
         }
         self.update_interest();
-        self.retry_later(BACK_OFF << extra.min(DOUBLINGS));
+        self.retry_later(BACK_OFF << extra.min(BACK_OFF_DOUBLINGS));
     }
 }

@@ -3,15 +3,15 @@
 use super::destinations::Peer;
 use super::errors::Errors;
 use super::interest::Interest;
-use super::outbox::Shared;
 use super::path_limits::Segmentation;
-use super::put_back::Former;
+use super::posts::PortShared;
+use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
+use crate::context::Context;
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
-use crate::turn::Turn;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -26,26 +26,26 @@ pub(super) struct Parts {
     pub(super) family: u16,
     pub(super) flags: u32,
     pub(super) peer: Option<Addr>,
-    pub(super) former: Option<Former>,
+    pub(super) saved_options: Option<SavedOptions>,
 }
 
 impl Port {
     /// A port bound to `local`, not yet known to its reactor. Errors: of the options, and of bind(2).
     pub fn bind(
-        turn: &Rc<Turn>,
+        context: &Rc<Context>,
         local: &Addr,
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
         options.check_listen()?;
-        turn.check_open()?;
-        let kernel = &*turn.kernel;
+        context.check_open()?;
+        let kernel = &*context.kernel;
         let socket = kernel.socket(local.family)?;
         let fd = socket.as_raw_fd();
         set_options(kernel, fd, local.family, options)?;
         let (family, flags) = (local.family, options.flags);
-        let parts = Parts { socket, family, flags, peer: None, former: None };
-        let port = Port::assemble(turn, parts, options, protocol);
+        let parts = Parts { socket, family, flags, peer: None, saved_options: None };
+        let port = Port::assemble(context, parts, options, protocol);
         let open = port.open()?;
         // Before bind(2): the first datagram tells all that it should.
         open.finish_options(options)?;
@@ -59,14 +59,14 @@ impl Port {
 
     /// A port out of its parts.
     pub(super) fn assemble(
-        turn: &Rc<Turn>,
+        context: &Rc<Context>,
         parts: Parts,
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Arc<Port> {
-        let Parts { socket, family, flags, peer, former } = parts;
+        let Parts { socket, family, flags, peer, saved_options } = parts;
         let open = Open {
-            turn: turn.clone(),
+            context: context.clone(),
             token: Cell::new(0),
             state: Cell::new(State::Listening),
             fd: socket.into(),
@@ -75,33 +75,33 @@ impl Port {
             packet_size: options.packet_size(),
             queue_bytes: options.queue_bytes(),
             peer: Cell::new(peer),
-            former: former.map(Box::new),
+            saved_options: saved_options.map(Box::new),
             errors: Errors::default(),
             protocol,
             drops: Cell::new(0),
             interest: Interest::default(),
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
-            unseen: Cell::new(0),
-            kept_listed: Cell::new(false),
+            undelivered: Cell::new(0),
+            deferred_scheduled: Cell::new(false),
             merges: Cell::new(false),
             segmentation: Cell::new(Segmentation::Off),
-            wants_ready: Cell::new(false),
+            write_ready_owed: Cell::new(false),
             backing_off: Cell::new(false),
             retrying: Cell::new(false),
-            barred: Cell::new(false),
+            send_blocked: Cell::new(false),
             constrained: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),
-            told: Cell::new(None),
-            used: OnceCell::new(),
+            meta_port: Cell::new(None),
+            lazy: OnceCell::new(),
         };
-        let shared = Shared::new(turn.door.clone(), open.destinations(), open.queue_bytes);
+        let shared = PortShared::new(context.shared.clone(), open.destinations(), open.queue_bytes);
         shared.set_peer(peer.map(Peer::of_kernel), None);
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"
         )]
-        Arc::new(Port { shared, lane: OnceCell::new(), open: RefCell::new(Some(Rc::new(open))) })
+        Arc::new(Port { shared, append_cursor: OnceCell::new(), open: RefCell::new(Some(Rc::new(open))) })
     }
 
     /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. When that or
@@ -110,17 +110,17 @@ impl Port {
         let open = self.open()?;
         open.token.set(token);
         self.shared.set_token(token);
-        let turn = &open.turn;
-        turn.ports.set(turn.ports.get() + 1);
+        let context = &open.context;
+        context.ports.set(context.ports.get() + 1);
         let started = open.watch().and_then(|()| open.protocol.start_protocol(self));
         // start_protocol may have forked: in the child the port, and epoll's registration of it, are the parent's.
-        turn.door.gate.check_open()?;
+        context.shared.owner.check_open()?;
         if let Err(status) = started {
             self.abandon();
             return Err(status);
         }
         if let Ok(host) = self.get_host() {
-            turn.say(Level::Info, Status::OK, c"port", format_args!("listening on {host}"));
+            context.log_record(Level::Info, Status::OK, c"port", format_args!("listening on {host}"));
         }
         Ok(())
     }
@@ -130,9 +130,9 @@ impl Open {
     /// What listening and adopting have in common.
     pub(super) fn finish_options(&self, options: &Options<'_>) -> Result {
         self.check_buffers(options);
-        self.ask_for_facts()?;
+        self.enable_meta()?;
         self.ask_for_merging();
-        if options.has(flag::ERROR_REPORTS) { self.ask_for_reports(true) } else { Ok(()) }
+        if options.has(flag::ERROR_REPORTS) { self.enable_error_queue(true) } else { Ok(()) }
     }
 
     /// UDP_GRO, where the kernel has it. One stamp would stand for many datagrams. On an adopted socket it hands merged
@@ -140,12 +140,12 @@ impl Open {
     ///
     /// UDP_SEGMENT is looked for: a kernel without it takes no notice of it, and sends what was merged as one datagram.
     fn ask_for_merging(&self) {
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         let offload = !self.has(flag::NO_OFFLOAD);
         if offload && kernel.option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
             self.segmentation.set(Segmentation::Full);
         }
-        let wanted = self.former.is_none() || self.has(flag::OFFLOAD);
+        let wanted = self.saved_options.is_none() || self.has(flag::OFFLOAD);
         if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {
             let on = self.set_option(libc::SOL_UDP, libc::UDP_GRO, &1u32.to_ne_bytes());
             self.merges.set(on.is_ok() || self.merges.get());
@@ -160,10 +160,10 @@ impl Open {
         ];
         for (name, wish, what) in wishes.into_iter().filter(|(_, wish, _)| *wish > 0) {
             let mut value = [0; 4];
-            let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
+            let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
             let granted = u32::from_ne_bytes(value) / 2;
             if got.is_ok() && granted < wish {
-                self.turn.say(
+                self.context.log_record(
                     Level::Warn,
                     Status::OK,
                     c"port",

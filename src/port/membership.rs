@@ -8,7 +8,7 @@
 use super::{Open, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Batch, Datagram, Inbound, facts};
+use crate::sys::{Datagram, Datagrams, RecvBatch, recv_meta};
 use std::cell::{Cell, RefCell};
 use std::io;
 
@@ -94,7 +94,7 @@ impl Open {
     /// membership for all sources into one for this source.
     pub(super) fn join(&self, wanted: &Membership) -> Result<Membership> {
         let candidates = match wanted.index {
-            0 => self.turn.kernel.interfaces(self.fd.get()),
+            0 => self.context.kernel.interfaces(self.fd.get()),
             index => vec![index],
         };
         let look = || candidates.iter().map(|index| self.filter(&wanted.group, *index).ok());
@@ -176,8 +176,8 @@ impl Open {
 
     /// Leaves all groups that the port has joined; a socket's close does it, too, but for an adopted one's other holders.
     pub(super) fn leave_groups(&self) {
-        let Some(used) = self.used.get() else { return };
-        for membership in used.groups.joined.take() {
+        let Some(lazy) = self.lazy.get() else { return };
+        for membership in lazy.groups.joined.take() {
             // Nobody is left who could be told.
             let _ = self.leave(&membership);
         }
@@ -186,17 +186,17 @@ impl Open {
     /// Forgets memberships that are no more: the interface is gone, or another holder of the socket has left the group.
     /// True if there were any.
     pub(super) fn forget_lost(&self, which: impl Fn(&Membership) -> bool) -> bool {
-        let mut joined = self.used().groups.joined.borrow_mut();
+        let mut joined = self.lazy().groups.joined.borrow_mut();
         let before = joined.len();
-        joined.retain(|one| !which(one) || !self.is_lost(one));
+        joined.retain(|one| !which(one) || !self.is_unusable(one));
         joined.len() < before
     }
 
-    fn is_lost(&self, membership: &Membership) -> bool {
+    fn is_unusable(&self, membership: &Membership) -> bool {
         if membership.index == 0 {
             return false;
         }
-        if self.turn.kernel.is_interface_gone(self.fd.get(), membership.index) {
+        if self.context.kernel.is_interface_gone(self.fd.get(), membership.index) {
             // The kernel keeps it until it is left.
             return matches!(self.leave(membership), Ok(()) | Err(Status::NOT_JOINED));
         }
@@ -214,15 +214,15 @@ impl Open {
     /// True if what comes to IPv6 groups is sifted. Linux asks whether the socket has joined a datagram's group, but not on
     /// which interface (`inet6_mc_check`); for IPv4 it asks for both.
     #[inline]
-    pub(super) fn sifts_groups(&self) -> bool {
-        self.family == family::INET6 && self.used.get().is_some_and(|used| used.groups.only_joined.get())
+    pub(super) fn filters_groups(&self) -> bool {
+        self.family == family::INET6 && self.lazy.get().is_some_and(|lazy| lazy.groups.only_joined.get())
     }
 
     /// Leaves those of a batch out that came to a group which the port has not joined on that interface.
     #[inline(never)]
-    pub(super) fn sift_groups<'a>(&self, inbound: &'a mut Inbound, count: usize) -> Batch<'a> {
-        let groups = &self.used().groups;
-        let batch = inbound.retain(count, |datagram| {
+    pub(super) fn filter_groups<'a>(&self, recv_batch: &'a mut RecvBatch, count: usize) -> Datagrams<'a> {
+        let groups = &self.lazy().groups;
+        let batch = recv_batch.retain(count, |datagram| {
             let is_wanted = self.is_of_joined_group(groups, datagram);
             self.hide_packet_info(datagram);
             is_wanted
@@ -245,13 +245,13 @@ impl Open {
         };
         // What an adopted socket has joined by itself is known to the kernel alone.
         groups.joined.borrow().iter().any(wanted)
-            || (self.former.is_some() && self.filter(to, interface).is_ok())
+            || (self.saved_options.is_some() && self.filter(to, interface).is_ok())
     }
 
     /// What was received for the sake of groups alone is not shown.
     fn hide_packet_info(&self, datagram: &mut Datagram) {
-        if !self.has(flag::FACTS) {
-            facts::forget(datagram);
+        if !self.has(flag::META) {
+            recv_meta::clear(datagram);
         } else if !self.has(flag::PACKET_INFO) {
             (datagram.destination, datagram.interface_index) = (Addr::UNSPECIFIED, 0);
         }
@@ -262,7 +262,7 @@ impl Open {
         let mut request = [0; FILTER];
         request[..4].copy_from_slice(&index.to_ne_bytes());
         write_addr(group, &mut request[FIRST..]);
-        self.turn.kernel.option(self.fd.get(), level(group), libc::MCAST_MSFILTER, &mut request)?;
+        self.context.kernel.option(self.fd.get(), level(group), libc::MCAST_MSFILTER, &mut request)?;
         let number = |at: usize| request[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
         Ok(Filter { mode: number(FIRST + STORAGE), sources: number(FIRST + STORAGE + 4) })
     }
@@ -280,7 +280,7 @@ impl Open {
                 (with_source, request.len())
             }
         };
-        self.turn.kernel.set_option(self.fd.get(), level(group), name, &request[..len])
+        self.context.kernel.set_option(self.fd.get(), level(group), name, &request[..len])
     }
 }
 

@@ -1,11 +1,11 @@
 //! Writes with everything that can be said of one: source, interface, TOS, and a cut into many datagrams.
 
-use super::backlog::{Backlog, charge};
+use super::queue::{SendQueue, charge};
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
+use crate::context::Context;
 use crate::status::{Result, Status};
-use crate::sys::{Control, Merged, Target};
-use crate::turn::Turn;
+use crate::sys::{Control, RecvSlice, Target};
 use std::iter;
 
 /// Datagrams that one step of a long message may make.
@@ -17,11 +17,11 @@ const STEP: usize = 64 * 1024;
 
 /// How a write is to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub enum Flush {
     /// With others, where callbacks run.
-    Together,
+    Batched,
     /// Now.
-    Now,
+    Immediate,
 }
 
 /// One write with everything that can be said of it.
@@ -40,28 +40,28 @@ pub struct Message<'a> {
     /// Bytes of the datagrams that the payload is cut into, the last of which may be shorter; 0: one datagram.
     pub segment_size: usize,
     /// When it leaves.
-    pub leave: Leave,
+    pub flush: Flush,
 }
 
 /// How what was checked leaves.
 #[derive(Clone, Copy)]
-pub(super) struct Manner<'a> {
-    pub(super) leave: Leave,
+pub(super) struct SendOptions<'a> {
+    pub(super) flush: Flush,
     control: Option<&'a Control>,
     pub(super) segment: usize,
     /// The payload, where it is in one piece.
     data: Option<&'a [u8]>,
 }
 
-impl Manner<'_> {
+impl SendOptions<'_> {
     /// One datagram with the socket's settings.
-    pub(super) fn plain(leave: Leave) -> Manner<'static> {
-        Manner { leave, control: None, segment: 0, data: None }
+    pub(super) fn plain(flush: Flush) -> SendOptions<'static> {
+        SendOptions { flush, control: None, segment: 0, data: None }
     }
 
     /// The same of bytes in one piece.
-    pub(super) fn whole(data: &[u8], leave: Leave) -> Manner<'_> {
-        Manner { leave, control: None, segment: 0, data: Some(data) }
+    pub(super) fn whole(data: &[u8], flush: Flush) -> SendOptions<'_> {
+        SendOptions { flush, control: None, segment: 0, data: Some(data) }
     }
 
     /// One datagram of which nothing more is said.
@@ -71,8 +71,8 @@ impl Manner<'_> {
 
     /// Where the payload lies among what was received, if it is to leave from there.
     #[inline]
-    pub(super) fn found(&self, turn: &Turn) -> Option<Merged> {
-        self.data.filter(|data| data.len() >= IN_PLACE_LEAST).and_then(|data| turn.find_received(data))
+    pub(super) fn recv_slice(&self, context: &Context) -> Option<RecvSlice> {
+        self.data.filter(|data| data.len() >= IN_PLACE_LEAST).and_then(|data| context.find_recv_slice(data))
     }
 
     /// Bytes of the longest datagram that `len` bytes make.
@@ -100,7 +100,7 @@ impl Manner<'_> {
     /// Into a full socket's queue: all of it or, with NO_MEMORY, nothing.
     pub(super) fn queue(
         &self,
-        backlog: &mut Backlog,
+        queue: &mut SendQueue,
         len: usize,
         to: Option<Addr>,
         fill: impl FnOnce(&mut [u8]),
@@ -109,9 +109,9 @@ impl Manner<'_> {
         data.try_reserve_exact(len)?;
         data.resize(len, 0);
         fill(&mut data);
-        let before = backlog.len();
-        let queued = self.cut(&data).try_for_each(|piece| backlog.push(piece, to, self.control));
-        queued.inspect_err(|_| backlog.truncate(before))
+        let before = queue.len();
+        let queued = self.cut(&data).try_for_each(|piece| queue.push(piece, to, self.control));
+        queued.inspect_err(|_| queue.truncate(before))
     }
 }
 
@@ -126,20 +126,20 @@ impl Port {
         let (data, segment) = (message.data, message.segment_size);
         let control = (!control.is_empty()).then_some(&control);
         let whole = segment == 0 || data.len() <= segment;
-        let manner = Manner { leave: message.leave, control, segment, data: whole.then_some(data) };
+        let options = SendOptions { flush: message.flush, control, segment, data: whole.then_some(data) };
         let submit =
-            |data: &[u8]| open.submit(data.len(), message.to, manner, |place| place.copy_from_slice(data));
+            |data: &[u8]| open.submit(data.len(), message.to, options, |place| place.copy_from_slice(data));
         if whole {
             return submit(data);
         }
         open.check_destination(segment, message.to)?;
-        open.make_room(charge(data.len(), manner.pieces(data.len())))?;
+        open.make_room(charge(data.len(), options.pieces(data.len())))?;
         let (first, rest) = data.split_at(step(segment).min(data.len()));
         submit(first)?;
         for data in rest.chunks(step(segment)) {
             if submit(data).is_err() {
-                let lost = manner.pieces(data.len()) as u64;
-                open.used().counters.update(|stats| stats.dropped_out += lost);
+                let lost = options.pieces(data.len()) as u64;
+                open.lazy().counters.update(|stats| stats.dropped_out += lost);
             }
         }
         Ok(())
@@ -185,14 +185,14 @@ impl Open {
     /// WOULD_BLOCK where a full socket is waited for already and the queue has no room for what counts `charge`. What
     /// is longer than the whole queue can only leave while nothing waits.
     fn make_room(&self, charge: usize) -> Result {
-        let mut sending = self.used().sending.borrow_mut();
+        let mut sending = self.lazy().sending.borrow_mut();
         if !sending.has_room(charge) {
             self.send_gathered(&mut sending);
         }
         let refused = sending.is_waiting() && (self.has(flag::UNBATCHED) || !sending.has_room(charge));
         drop(sending);
         if refused {
-            self.wants_ready.set(true);
+            self.write_ready_owed.set(true);
         }
         self.update_interest();
         if refused { Err(Status::WOULD_BLOCK) } else { Ok(()) }

@@ -1,11 +1,10 @@
 //! One UDP port.
 //!
-//! A [`Port`] is held by its reactor while it is open, and by whoever retained it. It has two parts: [`Shared`],
+//! A [`Port`] is held by its reactor while it is open, and by whoever retained it. It has two parts: [`PortShared`],
 //! which every thread may touch, and what is open, which belongs to the reactor's thread and is taken out when the
 //! port stops. So the last holder, on whichever thread, drops nothing that is bound to a thread.
 
 mod adopt;
-mod backlog;
 mod bind;
 mod connect;
 mod destinations;
@@ -13,59 +12,60 @@ mod device;
 mod errors;
 mod gathering;
 mod interest;
+mod lazy;
 mod listen;
 mod membership;
 mod message;
 mod multicast;
 mod options;
-mod outbox;
 mod path_limits;
+mod posts;
 mod protocol;
-mod put_back;
+mod queue;
 mod receive;
+mod saved_options;
 mod send;
 mod socket_options;
 mod stats;
 mod stop;
-mod used;
 mod write;
 
 pub use adopt::Descriptor;
-pub use message::{Leave, Message};
+pub use message::{Flush, Message};
 pub use options::{Options, flag};
-pub use outbox::Shared;
+pub use posts::PortShared;
 pub use protocol::Protocol;
 pub use receive::Delivery;
 pub use stats::Stats;
 
 use crate::addr::Addr;
+use crate::context::Context;
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{Lane, SocketFd, epoll};
-use crate::turn::Turn;
+use crate::sys::{AppendCursor, SocketHandle, epoll};
 use errors::Errors;
 use interest::Interest;
+use lazy::LazyState;
 use path_limits::Segmentation;
-use put_back::Former;
+use saved_options::SavedOptions;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use used::Used;
 
 /// One UDP port, or what is left of it.
 pub struct Port {
     /// The part for every thread.
-    pub shared: Shared,
+    pub shared: PortShared,
     /// The short way of a write, once there was one.
-    lane: OnceCell<Arc<Lane>>,
+    append_cursor: OnceCell<Arc<AppendCursor>>,
     open: RefCell<Option<Rc<Open>>>,
 }
 
 /// What remains when the open part is gone may be dropped on any thread.
 const _: () = {
     const fn any_thread<T: Send + Sync>() {}
-    any_thread::<Shared>();
+    any_thread::<PortShared>();
 };
 
 /// How far a port has come.
@@ -78,13 +78,13 @@ enum State {
     Closed,
 }
 
-/// The parts of a port that is open. There may be very many idle ones: what only a used one needs is in [`Used`].
+/// The parts of a port that is open. There may be very many idle ones: what only a used one needs is in [`LazyState`].
 struct Open {
-    turn: Rc<Turn>,
+    context: Rc<Context>,
     token: Cell<u64>,
     state: Cell<State>,
     /// The socket's number, or -1.
-    fd: SocketFd,
+    fd: SocketHandle,
     family: u16,
     flags: u32,
     packet_size: u16,
@@ -93,7 +93,7 @@ struct Open {
     /// Whom it is connected to, as the kernel has it.
     peer: Cell<Option<Addr>>,
     /// Of an adopted socket.
-    former: Option<Box<Former>>,
+    saved_options: Option<Box<SavedOptions>>,
     errors: Errors,
     protocol: Box<dyn Protocol>,
     /// The kernel's count of drops that the counters have seen.
@@ -103,15 +103,15 @@ struct Open {
     /// How many messages the next recvmmsg asks for.
     messages: Cell<u8>,
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
-    unseen: Cell<u32>,
+    undelivered: Cell<u32>,
     /// The port is on the turn's list of those that keep datagrams.
-    kept_listed: Cell<bool>,
+    deferred_scheduled: Cell<bool>,
     /// The socket merges datagrams that it receives.
     merges: Cell<bool>,
     /// What the kernel merges of those that are sent.
     segmentation: Cell<Segmentation>,
     /// A write was refused; `write_ready` is owed.
-    wants_ready: Cell<bool>,
+    write_ready_owed: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
     backing_off: Cell<bool>,
     /// The turn's schedule has a retry of this port.
@@ -119,12 +119,12 @@ struct Open {
     /// Broadcasts may be sent.
     broadcast: Cell<bool>,
     /// Something has to be done before the next datagram is sent, or nothing may be sent.
-    barred: Cell<bool>,
+    send_blocked: Cell<bool>,
     /// The port is bound to a device, so destinations that name another one are refused.
     constrained: Cell<bool>,
     /// The local port, where datagrams are to tell more than bytes and sender.
-    told: Cell<Option<u16>>,
-    used: OnceCell<Box<Used>>,
+    meta_port: Cell<Option<u16>>,
+    lazy: OnceCell<Box<LazyState>>,
 }
 
 impl Port {
@@ -144,8 +144,8 @@ impl Port {
     }
 
     /// What it shares with its reactor, until `stop_protocol` has returned.
-    pub fn turn(&self) -> Option<Rc<Turn>> {
-        self.open().ok().map(|open| open.turn.clone())
+    pub fn context(&self) -> Option<Rc<Context>> {
+        self.open().ok().map(|open| open.context.clone())
     }
 
     /// The protocol's user address, until `stop_protocol` has returned.
@@ -163,7 +163,7 @@ impl Port {
         let open = self.open()?;
         match open.fd.get() {
             -1 => Err(Status::CLOSED),
-            fd => Ok(open.turn.kernel.local_addr(fd)?),
+            fd => Ok(open.context.kernel.local_addr(fd)?),
         }
     }
 
@@ -171,19 +171,19 @@ impl Port {
     pub fn get_stats(&self) -> Result<Stats> {
         let open = self.open()?;
         open.count_kernel_drops();
-        Ok(open.used.get().map_or_else(Stats::default, |used| used.stats()))
+        Ok(open.lazy.get().map_or_else(Stats::default, |lazy| lazy.stats()))
     }
 
     /// epoll says something of the socket.
     pub fn ready(self: &Arc<Port>, events: u32) {
         let Ok(open) = self.open() else { return };
-        open.interest.begin();
+        open.interest.begin_event();
         if events & WRITABLE != 0 {
-            self.send_again(&open);
+            self.resume_sending(&open);
         }
         if events & epoll::ERROR != 0 {
-            open.take_errors();
-            self.tell_errors();
+            open.drain_error_queue();
+            self.report_errors();
         }
         if events & (READABLE | epoll::ERROR) != 0 {
             self.receive(&open);
@@ -192,7 +192,7 @@ impl Port {
         if events & epoll::HANGUP != 0 {
             self.end(Status::from_errno(libc::ESHUTDOWN));
         } else {
-            open.weigh();
+            open.update_trigger_mode();
         }
     }
 }
@@ -213,6 +213,6 @@ impl Open {
 
     /// True while the protocol may get datagrams. A child that was forked in a callback gets none.
     fn is_receiving(&self) -> bool {
-        self.is_reading() && !self.turn.door.gate.is_lost()
+        self.is_reading() && !self.context.shared.owner.is_unusable()
     }
 }

@@ -42,13 +42,13 @@ impl Port {
     pub fn set_outgoing_interface(&self, index: u32) -> Result {
         let open = self.settable()?;
         open.set_outgoing(index)?;
-        open.used().groups.outgoing.set(index);
+        open.lazy().groups.outgoing.set(index);
         Ok(())
     }
 
     /// As it was set.
     pub fn get_outgoing_interface(&self) -> Result<u32> {
-        Ok(self.readable()?.used.get().map_or(0, |used| used.groups.outgoing.get()))
+        Ok(self.readable()?.lazy.get().map_or(0, |lazy| lazy.groups.outgoing.get()))
     }
 
     /// Joins a group, for what anybody sends to it, or with a `source` for what that one sends. Interface 0: the zone
@@ -58,7 +58,7 @@ impl Port {
     pub fn join_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let wanted = open.membership(group, source, interface)?;
-        let groups = &open.used().groups;
+        let groups = &open.lazy().groups;
         // A first join may have failed halfway and not been undone: its other half is tried again.
         let half = groups.find(&wanted).filter(|_| !groups.only_joined.get());
         let membership = match half {
@@ -85,9 +85,10 @@ impl Port {
     pub fn leave_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let meant = open.membership(group, source, interface)?;
-        let groups = &open.used().groups;
+        let groups = &open.lazy().groups;
         let Some(membership) = groups.find(&meant) else {
-            let unknown = meant.named != 0 && open.turn.kernel.is_interface_gone(open.fd.get(), meant.named);
+            let unknown =
+                meant.named != 0 && open.context.kernel.is_interface_gone(open.fd.get(), meant.named);
             return Err(if unknown { Status::NO_INTERFACE } else { Status::NOT_JOINED });
         };
         let left = open.leave(&membership);
@@ -151,12 +152,12 @@ impl Open {
             status if status == Status::from_errno(libc::EINVAL) => Status::INVALID_ARGUMENT,
             status => status,
         })?;
-        self.used().groups.outgoing_address.set(address);
+        self.lazy().groups.outgoing_address.set(address);
         Ok(())
     }
 
     fn outgoing_address(&self, index: u32) -> [u8; 4] {
-        let first = || self.turn.kernel.first_v4(self.fd.get(), index);
+        let first = || self.context.kernel.first_v4(self.fd.get(), index);
         if index == 0 { [0; 4] } else { first().unwrap_or_default() }
     }
 
@@ -164,8 +165,8 @@ impl Open {
     /// outgoing interface (DHCP, another network), of which the kernel says ENETUNREACH, before Linux 5.4 EINVAL. True if
     /// there is another one, with which it is worth another try.
     pub(super) fn renews_outgoing_address(&self, error: &io::Error) -> bool {
-        let Some(used) = self.used.get() else { return false };
-        let (index, former) = (used.groups.outgoing.get(), used.groups.outgoing_address.get());
+        let Some(lazy) = self.lazy.get() else { return false };
+        let (index, former) = (lazy.groups.outgoing.get(), lazy.groups.outgoing_address.get());
         let may_be_gone =
             matches!(error.raw_os_error(), Some(libc::ENETUNREACH | libc::EINVAL)) && former != [0; 4];
         may_be_gone && self.outgoing_address(index) != former && self.set_outgoing(index).is_ok()
@@ -173,7 +174,7 @@ impl Open {
 
     /// What is needed to receive only what the port has joined: [`ALL`] off, and the packet info of IPv6 datagrams.
     fn receive_only_joined(&self) -> Result {
-        let only_joined = &self.used().groups.only_joined;
+        let only_joined = &self.lazy().groups.only_joined;
         if only_joined.get() {
             return Ok(());
         }
@@ -187,7 +188,7 @@ impl Open {
         self.set_options(info.into_iter().chain(all))?;
         if over_v6 {
             // A number that is there already is shown to the program; this one is not.
-            self.told.set(self.told.get().or(Some(0)));
+            self.meta_port.set(self.meta_port.get().or(Some(0)));
         }
         only_joined.set(true);
         Ok(())

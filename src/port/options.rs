@@ -34,7 +34,7 @@ pub mod flag {
     /// Neither GSO nor GRO.
     pub const NO_OFFLOAD: u32 = 0x2000;
     /// What comes as control data.
-    pub const FACTS: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
+    pub const META: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
     /// Adopted sockets: GRO too.
     pub const OFFLOAD: u32 = 0x4000;
     /// Adopting: the descriptor is taken over.

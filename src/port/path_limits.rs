@@ -5,7 +5,7 @@
 //! Documentation/networking/ip-sysctl.rst).
 
 use crate::addr::Addr;
-use crate::sys::Limits;
+use crate::sys::GsoLimits;
 
 /// How long a limit holds, 10 minutes, in nanoseconds.
 const EXPIRES: u64 = 600 * 1_000_000_000;
@@ -30,19 +30,19 @@ pub(super) enum Segmentation {
 /// Limits that hold until an instant of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug)]
 struct Limited {
-    limits: Limits,
+    limits: GsoLimits,
     until: u64,
 }
 
 impl Limited {
-    const NEVER: Limited = Limited { limits: Limits::MOST, until: 0 };
+    const NEVER: Limited = Limited { limits: GsoLimits::MAX, until: 0 };
 
     /// What holds at this instant.
-    fn at(self, now: u64) -> Limits {
-        if now < self.until { self.limits } else { Limits::MOST }
+    fn at(self, now: u64) -> GsoLimits {
+        if now < self.until { self.limits } else { GsoLimits::MAX }
     }
 
-    fn narrow(&mut self, limits: Limits, now: u64) {
+    fn narrow(&mut self, limits: GsoLimits, now: u64) {
         *self = Limited { limits: self.at(now).min(limits), until: now + EXPIRES };
     }
 }
@@ -85,12 +85,12 @@ impl Default for PathLimits {
 
 impl PathLimits {
     /// What may be merged for a host; `now` is asked for only if there is a limit that may have expired.
-    pub(super) fn get(&self, to: &Addr, now: impl FnOnce() -> u64) -> Limits {
+    pub(super) fn get(&self, to: &Addr, now: impl FnOnce() -> u64) -> GsoLimits {
         let host = Host::of(to);
         let set = self.sets.get(host.set()).into_iter().flatten();
         let path = set.into_iter().find(|(other, _)| *other == host).map(|(_, limited)| *limited);
         if path.is_none() && self.port.until == 0 {
-            return Limits::MOST;
+            return GsoLimits::MAX;
         }
         let now = now();
         self.port.at(now).min(path.unwrap_or(Limited::NEVER).at(now))
@@ -98,7 +98,7 @@ impl PathLimits {
 
     /// Sets a limit for one host; for all of them, if it is to the number of datagrams, and many others have it. Without memory
     /// it is found out anew each time.
-    pub(super) fn narrow(&mut self, to: &Addr, limits: Limits, now: u64) {
+    pub(super) fn narrow(&mut self, to: &Addr, limits: GsoLimits, now: u64) {
         if self.sets.is_empty() && self.sets.try_reserve_exact(SETS).is_err() {
             return;
         }
@@ -114,7 +114,7 @@ impl PathLimits {
         }
         limited.narrow(limits, now);
         let refuses = |(_, limited): &&(Host, Limited)| limited.at(now).segments <= limits.segments;
-        let most = limits.segments == Limits::MOST.segments;
+        let most = limits.segments == GsoLimits::MAX.segments;
         if !most && self.sets.iter().flatten().filter(refuses).count() >= REFUSING {
             self.port.narrow(limits, now);
         }
@@ -125,13 +125,13 @@ impl PathLimits {
 mod tests {
     use super::*;
 
-    const SIZE: Limits = Limits { size: 600, ..Limits::MOST };
+    const SIZE: GsoLimits = GsoLimits { size: 600, ..GsoLimits::MAX };
 
     fn host(number: u32) -> Addr {
         Addr::v4(number.to_be_bytes(), 9)
     }
 
-    fn get(paths: &PathLimits, number: u32, now: u64) -> Limits {
+    fn get(paths: &PathLimits, number: u32, now: u64) -> GsoLimits {
         paths.get(&host(number), || now)
     }
 
@@ -140,21 +140,21 @@ mod tests {
         let mut paths = PathLimits::default();
         paths.narrow(&host(1), SIZE, 7);
         assert_eq!(paths.get(&Addr { port: 8, ..host(1) }, || 7), SIZE);
-        assert_eq!(paths.get(&host(2), || unreachable!("no limit")), Limits::MOST);
+        assert_eq!(paths.get(&host(2), || unreachable!("no limit")), GsoLimits::MAX);
         let link_local = |scope_id| Addr { scope_id, ..Addr::v6([0xfe; 16], 9, 0) };
         paths.narrow(&link_local(1), SIZE, 7);
         assert_eq!(paths.get(&link_local(1), || 7), SIZE);
-        assert_eq!(paths.get(&link_local(2), || 7), Limits::MOST);
+        assert_eq!(paths.get(&link_local(2), || 7), GsoLimits::MAX);
     }
 
     #[test]
     fn a_limit_gets_narrower_and_is_forgotten() {
         let mut paths = PathLimits::default();
         paths.narrow(&host(1), SIZE, 0);
-        paths.narrow(&host(1), Limits { size: 500, ..Limits::MOST }, 1);
+        paths.narrow(&host(1), GsoLimits { size: 500, ..GsoLimits::MAX }, 1);
         paths.narrow(&host(1), SIZE, 2);
         assert_eq!(get(&paths, 1, 1 + EXPIRES).size, 500);
-        assert_eq!(get(&paths, 1, 2 + EXPIRES), Limits::MOST);
+        assert_eq!(get(&paths, 1, 2 + EXPIRES), GsoLimits::MAX);
         paths.narrow(&host(1), SIZE, 2 + EXPIRES);
         assert_eq!(get(&paths, 1, 2 + EXPIRES), SIZE, "the former one is forgotten");
     }
@@ -169,30 +169,30 @@ mod tests {
         assert_eq!((paths.sets.len(), paths.sets.capacity()), (SETS, SETS));
         let known = (0..10_000).filter(|number| get(&paths, *number, 0) == SIZE).count();
         assert_eq!(known, SETS * WAYS, "each place is used");
-        assert_eq!(get(&paths, 10_000, 0), Limits::MOST);
+        assert_eq!(get(&paths, 10_000, 0), GsoLimits::MAX);
     }
 
     #[test]
     fn what_many_hosts_refuse_is_refused_by_the_device_or_the_kernel() {
-        for limits in [Limits::NONE, Limits { segments: Limits::FEWEST, ..Limits::MOST }] {
+        for limits in [GsoLimits::NONE, GsoLimits { segments: GsoLimits::PROBED, ..GsoLimits::MAX }] {
             let mut paths = PathLimits::default();
             for number in 1..REFUSING as u32 {
                 paths.narrow(&host(number), limits, 1);
                 assert_eq!(get(&paths, number, 1), limits);
-                assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+                assert_eq!(get(&paths, u32::MAX, 1), GsoLimits::MAX);
             }
             paths.narrow(&host(0), limits, 1);
             assert_eq!(get(&paths, u32::MAX, EXPIRES), limits);
             paths.narrow(&host(0), SIZE, EXPIRES);
             assert_eq!(get(&paths, 0, EXPIRES), limits.min(SIZE), "both hold");
-            assert_eq!(get(&paths, u32::MAX, 1 + EXPIRES), Limits::MOST, "it is tried again");
+            assert_eq!(get(&paths, u32::MAX, 1 + EXPIRES), GsoLimits::MAX, "it is tried again");
         }
     }
 
     #[test]
     fn sizes_of_many_hosts_are_no_devices() {
         let mut paths = PathLimits::default();
-        (0..1000).for_each(|number| paths.narrow(&host(number), Limits { size: 0, ..Limits::MOST }, 1));
-        assert_eq!(get(&paths, u32::MAX, 1), Limits::MOST);
+        (0..1000).for_each(|number| paths.narrow(&host(number), GsoLimits { size: 0, ..GsoLimits::MAX }, 1));
+        assert_eq!(get(&paths, u32::MAX, 1), GsoLimits::MAX);
     }
 }

@@ -1,10 +1,12 @@
 //! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
 
 use super::{Open, Port};
+use crate::context::Reason;
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::{Batch, Datagram, Gate, Inbound, Kept, MESSAGES_MAX, Received, Reception};
-use crate::turn::Reason;
+use crate::sys::{
+    Datagram, Datagrams, DeferredBatch, MESSAGES_MAX, OwnerLock, Received, RecvBatch, RecvOptions,
+};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,14 +17,14 @@ const TURN_BYTES: usize = 1024 * 1024;
 /// Datagrams on their way to a [`Protocol`](super::Protocol), which takes them one by one or all together.
 pub struct Delivery<'a> {
     open: &'a Open,
-    gate: &'a Gate,
-    batch: Batch<'a>,
+    owner: &'a OwnerLock,
+    batch: Datagrams<'a>,
     /// Those of it that have not been taken.
     rest: std::slice::Iter<'a, Datagram>,
     /// How many have been read behind the batch.
     behind: usize,
     /// All of the batch, where that was taken at once.
-    shown: usize,
+    lent: usize,
 }
 
 impl<'a> Delivery<'a> {
@@ -30,23 +32,23 @@ impl<'a> Delivery<'a> {
     /// stopped.
     #[inline]
     pub fn each(&mut self, mut receive: impl FnMut(&'a Datagram)) {
-        let (open, gate) = (self.open, self.gate);
+        let (open, owner) = (self.open, self.owner);
         let mut rest = self.rest.clone();
         loop {
-            if !gate.is_calm() && !open.skip_unwanted(&mut rest) {
+            if !owner.is_batch_valid() && !open.skip_filtered(&mut rest) {
                 break;
             }
             let Some(datagram) = rest.next() else { break };
-            open.unseen.set(open.unseen.get() - 1);
+            open.undelivered.set(open.undelivered.get() - 1);
             receive(datagram);
         }
         self.rest = rest;
     }
 
     /// All that have not been taken.
-    pub fn all(&mut self) -> Batch<'a> {
-        self.shown = self.batch.len();
-        self.open.unseen.set(self.behind as u32);
+    pub fn all(&mut self) -> Datagrams<'a> {
+        self.lent = self.batch.len();
+        self.open.undelivered.set(self.behind as u32);
         self.batch.skip(self.taken())
     }
 
@@ -63,36 +65,36 @@ impl<'a> Delivery<'a> {
 impl Port {
     /// Reads once and delivers. Nothing is read while older datagrams wait.
     pub(super) fn receive(self: &Arc<Port>, open: &Rc<Open>) {
-        if !open.is_receiving() || open.keeps_some() {
+        if !open.is_receiving() || open.has_deferred() {
             return;
         }
-        let turn = &open.turn;
-        let mut inbound = turn.take_inbound();
-        let got = turn.kernel.receive(open.fd.get(), &mut inbound, &open.reception());
-        let counters = &open.used().counters;
+        let context = &open.context;
+        let mut recv_batch = context.take_recv_batch();
+        let got = context.kernel.receive(open.fd.get(), &mut recv_batch, &open.recv_options());
+        let counters = &open.lazy().counters;
         counters.update(|stats| stats.syscalls_in += 1);
         let mut end = None;
         match got {
             Ok(got) => {
-                open.interest.found();
-                open.adapt(&got);
+                open.interest.record_progress();
+                open.adapt_message_count(&got);
                 counters.update(|stats| {
                     stats.datagrams_in += got.datagrams as u64;
                     stats.bytes_in += got.bytes as u64;
                     stats.truncated_in += got.truncated as u64;
                 });
                 if let Some(errno) = got.error {
-                    open.take_error(&io::Error::from_raw_os_error(errno));
+                    open.take_pending_error(&io::Error::from_raw_os_error(errno));
                 }
-                self.deliver_all(open, &mut inbound, got.datagrams);
+                self.deliver_all(open, &mut recv_batch, got.datagrams);
             }
             // Whatever else it is: epoll tells when there is more.
             Err(error) => {
-                open.take_error(&error);
+                open.take_pending_error(&error);
                 end = open.end_of_socket(&error);
             }
         }
-        turn.return_inbound(inbound);
+        context.return_recv_batch(recv_batch);
         if let Some(reason) = end {
             self.end(reason);
         }
@@ -101,8 +103,8 @@ impl Port {
     /// The port stops by itself: it can receive nothing any more, and epoll would report its socket permanently.
     pub(super) fn end(self: &Arc<Port>, reason: Status) {
         if let Ok(open) = self.open() {
-            let turn = &open.turn;
-            turn.say(
+            let context = &open.context;
+            context.log_record(
                 Level::Error,
                 reason,
                 c"port",
@@ -114,20 +116,20 @@ impl Port {
     }
 
     /// Batch by batch. Once the port pauses, or leaves some of a batch, the rest is kept.
-    fn deliver_all(self: &Arc<Port>, open: &Rc<Open>, inbound: &mut Inbound, mut behind: usize) {
-        while let Some(batch) = inbound.next_batch() {
+    fn deliver_all(self: &Arc<Port>, open: &Rc<Open>, recv_batch: &mut RecvBatch, mut behind: usize) {
+        while let Some(batch) = recv_batch.next_batch() {
             behind -= batch.len();
             let count = batch.len();
-            let batch = if open.sifts_groups() { open.sift_groups(inbound, count) } else { batch };
-            let sifted = open.sift(batch);
-            let batch = sifted.as_ref().map_or(batch, Kept::batch);
-            let waits = open.keeps_some() || !open.is_receiving();
+            let batch = if open.filters_groups() { open.filter_groups(recv_batch, count) } else { batch };
+            let filtered = open.filter_by_peer(batch);
+            let batch = filtered.as_ref().map_or(batch, DeferredBatch::batch);
+            let waits = open.has_deferred() || !open.is_receiving();
             let left = if waits { batch.len() } else { self.deliver(open, batch, behind) };
-            if !open.is_listening() || open.turn.door.gate.is_lost() {
+            if !open.is_listening() || open.context.shared.owner.is_unusable() {
                 return;
             }
             if left > 0 {
-                open.keep(batch.skip(batch.len() - left));
+                open.defer(batch.skip(batch.len() - left));
             }
         }
     }
@@ -135,42 +137,42 @@ impl Port {
     /// Delivers what was kept first, in a turn after the one that kept it.
     pub fn resume(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
-        open.kept_listed.set(false);
+        open.deferred_scheduled.set(false);
         if !open.is_receiving() {
             return;
         }
-        let queue = &open.used().kept;
+        let queue = &open.lazy().deferred;
         let first = queue.borrow_mut().pop_front();
-        let Some(mut kept) = first else { return };
-        let (before, behind) = (kept.batch().len(), 0);
-        let left = self.deliver(&open, kept.batch(), behind);
+        let Some(mut deferred) = first else { return };
+        let (before, behind) = (deferred.batch().len(), 0);
+        let left = self.deliver(&open, deferred.batch(), behind);
         if left > 0 {
-            kept.take(before - left);
-            queue.borrow_mut().push_front(kept);
-            open.sift_kept();
+            deferred.discard_first(before - left);
+            queue.borrow_mut().push_front(deferred);
+            open.filter_deferred();
         }
-        open.list_kept();
+        open.schedule_deferred();
     }
 
     /// Hands a batch to the protocol, with `behind` more read but not in it. The answer is how many at its end are to be
     /// kept.
-    fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Batch<'_>, behind: usize) -> usize {
+    fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Datagrams<'_>, behind: usize) -> usize {
         if batch.is_empty() {
             return 0;
         }
-        let gate = &open.turn.door.gate;
-        open.unseen.set((behind + batch.len()) as u32);
-        gate.calm();
-        let mut delivery = Delivery { open, gate, batch, rest: batch.iter(), behind, shown: 0 };
+        let owner = &open.context.shared.owner;
+        open.undelivered.set((behind + batch.len()) as u32);
+        owner.mark_batch_valid();
+        let mut delivery = Delivery { open, owner, batch, rest: batch.iter(), behind, lent: 0 };
         open.protocol.datagrams_received(self, &mut delivery);
-        open.unseen.set(0);
-        let (taken, shown) = (delivery.taken(), delivery.shown);
-        if gate.is_lost() {
+        open.undelivered.set(0);
+        let (taken, lent) = (delivery.taken(), delivery.lent);
+        if owner.is_unusable() {
             return 0;
         }
         if !open.is_listening() {
             // Those that it had not seen were counted by the stop.
-            open.count_discarded(shown.saturating_sub(taken));
+            open.count_discarded(lent.saturating_sub(taken));
             return 0;
         }
         batch.len() - taken
@@ -180,7 +182,7 @@ impl Port {
     pub fn pause_reading(&self) -> Result {
         let open = self.listening()?;
         open.paused.set(true);
-        open.turn.door.gate.disturb();
+        open.context.shared.owner.invalidate_batch();
         open.update_interest();
         Ok(())
     }
@@ -189,7 +191,7 @@ impl Port {
     pub fn resume_reading(&self) -> Result {
         let open = self.listening()?;
         if open.paused.replace(false) {
-            open.list_kept();
+            open.schedule_deferred();
         }
         open.update_interest();
         Ok(())
@@ -204,7 +206,7 @@ impl Open {
             libc::EBADF | libc::ENOTSOCK => Some(Status::from_errno(error.raw_os_error()?)),
             // A sandbox refuses every way to receive.
             libc::ENOSYS => Some(Status::NOT_SUPPORTED),
-            libc::EAGAIN if self.turn.kernel.is_shut(self.fd.get()) => {
+            libc::EAGAIN if self.context.kernel.is_shut(self.fd.get()) => {
                 Some(Status::from_errno(libc::ESHUTDOWN))
             }
             _ => None,
@@ -212,64 +214,64 @@ impl Open {
     }
 
     /// Discarded, where there is no memory for a copy.
-    fn keep(&self, batch: Batch<'_>) {
-        let mut queue = self.used().kept.borrow_mut();
-        let kept = queue.try_reserve(1).map_err(Status::from).and_then(|()| batch.keep(|_| true));
-        match kept {
-            Ok(kept) => queue.push_back(kept),
+    fn defer(&self, batch: Datagrams<'_>) {
+        let mut queue = self.lazy().deferred.borrow_mut();
+        let deferred = queue.try_reserve(1).map_err(Status::from).and_then(|()| batch.copy_if(|_| true));
+        match deferred {
+            Ok(deferred) => queue.push_back(deferred),
             Err(_) => self.count_discarded(batch.len()),
         }
         drop(queue);
-        self.sift_kept();
-        self.list_kept();
+        self.filter_deferred();
+        self.schedule_deferred();
     }
 
     /// Has what is kept delivered in a later turn.
-    fn list_kept(&self) {
-        let wanted = self.is_reading() && self.keeps_some();
-        if wanted && !self.kept_listed.replace(true) {
-            self.turn.schedule(Reason::Kept, self.token.get());
+    fn schedule_deferred(&self) {
+        let wanted = self.is_reading() && self.has_deferred();
+        if wanted && !self.deferred_scheduled.replace(true) {
+            self.context.schedule(Reason::DeferredBatch, self.token.get());
         }
     }
 
     /// What is left of a batch without those who are not the peer; none where that is all of it. Nothing is left where
     /// there is no memory for it.
-    fn sift(&self, batch: Batch<'_>) -> Option<Kept> {
+    fn filter_by_peer(&self, batch: Datagrams<'_>) -> Option<DeferredBatch> {
         self.peer.get()?;
-        if !batch.iter().any(|datagram| self.is_strangers(datagram)) {
+        if !batch.iter().any(|datagram| self.is_not_from_peer(datagram)) {
             return None;
         }
-        let sifted = batch.keep(|datagram| !self.is_strangers(datagram)).unwrap_or_default();
-        self.count_discarded(batch.len() - sifted.batch().len());
-        Some(sifted)
+        let filtered = batch.copy_if(|datagram| !self.is_not_from_peer(datagram)).unwrap_or_default();
+        self.count_discarded(batch.len() - filtered.batch().len());
+        Some(filtered)
     }
 
     /// Lets go of what is kept of others, once there is a peer.
-    pub(super) fn sift_kept(&self) {
-        let Some(used) = self.used.get() else { return };
-        let mut kept = used.kept.borrow_mut();
-        for batch in kept.iter_mut() {
-            if let Some(sifted) = self.sift(batch.batch()) {
-                *batch = sifted;
+    pub(super) fn filter_deferred(&self) {
+        let Some(lazy) = self.lazy.get() else { return };
+        let mut deferred = lazy.deferred.borrow_mut();
+        for batch in deferred.iter_mut() {
+            if let Some(filtered) = self.filter_by_peer(batch.batch()) {
+                *batch = filtered;
             }
         }
-        kept.retain(|batch| !batch.batch().is_empty());
+        deferred.retain(|batch| !batch.batch().is_empty());
     }
 
     pub(super) fn count_discarded(&self, count: usize) {
-        self.used().counters.update(|stats| stats.discarded_in += count as u64);
+        self.lazy().counters.update(|stats| stats.discarded_in += count as u64);
     }
 
     /// After a callback that changed who may be heard, on this port or another one: leaves those out that are not to be
     /// seen any more. False where none is.
     #[inline(never)]
-    fn skip_unwanted(&self, rest: &mut std::slice::Iter<'_, Datagram>) -> bool {
+    fn skip_filtered(&self, rest: &mut std::slice::Iter<'_, Datagram>) -> bool {
         if !self.is_receiving() {
             return false;
         }
-        while rest.as_slice().first().is_some_and(|datagram| self.is_strangers(datagram)) {
+        while rest.as_slice().first().is_some_and(|datagram| self.is_not_from_peer(datagram)) {
             rest.next();
-            self.unseen.set(self.unseen.get() - 1);
+            self.undelivered.set(self.undelivered.get() - 1);
             self.count_discarded(1);
         }
         true
@@ -277,25 +279,25 @@ impl Open {
 
     /// What datagrams tell as their destination's port. A socket that was adopted unbound has one once it receives.
     fn local_port(&self) -> Option<u16> {
-        if self.told.get() == Some(0) {
+        if self.meta_port.get() == Some(0) {
             // Whatever the kernel says: it is asked again the next time.
             let _ = self.learn_port();
         }
-        self.told.get()
+        self.meta_port.get()
     }
 
-    fn reception(&self) -> Reception {
-        Reception {
+    fn recv_options(&self) -> RecvOptions {
+        RecvOptions {
             messages: self.messages.get().into(),
             packet_size: self.packet_size.into(),
             merges: self.merges.get(),
-            told: self.local_port(),
+            meta_port: self.local_port(),
         }
     }
 
     /// After a call that came back full, the next one asks for twice as many messages, unless their bytes were enough for one
     /// turn; for half as many if they were enough for two: messages have become longer since their number was found.
-    fn adapt(&self, got: &Received) {
+    fn adapt_message_count(&self, got: &Received) {
         let asked = self.messages.get();
         if got.messages < usize::from(asked) {
             return;

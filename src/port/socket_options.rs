@@ -1,7 +1,7 @@
 //! Socket options: those that a port sets for its caller, and any other by its number.
 
 use super::device::is_device_option;
-use super::put_back::former_value;
+use super::saved_options::former_value;
 use super::{Open, Port, flag};
 use crate::addr::family;
 use crate::status::{Result, Status};
@@ -106,7 +106,7 @@ impl IpOption {
     fn get(self, open: &Open) -> Result<i32> {
         let (level, name) = self.of(open.family);
         let mut value = [0; 4];
-        open.turn.kernel.option(open.fd.get(), level, name, &mut value)?;
+        open.context.kernel.option(open.fd.get(), level, name, &mut value)?;
         Ok(i32::from_ne_bytes(value))
     }
 }
@@ -140,7 +140,7 @@ impl Port {
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         check_unmanaged(level, name)?;
         let open = self.settable()?;
-        open.turn.kernel.set_option(open.fd.get(), level, name, value)?;
+        open.context.kernel.set_option(open.fd.get(), level, name, value)?;
         if is_device_option(level, name) {
             open.device_was_set();
         }
@@ -151,7 +151,7 @@ impl Port {
     pub fn get_option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
         check_unmanaged(level, name)?;
         let open = self.readable()?;
-        Ok(open.turn.kernel.option(open.fd.get(), level, name, value)?)
+        Ok(open.context.kernel.option(open.fd.get(), level, name, value)?)
     }
 
     /// A number from `least` to 255, for both versions on a dual-stack port.
@@ -189,7 +189,7 @@ impl Open {
 
     /// [`Open::set_option`] of options that belong together: one that fails leaves those before it as they were.
     pub(super) fn set_options<'a>(&self, settings: impl Iterator<Item = (i32, i32, &'a [u8])>) -> Result {
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
+        let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         let mut settings = settings.peekable();
         let mut former = Vec::new();
         while let Some((level, name, value)) = settings.next() {
@@ -212,7 +212,7 @@ impl Open {
     }
 
     /// Turns on what the flags want to be told of datagrams, and DONT_FRAGMENT.
-    pub(super) fn ask_for_facts(&self) -> Result {
+    pub(super) fn enable_meta(&self) -> Result {
         let wishes = [
             (flag::PACKET_INFO, RECEIVE_PACKET_INFO, 1),
             (flag::TOS, RECEIVE_TOS, 1),
@@ -230,8 +230,8 @@ impl Open {
 
     /// What the destinations of datagrams lack: the local port, once the socket is bound.
     pub(super) fn learn_port(&self) -> Result {
-        if self.has(flag::FACTS) {
-            self.told.set(Some(self.turn.kernel.local_addr(self.fd.get())?.port));
+        if self.has(flag::META) {
+            self.meta_port.set(Some(self.context.kernel.local_addr(self.fd.get())?.port));
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl Open {
         let drops = self.socket_drops().unwrap_or(self.drops.get());
         let more = drops.wrapping_sub(self.drops.replace(drops));
         if more > 0 {
-            self.used().counters.update(|stats| stats.dropped_in += u64::from(more));
+            self.lazy().counters.update(|stats| stats.dropped_in += u64::from(more));
         }
     }
 
@@ -74,7 +74,7 @@ impl Open {
     fn socket_drops(&self) -> Option<u32> {
         const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
         let mut info = [0; (DROPS + 1) * 4];
-        let got = self.turn.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
+        let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
         let word = info.last_chunk().filter(|_| got.is_ok_and(|len| len == info.len()));
         word.map(|word| u32::from_ne_bytes(*word))
     }

@@ -1,9 +1,9 @@
 //! How a port ends: what was gathered leaves, the socket closes, `stop_protocol` runs, the protocol is dropped.
 
 use super::{Open, Port, State};
+use crate::context::Reason;
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::turn::Reason;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ impl Port {
     pub fn stop_listening(self: &Arc<Port>) -> Result {
         let open = self.open()?;
         if open.is_listening() {
-            self.send_what_waits(&open);
+            self.flush_all(&open);
             open.state.set(State::Stopping);
-            open.discard();
+            open.discard_batch();
             open.update_interest();
-            open.turn.schedule(Reason::Stop, open.token.get());
+            open.context.schedule(Reason::Stop, open.token.get());
         }
         Ok(())
     }
@@ -29,15 +29,15 @@ impl Port {
         }
         // Callbacks may release every other hold on it.
         let _held = self.clone();
-        self.send_what_waits(&open);
-        self.shut(&open);
-        open.turn.say(Level::Info, reason, c"port", format_args!("closed"));
-        let gate = &open.turn.door.gate;
-        if !gate.is_forked() {
+        self.flush_all(&open);
+        self.close_socket(&open);
+        open.context.log_record(Level::Info, reason, c"port", format_args!("closed"));
+        let owner = &open.context.shared.owner;
+        if !owner.is_forked() {
             open.protocol.stop_protocol(self, reason);
         }
         self.forget(&open);
-        if gate.is_forked() { Err(Status::CLOSED) } else { Ok(()) }
+        if owner.is_forked() { Err(Status::CLOSED) } else { Ok(()) }
     }
 
     /// The rest of [`Port::stop_listening`].
@@ -50,7 +50,7 @@ impl Port {
     pub(super) fn abandon(self: &Arc<Port>) {
         // Nothing where start_protocol has closed the port itself.
         let Ok(open) = self.open() else { return };
-        self.shut(&open);
+        self.close_socket(&open);
         self.forget(&open);
     }
 
@@ -59,35 +59,35 @@ impl Port {
         drop(self.open.take());
     }
 
-    fn send_what_waits(&self, open: &Rc<Open>) {
-        self.shared.close_outbox();
-        self.take_mail();
+    fn flush_all(&self, open: &Rc<Open>) {
+        self.shared.close_posts();
+        self.send_posted();
         open.flush();
     }
 
     /// Closes the socket and drops what waits for it.
-    fn shut(&self, open: &Rc<Open>) {
-        self.shared.close_outbox();
+    fn close_socket(&self, open: &Rc<Open>) {
+        self.shared.close_posts();
         open.state.set(State::Closed);
-        open.discard();
-        let dropped = (self.shared.drop_letters() + open.drop_unsent()) as u64;
+        open.discard_batch();
+        let dropped = (self.shared.drop_posted() + open.drop_unsent()) as u64;
         if dropped > 0 {
-            open.used().counters.update(|stats| stats.dropped_out += dropped);
+            open.lazy().counters.update(|stats| stats.dropped_out += dropped);
         }
         open.count_kernel_drops();
-        open.put_back();
+        open.restore();
         // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
-        open.turn.unwatch(open.fd.get());
+        open.context.unwatch(open.fd.get());
         open.fd.close();
     }
 
     /// The port is no longer its reactor's. The protocol lives until the last of its callbacks has returned.
     fn forget(&self, open: &Rc<Open>) {
-        let turn = &open.turn;
-        turn.ports.set(turn.ports.get() - 1);
-        turn.schedule(Reason::Gone, open.token.get());
+        let context = &open.context;
+        context.ports.set(context.ports.get() - 1);
+        context.schedule(Reason::Gone, open.token.get());
         let last = self.open.take();
-        if turn.door.gate.is_forked() {
+        if context.shared.owner.is_forked() {
             // stop_protocol has forked: in the child nothing more is called.
             std::mem::forget(last);
         }
@@ -96,10 +96,10 @@ impl Port {
 
 impl Open {
     /// Counts what was received and will not be delivered.
-    fn discard(&self) {
-        self.turn.door.gate.disturb();
-        let Some(used) = self.used.get() else { return };
-        let kept: usize = used.kept.take().iter().map(|kept| kept.batch().len()).sum();
-        self.count_discarded(self.unseen.take() as usize + kept);
+    fn discard_batch(&self) {
+        self.context.shared.owner.invalidate_batch();
+        let Some(lazy) = self.lazy.get() else { return };
+        let deferred: usize = lazy.deferred.take().iter().map(|deferred| deferred.batch().len()).sum();
+        self.count_discarded(self.undelivered.take() as usize + deferred);
     }
 }

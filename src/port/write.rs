@@ -1,35 +1,35 @@
 //! Writing: datagrams gather while callbacks run; elsewhere they leave at once.
 
-use super::backlog::{Backlog, Letter, charge};
 use super::gathering::Gathering;
-use super::message::{Leave, Manner};
+use super::message::{Flush, SendOptions};
+use super::queue::{QueuedDatagram, SendQueue, charge};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
+use crate::context::Reason;
 use crate::status::{Result, Status};
-use crate::turn::Reason;
 use std::cell::RefMut;
 use std::sync::Arc;
 
 /// What is on its way out of one port.
 #[derive(Debug)]
-pub(super) struct Sending {
+pub(super) struct SendState {
     pub(super) gathered: Option<Gathering>,
-    pub(super) backlog: Backlog,
+    pub(super) queue: SendQueue,
 }
 
-impl Sending {
-    pub(super) fn new(backlog: Backlog) -> Sending {
-        Sending { gathered: None, backlog }
+impl SendState {
+    pub(super) fn new(queue: SendQueue) -> SendState {
+        SendState { gathered: None, queue }
     }
 
     /// True where what counts `charge` could still be queued, beside all that was gathered.
     pub(super) fn has_room(&mut self, charge: usize) -> bool {
-        self.backlog.has_room(charge, self.gathered.as_mut().map_or(0, Gathering::charged))
+        self.queue.has_room(charge, self.gathered.as_mut().map_or(0, Gathering::charged))
     }
 
     /// True while a full socket is waited for.
     pub(super) fn is_waiting(&self) -> bool {
-        !self.backlog.is_empty()
+        !self.queue.is_empty()
     }
 }
 
@@ -43,10 +43,10 @@ impl Port {
         &self,
         len: usize,
         to: Option<&Addr>,
-        leave: Leave,
+        flush: Flush,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        self.writable(|open| open.submit(len, to, Manner::plain(leave), fill))
+        self.writable(|open| open.submit(len, to, SendOptions::plain(flush), fill))
     }
 
     /// The open part, borrowed: nothing is called while something is written.
@@ -54,14 +54,14 @@ impl Port {
     fn writable(&self, write: impl FnOnce(&Open) -> Result) -> Result {
         let open = self.open.borrow();
         let open = open.as_deref().filter(|open| open.is_listening()).ok_or(Status::CLOSED)?;
-        self.lane.get_or_init(|| open.used().lane.clone());
+        self.append_cursor.get_or_init(|| open.lazy().append_cursor.clone());
         write(open)
     }
 
     /// [`Port::write_with`] of bytes that are there. What was received in this dispatch may leave from where it lies.
-    pub fn write(&self, data: &[u8], to: Option<&Addr>, leave: Leave) -> Result {
+    pub fn write(&self, data: &[u8], to: Option<&Addr>, flush: Flush) -> Result {
         self.writable(|open| {
-            open.submit(data.len(), to, Manner::whole(data, leave), |place| place.copy_from_slice(data))
+            open.submit(data.len(), to, SendOptions::whole(data, flush), |place| place.copy_from_slice(data))
         })
     }
 
@@ -71,8 +71,8 @@ impl Port {
     ///
     /// A bare place, so that nothing needs to be remembered, and no borrow ended, while the bytes are copied.
     #[inline(always)]
-    pub fn follow(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
-        self.lane.get()?.take(data, len, to)
+    pub fn try_append(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
+        self.append_cursor.get()?.try_append(data, len, to)
     }
 
     /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
@@ -90,11 +90,11 @@ impl Port {
     }
 
     /// Calls `write_ready` where it is owed and nothing waits any more.
-    pub(super) fn tell_ready(self: &Arc<Port>, open: &Open) {
-        let ready = open.is_listening() && !open.is_waiting() && open.wants_ready.take();
+    pub(super) fn call_write_ready(self: &Arc<Port>, open: &Open) {
+        let ready = open.is_listening() && !open.is_waiting() && open.write_ready_owed.take();
         open.update_interest();
         if ready {
-            open.interest.found();
+            open.interest.record_progress();
             open.protocol.write_ready(self);
         }
     }
@@ -104,46 +104,46 @@ impl Port {
         let Ok(open) = self.open() else { return };
         open.retrying.set(false);
         open.backing_off.set(false);
-        open.interest.forget_edges();
+        open.interest.use_level_triggering();
         // One datagram shows whether a device is full still, and costs little where it is.
-        open.drain_backlog(1);
-        self.send_again(&open);
+        open.drain_queue(1);
+        self.resume_sending(&open);
     }
 
     /// A full socket may have room again: first what waits for it, then the mail.
-    pub(super) fn send_again(self: &Arc<Port>, open: &Open) {
-        open.drain_backlog(usize::MAX);
-        self.take_mail();
-        self.tell_ready(open);
+    pub(super) fn resume_sending(self: &Arc<Port>, open: &Open) {
+        open.drain_queue(usize::MAX);
+        self.send_posted();
+        self.call_write_ready(open);
     }
 }
 
 impl Open {
     /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
-    pub(super) fn submit_letter(&self, letter: Letter) {
-        let (len, to) = (letter.data.len(), letter.to.as_ref());
-        let owed = self.wants_ready.get();
+    pub(super) fn submit_posted(&self, datagram: QueuedDatagram) {
+        let (len, to) = (datagram.data.len(), datagram.to.as_ref());
+        let owed = self.write_ready_owed.get();
         let submit = || {
-            let manner = Manner::plain(Leave::Together);
-            self.submit_checked(len, to, manner, |place| place.copy_from_slice(&letter.data))
+            let options = SendOptions::plain(Flush::Batched);
+            self.submit_checked(len, to, options, |place| place.copy_from_slice(&datagram.data))
         };
         let mut result = if self.is_waiting() { Err(Status::WOULD_BLOCK) } else { submit() };
         let mut mtu = 0;
         if result == Err(Status::MESSAGE_TOO_LONG) {
-            (result, mtu) = self.measure(letter.to, submit);
+            (result, mtu) = self.measure_mtu(datagram.to, submit);
         }
         match result {
             Ok(()) => {}
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
-                self.wants_ready.set(owed);
-                let queued = self.used().sending.borrow_mut().backlog.push_letter(letter);
-                if let Err(letter) = queued {
-                    self.fail(&letter.data, letter.to, Status::NO_MEMORY, 0);
+                self.write_ready_owed.set(owed);
+                let queued = self.lazy().sending.borrow_mut().queue.push_datagram(datagram);
+                if let Err(datagram) = queued {
+                    self.report_failed_send(&datagram.data, datagram.to, Status::NO_MEMORY, 0);
                 }
                 self.update_interest();
             }
-            Err(status) => self.fail(&letter.data, letter.to, status, mtu),
+            Err(status) => self.report_failed_send(&datagram.data, datagram.to, status, mtu),
         }
     }
 
@@ -152,118 +152,118 @@ impl Open {
         &self,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
+        options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        let to = self.check_destination(manner.longest(len), to)?;
-        self.submit_checked(len, to, manner, fill)
+        let to = self.check_destination(options.longest(len), to)?;
+        self.submit_checked(len, to, options, fill)
     }
 
     fn submit_checked(
         &self,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
+        options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         if self.constrained.get() {
             self.check_constraints(to)?;
         }
-        let mut sending = self.used().sending.borrow_mut();
-        let together = manner.leave == Leave::Together && !self.has(flag::UNBATCHED);
-        if together && sending.backlog.is_empty() && self.may_gather(&mut sending, len, manner.pieces(len)) {
-            self.gather(&mut sending, len, to, manner, fill);
+        let mut sending = self.lazy().sending.borrow_mut();
+        let together = options.flush == Flush::Batched && !self.has(flag::UNBATCHED);
+        if together && sending.queue.is_empty() && self.may_gather(&mut sending, len, options.pieces(len)) {
+            self.gather(&mut sending, len, to, options, fill);
             return Ok(());
         }
-        self.submit_singly(sending, len, to, manner, fill)
+        self.submit_singly(sending, len, to, options, fill)
     }
 
     /// By itself, or behind what waits for a full socket.
     #[inline(never)]
     fn submit_singly(
         &self,
-        mut sending: RefMut<'_, Sending>,
+        mut sending: RefMut<'_, SendState>,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
+        options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        let result = if sending.backlog.is_empty() {
-            self.send_now(&mut sending, len, to, manner, fill)
-        } else if self.may_queue(&sending, charge(len, manner.pieces(len))) {
-            manner.queue(&mut sending.backlog, len, to.copied(), fill)
+        let result = if sending.queue.is_empty() {
+            self.send_now(&mut sending, len, to, options, fill)
+        } else if self.may_queue(&sending, charge(len, options.pieces(len))) {
+            options.queue(&mut sending.queue, len, to.copied(), fill)
         } else {
             Err(Status::WOULD_BLOCK)
         };
         drop(sending);
         if result == Err(Status::WOULD_BLOCK) {
-            self.wants_ready.set(true);
+            self.write_ready_owed.set(true);
         }
         self.update_interest();
         result
     }
 
-    fn may_queue(&self, sending: &Sending, charge: usize) -> bool {
-        !self.has(flag::UNBATCHED) && sending.backlog.has_room(charge, 0)
+    fn may_queue(&self, sending: &SendState, charge: usize) -> bool {
+        !self.has(flag::UNBATCHED) && sending.queue.has_room(charge, 0)
     }
 
     /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
     /// them.
     #[inline(always)]
-    fn may_gather(&self, sending: &mut Sending, len: usize, pieces: usize) -> bool {
-        let limit = sending.backlog.limit();
+    fn may_gather(&self, sending: &mut SendState, len: usize, pieces: usize) -> bool {
+        let limit = sending.queue.limit();
         if let Some(gathering) = &mut sending.gathered {
             if gathering.has_room(len, pieces, limit) {
                 return true;
             }
             self.send_gathered(sending);
         }
-        self.turn.may_gather() && sending.backlog.is_empty() && charge(len, pieces) <= limit
+        self.context.may_gather() && sending.queue.is_empty() && charge(len, pieces) <= limit
     }
 
     fn gather(
         &self,
-        sending: &mut Sending,
+        sending: &mut SendState,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
+        options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) {
         let gathering = sending.gathered.get_or_insert_with(|| {
-            self.turn.schedule(Reason::Gathered, self.token.get());
-            Gathering::new(self.turn.take_outbound(), self.used().lane.clone())
+            self.context.schedule(Reason::Gathered, self.token.get());
+            Gathering::new(self.context.take_send_batch(), self.lazy().append_cursor.clone())
         });
-        let found = manner.found(&self.turn);
-        gathering.push(len, to, manner, (self.limits_to(to), sending.backlog.limit()), found, fill);
+        let recv_slice = options.recv_slice(&self.context);
+        gathering.push(len, to, options, (self.gso_limits_to(to), sending.queue.limit()), recv_slice, fill);
     }
 
     /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
     /// the first one's; what is lost of those behind it counts as dropped.
     fn send_now(
         &self,
-        sending: &mut Sending,
+        sending: &mut SendState,
         len: usize,
         to: Option<&Addr>,
-        manner: Manner<'_>,
+        options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         self.send_gathered(sending);
-        let mut outbound = self.turn.take_outbound();
-        outbound.push(len, manner.segment, manner.target(to), self.limits_to(to), fill);
-        let full = !sending.backlog.is_empty();
-        let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut outbound) };
-        let unsent = outbound.pending();
+        let mut send_batch = self.context.take_send_batch();
+        send_batch.push(len, options.segment, options.target(to), self.gso_limits_to(to), fill);
+        let full = !sending.queue.is_empty();
+        let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut send_batch) };
+        let unsent = send_batch.pending();
         if result == Err(Status::WOULD_BLOCK)
-            && self.may_queue(sending, charge(outbound.pending_bytes(), unsent))
+            && self.may_queue(sending, charge(send_batch.pending_bytes(), unsent))
         {
-            let lost = self.shelve(sending, &outbound);
-            result = if lost == manner.pieces(len) { Err(Status::NO_MEMORY) } else { Ok(()) };
+            let lost = self.enqueue_rest(sending, &send_batch);
+            result = if lost == options.pieces(len) { Err(Status::NO_MEMORY) } else { Ok(()) };
             self.count_dropped(if result.is_ok() { lost } else { 0 });
-        } else if result.is_err() && unsent < manner.pieces(len) {
+        } else if result.is_err() && unsent < options.pieces(len) {
             self.count_dropped(unsent);
             result = Ok(());
         }
-        self.turn.return_outbound(outbound);
+        self.context.return_send_batch(send_batch);
         result
     }
 }

@@ -1,11 +1,11 @@
 //! Life inside another loop: one descriptor that tells of all there is to do.
 
 use super::{Call, Reactor};
+use crate::context::ALARM_TOKEN;
 use crate::status::{Result, Status};
 use crate::sys::clock;
 use crate::sys::epoll::READABLE;
-use crate::sys::{Alarm, Event, may_be_refused};
-use crate::turn::ALARM_TOKEN;
+use crate::sys::{Alarm, Readiness, may_be_refused};
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 
@@ -32,15 +32,15 @@ impl<C: Call> Reactor<C> {
     /// The epoll set's descriptor, which from now on is readable whenever a turn has anything to do. NOT_SUPPORTED if a sandbox
     /// refuses the alarm for it.
     pub fn backend_fd(&self) -> Result<RawFd> {
-        let epoll = self.turn.epoll.fd();
+        let epoll = self.context.epoll.fd();
         if self.embedding.fd().is_none() {
             let refused = |error| if may_be_refused(&error) { Status::NOT_SUPPORTED } else { error.into() };
             let alarm = Alarm::new().map_err(refused)?;
-            self.turn.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
+            self.context.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));
-            self.turn.set_embedded();
-            self.turn.door.waker.show();
-            self.poke();
+            self.context.set_embedded();
+            self.context.shared.waker.republish();
+            self.update_alarm();
         }
         Ok(epoll)
     }
@@ -51,15 +51,15 @@ impl<C: Call> Reactor<C> {
     }
 
     /// What is to be done has changed: tells the loop around.
-    pub(super) fn poke(&self) {
-        if self.turn.is_embedded() {
+    pub(super) fn update_alarm(&self) {
+        if self.context.is_embedded() {
             self.set_alarm();
         }
     }
 
     fn set_alarm(&self) {
         if self.is_due() {
-            return self.turn.door.waker.wake();
+            return self.context.shared.waker.wake();
         }
         let instant = self.next_instant();
         if instant == self.embedding.set_to.get() {
@@ -73,7 +73,7 @@ impl<C: Call> Reactor<C> {
     }
 
     /// The alarm rings until it is set anew.
-    pub(super) fn hear_alarm(&self, events: &[Event]) {
+    pub(super) fn clear_alarm(&self, events: &[Readiness]) {
         if events.iter().any(|event| event.u64 == ALARM_TOKEN) {
             self.embedding.set_to.set(None);
             let quiet = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));

@@ -22,7 +22,7 @@ pub(super) enum Fire<C: Call> {
 impl<C: Call> Reactor<C> {
     /// Calls at each startup or shutdown. Within a phase in the order they were added. NO_MEMORY.
     pub fn add_trigger(&self, phase: Phase, event: Event, trigger: Rc<dyn Trigger<C>>) -> Result<u64> {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         self.triggers.borrow_mut().reserve()?;
         Ok(self.triggers.borrow_mut().add(phase, event, Fire::Always(trigger)))
     }
@@ -30,8 +30,8 @@ impl<C: Call> Reactor<C> {
     /// Calls now where the reactor runs, and answers no id; else once, at the next startup, among its after-triggers.
     /// NO_MEMORY.
     pub fn call_when_running(&self, call: C) -> Result<Option<u64>> {
-        self.turn.check_open()?;
-        if self.turn.door.is_running() {
+        self.context.check_open()?;
+        if self.context.shared.is_running() {
             call.call(self);
             return Ok(None);
         }
@@ -43,7 +43,7 @@ impl<C: Call> Reactor<C> {
     pub fn remove_trigger(&self, id: u64) -> Result {
         let removed = self.triggers.borrow_mut().remove(id)?;
         drop(removed);
-        self.go_on();
+        self.advance_event();
         Ok(())
     }
 
@@ -51,14 +51,14 @@ impl<C: Call> Reactor<C> {
     /// NOT_FOUND where it is not pending.
     pub fn finish_trigger(&self, id: u64) -> Result {
         self.triggers.borrow_mut().finish(id)?;
-        self.go_on();
+        self.advance_event();
         Ok(())
     }
 
     /// Fires an event by hand: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
     /// ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
     pub fn fire_event(&self, event: Event) -> Result {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         let under_way = self.firing.get().map(|firing| firing.event);
         if under_way.is_some_and(|under_way| (under_way, event) != (Event::Startup, Event::Shutdown)) {
             return Err(Status::ALREADY_RUNNING);
@@ -74,13 +74,13 @@ impl<C: Call> Reactor<C> {
         }
         self.triggers.borrow_mut().release_all();
         self.firing.set(Some(Firing { event, phase: Phase::Before, last: 0, busy: false }));
-        self.go_on();
+        self.advance_event();
     }
 
     /// What the event under way calls next, up to what is pending. A call may end the event, and begin another.
-    fn go_on(&self) {
+    fn advance_event(&self) {
         while let Some(firing) = self.firing.get().filter(|firing| !firing.busy) {
-            if self.turn.door.gate.is_lost() {
+            if self.context.shared.owner.is_unusable() {
                 return;
             }
             match self.next_trigger(firing) {
@@ -105,7 +105,9 @@ impl<C: Call> Reactor<C> {
     fn end_phase(&self, firing: Firing) {
         match (firing.phase, firing.event) {
             (Phase::Before, event) => {
-                self.busy(Firing { phase: Phase::During, last: 0, ..firing }, || self.change_over(event));
+                self.busy(Firing { phase: Phase::During, last: 0, ..firing }, || {
+                    self.end_before_phase(event)
+                });
             }
             (Phase::During, _) => self.firing.set(Some(Firing { phase: Phase::After, last: 0, ..firing })),
             (Phase::After, Event::Startup) => self.firing.set(None),
@@ -114,10 +116,10 @@ impl<C: Call> Reactor<C> {
     }
 
     /// What lies between before and during.
-    fn change_over(&self, event: Event) {
+    fn end_before_phase(&self, event: Event) {
         let runs = event == Event::Startup;
         if !runs || self.stage.get() != Stage::Idle {
-            self.turn.door.set_running(runs);
+            self.context.shared.set_running(runs);
         }
         if event == Event::Shutdown {
             // Those that are made meanwhile stay for the next run.
@@ -131,8 +133,8 @@ impl<C: Call> Reactor<C> {
         self.triggers.borrow_mut().release_all();
         self.stage.set(Stage::Idle);
         self.ended.set(self.ended.get() + 1);
-        self.turn.door.set_running(false);
-        self.turn.door.set_started(false);
+        self.context.shared.set_running(false);
+        self.context.shared.set_started(false);
     }
 
     fn fire_one(&self, phase: Phase, id: u64) {
@@ -151,7 +153,7 @@ impl<C: Call> Reactor<C> {
             let _ = self.triggers.borrow_mut().finish(id);
         }
         if status.code() < 0 {
-            self.turn.say(Level::Error, status, c"reactor", format_args!("a trigger has failed"));
+            self.context.log_record(Level::Error, status, c"reactor", format_args!("a trigger has failed"));
         }
     }
 

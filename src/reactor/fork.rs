@@ -1,35 +1,35 @@
 //! Life in a forked child.
 
 use super::{Call, Reactor, Source};
+use crate::context::{ALARM_TOKEN, WAKE_TOKEN};
 use crate::status::{Result, Status};
 use crate::sys::epoll::READABLE;
-use crate::sys::gate::Forked;
-use crate::turn::{ALARM_TOKEN, WAKE_TOKEN};
+use crate::sys::owner::ForkedGuard;
 
 impl<C: Call> Reactor<C> {
     /// Makes the reactor usable in a child: descriptors of its own under the same numbers, everything registered anew. The
     /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. REENTRANT in a callback that has forked; WRONG_THREAD where another thread was inside, or was
     /// just leaving something here, when the fork came: its half of the work is not there.
-    pub fn after_fork(&self, child: Forked<'_>) -> Result {
+    pub fn after_fork(&self, child: ForkedGuard<'_>) -> Result {
         child.revive(|| self.renew())
     }
 
     fn renew(&self) -> Result {
-        let turn = &self.turn;
-        if self.remote.is_locked() || turn.door.is_locked() || self.is_posted_to() {
+        let context = &self.context;
+        if self.remote.is_locked() || context.shared.is_locked() || self.is_posted_to() {
             return Err(Status::WRONG_THREAD);
         }
-        turn.epoll.renew()?;
-        turn.door.waker.renew()?;
+        context.epoll.renew()?;
+        context.shared.waker.renew()?;
         self.embedding.renew()?;
-        let epoll = turn.epoll.fd();
-        turn.kernel.watch(epoll, turn.door.waker.fd(), READABLE, WAKE_TOKEN)?;
+        let epoll = context.epoll.fd();
+        context.kernel.watch(epoll, context.shared.waker.fd(), READABLE, WAKE_TOKEN)?;
         if let Some(alarm) = self.embedding.fd() {
-            turn.kernel.watch(epoll, alarm, READABLE, ALARM_TOKEN)?;
+            context.kernel.watch(epoll, alarm, READABLE, ALARM_TOKEN)?;
         }
         self.register_sources()?;
         self.forget_work();
-        self.poke();
+        self.update_alarm();
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl<C: Call> Reactor<C> {
                 // EBADF: closed behind its watch's back, which epoll would not have told either.
                 Source::Watch(watch) => {
                     let interest = watch.interest.get();
-                    let _ = self.turn.kernel.watch(self.turn.epoll.fd(), watch.fd, interest, token);
+                    let _ = self.context.kernel.watch(self.context.epoll.fd(), watch.fd, interest, token);
                 }
             }
         }

@@ -21,15 +21,15 @@ pub use stats::Stats;
 pub use watches::Watcher;
 pub use work::{Job, Resolved};
 
+use crate::context::{Context, Shared};
 use crate::port::Port;
 use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
-use crate::sys::{Event, Kernel, Line, Linux};
+use crate::sys::{CachePadded, Kernel, Linux, Readiness};
 use crate::threads::Pool;
 use crate::timer::Timers;
 use crate::trigger::Triggers;
-use crate::turn::{Door, Turn};
 use embed::Embedding;
 use events::{Fire, Firing};
 use std::cell::{Cell, RefCell};
@@ -67,8 +67,8 @@ type Unseeded = BuildHasherDefault<DefaultHasher>;
 /// A reactor.
 pub struct Reactor<C: Call> {
     /// The part for every thread.
-    pub remote: Line<Arc<Remote<C>>>,
-    turn: Rc<Turn>,
+    pub remote: CachePadded<Arc<Remote<C>>>,
+    context: Rc<Context>,
     flags: u32,
     timers: RefCell<Timers<C>>,
     sources: RefCell<Slots<Source<C>>>,
@@ -87,7 +87,7 @@ pub struct Reactor<C: Call> {
     ended: Cell<u64>,
     user: Cell<*mut ()>,
     counters: stats::Counters,
-    events: RefCell<Vec<Event>>,
+    events: RefCell<Vec<Readiness>>,
     /// An empty queue to exchange for the one that other threads have filled.
     spare: RefCell<Vec<C>>,
 }
@@ -123,10 +123,10 @@ impl<C: Call> Reactor<C> {
         if flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);
         }
-        let door = Arc::new(Door::new(flags & flag::MANUAL_CLOCK != 0)?);
+        let shared = Arc::new(Shared::new(flags & flag::MANUAL_CLOCK != 0)?);
         Ok(Reactor {
-            remote: Line(Arc::new(Remote::new(door.clone()))),
-            turn: Rc::new(Turn::new(kernel, door)?),
+            remote: CachePadded(Arc::new(Remote::new(shared.clone()))),
+            context: Rc::new(Context::new(kernel, shared)?),
             flags,
             timers: RefCell::new(Timers::new()),
             sources: RefCell::new(Slots::new(Kind::Source)),
@@ -142,14 +142,14 @@ impl<C: Call> Reactor<C> {
             ended: Cell::new(0),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),
-            events: RefCell::new(vec![Event { events: 0, u64: 0 }; EVENTS]),
+            events: RefCell::new(vec![Readiness { events: 0, u64: 0 }; EVENTS]),
             spare: RefCell::default(),
         })
     }
 
     /// What it shares with its ports.
-    pub fn turn(&self) -> &Rc<Turn> {
-        &self.turn
+    pub fn context(&self) -> &Rc<Context> {
+        &self.context
     }
 
     /// True where the first thread that runs it owns it until the end of either.
@@ -170,7 +170,7 @@ impl<C: Call> Reactor<C> {
     /// The end: every port stops, what was still to be called is dropped, and nothing can be made any more. Callbacks
     /// run, so the reactor is still whole.
     pub fn close(&self) {
-        self.turn.close();
+        self.context.close();
         // Before any callback, which could finish the trigger that holds an event back.
         self.end_run();
         self.drop_queue(self.remote.close());
@@ -178,12 +178,12 @@ impl<C: Call> Reactor<C> {
         self.drop_each(|| self.take_trigger());
         self.drop_watches();
         self.drop_each(|| self.take_timer());
-        if !self.turn.door.gate.is_forked() {
+        if !self.context.shared.owner.is_forked() {
             self.end_work();
         }
         self.drop_queue(self.remote.close());
-        if !self.turn.door.gate.is_forked() {
-            drop(self.turn.log.set(0, None));
+        if !self.context.shared.owner.is_forked() {
+            drop(self.context.log.set(0, None));
         }
     }
 
@@ -201,12 +201,12 @@ impl<C: Call> Reactor<C> {
         drop(self.timers.take());
         self.end_work();
         drop(self.remote.close());
-        drop(self.turn.log.set(0, None));
+        drop(self.context.log.set(0, None));
     }
 
     /// Drops what `next` gives. A destructor may fork: in the child nothing more is called.
     fn drop_each<T>(&self, mut next: impl FnMut() -> Option<T>) {
-        while !self.turn.door.gate.is_forked() {
+        while !self.context.shared.owner.is_forked() {
             let Some(one) = next() else { break };
             drop(one);
         }
@@ -226,7 +226,7 @@ impl<C: Call> Reactor<C> {
             Source::Port(port) => Some(port.fileno()),
             Source::Watch(_) => None,
         });
-        let own = std::iter::once(self.turn.epoll.fd()).chain(self.turn.door.waker.fds());
+        let own = std::iter::once(self.context.epoll.fd()).chain(self.context.shared.waker.fds());
         ports.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! The reactor's ports: made, found by their tokens, visited, closed.
 
 use super::{Call, Reactor, Source};
+use crate::context::Reason;
 use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
 use crate::sys::{interface, tsan};
-use crate::turn::Reason;
 use std::sync::Arc;
 
 impl<C: Call> Reactor<C> {
@@ -20,7 +20,7 @@ impl<C: Call> Reactor<C> {
         let host = if local_address.is_empty() { "0.0.0.0" } else { local_address };
         let local = interface::parse_host(host, port)?;
         self.sources.borrow_mut().reserve(1)?;
-        self.start_port(Port::bind(&self.turn, &local, options, protocol)?)
+        self.start_port(Port::bind(&self.context, &local, options, protocol)?)
     }
 
     /// A port on a socket made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].
@@ -32,7 +32,7 @@ impl<C: Call> Reactor<C> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
         self.sources.borrow_mut().reserve(1)?;
-        self.start_port(Port::adopt(&self.turn, descriptor, family, options, protocol)?)
+        self.start_port(Port::adopt(&self.context, descriptor, family, options, protocol)?)
     }
 
     fn start_port(&self, port: Arc<Port>) -> Result<Arc<Port>> {
@@ -47,8 +47,8 @@ impl<C: Call> Reactor<C> {
 
     /// Calls `visit` for every port that is open now, also where one before it has closed it.
     pub fn each_transport(&self, mut visit: impl FnMut(&Arc<Port>)) {
-        let go_on = |_: &&Arc<Port>| !self.turn.door.gate.is_lost();
-        self.open_ports().iter().take_while(go_on).for_each(&mut visit);
+        let advance_event = |_: &&Arc<Port>| !self.context.shared.owner.is_unusable();
+        self.open_ports().iter().take_while(advance_event).for_each(&mut visit);
     }
 
     pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {
@@ -61,7 +61,7 @@ impl<C: Call> Reactor<C> {
     /// Closes those that are open now; the answer is whether there were any.
     pub(super) fn close_ports(&self) -> bool {
         let ports = self.open_ports();
-        for port in ports.iter().take_while(|_| !self.turn.door.gate.is_forked()) {
+        for port in ports.iter().take_while(|_| !self.context.shared.owner.is_forked()) {
             // CLOSED: one before it has closed it.
             let _ = port.close(Status::OK);
         }
@@ -71,16 +71,16 @@ impl<C: Call> Reactor<C> {
 
     /// Lets go of ports that are gone.
     pub(super) fn sweep(&self) {
-        self.turn.drain(Reason::Gone, |token| {
+        self.context.drain(Reason::Gone, |token| {
             let gone = self.sources.borrow_mut().remove(token);
             // Another thread's reference may be the last one.
-            tsan::release(&self.turn.door.gate);
+            tsan::release(&self.context.shared.owner);
             drop(gone);
         });
     }
 
     fn sweep_outside_turns(&self) {
-        if !self.turn.is_dispatching() {
+        if !self.context.is_dispatching() {
             self.sweep();
         }
     }

@@ -1,9 +1,9 @@
 //! The way in for other threads: calls that wait for the reactor's next turn.
 
-use crate::resolver::Answer;
+use crate::context::Shared;
+use crate::resolver::LookupResult;
 use crate::status::{Result, Status};
-use crate::sys::{Line, Mutex, Pushed, Stack, tsan};
-use crate::turn::Door;
+use crate::sys::{AtomicStack, CachePadded, Drained, Mutex, tsan};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A reactor's door for other threads; it may outlive the reactor, and then answers CLOSED.
 pub struct Remote<C> {
     /// The part that ports share.
-    pub door: Line<Arc<Door>>,
-    queue: Line<Mutex<Queue<C>>>,
+    pub shared: CachePadded<Arc<Shared>>,
+    queue: CachePadded<Mutex<Queue<C>>>,
     /// From the library's own threads, which may be at it whenever the host forks.
-    finished: Stack<C>,
-    answers: Stack<(u64, Answer)>,
+    finished: AtomicStack<C>,
+    results: AtomicStack<(u64, LookupResult)>,
     stop: AtomicBool,
 }
 
@@ -25,13 +25,13 @@ struct Queue<C> {
 }
 
 impl<C> Remote<C> {
-    pub(super) fn new(door: Arc<Door>) -> Remote<C> {
+    pub(super) fn new(shared: Arc<Shared>) -> Remote<C> {
         let queue = Queue { calls: Vec::new(), closed: false };
         Remote {
-            door: Line(door),
-            queue: Line(Mutex::new(queue)),
-            finished: Stack::default(),
-            answers: Stack::default(),
+            shared: CachePadded(shared),
+            queue: CachePadded(Mutex::new(queue)),
+            finished: AtomicStack::default(),
+            results: AtomicStack::default(),
             stop: AtomicBool::new(false),
         }
     }
@@ -40,7 +40,7 @@ impl<C> Remote<C> {
     /// NO_MEMORY likewise.
     #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
-        self.door.gate.check_open()?;
+        self.shared.owner.check_open()?;
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
@@ -61,26 +61,26 @@ impl<C> Remote<C> {
     #[inline(always)]
     fn wake_for(&self, first: bool) {
         if first {
-            self.door.waker.wake();
+            self.shared.waker.wake();
         }
     }
 
     /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
     pub fn stop(&self) -> Result {
-        self.door.gate.check_open()?;
-        if !self.door.is_started() {
+        self.shared.owner.check_open()?;
+        if !self.shared.is_started() {
             return Err(Status::NOT_RUNNING);
         }
         tsan::release(&self.stop);
         self.stop.store(true, Ordering::Release);
-        self.door.waker.wake();
+        self.shared.waker.wake();
         Ok(())
     }
 
     /// Ends the waiting of the present turn, or of the next one. Signal safe. CLOSED after the reactor's end.
     pub fn wake(&self) -> Result {
-        self.door.gate.check_open()?;
-        self.door.waker.wake();
+        self.shared.owner.check_open()?;
+        self.shared.waker.wake();
         Ok(())
     }
 
@@ -91,12 +91,12 @@ impl<C> Remote<C> {
     }
 
     /// From the thread of a look-up: what it has come to.
-    pub(super) fn answer(&self, id: u64, answer: Answer) {
-        self.wake_for(self.answers.push((id, answer)));
+    pub(super) fn complete_lookup(&self, id: u64, result: LookupResult) {
+        self.wake_for(self.results.push((id, result)));
     }
 
-    pub(super) fn take_answers(&self) -> Pushed<(u64, Answer)> {
-        self.answers.take()
+    pub(super) fn take_results(&self) -> Drained<(u64, LookupResult)> {
+        self.results.take()
     }
 
     /// True where a thread that is not there any more holds the lock: in a child, if at all.
@@ -133,10 +133,10 @@ impl<C> Remote<C> {
 }
 
 impl<C> Drop for Remote<C> {
-    /// See [`Door`]'s.
+    /// See [`Shared`]'s.
     fn drop(&mut self) {
         tsan::acquire(self);
-        tsan::acquire(&self.door.gate);
-        tsan::release(&**self.door);
+        tsan::acquire(&self.shared.owner);
+        tsan::release(&**self.shared);
     }
 }

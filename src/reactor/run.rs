@@ -1,46 +1,46 @@
 //! The loop: wait, I/O, calls from threads, due calls, a due shutdown.
 
 use super::{Call, Reactor, Source, Stage, flag};
+use crate::context::{Reason, WAKE_TOKEN};
 use crate::port::Port;
 use crate::status::{Result, Status};
-use crate::sys::Event;
+use crate::sys::Readiness;
 use crate::sys::clock;
 use crate::sys::signal::Signals;
-use crate::trigger::Event as Happening;
-use crate::turn::{Reason, WAKE_TOKEN};
+use crate::trigger::Event;
 use std::io;
 use std::sync::Arc;
 
 /// So many calls from threads in one turn, and more behind them, are a flood.
-const FLOOD: usize = 16;
+const BUSY_CALLS: usize = 16;
 /// How long a turn lets a flood swell, 1 us, in nanoseconds: to look for calls takes the queue's cache lines away from those
 /// who call, and costs them as much as a dozen calls do.
-const LINGER: u64 = 1000;
+const SPIN: u64 = 1000;
 
 impl<C: Call> Reactor<C> {
     /// Turns until it is stopped. ALREADY_RUNNING after `start`; CLOSED in a child that was forked meanwhile.
     pub fn run(&self) -> Result {
         let listens = self.flags & flag::SIGNALS != 0;
-        let signals = listens.then(|| Signals::listen(&self.turn.door.waker)).transpose()?;
+        let signals = listens.then(|| Signals::listen(&self.context.shared.waker)).transpose()?;
         let ended = self.ended.get();
         self.start()?;
-        let mut heard = 0;
+        let mut seen = 0;
         while self.ended.get() == ended {
             if let Err(status) = self.turn_once(None) {
                 let _ = self.crash();
                 return Err(status);
             }
-            let hits = signals.as_ref().map_or(0, Signals::hits);
-            if hits > heard && self.ended.get() == ended {
-                heard = hits;
-                self.hear_signal();
+            let signal_count = signals.as_ref().map_or(0, Signals::signal_count);
+            if signal_count > seen && self.ended.get() == ended {
+                seen = signal_count;
+                self.stop_by_signal();
             }
         }
         Ok(())
     }
 
     /// A signal stops; one more, while a shutdown hangs, ends the run at once.
-    fn hear_signal(&self) {
+    fn stop_by_signal(&self) {
         if self.stop().is_err() {
             let _ = self.crash();
         }
@@ -48,15 +48,15 @@ impl<C: Call> Reactor<C> {
 
     /// What `run` does before its first turn: the startup event. ALREADY_RUNNING.
     pub fn start(&self) -> Result {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         if self.stage.get() != Stage::Idle {
             return Err(Status::ALREADY_RUNNING);
         }
         self.stage.set(Stage::Started);
         // A stop from a thread that came too late for the run before is not for this one; one that finds this one started is.
         self.remote.take_stop();
-        self.turn.door.set_started(true);
-        self.fire(Happening::Startup);
+        self.context.shared.set_started(true);
+        self.fire(Event::Startup);
         Ok(())
     }
 
@@ -66,7 +66,7 @@ impl<C: Call> Reactor<C> {
             return Err(Status::NOT_RUNNING);
         }
         self.stage.set(Stage::Stopping);
-        self.poke();
+        self.update_alarm();
         Ok(())
     }
 
@@ -88,13 +88,13 @@ impl<C: Call> Reactor<C> {
         self.sweep();
         let timeout = self.timeout(limit);
         let mut events = self.events.take();
-        let waited = self.turn.kernel.wait(&self.turn.epoll, &mut events, timeout);
+        let waited = self.context.kernel.wait(&self.context.epoll, &mut events, timeout);
         self.counters.iterations.add(1);
         let dispatched = match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.dispatch(&[]),
             Err(error) => Err(error.into()),
             Ok(ready) => {
-                let woken = ready > 0 || self.turn.door.waker.is_raised();
+                let woken = ready > 0 || self.context.shared.waker.is_notified();
                 self.counters.wakeups.add(u64::from(woken));
                 self.dispatch(&events[..ready])
             }
@@ -102,19 +102,19 @@ impl<C: Call> Reactor<C> {
         self.events.replace(events);
         dispatched?;
         if self.stage.get() == Stage::Stopping {
-            self.fire(Happening::Shutdown);
+            self.fire(Event::Shutdown);
         }
         self.sweep();
-        if self.turn.door.waker.rest() && self.turn.is_embedded() {
-            self.turn.door.waker.show();
+        if self.context.shared.waker.try_sleep() && self.context.is_embedded() {
+            self.context.shared.waker.republish();
         }
-        self.poke();
+        self.update_alarm();
         self.check_alive()
     }
 
     /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
     pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
-        if self.is_due() || self.turn.door.waker.is_raised() {
+        if self.is_due() || self.context.shared.waker.is_notified() {
             return Some(0);
         }
         let left = self.next_instant().map(|instant| instant.saturating_sub(clock::now()));
@@ -123,51 +123,55 @@ impl<C: Call> Reactor<C> {
 
     /// True where a turn has something to do that neither the clock nor a descriptor tells of.
     pub(super) fn is_due(&self) -> bool {
-        self.turn.is_due() || self.stage.get() == Stage::Stopping || self.has_answers()
+        self.context.is_due() || self.stage.get() == Stage::Stopping || self.has_results()
     }
 
     /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. A manual clock's calls are due now, or
     /// when somebody moves it.
     pub(super) fn next_instant(&self) -> Option<u64> {
         let calls = [self.next_call(), self.next_deadline()].into_iter().flatten().min();
-        let calls = if self.turn.door.is_manual() {
+        let calls = if self.context.shared.is_manual() {
             calls.filter(|due| *due <= self.now()).map(|_| 0)
         } else {
             calls
         };
-        [calls, self.turn.next_retry(), self.next_look_up()].into_iter().flatten().min()
+        [calls, self.context.next_retry(), self.next_look_up()].into_iter().flatten().min()
     }
 
-    fn dispatch(&self, events: &[Event]) -> Result {
-        let turn = &self.turn;
-        let answers = self.answers();
+    fn dispatch(&self, events: &[Readiness]) -> Result {
+        let context = &self.context;
+        let results = self.results();
         self.resume_look_ups();
-        self.hear_alarm(events);
-        turn.drain(Reason::Stop, |token| self.pass(|| self.with_port(token, Port::finish_stop)));
-        turn.drain(Reason::Kept, |token| self.pass(|| self.with_port(token, |port| port.resume())));
-        turn.drain_retries(|token| self.pass(|| self.with_port(token, |port| port.retry())));
+        self.clear_alarm(events);
+        context.drain(Reason::Stop, |token| self.dispatch_scope(|| self.with_port(token, Port::finish_stop)));
+        context.drain(Reason::DeferredBatch, |token| {
+            self.dispatch_scope(|| self.with_port(token, |port| port.resume()))
+        });
+        context.drain_retries(|token| self.dispatch_scope(|| self.with_port(token, |port| port.retry())));
         for event in events {
             self.check_alive()?;
             let (token, ready) = (event.u64, event.events);
-            self.pass(|| self.source_ready(token, ready));
+            self.dispatch_scope(|| self.source_ready(token, ready));
         }
-        for (id, answer) in answers {
+        for (id, answer) in results {
             self.check_alive()?;
-            self.pass(|| self.tell_answer(id, &answer));
+            self.dispatch_scope(|| self.deliver_lookup(id, &answer));
         }
         self.check_alive()?;
-        let waker = &turn.door.waker;
+        let waker = &context.shared.waker;
         if events.iter().any(|event| event.u64 == WAKE_TOKEN) {
             waker.clear();
         }
-        if waker.is_raised() {
-            waker.look();
-            self.pass(|| self.hear_threads());
+        if waker.is_notified() {
+            waker.begin_drain();
+            self.dispatch_scope(|| self.drain_remote());
         }
         self.check_alive()?;
-        self.pass(|| self.run_due());
+        self.dispatch_scope(|| self.run_due());
         self.check_alive()?;
-        turn.drain(Reason::Errors, |token| self.pass(|| self.with_port(token, Port::tell_errors)));
+        context.drain(Reason::Errors, |token| {
+            self.dispatch_scope(|| self.with_port(token, Port::report_errors))
+        });
         self.check_alive()
     }
 
@@ -184,14 +188,14 @@ impl<C: Call> Reactor<C> {
     }
 
     /// One dispatch: what it writes gathers, and leaves when it is done. None where nobody may go on.
-    pub(super) fn pass(&self, callbacks: impl FnOnce()) {
-        if self.turn.door.gate.is_lost() {
+    pub(super) fn dispatch_scope(&self, callbacks: impl FnOnce()) {
+        if self.context.shared.owner.is_unusable() {
             return;
         }
-        self.turn.set_dispatching(true);
+        self.context.set_dispatching(true);
         callbacks();
-        self.turn.drain(Reason::Gathered, |token| self.with_port(token, |port| port.flush_gathered()));
-        self.turn.set_dispatching(false);
+        self.context.drain(Reason::Gathered, |token| self.with_port(token, |port| port.flush_gathered()));
+        self.context.set_dispatching(false);
     }
 
     fn with_port(&self, token: u64, act: impl FnOnce(&Arc<Port>)) {
@@ -201,11 +205,11 @@ impl<C: Call> Reactor<C> {
     }
 
     /// What other threads have left: mail for ports, calls, a stop.
-    fn hear_threads(&self) {
-        for token in self.turn.door.take_posted() {
-            self.with_port(token, |port| port.take_mail());
+    fn drain_remote(&self) {
+        for token in self.context.shared.take_posted_ports() {
+            self.with_port(token, |port| port.send_posted());
         }
-        self.hear_answers();
+        self.collect_lookups();
         // Before the calls: a stop that was asked for behind a call does not overtake it.
         let (stop, ended) = (self.remote.take_stop() && self.stage.get() != Stage::Idle, self.ended.get());
         self.run_calls();
@@ -218,23 +222,23 @@ impl<C: Call> Reactor<C> {
     /// What other threads have called so far. What they call meanwhile is for the next turn.
     fn run_calls(&self) {
         let mut calls = self.remote.take_calls(self.spare.take());
-        let flood = calls.len() >= FLOOD;
-        while !self.turn.door.gate.is_lost() {
+        let flood = calls.len() >= BUSY_CALLS;
+        while !self.context.shared.owner.is_unusable() {
             let Some(call) = calls.pop_front() else { break };
             self.counters.calls_from_thread.add(1);
             call.call(self);
         }
         self.spare.replace(calls.into());
-        if flood && self.turn.door.waker.is_raised() {
-            clock::linger(LINGER);
+        if flood && self.context.shared.waker.is_notified() {
+            clock::spin_for(SPIN);
         }
     }
 
     /// A child that was forked in a callback must not go on, since the epoll set is the parent's; nor may anybody
     /// after a panic.
     pub(super) fn check_alive(&self) -> Result {
-        let gate = &self.turn.door.gate;
-        match (gate.is_lost(), gate.is_forked()) {
+        let owner = &self.context.shared.owner;
+        match (owner.is_unusable(), owner.is_forked()) {
             (false, _) => Ok(()),
             (true, true) => Err(Status::CLOSED),
             (true, false) => Err(Status::PANIC),

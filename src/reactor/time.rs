@@ -7,27 +7,27 @@ use crate::timer::{after, check_span};
 impl<C: Call> Reactor<C> {
     /// The reactor's clock in nanoseconds: monotonic, or manual.
     pub fn now(&self) -> u64 {
-        self.turn.door.now()
+        self.context.shared.now()
     }
 
     /// Calls once, `delay` nanoseconds from now and never earlier. INVALID_ARGUMENT as of [`after`], NO_MEMORY; then the call
     /// is dropped.
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         let due = after(self.now(), delay)?;
         let mut timers = self.timers.borrow_mut();
         // The borrow is over where the call is dropped: `timers` is the younger one.
         timers.reserve()?;
         let id = timers.insert(due, call);
         drop(timers);
-        self.poke();
+        self.update_alarm();
         Ok(id)
     }
 
     /// ALREADY_CALLED and ALREADY_CANCELLED for the last 4096 calls that ended, else NOT_FOUND.
     pub fn cancel_call(&self, id: u64) -> Result {
         let call = self.timers.borrow_mut().cancel(id);
-        self.poke();
+        self.update_alarm();
         call.map(drop)
     }
 
@@ -46,7 +46,7 @@ impl<C: Call> Reactor<C> {
 
     fn reset_to(&self, id: u64, due: u64) -> Result {
         self.timers.borrow_mut().reset(id, due)?;
-        self.poke();
+        self.update_alarm();
         Ok(())
     }
 
@@ -65,29 +65,29 @@ impl<C: Call> Reactor<C> {
     /// Moves a manual clock, and runs what falls due in order, calls made meanwhile too. NOT_SUPPORTED without one,
     /// INVALID_ARGUMENT as of [`check_span`].
     pub fn advance(&self, by: u64) -> Result {
-        let door = &self.turn.door;
-        if !door.is_manual() {
+        let shared = &self.context.shared;
+        if !shared.is_manual() {
             return Err(Status::NOT_SUPPORTED);
         }
-        let end = door.now().saturating_add(check_span(by)?);
-        self.pass(|| {
+        let end = shared.now().saturating_add(check_span(by)?);
+        self.dispatch_scope(|| {
             while let Some(call) = self.take_due_by(end) {
                 self.run_call(call);
-                if door.gate.is_lost() {
+                if shared.owner.is_unusable() {
                     return;
                 }
             }
         });
         self.check_alive()?;
-        door.set_now(end);
+        shared.set_now(end);
         self.sweep();
-        self.poke();
+        self.update_alarm();
         Ok(())
     }
 
     fn take_due_by(&self, end: u64) -> Option<C> {
         let (due, call) = self.timers.borrow_mut().pop_until(end)?;
-        self.turn.door.set_now(due);
+        self.context.shared.set_now(due);
         Some(call)
     }
 
@@ -100,7 +100,7 @@ impl<C: Call> Reactor<C> {
         self.timers.borrow_mut().begin_pass();
         while let Some(call) = self.pop_due(now) {
             self.run_call(call);
-            if self.turn.door.gate.is_lost() {
+            if self.context.shared.owner.is_unusable() {
                 return;
             }
         }

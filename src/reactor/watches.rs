@@ -24,13 +24,13 @@ impl<C: Call> Reactor<C> {
     /// Watches `fd` for [`watch::flag`]s. EEXIST as a system status where it is watched already, EBADF; NOT_SUPPORTED for
     /// a regular file, which epoll cannot wait for; NO_MEMORY.
     pub fn watch(&self, fd: RawFd, events: u32, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         let interest = watch::interest(events)?;
         self.sources.borrow_mut().reserve(1)?;
         self.watched.borrow_mut().try_reserve(1)?;
         let entry = Rc::new(Watch { fd, interest: Cell::new(interest), watcher });
         let id = self.sources.borrow_mut().insert(Source::Watch(entry));
-        if let Err(error) = self.turn.kernel.watch(self.turn.epoll.fd(), fd, interest, id) {
+        if let Err(error) = self.context.kernel.watch(self.context.epoll.fd(), fd, interest, id) {
             self.remove_source(id);
             let no_events = error.raw_os_error() == Some(libc::EPERM);
             return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
@@ -55,7 +55,7 @@ impl<C: Call> Reactor<C> {
     pub fn change_watch(&self, id: u64, events: u32) -> Result {
         let interest = watch::interest(events)?;
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
-        self.turn.kernel.rewatch(self.turn.epoll.fd(), entry.fd, interest, id)?;
+        self.context.kernel.rewatch(self.context.epoll.fd(), entry.fd, interest, id)?;
         entry.interest.set(interest);
         Ok(())
     }
@@ -64,7 +64,7 @@ impl<C: Call> Reactor<C> {
     pub fn unwatch(&self, id: u64) -> Result {
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
         self.watched.borrow_mut().remove(&entry.fd);
-        self.turn.unwatch(entry.fd);
+        self.context.unwatch(entry.fd);
         self.remove_source(id);
         Ok(())
     }

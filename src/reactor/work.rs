@@ -2,7 +2,7 @@
 
 use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
-use crate::resolver::{self, Answer, Host, Next, Permit, Query};
+use crate::resolver::{self, Host, LookupResult, Next, Permit, Query};
 use crate::status::{Result, Status};
 use crate::sys::names::LookUp;
 use crate::sys::thread::{self, SignalMask};
@@ -24,7 +24,7 @@ pub trait Job<C: Call>: Send + 'static {
 /// What is told of a look-up, once.
 pub trait Resolved<C: Call> {
     /// All addresses in the system's order, or why there are none.
-    fn resolved(self: Box<Self>, reactor: &Reactor<C>, id: u64, answer: Result<&[Addr]>);
+    fn resolved(self: Box<Self>, reactor: &Reactor<C>, id: u64, result: Result<&[Addr]>);
 }
 
 struct Work<C: Call> {
@@ -54,11 +54,11 @@ struct NameTask<C: Call> {
 impl<C: Call> NameTask<C> {
     fn run(self) {
         let NameTask { id, query, look_up, remote, permit } = self;
-        let answer = catch_unwind(AssertUnwindSafe(|| look_up(&query.name, query.version)));
+        let result = catch_unwind(AssertUnwindSafe(|| look_up(&query.name, query.version)));
         // A panic is a bug of ours. The payload is forgotten, since its destructor could panic in its turn.
-        let answer = answer.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
+        let result = result.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
         let with_port = |addr| Addr { port: query.port, ..addr };
-        remote.answer(id, answer.map(|addrs| addrs.into_iter().map(with_port).collect()));
+        remote.complete_lookup(id, result.map(|addrs| addrs.into_iter().map(with_port).collect()));
         // It may be the last reference, or another thread's may be.
         tsan::release(&*remote);
         drop(remote);
@@ -69,13 +69,13 @@ impl<C: Call> NameTask<C> {
 impl<C: Call> Reactor<C> {
     /// Works on a pool thread, then calls on the reactor's. NO_MEMORY where no thread can be made.
     pub fn call_in_thread(&self, job: Box<dyn Job<C>>) -> Result {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         self.submit(Box::new(Work { job, mask: SignalMask::current(), remote: self.remote.clone() }))
     }
 
     /// At most `size` pool threads; 0 stands for the default, 10. INVALID_ARGUMENT above 1024.
     pub fn suggest_thread_pool_size(&self, size: usize) -> Result {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         if let Some(pool) = self.pool.borrow_mut().as_mut() {
             return pool.set_size(size);
         }
@@ -94,15 +94,15 @@ impl<C: Call> Reactor<C> {
         timeout: u64,
         call: Box<dyn Resolved<C>>,
     ) -> Result<u64> {
-        self.turn.check_open()?;
+        self.context.check_open()?;
         let host = resolver::host(host, port, version)?;
         let timeout = if timeout == 0 { resolver::TIMEOUT_DEFAULT } else { timeout };
         self.lookups.borrow_mut().reserve()?;
         let deadline = after(self.now(), timeout)?;
         let id = match host {
-            Host::Known(answer) => {
+            Host::Known(result) => {
                 let id = self.lookups.borrow_mut().add(deadline, None, call);
-                self.lookups.borrow_mut().answer(id, answer)?;
+                self.lookups.borrow_mut().complete(id, result)?;
                 id
             }
             Host::Name(name) => {
@@ -116,7 +116,7 @@ impl<C: Call> Reactor<C> {
                 id
             }
         };
-        self.poke();
+        self.update_alarm();
         Ok(id)
     }
 
@@ -140,7 +140,7 @@ impl<C: Call> Reactor<C> {
             if !permit.is_some_and(|permit| self.start_thread(id, &query, permit)) {
                 self.next_look_up.set(Some(now + resolver::TRY_AGAIN));
                 let mut lookups = self.lookups.borrow_mut();
-                lookups.put_back(id, query);
+                lookups.requeue(id, query);
                 return if is_permitted && lookups.threads() == 0 { Err(Status::NO_MEMORY) } else { Ok(()) };
             }
         }
@@ -148,7 +148,7 @@ impl<C: Call> Reactor<C> {
 
     /// False if no thread can be made.
     fn start_thread(&self, id: u64, query: &Query, permit: Permit) -> bool {
-        let (look_up, remote) = (self.turn.kernel.look_up(), self.remote.clone());
+        let (look_up, remote) = (self.context.kernel.look_up(), self.remote.clone());
         let task = NameTask { id, query: query.clone(), look_up, remote, permit };
         // Nobody waits for its end: see the resolver.
         thread::spawn(c"udpr-resolve", move || task.run()).is_ok()
@@ -175,7 +175,7 @@ impl<C: Call> Reactor<C> {
     pub fn cancel_resolve(&self, id: u64) -> Result {
         self.lookups.borrow_mut().cancel(id)?;
         self.continue_look_ups();
-        self.poke();
+        self.update_alarm();
         Ok(())
     }
 
@@ -194,48 +194,48 @@ impl<C: Call> Reactor<C> {
     }
 
     /// What threads have found out, for the next turn.
-    pub(super) fn hear_answers(&self) {
-        if self.take_in_answers() {
+    pub(super) fn collect_lookups(&self) {
+        if self.take_lookup_results() {
             self.continue_look_ups();
         }
     }
 
     /// False if there were none.
-    fn take_in_answers(&self) -> bool {
+    fn take_lookup_results(&self) -> bool {
         let mut lookups = self.lookups.borrow_mut();
-        let count = |answers: usize, (id, answer)| {
-            lookups.thread_ended(id, answer);
-            answers + 1
+        let count = |results: usize, (id, result)| {
+            lookups.thread_ended(id, result);
+            results + 1
         };
-        self.remote.take_answers().fold(0, count) > 0
+        self.remote.take_results().fold(0, count) > 0
     }
 
     /// The answers that this turn tells; what comes meanwhile waits for the next one.
-    pub(super) fn answers(&self) -> Vec<(u64, Answer)> {
+    pub(super) fn results(&self) -> Vec<(u64, LookupResult)> {
         if self.lookups.borrow().is_empty() {
             return Vec::new();
         }
         let now = self.now();
-        let answers = self.lookups.borrow_mut().take_answers(now);
+        let results = self.lookups.borrow_mut().take_results(now);
         // Those that have timed out leave their places to others.
-        if !answers.is_empty() {
+        if !results.is_empty() {
             self.continue_look_ups();
         }
-        answers
+        results
     }
 
-    pub(super) fn tell_answer(&self, id: u64, answer: &Answer) {
+    pub(super) fn deliver_lookup(&self, id: u64, result: &LookupResult) {
         let call = self.lookups.borrow_mut().take(id);
         if let Some((call, cancelled)) = call {
-            let answer =
-                if cancelled { Err(Status::CANCELLED) } else { answer.as_deref().map_err(|status| *status) };
-            call.resolved(self, id, answer);
+            let result =
+                if cancelled { Err(Status::CANCELLED) } else { result.as_deref().map_err(|status| *status) };
+            call.resolved(self, id, result);
         }
     }
 
     /// True where an answer waits to be told.
-    pub(super) fn has_answers(&self) -> bool {
-        self.lookups.borrow().has_answers()
+    pub(super) fn has_results(&self) -> bool {
+        self.lookups.borrow().has_results()
     }
 
     /// The instant at which the next look-up gives up.
@@ -246,8 +246,8 @@ impl<C: Call> Reactor<C> {
     /// In a forked child the pool's threads are not there: its work stays the parent's, look-ups are CANCELLED.
     pub(super) fn forget_work(&self) {
         std::mem::forget(self.pool.take());
-        self.take_in_answers();
-        self.lookups.borrow_mut().answer_all(Status::CANCELLED);
+        self.take_lookup_results();
+        self.lookups.borrow_mut().complete_all(Status::CANCELLED);
         self.lookups.borrow_mut().forget_threads();
         self.next_look_up.set(None);
     }

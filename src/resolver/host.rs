@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn literals_need_no_look_up() {
         let known = |text, version| match host(text, 53, version) {
-            Ok(Host::Known(answer)) => answer,
+            Ok(Host::Known(complete)) => complete,
             _ => panic!("{text} is asked for"),
         };
         assert_eq!(known("", 0), Ok(vec![Addr::v4([0; 4], 53)]));

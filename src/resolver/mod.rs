@@ -34,12 +34,12 @@ const PACE: u64 = 250_000_000;
 pub const TRY_AGAIN: u64 = 20_000_000;
 
 /// What a look-up comes to.
-pub type Answer = Result<Vec<Addr>>;
+pub type LookupResult = Result<Vec<Addr>>;
 
 /// What a host name stands for before anybody is asked.
 pub enum Host {
     /// No look-up is needed.
-    Known(Answer),
+    Known(LookupResult),
     /// A name for the system.
     Name(CString),
 }
@@ -86,7 +86,7 @@ pub struct Lookups<T> {
     entries: Slots<Lookup<T>>,
     deadlines: Timers<u64>,
     /// Answers for the next turn.
-    ready: Vec<(u64, Answer)>,
+    ready: Vec<(u64, LookupResult)>,
     /// Those that wait for a thread, in order, among some that wait no more.
     queue: VecDeque<u64>,
     waiting: usize,
@@ -135,11 +135,11 @@ impl<T> Lookups<T> {
     }
 
     /// Its answer, for the next turn. NOT_FOUND if it has one already.
-    pub fn answer(&mut self, id: u64, answer: Answer) -> Result {
+    pub fn complete(&mut self, id: u64, complete: LookupResult) -> Result {
         let timer = self.entries.get(id).ok_or(Status::NOT_FOUND)?.deadline;
         self.deadlines.cancel(timer).map_err(|_| Status::NOT_FOUND)?;
         self.settle(id);
-        self.ready.push((id, answer));
+        self.ready.push((id, complete));
         Ok(())
     }
 
@@ -148,7 +148,7 @@ impl<T> Lookups<T> {
         let entry = self.entries.get_mut(id).filter(|entry| !entry.cancelled).ok_or(Status::NOT_FOUND)?;
         entry.cancelled = true;
         // NOT_FOUND: its answer is on its way, and will be CANCELLED instead.
-        let _ = self.answer(id, Err(Status::CANCELLED));
+        let _ = self.complete(id, Err(Status::CANCELLED));
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl<T> Lookups<T> {
     }
 
     /// It could have no thread: it is the next one again.
-    pub fn put_back(&mut self, id: u64, query: Query) {
+    pub fn requeue(&mut self, id: u64, query: Query) {
         self.threads -= 1;
         if let Some(entry) = self.entries.get_mut(id) {
             entry.stage = Stage::Waiting(query);
@@ -188,10 +188,10 @@ impl<T> Lookups<T> {
     }
 
     /// A thread has ended with the answer of its look-up.
-    pub fn thread_ended(&mut self, id: u64, answer: Answer) {
+    pub fn thread_ended(&mut self, id: u64, complete: LookupResult) {
         self.threads = self.threads.saturating_sub(1);
         // NOT_FOUND: cancelled, or too late.
-        let _ = self.answer(id, answer);
+        let _ = self.complete(id, complete);
     }
 
     /// In a forked child: the threads are the parent's.
@@ -210,12 +210,12 @@ impl<T> Lookups<T> {
     }
 
     /// True if an answer waits for the next turn.
-    pub fn has_answers(&self) -> bool {
+    pub fn has_results(&self) -> bool {
         !self.ready.is_empty()
     }
 
     /// The answers that there are; a look-up whose time is up by `now` has TIMED_OUT.
-    pub fn take_answers(&mut self, now: u64) -> Vec<(u64, Answer)> {
+    pub fn take_results(&mut self, now: u64) -> Vec<(u64, LookupResult)> {
         self.deadlines.begin_pass();
         while let Some(id) = self.deadlines.pop_due(now) {
             self.settle(id);
@@ -242,11 +242,11 @@ impl<T> Lookups<T> {
     }
 
     /// Every look-up without an answer gets this one.
-    pub fn answer_all(&mut self, status: Status) {
+    pub fn complete_all(&mut self, status: Status) {
         let ids: Vec<u64> = self.entries.ids().collect();
         for id in ids {
             // NOT_FOUND: it has one.
-            let _ = self.answer(id, Err(status));
+            let _ = self.complete(id, Err(status));
         }
     }
 

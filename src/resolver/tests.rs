@@ -25,12 +25,12 @@ fn one_answer_each() {
     let mut lookups = Lookups::default();
     let (early, late) = (lookups.add(10, None, 'a'), lookups.add(20, None, 'b'));
     assert_eq!(lookups.next_deadline(), Some(10));
-    assert_eq!(lookups.answer(early, Err(Status::CANCELLED)), Ok(()));
-    assert_eq!(lookups.answer(early, Ok(Vec::new())), Err(Status::NOT_FOUND));
+    assert_eq!(lookups.complete(early, Err(Status::CANCELLED)), Ok(()));
+    assert_eq!(lookups.complete(early, Ok(Vec::new())), Err(Status::NOT_FOUND));
     assert_eq!(lookups.next_deadline(), Some(20));
-    let answers = lookups.take_answers(20);
-    assert_eq!(answers, [(early, Err(Status::CANCELLED)), (late, Err(Status::TIMED_OUT))]);
-    assert_eq!(lookups.answer(late, Ok(Vec::new())), Err(Status::NOT_FOUND));
+    let results = lookups.take_results(20);
+    assert_eq!(results, [(early, Err(Status::CANCELLED)), (late, Err(Status::TIMED_OUT))]);
+    assert_eq!(lookups.complete(late, Ok(Vec::new())), Err(Status::NOT_FOUND));
     assert_eq!(lookups.take(early), Some(('a', false)));
     assert_eq!((lookups.take(late), lookups.take(late)), (Some(('b', false)), None));
 }
@@ -39,13 +39,13 @@ fn one_answer_each() {
 fn an_answer_that_was_not_told_can_be_cancelled() {
     let mut lookups = Lookups::default();
     let (known, open) = (lookups.add(10, None, 'a'), lookups.add(10, None, 'b'));
-    assert_eq!(lookups.answer(known, Ok(Vec::new())), Ok(()));
+    assert_eq!(lookups.complete(known, Ok(Vec::new())), Ok(()));
     assert_eq!((lookups.cancel(known), lookups.cancel(open)), (Ok(()), Ok(())));
     assert_eq!(
         (lookups.cancel(known), lookups.cancel(open)),
         (Err(Status::NOT_FOUND), Err(Status::NOT_FOUND))
     );
-    assert_eq!(lookups.take_answers(0).len(), 2);
+    assert_eq!(lookups.take_results(0).len(), 2);
     assert_eq!((lookups.take(known), lookups.take(open)), (Some(('a', true)), Some(('b', true))));
     assert_eq!(lookups.cancel(known), Err(Status::NOT_FOUND));
 }
@@ -74,7 +74,7 @@ fn one_that_was_given_up_leaves_its_place_to_another() {
     lookups.thread_ended(ids[0], Ok(Vec::new()));
     assert_eq!((lookups.begin(0), lookups.threads()), (Next::Nothing, UNDER_WAY_MAX));
     // A time that is up counts as well.
-    assert_eq!(lookups.take_answers(10).len(), UNDER_WAY_MAX + 3);
+    assert_eq!(lookups.take_results(10).len(), UNDER_WAY_MAX + 3);
     assert_eq!((lookups.begin(10), lookups.take(last).is_some()), (Next::Nothing, true));
 }
 
@@ -85,7 +85,7 @@ fn a_burst_that_nobody_waits_for_does_not_use_up_the_threads() {
         let id = lookups.add(u64::MAX, Some(query("dead")), ());
         let next = lookups.begin(now);
         lookups.cancel(id).unwrap();
-        lookups.take_answers(now);
+        lookups.take_results(now);
         lookups.take(id);
         next
     };
@@ -109,7 +109,7 @@ fn a_burst_that_nobody_waits_for_does_not_use_up_the_threads() {
 fn one_without_a_thread_is_the_next_one_again() {
     let (mut lookups, ids) = waiting(2);
     assert_eq!(lookups.begin(0), Next::Begin(ids[0], query("a")));
-    lookups.put_back(ids[0], query("a"));
+    lookups.requeue(ids[0], query("a"));
     assert_eq!((lookups.threads(), begin_all(&mut lookups, 0)), (0, ids));
 }
 
@@ -132,7 +132,7 @@ fn whatever_happens_nothing_stays() {
             _ if !ids.is_empty() => drop(lookups.cancel(ids.swap_remove(below(ids.len())))),
             _ => {}
         }
-        for (id, _) in lookups.take_answers(now) {
+        for (id, _) in lookups.take_results(now) {
             assert!(lookups.take(id).is_some());
         }
         assert_eq!(lookups.threads(), running.len());
@@ -140,8 +140,8 @@ fn whatever_happens_nothing_stays() {
         assert!(lookups.queue.len() <= 2 * lookups.waiting + UNDER_WAY_MAX + 1);
     }
     running.drain(..).for_each(|id| lookups.thread_ended(id, Ok(Vec::new())));
-    lookups.answer_all(Status::CANCELLED);
-    for (id, _) in lookups.take_answers(0) {
+    lookups.complete_all(Status::CANCELLED);
+    for (id, _) in lookups.take_results(0) {
         lookups.take(id);
     }
     assert!(lookups.is_empty());

@@ -1,12 +1,12 @@
 //! A descriptor that becomes readable at an instant: timerfd_create(2).
 
-use super::{HeldFd, check};
+use super::{TolerantFd, check};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Tells a foreign loop, which waits on the epoll set alone, that a delayed call is due.
 #[derive(Debug)]
-pub struct Alarm(HeldFd);
+pub struct Alarm(TolerantFd);
 
 impl Alarm {
     /// A timerfd on CLOCK_MONOTONIC, not set. Errors: those of timerfd_create(2), and of timerfd_settime(2), which a sandbox may refuse

@@ -13,7 +13,7 @@ const STRIDE: usize = BUFFER_SIZE + 64;
 
 /// Where merged datagrams lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Merged {
+pub struct RecvSlice {
     /// Counted from the beginning of all buffers.
     pub(super) start: usize,
     pub(super) len: usize,
@@ -49,11 +49,11 @@ impl Buffers {
 
     /// Where `len` bytes at `data` lie in this memory, if those are merged datagrams. They stay as they are until the dispatch
     /// ends.
-    pub fn find(&self, data: *const u8, len: usize) -> Option<Merged> {
+    pub fn find(&self, data: *const u8, len: usize) -> Option<RecvSlice> {
         let start = data.addr().checked_sub(self.at(0).addr())?;
         let merged = self.merged.get(start / STRIDE)?.get() as usize;
         let behind = merged.checked_sub((start % STRIDE).checked_add(len)?)?;
-        Some(Merged { start, len, behind })
+        Some(RecvSlice { start, len, behind })
     }
 
     pub(super) fn at(&self, start: usize) -> *mut u8 {

@@ -17,24 +17,24 @@ unsafe extern "C" {
 
 /// While this lives, a cancellation of the calling thread waits.
 #[derive(Debug)]
-pub struct Uncancelled {
+pub struct CancelDisabled {
     former: c_int,
     /// Of one thread alone.
     thread: PhantomData<*const ()>,
 }
 
-impl Uncancelled {
+impl CancelDisabled {
     /// Disables cancellation of the calling thread until this is dropped.
     #[inline]
-    pub fn begin() -> Uncancelled {
+    pub fn begin() -> CancelDisabled {
         let mut former = 0;
         // SAFETY: pthread_setcancelstate(3) writes one integer; this state it accepts.
         unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &mut former) };
-        Uncancelled { former, thread: PhantomData }
+        CancelDisabled { former, thread: PhantomData }
     }
 }
 
-impl Drop for Uncancelled {
+impl Drop for CancelDisabled {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: as above; without a place it writes nothing (glibc and musl), and it is no cancellation point itself.

@@ -9,7 +9,7 @@ pub fn now() -> u64 {
 }
 
 /// Keeps the thread for so many nanoseconds: fewer than it takes to sleep and to be woken.
-pub fn linger(nanoseconds: u64) {
+pub fn spin_for(nanoseconds: u64) {
     let end = now() + nanoseconds;
     while now() < end {
         std::hint::spin_loop();

@@ -13,7 +13,7 @@ const CONTROL_SIZE: usize = space(20) + 2 * space(4);
 /// Room for control data, aligned as `struct cmsghdr` is.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(8))]
-pub(super) struct Room<const SIZE: usize>(pub(super) [u8; SIZE]);
+pub(super) struct ControlBuffer<const SIZE: usize>(pub(super) [u8; SIZE]);
 
 /// One received item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +52,13 @@ fn split(bytes: &[u8]) -> Option<(Item<'_>, &[u8])> {
 /// Control data to be sent with a datagram.
 #[derive(Clone, Copy, Debug)]
 pub struct Control {
-    room: Room<CONTROL_SIZE>,
+    room: ControlBuffer<CONTROL_SIZE>,
     len: usize,
 }
 
 impl Control {
     /// Nothing yet.
-    pub const EMPTY: Control = Control { room: Room([0; CONTROL_SIZE]), len: 0 };
+    pub const EMPTY: Control = Control { room: ControlBuffer([0; CONTROL_SIZE]), len: 0 };
 
     /// Adds an item. Without effect where there is no room, which CONTROL_SIZE rules out.
     pub(super) fn add(&mut self, level: i32, kind: i32, value: &[u8]) {

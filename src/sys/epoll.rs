@@ -1,13 +1,13 @@
 //! epoll(7), level-triggered.
 
 use super::mmsg::may_be_refused;
-use super::{HeldFd, check};
+use super::{TolerantFd, check};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// One readiness event: what is ready, and the token it was registered with. The kernel's own layout.
-pub type Event = libc::epoll_event;
+pub type Readiness = libc::epoll_event;
 
 /// Readable: EPOLLIN.
 pub const READABLE: u32 = libc::EPOLLIN as u32;
@@ -16,14 +16,14 @@ pub const WRITABLE: u32 = libc::EPOLLOUT as u32;
 /// An error is pending: EPOLLERR, always reported.
 pub const ERROR: u32 = libc::EPOLLERR as u32;
 /// Only changes are reported: EPOLLET.
-pub const EDGES: u32 = libc::EPOLLET as u32;
+pub const EDGE_TRIGGERED: u32 = libc::EPOLLET as u32;
 /// The other side is gone: EPOLLHUP, always reported.
 pub const HANGUP: u32 = libc::EPOLLHUP as u32;
 
 /// An epoll set.
 #[derive(Debug)]
 pub struct Epoll {
-    fd: HeldFd,
+    fd: TolerantFd,
     /// There is no epoll_pwait2(2) here: Linux before 5.11, valgrind, or a sandbox. EPERM and EACCES are no answers of its own.
     is_coarse: Cell<bool>,
 }
@@ -49,7 +49,7 @@ impl Epoll {
 
     /// Waits at most `timeout` nanoseconds, for ever without one, never less than asked for: epoll_pwait2(2), or
     /// epoll_wait(2) with the time rounded up to milliseconds.
-    pub fn wait(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    pub fn wait(&self, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         if !self.is_coarse.get() {
             let waited = self.wait_fine(events, timeout);
             if !waited.as_ref().is_err_and(may_be_refused) {
@@ -63,7 +63,7 @@ impl Epoll {
         check(unsafe { libc::epoll_wait(self.fd(), events.as_mut_ptr(), room, ms) }.into())
     }
 
-    fn wait_fine(&self, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    fn wait_fine(&self, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         // The kernel's struct __kernel_timespec: two 64-bit numbers on every architecture, unlike the C library's timespec.
         let limit = timeout.map(|ns| [(ns / 1_000_000_000) as i64, (ns % 1_000_000_000) as i64]);
         let limit = limit.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
@@ -76,7 +76,7 @@ impl Epoll {
 
 /// epoll_ctl(2).
 pub(super) fn control(epoll: RawFd, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-    let mut event = Event { events, u64: token };
+    let mut event = Readiness { events, u64: token };
     // SAFETY: the kernel reads one event.
     check(unsafe { libc::epoll_ctl(epoll, operation, fd, &mut event) }.into()).map(drop)
 }

@@ -3,7 +3,7 @@
 
 use super::check;
 use super::cmsg::{Item, items};
-use super::inbound::{NAME_SIZE, header};
+use super::recv_batch::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
 use std::io;

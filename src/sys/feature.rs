@@ -1,6 +1,6 @@
 //! What this system can do, found out by trying.
 
-use super::{Gate, mmsg, socket};
+use super::{OwnerLock, mmsg, socket};
 use crate::addr::family;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -14,7 +14,7 @@ pub fn is_there(name: &str) -> bool {
         "gso" => has_option(family::INET, libc::SOL_UDP, libc::UDP_SEGMENT),
         "gro" => has_option(family::INET, libc::SOL_UDP, libc::UDP_GRO),
         "packet_info" => has_option(family::INET, libc::IPPROTO_IP, libc::IP_PKTINFO),
-        "wipe_on_fork" => Gate::new().is_ok_and(|gate| gate.is_wiped_on_fork()),
+        "wipe_on_fork" => OwnerLock::new().is_ok_and(|owner| owner.is_wiped_on_fork()),
         _ => false,
     }
 }

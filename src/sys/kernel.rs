@@ -3,7 +3,8 @@
 
 use super::names::{self, LookUp};
 use super::{
-    Epoll, Event, Inbound, Outbound, Received, Reception, Report, epoll, error_queue, netdevice, socket,
+    Epoll, Readiness, Received, RecvBatch, RecvOptions, Report, SendBatch, epoll, error_queue, netdevice,
+    socket,
 };
 use crate::addr::Addr;
 use std::io;
@@ -67,9 +68,14 @@ pub trait Kernel {
         netdevice::indexes(fd)
     }
 
-    /// recvmmsg(2), see [`Inbound::receive`].
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
-        inbound.receive(fd, reception)
+    /// recvmmsg(2), see [`RecvBatch::receive`].
+    fn receive(
+        &self,
+        fd: RawFd,
+        recv_batch: &mut RecvBatch,
+        recv_options: &RecvOptions,
+    ) -> io::Result<Received> {
+        recv_batch.receive(fd, recv_options)
     }
 
     /// True where nothing can come any more: shutdown(2).
@@ -82,9 +88,9 @@ pub trait Kernel {
         error_queue::read(fd)
     }
 
-    /// sendmmsg(2), see [`Outbound::send`].
-    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
-        outbound.send(fd, usize::MAX)
+    /// sendmmsg(2), see [`SendBatch::send`].
+    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
+        send_batch.send(fd, usize::MAX)
     }
 
     /// epoll_ctl(2) with EPOLL_CTL_ADD.
@@ -103,7 +109,7 @@ pub trait Kernel {
     }
 
     /// epoll_pwait2(2): at most `timeout` nanoseconds, for ever without one.
-    fn wait(&self, epoll: &Epoll, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    fn wait(&self, epoll: &Epoll, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         epoll.wait(events, timeout)
     }
 

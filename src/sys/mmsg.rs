@@ -43,15 +43,15 @@ fn has_recvmsg() -> bool {
 
 /// How messages are received, or sent: many by one call, until that is refused.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
+pub(super) struct MmsgCalls {
     singly: bool,
 }
 
-/// What [`Calls::receive`] returns: how many messages, and an error that came behind them, which the socket does not have any
+/// What [`MmsgCalls::receive`] returns: how many messages, and an error that came behind them, which the socket does not have any
 /// more. After recvmmsg(2) it still has it.
 pub(super) type Got = (usize, Option<i32>);
 
-impl Calls {
+impl MmsgCalls {
     /// As recvmmsg(2). ENOSYS where nothing can be received at all.
     ///
     /// # Safety

@@ -4,7 +4,7 @@
 //! at any time: while others begin or end a run, in a forked child, and long after the last run, since a host may save our
 //! handler and restore it later, as readline(3) and getpass(3) do. So
 //!
-//! - it takes no lock and nobody waits for it: it looks at memory that is never freed (waker.rs, [`Former`]);
+//! - it takes no lock and nobody waits for it: it looks at memory that is never freed (waker.rs, [`PreviousAction`]);
 //! - there are no counts to keep right: a reactor listens while its waker names this process, which no waker of a parent does;
 //! - if nobody listens in this process, it does what the handler that was there before would have done;
 //! - each former handler has one of ours to stand in for it ([`HANDLERS`]), and is published before that is installed: so every
@@ -12,7 +12,7 @@
 //! - handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only where ours still stands.
 //!
 //! The crate signal-hook-registry does not restore handlers, and its table is the parent's in a forked child. Other signals
-//! need no more than an entry in [`TAKEN`] and a set of numbers in the waker.
+//! need no more than an entry in [`INSTALLED`] and a set of numbers in the waker.
 
 use super::robust_lock::RobustLock;
 use super::waker::{self, Waker};
@@ -23,7 +23,8 @@ use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// The signals that are taken.
-static TAKEN: [Taken; 2] = [Taken::new(libc::SIGINT), Taken::new(libc::SIGTERM)];
+static INSTALLED: [InstalledHandler; 2] =
+    [InstalledHandler::new(libc::SIGINT), InstalledHandler::new(libc::SIGTERM)];
 /// Held by whoever changes handlers.
 static CHANGING: RobustLock = RobustLock::new();
 
@@ -39,26 +40,26 @@ impl<'a> Signals<'a> {
     /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
     pub fn listen(waker: &'a Waker) -> io::Result<Signals<'a>> {
         let _changing = CHANGING.lock();
-        let signals = Signals { waker, process: process(), before: waker.shared().hits() };
+        let signals = Signals { waker, process: process(), before: waker.state().signal_count() };
         // Before the handlers are there: they always find somebody to wake.
-        waker.shared().set_listens_in(signals.process);
-        TAKEN.iter().try_for_each(Taken::install).inspect_err(|_| signals.end())?;
+        waker.state().set_signal_process(signals.process);
+        INSTALLED.iter().try_for_each(InstalledHandler::install).inspect_err(|_| signals.end())?;
         Ok(signals)
     }
 
     /// How many signals have come so far.
-    pub fn hits(&self) -> u32 {
-        self.waker.shared().hits().wrapping_sub(self.before)
+    pub fn signal_count(&self) -> u32 {
+        self.waker.state().signal_count().wrapping_sub(self.before)
     }
 
     /// Under the lock.
     fn end(&self) {
         let process = process();
         if self.process == process {
-            self.waker.shared().set_listens_in(0);
+            self.waker.state().set_signal_process(0);
         }
-        if !waker::all().any(|other| other.is_listening_in(process)) {
-            TAKEN.iter().for_each(Taken::restore);
+        if !waker::all().any(|other| other.listens_to_signals_of(process)) {
+            INSTALLED.iter().for_each(InstalledHandler::restore);
         }
     }
 }
@@ -78,9 +79,9 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
 ) {
     let listeners = errno::keep(|| {
         let process = process();
-        waker::all().filter(|waker| waker.hit(process)).count()
+        waker::all().filter(|waker| waker.record_signal(process)).count()
     });
-    let taken = TAKEN.iter().find(|taken| taken.signal == signal);
+    let taken = INSTALLED.iter().find(|taken| taken.signal == signal);
     // Nothing of ours is under way any more: the former handler may leave by siglongjmp(3), or end its thread.
     if let (0, Some(taken)) = (listeners, taken) {
         // SAFETY: the arguments are the kernel's own.
@@ -107,18 +108,18 @@ fn is_function(action: &sigaction) -> bool {
 }
 
 /// A signal that is taken, and what was done at it before.
-struct Taken {
+struct InstalledHandler {
     signal: c_int,
     /// What each of our handlers stands in for. Written under the lock, before that handler is installed.
-    formers: [AtomicPtr<Former>; SLOTS],
+    formers: [AtomicPtr<PreviousAction>; SLOTS],
 }
 
-impl Taken {
-    const fn new(signal: c_int) -> Taken {
-        Taken { signal, formers: [const { AtomicPtr::new(null_mut()) }; SLOTS] }
+impl InstalledHandler {
+    const fn new(signal: c_int) -> InstalledHandler {
+        InstalledHandler { signal, formers: [const { AtomicPtr::new(null_mut()) }; SLOTS] }
     }
 
-    fn former(&self, slot: usize) -> Option<&'static Former> {
+    fn previous(&self, slot: usize) -> Option<&'static PreviousAction> {
         // SAFETY: null, or made by remember, and never freed.
         unsafe { self.formers[slot].load(Ordering::SeqCst).as_ref() }
     }
@@ -140,9 +141,9 @@ impl Taken {
     /// Puts the former action back, unless somebody has put another one in our place meanwhile.
     fn restore(&self) {
         let standing = exchange(self.signal, None).ok().and_then(|now| slot_of(&now));
-        if let Some(former) = standing.and_then(|slot| self.former(slot)) {
+        if let Some(previous) = standing.and_then(|slot| self.previous(slot)) {
             // It cannot fail: the signal exists.
-            let replaced = exchange(self.signal, Some(&former.present()));
+            let replaced = exchange(self.signal, Some(&previous.present()));
             // Another thread of the host was faster: what it has put there stays.
             if let Some(hosts) = replaced.ok().filter(|action| slot_of(action).is_none()) {
                 let _ = exchange(self.signal, Some(&hosts));
@@ -152,16 +153,17 @@ impl Taken {
 
     /// The handler of ours that stands in for `found`.
     fn slot_for(&self, found: &sigaction) -> usize {
-        let former = remember(found);
-        let is_its = |slot: &AtomicPtr<Former>| [former, null_mut()].contains(&slot.load(Ordering::SeqCst));
+        let previous = remember(found);
+        let is_its =
+            |slot: &AtomicPtr<PreviousAction>| [previous, null_mut()].contains(&slot.load(Ordering::SeqCst));
         let slot = self.formers.iter().position(is_its).unwrap_or(SLOTS - 1);
-        self.formers[slot].store(former, Ordering::SeqCst);
+        self.formers[slot].store(previous, Ordering::SeqCst);
         slot
     }
 
     /// Our handler, with the former one's mask and flags, so that it is as good as that one where it stands in for it.
     fn ours(&self, slot: usize) -> sigaction {
-        let mut action = self.former(slot).map_or_else(default, |former| former.action);
+        let mut action = self.previous(slot).map_or_else(default, |previous| previous.action);
         if !is_function(&action) {
             // No call of the host's was interrupted by it before.
             action.sa_flags |= libc::SA_RESTART;
@@ -178,8 +180,8 @@ impl Taken {
     /// # Safety
     /// Called by [`handle`], with the arguments that it has got.
     unsafe fn stand_in(&self, slot: usize, info: *mut siginfo_t, context: *mut c_void) {
-        let Some(former) = self.former(slot) else { return };
-        let action = former.take();
+        let Some(previous) = self.previous(slot) else { return };
+        let action = previous.take();
         match action.sa_sigaction {
             libc::SIG_IGN => {}
             libc::SIG_DFL => self.do_default(&action),
@@ -199,17 +201,17 @@ impl Taken {
     }
 
     /// # Safety
-    /// As for [`Taken::stand_in`].
-    unsafe fn call(&self, former: &sigaction, info: *mut siginfo_t, context: *mut c_void) {
-        if former.sa_flags & libc::SA_SIGINFO == 0 {
+    /// As for [`InstalledHandler::stand_in`].
+    unsafe fn call(&self, previous: &sigaction, info: *mut siginfo_t, context: *mut c_void) {
+        if previous.sa_flags & libc::SA_SIGINFO == 0 {
             // SAFETY: without SA_SIGINFO it is a function of one argument (sigaction(2)).
             let function: unsafe extern "C-unwind" fn(c_int) =
-                unsafe { std::mem::transmute(former.sa_sigaction) };
+                unsafe { std::mem::transmute(previous.sa_sigaction) };
             // SAFETY: the host's handler for this signal, which has just come.
             return unsafe { function(self.signal) };
         }
         // SAFETY: with SA_SIGINFO it is one of three arguments (sigaction(2)).
-        let function: Handler = unsafe { std::mem::transmute(former.sa_sigaction) };
+        let function: Handler = unsafe { std::mem::transmute(previous.sa_sigaction) };
         if exchange(self.signal, None).is_ok_and(|now| now.sa_flags & libc::SA_SIGINFO == 0) {
             // The host has put our handler back by signal(2), or calls it from one that it has installed so: there is one
             // argument only.
@@ -225,14 +227,14 @@ impl Taken {
 }
 
 /// An action that was found, in memory that is never freed: a handler may be about to read it.
-struct Former {
+struct PreviousAction {
     action: sigaction,
     /// With SA_RESETHAND: it was called, which makes it the default one.
     spent: AtomicBool,
-    next: *mut Former,
+    next: *mut PreviousAction,
 }
 
-impl Former {
+impl PreviousAction {
     /// What it is now.
     fn present(&self) -> sigaction {
         if self.spent.load(Ordering::SeqCst) { default() } else { self.action }
@@ -245,22 +247,26 @@ impl Former {
     }
 }
 
-static FORMERS: AtomicPtr<Former> = AtomicPtr::new(null_mut());
+static PREVIOUS_ACTIONS: AtomicPtr<PreviousAction> = AtomicPtr::new(null_mut());
 
 /// The memory of an action, the same for equal ones, so that there are as many as a host has different handlers. Under the lock.
-fn remember(action: &sigaction) -> *mut Former {
-    let first = FORMERS.load(Ordering::Acquire);
+fn remember(action: &sigaction) -> *mut PreviousAction {
+    let first = PREVIOUS_ACTIONS.load(Ordering::Acquire);
     let mut one = first;
     // SAFETY: made below, and never freed.
-    while let Some(former) = unsafe { one.as_ref() } {
-        if is_same(&former.action, action) {
-            former.spent.store(false, Ordering::SeqCst);
+    while let Some(previous) = unsafe { one.as_ref() } {
+        if is_same(&previous.action, action) {
+            previous.spent.store(false, Ordering::SeqCst);
             return one;
         }
-        one = former.next;
+        one = previous.next;
     }
-    let new = Box::into_raw(Box::new(Former { action: *action, spent: AtomicBool::new(false), next: first }));
-    FORMERS.store(new, Ordering::Release);
+    let new = Box::into_raw(Box::new(PreviousAction {
+        action: *action,
+        spent: AtomicBool::new(false),
+        next: first,
+    }));
+    PREVIOUS_ACTIONS.store(new, Ordering::Release);
     new
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A list that any thread pushes to, and that is taken as a whole: a Treiber stack without pop. A fork at any moment leaves the
 /// child a whole list; what is not in it yet is lost there.
-pub struct Stack<T> {
+pub struct AtomicStack<T> {
     first: AtomicPtr<Node<T>>,
     /// It may be shared by threads if a lock around a `T` may.
     values: PhantomData<Mutex<T>>,
@@ -19,13 +19,13 @@ struct Node<T> {
     next: *mut Node<T>,
 }
 
-impl<T> Default for Stack<T> {
-    fn default() -> Stack<T> {
-        Stack { first: AtomicPtr::new(null_mut()), values: PhantomData }
+impl<T> Default for AtomicStack<T> {
+    fn default() -> AtomicStack<T> {
+        AtomicStack { first: AtomicPtr::new(null_mut()), values: PhantomData }
     }
 }
 
-impl<T> Stack<T> {
+impl<T> AtomicStack<T> {
     /// Adds a value. True if there was none: somebody has to be woken.
     pub fn push(&self, value: T) -> bool {
         let mut first = self.first.load(Ordering::Relaxed);
@@ -45,7 +45,7 @@ impl<T> Stack<T> {
     }
 
     /// What was pushed so far, in that order.
-    pub fn take(&self) -> Pushed<T> {
+    pub fn take(&self) -> Drained<T> {
         let mut last = null_mut();
         if !self.first.load(Ordering::SeqCst).is_null() {
             last = self.first.swap(null_mut(), Ordering::SeqCst);
@@ -58,23 +58,23 @@ impl<T> Stack<T> {
             first = last;
             last = next;
         }
-        Pushed { first, values: PhantomData }
+        Drained { first, values: PhantomData }
     }
 }
 
-impl<T> Drop for Stack<T> {
+impl<T> Drop for AtomicStack<T> {
     fn drop(&mut self) {
         drop(self.take());
     }
 }
 
-/// What was taken from a [`Stack`].
-pub struct Pushed<T> {
+/// What was taken from a [`AtomicStack`].
+pub struct Drained<T> {
     first: *mut Node<T>,
     values: PhantomData<T>,
 }
 
-impl<T> Iterator for Pushed<T> {
+impl<T> Iterator for Drained<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
@@ -88,7 +88,7 @@ impl<T> Iterator for Pushed<T> {
     }
 }
 
-impl<T> Drop for Pushed<T> {
+impl<T> Drop for Drained<T> {
     fn drop(&mut self) {
         self.for_each(drop);
     }
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn in_order() {
-        let stack = Stack::default();
+        let stack = AtomicStack::default();
         assert!(stack.take().next().is_none());
         assert!(stack.push(1));
         assert!(!stack.push(2));
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_among_threads() {
-        let stack = Stack::default();
+        let stack = AtomicStack::default();
         let mut seen = Vec::new();
         std::thread::scope(|scope| {
             let push = |from: usize| {
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_left_is_dropped() {
         let value = Arc::new(());
-        let stack = Stack::default();
+        let stack = AtomicStack::default();
         for _ in 0..3 {
             stack.push(value.clone());
         }

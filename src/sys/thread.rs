@@ -1,6 +1,6 @@
 //! Threads of the library's own.
 
-use super::Uncancelled;
+use super::CancelDisabled;
 use std::ffi::CStr;
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -15,7 +15,7 @@ const STACK_SIZE: usize = 2 << 20;
 pub fn spawn(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let builder = Builder::new().stack_size(STACK_SIZE);
     let named = move || {
-        let _uncancelled = Uncancelled::begin();
+        let _uncancelled = CancelDisabled::begin();
         // The standard library would have it on the heap, where ThreadSanitizer sees it read by one thread and freed by another.
         // SAFETY: PR_SET_NAME reads a text that ends in NUL, prctl(2).
         unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
@@ -66,7 +66,7 @@ impl SignalMask {
 
     /// Runs `body` with this mask, and then has the former one again.
     pub fn during<T>(&self, body: impl FnOnce() -> T) -> T {
-        let _former = Former(self.replace());
+        let _former = PreviousMask(self.replace());
         body()
     }
 
@@ -99,9 +99,9 @@ impl SignalMask {
 }
 
 /// Sets the former mask again, also while a panic unwinds.
-struct Former(SignalMask);
+struct PreviousMask(SignalMask);
 
-impl Drop for Former {
+impl Drop for PreviousMask {
     fn drop(&mut self) {
         self.0.replace();
     }

@@ -1,7 +1,7 @@
 //! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe where a sandbox refuses eventfd(2).
 
 use super::mmsg::may_be_refused;
-use super::{HeldFd, check, errno, replace, tsan};
+use super::{TolerantFd, check, errno, replace, tsan};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 /// A wake-up that nobody waits for stays until the next wait. Many of them are one. While the reactor is awake a wake-up
 /// costs no system call on either side: it looks for them once more before it rests.
 #[derive(Debug)]
-pub struct Waker(&'static Shared);
+pub struct Waker(&'static WakerState);
 
 impl Waker {
     /// Errors: those of eventfd(2), or of pipe2(2) where that is refused; EMFILE first of all.
     pub fn new() -> io::Result<Waker> {
         let (fd, write_end) = descriptors()?;
-        let shared = claim();
-        shared.raised.store(false, Ordering::Relaxed);
-        shared.again.store(false, Ordering::Relaxed);
-        shared.write_end.store(write_end.map_or(-1, HeldFd::into_raw), Ordering::Release);
-        shared.fd.store(fd.into_raw(), Ordering::Release);
-        Ok(Waker(shared))
+        let state = claim();
+        state.notified.store(false, Ordering::Relaxed);
+        state.pending.store(false, Ordering::Relaxed);
+        state.write_end.store(write_end.map_or(-1, TolerantFd::into_raw), Ordering::Release);
+        state.fd.store(fd.into_raw(), Ordering::Release);
+        Ok(Waker(state))
     }
 
     /// Wakes the reactor. Any thread, signal safe, leaves `errno` alone.
@@ -32,8 +32,8 @@ impl Waker {
     }
 
     /// Whoever has come so far is looked after from here on. Reactor thread.
-    pub fn look(&self) {
-        self.0.again.store(false, Ordering::SeqCst);
+    pub fn begin_drain(&self) {
+        self.0.pending.store(false, Ordering::SeqCst);
         tsan::acquire(self.0);
     }
 
@@ -45,25 +45,25 @@ impl Waker {
     }
 
     /// The end of a turn: true where somebody has come meanwhile, so that the next one must not wait. Reactor thread.
-    pub fn rest(&self) -> bool {
-        self.0.raised.store(false, Ordering::SeqCst);
-        let again = self.0.again.load(Ordering::SeqCst);
-        if again {
-            self.0.raised.store(true, Ordering::SeqCst);
+    pub fn try_sleep(&self) -> bool {
+        self.0.notified.store(false, Ordering::SeqCst);
+        let pending = self.0.pending.load(Ordering::SeqCst);
+        if pending {
+            self.0.notified.store(true, Ordering::SeqCst);
         }
-        again
+        pending
     }
 
-    /// Has the descriptor tell a loop around what [`Waker::is_raised`] says.
-    pub fn show(&self) {
-        if self.is_raised() {
-            self.0.raise();
+    /// Has the descriptor tell a loop around what [`Waker::is_notified`] says.
+    pub fn republish(&self) {
+        if self.is_notified() {
+            self.0.notify();
         }
     }
 
     /// True from a wake-up until the end of the turn that it was meant for.
-    pub fn is_raised(&self) -> bool {
-        self.0.raised.load(Ordering::SeqCst)
+    pub fn is_notified(&self) -> bool {
+        self.0.notified.load(Ordering::SeqCst)
     }
 
     /// In a forked child: descriptors of its own, the one to wait on under the same number, raised. A wake-up that was pending
@@ -71,13 +71,13 @@ impl Waker {
     pub fn renew(&self) -> io::Result<()> {
         let (new, new_write_end) = descriptors()?;
         replace(self.fd(), &new)?;
-        let former = self.0.write_end.swap(new_write_end.map_or(-1, HeldFd::into_raw), Ordering::SeqCst);
+        let former = self.0.write_end.swap(new_write_end.map_or(-1, TolerantFd::into_raw), Ordering::SeqCst);
         if former >= 0 {
-            super::held::close(former);
+            super::fd::close(former);
         }
         // Handlers that were at work on it in the parent are not there any more.
         self.0.lease.store(USED, Ordering::SeqCst);
-        self.0.raised.store(false, Ordering::SeqCst);
+        self.0.notified.store(false, Ordering::SeqCst);
         self.wake();
         Ok(())
     }
@@ -93,7 +93,7 @@ impl Waker {
     }
 
     /// The part that signal handlers look at.
-    pub(super) fn shared(&self) -> &'static Shared {
+    pub(super) fn state(&self) -> &'static WakerState {
         self.0
     }
 }
@@ -111,21 +111,21 @@ impl Drop for Waker {
 /// may look at all of them at any time, and nobody ever waits for a handler to end: a descriptor that a handler is about to
 /// write to when its waker ends is closed by that handler.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct WakerState {
     fd: AtomicI32,
     /// The end to write to, if it is a pipe, else -1.
     write_end: AtomicI32,
     /// The reactor is awake, or will be: nobody needs to write to the descriptor.
-    raised: AtomicBool,
+    notified: AtomicBool,
     /// Somebody has come since the reactor looked last.
-    again: AtomicBool,
+    pending: AtomicBool,
     /// FREE, USED, RETIRED or CLOSING, and how many handlers are at work on it.
     lease: AtomicU32,
     /// The process whose signals wake it; 0 for none.
-    listens_in: AtomicI32,
+    signal_process: AtomicI32,
     /// How many signals have come so far.
-    hits: AtomicU32,
-    next: AtomicPtr<Shared>,
+    signal_count: AtomicU32,
+    next: AtomicPtr<WakerState>,
 }
 
 const FREE: u32 = 0;
@@ -136,51 +136,51 @@ const RETIRED: u32 = 2 << 30;
 const CLOSING: u32 = 3 << 30;
 const HANDLERS: u32 = USED - 1;
 
-static FIRST: AtomicPtr<Shared> = AtomicPtr::new(std::ptr::null_mut());
+static FIRST: AtomicPtr<WakerState> = AtomicPtr::new(std::ptr::null_mut());
 
 /// All that there are.
-pub(super) fn all() -> impl Iterator<Item = &'static Shared> {
-    let follow = |link: &AtomicPtr<Shared>| {
+pub(super) fn all() -> impl Iterator<Item = &'static WakerState> {
+    let follow = |link: &AtomicPtr<WakerState>| {
         // SAFETY: null, or one that was made by claim, and is never freed.
         unsafe { link.load(Ordering::Acquire).as_ref() }
     };
-    std::iter::successors(follow(&FIRST), move |shared| follow(&shared.next))
+    std::iter::successors(follow(&FIRST), move |state| follow(&state.next))
 }
 
 /// One that nobody uses.
-fn claim() -> &'static Shared {
-    let take = |shared: &&Shared| {
-        shared.lease.compare_exchange(FREE, USED, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+fn claim() -> &'static WakerState {
+    let take = |state: &&WakerState| {
+        state.lease.compare_exchange(FREE, USED, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     };
     all().find(take).unwrap_or_else(|| {
-        let shared: &'static Shared = Box::leak(Box::new(Shared {
+        let state: &'static WakerState = Box::leak(Box::new(WakerState {
             fd: AtomicI32::new(-1),
             write_end: AtomicI32::new(-1),
-            raised: AtomicBool::new(false),
-            again: AtomicBool::new(false),
+            notified: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
             lease: AtomicU32::new(USED),
-            listens_in: AtomicI32::new(0),
-            hits: AtomicU32::new(0),
+            signal_process: AtomicI32::new(0),
+            signal_count: AtomicU32::new(0),
             next: AtomicPtr::new(FIRST.load(Ordering::Acquire)),
         }));
-        let new = std::ptr::from_ref(shared).cast_mut();
+        let new = std::ptr::from_ref(state).cast_mut();
         let push = |first| {
-            shared.next.store(first, Ordering::Release);
+            state.next.store(first, Ordering::Release);
             Some(new)
         };
         // It never refuses.
         let _ = FIRST.fetch_update(Ordering::AcqRel, Ordering::Acquire, push);
-        shared
+        state
     })
 }
 
-impl Shared {
-    /// It says that it has come, then asks whether the reactor is awake; [`Waker::rest`] says that it is not, then asks
+impl WakerState {
+    /// It says that it has come, then asks whether the reactor is awake; [`Waker::try_sleep`] says that it is not, then asks
     /// whether somebody has come. In one order of all four at least one of them sees the other.
     fn wake(&self) {
-        self.again.store(true, Ordering::SeqCst);
-        if !self.raised.load(Ordering::SeqCst) && !self.raised.swap(true, Ordering::SeqCst) {
-            self.raise();
+        self.pending.store(true, Ordering::SeqCst);
+        if !self.notified.load(Ordering::SeqCst) && !self.notified.swap(true, Ordering::SeqCst) {
+            self.notify();
         }
     }
 
@@ -188,37 +188,37 @@ impl Shared {
         Some(self.write_end.load(Ordering::Acquire)).filter(|fd| *fd >= 0)
     }
 
-    fn raise(&self) {
-        raise(self.write_end().unwrap_or_else(|| self.fd.load(Ordering::Acquire)));
+    fn notify(&self) {
+        notify(self.write_end().unwrap_or_else(|| self.fd.load(Ordering::Acquire)));
     }
 
     /// The process whose signals wake it; 0 for none. To be unset before its waker is dropped.
-    pub(super) fn set_listens_in(&self, process: i32) {
-        self.listens_in.store(process, Ordering::SeqCst);
+    pub(super) fn set_signal_process(&self, process: i32) {
+        self.signal_process.store(process, Ordering::SeqCst);
     }
 
     /// True while signals of that process wake it.
-    pub(super) fn is_listening_in(&self, process: i32) -> bool {
-        self.listens_in.load(Ordering::SeqCst) == process
+    pub(super) fn listens_to_signals_of(&self, process: i32) -> bool {
+        self.signal_process.load(Ordering::SeqCst) == process
     }
 
     /// How many signals have come so far.
-    pub(super) fn hits(&self) -> u32 {
-        self.hits.load(Ordering::Acquire)
+    pub(super) fn signal_count(&self) -> u32 {
+        self.signal_count.load(Ordering::Acquire)
     }
 
     /// For a signal handler of that process: counts a signal and wakes. False where it does not listen.
     ///
     /// It looks twice. The first look keeps handlers of a forked child away from the count, which may be the parent's; the
     /// second is for a waker that ended in between.
-    pub(super) fn hit(&self, process: i32) -> bool {
-        if !self.is_listening_in(process) {
+    pub(super) fn record_signal(&self, process: i32) -> bool {
+        if !self.listens_to_signals_of(process) {
             return false;
         }
         self.lease.fetch_add(1, Ordering::SeqCst);
-        let listens = self.is_listening_in(process);
+        let listens = self.listens_to_signals_of(process);
         if listens {
-            self.hits.fetch_add(1, Ordering::Release);
+            self.signal_count.fetch_add(1, Ordering::Release);
             self.wake();
         }
         self.lease.fetch_sub(1, Ordering::SeqCst);
@@ -232,8 +232,8 @@ impl Shared {
             // A pipe first by the end to write to: writing to one that nobody can read raises SIGPIPE.
             let write_end = self.write_end();
             self.write_end.store(-1, Ordering::SeqCst);
-            write_end.into_iter().for_each(super::held::close);
-            super::held::close(self.fd.swap(-1, Ordering::SeqCst));
+            write_end.into_iter().for_each(super::fd::close);
+            super::fd::close(self.fd.swap(-1, Ordering::SeqCst));
             // A handler that comes late may have counted itself; it finds that nobody listens.
             self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
         }
@@ -241,7 +241,7 @@ impl Shared {
 }
 
 /// The one to wait on, and the one to write to if that is another one.
-fn descriptors() -> io::Result<(HeldFd, Option<HeldFd>)> {
+fn descriptors() -> io::Result<(TolerantFd, Option<TolerantFd>)> {
     match eventfd() {
         Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
         made => made.map(|fd| (fd, None)),
@@ -249,7 +249,7 @@ fn descriptors() -> io::Result<(HeldFd, Option<HeldFd>)> {
 }
 
 /// Non-blocking and close-on-exec.
-fn eventfd() -> io::Result<HeldFd> {
+fn eventfd() -> io::Result<TolerantFd> {
     // SAFETY: eventfd(2) takes two integers.
     let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
     // SAFETY: the descriptor was made just now, and nobody else knows it.
@@ -257,7 +257,7 @@ fn eventfd() -> io::Result<HeldFd> {
 }
 
 /// The same: the end to read from, and the one to write to.
-fn pipe() -> io::Result<[HeldFd; 2]> {
+fn pipe() -> io::Result<[TolerantFd; 2]> {
     let mut fds = [-1; 2];
     // SAFETY: pipe2(2) writes two descriptors.
     check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) }.into())?;
@@ -268,7 +268,7 @@ fn pipe() -> io::Result<[HeldFd; 2]> {
 /// Adds one to an eventfd, or eight bytes to a pipe; keeps `errno`, so that a signal handler may do it. A full one wakes as well.
 ///
 /// By syscall(2): write(3) is a cancellation point, and a thread that ended here would leave a waker that says it was raised.
-fn raise(fd: RawFd) {
+fn notify(fd: RawFd) {
     let one = 1u64;
     errno::keep(|| {
         // SAFETY: write(2) is async-signal-safe (signal-safety(7)) and reads eight bytes.

@@ -6,14 +6,14 @@
 //! that is moved to an earlier instant gets one more entry. So each of these touches one slot and nothing else.
 //! When more than half of the entries are superfluous, all of those are dropped at once.
 
-mod ended;
+mod finished;
 mod heap;
 
 use std::num::NonZeroU32;
 
 use crate::slots::{self, Kind, Slots};
 use crate::status::{Result, Status};
-use ended::Ended;
+use finished::FinishedCalls;
 use heap::{Entry, Heap};
 
 /// The instant that never comes.
@@ -27,14 +27,14 @@ pub fn after(now: u64, delay: u64) -> Result<u64> {
 
 /// A span of time as it is. INVALID_ARGUMENT above `i64::MAX`, 292 years: it is the difference of an instant and a later one,
 /// which unsigned numbers do not have.
-pub fn check_span(span: u64) -> Result<u64> {
-    if span <= i64::MAX as u64 { Ok(span) } else { Err(Status::INVALID_ARGUMENT) }
+pub fn check_span(extent: u64) -> Result<u64> {
+    if extent <= i64::MAX as u64 { Ok(extent) } else { Err(Status::INVALID_ARGUMENT) }
 }
 
 /// As many calls are made room for at least.
-const LEAST: usize = 4;
+const MIN_CAPACITY: usize = 4;
 /// As many superfluous entries are never worth a search for them.
-const TOLERATED: usize = 64;
+const STALE_SLACK: usize = 64;
 
 /// Packed to 36 bytes for a call of 24, so that its slot has 40: the first touch of memory is most of what a million
 /// timers cost.
@@ -63,7 +63,7 @@ pub struct Timers<C> {
     held: Vec<Entry>,
     /// Some call may have several entries.
     repeated: bool,
-    ended: Ended,
+    finished: FinishedCalls,
     next_order: NonZeroU32,
     /// The first order that does not belong to the pass.
     pass_end: NonZeroU32,
@@ -78,7 +78,7 @@ impl<C> Timers<C> {
             fresh: Vec::new(),
             held: Vec::new(),
             repeated: false,
-            ended: Ended::default(),
+            finished: FinishedCalls::default(),
             next_order: NonZeroU32::MIN,
             pass_end: NonZeroU32::MIN,
         }
@@ -107,7 +107,7 @@ impl<C> Timers<C> {
 
     #[cold]
     fn grow(&mut self) -> Result<()> {
-        let more = self.fresh.len().max(LEAST);
+        let more = self.fresh.len().max(MIN_CAPACITY);
         self.heap.reserve(self.held.len() + self.fresh.len() + more)?;
         self.timers.reserve(more)?;
         Ok(self.fresh.try_reserve_exact(more)?)
@@ -127,9 +127,9 @@ impl<C> Timers<C> {
 
     /// Takes a pending call out, uncalled.
     pub fn cancel(&mut self, id: u64) -> Result<C> {
-        let Some(timer) = self.timers.remove(id) else { return Err(self.ended.status(id)) };
-        self.ended.cancelled(id);
-        self.tidy();
+        let Some(timer) = self.timers.remove(id) else { return Err(self.finished.status(id)) };
+        self.finished.cancelled(id);
+        self.drop_stale_if_many();
         Ok(timer.call)
     }
 
@@ -137,14 +137,14 @@ impl<C> Timers<C> {
     /// NO_MEMORY for an earlier instant.
     pub fn reset(&mut self, id: u64, due: u64) -> Result<()> {
         let first_fresh = self.first_fresh();
-        let Some(timer) = self.timers.get_mut(id) else { return Err(self.ended.status(id)) };
+        let Some(timer) = self.timers.get_mut(id) else { return Err(self.finished.status(id)) };
         let order = timer.order;
         if due < timer.due && order.get() < first_fresh {
             self.heap.reserve(self.held.len() + self.fresh.capacity() + 1)?;
             timer.due = due;
             self.heap.push(Entry { due, order, slot: slots::index(id) });
             self.repeated = true;
-            self.tidy();
+            self.drop_stale_if_many();
         } else {
             timer.due = due;
         }
@@ -153,7 +153,7 @@ impl<C> Timers<C> {
 
     /// The instant a pending call comes due at.
     pub fn due(&self, id: u64) -> Result<u64> {
-        self.timers.get(id).map(|timer| timer.due).ok_or_else(|| self.ended.status(id))
+        self.timers.get(id).map(|timer| timer.due).ok_or_else(|| self.finished.status(id))
     }
 
     /// The instant the next call comes due at, if any ever does.
@@ -165,13 +165,13 @@ impl<C> Timers<C> {
     }
 
     fn first_due(&mut self) -> Option<u64> {
-        self.file_all();
+        self.insert_all_fresh();
         self.earliest(NEVER).map(|entry| entry.due)
     }
 
     /// Begins a pass: what is inserted from now on waits for the next one.
     pub fn begin_pass(&mut self) {
-        self.file_all();
+        self.insert_all_fresh();
         self.pass_end = self.next_order;
     }
 
@@ -192,7 +192,7 @@ impl<C> Timers<C> {
 
     /// Takes out, as called, the next call that is due at or before `limit`, whatever the pass, with its instant.
     pub fn pop_until(&mut self, limit: u64) -> Option<(u64, C)> {
-        self.file_all();
+        self.insert_all_fresh();
         let entry = self.earliest(limit)?;
         self.heap.pop_first();
         Some((entry.due, self.take_called(entry)?))
@@ -200,12 +200,12 @@ impl<C> Timers<C> {
 
     /// Takes any pending call out, as cancelled: for an owner that ends.
     pub fn take_any(&mut self) -> Option<C> {
-        self.file_all();
+        self.insert_all_fresh();
         loop {
             let entry = self.heap.pop_any()?;
             if self.timers.at(entry.slot).is_some_and(|timer| timer.order == entry.order) {
                 let (id, timer) = self.timers.remove_at(entry.slot)?;
-                self.ended.cancelled(id);
+                self.finished.cancelled(id);
                 return Some(timer.call);
             }
         }
@@ -213,8 +213,8 @@ impl<C> Timers<C> {
 
     fn take_called(&mut self, entry: Entry) -> Option<C> {
         let (id, timer) = self.timers.remove_at(entry.slot)?;
-        self.ended.called(id);
-        self.tidy();
+        self.finished.called(id);
+        self.drop_stale_if_many();
         Some(timer.call)
     }
 
@@ -240,16 +240,16 @@ impl<C> Timers<C> {
     }
 
     /// Puts into the heap what is not there yet.
-    fn file_all(&mut self) {
+    fn insert_all_fresh(&mut self) {
         if !self.held.is_empty() {
             self.held.drain(..).for_each(|entry| self.heap.push(entry));
         }
         if !self.fresh.is_empty() {
-            self.file_fresh();
+            self.insert_fresh();
         }
     }
 
-    fn file_fresh(&mut self) {
+    fn insert_fresh(&mut self) {
         let first = self.first_fresh();
         for (slot, order) in self.fresh.drain(..).zip(first..) {
             if let Some(timer) = self.timers.at(slot).filter(|timer| timer.order.get() == order) {
@@ -263,17 +263,17 @@ impl<C> Timers<C> {
         }
     }
 
-    fn tidy(&mut self) {
-        if self.heap.len() + self.fresh.len() > 2 * self.timers.len() + TOLERATED {
-            self.drop_superfluous();
+    fn drop_stale_if_many(&mut self) {
+        if self.heap.len() + self.fresh.len() > 2 * self.timers.len() + STALE_SLACK {
+            self.drop_stale();
         }
     }
 
     /// Leaves one entry a call, at the instant it comes due. Cold, as the next one is: woven into their callers,
     /// they make every insert and cancel slower by a third.
     #[cold]
-    fn drop_superfluous(&mut self) {
-        self.file_all();
+    fn drop_stale(&mut self) {
+        self.insert_all_fresh();
         self.heap.retain_mut(|entry| match self.timers.at(entry.slot) {
             Some(timer) if timer.order == entry.order => {
                 entry.due = timer.due;
@@ -289,7 +289,7 @@ impl<C> Timers<C> {
     /// Deals the orders out anew, from 1, to the calls that are pending.
     #[cold]
     fn renumber(&mut self) {
-        self.drop_superfluous();
+        self.drop_stale();
         let entries = self.heap.sort_by_order();
         let in_pass = entries.partition_point(|entry| entry.order < self.pass_end);
         self.pass_end = NonZeroU32::MIN.saturating_add(in_pass as u32);
@@ -353,7 +353,7 @@ mod tests {
     fn entries_stay_in_proportion_to_the_calls() {
         let mut timers = Timers::new();
         let bound = |timers: &Timers<()>| {
-            timers.heap.len() + timers.fresh.len() + timers.held.len() <= 2 * timers.len() + TOLERATED + 1
+            timers.heap.len() + timers.fresh.len() + timers.held.len() <= 2 * timers.len() + STALE_SLACK + 1
         };
         let id = timers.insert(1_000_000, ());
         for step in 0..10_000 {

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
-use udpr::sys::{Epoll, Event, Inbound, Kernel, Limits, Linux, Outbound, Received, Reception, Report};
+use udpr::sys::{
+    Epoll, GsoLimits, Kernel, Linux, Readiness, Received, RecvBatch, RecvOptions, Report, SendBatch,
+};
 
 /// The system calls of the seam.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub(crate) enum Answer {
 }
 
 /// The errno that a kernel has for a merged message; none where it takes it.
-pub(crate) type Rule = fn(Limits) -> Option<i32>;
+pub(crate) type Rule = fn(GsoLimits) -> Option<i32>;
 
 /// Counts every call, and answers the next ones of each kind as it was told to; then it is the kernel.
 #[derive(Default)]
@@ -71,7 +73,7 @@ pub(crate) struct Scripted {
 }
 
 /// Changes what epoll has reported: the first so many are events. The answer is how many are.
-type Twist = dyn FnMut(&mut [Event], usize) -> usize;
+type Twist = dyn FnMut(&mut [Readiness], usize) -> usize;
 
 /// What is to go wrong.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +118,7 @@ impl Scripted {
     }
 
     /// Every wait from here on reports what `twist` makes of it.
-    pub(crate) fn twist(&self, twist: impl FnMut(&mut [Event], usize) -> usize + 'static) {
+    pub(crate) fn twist(&self, twist: impl FnMut(&mut [Readiness], usize) -> usize + 'static) {
         self.events.replace(Some(Box::new(twist)));
     }
 
@@ -180,10 +182,10 @@ impl Scripted {
         if unknown { Err(io::Error::from_raw_os_error(libc::ENOPROTOOPT)) } else { Ok(()) }
     }
 
-    fn answer_send(&self, outbound: &Outbound) -> io::Result<usize> {
+    fn answer_send(&self, send_batch: &SendBatch) -> io::Result<usize> {
         let limit = self.answer(Syscall::Send)?;
         let Some(rule) = self.rule.get() else { return Ok(limit) };
-        let errno = outbound.merged().and_then(rule);
+        let errno = send_batch.merged().and_then(rule);
         errno.map_or(Ok(1), |errno| Err(io::Error::from_raw_os_error(errno)))
     }
 
@@ -246,8 +248,8 @@ impl Kernel for Scripted {
 
     fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
         self.answer(Syscall::ReadError)?;
-        let told = self.reports.borrow_mut().pop_front();
-        told.map_or_else(|| Linux.read_error(fd), Ok)
+        let returned = self.reports.borrow_mut().pop_front();
+        returned.map_or_else(|| Linux.read_error(fd), Ok)
     }
 
     fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
@@ -267,17 +269,22 @@ impl Kernel for Scripted {
         got
     }
 
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
-        self.receives.borrow_mut().push(reception.messages);
+    fn receive(
+        &self,
+        fd: RawFd,
+        recv_batch: &mut RecvBatch,
+        recv_options: &RecvOptions,
+    ) -> io::Result<Received> {
+        self.receives.borrow_mut().push(recv_options.messages);
         let limit = self.answer(Syscall::Receive)?;
-        let limited = Reception { messages: reception.messages.min(limit), ..*reception };
-        let received = Linux.receive(fd, inbound, &limited)?;
+        let limited = RecvOptions { messages: recv_options.messages.min(limit), ..*recv_options };
+        let received = Linux.receive(fd, recv_batch, &limited)?;
         let error = self.behind.take().or(received.error);
         Ok(Received { bytes: received.bytes * self.stretch.get().unwrap_or(1), error, ..received })
     }
 
-    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
-        let sent = self.answer_send(outbound).and_then(|limit| outbound.send(fd, limit));
+    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
+        let sent = self.answer_send(send_batch).and_then(|limit| send_batch.send(fd, limit));
         self.sends.borrow_mut().push(*sent.as_ref().unwrap_or(&0));
         sent
     }
@@ -299,7 +306,7 @@ impl Kernel for Scripted {
         Linux.unwatch(epoll, fd)
     }
 
-    fn wait(&self, epoll: &Epoll, events: &mut [Event], timeout: Option<u64>) -> io::Result<usize> {
+    fn wait(&self, epoll: &Epoll, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         let limit = self.answer(Syscall::Wait)?.min(events.len());
         let ready = Linux.wait(epoll, &mut events[..limit], timeout)?;
         Ok(self.events.borrow_mut().as_mut().map_or(ready, |twist| twist(events, ready)))

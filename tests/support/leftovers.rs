@@ -20,7 +20,7 @@ pub(crate) fn descriptors() -> usize {
 
 /// What the reactor's epoll set watches, as the kernel lists it (proc_pid_fdinfo(5)).
 pub(crate) fn watched(reactor: &Reactor<Later>) -> usize {
-    let path = format!("/proc/self/fdinfo/{}", reactor.turn().epoll.fd());
+    let path = format!("/proc/self/fdinfo/{}", reactor.context().epoll.fd());
     let info = std::fs::read_to_string(path).expect("procfs");
     info.lines().filter(|line| line.starts_with("tfd:")).count()
 }

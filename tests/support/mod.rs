@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use udpr::addr::Addr;
-use udpr::port::{Leave, Options, Port, Protocol, Stats, flag};
+use udpr::port::{Flush, Options, Port, Protocol, Stats, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Result;
 use udpr::sys::{Kernel, Linux};
@@ -120,8 +120,8 @@ pub(crate) fn number(data: &[u8]) -> u32 {
 }
 
 /// Writes a datagram that [`Peer::numbers`] reads: four bytes.
-pub(crate) fn write_number(port: &Port, number: u32, to: &Addr, leave: Leave) -> Result {
-    port.write(&number.to_be_bytes(), Some(to), leave)
+pub(crate) fn write_number(port: &Port, number: u32, to: &Addr, flush: Flush) -> Result {
+    port.write(&number.to_be_bytes(), Some(to), flush)
 }
 
 /// The bytes of a datagram that tells them from every other one's: at least four.
@@ -131,16 +131,16 @@ pub(crate) fn sized(number: u32, len: usize) -> Vec<u8> {
 }
 
 /// Writes a datagram that [`Peer::sized`] reads.
-pub(crate) fn write_sized(port: &Port, number: u32, len: usize, to: &Addr, leave: Leave) -> Result {
-    port.write(&sized(number, len), Some(to), leave)
+pub(crate) fn write_sized(port: &Port, number: u32, len: usize, to: &Addr, flush: Flush) -> Result {
+    port.write(&sized(number, len), Some(to), flush)
 }
 
 /// Writes as the C face does, the short way where it is open; true where it was.
 #[allow(unsafe_code, reason = "the short way is a bare place")]
 pub(crate) fn write_shortly(port: &Port, data: &[u8], to: &Addr) -> bool {
-    let place = port.follow(data.as_ptr(), data.len(), Some(to));
+    let place = port.try_append(data.as_ptr(), data.len(), Some(to));
     match place {
-        None => port.write(data, Some(to), Leave::Together).expect("accepted"),
+        None => port.write(data, Some(to), Flush::Batched).expect("accepted"),
         Some(place) if place.cast_const() == data.as_ptr() => {}
         // SAFETY: a place for as many bytes, before anything else is done.
         Some(place) => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) },
@@ -250,20 +250,20 @@ impl Scene {
         let to = self.peer.addr();
         self.in_callback(move |port| {
             for number in numbers {
-                write_number(port, number, &to, Leave::Together).expect("accepted");
+                write_number(port, number, &to, Flush::Batched).expect("accepted");
             }
         });
     }
 
     /// Writes a number to the peer outside of any callback.
     pub(crate) fn write(&self, number: u32) -> Result {
-        write_number(&self.port, number, &self.peer.addr(), Leave::Together)
+        write_number(&self.port, number, &self.peer.addr(), Flush::Batched)
     }
 
     /// The peer has got these numbers, in this order, and nothing behind them.
     pub(crate) fn assert_received(&self, expected: impl IntoIterator<Item = u32>) {
         const LAST: u32 = u32::MAX;
-        write_number(&self.port, LAST, &self.peer.addr(), Leave::Now).expect("sent");
+        write_number(&self.port, LAST, &self.peer.addr(), Flush::Immediate).expect("sent");
         self.turn_until_sent();
         let mut expected: Vec<u32> = expected.into_iter().collect();
         expected.push(LAST);

@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use udpr::addr::Addr;
-use udpr::port::{Leave, Port, Protocol, Stats};
+use udpr::port::{Flush, Port, Protocol, Stats};
 use udpr::reactor::Reactor;
 use udpr::status::{Result, Status};
 use udpr::sys::{Kernel, Linux};
@@ -25,7 +25,7 @@ pub(crate) struct Scenario<'a> {
     /// What is done; the answer is the call's.
     pub(crate) act: &'a dyn Fn(&Stage) -> Result,
     /// What the answer is to be where one call of the seam fails.
-    pub(crate) told: fn(&Failed<'_>) -> Result,
+    pub(crate) returned: fn(&Failed<'_>) -> Result,
     /// What must be true at the end, when the loop has gone on.
     pub(crate) after: &'a dyn Fn(&Stage),
     /// What is OK is done whole; not at a port's end, where a call that fails has nobody to be told.
@@ -153,7 +153,7 @@ impl Stage {
     pub(crate) fn write(&self, numbers: std::ops::Range<u32>) -> Result {
         let to = self.peer.addr();
         for number in numbers {
-            write_number(&self.port(), number, &to, Leave::Together)?;
+            write_number(&self.port(), number, &to, Flush::Batched)?;
             self.accepted.set(self.accepted.get() + 1);
         }
         Ok(())
@@ -205,7 +205,7 @@ impl Stage {
     fn assert_goes_on(&self) {
         let (diary, peer) = (Rc::default(), Peer::new());
         let echo = Closures::new(&diary).at_datagram(|port, datagram| {
-            port.write(datagram.data(), Some(&datagram.sender), Leave::Together).expect("written");
+            port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
         });
         let port = listen(&self.reactor, &udpr::port::Options::default(), echo).expect("a port");
         peer.send(b"hello", &port.get_host().expect("open"));
@@ -315,25 +315,25 @@ impl Scenario<'_> {
         (self.before)(&stage);
         let look = stage.look();
         stage.kernel.begin(fault.map(|(number, answer, _)| Fault::Once(number, answer)));
-        let told = (self.act)(&stage);
+        let returned = (self.act)(&stage);
         let steps = stage.kernel.end();
         let expected = match fault {
             Some((number, Answer::Errno(errno), steps)) => {
-                (self.told)(&Failed { step: steps[number], before: &steps[..number], errno })
+                (self.returned)(&Failed { step: steps[number], before: &steps[..number], errno })
             }
             _ => Ok(()),
         };
-        assert_eq!(told, expected);
+        assert_eq!(returned, expected);
         if let Some((number, ..)) = fault {
             assert!(steps.len() > number, "the call was made");
         }
         stage.kernel.clear();
         let closed = stage.port.borrow().as_ref().is_some_and(|port| !port.is_open());
-        if told.is_err() && !closed {
+        if returned.is_err() && !closed {
             assert_eq!(stage.look(), look, "what fails leaves all as it was");
         }
-        let found = told.map(|()| stage.look_at_large(&look));
-        if stage.reactor.turn().check_open().is_ok() {
+        let found = returned.map(|()| stage.look_at_large(&look));
+        if stage.reactor.context().check_open().is_ok() {
             stage.assert_goes_on();
         }
         (self.after)(&stage);

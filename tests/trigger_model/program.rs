@@ -48,8 +48,8 @@ impl Name {
         let program = &self.program;
         program.note(format!("call {}, running: {}", self.number, world.is_running()));
         program.act_inside(world);
-        let answers = [Status::OK, Status::PENDING, Status::PENDING, Status::NO_MEMORY];
-        let answer = answers[program.below(4) as usize];
+        let results = [Status::OK, Status::PENDING, Status::PENDING, Status::NO_MEMORY];
+        let answer = results[program.below(4) as usize];
         program.note(format!("{} answers {answer:?}", self.number));
         answer
     }

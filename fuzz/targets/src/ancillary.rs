@@ -1,11 +1,11 @@
-//! What the kernel tells of a received datagram: `sys::cmsg` and `sys::facts`.
+//! What the kernel tells of a received datagram: `sys::cmsg` and `sys::recv_meta`.
 //!
 //! Input: a byte of choices, the local port, the control data.
 
 use super::bytes::Bytes;
 use super::control::{self, Item};
 use udpr::addr::{Addr, family};
-use udpr::sys::{Control, Datagram, cmsg, facts};
+use udpr::sys::{Control, Datagram, cmsg, recv_meta};
 
 const V4: Addr = Addr::v4([127, 0, 0, 1], 9);
 
@@ -38,7 +38,7 @@ fn walk(control: &[u8], items: &[Item<'_>], cut: usize) {
 fn segment(control: &[u8], items: &[Item<'_>]) {
     let merged = items.iter().find(|item| (item.0, item.1) == (libc::SOL_UDP, libc::UDP_GRO));
     let size = merged.and_then(|item| control::int(item.2)).filter(|size| *size >= 0);
-    assert_eq!(facts::segment(control), size.map(|size| size as usize));
+    assert_eq!(recv_meta::segment(control), size.map(|size| size as usize));
 }
 
 /// The value of the last item of these kinds, as far as it is `least` bytes long.
@@ -49,7 +49,7 @@ fn last<'a>(items: &[Item<'a>], kinds: [(i32, i32); 2], least: usize) -> Option<
 fn read(control: &[u8], items: &[Item<'_>], sender: Addr, port: u16) {
     let mut datagram = Datagram::EMPTY;
     datagram.sender = sender;
-    facts::read(&mut datagram, control, port);
+    recv_meta::read(&mut datagram, control, port);
     assert!(datagram.data().is_empty() && datagram.sender == sender && datagram.flags == 0);
 
     let tos = [(libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)];
@@ -71,7 +71,7 @@ fn read(control: &[u8], items: &[Item<'_>], sender: Addr, port: u16) {
     destination(&datagram, items, port);
 
     // What was told of an earlier datagram is gone.
-    facts::read(&mut datagram, &[], port);
+    recv_meta::read(&mut datagram, &[], port);
     assert_eq!((datagram.destination.family, datagram.interface_index), (family::UNSPEC, 0));
     assert_eq!((datagram.tos, datagram.ttl, datagram.timestamp), (-1, -1, 0));
 }
@@ -89,13 +89,13 @@ fn destination(datagram: &Datagram, items: &[Item<'_>], port: u16) {
         if v4(&info) { (&info.2[8..12], &info.2[..4]) } else { (&info.2[..16], &info.2[16..20]) };
     let interface = u32::from_ne_bytes(interface.try_into().expect("four bytes"));
     assert_eq!((datagram.destination.port, datagram.interface_index), (port, interface));
-    let told = datagram.destination;
-    assert_eq!(told.check(), Ok(()));
-    let plain = if v4(&info) { told.unmap_v4().unwrap_or(told) } else { told };
+    let meta_port = datagram.destination;
+    assert_eq!(meta_port.check(), Ok(()));
+    let plain = if v4(&info) { meta_port.unmap_v4().unwrap_or(meta_port) } else { meta_port };
     assert_eq!(&plain.bytes[..ip.len()], ip);
     assert_eq!(plain.scope_id, if v6(&info) && plain.needs_scope() { interface } else { 0 });
     if v4(&info) {
-        assert_eq!(told.family, datagram.sender.family, "an address as the port sees it");
+        assert_eq!(meta_port.family, datagram.sender.family, "an address as the port sees it");
     }
 }
 
@@ -110,7 +110,7 @@ fn said_is_read(input: &[u8], port: u16) {
     let said = Control::of(over_v6, source.as_ref(), interface, tos);
     let mut datagram = Datagram::EMPTY;
     datagram.sender = source.unwrap_or(V4);
-    facts::read(&mut datagram, said.bytes(), port);
+    recv_meta::read(&mut datagram, said.bytes(), port);
     assert_eq!((datagram.interface_index, datagram.tos), (interface, tos.map_or(-1, i32::from)));
     assert_eq!(said.is_empty(), source.is_none() && interface == 0 && tos.is_none());
     if let (Some(source), true) = (source, over_v6) {

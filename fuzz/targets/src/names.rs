@@ -29,8 +29,8 @@ pub fn run(input: &[u8]) {
         return;
     };
     match host(string, port, version) {
-        Ok(Host::Name(kept)) => {
-            assert_eq!(kept, name);
+        Ok(Host::Name(deferred)) => {
+            assert_eq!(deferred, name);
             check_name(&name, string);
         }
         Ok(Host::Known(answer)) => {
@@ -90,7 +90,7 @@ fn check_known(string: &str, port: u16, version: u16, answer: &Result<Vec<Addr>>
 /// What was told, and how often its `user` was freed.
 #[derive(Default)]
 struct Seen {
-    answers: Vec<Result<Vec<Addr>>>,
+    results: Vec<Result<Vec<Addr>>>,
     freed: usize,
 }
 
@@ -103,23 +103,23 @@ fn ask(name: &CStr, port: u16, version: u16, expected: Result<Result<Vec<Addr>>>
     let (handle, text) = (reactor.handle, name.as_ptr());
     // SAFETY: a reactor, a text, and functions for a user that outlives the reactor.
     let status = unsafe {
-        udpr_reactor_resolve(handle, text, port, version, 0, Some(told), user, Some(freed), &mut id)
+        udpr_reactor_resolve(handle, text, port, version, 0, Some(meta_port), user, Some(freed), &mut id)
     };
-    assert!(seen.borrow().answers.is_empty(), "told inside the call");
+    assert!(seen.borrow().results.is_empty(), "told inside the call");
     match expected {
         Ok(answer) => {
             assert_eq!((status, id != 0, seen.borrow().freed), (0, true, 0));
-            reactor.turn();
-            assert_eq!((&seen.borrow().answers[..], seen.borrow().freed), (&[answer][..], 1));
+            reactor.context();
+            assert_eq!((&seen.borrow().results[..], seen.borrow().freed), (&[answer][..], 1));
         }
         Err(error) => assert_eq!((Status::from_code(status), id, seen.borrow().freed), (error, 0, 1)),
     }
-    reactor.turn();
+    reactor.context();
     reactor.end();
     assert_eq!(seen.borrow().freed, 1);
 }
 
-unsafe extern "C-unwind" fn told(
+unsafe extern "C-unwind" fn meta_port(
     _: *mut udpr_reactor,
     _: udpr_id,
     status: udpr_status,
@@ -132,7 +132,7 @@ unsafe extern "C-unwind" fn told(
     let answer = if status == 0 { Ok(addrs.to_vec()) } else { Err(Status::from_code(status)) };
     // SAFETY: the user of ask.
     let seen = unsafe { &*user.cast::<RefCell<Seen>>() };
-    seen.borrow_mut().answers.push(answer);
+    seen.borrow_mut().results.push(answer);
 }
 
 unsafe extern "C-unwind" fn freed(user: *mut c_void) {

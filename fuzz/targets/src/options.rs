@@ -37,7 +37,7 @@ pub fn run(input: &[u8]) {
     let (transport, table) = listen(&reactor, &mut input, &seen);
     if !transport.is_null() {
         messages::write(transport, &mut input);
-        (0..3).for_each(|_| reactor.turn());
+        (0..3).for_each(|_| reactor.context());
         stats::<udpr_transport_stats>(&mut input, |out| {
             // SAFETY: a transport that is retained, and a struct as long as it says.
             unsafe { udpr_transport_get_stats(transport, out) }
@@ -51,9 +51,9 @@ pub fn run(input: &[u8]) {
     unsafe { udpr_transport_release(transport) };
     reactor.end();
     assert_eq!(seen.wrong.get(), 0, "a datagram that nobody sent");
-    let (known, told) = (table.known, table.table);
-    assert_eq!(seen.freed.get(), usize::from(known && told.free_user.is_some()), "free_user");
-    let stops = table.listens && told.stop_protocol.is_some();
+    let (known, meta_port) = (table.known, table.table);
+    assert_eq!(seen.freed.get(), usize::from(known && meta_port.free_user.is_some()), "free_user");
+    let stops = table.listens && meta_port.stop_protocol.is_some();
     assert_eq!(seen.stopped.get(), usize::from(stops), "stop_protocol");
 }
 

@@ -27,7 +27,7 @@ impl Reactor {
     }
 
     /// A turn that does not wait.
-    pub fn turn(&self) {
+    pub fn context(&self) {
         // SAFETY: a reactor that was not freed.
         assert_eq!(unsafe { udpr_reactor_iterate(self.handle, 0) }, 0);
     }

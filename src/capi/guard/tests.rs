@@ -8,7 +8,7 @@ use super::super::{
 };
 use super::silence_panics;
 use crate::status::Status;
-use crate::sys::{Inbound, Kernel, Linux, Outbound, Received, Reception};
+use crate::sys::{Kernel, Linux, Received, RecvBatch, RecvOptions, SendBatch};
 use std::ffi::c_void;
 use std::io;
 use std::net::UdpSocket;
@@ -87,14 +87,19 @@ impl Buggy {
 }
 
 impl Kernel for Buggy {
-    fn receive(&self, fd: RawFd, inbound: &mut Inbound, reception: &Reception) -> io::Result<Received> {
+    fn receive(
+        &self,
+        fd: RawFd,
+        recv_batch: &mut RecvBatch,
+        recv_options: &RecvOptions,
+    ) -> io::Result<Received> {
         self.meet(Bug::Receive);
-        Linux.receive(fd, inbound, reception)
+        Linux.receive(fd, recv_batch, recv_options)
     }
 
-    fn send(&self, fd: RawFd, outbound: &mut Outbound) -> io::Result<usize> {
+    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.meet(Bug::Send);
-        Linux.send(fd, outbound)
+        Linux.send(fd, send_batch)
     }
 
     fn unwatch(&self, epoll: RawFd, fd: RawFd) -> io::Result<()> {
@@ -108,7 +113,7 @@ fn reactor(bug: Bug) -> *mut udpr_reactor {
     silence_panics();
     let core = Core::with_kernel(0, Rc::new(Buggy(bug))).expect("a reactor");
     let core = Box::into_raw(Box::new(core));
-    c!(&*core).turn().host.set(core.cast());
+    c!(&*core).context().c_handle.set(core.cast());
     core.cast()
 }
 

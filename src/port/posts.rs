@@ -1,152 +1,152 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
-use super::backlog::{Backlog, Letter, charge};
 use super::destinations::{Destinations, Peer};
+use super::queue::{QueuedDatagram, SendQueue, charge};
 use super::{Open, Port};
 use crate::addr::Addr;
+use crate::context::Shared;
 use crate::status::{Result, Status};
 use crate::sys::{Mutex, tsan};
-use crate::turn::Door;
 use std::sync::Arc;
 
 /// The part of a port that every thread may touch, and that remains of it.
 #[derive(Debug)]
-pub struct Shared {
+pub struct PortShared {
     /// The reactor's, which outlives it.
-    pub door: Arc<Door>,
-    outbox: Mutex<Outbox>,
+    pub reactor: Arc<Shared>,
+    posts: Mutex<PostQueue>,
 }
 
 #[derive(Debug)]
-struct Outbox {
+struct PostQueue {
     token: u64,
     /// What may wait, in bytes.
     limit: u32,
     destinations: Destinations,
     closed: bool,
-    mail: Option<Box<Mail>>,
+    posted: Option<Box<Posted>>,
 }
 
 /// What a port has once something is posted, or it has a peer.
 #[derive(Debug)]
-struct Mail {
-    letters: Backlog,
+struct Posted {
+    datagrams: SendQueue,
     peer: Option<Peer>,
     /// A post was refused, or counts more than the bound: `write_ready` is owed once there are no letters.
     is_full: bool,
 }
 
-impl Outbox {
-    fn mail(&mut self) -> &mut Mail {
+impl PostQueue {
+    fn posted(&mut self) -> &mut Posted {
         let limit = self.limit as usize;
-        let empty = || Box::new(Mail { letters: Backlog::new(limit), peer: None, is_full: false });
-        self.mail.get_or_insert_with(empty)
+        let empty = || Box::new(Posted { datagrams: SendQueue::new(limit), peer: None, is_full: false });
+        self.posted.get_or_insert_with(empty)
     }
 }
 
-impl Shared {
-    pub(super) fn new(door: Arc<Door>, destinations: Destinations, limit: u32) -> Shared {
-        let outbox = Outbox { token: 0, limit, destinations, closed: false, mail: None };
-        Shared { door, outbox: Mutex::new(outbox) }
+impl PortShared {
+    pub(super) fn new(reactor: Arc<Shared>, destinations: Destinations, limit: u32) -> PortShared {
+        let posts = PostQueue { token: 0, limit, destinations, closed: false, posted: None };
+        PortShared { reactor, posts: Mutex::new(posts) }
     }
 
     pub(super) fn set_token(&self, token: u64) {
-        self.outbox.lock().token = token;
+        self.posts.lock().token = token;
     }
 
     /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
     /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already; NO_MEMORY.
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
-        self.door.gate.check_open()?;
-        let mut outbox = self.outbox.lock();
-        if outbox.closed {
+        self.reactor.owner.check_open()?;
+        let mut posts = self.posts.lock();
+        if posts.closed {
             return Err(Status::CLOSED);
         }
-        let peer = outbox.mail.as_ref().and_then(|mail| mail.peer.as_ref());
-        let to = outbox.destinations.check(data.len(), to, peer)?.copied();
-        let (token, mail) = (outbox.token, outbox.mail());
+        let peer = posts.posted.as_ref().and_then(|posted| posted.peer.as_ref());
+        let to = posts.destinations.check(data.len(), to, peer)?.copied();
+        let (token, posted) = (posts.token, posts.posted());
         // One is accepted whatever it counts, as a write is while nothing waits: there will never be more room for it.
-        let first = mail.letters.is_empty();
-        if !mail.letters.has_room(charge(data.len(), 1), 0) {
-            mail.is_full = true;
+        let first = posted.datagrams.is_empty();
+        if !posted.datagrams.has_room(charge(data.len(), 1), 0) {
+            posted.is_full = true;
             if !first {
                 return Err(Status::WOULD_BLOCK);
             }
         }
-        mail.letters.push(data, to, None)?;
+        posted.datagrams.push(data, to, None)?;
         if first {
-            self.door.post(token).inspect_err(|_| mail.letters.truncate(0))?;
+            self.reactor.post_port(token).inspect_err(|_| posted.datagrams.truncate(0))?;
         }
-        drop(outbox);
+        drop(posts);
         if first {
-            self.door.waker.wake();
+            self.reactor.waker.wake();
         }
         Ok(())
     }
 
     /// True where a thread that is not there any more holds the lock: in a child, if at all.
     pub fn is_locked(&self) -> bool {
-        self.outbox.is_locked()
+        self.posts.is_locked()
     }
 
     /// Posts are checked against these from here on.
     pub(super) fn set_destinations(&self, destinations: Destinations) {
-        self.outbox.lock().destinations = destinations;
+        self.posts.lock().destinations = destinations;
     }
 
     /// Posts go to this peer from here on; those that were made for the former one stay its own.
     pub(super) fn set_peer(&self, peer: Option<Peer>, former: Option<Addr>) {
         if peer.is_some() || former.is_some() {
-            let mut outbox = self.outbox.lock();
-            let mail = outbox.mail();
-            mail.letters.address(former);
-            mail.peer = peer;
+            let mut posts = self.posts.lock();
+            let posted = posts.posted();
+            posted.datagrams.set_missing_peer(former);
+            posted.peer = peer;
         }
     }
 
     /// Drops what nobody will send; the answer is how many letters that were.
-    pub(super) fn drop_letters(&self) -> usize {
-        let mut outbox = self.outbox.lock();
-        let Some(mail) = &mut outbox.mail else { return 0 };
-        std::iter::from_fn(|| mail.letters.pop()).count()
+    pub(super) fn drop_posted(&self) -> usize {
+        let mut posts = self.posts.lock();
+        let Some(posted) = &mut posts.posted else { return 0 };
+        std::iter::from_fn(|| posted.datagrams.pop()).count()
     }
 
     /// The next letter; if there is none, also whether `write_ready` is owed.
-    fn next(&self) -> (Option<Letter>, bool) {
-        let mut outbox = self.outbox.lock();
-        let Some(mail) = &mut outbox.mail else { return (None, false) };
-        let letter = mail.letters.pop();
-        let is_owed = letter.is_none() && std::mem::take(&mut mail.is_full);
-        (letter, is_owed)
+    fn next(&self) -> (Option<QueuedDatagram>, bool) {
+        let mut posts = self.posts.lock();
+        let Some(posted) = &mut posts.posted else { return (None, false) };
+        let datagram = posted.datagrams.pop();
+        let is_owed = datagram.is_none() && std::mem::take(&mut posted.is_full);
+        (datagram, is_owed)
     }
 
     /// Nothing is accepted any more; what was, can still be taken out.
-    pub(super) fn close_outbox(&self) {
-        self.outbox.lock().closed = true;
+    pub(super) fn close_posts(&self) {
+        self.posts.lock().closed = true;
     }
 
     /// How many letters wait: so many are sent in one turn, however fast others come.
     fn waiting(&self) -> usize {
-        self.outbox.lock().mail.as_ref().map_or(0, |mail| mail.letters.len())
+        self.posts.lock().posted.as_ref().map_or(0, |posted| posted.datagrams.len())
     }
 }
 
-impl Drop for Shared {
-    /// See [`Door`]'s.
+impl Drop for PortShared {
+    /// See [`Shared`]'s.
     fn drop(&mut self) {
         tsan::acquire(self);
-        tsan::acquire(&self.door.gate);
-        tsan::release(&*self.door);
+        tsan::acquire(&self.reactor.owner);
+        tsan::release(&*self.reactor);
     }
 }
 
 impl Port {
     /// Sends what other threads have posted; more that comes meanwhile waits for the next turn.
-    pub fn take_mail(&self) {
+    pub fn send_posted(&self) {
         let Ok(open) = self.listening() else { return };
-        while self.take_waiting(&open) {
-            if self.shared.door.post(open.token.get()).is_ok() {
-                self.shared.door.waker.wake();
+        while self.send_waiting_posts(&open) {
+            if self.shared.reactor.post_port(open.token.get()).is_ok() {
+                self.shared.reactor.waker.wake();
                 return;
             }
             // No memory to be told of it again: it goes on at once.
@@ -154,25 +154,25 @@ impl Port {
     }
 
     /// Sends what waits now. True where more has come meanwhile.
-    fn take_waiting(&self, open: &Open) -> bool {
+    fn send_waiting_posts(&self, open: &Open) -> bool {
         for _ in 0..self.shared.waiting() {
             // While a full socket is waited for, mail waits where it is: what was posted stays bounded.
             if open.is_waiting() {
                 return false;
             }
-            let (Some(letter), _) = self.shared.next() else { break };
-            open.submit_letter(letter);
+            let (Some(datagram), _) = self.shared.next() else { break };
+            open.submit_posted(datagram);
         }
         if open.is_waiting() {
             return false;
         }
         match self.shared.next() {
-            (Some(letter), _) => {
-                open.submit_letter(letter);
+            (Some(datagram), _) => {
+                open.submit_posted(datagram);
                 return true;
             }
             (None, true) => {
-                open.wants_ready.set(true);
+                open.write_ready_owed.set(true);
                 open.update_interest();
             }
             (None, false) => {}

@@ -1,11 +1,11 @@
 //! Receiving many datagrams by one recvmmsg(2), merged ones (GRO) among them.
 
-use super::batch::{BATCH_MAX, Batch, Datagram, TRUNCATED};
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
-use super::cmsg::Room;
-use super::facts;
+use super::cmsg::ControlBuffer;
+use super::datagrams::{BATCH_MAX, Datagram, Datagrams, TRUNCATED};
 use super::memory::StableArray;
-use super::mmsg::Calls;
+use super::mmsg::MmsgCalls;
+use super::recv_meta;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -16,7 +16,7 @@ pub(super) const NAME_SIZE: usize = Addr::SOCKADDR_MAX;
 
 /// How a port's socket is received from.
 #[derive(Clone, Copy, Debug)]
-pub struct Reception {
+pub struct RecvOptions {
     /// Messages that one call asks for, 1 to 64.
     pub messages: usize,
     /// Bytes that a datagram is cut at.
@@ -24,7 +24,7 @@ pub struct Reception {
     /// The socket merges datagrams (UDP_GRO, udp(7)).
     pub merges: bool,
     /// Where datagrams tell more than bytes and sender: the local port, for [`Datagram::destination`].
-    pub told: Option<u16>,
+    pub meta_port: Option<u16>,
 }
 
 /// What one call has brought.
@@ -57,14 +57,14 @@ impl Received {
 /// What belongs to a message beside its header.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-struct Slot {
+struct MessageSlot {
     /// The sender's address as the kernel writes it, first, so that a pointer to the slot is one to the name.
     name: [u8; NAME_SIZE],
     /// Bytes of its datagrams; the last one may be shorter.
     segment: u32,
 }
 
-impl Slot {
+impl MessageSlot {
     /// The sender as a datagram has it.
     #[inline]
     fn read_name(&self, header: &libc::mmsghdr, sender: &mut Addr) {
@@ -74,36 +74,36 @@ impl Slot {
 
 /// What one recvmmsg(2) brings, in the buffers that a reactor's ports share.
 #[derive(Debug)]
-pub struct Inbound {
-    calls: Calls,
+pub struct RecvBatch {
+    calls: MmsgCalls,
     buffers: Rc<Buffers>,
-    slots: StableArray<Slot, MESSAGES_MAX>,
+    slots: StableArray<MessageSlot, MESSAGES_MAX>,
     vectors: StableArray<libc::iovec, MESSAGES_MAX>,
     headers: StableArray<libc::mmsghdr, MESSAGES_MAX>,
-    controls: StableArray<Room<{ facts::ROOM }>, MESSAGES_MAX>,
+    controls: StableArray<ControlBuffer<{ recv_meta::RECV_CONTROL_SIZE }>, MESSAGES_MAX>,
     datagrams: StableArray<Datagram, BATCH_MAX>,
     pointers: StableArray<*const Datagram, BATCH_MAX>,
     /// Headers that the kernel has written to since they were laid out.
-    used: usize,
+    filled: usize,
     /// Headers with room for control data.
-    roomy: usize,
+    with_control: usize,
     /// Datagrams with facts from control data in them.
-    informed: usize,
+    with_meta: usize,
     /// Datagrams that are laid out for the next batch already.
-    laid: usize,
+    prepared: usize,
     /// The first message that may be merged datagrams: those before it are one each.
-    merged: usize,
+    first_merged: usize,
     /// The first message, and byte of it, that no datagram has been made of.
     next: (usize, usize),
     packet_size: usize,
-    told: Option<u16>,
+    meta_port: Option<u16>,
 }
 
-impl Inbound {
+impl RecvBatch {
     /// Into these buffers.
-    pub fn new(buffers: Rc<Buffers>) -> Inbound {
-        let slots = StableArray::from_fn(|_| Slot { name: [0; NAME_SIZE], segment: 0 });
-        let controls = StableArray::from_fn(|_| Room([0; facts::ROOM]));
+    pub fn new(buffers: Rc<Buffers>) -> RecvBatch {
+        let slots = StableArray::from_fn(|_| MessageSlot { name: [0; NAME_SIZE], segment: 0 });
+        let controls = StableArray::from_fn(|_| ControlBuffer([0; recv_meta::RECV_CONTROL_SIZE]));
         let vectors = StableArray::from_fn(|index| libc::iovec {
             iov_base: buffers.place(index).cast(),
             iov_len: BUFFER_SIZE,
@@ -115,8 +115,8 @@ impl Inbound {
         });
         let datagrams = StableArray::from_fn(|_| Datagram::EMPTY);
         let pointers = StableArray::from_fn(|index| datagrams.at(index).cast_const());
-        Inbound {
-            calls: Calls::default(),
+        RecvBatch {
+            calls: MmsgCalls::default(),
             buffers,
             slots,
             vectors,
@@ -124,14 +124,14 @@ impl Inbound {
             controls,
             datagrams,
             pointers,
-            used: 0,
-            roomy: 0,
-            informed: 0,
-            laid: 0,
-            merged: 0,
+            filled: 0,
+            with_control: 0,
+            with_meta: 0,
+            prepared: 0,
+            first_merged: 0,
             next: (0, 0),
             packet_size: BUFFER_SIZE,
-            told: None,
+            meta_port: None,
         }
     }
 }
@@ -150,67 +150,71 @@ pub(super) fn header(vector: *mut libc::iovec, name: *mut [u8; NAME_SIZE]) -> li
 
 /// What the kernel has told of a message.
 #[inline]
-fn control<'a>(header: &libc::mmsghdr, room: &'a Room<{ facts::ROOM }>) -> &'a [u8] {
+fn control<'a>(
+    header: &libc::mmsghdr,
+    room: &'a ControlBuffer<{ recv_meta::RECV_CONTROL_SIZE }>,
+) -> &'a [u8] {
     // The type of the length differs between C libraries.
     let len: usize = header.msg_hdr.msg_controllen as _;
-    &room.0[..len.min(facts::ROOM)]
+    &room.0[..len.min(recv_meta::RECV_CONTROL_SIZE)]
 }
 
-impl Inbound {
+impl RecvBatch {
     /// Waiting datagrams: one recvmmsg(2), or a recvmsg(2) for each where that is refused, which never wait.
-    /// [`Inbound::next_batch`] hands them out. Errors: EAGAIN, and those of the socket; ENOSYS where both are refused.
-    pub fn receive(&mut self, fd: RawFd, reception: &Reception) -> io::Result<Received> {
-        let count = reception.messages.clamp(1, MESSAGES_MAX);
-        self.lay_out(count, reception);
+    /// [`RecvBatch::next_batch`] hands them out. Errors: EAGAIN, and those of the socket; ENOSYS where both are refused.
+    pub fn receive(&mut self, fd: RawFd, recv_options: &RecvOptions) -> io::Result<Received> {
+        let count = recv_options.messages.clamp(1, MESSAGES_MAX);
+        self.prepare(count, recv_options);
         // MSG_TRUNC: each msg_len is the datagram's whole length, also where it was cut (recv(2)).
         let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         let headers = self.headers.at(0);
         // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says, by pointers from the
         // roots of those arrays, to which there is no reference now.
-        let (used, error) = unsafe { self.calls.receive(fd, headers, count, flags) }?;
-        self.used = used;
+        let (filled, error) = unsafe { self.calls.receive(fd, headers, count, flags) }?;
+        self.filled = filled;
         // Bits of a control data's length that may tell of merged datagrams.
-        let telling = if reception.merges { !0 } else { 0 };
-        let mut received = self.lay_singles(telling);
-        self.measure(reception.merges, &mut received);
+        let telling = if recv_options.merges { !0 } else { 0 };
+        let mut received = self.split_singles(telling);
+        self.measure(recv_options.merges, &mut received);
         received.error = error;
         Ok(received)
     }
 
     /// The kernel writes the lengths of names and control data: they are put right for each call.
-    fn lay_out(&mut self, count: usize, reception: &Reception) {
-        for header in &mut self.headers[..self.used] {
+    fn prepare(&mut self, count: usize, recv_options: &RecvOptions) {
+        for header in &mut self.headers[..self.filled] {
             header.msg_hdr.msg_namelen = NAME_SIZE as u32;
         }
-        let wants_control = reception.merges || reception.told.is_some();
-        let (roomy, room) = if wants_control { (count, facts::ROOM) } else { (0, 0) };
-        for header in &mut self.headers[..roomy.max(self.roomy)] {
+        let wants_control = recv_options.merges || recv_options.meta_port.is_some();
+        let (with_control, room) = if wants_control { (count, recv_meta::RECV_CONTROL_SIZE) } else { (0, 0) };
+        for header in &mut self.headers[..with_control.max(self.with_control)] {
             header.msg_hdr.msg_controllen = room as _;
         }
-        self.roomy = roomy;
+        self.with_control = with_control;
         // A buffer that is too short for merged datagrams loses those behind it.
-        let size = if reception.merges { BUFFER_SIZE } else { reception.packet_size.clamp(1, BUFFER_SIZE) };
+        let size =
+            if recv_options.merges { BUFFER_SIZE } else { recv_options.packet_size.clamp(1, BUFFER_SIZE) };
         if self.vectors[0].iov_len != size {
             self.vectors.iter_mut().for_each(|vector| vector.iov_len = size);
         }
-        (self.merged..self.used).for_each(|message| self.buffers.set_merged(message, 0));
-        (self.used, self.laid, self.merged, self.next) = (0, 0, 0, (0, 0));
-        (self.packet_size, self.told) = (reception.packet_size, reception.told);
-        self.forget();
+        (self.first_merged..self.filled).for_each(|message| self.buffers.set_merged(message, 0));
+        (self.filled, self.prepared, self.first_merged, self.next) = (0, 0, 0, (0, 0));
+        (self.packet_size, self.meta_port) = (recv_options.packet_size, recv_options.meta_port);
+        self.clear_meta();
     }
 
     /// Lays out the first messages, as far as each surely is one datagram. Alone in its function, for the registers.
     #[inline(never)]
-    fn lay_singles(&mut self, telling: usize) -> Received {
-        let mut received = Received { messages: self.used, ..Received::default() };
-        let messages = self.headers[..self.used].iter().zip(&*self.slots).zip(&*self.vectors);
+    fn split_singles(&mut self, telling: usize) -> Received {
+        let mut received = Received { messages: self.filled, ..Received::default() };
+        let messages = self.headers[..self.filled].iter().zip(&*self.slots).zip(&*self.vectors);
         for (((header, slot), vector), datagram) in messages.zip(&mut *self.datagrams) {
             // The type of the length differs between C libraries.
-            let told: usize = header.msg_hdr.msg_controllen as _;
-            if told & telling != 0 {
+            let control_len: usize = header.msg_hdr.msg_controllen as _;
+            if control_len & telling != 0 {
                 break;
             }
-            datagram.lay(vector.iov_base.cast(), header.msg_len as usize);
+            datagram.set_data(vector.iov_base.cast(), header.msg_len as usize);
             if datagram.full_len > self.packet_size {
                 datagram.cut(self.packet_size);
                 received.truncated += 1;
@@ -219,20 +223,20 @@ impl Inbound {
             received.bytes += datagram.len;
             received.datagrams += 1;
         }
-        if self.told.is_some() {
-            (0..received.datagrams).for_each(|index| self.inform(index, index));
+        if self.meta_port.is_some() {
+            (0..received.datagrams).for_each(|index| self.apply_meta(index, index));
         }
-        (self.laid, self.next) = (received.datagrams, (received.datagrams, 0));
+        (self.prepared, self.next) = (received.datagrams, (received.datagrams, 0));
         received
     }
 
     /// What the messages behind those hold.
     fn measure(&mut self, merges: bool, received: &mut Received) {
-        self.merged = self.next.0;
-        for index in self.merged..self.used {
+        self.first_merged = self.next.0;
+        for index in self.first_merged..self.filled {
             let (header, room) = (&self.headers[index], &self.controls[index]);
             let len = header.msg_len as usize;
-            let segment = if merges { facts::segment(control(header, room)) } else { None };
+            let segment = if merges { recv_meta::segment(control(header, room)) } else { None };
             let segment = segment.unwrap_or(len).clamp(1, len.max(1));
             self.slots[index].segment = segment as u32;
             self.buffers.set_merged(index, if segment < len { len } else { 0 });
@@ -240,19 +244,19 @@ impl Inbound {
         }
     }
 
-    /// The next datagrams of the last [`Inbound::receive`], at most 256, laid out without copying; none when all have
+    /// The next datagrams of the last [`RecvBatch::receive`], at most 256, laid out without copying; none when all have
     /// been handed out.
-    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        let mut count = std::mem::take(&mut self.laid);
-        while self.next.0 < self.used && count < BATCH_MAX {
-            count += self.lay_merged(count);
+    pub fn next_batch(&mut self) -> Option<Datagrams<'_>> {
+        let mut count = std::mem::take(&mut self.prepared);
+        while self.next.0 < self.filled && count < BATCH_MAX {
+            count += self.split_merged(count);
         }
-        let batch = Batch { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] };
+        let batch = Datagrams { datagrams: &self.datagrams[..count], pointers: &self.pointers[..count] };
         (count > 0).then_some(batch)
     }
 
     /// The last batch of `count`, with those left out that `wanted`, which may change them, does not want.
-    pub fn retain(&mut self, count: usize, mut wanted: impl FnMut(&mut Datagram) -> bool) -> Batch<'_> {
+    pub fn retain(&mut self, count: usize, mut wanted: impl FnMut(&mut Datagram) -> bool) -> Datagrams<'_> {
         let mut left = 0;
         for index in 0..count {
             if wanted(&mut self.datagrams[index]) {
@@ -260,11 +264,11 @@ impl Inbound {
                 left += 1;
             }
         }
-        Batch { datagrams: &self.datagrams[..left], pointers: &self.pointers[..left] }
+        Datagrams { datagrams: &self.datagrams[..left], pointers: &self.pointers[..left] }
     }
 
     /// Lays out the next message, or what is left of it; the answer is how many datagrams that makes.
-    fn lay_merged(&mut self, first: usize) -> usize {
+    fn split_merged(&mut self, first: usize) -> usize {
         let (index, offset) = self.next;
         let (header, slot, vector) = (&self.headers[index], &self.slots[index], &self.vectors[index]);
         let (len, segment, packet_size) = (header.msg_len as usize, slot.segment as usize, self.packet_size);
@@ -274,7 +278,7 @@ impl Inbound {
         let mut left = len - offset;
         for datagram in &mut self.datagrams[first..] {
             let full_len = segment.min(left);
-            datagram.lay(data, full_len);
+            datagram.set_data(data, full_len);
             if full_len > packet_size {
                 datagram.cut(packet_size);
             }
@@ -287,26 +291,26 @@ impl Inbound {
         }
         // Only the last one may be shorter, or empty.
         let count = (len - offset - left).div_ceil(segment).max(1);
-        if self.told.is_some() {
-            (0..count).for_each(|number| self.inform(index, first + number));
+        if self.meta_port.is_some() {
+            (0..count).for_each(|number| self.apply_meta(index, first + number));
         }
         self.next = if left > 0 { (index, len - left) } else { (index + 1, 0) };
         count
     }
 
     /// Puts what a message's control data tells into a datagram of it.
-    fn inform(&mut self, message: usize, place: usize) {
-        let Some(port) = self.told else { return };
+    fn apply_meta(&mut self, message: usize, place: usize) {
+        let Some(port) = self.meta_port else { return };
         let control = control(&self.headers[message], &self.controls[message]);
-        facts::read(&mut self.datagrams[place], control, port);
-        self.informed = self.informed.max(place + 1);
+        recv_meta::read(&mut self.datagrams[place], control, port);
+        self.with_meta = self.with_meta.max(place + 1);
     }
 
     /// What was told of earlier datagrams is not told of those of a port that asks for nothing.
-    fn forget(&mut self) {
-        if self.told.is_none() && self.informed > 0 {
-            self.datagrams[..self.informed].iter_mut().for_each(facts::forget);
-            self.informed = 0;
+    fn clear_meta(&mut self) {
+        if self.meta_port.is_none() && self.with_meta > 0 {
+            self.datagrams[..self.with_meta].iter_mut().for_each(recv_meta::clear);
+            self.with_meta = 0;
         }
     }
 }
@@ -315,7 +319,7 @@ impl Datagram {
     /// Its bytes: those at `data`, `len` long as it was sent, to be cut at the port's packet size. Then they lie within one
     /// buffer: the kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and the size.
     #[inline]
-    fn lay(&mut self, data: *const u8, len: usize) {
+    fn set_data(&mut self, data: *const u8, len: usize) {
         (self.data, self.len, self.full_len, self.flags) = (data, len, len, 0);
     }
 
@@ -330,18 +334,18 @@ impl Datagram {
 mod tests {
     use super::*;
 
-    const PLAIN: Reception =
-        Reception { messages: MESSAGES_MAX, packet_size: 1500, merges: false, told: None };
+    const PLAIN: RecvOptions =
+        RecvOptions { messages: MESSAGES_MAX, packet_size: 1500, merges: false, meta_port: None };
 
     fn sender(message: usize) -> Addr {
         Addr::v4([192, 0, 2, message as u8], 1000)
     }
 
     /// What recvmmsg(2) does, by the pointers in the headers alone: into each message as many bytes as its number says.
-    fn play_kernel(inbound: &mut Inbound, count: usize) {
+    fn play_kernel(recv_batch: &mut RecvBatch, count: usize) {
         for message in 0..count {
             // SAFETY: a header of the array, to which there is no reference.
-            let header = unsafe { &mut *inbound.headers.at(message) };
+            let header = unsafe { &mut *recv_batch.headers.at(message) };
             // SAFETY: the header says where it is.
             let vector = unsafe { &*header.msg_hdr.msg_iov };
             assert!(message < vector.iov_len && header.msg_hdr.msg_namelen as usize == NAME_SIZE);
@@ -353,11 +357,11 @@ mod tests {
             unsafe { vector.iov_base.cast::<u8>().write_bytes(message as u8, message) };
             header.msg_len = message as u32;
         }
-        inbound.used = count;
+        recv_batch.filled = count;
     }
 
     /// What C does: it goes from pointer to pointer.
-    fn play_host(batch: Batch<'_>) {
+    fn play_host(batch: Datagrams<'_>) {
         for (message, datagram) in batch.pointers().iter().enumerate() {
             // SAFETY: a pointer of the batch.
             let datagram = unsafe { &**datagram };
@@ -371,22 +375,23 @@ mod tests {
     /// Miri runs this, too: pointers from anything but the roots would be stale after the moves.
     #[test]
     fn what_the_kernel_and_c_point_to_stays_where_it_is() {
-        let first = Inbound::new(Rc::default());
+        let first = RecvBatch::new(Rc::default());
         let name = first.headers[0].msg_hdr.msg_name;
         let mut moved = Some(Box::new(first));
         for count in [1, MESSAGES_MAX, 7] {
-            let mut inbound = moved.take().map(|inbound| Box::new(*inbound)).expect("it is given back");
-            inbound.lay_out(MESSAGES_MAX, &PLAIN);
-            play_kernel(&mut inbound, count);
+            let mut recv_batch =
+                moved.take().map(|recv_batch| Box::new(*recv_batch)).expect("it is given back");
+            recv_batch.prepare(MESSAGES_MAX, &PLAIN);
+            play_kernel(&mut recv_batch, count);
             assert_eq!(
-                (inbound.headers[0].msg_hdr.msg_name, inbound.lay_singles(0).datagrams),
+                (recv_batch.headers[0].msg_hdr.msg_name, recv_batch.split_singles(0).datagrams),
                 (name, count)
             );
-            let batch = inbound.next_batch().expect("datagrams");
+            let batch = recv_batch.next_batch().expect("datagrams");
             assert_eq!(batch.len(), count);
             play_host(batch);
-            play_host(batch.keep(|_| true).map(Box::new).expect("memory").batch());
-            moved = Some(inbound);
+            play_host(batch.copy_if(|_| true).map(Box::new).expect("memory").batch());
+            moved = Some(recv_batch);
         }
     }
 }

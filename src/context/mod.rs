@@ -1,16 +1,16 @@
 //! What ports and the loop share within one turn, so that no port needs to know the reactor.
 //!
-//! Ports leave their tokens here with [`Turn::schedule`]; the reactor, which knows who they are, looks at them again.
+//! Ports leave their tokens here with [`Context::schedule`]; the reactor, which knows who they are, looks at them again.
 
-mod door;
 mod schedule;
+mod shared;
 
-pub use door::Door;
 pub use schedule::{BACK_OFF, RETRIES_MAX, Reason};
+pub use shared::Shared;
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Epoll, Inbound, Kernel, Merged, Outbound, clock};
+use crate::sys::{Buffers, Epoll, Kernel, RecvBatch, RecvSlice, SendBatch, clock};
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -24,59 +24,59 @@ pub const WAKE_TOKEN: u64 = 0;
 /// The token of the alarm that an embedded reactor has: no id either.
 pub const ALARM_TOKEN: u64 = 1;
 /// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
-const OUTBOUNDS_MAX: usize = 16;
+const SEND_BATCHES_MAX: usize = 16;
 
 /// See the module.
-pub struct Turn {
+pub struct Context {
     /// The kernel, or a test in its place.
     pub kernel: Rc<dyn Kernel>,
     /// What the loop waits on.
     pub epoll: Epoll,
     /// The part for other threads.
-    pub door: Arc<Door>,
+    pub shared: Arc<Shared>,
     /// The host's logger.
     pub log: Logger,
     /// Ports whose `stop_protocol` is still to come.
     pub ports: Cell<u64>,
     /// An address that the reactor's owner wants to find again from its ports: the handle of the C face.
-    pub host: Cell<*mut ()>,
+    pub c_handle: Cell<*mut ()>,
     schedule: Schedule,
     dispatching: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
     buffers: OnceCell<Rc<Buffers>>,
-    inbound: RefCell<Option<Box<Inbound>>>,
+    recv_batch: RefCell<Option<Box<RecvBatch>>>,
     #[allow(clippy::vec_box, reason = "they wander between here and the ports")]
-    outbounds: RefCell<Vec<Box<Outbound>>>,
-    outbounds_lent: Cell<usize>,
+    send_batches: RefCell<Vec<Box<SendBatch>>>,
+    send_batches_lent: Cell<usize>,
 }
 
-impl Turn {
+impl Context {
     /// Around a kernel and a door. Errors: those of epoll_create1(2) and epoll_ctl(2).
-    pub fn new(kernel: Rc<dyn Kernel>, door: Arc<Door>) -> Result<Turn> {
+    pub fn new(kernel: Rc<dyn Kernel>, shared: Arc<Shared>) -> Result<Context> {
         let epoll = Epoll::new()?;
-        kernel.watch(epoll.fd(), door.waker.fd(), crate::sys::epoll::READABLE, WAKE_TOKEN)?;
-        Ok(Turn {
+        kernel.watch(epoll.fd(), shared.waker.fd(), crate::sys::epoll::READABLE, WAKE_TOKEN)?;
+        Ok(Context {
             kernel,
             epoll,
-            door,
+            shared,
             log: Logger::default(),
             ports: Cell::new(0),
-            host: Cell::new(std::ptr::null_mut()),
+            c_handle: Cell::new(std::ptr::null_mut()),
             schedule: Schedule::default(),
             dispatching: Cell::new(false),
             embedded: Cell::new(false),
             closing: Cell::new(false),
             buffers: OnceCell::new(),
-            inbound: RefCell::default(),
-            outbounds: RefCell::default(),
-            outbounds_lent: Cell::new(0),
+            recv_batch: RefCell::default(),
+            send_batches: RefCell::default(),
+            send_batches_lent: Cell::new(0),
         })
     }
 
     /// A line for the host's logger, which in a forked child is not called any more.
-    pub fn say(&self, level: Level, status: Status, target: &CStr, text: fmt::Arguments<'_>) {
-        if !self.door.gate.is_forked() {
+    pub fn log_record(&self, level: Level, status: Status, target: &CStr, text: fmt::Arguments<'_>) {
+        if !self.shared.owner.is_forked() {
             self.log.log(level, status, target, text);
         }
     }
@@ -125,7 +125,7 @@ impl Turn {
     /// Inside a dispatch there is no need: before a turn ends, it looks at all that is due, and sets the alarm.
     fn notify_embedder(&self) {
         if self.is_embedded() && !self.is_dispatching() {
-            self.door.waker.wake();
+            self.shared.waker.wake();
         }
     }
 
@@ -159,9 +159,9 @@ impl Turn {
         self.closing.set(true);
     }
 
-    /// The buffers to receive into; they are given back by [`Turn::return_inbound`].
-    pub fn take_inbound(&self) -> Box<Inbound> {
-        self.inbound.take().unwrap_or_else(|| Box::new(Inbound::new(self.buffers())))
+    /// The buffers to receive into; they are given back by [`Context::return_recv_batch`].
+    pub fn take_recv_batch(&self) -> Box<RecvBatch> {
+        self.recv_batch.take().unwrap_or_else(|| Box::new(RecvBatch::new(self.buffers())))
     }
 
     fn buffers(&self) -> Rc<Buffers> {
@@ -170,31 +170,31 @@ impl Turn {
 
     /// Where bytes lie that were received merged. They stay there until the dispatch ends, and what gathers meanwhile leaves
     /// before that.
-    pub fn find_received(&self, data: &[u8]) -> Option<Merged> {
+    pub fn find_recv_slice(&self, data: &[u8]) -> Option<RecvSlice> {
         self.buffers.get()?.find(data.as_ptr(), data.len())
     }
 
     /// For the next port.
-    pub fn return_inbound(&self, inbound: Box<Inbound>) {
-        self.inbound.replace(Some(inbound));
+    pub fn return_recv_batch(&self, recv_batch: Box<RecvBatch>) {
+        self.recv_batch.replace(Some(recv_batch));
     }
 
-    /// An empty arena to write into; it is given back by [`Turn::return_outbound`].
-    pub fn take_outbound(&self) -> Box<Outbound> {
-        self.outbounds_lent.set(self.outbounds_lent.get() + 1);
-        let outbound = self.outbounds.borrow_mut().pop();
-        outbound.unwrap_or_else(|| Box::new(Outbound::new(self.buffers())))
+    /// An empty arena to write into; it is given back by [`Context::return_send_batch`].
+    pub fn take_send_batch(&self) -> Box<SendBatch> {
+        self.send_batches_lent.set(self.send_batches_lent.get() + 1);
+        let send_batch = self.send_batches.borrow_mut().pop();
+        send_batch.unwrap_or_else(|| Box::new(SendBatch::new(self.buffers())))
     }
 
     /// True where a port may hold on to an arena until the dispatch ends: enough are left for the others.
     pub fn may_gather(&self) -> bool {
-        self.dispatching.get() && self.outbounds_lent.get() < OUTBOUNDS_MAX
+        self.dispatching.get() && self.send_batches_lent.get() < SEND_BATCHES_MAX
     }
 
     /// For the next port.
-    pub fn return_outbound(&self, mut outbound: Box<Outbound>) {
-        outbound.clear();
-        self.outbounds_lent.set(self.outbounds_lent.get() - 1);
-        self.outbounds.borrow_mut().push(outbound);
+    pub fn return_send_batch(&self, mut send_batch: Box<SendBatch>) {
+        send_batch.clear();
+        self.send_batches_lent.set(self.send_batches_lent.get() - 1);
+        self.send_batches.borrow_mut().push(send_batch);
     }
 }

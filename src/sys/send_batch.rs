@@ -1,13 +1,13 @@
 //! Sending many datagrams by one sendmmsg(2), gathered by where they go to: from an arena that writes are copied into, and
 //! from the buffers of what was received, where merged datagrams are sent on as they lie there.
 
-use super::buffers::{Buffers, Merged};
+use super::append_cursor::{AppendSpace, Appended};
+use super::buffers::{Buffers, RecvSlice};
 use super::cmsg::Control;
-use super::gather::{Gather, Limits, MESSAGES, Message, RUNS, Span, Target};
-use super::inbound::{NAME_SIZE, header};
-use super::lane::{Room, Taken};
+use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, RUNS, Target};
 use super::memory::{StableArray, ZeroedBytes};
-use super::mmsg::Calls;
+use super::mmsg::MmsgCalls;
+use super::recv_batch::{NAME_SIZE, header};
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -18,14 +18,14 @@ const ARENA: usize = 256 * 1024;
 
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
-pub struct Outbound {
-    calls: Calls,
+pub struct SendBatch {
+    calls: MmsgCalls,
     arena: ZeroedBytes,
     /// How much of it is used.
     filled: usize,
     /// Where the bytes lie that are not in the arena.
     buffers: Rc<Buffers>,
-    gather: Gather,
+    plan: GsoPlan,
     wire: Wire,
     /// Messages that are done with, and datagrams of the one behind them.
     done: (usize, usize),
@@ -36,15 +36,15 @@ pub struct Outbound {
 /// A datagram that waits to be sent: its bytes, where it goes to, its control data.
 pub type Unsent<'a> = (&'a [u8], Option<Addr>, Option<&'a Control>);
 
-impl Outbound {
+impl SendBatch {
     /// From an arena of its own, and from these buffers.
-    pub fn new(buffers: Rc<Buffers>) -> Outbound {
-        Outbound {
-            calls: Calls::default(),
+    pub fn new(buffers: Rc<Buffers>) -> SendBatch {
+        SendBatch {
+            calls: MmsgCalls::default(),
             arena: ZeroedBytes::new(ARENA),
             filled: 0,
             buffers,
-            gather: Gather::default(),
+            plan: GsoPlan::default(),
             wire: Wire::default(),
             done: (0, 0),
             split: false,
@@ -53,81 +53,90 @@ impl Outbound {
 
     /// True where `len` more bytes surely fit as `pieces` datagrams.
     pub fn has_room(&self, len: usize, pieces: usize) -> bool {
-        self.gather.has_room(pieces) && ARENA - self.filled >= len
+        self.plan.has_room(pieces) && ARENA - self.filled >= len
     }
 
-    /// From here on [`Outbound::unsent`] has the datagrams in the order they are pushed in, whatever their destinations.
+    /// From here on [`SendBatch::unsent`] has the datagrams in the order they are pushed in, whatever their destinations.
     pub fn keep_order(&mut self) {
-        self.gather.keep_order();
+        self.plan.keep_order();
     }
 
     /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
-    /// the last of which may be shorter. The caller has asked [`Outbound::has_room`].
+    /// the last of which may be shorter. The caller has asked [`SendBatch::has_room`].
     #[inline(always)]
     pub fn push(
         &mut self,
         len: usize,
         segment: usize,
         target: Target<'_>,
-        limits: Limits,
+        limits: GsoLimits,
         fill: impl FnOnce(&mut [u8]),
     ) {
         let start = self.filled;
         fill(self.arena.slice_mut(start, len));
         self.filled += len;
         self.wire.is_laid = false;
-        let whole = Span { start, len, in_place: false };
+        let whole = Extent { start, len, in_place: false };
         if segment == 0 || segment >= len {
-            self.gather.push(whole, target, limits);
+            self.plan.push(whole, target, limits);
         } else {
             self.push_cut(whole, segment, target, limits);
         }
     }
 
-    fn push_cut(&mut self, whole: Span, segment: usize, target: Target<'_>, limits: Limits) {
+    fn push_cut(&mut self, whole: Extent, segment: usize, target: Target<'_>, limits: GsoLimits) {
         let end = whole.start + whole.len;
         for start in (whole.start..end).step_by(segment) {
-            let piece = Span { start, len: segment.min(end - start), ..whole };
-            self.gather.push(piece, target, limits);
+            let piece = Extent { start, len: segment.min(end - start), ..whole };
+            self.plan.push(piece, target, limits);
         }
     }
 
     /// True where the datagram pushed last is in the message of the one before.
     pub fn follows(&self) -> bool {
-        self.gather.follows()
+        self.plan.follows()
     }
 
     /// Adds one datagram that is sent from where it lies in the buffers.
-    pub fn push_in_place(&mut self, found: Merged, target: Target<'_>, limits: Limits) {
+    pub fn push_in_place(&mut self, found: RecvSlice, target: Target<'_>, limits: GsoLimits) {
         self.wire.is_laid = false;
-        self.gather.push(found.span(), target, limits);
+        self.plan.push(found.extent(), target, limits);
     }
 
     /// True where the datagram pushed last went there, too, and lies in the same place of the buffers.
-    pub fn repeats(&self, found: Merged, to: Option<&Addr>) -> bool {
-        self.gather.repeats(found.span(), to)
+    pub fn repeats(&self, found: RecvSlice, to: Option<&Addr>) -> bool {
+        self.plan.repeats(found.extent(), to)
     }
 
-    /// Room in the arena for `most` datagrams that follow the one pushed last. What is put there is for [`Outbound::join`],
+    /// Room in the arena for `most` datagrams that follow the one pushed last. What is put there is for [`SendBatch::commit`],
     /// before anything else is pushed or sent.
     #[inline]
-    pub fn room(&mut self, most: usize, limits: Limits) -> Option<Room> {
-        let (bytes, segment) = self.gather.room(most, limits)?;
+    pub fn append_space(&mut self, most: usize, limits: GsoLimits) -> Option<AppendSpace> {
+        let (bytes, segment) = self.plan.append_space(most, limits)?;
         let begin = self.arena.at(self.filled);
         let end = begin.wrapping_add(bytes.min(ARENA - self.filled));
-        Some(Room { segment, place: begin..end, in_place: false })
+        Some(AppendSpace { segment, memory: begin..end, in_place: false })
     }
 
     /// The same for those that lie behind the one pushed last, which was `found`.
-    pub fn room_in_place(&self, most: usize, limits: Limits, found: Merged) -> Option<Room> {
-        let (bytes, segment) = self.gather.room(most, limits)?;
+    pub fn append_space_in_place(
+        &self,
+        most: usize,
+        limits: GsoLimits,
+        found: RecvSlice,
+    ) -> Option<AppendSpace> {
+        let (bytes, segment) = self.plan.append_space(most, limits)?;
         let begin = self.buffers.at(found.start + found.len);
-        Some(Room { segment, place: begin..begin.wrapping_add(bytes.min(found.behind)), in_place: true })
+        Some(AppendSpace {
+            segment,
+            memory: begin..begin.wrapping_add(bytes.min(found.behind)),
+            in_place: true,
+        })
     }
 
     /// Adds what was put into the room, or lay there already.
-    pub fn join(&mut self, taken: Taken) {
-        self.gather.join_all(taken.bytes, taken.segment);
+    pub fn commit(&mut self, taken: Appended) {
+        self.plan.append_run(taken.bytes, taken.segment);
         self.filled += if taken.in_place { 0 } else { taken.bytes };
         self.wire.is_laid = false;
     }
@@ -141,7 +150,7 @@ impl Outbound {
 
     /// True where nothing waits to be sent.
     pub fn is_done(&self) -> bool {
-        self.done.0 == self.gather.messages().len()
+        self.done.0 == self.plan.messages().len()
     }
 
     /// How many messages wait to be sent.
@@ -163,20 +172,20 @@ impl Outbound {
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
         let datagrams = self.rest().iter().flat_map(|message| {
             let datagram =
-                |span| (bytes(&self.arena, &self.buffers, span), message.to, self.gather.control(message));
-            self.gather.datagrams(message).map(datagram)
+                |extent| (bytes(&self.arena, &self.buffers, extent), message.to, self.plan.control(message));
+            self.plan.datagrams(message).map(datagram)
         });
         datagrams.skip(self.done.1)
     }
 
-    fn rest(&self) -> &[Message] {
-        &self.gather.messages()[self.done.0..]
+    fn rest(&self) -> &[GsoMessage] {
+        &self.plan.messages()[self.done.0..]
     }
 
     /// How many datagrams the next message is, and of which size, where it is more than one and leaves whole.
-    pub fn merged(&self) -> Option<Limits> {
+    pub fn merged(&self) -> Option<GsoLimits> {
         let message = self.rest().first().filter(|message| message.datagrams > 1 && !self.split)?;
-        Some(Limits { segments: message.datagrams, size: message.segment })
+        Some(GsoLimits { segments: message.datagrams, size: message.segment })
     }
 
     /// Where the next message goes to; none for the peer, and where nothing waits.
@@ -191,7 +200,7 @@ impl Outbound {
     }
 
     /// Sends of what waits, `limit` messages at most: one sendmmsg(2), or a sendmsg(2) for each where that is refused, which
-    /// never wait. Returns how many of them the kernel took, at least one, for [`Outbound::advance`]; an error is the first one's.
+    /// never wait. Returns how many of them the kernel took, at least one, for [`SendBatch::advance`]; an error is the first one's.
     pub fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
         if !self.wire.is_laid {
             self.lay_out();
@@ -205,19 +214,19 @@ impl Outbound {
 
     /// Headers for the messages that wait, or for the datagrams of the first one.
     fn lay_out(&mut self) {
-        let Outbound { arena, buffers, gather, wire, done, split, .. } = self;
-        let messages = &gather.messages()[done.0..];
+        let SendBatch { arena, buffers, plan, wire, done, split, .. } = self;
+        let messages = &plan.messages()[done.0..];
         wire.clear();
         if !*split {
             for message in messages {
-                let more = gather.more_runs(message).map(|run| vector(arena, buffers, run.span));
-                let first = vector(arena, buffers, message.first.span);
-                wire.add(first, more, message, gather.control(message), message.datagrams > 1);
+                let more = plan.more_runs(message).map(|run| vector(arena, buffers, run.extent));
+                let first = vector(arena, buffers, message.first.extent);
+                wire.add(first, more, message, plan.control(message), message.datagrams > 1);
             }
         } else if let Some(message) = messages.first() {
-            for span in gather.datagrams(message).skip(done.1).take(MESSAGES) {
-                let (whole, no_more) = (vector(arena, buffers, span), std::iter::empty());
-                wire.add(whole, no_more, message, gather.control(message), false);
+            for extent in plan.datagrams(message).skip(done.1).take(MESSAGES) {
+                let (whole, no_more) = (vector(arena, buffers, extent), std::iter::empty());
+                wire.add(whole, no_more, message, plan.control(message), false);
             }
         }
         wire.is_laid = true;
@@ -233,7 +242,7 @@ impl Outbound {
             return sums;
         }
         let Some(message) = self.rest().first() else { return (0, 0) };
-        let lengths = self.gather.datagrams(message).skip(self.done.1).take(sent).map(|span| span.len);
+        let lengths = self.plan.datagrams(message).skip(self.done.1).take(sent).map(|extent| extent.len);
         let bytes = lengths.sum();
         if self.done.1 + sent >= message.datagrams {
             (self.done, self.split) = ((self.done.0 + 1, 0), false);
@@ -250,36 +259,40 @@ impl Outbound {
         self.rest().first().map_or(0, |message| if self.split { 1 } else { message.datagrams })
     }
 
-    /// Gives the next message up, all [`Outbound::next_count`] datagrams of it.
+    /// Gives the next message up, all [`SendBatch::next_count`] datagrams of it.
     pub fn skip(&mut self) {
         self.advance(1);
     }
 
     /// Empties it.
     pub fn clear(&mut self) {
-        self.gather.clear();
+        self.plan.clear();
         self.wire.clear();
         self.filled = 0;
         (self.done, self.split) = ((0, 0), false);
     }
 }
 
-impl Merged {
-    fn span(self) -> Span {
-        Span { start: self.start, len: self.len, in_place: true }
+impl RecvSlice {
+    fn extent(self) -> Extent {
+        Extent { start: self.start, len: self.len, in_place: true }
     }
 }
 
 /// What lies there.
 #[inline]
-fn bytes<'a>(arena: &'a ZeroedBytes, buffers: &'a Buffers, span: Span) -> &'a [u8] {
-    if span.in_place { buffers.slice(span.start, span.len) } else { arena.slice(span.start, span.len) }
+fn bytes<'a>(arena: &'a ZeroedBytes, buffers: &'a Buffers, extent: Extent) -> &'a [u8] {
+    if extent.in_place {
+        buffers.slice(extent.start, extent.len)
+    } else {
+        arena.slice(extent.start, extent.len)
+    }
 }
 
 /// The same for the kernel, which only reads there.
 #[inline]
-fn vector(arena: &ZeroedBytes, buffers: &Buffers, span: Span) -> libc::iovec {
-    let Span { start, len, in_place } = span;
+fn vector(arena: &ZeroedBytes, buffers: &Buffers, extent: Extent) -> libc::iovec {
+    let Extent { start, len, in_place } = extent;
     let place = if in_place { buffers.piece(start, len) } else { arena.piece(start, len) };
     libc::iovec { iov_base: place.cast(), iov_len: len }
 }
@@ -321,7 +334,7 @@ impl Wire {
         &mut self,
         first: libc::iovec,
         more: impl Iterator<Item = libc::iovec>,
-        message: &Message,
+        message: &GsoMessage,
         control: Option<&Control>,
         merged: bool,
     ) {
@@ -353,15 +366,15 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::Lane;
+    use crate::sys::AppendCursor;
 
     fn to(port: u16) -> Addr {
         Addr::v4([192, 0, 2, 1], port)
     }
 
     /// What sendmmsg(2) does, by the pointers in the headers alone: where each message goes, and its bytes.
-    fn play_kernel(outbound: &Outbound) -> Vec<(Addr, Vec<u8>)> {
-        let wire = &outbound.wire;
+    fn play_kernel(send_batch: &SendBatch) -> Vec<(Addr, Vec<u8>)> {
+        let wire = &send_batch.wire;
         let message = |index: usize| {
             // SAFETY: a header of the array, which nobody writes to.
             let header = unsafe { &(*wire.headers.at(index)).msg_hdr };
@@ -383,25 +396,25 @@ mod tests {
     #[test]
     fn what_the_kernel_points_to_stays_where_it_is() {
         let buffers = Rc::<Buffers>::default();
-        let mut outbound = Box::new(Outbound::new(buffers.clone()));
-        let push = |outbound: &mut Outbound, port, byte: u8| {
+        let mut send_batch = Box::new(SendBatch::new(buffers.clone()));
+        let push = |send_batch: &mut SendBatch, port, byte: u8| {
             let to = to(port);
             let target = Target { to: Some(&to), control: None };
-            outbound.push(2, 0, target, Limits::MOST, |place| place.fill(byte));
+            send_batch.push(2, 0, target, GsoLimits::MAX, |place| place.fill(byte));
         };
-        push(&mut outbound, 1, 1);
-        push(&mut outbound, 2, 2);
-        push(&mut outbound, 1, 3);
+        push(&mut send_batch, 1, 1);
+        push(&mut send_batch, 2, 2);
+        push(&mut send_batch, 1, 3);
         // The short way of a write puts one more behind the last one, wherever the arena's owner has gone meanwhile.
-        let lane = Lane::default();
-        lane.open(outbound.room(9, Limits::MOST).expect("room"), Some(&to(1)));
-        let mut outbound = Box::new(*outbound);
-        let place = lane.take([4, 4].as_ptr(), 2, Some(&to(1))).expect("it follows");
+        let append_cursor = AppendCursor::default();
+        append_cursor.arm(send_batch.append_space(9, GsoLimits::MAX).expect("room"), Some(&to(1)));
+        let mut send_batch = Box::new(*send_batch);
+        let place = append_cursor.try_append([4, 4].as_ptr(), 2, Some(&to(1))).expect("it follows");
         // SAFETY: room for two bytes.
         unsafe { place.write_bytes(4, 2) };
-        outbound.join(lane.shut().expect("it was open"));
-        outbound.lay_out();
-        let outbound = Box::new(*outbound);
-        assert_eq!(play_kernel(&outbound), [(to(1), vec![1, 1, 3, 3, 4, 4]), (to(2), vec![2, 2])]);
+        send_batch.commit(append_cursor.disarm().expect("it was open"));
+        send_batch.lay_out();
+        let send_batch = Box::new(*send_batch);
+        assert_eq!(play_kernel(&send_batch), [(to(1), vec![1, 1, 3, 3, 4, 4]), (to(2), vec![2, 2])]);
     }
 }

@@ -1,34 +1,34 @@
 //! Descriptors that are kept for long, and closed whatever the host has done to their numbers meanwhile: dropping an
 //! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
-use super::{Uncancelled, tsan};
+use super::{CancelDisabled, tsan};
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// An owned descriptor that is closed when it is dropped.
 #[derive(Debug)]
-pub struct HeldFd(RawFd);
+pub struct TolerantFd(RawFd);
 
-impl From<OwnedFd> for HeldFd {
-    fn from(fd: OwnedFd) -> HeldFd {
-        HeldFd(fd.into_raw_fd())
+impl From<OwnedFd> for TolerantFd {
+    fn from(fd: OwnedFd) -> TolerantFd {
+        TolerantFd(fd.into_raw_fd())
     }
 }
 
-impl AsRawFd for HeldFd {
+impl AsRawFd for TolerantFd {
     fn as_raw_fd(&self) -> RawFd {
         self.0
     }
 }
 
-impl HeldFd {
+impl TolerantFd {
     /// Its number. The caller closes it with [`close`].
     pub fn into_raw(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0
     }
 }
 
-impl Drop for HeldFd {
+impl Drop for TolerantFd {
     fn drop(&mut self) {
         close(self.0);
     }
@@ -39,7 +39,7 @@ impl Drop for HeldFd {
 /// ThreadSanitizer follows descriptors by close(3): it has to know that the next owner of the number did not come by it in a race.
 pub fn close(fd: RawFd) {
     if tsan::is_here() {
-        let _uncancelled = Uncancelled::begin();
+        let _uncancelled = CancelDisabled::begin();
         // SAFETY: as below.
         unsafe { libc::close(fd) };
         return;
@@ -50,9 +50,9 @@ pub fn close(fd: RawFd) {
 
 /// An owned descriptor that is closed before its owner ends.
 #[derive(Debug)]
-pub struct SocketFd(Cell<RawFd>);
+pub struct SocketHandle(Cell<RawFd>);
 
-impl SocketFd {
+impl SocketHandle {
     /// Its number; -1 once it is closed.
     #[inline]
     pub fn get(&self) -> RawFd {
@@ -63,18 +63,18 @@ impl SocketFd {
     pub fn close(&self) {
         match self.0.replace(-1) {
             -1 => {}
-            fd => drop(HeldFd(fd)),
+            fd => drop(TolerantFd(fd)),
         }
     }
 }
 
-impl From<OwnedFd> for SocketFd {
-    fn from(fd: OwnedFd) -> SocketFd {
-        SocketFd(Cell::new(fd.into_raw_fd()))
+impl From<OwnedFd> for SocketHandle {
+    fn from(fd: OwnedFd) -> SocketHandle {
+        SocketHandle(Cell::new(fd.into_raw_fd()))
     }
 }
 
-impl Drop for SocketFd {
+impl Drop for SocketHandle {
     fn drop(&mut self) {
         self.close();
     }

@@ -6,9 +6,9 @@ use std::ops::Deref;
 /// come from the other core each time.
 #[derive(Debug)]
 #[repr(align(64))]
-pub struct Line<T>(pub T);
+pub struct CachePadded<T>(pub T);
 
-impl<T> Deref for Line<T> {
+impl<T> Deref for CachePadded<T> {
     type Target = T;
 
     #[inline]

@@ -8,14 +8,14 @@ use std::ops::Range;
 /// may follow. What was found out about that one holds for them, too: only connecting, a setter or a stop could change that,
 /// and they send what was gathered first.
 #[derive(Debug)]
-pub struct Lane {
+pub struct AppendCursor {
     to: Cell<Addr>,
     /// Bytes of each datagram where they go to an address, and where they go to the peer; otherwise, and while the lane is
     /// shut, more than any datagram has.
     segment: Cell<usize>,
     segment_to_peer: Cell<usize>,
     /// Where the next one is put, or lies already.
-    place: Cell<*mut u8>,
+    next: Cell<*mut u8>,
     /// Where the room for them begins and ends.
     begin: Cell<*mut u8>,
     end: Cell<*mut u8>,
@@ -25,18 +25,18 @@ pub struct Lane {
 
 /// Where datagrams of one size may be put that follow the one pushed last, or lie already, with nothing more to ask.
 #[derive(Debug)]
-pub struct Room {
+pub struct AppendSpace {
     /// Bytes of each of them, at least one.
     pub segment: usize,
     /// The piece of memory.
-    pub place: Range<*mut u8>,
+    pub memory: Range<*mut u8>,
     /// They lie there already.
     pub in_place: bool,
 }
 
 /// What was sent by a lane.
 #[derive(Clone, Copy, Debug)]
-pub struct Taken {
+pub struct Appended {
     /// Bytes of all datagrams together.
     pub bytes: usize,
     /// Bytes of each.
@@ -46,16 +46,16 @@ pub struct Taken {
 }
 
 /// Who drops a port drops its lane, on whichever thread.
-const _: () = assert!(!std::mem::needs_drop::<Lane>());
+const _: () = assert!(!std::mem::needs_drop::<AppendCursor>());
 
-impl Default for Lane {
-    fn default() -> Lane {
+impl Default for AppendCursor {
+    fn default() -> AppendCursor {
         let nowhere = || Cell::new(std::ptr::null_mut());
-        Lane {
+        AppendCursor {
             to: Cell::new(Addr::UNSPECIFIED),
             segment: Cell::new(usize::MAX),
             segment_to_peer: Cell::new(usize::MAX),
-            place: nowhere(),
+            next: nowhere(),
             begin: nowhere(),
             end: nowhere(),
             in_place: Cell::new(false),
@@ -63,50 +63,50 @@ impl Default for Lane {
     }
 }
 
-impl Lane {
+impl AppendCursor {
     /// The place of one more datagram, which lies at `data`: there already, or to be copied. None where it cannot follow the
     /// last one.
     #[inline(always)]
-    pub fn take(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
+    pub fn try_append(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         let follows = match to {
             Some(to) => len == self.segment.get() && Addr::are_same(Some(&self.to.get()), Some(to)),
             None => len == self.segment_to_peer.get(),
         };
-        let place = self.place.get();
-        let next = place.wrapping_add(len);
-        if !follows || next > self.end.get() || (place.cast_const() != data && self.in_place.get()) {
+        let next = self.next.get();
+        let after = next.wrapping_add(len);
+        if !follows || after > self.end.get() || (next.cast_const() != data && self.in_place.get()) {
             return None;
         }
-        self.place.set(next);
-        Some(place)
+        self.next.set(after);
+        Some(next)
     }
 
     /// Opens it for datagrams to `to`, none for the peer.
     #[inline]
-    pub fn open(&self, room: Room, to: Option<&Addr>) {
+    pub fn arm(&self, space: AppendSpace, to: Option<&Addr>) {
         match to {
             Some(to) => {
-                self.segment.set(room.segment);
+                self.segment.set(space.segment);
                 self.to.set(*to);
             }
-            None => self.segment_to_peer.set(room.segment),
+            None => self.segment_to_peer.set(space.segment),
         }
-        self.place.set(room.place.start);
-        self.begin.set(room.place.start);
-        self.end.set(room.place.end);
-        self.in_place.set(room.in_place);
+        self.next.set(space.memory.start);
+        self.begin.set(space.memory.start);
+        self.end.set(space.memory.end);
+        self.in_place.set(space.in_place);
     }
 
     /// Shuts it; none where it was shut.
     #[inline]
-    pub fn shut(&self) -> Option<Taken> {
+    pub fn disarm(&self) -> Option<Appended> {
         let segment = self.segment.get().min(self.segment_to_peer.get());
         if segment == usize::MAX {
             return None;
         }
         self.segment.set(usize::MAX);
         self.segment_to_peer.set(usize::MAX);
-        let bytes = self.place.get().addr() - self.begin.get().addr();
-        Some(Taken { bytes, segment, in_place: self.in_place.get() })
+        let bytes = self.next.get().addr() - self.begin.get().addr();
+        Some(Appended { bytes, segment, in_place: self.in_place.get() })
     }
 }

@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use std::sync::Weak;
 
 /// Something that depends on a thread.
-pub trait ThreadEnd {
+pub trait ThreadExit {
     /// Called on that thread when it ends. Destructors of other thread-local data may run later.
     fn thread_ended(&self);
 }
 
 #[derive(Default)]
-struct AtEnd(RefCell<Vec<Weak<dyn ThreadEnd>>>);
+struct AtEnd(RefCell<Vec<Weak<dyn ThreadExit>>>);
 
 impl Drop for AtEnd {
     fn drop(&mut self) {
@@ -25,7 +25,7 @@ thread_local! {
 
 /// Has `dependent` called when the calling thread ends. Returns false if the thread is ending, when it is too late for
 /// that. NO_MEMORY.
-pub fn at_thread_end(dependent: Weak<dyn ThreadEnd>) -> Result<bool> {
+pub fn at_thread_exit(dependent: Weak<dyn ThreadExit>) -> Result<bool> {
     let added = AT_END.try_with(|AtEnd(list)| {
         let mut list = list.borrow_mut();
         // Those that are gone, so that a thread that goes through many of them does not collect their memory.

@@ -15,7 +15,7 @@ pub const BACK_OFF: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It keeps datagrams for a later turn.
-    Kept,
+    DeferredBatch,
     /// It stops in a later turn.
     Stop,
     /// It has errors to report.
@@ -29,7 +29,7 @@ pub enum Reason {
 const REASONS: usize = Reason::Gone as usize + 1;
 /// A turn does not wait while a port is listed for one of these. What was gathered leaves when its dispatch ends. A port that
 /// is gone is only memory, but that of many is not kept while an embedding loop sleeps.
-const WORK: [Reason; 4] = [Reason::Kept, Reason::Stop, Reason::Errors, Reason::Gone];
+const WORK: [Reason; 4] = [Reason::DeferredBatch, Reason::Stop, Reason::Errors, Reason::Gone];
 
 impl Reason {
     pub(super) fn is_work(self) -> bool {

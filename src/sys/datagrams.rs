@@ -11,7 +11,7 @@ pub const TRUNCATED: u32 = 1;
 
 /// One received datagram, with the layout of `udpr_datagram`.
 ///
-/// Its bytes belong to the [`Inbound`] or [`Kept`] that lends it out; with any it is made nowhere else, and it cannot be
+/// Its bytes belong to the [`RecvBatch`] or [`DeferredBatch`] that lends it out; with any it is made nowhere else, and it cannot be
 /// copied.
 #[repr(C)]
 #[derive(Debug)]
@@ -63,19 +63,19 @@ impl Datagram {
         unsafe { std::slice::from_raw_parts(self.data, self.len) }
     }
 
-    fn keep_at(&self, data: *const u8) -> Datagram {
+    fn with_data(&self, data: *const u8) -> Datagram {
         Datagram { data, ..*self }
     }
 }
 
 /// Some datagrams in the order they came, as one callback gets them.
 #[derive(Clone, Copy, Debug)]
-pub struct Batch<'a> {
+pub struct Datagrams<'a> {
     pub(super) datagrams: &'a [Datagram],
     pub(super) pointers: &'a [*const Datagram],
 }
 
-impl<'a> Batch<'a> {
+impl<'a> Datagrams<'a> {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.datagrams.len()
@@ -103,48 +103,48 @@ impl<'a> Batch<'a> {
     }
 
     /// Those behind the first `count`.
-    pub fn skip(&self, count: usize) -> Batch<'a> {
+    pub fn skip(&self, count: usize) -> Datagrams<'a> {
         let count = count.min(self.len());
-        Batch { datagrams: &self.datagrams[count..], pointers: &self.pointers[count..] }
+        Datagrams { datagrams: &self.datagrams[count..], pointers: &self.pointers[count..] }
     }
 
     /// A copy that outlives the buffers, of those that `wanted` says. NO_MEMORY.
-    pub fn keep(&self, wanted: impl Fn(&Datagram) -> bool) -> Result<Kept> {
+    pub fn copy_if(&self, wanted: impl Fn(&Datagram) -> bool) -> Result<DeferredBatch> {
         let wanted = || self.iter().filter(|datagram| wanted(datagram));
-        let (count, mut kept) = (wanted().count(), Kept::default());
-        kept.bytes.try_reserve_exact(wanted().map(|datagram| datagram.len).sum())?;
-        kept.datagrams.try_reserve_exact(count)?;
-        kept.pointers.try_reserve_exact(count)?;
-        wanted().for_each(|datagram| kept.bytes.extend_from_slice(datagram.data()));
+        let (count, mut deferred) = (wanted().count(), DeferredBatch::default());
+        deferred.bytes.try_reserve_exact(wanted().map(|datagram| datagram.len).sum())?;
+        deferred.datagrams.try_reserve_exact(count)?;
+        deferred.pointers.try_reserve_exact(count)?;
+        wanted().for_each(|datagram| deferred.bytes.extend_from_slice(datagram.data()));
         // From the vectors' own pointers, which stay as they are while nothing is added: also where the vectors are moved.
-        let mut data = kept.bytes.as_ptr();
+        let mut data = deferred.bytes.as_ptr();
         for datagram in wanted() {
-            kept.datagrams.push(datagram.keep_at(data));
+            deferred.datagrams.push(datagram.with_data(data));
             data = data.wrapping_add(datagram.len);
         }
-        let first = kept.datagrams.as_ptr();
-        kept.pointers.extend((0..count).map(|index| first.wrapping_add(index)));
-        Ok(kept)
+        let first = deferred.datagrams.as_ptr();
+        deferred.pointers.extend((0..count).map(|index| first.wrapping_add(index)));
+        Ok(deferred)
     }
 }
 
 /// Datagrams that wait for a later turn, with memory of their own.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct DeferredBatch {
     bytes: Vec<u8>,
     datagrams: Vec<Datagram>,
     pointers: Vec<*const Datagram>,
     taken: usize,
 }
 
-impl Kept {
+impl DeferredBatch {
     /// Those that still wait.
-    pub fn batch(&self) -> Batch<'_> {
-        Batch { datagrams: &self.datagrams[self.taken..], pointers: &self.pointers[self.taken..] }
+    pub fn batch(&self) -> Datagrams<'_> {
+        Datagrams { datagrams: &self.datagrams[self.taken..], pointers: &self.pointers[self.taken..] }
     }
 
     /// Gives the first `count` up.
-    pub fn take(&mut self, count: usize) {
+    pub fn discard_first(&mut self, count: usize) {
         self.taken = (self.taken + count).min(self.datagrams.len());
     }
 }

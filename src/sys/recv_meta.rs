@@ -1,16 +1,16 @@
 //! What control data means: facts that the kernel tells of a received datagram, and those it is told of one to send.
 
-use super::batch::Datagram;
 use super::cmsg::{Control, items};
+use super::datagrams::Datagram;
 use crate::addr::{Addr, family};
 
 /// Room for all that is asked for of one datagram, on a dual-stack socket of both families, and for more that may have
 /// been turned on behind our back.
-pub(super) const ROOM: usize = 256;
+pub(super) const RECV_CONTROL_SIZE: usize = 256;
 
 /// Puts the facts of `control` into a datagram that came in at the local port `port`.
 pub fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
-    forget(datagram);
+    clear(datagram);
     for item in items(control) {
         match (item.level, item.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => read_v4(datagram, item.value, port),
@@ -34,7 +34,7 @@ pub fn segment(control: &[u8]) -> Option<usize> {
 }
 
 /// A datagram that tells nothing.
-pub fn forget(datagram: &mut Datagram) {
+pub fn clear(datagram: &mut Datagram) {
     datagram.destination = Addr::UNSPECIFIED;
     datagram.interface_index = 0;
     datagram.timestamp = 0;
@@ -113,7 +113,7 @@ impl Control {
 mod tests {
     use super::*;
 
-    fn told(from: Addr, level: i32, kind: i32, value: &[u8]) -> Datagram {
+    fn read_one(from: Addr, level: i32, kind: i32, value: &[u8]) -> Datagram {
         let mut control = Control::EMPTY;
         control.add(level, kind, value);
         let mut datagram = Datagram::EMPTY;
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn packet_info_of_ipv4() {
-        let datagram = told(V4, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
+        let datagram = read_one(V4, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
         assert_eq!(datagram.destination, Addr::v4([228, 0, 0, 5], 53));
         assert_eq!(datagram.interface_index, 7);
         assert_eq!((datagram.tos, datagram.ttl, datagram.timestamp), (-1, -1, 0));
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn packet_info_of_ipv4_on_a_dual_stack_port_is_mapped() {
         let from = V4.map_v4().expect("IPv4");
-        let datagram = told(from, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
+        let datagram = read_one(from, libc::IPPROTO_IP, libc::IP_PKTINFO, &v4_info());
         assert_eq!(datagram.destination, Addr::v4([228, 0, 0, 5], 53).map_v4().expect("IPv4"));
     }
 
@@ -150,7 +150,7 @@ mod tests {
             let mut ip = [0; 16];
             ip[..2].copy_from_slice(&first);
             let info = [&ip[..], &7u32.to_ne_bytes()].concat();
-            let datagram = told(Addr::v6(ip, 9, 7), libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            let datagram = read_one(Addr::v6(ip, 9, 7), libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
             assert_eq!(datagram.destination, Addr::v6(ip, 53, scope_id));
             assert_eq!(datagram.interface_index, 7);
         }
@@ -158,17 +158,17 @@ mod tests {
 
     #[test]
     fn numbers_of_either_size() {
-        assert_eq!(told(V4, libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]).tos, 0xb9);
-        assert_eq!(told(V4, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &3i32.to_ne_bytes()).tos, 3);
-        assert_eq!(told(V4, libc::IPPROTO_IP, libc::IP_TTL, &64i32.to_ne_bytes()).ttl, 64);
-        assert_eq!(told(V4, libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &255i32.to_ne_bytes()).ttl, 255);
+        assert_eq!(read_one(V4, libc::IPPROTO_IP, libc::IP_TOS, &[0xb9]).tos, 0xb9);
+        assert_eq!(read_one(V4, libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &3i32.to_ne_bytes()).tos, 3);
+        assert_eq!(read_one(V4, libc::IPPROTO_IP, libc::IP_TTL, &64i32.to_ne_bytes()).ttl, 64);
+        assert_eq!(read_one(V4, libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &255i32.to_ne_bytes()).ttl, 255);
     }
 
     #[test]
     fn times_of_either_size() {
         let long = [5_000_000_000u64.to_ne_bytes(), 7u64.to_ne_bytes()].concat();
         let short = [4_000_000_000u32.to_ne_bytes(), 7u32.to_ne_bytes()].concat();
-        let time = |value: &[u8]| told(V4, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, value).timestamp;
+        let time = |value: &[u8]| read_one(V4, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, value).timestamp;
         assert_eq!(time(&long), 5_000_000_000_000_000_007);
         assert_eq!(time(&short), 4_000_000_000_000_000_007);
         assert_eq!(time(&[0xff; 16]), u64::MAX);
@@ -186,7 +186,7 @@ mod tests {
         ];
         for (level, kind) in kinds {
             for len in 0..40 {
-                let datagram = told(V4, level, kind, &vec![0xff; len]);
+                let datagram = read_one(V4, level, kind, &vec![0xff; len]);
                 assert!((level, kind) != (libc::SOL_SOCKET, 4711) || datagram.destination.family == 0);
             }
         }

@@ -17,24 +17,24 @@ const PLACES: usize = 256;
 
 /// What the kernel merges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct GsoLimits {
     /// Datagrams in a message; 1 where it merges nothing.
     pub segments: usize,
     /// Bytes of each of them.
     pub size: usize,
 }
 
-impl Limits {
+impl GsoLimits {
     /// It merges nothing.
-    pub const NONE: Limits = Limits { segments: 1, size: 0 };
+    pub const NONE: GsoLimits = GsoLimits { segments: 1, size: 0 };
     /// As much as any kernel does: UDP_MAX_SEGMENTS in linux/udp.h.
-    pub const MOST: Limits = Limits { segments: 128, size: MESSAGE_MAX };
+    pub const MAX: GsoLimits = GsoLimits { segments: 128, size: MESSAGE_MAX };
     /// UDP_MAX_SEGMENTS before Linux 6.10: every kernel that merges takes so many.
-    pub const FEWEST: usize = 64;
+    pub const PROBED: usize = 64;
 
     /// What both allow.
-    pub fn min(self, other: Limits) -> Limits {
-        Limits { segments: self.segments.min(other.segments), size: self.size.min(other.size) }
+    pub fn min(self, other: GsoLimits) -> GsoLimits {
+        GsoLimits { segments: self.segments.min(other.segments), size: self.size.min(other.size) }
     }
 }
 
@@ -49,7 +49,7 @@ pub struct Target<'a> {
 
 /// Bytes that lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct Extent {
     pub(super) start: usize,
     pub(super) len: usize,
     /// In the buffers of what was received, not in the arena.
@@ -58,22 +58,22 @@ pub(super) struct Span {
 
 /// Bytes of a message that lie together.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    pub(super) span: Span,
+pub(super) struct ExtentRun {
+    pub(super) extent: Extent,
     /// The next run of the message, among those that are no message's first.
     next: Option<u16>,
 }
 
 /// One message: datagrams of `segment` bytes, of which only the last may be shorter.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message {
+pub(super) struct GsoMessage {
     pub(super) to: Option<Addr>,
     /// Its place among the control data.
     control: Option<u16>,
     pub(super) segment: usize,
     pub(super) datagrams: usize,
     pub(super) bytes: usize,
-    pub(super) first: Run,
+    pub(super) first: ExtentRun,
     /// The last run, where that is not the first.
     last: Option<u16>,
     /// More may join.
@@ -82,9 +82,9 @@ pub(super) struct Message {
 
 /// Messages in the order in which they leave.
 #[derive(Debug)]
-pub(super) struct Gather {
-    messages: Vec<Message>,
-    more_runs: Vec<Run>,
+pub(super) struct GsoPlan {
+    messages: Vec<GsoMessage>,
+    more_runs: Vec<ExtentRun>,
     controls: Vec<Control>,
     /// The message of the datagram pushed last.
     latest: usize,
@@ -99,9 +99,9 @@ pub(super) struct Gather {
 
 const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= PLACES && RUNS < u16::MAX as usize);
 
-impl Default for Gather {
-    fn default() -> Gather {
-        Gather {
+impl Default for GsoPlan {
+    fn default() -> GsoPlan {
+        GsoPlan {
             messages: Vec::with_capacity(MESSAGES),
             more_runs: Vec::with_capacity(MORE_RUNS),
             controls: Vec::with_capacity(MESSAGES),
@@ -113,35 +113,36 @@ impl Default for Gather {
     }
 }
 
-impl Gather {
+impl GsoPlan {
     /// True where `pieces` more datagrams surely fit.
     pub(super) fn has_room(&self, pieces: usize) -> bool {
         MESSAGES - self.messages.len() >= pieces && MORE_RUNS - self.more_runs.len() >= pieces
     }
 
     /// Takes account of one more datagram, whose bytes lie there.
-    pub(super) fn push(&mut self, span: Span, target: Target<'_>, limits: Limits) {
+    pub(super) fn push(&mut self, extent: Extent, target: Target<'_>, limits: GsoLimits) {
         let mut place = hash(target.to);
         // Half of the places are always empty.
         while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
             if self.messages[index].is_to(target.to) {
-                if self.may_join(index, span.len, target, limits) {
-                    return self.join(index, span);
+                if self.can_append(index, extent.len, target, limits) {
+                    return self.append(index, extent);
                 }
                 break;
             }
             place = (place + 1) % PLACES;
         }
-        self.begin(span, target, place);
+        self.begin(extent, target, place);
     }
 
     /// True where the datagram pushed last went there, too, and lies in the same place.
-    pub(super) fn repeats(&self, span: Span, to: Option<&Addr>) -> bool {
+    pub(super) fn repeats(&self, extent: Extent, to: Option<&Addr>) -> bool {
         let Some(message) = self.messages.get(self.latest).filter(|message| message.is_to(to)) else {
             return false;
         };
         let last = message.last.map_or(&message.first, |index| &self.more_runs[usize::from(index)]);
-        last.span.in_place == span.in_place && last.span.start + last.span.len == span.start + span.len
+        last.extent.in_place == extent.in_place
+            && last.extent.start + last.extent.len == extent.start + extent.len
     }
 
     /// True where the datagram pushed last is in the message of the one before.
@@ -152,7 +153,7 @@ impl Gather {
     /// How many bytes `most` datagrams may have that follow the one pushed last, with nothing more to ask, and the size of
     /// each of them, at least 1; none where no other can follow it.
     #[inline]
-    pub(super) fn room(&self, most: usize, limits: Limits) -> Option<(usize, usize)> {
+    pub(super) fn append_space(&self, most: usize, limits: GsoLimits) -> Option<(usize, usize)> {
         let message = self.messages.get(self.latest)?;
         if !message.open || message.segment > limits.size || message.control.is_some() {
             return None;
@@ -162,11 +163,11 @@ impl Gather {
     }
 
     /// Takes account of `bytes` of such datagrams, which lie behind the one pushed last.
-    pub(super) fn join_all(&mut self, bytes: usize, segment: usize) {
+    pub(super) fn append_run(&mut self, bytes: usize, segment: usize) {
         let Some(message) = self.messages.get_mut(self.latest) else { return };
         message.datagrams += bytes / segment;
         message.bytes += bytes;
-        last_run(message, &mut self.more_runs).span.len += bytes;
+        last_run(message, &mut self.more_runs).extent.len += bytes;
     }
 
     /// From here on datagrams leave in the order they came in, whatever their destinations.
@@ -174,7 +175,7 @@ impl Gather {
         self.in_order = true;
     }
 
-    fn may_join(&self, index: usize, len: usize, target: Target<'_>, limits: Limits) -> bool {
+    fn can_append(&self, index: usize, len: usize, target: Target<'_>, limits: GsoLimits) -> bool {
         let message = &self.messages[index];
         let in_order = !self.in_order || index + 1 == self.messages.len();
         let same_control = match (self.control(message), target.control) {
@@ -185,38 +186,38 @@ impl Gather {
     }
 
     /// What the kernel is told of each datagram of a message.
-    pub(super) fn control(&self, message: &Message) -> Option<&Control> {
+    pub(super) fn control(&self, message: &GsoMessage) -> Option<&Control> {
         message.control.map(|index| &self.controls[usize::from(index)])
     }
 
-    fn join(&mut self, index: usize, span: Span) {
+    fn append(&mut self, index: usize, extent: Extent) {
         self.follows = self.latest == index;
         self.latest = index;
         let message = &mut self.messages[index];
-        message.grow(span.len);
+        message.grow(extent.len);
         let more = self.more_runs.len() as u16;
         let last = last_run(message, &mut self.more_runs);
-        if last.span.ends_at(span) {
-            last.span.len += span.len;
+        if last.extent.ends_at(extent) {
+            last.extent.len += extent.len;
         } else {
             last.next = Some(more);
             message.last = Some(more);
-            self.more_runs.push(Run { span, next: None });
+            self.more_runs.push(ExtentRun { extent, next: None });
         }
     }
 
     #[inline]
-    fn begin(&mut self, span: Span, target: Target<'_>, place: usize) {
+    fn begin(&mut self, extent: Extent, target: Target<'_>, place: usize) {
         (self.latest, self.follows) = (self.messages.len(), false);
-        self.messages.push(Message {
+        self.messages.push(GsoMessage {
             to: target.to.copied(),
             control: target.control.map(|_| self.controls.len() as u16),
-            segment: span.len,
+            segment: extent.len,
             datagrams: 1,
-            bytes: span.len,
-            first: Run { span, next: None },
+            bytes: extent.len,
+            first: ExtentRun { extent, next: None },
             last: None,
-            open: span.len > 0,
+            open: extent.len > 0,
         });
         if let Some(control) = target.control {
             self.controls.push(*control);
@@ -224,30 +225,36 @@ impl Gather {
         self.places[place] = self.messages.len() as u8;
     }
 
-    pub(super) fn messages(&self) -> &[Message] {
+    pub(super) fn messages(&self) -> &[GsoMessage] {
         &self.messages
     }
 
     /// The bytes of a message, run by run.
-    pub(super) fn runs<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = &'a Run> + use<'a> {
+    pub(super) fn runs<'a>(
+        &'a self,
+        message: &'a GsoMessage,
+    ) -> impl Iterator<Item = &'a ExtentRun> + use<'a> {
         std::iter::once(&message.first).chain(self.more_runs(message))
     }
 
-    /// Those behind [`Message::first`].
-    pub(super) fn more_runs<'a>(&'a self, message: &Message) -> impl Iterator<Item = &'a Run> + use<'a> {
+    /// Those behind [`GsoMessage::first`].
+    pub(super) fn more_runs<'a>(
+        &'a self,
+        message: &GsoMessage,
+    ) -> impl Iterator<Item = &'a ExtentRun> + use<'a> {
         let run = |index: u16| &self.more_runs[usize::from(index)];
         std::iter::successors(message.first.next.map(run), move |last| last.next.map(run))
     }
 
     /// The datagrams of a message: where each lies.
-    pub(super) fn datagrams<'a>(&'a self, message: &'a Message) -> impl Iterator<Item = Span> + use<'a> {
+    pub(super) fn datagrams<'a>(&'a self, message: &'a GsoMessage) -> impl Iterator<Item = Extent> + use<'a> {
         let (segment, empty) = (message.segment.max(1), message.bytes == 0);
-        let cut = move |run: &Run| {
-            let (span, end) = (run.span, run.span.start + run.span.len);
-            let piece = move |start| Span { start, len: segment.min(end - start), ..span };
-            (span.start..end).step_by(segment).map(piece)
+        let cut = move |run: &ExtentRun| {
+            let (extent, end) = (run.extent, run.extent.start + run.extent.len);
+            let piece = move |start| Extent { start, len: segment.min(end - start), ..extent };
+            (extent.start..end).step_by(segment).map(piece)
         };
-        let nothing = empty.then_some(message.first.span);
+        let nothing = empty.then_some(message.first.extent);
         nothing.into_iter().chain(self.runs(message).flat_map(cut))
     }
 
@@ -260,22 +267,22 @@ impl Gather {
     }
 }
 
-impl Span {
+impl Extent {
     /// True where the other one lies right behind it.
-    fn ends_at(&self, other: Span) -> bool {
+    fn ends_at(&self, other: Extent) -> bool {
         self.start + self.len == other.start && self.in_place == other.in_place
     }
 }
 
 /// Where the next bytes of a message may lie.
-fn last_run<'a>(message: &'a mut Message, more_runs: &'a mut [Run]) -> &'a mut Run {
+fn last_run<'a>(message: &'a mut GsoMessage, more_runs: &'a mut [ExtentRun]) -> &'a mut ExtentRun {
     match message.last {
         None => &mut message.first,
         Some(index) => &mut more_runs[usize::from(index)],
     }
 }
 
-impl Message {
+impl GsoMessage {
     #[inline]
     fn is_to(&self, to: Option<&Addr>) -> bool {
         Addr::are_same(self.to.as_ref(), to)
@@ -289,7 +296,7 @@ impl Message {
 
     /// Only the last datagram of a message may be shorter, and none may be empty.
     #[inline]
-    fn admits(&self, len: usize, limits: Limits) -> bool {
+    fn admits(&self, len: usize, limits: GsoLimits) -> bool {
         self.open
             && (1..=self.segment.min(limits.size)).contains(&len)
             && self.segment <= limits.size
@@ -320,94 +327,94 @@ mod tests {
     }
 
     /// The bytes of one lie behind those of the other.
-    fn push(gather: &mut Gather, len: usize, target: Target<'_>, limits: Limits) {
-        let end = |message| gather.runs(message).map(|run| run.span.start + run.span.len).max();
-        let start = gather.messages().iter().filter_map(end).max().unwrap_or_default();
-        gather.push(Span { start, len, in_place: false }, target, limits);
+    fn push(plan: &mut GsoPlan, len: usize, target: Target<'_>, limits: GsoLimits) {
+        let end = |message| plan.runs(message).map(|run| run.extent.start + run.extent.len).max();
+        let start = plan.messages().iter().filter_map(end).max().unwrap_or_default();
+        plan.push(Extent { start, len, in_place: false }, target, limits);
     }
 
-    fn push_all(gather: &mut Gather, datagrams: &[(u16, usize)]) {
-        datagrams.iter().for_each(|(port, len)| push(gather, *len, to(&addr(*port)), Limits::MOST));
+    fn push_all(plan: &mut GsoPlan, datagrams: &[(u16, usize)]) {
+        datagrams.iter().for_each(|(port, len)| push(plan, *len, to(&addr(*port)), GsoLimits::MAX));
     }
 
     /// Destination and lengths of each message.
-    fn shapes(gather: &Gather) -> Vec<(u16, Vec<usize>)> {
-        let lengths = |message| gather.datagrams(message).map(|span| span.len).collect();
-        gather.messages().iter().map(|message| (message.to.unwrap().port, lengths(message))).collect()
+    fn shapes(plan: &GsoPlan) -> Vec<(u16, Vec<usize>)> {
+        let lengths = |message| plan.datagrams(message).map(|extent| extent.len).collect();
+        plan.messages().iter().map(|message| (message.to.unwrap().port, lengths(message))).collect()
     }
 
     #[test]
     fn neighbours_of_one_size_are_one_message_and_one_run() {
-        let mut gather = Gather::default();
-        push_all(&mut gather, &[(1, 100), (1, 100), (1, 60)]);
-        assert_eq!(shapes(&gather), [(1, vec![100, 100, 60])]);
-        assert_eq!(gather.runs(&gather.messages()[0]).count(), 1);
+        let mut plan = GsoPlan::default();
+        push_all(&mut plan, &[(1, 100), (1, 100), (1, 60)]);
+        assert_eq!(shapes(&plan), [(1, vec![100, 100, 60])]);
+        assert_eq!(plan.runs(&plan.messages()[0]).count(), 1);
     }
 
     #[test]
     fn a_shorter_one_is_the_last_and_a_longer_one_begins_anew() {
-        let mut gather = Gather::default();
-        push_all(&mut gather, &[(1, 100), (1, 60), (1, 60), (1, 100), (1, 0), (1, 0)]);
+        let mut plan = GsoPlan::default();
+        push_all(&mut plan, &[(1, 100), (1, 60), (1, 60), (1, 100), (1, 0), (1, 0)]);
         assert_eq!(
-            shapes(&gather),
+            shapes(&plan),
             [(1, vec![100, 60]), (1, vec![60]), (1, vec![100]), (1, vec![0]), (1, vec![0])]
         );
     }
 
     #[test]
     fn interleaved_destinations_gather_too() {
-        let mut gather = Gather::default();
-        push_all(&mut gather, &[(1, 10), (2, 10), (1, 10), (2, 10), (2, 10), (1, 10)]);
-        assert_eq!(shapes(&gather), [(1, vec![10; 3]), (2, vec![10; 3])]);
-        let starts: Vec<_> = gather.datagrams(&gather.messages()[0]).map(|span| span.start).collect();
+        let mut plan = GsoPlan::default();
+        push_all(&mut plan, &[(1, 10), (2, 10), (1, 10), (2, 10), (2, 10), (1, 10)]);
+        assert_eq!(shapes(&plan), [(1, vec![10; 3]), (2, vec![10; 3])]);
+        let starts: Vec<_> = plan.datagrams(&plan.messages()[0]).map(|extent| extent.start).collect();
         assert_eq!(starts, [0, 20, 50]);
     }
 
     #[test]
     fn destinations_of_one_place_are_told_apart() {
-        let mut gather = Gather::default();
+        let mut plan = GsoPlan::default();
         let same: Vec<u16> = (1..).filter(|port| hash(Some(&addr(*port))) == PLACES - 1).take(3).collect();
         (0..2)
-            .for_each(|_| same.iter().for_each(|port| push(&mut gather, 10, to(&addr(*port)), Limits::MOST)));
+            .for_each(|_| same.iter().for_each(|port| push(&mut plan, 10, to(&addr(*port)), GsoLimits::MAX)));
         let expected: Vec<_> = same.iter().map(|port| (*port, vec![10; 2])).collect();
-        assert_eq!(shapes(&gather), expected);
+        assert_eq!(shapes(&plan), expected);
     }
 
     #[test]
     fn in_order_only_neighbours_are_one_message() {
-        let mut gather = Gather::default();
-        gather.keep_order();
-        push_all(&mut gather, &[(1, 10), (1, 10), (2, 10), (1, 10), (2, 10), (2, 10)]);
-        assert_eq!(shapes(&gather), [(1, vec![10; 2]), (2, vec![10]), (1, vec![10]), (2, vec![10; 2])]);
-        gather.clear();
-        push_all(&mut gather, &[(1, 10), (2, 10), (1, 10)]);
-        assert_eq!(shapes(&gather), [(1, vec![10; 2]), (2, vec![10])], "until it is cleared");
+        let mut plan = GsoPlan::default();
+        plan.keep_order();
+        push_all(&mut plan, &[(1, 10), (1, 10), (2, 10), (1, 10), (2, 10), (2, 10)]);
+        assert_eq!(shapes(&plan), [(1, vec![10; 2]), (2, vec![10]), (1, vec![10]), (2, vec![10; 2])]);
+        plan.clear();
+        push_all(&mut plan, &[(1, 10), (2, 10), (1, 10)]);
+        assert_eq!(shapes(&plan), [(1, vec![10; 2]), (2, vec![10])], "until it is cleared");
     }
 
     #[test]
     fn limits() {
-        let mut gather = Gather::default();
-        let (one, few) = (addr(1), Limits { segments: 3, size: 50 });
-        [50, 50, 50, 50, 51, 51].iter().for_each(|len| push(&mut gather, *len, to(&one), few));
-        assert_eq!(shapes(&gather), [(1, vec![50; 3]), (1, vec![50]), (1, vec![51]), (1, vec![51])]);
-        gather.clear();
-        (0..3).for_each(|_| push(&mut gather, 30_000, to(&one), Limits::MOST));
-        assert_eq!(shapes(&gather), [(1, vec![30_000; 2]), (1, vec![30_000])]);
-        gather.clear();
-        (0..2).for_each(|_| push(&mut gather, 9, to(&one), Limits::NONE));
-        assert_eq!(shapes(&gather), [(1, vec![9]), (1, vec![9])]);
+        let mut plan = GsoPlan::default();
+        let (one, few) = (addr(1), GsoLimits { segments: 3, size: 50 });
+        [50, 50, 50, 50, 51, 51].iter().for_each(|len| push(&mut plan, *len, to(&one), few));
+        assert_eq!(shapes(&plan), [(1, vec![50; 3]), (1, vec![50]), (1, vec![51]), (1, vec![51])]);
+        plan.clear();
+        (0..3).for_each(|_| push(&mut plan, 30_000, to(&one), GsoLimits::MAX));
+        assert_eq!(shapes(&plan), [(1, vec![30_000; 2]), (1, vec![30_000])]);
+        plan.clear();
+        (0..2).for_each(|_| push(&mut plan, 9, to(&one), GsoLimits::NONE));
+        assert_eq!(shapes(&plan), [(1, vec![9]), (1, vec![9])]);
     }
 
     #[test]
     fn control_data_keeps_apart() {
-        let mut gather = Gather::default();
+        let mut plan = GsoPlan::default();
         let (mut control, one) = (Control::EMPTY, addr(1));
         control.add(1, 2, &[3; 4]);
         let special = Target { to: Some(&one), control: Some(&control) };
         for target in [to(&one), special, special, to(&one)] {
-            push(&mut gather, 10, target, Limits::MOST);
+            push(&mut plan, 10, target, GsoLimits::MAX);
         }
-        assert_eq!(shapes(&gather), [(1, vec![10]), (1, vec![10; 2]), (1, vec![10])]);
+        assert_eq!(shapes(&plan), [(1, vec![10]), (1, vec![10; 2]), (1, vec![10])]);
     }
 
     #[test]
@@ -417,17 +424,17 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (seed >> 33) % below
         };
-        let mut gather = Gather::default();
+        let mut plan = GsoPlan::default();
         for _ in 0..300 {
             let mut written: Vec<(u16, usize)> = Vec::new();
             let destinations = 1 + random(40);
-            while gather.has_room(1) && written.len() < 400 {
+            while plan.has_room(1) && written.len() < 400 {
                 let datagram =
                     (1 + random(destinations) as u16, [0, 10, 10, 10, 200, 300][random(6) as usize]);
-                push(&mut gather, datagram.1, to(&addr(datagram.0)), Limits { segments: 5, size: 250 });
+                push(&mut plan, datagram.1, to(&addr(datagram.0)), GsoLimits { segments: 5, size: 250 });
                 written.push(datagram);
             }
-            let sent = shapes(&gather);
+            let sent = shapes(&plan);
             for port in 1..=destinations as u16 {
                 let expected: Vec<_> =
                     written.iter().filter(|(to, _)| *to == port).map(|(_, len)| *len).collect();
@@ -443,8 +450,8 @@ mod tests {
                         && lens.len() <= 5
                 );
             }
-            gather.clear();
-            assert!(gather.places.iter().all(|place| *place == 0));
+            plan.clear();
+            assert!(plan.places.iter().all(|place| *place == 0));
         }
     }
 }

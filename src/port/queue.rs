@@ -6,11 +6,11 @@ use crate::sys::Control;
 use std::collections::VecDeque;
 
 /// What a datagram counts at least, in bytes: empty ones need memory too.
-const LEAST: usize = 64;
+const MIN_CHARGE: usize = 64;
 
 /// A datagram with memory of its own.
 #[derive(Debug)]
-pub(super) struct Letter {
+pub(super) struct QueuedDatagram {
     pub(super) to: Option<Addr>,
     pub(super) control: Option<Box<Control>>,
     pub(super) data: Vec<u8>,
@@ -18,16 +18,16 @@ pub(super) struct Letter {
 
 /// A bounded queue of datagrams.
 #[derive(Debug)]
-pub(super) struct Backlog {
-    letters: VecDeque<Letter>,
+pub(super) struct SendQueue {
+    datagrams: VecDeque<QueuedDatagram>,
     charged: usize,
     bytes: usize,
     limit: usize,
 }
 
-impl Backlog {
-    pub(super) fn new(limit: usize) -> Backlog {
-        Backlog { letters: VecDeque::new(), charged: 0, bytes: 0, limit }
+impl SendQueue {
+    pub(super) fn new(limit: usize) -> SendQueue {
+        SendQueue { datagrams: VecDeque::new(), charged: 0, bytes: 0, limit }
     }
 
     /// True where there is room for what counts `more`, beside `others` that may have to be taken in as well.
@@ -42,62 +42,65 @@ impl Backlog {
 
     /// Adds a copy. NO_MEMORY: nothing was added.
     pub(super) fn push(&mut self, data: &[u8], to: Option<Addr>, control: Option<&Control>) -> Result {
-        self.letters.try_reserve(1)?;
+        self.datagrams.try_reserve(1)?;
         let mut copy = Vec::new();
         copy.try_reserve_exact(data.len())?;
         copy.extend_from_slice(data);
         let control = control.map(|control| Box::new(*control));
-        self.add(Letter { to, control, data: copy });
+        self.add(QueuedDatagram { to, control, data: copy });
         Ok(())
     }
 
     /// Adds one that was in another queue. Where there is no memory for it, it comes back.
-    pub(super) fn push_letter(&mut self, letter: Letter) -> core::result::Result<(), Letter> {
-        if self.letters.try_reserve(1).is_err() {
-            return Err(letter);
+    pub(super) fn push_datagram(
+        &mut self,
+        datagram: QueuedDatagram,
+    ) -> core::result::Result<(), QueuedDatagram> {
+        if self.datagrams.try_reserve(1).is_err() {
+            return Err(datagram);
         }
-        self.add(letter);
+        self.add(datagram);
         Ok(())
     }
 
     /// Where there is a place for it.
-    fn add(&mut self, letter: Letter) {
-        self.charged += charge(letter.data.len(), 1);
-        self.bytes += letter.data.len();
-        self.letters.push_back(letter);
+    fn add(&mut self, datagram: QueuedDatagram) {
+        self.charged += charge(datagram.data.len(), 1);
+        self.bytes += datagram.data.len();
+        self.datagrams.push_back(datagram);
     }
 
-    pub(super) fn pop(&mut self) -> Option<Letter> {
-        self.letters.pop_front().inspect(|letter| self.discharge(letter))
+    pub(super) fn pop(&mut self) -> Option<QueuedDatagram> {
+        self.datagrams.pop_front().inspect(|datagram| self.discharge(datagram))
     }
 
     /// Takes the youngest out, down to `len`.
     pub(super) fn truncate(&mut self, len: usize) {
-        while self.letters.len() > len {
-            self.letters.pop_back().inspect(|letter| self.discharge(letter));
+        while self.datagrams.len() > len {
+            self.datagrams.pop_back().inspect(|datagram| self.discharge(datagram));
         }
     }
 
-    fn discharge(&mut self, letter: &Letter) {
-        self.charged -= charge(letter.data.len(), 1);
-        self.bytes -= letter.data.len();
+    fn discharge(&mut self, datagram: &QueuedDatagram) {
+        self.charged -= charge(datagram.data.len(), 1);
+        self.bytes -= datagram.data.len();
     }
 
     /// Says who the connected peer was, for those without an address, before there is another.
-    pub(super) fn address(&mut self, peer: Option<Addr>) {
-        self.letters.iter_mut().for_each(|letter| letter.to = letter.to.or(peer));
+    pub(super) fn set_missing_peer(&mut self, peer: Option<Addr>) {
+        self.datagrams.iter_mut().for_each(|datagram| datagram.to = datagram.to.or(peer));
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Letter> {
-        self.letters.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedDatagram> {
+        self.datagrams.iter()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.letters.is_empty()
+        self.datagrams.is_empty()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.letters.len()
+        self.datagrams.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -107,5 +110,5 @@ impl Backlog {
 
 /// What `len` bytes in `pieces` datagrams count against the bound.
 pub(super) fn charge(len: usize, pieces: usize) -> usize {
-    len.max(pieces.saturating_mul(LEAST))
+    len.max(pieces.saturating_mul(MIN_CHARGE))
 }

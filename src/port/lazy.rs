@@ -1,26 +1,26 @@
 //! What a port needs memory for only once it is used. An idle one, of which there may be very many, has none of it.
 
 use super::Open;
-use super::backlog::Backlog;
 use super::device::DeviceState;
 use super::errors::Reports;
 use super::membership::Groups;
 use super::path_limits::PathLimits;
+use super::queue::SendQueue;
 use super::stats::{Counters, Stats};
-use super::write::Sending;
+use super::write::SendState;
 use crate::addr::Addr;
-use crate::sys::{Kept, Lane};
+use crate::sys::{AppendCursor, DeferredBatch};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Used {
+pub(super) struct LazyState {
     pub(super) counters: Counters,
-    pub(super) lane: Arc<Lane>,
-    pub(super) sending: RefCell<Sending>,
-    pub(super) kept: RefCell<VecDeque<Kept>>,
+    pub(super) append_cursor: Arc<AppendCursor>,
+    pub(super) sending: RefCell<SendState>,
+    pub(super) deferred: RefCell<VecDeque<DeferredBatch>>,
     pub(super) reports: Reports,
     pub(super) groups: Groups,
     pub(super) path_limits: RefCell<PathLimits>,
@@ -29,13 +29,13 @@ pub(super) struct Used {
     pub(super) asked_peer: Cell<Option<Addr>>,
 }
 
-impl Used {
-    fn new(queue_bytes: usize) -> Used {
-        Used {
+impl LazyState {
+    fn new(queue_bytes: usize) -> LazyState {
+        LazyState {
             counters: Counters::default(),
-            lane: Arc::default(),
-            sending: RefCell::new(Sending::new(Backlog::new(queue_bytes))),
-            kept: RefCell::default(),
+            append_cursor: Arc::default(),
+            sending: RefCell::new(SendState::new(SendQueue::new(queue_bytes))),
+            deferred: RefCell::default(),
             reports: Reports::new(queue_bytes),
             groups: Groups::default(),
             path_limits: RefCell::default(),
@@ -46,32 +46,32 @@ impl Used {
 
     /// All that is counted, and what waits now.
     pub(super) fn stats(&self) -> Stats {
-        let backlog = &self.sending.borrow().backlog;
-        let kept = self.kept.borrow().iter().map(|kept| kept.batch().len()).sum::<usize>();
+        let queue = &self.sending.borrow().queue;
+        let deferred = self.deferred.borrow().iter().map(|deferred| deferred.batch().len()).sum::<usize>();
         Stats {
-            queued_bytes: backlog.bytes() as u64,
-            queued_datagrams: backlog.len() as u64,
-            kept_datagrams: kept as u64,
+            queued_bytes: queue.bytes() as u64,
+            queued_datagrams: queue.len() as u64,
+            kept_datagrams: deferred as u64,
             ..self.counters.get()
         }
     }
 }
 
 impl Open {
-    /// Made on first need. Who only looks takes `self.used.get()`.
+    /// Made on first need. Who only looks takes `self.lazy.get()`.
     #[inline]
-    pub(super) fn used(&self) -> &Used {
-        self.used.get_or_init(|| Box::new(Used::new(self.queue_bytes as usize)))
+    pub(super) fn lazy(&self) -> &LazyState {
+        self.lazy.get_or_init(|| Box::new(LazyState::new(self.queue_bytes as usize)))
     }
 
     /// Datagrams wait for a later turn.
-    pub(super) fn keeps_some(&self) -> bool {
-        self.used.get().is_some_and(|used| !used.kept.borrow().is_empty())
+    pub(super) fn has_deferred(&self) -> bool {
+        self.lazy.get().is_some_and(|lazy| !lazy.deferred.borrow().is_empty())
     }
 
     /// True while a full socket is waited for.
     pub(super) fn is_waiting(&self) -> bool {
-        self.used.get().is_some_and(|used| used.sending.borrow().is_waiting())
+        self.lazy.get().is_some_and(|lazy| lazy.sending.borrow().is_waiting())
     }
 }
 

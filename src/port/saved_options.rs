@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 /// How an adopted socket was found.
 #[derive(Debug)]
-pub(super) struct Former {
+pub(super) struct SavedOptions {
     peer: Option<Addr>,
     options: RefCell<Vec<Setting>>,
 }
@@ -20,9 +20,9 @@ pub(super) struct Former {
 /// An option's level and name, and the value to set.
 type Setting = (i32, i32, Vec<u8>);
 
-impl Former {
-    pub(super) fn new(peer: Option<Addr>) -> Former {
-        Former { peer, options: RefCell::default() }
+impl SavedOptions {
+    pub(super) fn new(peer: Option<Addr>) -> SavedOptions {
+        SavedOptions { peer, options: RefCell::default() }
     }
 
     /// True if the option was changed.
@@ -42,9 +42,9 @@ const STAMPS: [i32; 5] = if cfg!(any(target_arch = "sparc", target_arch = "sparc
 impl Open {
     /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.
     pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
-        let (kernel, fd) = (&*self.turn.kernel, self.fd.get());
-        let Some(former) = &self.former else { return Ok(kernel.set_option(fd, level, name, value)?) };
-        if former.knows(level, name) {
+        let (kernel, fd) = (&*self.context.kernel, self.fd.get());
+        let Some(saved) = &self.saved_options else { return Ok(kernel.set_option(fd, level, name, value)?) };
+        if saved.knows(level, name) {
             return Ok(kernel.set_option(fd, level, name, value)?);
         }
         let mut was = Vec::new();
@@ -56,35 +56,35 @@ impl Open {
             return Ok(());
         }
         kernel.set_option(fd, level, name, value)?;
-        former.options.borrow_mut().extend(was);
+        saved.options.borrow_mut().extend(was);
         Ok(())
     }
 
     /// Leaves an adopted socket to its other holders as it was found: its groups, its options, and whom it was connected
     /// to.
-    pub(super) fn put_back(&self) {
-        let Some(former) = &self.former else { return };
+    pub(super) fn restore(&self) {
+        let Some(saved) = &self.saved_options else { return };
         self.leave_groups();
-        let mut peer = self.peer.replace(former.peer);
-        let differs = |peer| peer != former.peer || self.has_lost_device();
+        let mut peer = self.peer.replace(saved.peer);
+        let differs = |peer| peer != saved.peer || self.has_lost_device();
         // While a link-local peer binds the socket to an interface, the kernel refuses another one for groups; and whether
         // the former peer can be connected to depends on the former options.
         if differs(peer) {
-            (peer, _) = self.link(peer.as_ref(), None);
+            (peer, _) = self.connect_socket(peer.as_ref(), None);
         }
-        for (level, name, value) in former.options.take().into_iter().rev() {
-            let set = set_again(&*self.turn.kernel, self.fd.get(), level, name, &value);
+        for (level, name, value) in saved.options.take().into_iter().rev() {
+            let set = set_again(&*self.context.kernel, self.fd.get(), level, name, &value);
             self.warn(set.map_err(Into::into), c"an option is not put back");
         }
         if differs(peer) {
-            let (_, linked) = self.link(peer.as_ref(), former.peer.as_ref());
+            let (_, linked) = self.connect_socket(peer.as_ref(), saved.peer.as_ref());
             self.warn(linked, c"the peer is not put back");
         }
     }
 
     fn warn(&self, result: Result, text: &CStr) {
         if let Err(status) = result {
-            self.turn.log.log(Level::Warn, status, c"port", format_args!("{}", text.to_string_lossy()));
+            self.context.log.log(Level::Warn, status, c"port", format_args!("{}", text.to_string_lossy()));
         }
     }
 }

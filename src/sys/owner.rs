@@ -1,6 +1,6 @@
 //! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
 
-use super::line::Line;
+use super::cache_padded::CachePadded;
 use super::thread::this_thread;
 use super::tsan;
 use crate::status::{Result, Status};
@@ -16,19 +16,19 @@ const CLOSED: usize = 4;
 /// musl), so their two lowest bits are free and none of them is below 8.
 const PINNED: usize = 1;
 /// Alone, or beside the number of the thread that is still inside: until it has left, nobody may free the reactor.
-const DEAD: usize = 2;
+const POISONED: usize = 2;
 /// Beside a thread's number, in a forked child: that thread renews the reactor, or has freed it and stays.
-const FORKED_BUSY: usize = PINNED | DEAD;
+const FORKED_BUSY: usize = PINNED | POISONED;
 
-/// Some thread is inside, and [`Gate::inside`] says which. No thread's number with anything beside it is this.
-const BUSY: usize = CLOSED | DEAD;
+/// Some thread is inside, and [`OwnerLock::inside`] says which. No thread's number with anything beside it is this.
+const BUSY: usize = CLOSED | POISONED;
 
 /// What is on the page.
 #[repr(C)]
 struct Page {
-    owner: Line<AtomicUsize>,
+    owner: CachePadded<AtomicUsize>,
     /// Not 0: nothing has happened that the one who goes through a batch must look at.
-    calm: AtomicUsize,
+    batch_valid: AtomicUsize,
 }
 
 /// The owner word of a reactor, on a page of its own that a forked child finds wiped.
@@ -38,10 +38,10 @@ struct Page {
 ///
 /// Where a sandbox or an old kernel cannot wipe the page, the process id is compared instead whenever the word is looked at.
 /// Then the word is never a thread's number but one that looks lost ([`BUSY`]), and the gate is never calm, so that the short ways
-/// of [`Gate::is_inside`], [`Gate::enter`], [`Gate::is_lost`] and [`Gate::is_calm`], which know nothing of this, lead to the
+/// of [`OwnerLock::is_inside`], [`OwnerLock::enter`], [`OwnerLock::is_unusable`] and [`OwnerLock::is_batch_valid`], which know nothing of this, lead to the
 /// long ones.
 #[derive(Debug)]
-pub struct Gate {
+pub struct OwnerLock {
     page: NonNull<Page>,
     size: usize,
     /// The process that the word is of, negative while a thread of it marks it as forked; 0 where the page is wiped.
@@ -51,13 +51,13 @@ pub struct Gate {
 }
 
 // SAFETY: the page holds atomic words and lives as long as the Gate.
-unsafe impl Send for Gate {}
+unsafe impl Send for OwnerLock {}
 // SAFETY: as above.
-unsafe impl Sync for Gate {}
+unsafe impl Sync for OwnerLock {}
 
-impl Gate {
+impl OwnerLock {
     /// An idle gate. Errors: ENOMEM.
-    pub fn new() -> io::Result<Gate> {
+    pub fn new() -> io::Result<OwnerLock> {
         // SAFETY: sysconf(3) takes a constant.
         let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let (protection, flags) =
@@ -71,9 +71,9 @@ impl Gate {
         // SAFETY: the page was mapped above with this size.
         let is_wiped = unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } == 0;
         let process = AtomicI32::new(if is_wiped { 0 } else { own_process() });
-        let gate = Gate { page: words, size, process, inside: AtomicUsize::new(0) };
-        gate.page().owner.store(IDLE, Ordering::Release);
-        Ok(gate)
+        let owner = OwnerLock { page: words, size, process, inside: AtomicUsize::new(0) };
+        owner.page().owner.store(IDLE, Ordering::Release);
+        Ok(owner)
     }
 
     fn page(&self) -> &Page {
@@ -90,14 +90,14 @@ impl Gate {
     #[inline]
     fn word(&self) -> &AtomicUsize {
         if !self.is_wiped_on_fork() {
-            self.look_for_fork();
+            self.detect_fork();
         }
         &self.page().owner
     }
 
     /// In a forked child: makes the page what it would be if it had been wiped.
     #[cold]
-    fn look_for_fork(&self) {
+    fn detect_fork(&self) {
         let own = own_process();
         loop {
             let known = self.process.load(Ordering::Acquire);
@@ -131,25 +131,25 @@ impl Gate {
     /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
     /// the reactor's end and in a forked child, PANIC once the reactor is dead.
     #[inline]
-    pub fn enter(&self) -> Result<Entry<'_>> {
+    pub fn enter(&self) -> Result<OwnerGuard<'_>> {
         let me = this_thread();
         if self.page().owner.load(Ordering::Relaxed) == me {
-            return Ok(Entry { gate: self, leave: None });
+            return Ok(OwnerGuard { owner: self, leave: None });
         }
         self.take(me)
     }
 
     #[cold]
-    fn take(&self, me: usize) -> Result<Entry<'_>> {
+    fn take(&self, me: usize) -> Result<OwnerGuard<'_>> {
         let (word, held) = (self.word(), self.held_by(me));
         if word.load(Ordering::Relaxed) == BUSY && self.inside.load(Ordering::Relaxed) == me {
-            return Ok(Entry { gate: self, leave: None });
+            return Ok(OwnerGuard { owner: self, leave: None });
         }
         for idle in [IDLE, me | PINNED] {
             if word.compare_exchange(idle, held, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                 tsan::acquire(self);
                 self.inside.store(me, Ordering::Relaxed);
-                return Ok(Entry { gate: self, leave: Some(idle) });
+                return Ok(OwnerGuard { owner: self, leave: Some(idle) });
             }
         }
         Err(self.check_open().err().unwrap_or(Status::WRONG_THREAD))
@@ -157,45 +157,45 @@ impl Gate {
 
     /// For the end of a dead reactor: whoever comes first gets in, but not before the thread that was inside when it died
     /// has left: REENTRANT for that one, WRONG_THREAD for others.
-    pub fn enter_dead(&self) -> Result<Entry<'_>> {
+    pub fn enter_poisoned(&self) -> Result<OwnerGuard<'_>> {
         let me = this_thread();
-        match self.word().compare_exchange(DEAD, self.held_by(me), Ordering::Acquire, Ordering::Relaxed) {
+        match self.word().compare_exchange(POISONED, self.held_by(me), Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => {
                 self.inside.store(me, Ordering::Relaxed);
                 tsan::acquire(self);
-                Ok(Entry { gate: self, leave: Some(DEAD) })
+                Ok(OwnerGuard { owner: self, leave: Some(POISONED) })
             }
-            Err(word) if word == me | DEAD => Err(Status::REENTRANT),
+            Err(word) if word == me | POISONED => Err(Status::REENTRANT),
             Err(_) => Err(Status::WRONG_THREAD),
         }
     }
 
     /// True where nobody may go on: in a child that was forked in a callback, and after a panic. For the thread that is inside.
     #[inline]
-    pub fn is_lost(&self) -> bool {
-        is_lost(self.page().owner.load(Ordering::Relaxed)) && self.is_lost_indeed()
+    pub fn is_unusable(&self) -> bool {
+        is_unusable(self.page().owner.load(Ordering::Relaxed)) && self.confirm_unusable()
     }
 
     #[cold]
-    fn is_lost_indeed(&self) -> bool {
+    fn confirm_unusable(&self) -> bool {
         let word = self.word().load(Ordering::Relaxed);
-        is_lost(word) && word != BUSY
+        is_unusable(word) && word != BUSY
     }
 
-    /// True until something is [disturbed](Gate::disturb) or the gate is lost: one look, for every datagram.
+    /// True until something is [disturbed](OwnerLock::invalidate_batch) or the gate is lost: one look, for every datagram.
     #[inline]
-    pub fn is_calm(&self) -> bool {
-        self.page().calm.load(Ordering::Relaxed) != 0
+    pub fn is_batch_valid(&self) -> bool {
+        self.page().batch_valid.load(Ordering::Relaxed) != 0
     }
 
     /// Said by the thread that is inside, where the gate is not lost, before it goes through a batch.
-    pub fn calm(&self) {
-        self.page().calm.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
+    pub fn mark_batch_valid(&self) {
+        self.page().batch_valid.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
     }
 
     /// Said by the thread that is inside: whoever goes through a batch must look whether it may go on.
-    pub fn disturb(&self) {
-        self.page().calm.store(0, Ordering::Relaxed);
+    pub fn invalidate_batch(&self) {
+        self.page().batch_valid.store(0, Ordering::Relaxed);
     }
 
     /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
@@ -203,24 +203,24 @@ impl Gate {
         match self.word().load(Ordering::Acquire) {
             FORKED | CLOSED => Err(Status::CLOSED),
             word if word & FORKED_BUSY == FORKED_BUSY => Err(Status::CLOSED),
-            word if word & DEAD != 0 && word != BUSY => Err(Status::PANIC),
+            word if word & POISONED != 0 && word != BUSY => Err(Status::PANIC),
             _ => Ok(()),
         }
     }
 
-    /// True in a forked child, until [`Forked::revive`] has succeeded.
+    /// True in a forked child, until [`ForkedGuard::revive`] has succeeded.
     pub fn is_forked(&self) -> bool {
         let word = self.word().load(Ordering::Relaxed);
         word == FORKED || word & FORKED_BUSY == FORKED_BUSY
     }
 
-    /// Lets the calling thread in where [`Gate::is_forked`], for what may be done in a forked child; to everything else
+    /// Lets the calling thread in where [`OwnerLock::is_forked`], for what may be done in a forked child; to everything else
     /// the reactor stays CLOSED meanwhile. WRONG_THREAD while another thread is in, or once another has closed it;
     /// CLOSED once this one has; NOT_SUPPORTED where this is no forked child any more.
-    pub fn enter_forked(&self) -> Result<Forked<'_>> {
+    pub fn enter_forked(&self) -> Result<ForkedGuard<'_>> {
         let busy = this_thread() | FORKED_BUSY;
         match self.word().compare_exchange(FORKED, busy, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => Ok(Forked { gate: self, leave: FORKED }),
+            Ok(_) => Ok(ForkedGuard { owner: self, leave: FORKED }),
             Err(word) if word == busy => Err(Status::CLOSED),
             Err(word) if word & FORKED_BUSY == FORKED_BUSY => Err(Status::WRONG_THREAD),
             Err(_) => Err(Status::NOT_SUPPORTED),
@@ -241,23 +241,23 @@ impl Gate {
 
     /// From here on everything answers PANIC, but for the end. Said by the thread that is inside; where the reactor was
     /// closed or forked meanwhile, that stays.
-    pub fn kill(&self) {
-        self.disturb();
+    pub fn poison(&self) {
+        self.invalidate_batch();
         let me = this_thread();
         let held = self.held_by(me);
-        let _ = self.word().compare_exchange(held, me | DEAD, Ordering::Release, Ordering::Relaxed);
+        let _ = self.word().compare_exchange(held, me | POISONED, Ordering::Release, Ordering::Relaxed);
     }
 }
 
-impl Drop for Gate {
+impl Drop for OwnerLock {
     fn drop(&mut self) {
         // SAFETY: the mapping made in new, which nothing refers to any more.
         unsafe { libc::munmap(self.page.as_ptr().cast(), self.size) };
     }
 }
 
-fn is_lost(word: usize) -> bool {
-    word == FORKED || word & DEAD != 0
+fn is_unusable(word: usize) -> bool {
+    word == FORKED || word & POISONED != 0
 }
 
 fn own_process() -> i32 {
@@ -265,20 +265,20 @@ fn own_process() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// One stay inside a [`Gate`].
+/// One stay inside a [`OwnerLock`].
 #[derive(Debug)]
-pub struct Entry<'a> {
-    gate: &'a Gate,
+pub struct OwnerGuard<'a> {
+    owner: &'a OwnerLock,
     leave: Option<usize>,
 }
 
-impl Entry<'_> {
+impl OwnerGuard<'_> {
     /// True when this thread was inside already: the call comes from a callback.
     pub fn is_nested(&self) -> bool {
         self.leave.is_none()
     }
 
-    /// Leaves the gate to this thread alone when the stay ends, until [`Gate::unpin`].
+    /// Leaves the gate to this thread alone when the stay ends, until [`OwnerLock::unpin`].
     pub fn pin(&mut self) {
         self.leave = self.leave.map(|_| this_thread() | PINNED);
     }
@@ -289,21 +289,21 @@ impl Entry<'_> {
     }
 }
 
-impl Drop for Entry<'_> {
+impl Drop for OwnerGuard<'_> {
     #[inline]
     fn drop(&mut self) {
         if let Some(idle) = self.leave {
-            tsan::release(self.gate);
-            self.gate.inside.store(0, Ordering::Relaxed);
-            let (word, me) = (self.gate.word(), this_thread());
+            tsan::release(self.owner);
+            self.owner.inside.store(0, Ordering::Relaxed);
+            let (word, me) = (self.owner.word(), this_thread());
             // No compare_exchange, which would double what a call outside of callbacks costs: while a thread is inside,
             // nobody else writes. Others find neither IDLE nor a word of their own; close and kill are said inside; revive
             // is for a child where nobody was inside. Only a fork in a signal handler could come between the two: fork is
             // not for handlers (POSIX.1-2024), and _Fork, which is, leaves a child that may do no more than exec.
             match word.load(Ordering::Relaxed) {
-                held if held == self.gate.held_by(me) => word.store(idle, Ordering::Release),
+                held if held == self.owner.held_by(me) => word.store(idle, Ordering::Release),
                 // It can be freed now.
-                dead if dead == me | DEAD => word.store(DEAD, Ordering::Release),
+                poisoned if poisoned == me | POISONED => word.store(POISONED, Ordering::Release),
                 // Closed or forked meanwhile: that stays.
                 _ => {}
             }
@@ -311,18 +311,18 @@ impl Drop for Entry<'_> {
     }
 }
 
-/// One stay inside a [`Gate`] that is forked.
+/// One stay inside a [`OwnerLock`] that is forked.
 #[derive(Debug)]
-pub struct Forked<'a> {
-    gate: &'a Gate,
+pub struct ForkedGuard<'a> {
+    owner: &'a OwnerLock,
     leave: usize,
 }
 
-impl Forked<'_> {
+impl ForkedGuard<'_> {
     /// Makes the gate usable in this child, if `renew` succeeds. REENTRANT where this thread was inside when it forked;
     /// WRONG_THREAD where another one was, which is not there any more.
     pub fn revive(mut self, renew: impl FnOnce() -> Result) -> Result {
-        let inside = &self.gate.inside;
+        let inside = &self.owner.inside;
         match inside.load(Ordering::Relaxed) {
             0 => {}
             thread if thread == this_thread() => return Err(Status::REENTRANT),
@@ -344,9 +344,9 @@ impl Forked<'_> {
     }
 }
 
-impl Drop for Forked<'_> {
+impl Drop for ForkedGuard<'_> {
     fn drop(&mut self) {
-        self.gate.word().store(self.leave, Ordering::Release);
+        self.owner.word().store(self.leave, Ordering::Release);
     }
 }
 

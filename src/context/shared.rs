@@ -1,42 +1,42 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
 use crate::status::Result;
-use crate::sys::{Entry, Gate, Line, Mutex, ThreadEnd, Waker, at_thread_end, clock, tsan};
+use crate::sys::{CachePadded, Mutex, OwnerGuard, OwnerLock, ThreadExit, Waker, at_thread_exit, clock, tsan};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// The part of a reactor that outlives it and belongs to every thread.
 #[derive(Debug)]
-pub struct Door {
+pub struct Shared {
     /// Who may use the reactor right now.
-    pub gate: Line<Gate>,
+    pub owner: CachePadded<OwnerLock>,
     /// Ends its waiting.
     pub waker: Waker,
     started: AtomicBool,
     running: AtomicBool,
     manual: Option<AtomicU64>,
-    posted: Mutex<Vec<u64>>,
+    posted_ports: Mutex<Vec<u64>>,
 }
 
-impl Door {
+impl Shared {
     /// With `manual_clock` time stands at 0 until it is set. Errors: those of mmap(2) and eventfd(2).
-    pub fn new(manual_clock: bool) -> io::Result<Door> {
-        Ok(Door {
-            gate: Line(Gate::new()?),
+    pub fn new(manual_clock: bool) -> io::Result<Shared> {
+        Ok(Shared {
+            owner: CachePadded(OwnerLock::new()?),
             waker: Waker::new()?,
             started: AtomicBool::new(false),
             running: AtomicBool::new(false),
             manual: manual_clock.then(|| AtomicU64::new(0)),
-            posted: Mutex::default(),
+            posted_ports: Mutex::default(),
         })
     }
 
     /// Leaves the reactor to the calling thread alone, until its end or that thread's. NO_MEMORY.
-    pub fn pin(self: &Arc<Door>, entry: &mut Entry<'_>) -> Result {
-        let door: Weak<Door> = Arc::downgrade(self);
-        if !entry.is_pinned() && at_thread_end(door)? {
-            entry.pin();
+    pub fn pin(self: &Arc<Shared>, guard: &mut OwnerGuard<'_>) -> Result {
+        let shared: Weak<Shared> = Arc::downgrade(self);
+        if !guard.is_pinned() && at_thread_exit(shared)? {
+            guard.pin();
         }
         Ok(())
     }
@@ -49,7 +49,7 @@ impl Door {
         instant
     }
 
-    /// True where time moves by [`Door::set_now`] alone.
+    /// True where time moves by [`Shared::set_now`] alone.
     pub fn is_manual(&self) -> bool {
         self.manual.is_some()
     }
@@ -64,14 +64,14 @@ impl Door {
 
     /// True from startup to shutdown; never in a forked child, nor after a panic.
     pub fn is_running(&self) -> bool {
-        let running = self.running.load(Ordering::Acquire) && !self.gate.is_lost();
+        let running = self.running.load(Ordering::Acquire) && !self.owner.is_unusable();
         tsan::acquire(&self.running);
         running
     }
 
     /// True from `start` to the end of the shutdown: there is something to stop.
     pub fn is_started(&self) -> bool {
-        self.started.load(Ordering::Acquire) && !self.gate.is_lost()
+        self.started.load(Ordering::Acquire) && !self.owner.is_unusable()
     }
 
     /// Said by the loop.
@@ -86,35 +86,35 @@ impl Door {
     }
 
     /// The port with this token has mail from another thread: to be said before the waker is woken. NO_MEMORY.
-    pub fn post(&self, token: u64) -> Result {
-        let mut posted = self.posted.lock();
-        posted.try_reserve(1)?;
-        posted.push(token);
+    pub fn post_port(&self, token: u64) -> Result {
+        let mut posted_ports = self.posted_ports.lock();
+        posted_ports.try_reserve(1)?;
+        posted_ports.push(token);
         Ok(())
     }
 
     /// True where a thread that is not there any more holds the lock: in a child, if at all.
     pub fn is_locked(&self) -> bool {
-        self.posted.is_locked()
+        self.posted_ports.is_locked()
     }
 
     /// The ports with mail.
-    pub fn take_posted(&self) -> Vec<u64> {
-        std::mem::take(&mut *self.posted.lock())
+    pub fn take_posted_ports(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.posted_ports.lock())
     }
 }
 
-impl Drop for Door {
+impl Drop for Shared {
     /// What the threads that have let go of it did before is done: that is what the last reference means.
     fn drop(&mut self) {
         tsan::acquire(self);
-        tsan::acquire(&self.gate);
+        tsan::acquire(&self.owner);
     }
 }
 
-impl ThreadEnd for Door {
+impl ThreadExit for Shared {
     /// The number of the thread may be given to another one, which is not the one that ran the reactor.
     fn thread_ended(&self) {
-        self.gate.unpin();
+        self.owner.unpin();
     }
 }

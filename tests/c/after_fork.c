@@ -1,6 +1,6 @@
 /* udpr_reactor_after_fork: in a child everything goes on, and the parent notices nothing. */
+#include "event_log.h"
 #include "lookup.h"
-#include "trigger.h"
 #include "watcher.h"
 
 #include <poll.h>
@@ -11,18 +11,18 @@ typedef struct family {
   probe         port;
   watcher       reader;
   int           ends[2];
-  note          call, up, down;
+  logged_call   call, up, down;
 } family;
 
 static void found(family *all) {
   *all = (family){.reactor = new_reactor(0)};
   OK(udpr_reactor_remote(all->reactor, &all->remote));
   probe_listen(&all->port, all->reactor);
-  pipe_of(all->ends);
+  open_pipe(all->ends);
   watch(all->reactor, all->ends[0], R, &all->reader);
-  note_later(all->reactor, MS(1), &all->call);
-  add_note(all->reactor, DURING, STARTUP, &all->up);
-  add_note(all->reactor, DURING, SHUTDOWN, &all->down);
+  call_later_logged(all->reactor, MS(1), &all->call);
+  add_logged_trigger(all->reactor, DURING, STARTUP, &all->up);
+  add_logged_trigger(all->reactor, DURING, SHUTDOWN, &all->down);
 }
 
 /* All that was registered comes, once, and the end is the usual one. */
@@ -31,22 +31,22 @@ static void goes_on(family *all) {
   OK(udpr_reactor_start(all->reactor));
   CHECK_EQ(1, all->up.called);
   send_letters(&all->port.host, "ab");
-  RUN_UNTIL(all->reactor, strlen(all->port.got) == 2);
-  CHECK_STR("ab", all->port.got);
+  RUN_UNTIL(all->reactor, strlen(all->port.received) == 2);
+  CHECK_STR("ab", all->port.received);
   CHECK_EQ(1, write(all->ends[1], "x", 1));
   RUN_UNTIL(all->reactor, all->reader.calls);
   CHECK_EQ(1, read(all->ends[0], &byte, 1));
   RUN_UNTIL(all->reactor, all->call.called);
   OK(udpr_transport_write(all->port.transport, "c", 1, &all->port.host));
-  RUN_UNTIL(all->reactor, strlen(all->port.got) == 3);
+  RUN_UNTIL(all->reactor, strlen(all->port.received) == 3);
   OK(udpr_remote_stop(all->remote));
   RUN_UNTIL(all->reactor, !udpr_reactor_is_running(all->reactor));
   CHECK_EQ(1, all->down.called);
   OK(udpr_reactor_free(all->reactor));
-  probe_ended(&all->port);
+  probe_check_ended(&all->port);
   CHECK(all->reader.freed == 1 && all->call.freed == 1 && all->up.freed == 1 && all->down.freed == 1);
   udpr_remote_release(all->remote);
-  close_both(all->ends);
+  close_pipe(all->ends);
 }
 
 static void child_goes_on(void *arg) {
@@ -58,55 +58,56 @@ static void child_goes_on(void *arg) {
 TEST(a_child_goes_on_and_so_does_its_parent) {
   family all;
   found(&all);
-  in_child(child_goes_on, &all);
-  in_child(child_goes_on, &all); /* another one, later */
+  run_in_child(child_goes_on, &all);
+  run_in_child(child_goes_on, &all); /* another one, later */
   goes_on(&all);
 }
 
 static void grandchild_goes_on(void *arg) {
   family *all = arg;
   OK(udpr_reactor_after_fork(all->reactor));
-  in_child(child_goes_on, all);
+  run_in_child(child_goes_on, all);
   goes_on(all);
 }
 
 TEST(a_childs_child_too) {
   family all;
   found(&all);
-  in_child(grandchild_goes_on, &all);
+  run_in_child(grandchild_goes_on, &all);
   goes_on(&all);
 }
 
-static void child_of_children(void *arg) { in_child(child_goes_on, arg); }
+static void child_of_children(void *arg) { run_in_child(child_goes_on, arg); }
 
 TEST(a_child_between_need_not_say_it) {
   family all;
   found(&all);
-  in_killed_child(child_of_children, &all);
+  run_in_killed_child(child_of_children, &all);
   goes_on(&all);
 }
 
 /* ---- without it, and where it does not belong ---------------------------------------------------------- */
 
 static void all_is_closed(void *arg) {
-  family *all = arg;
-  note    user = {0};
-  udpr_id id;
-  int32_t fd;
-  int64_t timeout;
-  lookup  name = {0};
-  watcher other = {0};
+  family     *all = arg;
+  logged_call user = {0};
+  udpr_id     id;
+  int32_t     fd;
+  int64_t     timeout;
+  lookup      name = {0};
+  watcher     other = {0};
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_add_trigger(all->reactor, BEFORE, STARTUP, logged_trigger_run,
+                                                       &user, count_free, &id));
   CHECK_STATUS(UDPR_E_CLOSED,
-               udpr_reactor_add_trigger(all->reactor, BEFORE, STARTUP, note_trigger, &user, count_free, &id));
+               udpr_reactor_call_when_running(all->reactor, logged_call_run, &user, count_free, &id));
   CHECK_STATUS(UDPR_E_CLOSED,
-               udpr_reactor_call_when_running(all->reactor, note_call, &user, count_free, &id));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(all->reactor, note_call, &user, count_free));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(all->remote, note_call, &user, count_free));
+               udpr_reactor_call_from_thread(all->reactor, logged_call_run, &user, count_free));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(all->remote, logged_call_run, &user, count_free));
   CHECK_EQ(4, user.freed);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_remove_trigger(all->reactor, all->up.id));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_finish_trigger(all->reactor, all->up.id));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_fire_event(all->reactor, STARTUP));
-  job work = {.reactors = pthread_self()};
+  job work = {.loop_thread = pthread_self()};
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_in_thread(all->reactor, job_work, job_done, &work, job_free));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_suggest_thread_pool_size(all->reactor, 2));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_resolve(all->reactor, "localhost", 0, 0, 0, lookup_resolved, &name,
@@ -136,7 +137,7 @@ static void child_only_frees(void *arg) {
 TEST(without_it_all_is_closed) {
   family all;
   found(&all);
-  in_killed_child(child_only_frees, &all);
+  run_in_killed_child(child_only_frees, &all);
   goes_on(&all);
 }
 
@@ -154,11 +155,11 @@ static void disturb(void *arg) {
   family *all = arg;
   OK(udpr_reactor_after_fork(all->reactor));
   OK(udpr_remote_wake(all->remote));
-  OK(udpr_reactor_call_from_thread(all->reactor, note_call, &all->down, NULL));
+  OK(udpr_reactor_call_from_thread(all->reactor, logged_call_run, &all->down, NULL));
   OK(udpr_reactor_unwatch(all->reactor, all->reader.id));
   OK(udpr_transport_close(all->port.transport));
   OK(udpr_reactor_cancel_call(all->reactor, all->call.id));
-  turns(all->reactor, 3);
+  run_turns(all->reactor, 3);
   CHECK_EQ(1, all->down.called);
   OK(udpr_remote_wake(all->remote)); /* this one it leaves as it is */
   OK(udpr_reactor_free(all->reactor));
@@ -170,8 +171,8 @@ TEST(what_a_child_does_wakes_nobody_here) {
   family all;
   found(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.call.id, SECONDS(1000)));
-  turns(all.reactor, 2);
-  in_child(disturb, &all);
+  run_turns(all.reactor, 2);
+  run_in_child(disturb, &all);
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_iterate(all.reactor, (int64_t)MS(20)));
   CHECK(monotonic_ns() - begin >= MS(20));
@@ -188,15 +189,15 @@ typedef struct worker {
 
 static void works(void *arg) {
   udpr_reactor *reactor = ((worker *)arg)->reactor;
-  int           others = threads_here();
+  int           others = count_threads();
   job           user = {0};
   lookup        name = {0};
-  put(reactor, &user);
+  job_submit(reactor, &user);
   RUN_UNTIL(reactor, user.freed);
-  look_up(reactor, "localhost", UDPR_AF_INET, 0, &name);
-  answered(UDPR_OK, reactor, &name);
+  lookup_start(reactor, "localhost", UDPR_AF_INET, 0, &name);
+  lookup_expect_status(UDPR_OK, reactor, &name);
   OK(udpr_reactor_free(reactor));
-  AWAIT(threads_here() <= others);
+  WAIT_UNTIL(count_threads() <= others);
 }
 
 static void child_works(void *arg) {
@@ -206,24 +207,24 @@ static void child_works(void *arg) {
 
 TEST(a_child_has_a_pool_of_its_own) {
   worker all = {.reactor = new_reactor(0)};
-  int    others = threads_here();
+  int    others = count_threads();
   job    before = {0};
-  put(all.reactor, &before); /* so that the parent's has a thread, that the child has not */
+  job_submit(all.reactor, &before); /* so that the parent's has a thread, that the child has not */
   RUN_UNTIL(all.reactor, before.freed);
-  in_killed_child(child_works, &all);
+  run_in_killed_child(child_works, &all);
   works(&all);
-  AWAIT(threads_here() == others);
+  WAIT_UNTIL(count_threads() == others);
 }
 
 static void told_by_the_descriptor(udpr_reactor *reactor) {
   struct pollfd one = {.fd = -1, .events = POLLIN};
-  note          call = {0};
+  logged_call   call = {0};
   OK(udpr_reactor_backend_fd(reactor, &one.fd));
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(0, poll(&one, 1, 0));
-  note_later(reactor, MS(5), &call);
+  call_later_logged(reactor, MS(5), &call);
   while (!call.called) {
-    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_PATIENCE / MS(1))));
+    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_TIMEOUT / MS(1))));
     OK(udpr_reactor_iterate(reactor, 0));
   }
   OK(udpr_reactor_call_from_thread(reactor, stop_call, NULL, NULL));
@@ -239,7 +240,7 @@ static void child_is_told(void *arg) {
 TEST(the_descriptor_tells_a_child_too) {
   worker all = {.reactor = new_reactor(0)};
   OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
-  in_child(child_is_told, &all);
+  run_in_child(child_is_told, &all);
   told_by_the_descriptor(all.reactor);
 }
 
@@ -251,7 +252,7 @@ static void child_is_woken(void *arg) {
   struct pollfd one = {.fd = all->backend, .events = POLLIN};
   OK(udpr_reactor_after_fork(all->reactor));
   CHECK_EQ(1, poll(&one, 1, 0));
-  turns(all->reactor, 2);
+  run_turns(all->reactor, 2);
   CHECK_EQ(0, poll(&one, 1, 0));
   OK(udpr_reactor_free(all->reactor));
 }
@@ -261,10 +262,10 @@ TEST(a_wake_up_that_was_pending_is_pending_there) {
   udpr_remote *remote;
   OK(udpr_reactor_remote(all.reactor, &remote));
   OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
-  turns(all.reactor, 2);
-  in_killed_child(child_is_woken, &all);
+  run_turns(all.reactor, 2);
+  run_in_killed_child(child_is_woken, &all);
   OK(udpr_remote_wake(remote));
-  in_killed_child(child_is_woken, &all);
+  run_in_killed_child(child_is_woken, &all);
   struct pollfd one = {.fd = all.backend, .events = POLLIN};
   CHECK_EQ(1, poll(&one, 1, 0)); /* the child has not taken it */
   udpr_remote_release(remote);
@@ -273,18 +274,18 @@ TEST(a_wake_up_that_was_pending_is_pending_there) {
 
 typedef struct sleeper {
   udpr_reactor *reactor;
-  note          call;
+  logged_call   call;
 } sleeper;
 
 static void set_other_alarms(void *arg) {
   udpr_reactor *reactor = ((sleeper *)arg)->reactor;
-  note          soon = {0};
+  logged_call   soon = {0};
   OK(udpr_reactor_after_fork(reactor));
-  note_later(reactor, 0, &soon);
-  turns(reactor, 3);
+  call_later_logged(reactor, 0, &soon);
+  run_turns(reactor, 3);
   CHECK_EQ(1, soon.called);
   OK(udpr_reactor_reset_call(reactor, ((sleeper *)arg)->call.id, SECONDS(1000)));
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -292,14 +293,14 @@ TEST(a_childs_calls_are_not_told_here) {
   sleeper       all = {.reactor = new_reactor(0)};
   struct pollfd one = {.events = POLLIN};
   OK(udpr_reactor_backend_fd(all.reactor, &one.fd));
-  note_later(all.reactor, SECONDS(500), &all.call);
-  turns(all.reactor, 2);
-  in_killed_child(set_other_alarms, &all);
+  call_later_logged(all.reactor, SECONDS(500), &all.call);
+  run_turns(all.reactor, 2);
+  run_in_killed_child(set_other_alarms, &all);
   CHECK_EQ(0, poll(&one, 1, 20));
   OK(udpr_reactor_reset_call(all.reactor, all.call.id, MS(300)));
-  in_killed_child(set_other_alarms, &all);
+  run_in_killed_child(set_other_alarms, &all);
   while (!all.call.called) {
-    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_PATIENCE / MS(1))));
+    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_TIMEOUT / MS(1))));
     OK(udpr_reactor_iterate(all.reactor, 0));
   }
   OK(udpr_reactor_free(all.reactor));
@@ -350,7 +351,7 @@ TEST(a_daemon_binds_forks_twice_and_serves) {
   int peer = peer_open(AF_INET);
   for (int i = 0; i < 10; i++) {
     peer_send(peer, &host, "Hello World!", 12);
-    PEER_GETS(peer, "Hello World!");
+    PEER_RECEIVES(peer, "Hello World!");
   }
   CHECK_EQ(0, kill(serving, SIGTERM));
   CHECK_EQ(sizeof status, read(alive[0], &status, sizeof status));

@@ -39,7 +39,7 @@
 
 #define MS(n) (UINT64_C(1000000) * (n))
 #define SECONDS(n) (UINT64_C(1000000000) * (n))
-#define CHECK_PATIENCE (SECONDS(check_seconds()) / 6) /* how long a test waits for what must come */
+#define CHECK_TIMEOUT (SECONDS(check_seconds()) / 6) /* how long a test waits for what must come */
 
 /* ---- cases --------------------------------------------------------------------------------------------- */
 
@@ -58,7 +58,7 @@ typedef struct check_report {
 
 static check_case   *check_first, **check_end = &check_first;
 static check_report *check_result;
-static const char   *check_about; /* what a case of many is at, for the message of a failure */
+static const char   *check_context; /* what a case of many is at, for the message of a failure */
 
 enum { CHECK_FAILED = 1, CHECK_SKIPPED = 77 };
 
@@ -70,19 +70,20 @@ static inline void check_register(check_case *one) { *check_end = one, check_end
   __attribute__((constructor)) static void register_##name(void) { check_register(&case_##name); } \
   static void                              test_##name(void)
 
-__attribute__((noreturn, format(printf, 2, 3))) static inline void check_leave(int code, const char *format,
-                                                                               ...) {
+__attribute__((noreturn, format(printf, 2, 3))) static inline void check_exit(int code, const char *format,
+                                                                              ...) {
   if (atomic_exchange(&check_result->taken, 1) == 0) {
     va_list args;
     va_start(args, format);
-    int len = check_about ? snprintf(check_result->text, sizeof check_result->text, "%s: ", check_about) : 0;
+    int len =
+        check_context ? snprintf(check_result->text, sizeof check_result->text, "%s: ", check_context) : 0;
     vsnprintf(check_result->text + len, sizeof check_result->text - (size_t)len, format, args);
     va_end(args);
   }
   _exit(code);
 }
 
-static inline const char *check_base(const char *path) {
+static inline const char *check_basename(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash ? slash + 1 : path;
 }
@@ -90,8 +91,8 @@ static inline const char *check_base(const char *path) {
 /* ---- checks: the first that fails ends the case -------------------------------------------------------- */
 
 #define FAIL(format, ...) \
-  check_leave(CHECK_FAILED, "%s:%d: " format, check_base(__FILE__), __LINE__, __VA_ARGS__)
-#define SKIP(why) check_leave(CHECK_SKIPPED, "%s", why)
+  check_exit(CHECK_FAILED, "%s:%d: " format, check_basename(__FILE__), __LINE__, __VA_ARGS__)
+#define SKIP(why) check_exit(CHECK_SKIPPED, "%s", why)
 
 #define CHECK(expr)                 \
   do {                              \
@@ -132,7 +133,7 @@ static inline unsigned check_seconds(void) {
 /* A longer patience means a slow machine, a sanitizer or valgrind: less work is enough there. */
 static inline bool check_is_slow(void) { return check_seconds() > 60; }
 
-static inline int check_descriptors(void) {
+static inline int check_count_descriptors(void) {
   DIR *dir = opendir("/proc/self/fd");
   int  count = 0;
   if (!dir) return -1;
@@ -165,22 +166,22 @@ static inline udpr_ns monotonic_ns(void);
 /* How many more there are than before. udpr_reactor_free does not wait for the threads of look-ups, and one of them may still be
  * about to drop the last reference of what it has woken: hence the patience.
  */
-static inline int check_left_open(int before) {
-  udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+static inline int check_leaked_descriptors(int before) {
+  udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
   int     left;
-  while ((left = check_descriptors() - before) != 0 && monotonic_ns() < end) sched_yield();
+  while ((left = check_count_descriptors() - before) != 0 && monotonic_ns() < end) sched_yield();
   return left;
 }
 
 __attribute__((noreturn)) static inline void check_run_case(const check_case *one) {
-  int before = check_descriptors();
+  int before = check_count_descriptors();
   one->body();
-  int left = check_left_open(before);
-  if (left != 0) check_leave(CHECK_FAILED, "%d descriptors left open", left);
+  int left = check_leaked_descriptors(before);
+  if (left != 0) check_exit(CHECK_FAILED, "%d descriptors left open", left);
   exit(0);
 }
 
-static inline void check_describe(int status, char *text, size_t size) {
+static inline void check_describe_exit(int status, char *text, size_t size) {
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
     snprintf(text, size, "hung for %u s", check_seconds());
   else if (WIFSIGNALED(status))
@@ -204,7 +205,7 @@ static inline int check_main(int argc, char **argv) {
       skipped++, printf("skip %s # %s\n", one->name, check_result->text);
     } else {
       char *text = check_result->text;
-      if (!*text) check_describe(status, text, sizeof check_result->text);
+      if (!*text) check_describe_exit(status, text, sizeof check_result->text);
       failed++, printf("not ok %s: %s\n", one->name, text);
     }
   }
@@ -218,7 +219,7 @@ static inline int check_main(int argc, char **argv) {
 /* ---- processes and threads ----------------------------------------------------------------------------- */
 
 /* Runs `body` in a forked child and waits for it. A check that fails there fails the case. */
-static inline void in_child(void (*body)(void *), void *arg) {
+static inline void run_in_child(void (*body)(void *), void *arg) {
   pid_t child = check_fork();
   if (child == 0) {
     body(arg);
@@ -228,13 +229,13 @@ static inline void in_child(void (*body)(void *), void *arg) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) _exit(CHECK_SKIPPED);
   if (status != 0) {
     char text[128];
-    check_describe(status, text, sizeof text);
+    check_describe_exit(status, text, sizeof text);
     FAIL("the child %s", text);
   }
 }
 
 /* Likewise, but it ends so that no leak checker looks: what it has is its parent's, or was another thread's there. */
-static inline void in_killed_child(void (*body)(void *), void *arg) {
+static inline void run_in_killed_child(void (*body)(void *), void *arg) {
   pid_t child = check_fork();
   if (child == 0) {
     body(arg);
@@ -263,7 +264,7 @@ static inline void thread_start(check_thread *thread, void (*body)(void *), void
 static inline void thread_join(check_thread *thread) { CHECK_EQ(0, pthread_join(thread->id, NULL)); }
 
 /* Runs `body` in another thread and waits for it. */
-static inline void in_thread(void (*body)(void *), void *arg) {
+static inline void run_in_thread(void (*body)(void *), void *arg) {
   check_thread thread;
   thread_start(&thread, body, arg);
   thread_join(&thread);
@@ -291,7 +292,7 @@ static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user,
 /* Turns until `expr` holds; fails the case when it does not come true in time. */
 #define RUN_UNTIL(reactor, expr)                             \
   do {                                                       \
-    udpr_ns end_ = monotonic_ns() + CHECK_PATIENCE;          \
+    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
     while (!(expr)) {                                        \
       if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
       OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));    \
@@ -299,20 +300,20 @@ static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user,
   } while (0)
 
 /* `count` turns that do not wait: enough of them show that something does NOT happen. */
-static inline void turns(udpr_reactor *reactor, int count) {
+static inline void run_turns(udpr_reactor *reactor, int count) {
   while (count-- > 0) OK(udpr_reactor_iterate(reactor, 0));
 }
 
-static inline void check_overdue(udpr_reactor *reactor, void *user) {
+static inline void check_timed_out(udpr_reactor *reactor, void *user) {
   *(bool *)user = true;
   udpr_reactor_crash(reactor);
 }
 
 /* udpr_reactor_run, which something in the test must end. */
-static inline void run_guarded(udpr_reactor *reactor) {
+static inline void run_with_timeout(udpr_reactor *reactor) {
   bool    overdue = false;
   udpr_id guard = 0;
-  OK(udpr_reactor_call_later(reactor, CHECK_PATIENCE, check_overdue, &overdue, NULL, &guard));
+  OK(udpr_reactor_call_later(reactor, CHECK_TIMEOUT, check_timed_out, &overdue, NULL, &guard));
   OK(udpr_reactor_run(reactor));
   CHECK(!overdue);
   OK(udpr_reactor_cancel_call(reactor, guard));
@@ -353,15 +354,15 @@ static inline udpr_addr addr(const char *text, uint16_t port) {
   return parsed;
 }
 
-static inline void check_same_addr(const char *file, int line, const udpr_addr *expected,
-                                   const udpr_addr *actual) {
+static inline void check_addr_equal(const char *file, int line, const udpr_addr *expected,
+                                    const udpr_addr *actual) {
   char want[UDPR_ADDR_TEXT_MAX], have[UDPR_ADDR_TEXT_MAX];
   if (udpr_addr_equal(expected, actual)) return;
   OK(udpr_addr_format(expected, want, sizeof want, NULL));
   OK(udpr_addr_format(actual, have, sizeof have, NULL));
-  check_leave(CHECK_FAILED, "%s:%d: address %s, not %s", check_base(file), line, have, want);
+  check_exit(CHECK_FAILED, "%s:%d: address %s, not %s", check_basename(file), line, have, want);
 }
-#define CHECK_ADDR(expected, actual) check_same_addr(__FILE__, __LINE__, expected, actual)
+#define CHECK_ADDR(expected, actual) check_addr_equal(__FILE__, __LINE__, expected, actual)
 
 /* ---- peers: plain blocking sockets on the loopback, that wait 5 s at most ------------------------------ */
 
@@ -379,7 +380,7 @@ static inline int peer_open(int family) {
 }
 
 /* To others its port is a dead one, and nobody else's while it is open: a socket that is connected to itself hears only that. */
-static inline int peer_dead(int family) {
+static inline int peer_open_refusing(int family) {
   struct sockaddr_storage self;
   socklen_t               len = sizeof self;
   int                     fd = peer_open(family);
@@ -419,7 +420,7 @@ static inline size_t peer_receive(int fd, void *buffer, size_t capacity) {
 }
 
 /* The next datagram must be this text. */
-#define PEER_GETS(fd, text)                                \
+#define PEER_RECEIVES(fd, text)                            \
   do {                                                     \
     char   got_[2048] = "";                                \
     size_t len_ = peer_receive(fd, got_, sizeof got_ - 1); \
@@ -428,7 +429,7 @@ static inline size_t peer_receive(int fd, void *buffer, size_t capacity) {
   } while (0)
 
 /* Nothing waits there. On loopback a datagram is there when its send returns. */
-static inline bool peer_is_empty(int fd) {
+static inline bool peer_has_no_datagram(int fd) {
   char byte;
   return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;
 }

@@ -14,7 +14,7 @@ static void set_flag(udpr_reactor *reactor, void *user) {
 /* Right to the nanosecond, for an instant between two looks at the clock. */
 static void says_due_at(udpr_reactor *reactor, udpr_id id) {
   udpr_ns due = 0, before = udpr_reactor_now(reactor);
-  int64_t timeout = timeout_of(reactor);
+  int64_t timeout = next_timeout_of(reactor);
   udpr_ns after = udpr_reactor_now(reactor);
   OK(udpr_reactor_call_time(reactor, id, &due));
   CHECK(timeout <= (int64_t)(due - before) && timeout >= (int64_t)(due - after));
@@ -24,7 +24,7 @@ TEST(next_timeout_is_exact) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_id       late = 0, early = 0, now = 0;
   bool          called = false;
-  CHECK_EQ(-1, timeout_of(reactor));
+  CHECK_EQ(-1, next_timeout_of(reactor));
   OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &late));
   says_due_at(reactor, late);
   OK(udpr_reactor_call_later(reactor, SECONDS(50), set_flag, &called, NULL, &early));
@@ -34,14 +34,14 @@ TEST(next_timeout_is_exact) {
   OK(udpr_reactor_reset_call(reactor, early, SECONDS(20)));
   says_due_at(reactor, early);
   OK(udpr_reactor_call_later(reactor, 0, set_flag, &called, NULL, &now));
-  CHECK_EQ(0, timeout_of(reactor));
+  CHECK_EQ(0, next_timeout_of(reactor));
   OK(udpr_reactor_cancel_call(reactor, now));
   OK(udpr_reactor_cancel_call(reactor, early));
   says_due_at(reactor, late);
   OK(udpr_reactor_cancel_call(reactor, late));
-  CHECK_EQ(-1, timeout_of(reactor));
+  CHECK_EQ(-1, next_timeout_of(reactor));
   OK(udpr_reactor_call_later(reactor, UINT64_MAX, set_flag, &called, NULL, NULL)); /* never */
-  CHECK(timeout_of(reactor) == -1 || timeout_of(reactor) > (int64_t)SECONDS(3600));
+  CHECK(next_timeout_of(reactor) == -1 || next_timeout_of(reactor) > (int64_t)SECONDS(3600));
   OK(udpr_reactor_free(reactor));
 }
 
@@ -62,15 +62,15 @@ TEST(null_is_told) {
 static void a_call_is_told(udpr_ns delay, bool asked_first) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false;
-  int           fd = asked_first ? backend_of(reactor) : -1;
-  if (asked_first) settle(reactor, fd);
+  int           fd = asked_first ? backend_fd_of(reactor) : -1;
+  if (asked_first) iterate_until_idle(reactor, fd);
   udpr_ns due = udpr_reactor_now(reactor) + delay;
   OK(udpr_reactor_call_later(reactor, delay, set_flag, &called, NULL, NULL));
-  if (!asked_first) fd = backend_of(reactor);
-  EMBED_UNTIL(reactor, fd, called);
+  if (!asked_first) fd = backend_fd_of(reactor);
+  EMBEDDED_RUN_UNTIL(reactor, fd, called);
   CHECK(udpr_reactor_now(reactor) >= due);
-  settle(reactor, fd);
-  CHECK_EQ(-1, timeout_of(reactor));
+  iterate_until_idle(reactor, fd);
+  CHECK_EQ(-1, next_timeout_of(reactor));
   OK(udpr_reactor_free(reactor));
 }
 
@@ -86,14 +86,14 @@ TEST(a_delayed_call_moved_or_cancelled) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false, never = false;
   udpr_id       id = 0, gone = 0;
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   OK(udpr_reactor_call_later(reactor, MS(5), set_flag, &never, NULL, &gone));
   OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &id));
   OK(udpr_reactor_cancel_call(reactor, gone));
-  settle(reactor, fd);
-  CHECK(!readable(fd, 30));
+  iterate_until_idle(reactor, fd);
+  CHECK(!is_readable(fd, 30));
   OK(udpr_reactor_reset_call(reactor, id, MS(5)));
-  EMBED_UNTIL(reactor, fd, called);
+  EMBEDDED_RUN_UNTIL(reactor, fd, called);
   CHECK(!never);
   OK(udpr_reactor_free(reactor));
 }
@@ -111,10 +111,10 @@ static void link_call(udpr_reactor *reactor, void *user) {
 TEST(calls_made_in_calls) {
   udpr_reactor *reactor = new_reactor(0);
   chain         calls = {.left = 20};
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   OK(udpr_reactor_call_later(reactor, MS(1), link_call, &calls, NULL, NULL));
-  EMBED_UNTIL(reactor, fd, calls.left == 0);
-  settle(reactor, fd);
+  EMBEDDED_RUN_UNTIL(reactor, fd, calls.left == 0);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -122,11 +122,11 @@ TEST(calls_made_in_calls) {
 TEST(no_spinning_until_a_call_is_due) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false;
-  int           fd = backend_of(reactor), woken = 0;
-  settle(reactor, fd);
+  int           fd = backend_fd_of(reactor), woken = 0;
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_call_later(reactor, MS(50), set_flag, &called, NULL, NULL));
   for (; !called; woken++) {
-    CHECK(soon_readable(fd));
+    CHECK(becomes_readable(fd));
     OK(udpr_reactor_iterate(reactor, 0));
   }
   CHECK(woken <= 3);
@@ -138,66 +138,66 @@ TEST(no_spinning_until_a_call_is_due) {
 TEST(a_datagram) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   probe_listen(&port, reactor);
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
   send_letters(&port.host, "ab");
-  EMBED_UNTIL(reactor, fd, strlen(port.got) == 2);
-  settle(reactor, fd);
+  EMBEDDED_RUN_UNTIL(reactor, fd, strlen(port.received) == 2);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void pause_port(probe *port, udpr_transport *transport) {
-  if (strlen(port->got) == 1) OK(udpr_transport_pause_reading(transport));
+  if (strlen(port->received) == 1) OK(udpr_transport_pause_reading(transport));
 }
 
 TEST(kept_datagrams_after_resume) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_datagram = pause_port};
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   probe_listen(&port, reactor);
   send_letters(&port.host, "abcd");
-  EMBED_UNTIL(reactor, fd, *port.got);
+  EMBEDDED_RUN_UNTIL(reactor, fd, *port.received);
   CHECK_EQ(3, stats_of(port.transport).kept_datagrams);
-  settle(reactor, fd); /* paused: nothing to do */
+  iterate_until_idle(reactor, fd); /* paused: nothing to do */
   OK(udpr_transport_resume_reading(port.transport));
-  CHECK(readable(fd, 0));
-  CHECK_EQ(0, timeout_of(reactor));
-  EMBED_UNTIL(reactor, fd, strlen(port.got) == 4);
-  settle(reactor, fd);
+  CHECK(is_readable(fd, 0));
+  CHECK_EQ(0, next_timeout_of(reactor));
+  EMBEDDED_RUN_UNTIL(reactor, fd, strlen(port.received) == 4);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(a_deferred_stop) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   probe_listen(&port, reactor);
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
   OK(udpr_transport_stop_listening(port.transport));
-  CHECK(readable(fd, 0) && port.stops == 0);
-  CHECK_EQ(0, timeout_of(reactor));
-  EMBED_UNTIL(reactor, fd, port.stops);
-  settle(reactor, fd);
-  probe_ended(&port);
+  CHECK(is_readable(fd, 0) && port.stops == 0);
+  CHECK_EQ(0, next_timeout_of(reactor));
+  EMBEDDED_RUN_UNTIL(reactor, fd, port.stops);
+  iterate_until_idle(reactor, fd);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(the_end_of_what_was_started) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   OK(udpr_reactor_start(reactor));
   probe_listen(&port, reactor);
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_stop(reactor));
-  CHECK(readable(fd, 0));
-  CHECK_EQ(0, timeout_of(reactor));
-  EMBED_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
-  settle(reactor, fd);
-  probe_ended(&port);
+  CHECK(is_readable(fd, 0));
+  CHECK_EQ(0, next_timeout_of(reactor));
+  EMBEDDED_RUN_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
+  iterate_until_idle(reactor, fd);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -223,35 +223,35 @@ static void post_it(void *arg) {
 TEST(what_other_threads_do) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  int           fd = backend_of(reactor), peer = peer_open(AF_INET);
+  int           fd = backend_fd_of(reactor), peer = peer_open(AF_INET);
   outside       all = {.to = peer_addr(peer)};
   OK(udpr_reactor_remote(reactor, &all.remote));
   OK(udpr_reactor_start(reactor));
   probe_listen(&port, reactor);
   all.transport = port.transport;
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
 
-  in_thread(call_it, &all);
-  CHECK(readable(fd, 0));
-  EMBED_UNTIL(reactor, fd, all.called);
-  settle(reactor, fd);
+  run_in_thread(call_it, &all);
+  CHECK(is_readable(fd, 0));
+  EMBEDDED_RUN_UNTIL(reactor, fd, all.called);
+  iterate_until_idle(reactor, fd);
 
-  in_thread(post_it, &all);
-  CHECK(readable(fd, 0));
-  EMBED_UNTIL(reactor, fd, !peer_is_empty(peer));
-  PEER_GETS(peer, "posted");
-  settle(reactor, fd);
+  run_in_thread(post_it, &all);
+  CHECK(is_readable(fd, 0));
+  EMBEDDED_RUN_UNTIL(reactor, fd, !peer_has_no_datagram(peer));
+  PEER_RECEIVES(peer, "posted");
+  iterate_until_idle(reactor, fd);
 
-  in_thread(wake_it, &all);
-  CHECK(readable(fd, 0));
+  run_in_thread(wake_it, &all);
+  CHECK(is_readable(fd, 0));
   OK(udpr_reactor_iterate(reactor, 0));
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
 
-  in_thread(stop_it, &all);
-  CHECK(readable(fd, 0));
-  EMBED_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
-  settle(reactor, fd);
-  probe_ended(&port);
+  run_in_thread(stop_it, &all);
+  CHECK(is_readable(fd, 0));
+  EMBEDDED_RUN_UNTIL(reactor, fd, !udpr_reactor_is_running(reactor));
+  iterate_until_idle(reactor, fd);
+  probe_check_ended(&port);
   udpr_remote_release(all.remote);
   OK(udpr_reactor_free(reactor));
   close(peer);
@@ -269,18 +269,18 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
 
 TEST(what_the_pool_has_done) {
   udpr_reactor *reactor = new_reactor(0);
-  int           fd = backend_of(reactor), others = threads_here();
+  int           fd = backend_fd_of(reactor), others = count_threads();
   bool          done = false, literal = false, name = false;
   OK(udpr_reactor_call_in_thread(reactor, nothing, set_flag, &done, NULL));
-  EMBED_UNTIL(reactor, fd, done);
+  EMBEDDED_RUN_UNTIL(reactor, fd, done);
   OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, 0, resolved, &literal, NULL, NULL));
-  CHECK(readable(fd, 0) && !literal);
-  EMBED_UNTIL(reactor, fd, literal);
+  CHECK(is_readable(fd, 0) && !literal);
+  EMBEDDED_RUN_UNTIL(reactor, fd, literal);
   OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, resolved, &name, NULL, NULL));
-  EMBED_UNTIL(reactor, fd, name);
-  settle(reactor, fd);
+  EMBEDDED_RUN_UNTIL(reactor, fd, name);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
-  AWAIT(threads_here() == others); /* a look-up's thread is not waited for */
+  WAIT_UNTIL(count_threads() == others); /* a look-up's thread is not waited for */
 }
 
 /* ---- watches ------------------------------------------------------------------------------------------- */
@@ -288,33 +288,33 @@ TEST(what_the_pool_has_done) {
 TEST(a_watch) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       one = {0};
-  int           fd = backend_of(reactor), ends[2];
+  int           fd = backend_fd_of(reactor), ends[2];
   char          byte;
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &one);
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
   CHECK_EQ(1, write(ends[1], "x", 1));
-  EMBED_UNTIL(reactor, fd, one.calls);
+  EMBEDDED_RUN_UNTIL(reactor, fd, one.calls);
   CHECK_EQ(1, read(ends[0], &byte, 1));
-  settle(reactor, fd);
+  iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 /* What is left of a port is given back in a turn, which the loop around is woken for, once. */
 TEST(a_port_closed_outside_a_turn_is_let_go) {
   udpr_reactor *reactor = new_reactor(0);
-  int           fd = backend_of(reactor);
+  int           fd = backend_fd_of(reactor);
   for (int stop = 0; stop < 2; stop++) {
     probe port = {0};
     probe_listen(&port, reactor);
-    settle(reactor, fd);
+    iterate_until_idle(reactor, fd);
     if (stop) OK(udpr_transport_stop_listening(port.transport));
     else OK(udpr_transport_close(port.transport));
-    CHECK(readable(fd, 0) && timeout_of(reactor) == 0);
+    CHECK(is_readable(fd, 0) && next_timeout_of(reactor) == 0);
     OK(udpr_reactor_iterate(reactor, 0));
-    probe_ended(&port);
-    settle(reactor, fd);
+    probe_check_ended(&port);
+    iterate_until_idle(reactor, fd);
   }
   OK(udpr_reactor_free(reactor));
 }

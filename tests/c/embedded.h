@@ -7,7 +7,7 @@
 
 #include <poll.h>
 
-static inline int backend_of(udpr_reactor *reactor) {
+static inline int backend_fd_of(udpr_reactor *reactor) {
   int32_t fd = -1, again = -1;
   OK(udpr_reactor_backend_fd(reactor, &fd));
   OK(udpr_reactor_backend_fd(reactor, &again));
@@ -15,7 +15,7 @@ static inline int backend_of(udpr_reactor *reactor) {
   return fd;
 }
 
-static inline bool readable(int fd, int timeout_ms) {
+static inline bool is_readable(int fd, int timeout_ms) {
   struct pollfd one = {.fd = fd, .events = POLLIN};
   int           ready = poll(&one, 1, timeout_ms);
   CHECK(ready >= 0);
@@ -23,28 +23,28 @@ static inline bool readable(int fd, int timeout_ms) {
   return ready;
 }
 
-static inline bool soon_readable(int fd) { return readable(fd, (int)(CHECK_PATIENCE / MS(1))); }
+static inline bool becomes_readable(int fd) { return is_readable(fd, (int)(CHECK_TIMEOUT / MS(1))); }
 
-static inline int64_t timeout_of(udpr_reactor *reactor) {
+static inline int64_t next_timeout_of(udpr_reactor *reactor) {
   int64_t timeout = -7;
   OK(udpr_reactor_next_timeout(reactor, &timeout));
   return timeout;
 }
 
 /* Nothing to do: not readable, and nothing due now. A turn or two may be needed to get there. */
-static inline void settle(udpr_reactor *reactor, int fd) {
-  for (int i = 0; i < 5 && readable(fd, 0); i++) OK(udpr_reactor_iterate(reactor, 0));
-  CHECK(!readable(fd, 0));
-  CHECK(timeout_of(reactor) != 0);
+static inline void iterate_until_idle(udpr_reactor *reactor, int fd) {
+  for (int i = 0; i < 5 && is_readable(fd, 0); i++) OK(udpr_reactor_iterate(reactor, 0));
+  CHECK(!is_readable(fd, 0));
+  CHECK(next_timeout_of(reactor) != 0);
 }
 
 /* The loop around: waits on the descriptor alone, and turns when it is readable. */
-#define EMBED_UNTIL(reactor, fd, expr)                    \
-  do {                                                    \
-    while (!(expr)) {                                     \
-      if (!soon_readable(fd)) FAIL("in vain: %s", #expr); \
-      OK(udpr_reactor_iterate(reactor, 0));               \
-    }                                                     \
+#define EMBEDDED_RUN_UNTIL(reactor, fd, expr)                \
+  do {                                                       \
+    while (!(expr)) {                                        \
+      if (!becomes_readable(fd)) FAIL("in vain: %s", #expr); \
+      OK(udpr_reactor_iterate(reactor, 0));                  \
+    }                                                        \
   } while (0)
 
 #endif

@@ -1,24 +1,24 @@
 /* Startup and shutdown: the three phases of each, in order, around the ports, in every run. */
-#include "trigger.h"
+#include "event_log.h"
 
 /* ---- order --------------------------------------------------------------------------------------------- */
 
-static void not_running_yet(udpr_reactor *reactor, note *self) {
+static void not_running_yet(udpr_reactor *reactor, logged_call *self) {
   (void)self;
   CHECK(!udpr_reactor_is_running(reactor));
 }
 
-static void running(udpr_reactor *reactor, note *self) {
+static void running(udpr_reactor *reactor, logged_call *self) {
   (void)self;
   CHECK(udpr_reactor_is_running(reactor));
 }
 
-static void add_all_phases(udpr_reactor *reactor, uint32_t event, note notes[6]) {
+static void add_all_phases(udpr_reactor *reactor, uint32_t event, logged_call calls[6]) {
   static const uint32_t phases[6] = {AFTER, DURING, BEFORE, BEFORE, AFTER, DURING};
   static const char    *words[6] = {"after", "during", "before", "before2", "after2", "during2"};
   for (int i = 0; i < 6; i++) {
-    notes[i].word = words[i];
-    add_note(reactor, phases[i], event, &notes[i]);
+    calls[i].event = words[i];
+    add_logged_trigger(reactor, phases[i], event, &calls[i]);
   }
 }
 
@@ -26,84 +26,85 @@ static void add_all_phases(udpr_reactor *reactor, uint32_t event, note notes[6])
 
 TEST(startup_goes_through_its_phases) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  note          notes[6] = {{0}}, first = {.in = &seen, .word = "turn", .act = act_stop};
+  event_log     seen = {""};
+  logged_call   calls[6] = {{0}}, first = {.log = &seen, .event = "turn", .act = act_stop};
   for (int i = 0; i < 6; i++)
-    notes[i].in = &seen, notes[i].act = i == 2 || i == 3 ? not_running_yet : running;
-  add_all_phases(reactor, STARTUP, notes);
-  note_later(reactor, 0, &first);
+    calls[i].log = &seen, calls[i].act = i == 2 || i == 3 ? not_running_yet : running;
+  add_all_phases(reactor, STARTUP, calls);
+  call_later_logged(reactor, 0, &first);
   CHECK_STR("", seen.text);
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK_STR(IN_ORDER " turn", seen.text);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
   CHECK_EQ(1, first.freed);
 }
 
 TEST(shutdown_goes_through_its_phases) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  note          notes[6] = {{0}};
+  event_log     seen = {""};
+  logged_call   calls[6] = {{0}};
   for (int i = 0; i < 6; i++)
-    notes[i].in = &seen, notes[i].act = i == 2 || i == 3 ? running : not_running_yet;
-  add_all_phases(reactor, SHUTDOWN, notes);
+    calls[i].log = &seen, calls[i].act = i == 2 || i == 3 ? running : not_running_yet;
+  add_all_phases(reactor, SHUTDOWN, calls);
   run_and_stop(reactor);
   CHECK_STR(IN_ORDER, seen.text);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 TEST(the_order_of_a_shutdown) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  probe         port = {.on_stop = write_down_stop, .arg = &seen};
-  note          notes[3] = {{.in = &seen, .word = "before"},
-                            {.in = &seen, .word = "during"},
-                            {.in = &seen, .word = "after"}};
+  event_log     seen = {""};
+  probe         port = {.on_stop = log_stop_protocol, .arg = &seen};
+  logged_call   calls[3] = {{.log = &seen, .event = "before"},
+                            {.log = &seen, .event = "during"},
+                            {.log = &seen, .event = "after"}};
   probe_listen(&port, reactor);
-  for (uint32_t phase = BEFORE; phase <= AFTER; phase++) add_note(reactor, phase, SHUTDOWN, &notes[phase]);
+  for (uint32_t phase = BEFORE; phase <= AFTER; phase++)
+    add_logged_trigger(reactor, phase, SHUTDOWN, &calls[phase]);
   run_and_stop(reactor);
-  write_down(&seen, "run_returns");
+  log_event(&seen, "run_returns");
   printf("%s\n", seen.text);
   CHECK_STR("before stop_protocol during after run_returns", seen.text);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
-static void stop_and_look(udpr_reactor *reactor, note *self) {
+static void stop_and_look(udpr_reactor *reactor, logged_call *self) {
   OK(udpr_reactor_stop(reactor));
-  CHECK_STR("call", self->in->text); /* stop itself fires nothing */
+  CHECK_STR("call", self->log->text); /* stop itself fires nothing */
   CHECK(udpr_reactor_is_running(reactor));
 }
 
 TEST(stop_fires_when_the_turn_ends) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  note          notes[] = {{.in = &seen, .word = "before"},
-                           {.in = &seen, .word = "call", .act = stop_and_look},
-                           {.in = &seen, .word = "same_turn"}};
-  add_note(reactor, BEFORE, SHUTDOWN, &notes[0]);
-  note_later(reactor, 0, &notes[1]);
-  note_later(reactor, 0, &notes[2]);
-  run_guarded(reactor);
+  event_log     seen = {""};
+  logged_call   calls[] = {{.log = &seen, .event = "before"},
+                           {.log = &seen, .event = "call", .act = stop_and_look},
+                           {.log = &seen, .event = "same_turn"}};
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &calls[0]);
+  call_later_logged(reactor, 0, &calls[1]);
+  call_later_logged(reactor, 0, &calls[2]);
+  run_with_timeout(reactor);
   CHECK_STR("call same_turn before", seen.text);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 TEST(the_two_events_are_independent) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  note          notes[] = {{.in = &seen, .word = "down"},
-                           {.in = &seen, .word = "up"},
-                           {.in = &seen, .word = "call", .act = act_stop}};
-  add_note(reactor, BEFORE, SHUTDOWN, &notes[0]);
-  add_note(reactor, AFTER, STARTUP, &notes[1]);
-  note_later(reactor, 0, &notes[2]);
-  run_guarded(reactor);
+  event_log     seen = {""};
+  logged_call   calls[] = {{.log = &seen, .event = "down"},
+                           {.log = &seen, .event = "up"},
+                           {.log = &seen, .event = "call", .act = act_stop}};
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &calls[0]);
+  add_logged_trigger(reactor, AFTER, STARTUP, &calls[1]);
+  call_later_logged(reactor, 0, &calls[2]);
+  run_with_timeout(reactor);
   CHECK_STR("up call down", seen.text);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 /* ---- ports --------------------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ typedef struct farewell {
   udpr_addr to;
 } farewell;
 
-static void say_goodbye(udpr_reactor *reactor, note *self) {
+static void say_goodbye(udpr_reactor *reactor, logged_call *self) {
   farewell *all = self->arg;
   (void)reactor;
   OK(udpr_transport_write(all->port.transport, "bye", 3, &all->to));
@@ -123,63 +124,63 @@ TEST(a_farewell_is_written_before) {
   udpr_reactor *reactor = new_reactor(0);
   int           peer = peer_open(AF_INET);
   farewell      all = {.to = peer_addr(peer)};
-  note          before = {.act = say_goodbye, .arg = &all};
+  logged_call   before = {.act = say_goodbye, .arg = &all};
   probe_listen(&all.port, reactor);
-  add_note(reactor, BEFORE, SHUTDOWN, &before);
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
   run_and_stop(reactor);
-  PEER_GETS(peer, "bye");
-  probe_ended(&all.port);
+  PEER_RECEIVES(peer, "bye");
+  probe_check_ended(&all.port);
   OK(udpr_reactor_free(reactor));
   close(peer);
 }
 
-static void act_listen(udpr_reactor *reactor, note *self) { probe_listen(self->arg, reactor); }
+static void act_listen(udpr_reactor *reactor, logged_call *self) { probe_listen(self->arg, reactor); }
 
-static void says_stopped(udpr_reactor *reactor, note *self) {
+static void says_stopped(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
-  says_closed(((probe *)self->arg)->transport);
+  check_transport_closed(((probe *)self->arg)->transport);
 }
 
 TEST(a_port_made_before_stops_with_the_others) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  note          before = {.act = act_listen, .arg = &port}, during = {.act = says_stopped, .arg = &port};
-  add_note(reactor, BEFORE, SHUTDOWN, &before);
-  add_note(reactor, DURING, SHUTDOWN, &during);
+  logged_call   before = {.act = act_listen, .arg = &port}, during = {.act = says_stopped, .arg = &port};
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
+  add_logged_trigger(reactor, DURING, SHUTDOWN, &during);
   run_and_stop(reactor);
   CHECK(before.called == 1 && during.called == 1);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(startup_may_listen) {
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[3] = {{0}};
-  note          notes[3] = {{0}};
+  logged_call   calls[3] = {{0}};
   for (uint32_t phase = BEFORE; phase <= AFTER; phase++) {
-    notes[phase] = (note){.act = act_listen, .arg = &ports[phase]};
-    add_note(reactor, phase, STARTUP, &notes[phase]);
+    calls[phase] = (logged_call){.act = act_listen, .arg = &ports[phase]};
+    add_logged_trigger(reactor, phase, STARTUP, &calls[phase]);
   }
   run_and_stop(reactor);
-  for (int i = 0; i < 3; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < 3; i++) probe_check_ended(&ports[i]);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 /* ---- what a trigger answers ---------------------------------------------------------------------------- */
 
-static void others_run_beside(udpr_status answer, uint32_t from) {
+static void others_run_beside(udpr_status status, uint32_t from) {
   udpr_reactor *reactor = new_reactor(0);
-  note          notes[18] = {{0}};
+  logged_call   calls[18] = {{0}};
   for (uint32_t i = 0; i < 18; i++) {
     uint32_t phase = i / 3 % 3;
-    if (i % 3 == 1 && phase >= from) notes[i].answer = answer;
-    add_note(reactor, phase, i / 9 ? SHUTDOWN : STARTUP, &notes[i]);
+    if (i % 3 == 1 && phase >= from) calls[i].status = status;
+    add_logged_trigger(reactor, phase, i / 9 ? SHUTDOWN : STARTUP, &calls[i]);
   }
   run_and_stop(reactor);
-  for (int i = 0; i < 18; i++) CHECK_EQ(1, notes[i].called);
+  for (int i = 0; i < 18; i++) CHECK_EQ(1, calls[i].called);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 TEST(a_trigger_that_fails_stops_no_other) {
@@ -195,9 +196,9 @@ TEST(only_before_may_hold_back) { others_run_beside(UDPR_PENDING, DURING); }
 TEST(each_run_fires_both_events) {
   udpr_reactor *reactor = new_reactor(0);
   for (int again = 0; again < 3; again++) {
-    book seen = {""};
-    note up[6] = {{0}}, down[6] = {{0}};
-    for (int i = 0; i < 6; i++) up[i].in = down[i].in = &seen;
+    event_log   seen = {""};
+    logged_call up[6] = {{0}}, down[6] = {{0}};
+    for (int i = 0; i < 6; i++) up[i].log = down[i].log = &seen;
     add_all_phases(reactor, STARTUP, up);
     add_all_phases(reactor, SHUTDOWN, down);
     run_and_stop(reactor);
@@ -206,8 +207,8 @@ TEST(each_run_fires_both_events) {
       udpr_reactor_remove_trigger(reactor, up[i].id); /* whether or not it would come again */
       udpr_reactor_remove_trigger(reactor, down[i].id);
     }
-    ALL_FREED(up);
-    ALL_FREED(down);
+    CHECK_ALL_FREED(up);
+    CHECK_ALL_FREED(down);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -215,60 +216,61 @@ TEST(each_run_fires_both_events) {
 /* A trigger stays until it is removed (Twisted's reactor never runs again, and uses its triggers up). */
 TEST(a_trigger_fires_anew_in_each_run) {
   udpr_reactor *reactor = new_reactor(0);
-  note          notes[6] = {{0}}, once = {0};
-  for (uint32_t i = 0; i < 6; i++) add_note(reactor, i % 3, i / 3, &notes[i]);
-  note_when_running(reactor, &once);
+  logged_call   calls[6] = {{0}}, once = {0};
+  for (uint32_t i = 0; i < 6; i++) add_logged_trigger(reactor, i % 3, i / 3, &calls[i]);
+  call_when_running_logged(reactor, &once);
   for (int run = 1; run <= 3; run++) {
     run_and_stop(reactor);
-    for (int i = 0; i < 6; i++) CHECK(notes[i].called == run && notes[i].freed == 0);
+    for (int i = 0; i < 6; i++) CHECK(calls[i].called == run && calls[i].freed == 0);
     CHECK(once.called == 1 && once.freed == 1); /* a call is a call */
   }
-  OK(udpr_reactor_remove_trigger(reactor, notes[0].id));
-  CHECK_EQ(1, notes[0].freed);
+  OK(udpr_reactor_remove_trigger(reactor, calls[0].id));
+  CHECK_EQ(1, calls[0].freed);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(notes);
+  CHECK_ALL_FREED(calls);
 }
 
 TEST(crash_fires_nothing) {
   udpr_reactor *reactor = new_reactor(0);
-  note          down[3] = {{0}}, up = {.act = act_crash};
-  for (uint32_t phase = BEFORE; phase <= AFTER; phase++) add_note(reactor, phase, SHUTDOWN, &down[phase]);
-  add_note(reactor, AFTER, STARTUP, &up);
-  run_guarded(reactor);
+  logged_call   down[3] = {{0}}, up = {.act = act_crash};
+  for (uint32_t phase = BEFORE; phase <= AFTER; phase++)
+    add_logged_trigger(reactor, phase, SHUTDOWN, &down[phase]);
+  add_logged_trigger(reactor, AFTER, STARTUP, &up);
+  run_with_timeout(reactor);
   CHECK(up.called == 1 && !udpr_reactor_is_running(reactor));
   for (int i = 0; i < 3; i++) CHECK_EQ(0, down[i].called);
   udpr_reactor_remove_trigger(reactor, up.id);
   run_and_stop(reactor);
   for (int i = 0; i < 3; i++) CHECK_EQ(1, down[i].called);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(down);
+  CHECK_ALL_FREED(down);
 }
 
 /* ---- an embedder's ------------------------------------------------------------------------------------- */
 
 TEST(start_and_iterate_fire_the_same) {
   udpr_reactor *reactor = new_reactor(0);
-  book          seen = {""};
-  probe         port = {.on_stop = write_down_stop, .arg = &seen};
-  note          up[6] = {{0}}, down[6] = {{0}};
-  for (int i = 0; i < 6; i++) up[i].in = down[i].in = &seen;
+  event_log     seen = {""};
+  probe         port = {.on_stop = log_stop_protocol, .arg = &seen};
+  logged_call   up[6] = {{0}}, down[6] = {{0}};
+  for (int i = 0; i < 6; i++) up[i].log = down[i].log = &seen;
   probe_listen(&port, reactor);
   add_all_phases(reactor, STARTUP, up);
   add_all_phases(reactor, SHUTDOWN, down);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_STR("", seen.text); /* turns alone start nothing */
 
   OK(udpr_reactor_start(reactor));
   CHECK_STR(IN_ORDER, seen.text);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   OK(udpr_reactor_stop(reactor));
   CHECK_STR(IN_ORDER, seen.text);
   RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
   CHECK_STR(IN_ORDER " before before2 stop_protocol during during2 after after2", seen.text);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
-  ALL_FREED(up);
-  ALL_FREED(down);
+  CHECK_ALL_FREED(up);
+  CHECK_ALL_FREED(down);
 }
 
 CHECK_MAIN()

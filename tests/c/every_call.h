@@ -13,7 +13,7 @@ typedef struct handles {
   udpr_remote    *remote;
   udpr_id         call; /* a pending one */
   udpr_addr       to;
-  atomic_int      frees; /* of what the calls here register */
+  atomic_int      freed; /* of what the calls here register */
 } handles;
 
 typedef struct every_call {
@@ -21,36 +21,37 @@ typedef struct every_call {
   udpr_status (*call)(handles *with);
 } every_call;
 
-static inline void never_called(udpr_reactor *reactor, void *user) {
+static inline void call_must_not_run(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   FAIL("%s", "a call that was refused ran");
 }
-static inline void never_visited(udpr_transport *transport, void *user) {
+static inline void visit_must_not_run(udpr_transport *transport, void *user) {
   (void)transport, (void)user;
   FAIL("%s", "a visit that was refused happened");
 }
-static inline void never_logged(const udpr_log_record *record, void *user) {
+static inline void logger_must_not_run(const udpr_log_record *record, void *user) {
   (void)user;
   FAIL("a logger that was refused got: %s", record->message);
 }
-static inline void never_watched(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static inline void watch_must_not_run(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events,
+                                      void *user) {
   (void)reactor, (void)id, (void)events, (void)user;
   FAIL("a watch of %d that was refused was called", fd);
 }
-static inline udpr_status never_fired(udpr_reactor *reactor, udpr_id id, void *user) {
+static inline udpr_status trigger_must_not_run(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)user;
   FAIL("trigger %llu, which was refused, fired", (unsigned long long)id);
 }
-static inline void never_resolved(udpr_reactor *reactor, udpr_id id, udpr_status status,
-                                  const udpr_addr *addrs, size_t count, void *user) {
+static inline void resolved_must_not_run(udpr_reactor *reactor, udpr_id id, udpr_status status,
+                                         const udpr_addr *addrs, size_t count, void *user) {
   (void)reactor, (void)id, (void)addrs, (void)count, (void)user;
   FAIL("a look-up that was refused was told %s", udpr_status_name(status));
 }
-static inline void never_worked(void *user) {
+static inline void work_must_not_run(void *user) {
   (void)user;
   FAIL("%s", "work that was refused was done");
 }
-static inline void count_refused(void *with) { atomic_fetch_add(&((handles *)with)->frees, 1); }
+static inline void count_freed(void *with) { atomic_fetch_add(&((handles *)with)->freed, 1); }
 
 /* ---- the reactor's ------------------------------------------------------------------------------------- */
 
@@ -61,22 +62,22 @@ static inline udpr_status call_start(handles *with) { return udpr_reactor_start(
 static inline udpr_status call_iterate(handles *with) { return udpr_reactor_iterate(with->reactor, 0); }
 static inline udpr_status call_set_user(handles *with) { return udpr_reactor_set_user(with->reactor, with); }
 static inline udpr_status call_each_transport(handles *with) {
-  return udpr_reactor_each_transport(with->reactor, never_visited, NULL);
+  return udpr_reactor_each_transport(with->reactor, visit_must_not_run, NULL);
 }
 static inline udpr_status call_listen_udp(handles *with) {
-  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
   return udpr_reactor_listen_udp(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
 }
 static inline udpr_status call_adopt(handles *with) {
-  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
   return udpr_reactor_adopt_datagram_port(with->reactor, -1, UDPR_AF_UNSPEC, &protocol, NULL, NULL);
 }
 static inline udpr_status call_listen_multicast(handles *with) {
-  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_refused};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
   return udpr_reactor_listen_multicast(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
 }
 static inline udpr_status call_call_later(handles *with) {
-  return udpr_reactor_call_later(with->reactor, 0, never_called, with, count_refused, NULL);
+  return udpr_reactor_call_later(with->reactor, 0, call_must_not_run, with, count_freed, NULL);
 }
 static inline udpr_status call_cancel_call(handles *with) {
   return udpr_reactor_cancel_call(with->reactor, with->call);
@@ -98,7 +99,7 @@ static inline udpr_status call_delayed_calls(handles *with) {
 }
 static inline udpr_status call_advance(handles *with) { return udpr_reactor_advance(with->reactor, 1); }
 static inline udpr_status call_set_logger(handles *with) {
-  return udpr_reactor_set_logger(with->reactor, UDPR_LOG_DEBUG, never_logged, with, count_refused);
+  return udpr_reactor_set_logger(with->reactor, UDPR_LOG_DEBUG, logger_must_not_run, with, count_freed);
 }
 static inline udpr_status call_reactor_stats(handles *with) {
   udpr_reactor_stats stats = {.size = sizeof stats};
@@ -113,18 +114,19 @@ static inline udpr_status call_next_timeout(handles *with) {
   return udpr_reactor_next_timeout(with->reactor, &timeout);
 }
 static inline udpr_status call_watch(handles *with) {
-  return udpr_reactor_watch(with->reactor, -1, UDPR_WATCH_READABLE, never_watched, with, count_refused, NULL);
+  return udpr_reactor_watch(with->reactor, -1, UDPR_WATCH_READABLE, watch_must_not_run, with, count_freed,
+                            NULL);
 }
 static inline udpr_status call_change_watch(handles *with) {
   return udpr_reactor_change_watch(with->reactor, 1, UDPR_WATCH_READABLE);
 }
 static inline udpr_status call_unwatch(handles *with) { return udpr_reactor_unwatch(with->reactor, 1); }
 static inline udpr_status call_call_when_running(handles *with) {
-  return udpr_reactor_call_when_running(with->reactor, never_called, with, count_refused, NULL);
+  return udpr_reactor_call_when_running(with->reactor, call_must_not_run, with, count_freed, NULL);
 }
 static inline udpr_status call_add_trigger(handles *with) {
-  return udpr_reactor_add_trigger(with->reactor, UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, never_fired, with,
-                                  count_refused, NULL);
+  return udpr_reactor_add_trigger(with->reactor, UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, trigger_must_not_run,
+                                  with, count_freed, NULL);
 }
 static inline udpr_status call_remove_trigger(handles *with) {
   return udpr_reactor_remove_trigger(with->reactor, 1);
@@ -136,13 +138,14 @@ static inline udpr_status call_fire_event(handles *with) {
   return udpr_reactor_fire_event(with->reactor, UDPR_EVENT_SHUTDOWN);
 }
 static inline udpr_status call_call_in_thread(handles *with) {
-  return udpr_reactor_call_in_thread(with->reactor, never_worked, never_called, with, count_refused);
+  return udpr_reactor_call_in_thread(with->reactor, work_must_not_run, call_must_not_run, with, count_freed);
 }
 static inline udpr_status call_suggest_thread_pool_size(handles *with) {
   return udpr_reactor_suggest_thread_pool_size(with->reactor, 1);
 }
 static inline udpr_status call_resolve(handles *with) {
-  return udpr_reactor_resolve(with->reactor, "127.0.0.1", 1, 0, 0, never_resolved, with, count_refused, NULL);
+  return udpr_reactor_resolve(with->reactor, "127.0.0.1", 1, 0, 0, resolved_must_not_run, with, count_freed,
+                              NULL);
 }
 static inline udpr_status call_cancel_resolve(handles *with) {
   return udpr_reactor_cancel_resolve(with->reactor, 1);
@@ -329,10 +332,10 @@ static inline udpr_status call_remote(handles *with) {
   return udpr_reactor_remote(with->reactor, &remote);
 }
 static inline udpr_status call_from_thread(handles *with) {
-  return udpr_reactor_call_from_thread(with->reactor, never_called, with, count_refused);
+  return udpr_reactor_call_from_thread(with->reactor, call_must_not_run, with, count_freed);
 }
 static inline udpr_status call_remote_call(handles *with) {
-  return udpr_remote_call(with->remote, never_called, with, count_refused);
+  return udpr_remote_call(with->remote, call_must_not_run, with, count_freed);
 }
 static inline udpr_status call_remote_stop(handles *with) { return udpr_remote_stop(with->remote); }
 static inline udpr_status call_remote_wake(handles *with) { return udpr_remote_wake(with->remote); }
@@ -340,16 +343,17 @@ static inline udpr_status call_post(handles *with) {
   return udpr_transport_post(with->transport, "x", 1, &with->to);
 }
 
-static const every_call anywhere_calls[] = {{"remote", call_remote},
-                                            {"call_from_thread", call_from_thread},
-                                            {"remote_call", call_remote_call},
-                                            {"remote_stop", call_remote_stop},
-                                            {"remote_wake", call_remote_wake},
-                                            {"post", call_post}};
+static const every_call any_thread_calls[] = {{"remote", call_remote},
+                                              {"call_from_thread", call_from_thread},
+                                              {"remote_call", call_remote_call},
+                                              {"remote_stop", call_remote_stop},
+                                              {"remote_wake", call_remote_wake},
+                                              {"post", call_post}};
 
 /* ---- all of them --------------------------------------------------------------------------------------- */
 
-static inline void all_say(udpr_status expected, const every_call *calls, size_t count, handles *with) {
+static inline void check_calls_return(udpr_status expected, const every_call *calls, size_t count,
+                                      handles *with) {
   for (size_t i = 0; i < count; i++) {
     udpr_status status = calls[i].call(with);
     if (status != expected)
@@ -357,26 +361,26 @@ static inline void all_say(udpr_status expected, const every_call *calls, size_t
   }
 }
 
-static inline void reactor_says(udpr_status expected, handles *with) {
-  atomic_store(&with->frees, 0);
-  all_say(expected, reactor_calls, sizeof reactor_calls / sizeof *reactor_calls, with);
-  CHECK_EQ(REGISTRATIONS, atomic_load(&with->frees));
+static inline void check_reactor_calls_return(udpr_status expected, handles *with) {
+  atomic_store(&with->freed, 0);
+  check_calls_return(expected, reactor_calls, sizeof reactor_calls / sizeof *reactor_calls, with);
+  CHECK_EQ(REGISTRATIONS, atomic_load(&with->freed));
   CHECK(udpr_reactor_user(with->reactor) == NULL);
 }
 
-static inline void transport_says(udpr_status expected, handles *with) {
-  all_say(expected, transport_calls, sizeof transport_calls / sizeof *transport_calls, with);
+static inline void check_transport_calls_return(udpr_status expected, handles *with) {
+  check_calls_return(expected, transport_calls, sizeof transport_calls / sizeof *transport_calls, with);
   CHECK(udpr_transport_user(with->transport) == NULL);
   CHECK(udpr_transport_reactor(with->transport) == NULL);
   CHECK_EQ(-1, udpr_transport_fileno(with->transport));
 }
 
 /* What the handles have: a reactor, a remote, a transport. */
-static inline void anywhere_says(udpr_status expected, handles *with) {
+static inline void check_any_thread_calls_return(udpr_status expected, handles *with) {
   int first = with->reactor ? 0 : 2, registrations = with->reactor ? 2 : 1, count = with->transport ? 6 : 5;
-  atomic_store(&with->frees, 0);
-  all_say(expected, anywhere_calls + first, (size_t)(count - first), with);
-  CHECK_EQ(registrations, atomic_load(&with->frees));
+  atomic_store(&with->freed, 0);
+  check_calls_return(expected, any_thread_calls + first, (size_t)(count - first), with);
+  CHECK_EQ(registrations, atomic_load(&with->freed));
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* every_callback.h: every callback of the header, with one of them in which something is done; world.h has the
+/* every_callback.h: every callback of the header, with one of them in which something is done; callback_fixture.h has the
  * reactor in which all of them come. Whatever it is, no callback may come after its free_user, and each user is
  * freed once. That is checked here.
  */
@@ -8,7 +8,7 @@
 #include "check.h"
 
 /* Where something may be done: in a callback on the reactor's thread, or in the free_user of what was registered. */
-typedef enum place {
+typedef enum callback_kind {
   START_PROTOCOL,
   DATAGRAM_RECEIVED,
   DATAGRAMS_RECEIVED,
@@ -39,11 +39,11 @@ typedef enum place {
   WATCH_FREED,
   TRIGGER_FREED,
   LOGGER_FREED,
-  PLACES,
-} place;
+  CALLBACK_KINDS,
+} callback_kind;
 
 /* The header's name of each: its type, or the field of udpr_protocol. tests/misuse.py looks for them here. */
-static const char *const place_names[] = {
+static const char *const callback_names[] = {
     [START_PROTOCOL] = "start_protocol",
     [DATAGRAM_RECEIVED] = "datagram_received",
     [DATAGRAMS_RECEIVED] = "datagrams_received",
@@ -76,143 +76,146 @@ static const char *const place_names[] = {
     [LOGGER_FREED] = "udpr_free_fn of set_logger",
 };
 
-typedef struct world world;
+typedef struct callback_fixture callback_fixture;
 
 /* The `user` of one registration. */
-typedef struct guest {
-  world          *in;
-  place           freed_at;
-  int             freed, inside;
-  udpr_id         id;
-  udpr_transport *transport;
-} guest;
+typedef struct registration {
+  callback_fixture *in;
+  callback_kind     freed_kind;
+  int               freed, running;
+  udpr_id           id;
+  udpr_transport   *transport;
+} registration;
 
-typedef void (*act_fn)(world *all);
+typedef void (*act_fn)(callback_fixture *fixture);
 
-enum { GUESTS = 32 };
+enum { MAX_REGISTRATIONS = 32 };
 
-struct world {
+struct callback_fixture {
   udpr_reactor   *reactor;
   udpr_remote    *remote;
-  guest           guests[GUESTS], visitor;
+  registration    registrations[MAX_REGISTRATIONS], visitor;
   int             count;
-  guest          *single, *batch, *caller, *watch, *lookup, *call, *triggers[5]; /* of guests */
-  place           at;
+  registration   *single, *batch, *connected, *watch, *lookup, *call, *triggers[5]; /* of guests */
+  callback_kind   kind;
   act_fn          act;
-  guest          *actor; /* who is at `at` */
-  udpr_transport *where; /* in a port's callback */
-  bool            acted, came[PLACES];
-  udpr_status     answer; /* of the call that it was done in */
-  int             pipe[2], peer, dead;
+  registration   *acting;           /* who is at `at` */
+  udpr_transport *acting_transport; /* in a port's callback */
+  bool            acted, was_called[CALLBACK_KINDS];
+  udpr_status     act_status; /* of the call that it was done in */
+  int             pipe[2], peer, refusing;
   udpr_addr       to; /* the peer */
 };
 
 /* ---- the callbacks -------------------------------------------------------------------------------------- */
 
-static inline void come(guest *self, place at, udpr_transport *transport) {
-  world *all = self->in;
+static inline void record_callback(registration *self, callback_kind kind, udpr_transport *transport) {
+  callback_fixture *fixture = self->in;
   CHECK_EQ(0, self->freed);
-  all->came[at] = true;
-  if (all->acted || all->at != at) return;
-  all->acted = true, all->actor = self, all->where = transport;
-  self->inside++;
-  all->act(all);
-  self->inside--;
+  fixture->was_called[kind] = true;
+  if (fixture->acted || fixture->kind != kind) return;
+  fixture->acted = true, fixture->acting = self, fixture->acting_transport = transport;
+  self->running++;
+  fixture->act(fixture);
+  self->running--;
   CHECK_EQ(0, self->freed); /* not before it has returned */
 }
 
-static inline void guest_free(void *user) {
-  guest *self = user;
-  world *all = self->in;
-  CHECK(self->freed++ == 0 && self->inside == 0);
-  all->came[self->freed_at] = true;
-  if (all->acted || all->at != self->freed_at) return;
-  all->acted = true, all->actor = self;
-  all->act(all);
+static inline void registration_free(void *user) {
+  registration     *self = user;
+  callback_fixture *fixture = self->in;
+  CHECK(self->freed++ == 0 && self->running == 0);
+  fixture->was_called[self->freed_kind] = true;
+  if (fixture->acted || fixture->kind != self->freed_kind) return;
+  fixture->acted = true, fixture->acting = self;
+  fixture->act(fixture);
 }
 
-static inline udpr_status on_start(udpr_transport *transport, void *user) {
-  come(user, START_PROTOCOL, transport);
+static inline udpr_status on_start_protocol(udpr_transport *transport, void *user) {
+  record_callback(user, START_PROTOCOL, transport);
   return UDPR_OK;
 }
-static inline void on_datagram(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static inline void on_datagram_received(udpr_transport *transport, const udpr_datagram *datagram,
+                                        void *user) {
   (void)datagram;
-  come(user, DATAGRAM_RECEIVED, transport);
+  record_callback(user, DATAGRAM_RECEIVED, transport);
 }
-static inline size_t on_datagrams(udpr_transport *transport, const udpr_datagram *const *datagrams,
-                                  size_t count, void *user) {
+static inline size_t on_datagrams_received(udpr_transport *transport, const udpr_datagram *const *datagrams,
+                                           size_t count, void *user) {
   (void)datagrams;
-  come(user, DATAGRAMS_RECEIVED, transport);
+  record_callback(user, DATAGRAMS_RECEIVED, transport);
   return count;
 }
-static inline void on_refused(udpr_transport *transport, void *user) {
-  come(user, CONNECTION_REFUSED, transport);
+static inline void on_connection_refused(udpr_transport *transport, void *user) {
+  record_callback(user, CONNECTION_REFUSED, transport);
 }
-static inline void on_error(udpr_transport *transport, const udpr_error_report *report, void *user) {
+static inline void on_error_received(udpr_transport *transport, const udpr_error_report *report, void *user) {
   (void)report;
-  come(user, ERROR_RECEIVED, transport);
+  record_callback(user, ERROR_RECEIVED, transport);
 }
 static inline void on_write_ready(udpr_transport *transport, void *user) {
-  come(user, WRITE_READY, transport);
+  record_callback(user, WRITE_READY, transport);
 }
-static inline void on_stop(udpr_transport *transport, udpr_status reason, void *user) {
+static inline void on_stop_protocol(udpr_transport *transport, udpr_status reason, void *user) {
   (void)reason;
-  come(user, STOP_PROTOCOL, transport);
+  record_callback(user, STOP_PROTOCOL, transport);
 }
-static inline void on_visit(udpr_transport *transport, void *user) { come(user, VISIT, transport); }
-static inline void on_call(udpr_reactor *reactor, void *user) {
-  (void)reactor;
-  come(user, DELAYED_CALL, NULL);
+static inline void on_visit(udpr_transport *transport, void *user) {
+  record_callback(user, VISIT, transport);
 }
-static inline void on_running(udpr_reactor *reactor, void *user) {
+static inline void on_delayed_call(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  come(user, CALL_WHEN_RUNNING, NULL);
+  record_callback(user, DELAYED_CALL, NULL);
 }
-static inline void on_from_thread(udpr_reactor *reactor, void *user) {
+static inline void on_call_when_running(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  come(user, CALL_FROM_THREAD, NULL);
+  record_callback(user, CALL_WHEN_RUNNING, NULL);
 }
-static inline void on_remote(udpr_reactor *reactor, void *user) {
+static inline void on_call_from_thread(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  come(user, REMOTE_CALL, NULL);
+  record_callback(user, CALL_FROM_THREAD, NULL);
+}
+static inline void on_remote_call(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  record_callback(user, REMOTE_CALL, NULL);
 }
 static inline void on_work(void *user) { (void)user; }
 static inline void on_done(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  come(user, DONE, NULL);
+  record_callback(user, DONE, NULL);
 }
 static inline void on_resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
                                size_t count, void *user) {
   (void)reactor, (void)id, (void)status, (void)addrs, (void)count;
-  come(user, RESOLVED, NULL);
+  record_callback(user, RESOLVED, NULL);
 }
 static inline void on_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)fd, (void)events;
-  come(user, WATCH, NULL);
+  record_callback(user, WATCH, NULL);
 }
 static inline udpr_status on_startup(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id;
-  come(user, STARTUP, NULL);
+  record_callback(user, STARTUP, NULL);
   return UDPR_OK;
 }
-static inline udpr_status on_before(udpr_reactor *reactor, udpr_id id, void *user) {
+static inline udpr_status on_shutdown_before(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id;
-  come(user, SHUTDOWN_BEFORE, NULL);
+  record_callback(user, SHUTDOWN_BEFORE, NULL);
   return UDPR_OK;
 }
-static inline udpr_status on_during(udpr_reactor *reactor, udpr_id id, void *user) {
+static inline udpr_status on_shutdown_during(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id;
-  come(user, SHUTDOWN_DURING, NULL);
+  record_callback(user, SHUTDOWN_DURING, NULL);
   return UDPR_OK;
 }
-static inline udpr_status on_after(udpr_reactor *reactor, udpr_id id, void *user) {
+static inline udpr_status on_shutdown_after(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id;
-  come(user, SHUTDOWN_AFTER, NULL);
+  record_callback(user, SHUTDOWN_AFTER, NULL);
   return UDPR_OK;
 }
 static inline void on_log(const udpr_log_record *record, void *user) {
   (void)record;
-  come(user, LOGGER, NULL);
+  record_callback(user, LOGGER, NULL);
 }
 
 #endif

@@ -29,9 +29,9 @@ typedef struct fake_dns {
 
 /* ---- namespaces ---------------------------------------------------------------------------------------- */
 
-static inline void put_file(const char *dir, const char *target, const char *text) {
+static inline void bind_mount_file(const char *dir, const char *target, const char *text) {
   char path[64];
-  snprintf(path, sizeof path, "%s/%s", dir, check_base(target));
+  snprintf(path, sizeof path, "%s/%s", dir, check_basename(target));
   int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
   close(fd);
@@ -39,7 +39,7 @@ static inline void put_file(const char *dir, const char *target, const char *tex
 }
 
 /* hosts(5) as given; resolv.conf(5) asks this process, once, for half a minute. */
-static inline void enter_own_system(const char *hosts) {
+static inline void enter_dns_namespace(const char *hosts) {
   char         dir[] = "/tmp/udpr-etc-XXXXXX";
   struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
   if (geteuid() != 0) SKIP("needs root for namespaces");
@@ -50,16 +50,16 @@ static inline void enter_own_system(const char *hosts) {
   CHECK(mkdtemp(dir) != NULL);
   if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount("none", dir, "tmpfs", 0, NULL) != 0)
     SKIP("cannot mount in a namespace");
-  put_file(dir, "/etc/hosts", hosts);
-  put_file(dir, "/etc/nsswitch.conf", "hosts: files dns\n");
-  put_file(dir, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
+  bind_mount_file(dir, "/etc/hosts", hosts);
+  bind_mount_file(dir, "/etc/nsswitch.conf", "hosts: files dns\n");
+  bind_mount_file(dir, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
   CHECK_EQ(0, umount2(dir, MNT_DETACH)); /* the files stay where they were put */
   CHECK_EQ(0, rmdir(dir));
 }
 
 /* ---- the server ---------------------------------------------------------------------------------------- */
 
-static inline bool asks_for(const uint8_t *query, const char *label) {
+static inline bool query_is_for(const uint8_t *query, const char *label) {
   return query[12] == strlen(label) && memcmp(query + 13, label, query[12]) == 0;
 }
 
@@ -75,15 +75,15 @@ static inline void dns_answer(fake_dns *server, const struct sockaddr_in *to, co
   CHECK(end <= len);
   memcpy(reply, query, (size_t)end);
   bool a = query[end - 3] == 1, aaaa = query[end - 3] == 28,
-       ok = asks_for(query, "ok") || asks_for(query, "hang");
+       ok = query_is_for(query, "ok") || query_is_for(query, "hang");
   reply[2] = 0x81, reply[3] = 0x80; /* a response; recursion was desired, and is available */
-  if (asks_for(query, "nx")) reply[3] |= 3;
-  if (asks_for(query, "fail")) reply[3] |= 2;
+  if (query_is_for(query, "nx")) reply[3] |= 3;
+  if (query_is_for(query, "fail")) reply[3] |= 2;
   memset(reply + 6, 0, 6);
-  if (a && (ok || asks_for(query, "four"))) {
+  if (a && (ok || query_is_for(query, "four"))) {
     memcpy(reply + end, four, sizeof four);
     end += (int)sizeof four, reply[7] = 1;
-  } else if (aaaa && (ok || asks_for(query, "six"))) {
+  } else if (aaaa && (ok || query_is_for(query, "six"))) {
     memcpy(reply + end, six, sizeof six);
     end += (int)sizeof six, reply[7] = 1;
   }
@@ -99,7 +99,7 @@ static inline void dns_serve(void *arg) {
     ssize_t len = recvfrom(server->fd, query, sizeof query, 0, (struct sockaddr *)&from, &from_len);
     if (len < 17) break; /* dns_stop's */
     atomic_fetch_add(&server->queries, 1);
-    if (asks_for(query, "hang")) {
+    if (query_is_for(query, "hang")) {
       int slot = server->held;
       CHECK(slot < DNS_HELD_MAX);
       memcpy(server->held_query[slot], query, (size_t)len);
@@ -111,27 +111,27 @@ static inline void dns_serve(void *arg) {
   }
 }
 
-static inline struct sockaddr_in dns_port(void) {
+static inline struct sockaddr_in dns_server_address(void) {
   return (struct sockaddr_in){.sin_family = AF_INET,
                               .sin_port = htons(53),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static inline void dns_start(fake_dns *server) {
-  struct sockaddr_in local = dns_port();
+  struct sockaddr_in local = dns_server_address();
   *server = (fake_dns){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
   CHECK_EQ(0, bind(server->fd, (struct sockaddr *)&local, sizeof local));
   thread_start(&server->thread, dns_serve, server);
 }
 
 /* Answers what hangs. */
-static inline void dns_release(fake_dns *server) {
+static inline void dns_answer_held(fake_dns *server) {
   for (int i = 0; i < server->held; i++)
     dns_answer(server, &server->held_from[i], server->held_query[i], server->held_len[i]);
 }
 
 static inline void dns_stop(fake_dns *server) {
-  struct sockaddr_in local = dns_port();
+  struct sockaddr_in local = dns_server_address();
   CHECK_EQ(0, sendto(server->fd, "", 0, 0, (struct sockaddr *)&local, sizeof local));
   thread_join(&server->thread);
   close(server->fd);

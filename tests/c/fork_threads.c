@@ -35,18 +35,18 @@ static void revive_with_threads(void *arg) {
   CHECK_EQ(1, all->succeeded); /* the others were refused, or found no forked child any more */
   CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_after_fork(all->reactor));
   send_letters(&all->port.host, "a");
-  RUN_UNTIL(all->reactor, *all->port.got);
+  RUN_UNTIL(all->reactor, *all->port.received);
   OK(udpr_reactor_free(all->reactor));
-  probe_ended(&all->port);
+  probe_check_ended(&all->port);
 }
 
 static void free_with_threads(void *arg) {
   crowd *all = arg;
-  int    before = check_descriptors();
+  int    before = check_count_descriptors();
   all->act = udpr_reactor_free;
   all_at_once(all);
   CHECK(all->succeeded == 1 && all->refused == THREADS - 1);
-  CHECK_EQ(before - 3, check_descriptors()); /* the port's, the wake-up's and the epoll set's */
+  CHECK_EQ(before - 3, check_count_descriptors()); /* the port's, the wake-up's and the epoll set's */
   CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(all->reactor));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(all->reactor, 0));
 }
@@ -54,11 +54,11 @@ static void free_with_threads(void *arg) {
 static void with_children(void (*body)(void *)) {
   crowd all = {.reactor = new_reactor(0)};
   probe_listen(&all.port, all.reactor);
-  for (int i = check_is_slow() ? 3 : CHILDREN; i > 0; i--) in_killed_child(body, &all);
+  for (int i = check_is_slow() ? 3 : CHILDREN; i > 0; i--) run_in_killed_child(body, &all);
   send_letters(&all.port.host, "z");
-  RUN_UNTIL(all.reactor, *all.port.got);
+  RUN_UNTIL(all.reactor, *all.port.received);
   OK(udpr_reactor_free(all.reactor));
-  probe_ended(&all.port);
+  probe_check_ended(&all.port);
 }
 
 TEST(one_thread_of_a_child_revives_the_reactor) { with_children(revive_with_threads); }
@@ -80,13 +80,13 @@ static void fork_while_the_first_is_made(void *arg) {
   thread_start(&maker, make_one, NULL);
   while (!atomic_load(&begun)) {}
   for (volatile int i = *(int *)arg; i > 0; i--) {}
-  in_killed_child(make_one, NULL);
+  run_in_killed_child(make_one, NULL);
   thread_join(&maker);
 }
 
 TEST(a_child_waits_for_no_other_thread_of_its_parents_first_reactor) {
   for (int i = check_is_slow() ? 20 : 600; i > 0; i--)
-    in_killed_child(fork_while_the_first_is_made, &(int){i * 4});
+    run_in_killed_child(fork_while_the_first_is_made, &(int){i * 4});
 }
 
 CHECK_MAIN()

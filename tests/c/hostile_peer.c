@@ -71,8 +71,8 @@ static void empty_ones_are_data(uint32_t flags, bool batches, bool connected) {
   RUN_UNTIL(f.reactor, f.empty == 4 && f.other == 1);
   OK(udpr_transport_write(f.transport, NULL, 0, connected ? NULL : &peer));
   OK(udpr_transport_write(f.transport, "still here", 10, connected ? NULL : &peer));
-  PEER_GETS(f.peer, "");
-  PEER_GETS(f.peer, "still here");
+  PEER_RECEIVES(f.peer, "");
+  PEER_RECEIVES(f.peer, "still here");
   tear_down(&f);
 }
 
@@ -96,11 +96,11 @@ TEST(nothing_is_answered_unasked) {
       noise[j] = (uint8_t)seed;
     }
     peer_send(f.peer, &f.host, noise, seed % sizeof noise);
-    turns(f.reactor, 1);
+    run_turns(f.reactor, 1);
   }
   RUN_UNTIL(f.reactor, f.empty + f.other == 500);
   CHECK_EQ(0, stats_of(f.transport).datagrams_out);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   tear_down(&f);
 }
 
@@ -109,7 +109,7 @@ TEST(nothing_is_answered_unasked) {
 /* Nobody can be answered at port 0 (RFC 768: no reply is expected). */
 TEST(a_sender_with_port_0) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, 0, false);
   f.echo = true;
   udpr_addr nobody = addr("127.0.0.7", 0);
@@ -117,7 +117,7 @@ TEST(a_sender_with_port_0) {
   RUN_UNTIL(f.reactor, f.other == 1);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, f.answered);
   peer_send(f.peer, &f.host, "x", 1);
-  PEER_GETS((turns(f.reactor, 3), f.peer), "x");
+  PEER_RECEIVES((run_turns(f.reactor, 3), f.peer), "x");
   tear_down(&f);
 }
 
@@ -132,7 +132,7 @@ static void note_call(udpr_reactor *reactor, void *user) {
 TEST(an_echo_that_answers_itself_starves_nobody) {
   fixture f, other;
   int     calls = 0;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, 0, false);
   f.echo = true;
   set_up(&other, 0, false);
@@ -143,7 +143,7 @@ TEST(an_echo_that_answers_itself_starves_nobody) {
   for (int i = 1; i <= 100; i++) {
     peer_send(f.peer, &second_host, "x", 1);
     OK(udpr_reactor_call_later(f.reactor, 0, note_call, &calls, NULL, NULL));
-    turns(f.reactor, 2);
+    run_turns(f.reactor, 2);
     CHECK_EQ(i, calls);
     CHECK_EQ(i, other.other);
   }
@@ -157,14 +157,14 @@ TEST(an_echo_that_answers_itself_starves_nobody) {
 /* Who is not the peer is not heard, but who can send in the peer's name is. */
 TEST(a_connected_port_hears_whoever_has_the_peers_name) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, 0, false);
   udpr_addr peer = peer_addr(f.peer), stranger = addr("127.0.0.7", peer.port);
   OK(udpr_transport_connect(f.transport, &peer));
   spoof_datagram(&stranger, &f.host, "no!!");
   spoof_datagram(&peer, &f.host, "yes!");
   RUN_UNTIL(f.reactor, f.other == 1);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(1, f.other);
   tear_down(&f);
 }
@@ -178,7 +178,7 @@ static void spoof_refusals(const fixture *f, const udpr_addr *to, int count) {
 /* Who knows both ends can say that the peer refuses. The port is told so, stays connected, and loses nothing. */
 TEST(spoofed_refusals_end_nothing) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, 0, false);
   udpr_addr peer = peer_addr(f.peer), still;
   OK(udpr_transport_connect(f.transport, &peer));
@@ -186,8 +186,8 @@ TEST(spoofed_refusals_end_nothing) {
     spoof_refusals(&f, &peer, 5);
     OK(udpr_transport_write(f.transport, "x", 1, NULL));
     peer_send(f.peer, &f.host, "y", 1);
-    turns(f.reactor, 1);
-    PEER_GETS(f.peer, "x");
+    run_turns(f.reactor, 1);
+    PEER_RECEIVES(f.peer, "x");
   }
   RUN_UNTIL(f.reactor, f.other == 200);
   CHECK(f.refused >= 1 && f.refused <= 200); /* once a turn at most */
@@ -200,20 +200,20 @@ TEST(spoofed_refusals_end_nothing) {
 TEST(a_flood_of_reports_leaves_room_for_datagrams) {
   fixture f;
   int     calls = 0;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, UDPR_UDP_ERROR_REPORTS, false);
   udpr_addr anybody = addr("127.0.0.1", 4242);
   for (int i = 1; i <= 20; i++) {
     spoof_refusals(&f, &anybody, 300);
     OK(udpr_reactor_call_later(f.reactor, 0, note_call, &calls, NULL, NULL));
-    turns(f.reactor, 2);
+    run_turns(f.reactor, 2);
     CHECK_EQ(i, calls);
   }
   CHECK(f.reports > 20 && f.reports <= 20 * 300);
   int before;
   do { /* until the queue is empty */
     before = f.reports;
-    turns(f.reactor, 2);
+    run_turns(f.reactor, 2);
   } while (f.reports > before);
   peer_send(f.peer, &f.host, "x", 1);
   RUN_UNTIL(f.reactor, f.other == 1);
@@ -224,14 +224,14 @@ TEST(a_flood_of_reports_leaves_room_for_datagrams) {
 /* The message names both ends, and the kernel looks for a socket that has them. */
 TEST(icmp_about_other_ports_comes_to_nobody) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, UDPR_UDP_ERROR_REPORTS, false);
   udpr_addr other = f.host, peer = peer_addr(f.peer), stranger = addr("127.0.0.1", 4242);
   other.port ^= 1;
   spoof_icmp(&other, &peer, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
   OK(udpr_transport_connect(f.transport, &peer));
   spoof_icmp(&f.host, &stranger, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(0, f.reports + f.refused);
   tear_down(&f);
 }
@@ -280,7 +280,7 @@ TEST(an_event_of_a_closed_port_is_not_its_heirs) {
   two[0]->other = two[1], two[1]->other = two[0];
   for (int i = 0; i < 2; i++) peer_send(peer, &two[i]->host, "x", 1);
   RUN_UNTIL(reactor, heir.transport != NULL);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   int fd = udpr_transport_fileno(heir.transport);
   CHECK(fd == fds[0] || fd == fds[1]);
   CHECK_EQ(0, heir.other);

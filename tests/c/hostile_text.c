@@ -102,7 +102,7 @@ static void refused_name(udpr_reactor *reactor, const char *name) {
 
 /* CVE-2024-24806: at 256 bytes libuv cut a name without its end, and "0x..7f000001" was an address then. */
 TEST(names_of_254_bytes_and_more_are_refused) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   make_page();
   for (size_t len = 254; len <= LONGEST; len++) {
     char *name = (char *)text_of(len, "", 'a', "");
@@ -114,7 +114,7 @@ TEST(names_of_254_bytes_and_more_are_refused) {
     memcpy(name + 248, "7f000001", len < 256 ? len - 248 : 8);
     refused_name(reactor, name);
   }
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 static bool may_be_in_a_name(int byte) {
@@ -128,18 +128,18 @@ static bool may_be_in_a_name(int byte) {
 TEST(a_name_is_ascii_and_is_asked_for_as_it_is) {
   static fake_dns server;
   lookup          one;
-  enter_own_system("127.0.0.1 localhost\n");
+  enter_dns_namespace("127.0.0.1 localhost\n");
   dns_start(&server);
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   make_page();
   for (int byte = 1; byte < 256; byte++) {
     if (!may_be_in_a_name(byte)) refused_name(reactor, text_of(1, "a", (char)byte, "b.test"));
   }
   CHECK_EQ(0, server.queries);
-  look_up_now(UDPR_E_NAME_NOT_FOUND, reactor, "nx.xn--bcher-kva.test", UDPR_AF_INET, &one);
-  look_up_now(UDPR_OK, reactor, "ok.xn--bcher-kva.test", UDPR_AF_INET, &one);
+  lookup_run(UDPR_E_NAME_NOT_FOUND, reactor, "nx.xn--bcher-kva.test", UDPR_AF_INET, &one);
+  lookup_run(UDPR_OK, reactor, "ok.xn--bcher-kva.test", UDPR_AF_INET, &one);
   CHECK_EQ(2, server.queries);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
   dns_stop(&server);
   close(server.fd);
 }

@@ -129,7 +129,7 @@ TEST(without_a_logger_there_is_no_output) {
   int  ends[2];
   char text[128];
   CHECK_EQ(0, pipe(ends));
-  in_child(warn_in_silence, ends);
+  run_in_child(warn_in_silence, ends);
   close(ends[1]);
   CHECK_EQ(0, read(ends[0], text, sizeof text));
   close(ends[0]);

@@ -28,45 +28,46 @@ static inline void lookup_resolved(udpr_reactor *reactor, udpr_id id, udpr_statu
   CHECK_EQ(0, self->freed);
 }
 
-static int lookup_others; /* threads, before there was a reactor */
+static int lookup_other_threads; /* threads, before there was a reactor */
 
-static inline udpr_reactor *lookup_reactor(uint32_t pool_size) {
-  lookup_others = threads_here();
-  return reactor_with_pool(pool_size);
+static inline udpr_reactor *new_lookup_reactor(uint32_t pool_size) {
+  lookup_other_threads = count_threads();
+  return new_reactor_with_pool(pool_size);
 }
 
 /* free leaves a thread alone that may hang in the system: it has descriptors until it ends. */
-static inline void lookup_end(udpr_reactor *reactor) {
+static inline void free_lookup_reactor(udpr_reactor *reactor) {
   OK(udpr_reactor_free(reactor));
-  AWAIT(threads_here() == lookup_others);
+  WAIT_UNTIL(count_threads() == lookup_other_threads);
 }
 
 /* The answer comes in a later turn. */
-static inline void look_up(udpr_reactor *reactor, const char *host, uint16_t family, udpr_ns timeout,
-                           lookup *self) {
+static inline void lookup_start(udpr_reactor *reactor, const char *host, uint16_t family, udpr_ns timeout,
+                                lookup *self) {
   OK(udpr_reactor_resolve(reactor, host, 4321, family, timeout, lookup_resolved, self, count_free,
                           &self->id));
   CHECK(self->id != 0 && self->calls == 0 && self->freed == 0);
 }
 
-static inline void answered(udpr_status expected, udpr_reactor *reactor, lookup *self) {
+static inline void lookup_expect_status(udpr_status expected, udpr_reactor *reactor, lookup *self) {
   RUN_UNTIL(reactor, self->calls);
   CHECK_STATUS(expected, self->status);
   CHECK_EQ(1, self->freed);
 }
 
-static inline void look_up_now(udpr_status expected, udpr_reactor *reactor, const char *host, uint16_t family,
-                               lookup *self) {
+static inline void lookup_run(udpr_status expected, udpr_reactor *reactor, const char *host, uint16_t family,
+                              lookup *self) {
   *self = (lookup){0};
-  look_up(reactor, host, family, 0, self);
-  answered(expected, reactor, self);
+  lookup_start(reactor, host, family, 0, self);
+  lookup_expect_status(expected, reactor, self);
 }
 
 /* One address, this one. */
-static inline void look_up_finds(udpr_reactor *reactor, const char *host, uint16_t family, const char *text) {
+static inline void lookup_expect_address(udpr_reactor *reactor, const char *host, uint16_t family,
+                                         const char *text) {
   lookup    one;
   udpr_addr expected = addr(text, 4321);
-  look_up_now(UDPR_OK, reactor, host, family, &one);
+  lookup_run(UDPR_OK, reactor, host, family, &one);
   CHECK_EQ(1, one.count);
   CHECK_ADDR(&expected, &one.addrs[0]);
 }

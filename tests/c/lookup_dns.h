@@ -5,51 +5,53 @@
 #include "fake_dns.h"
 #include "lookup.h"
 
-#define HOSTS                                                       \
+#define HOSTS_FILE                                                  \
   "127.0.0.1 localhost four.test _under_score.test\n::1 six.test\n" \
   "127.0.0.5 both.test\n127.0.0.9 both.test\n::1 both.test\n192.0.2.9 both.test\n"
 
-typedef struct system_here {
+typedef struct dns_fixture {
   fake_dns      dns;
   udpr_reactor *reactor;
-} system_here;
+} dns_fixture;
 
-static inline void set_up(system_here *here, uint32_t pool_size) {
-  enter_own_system(HOSTS);
-  dns_start(&here->dns);
-  here->reactor = lookup_reactor(pool_size);
+static inline void set_up(dns_fixture *fixture, uint32_t pool_size) {
+  enter_dns_namespace(HOSTS_FILE);
+  dns_start(&fixture->dns);
+  fixture->reactor = new_lookup_reactor(pool_size);
 }
 
-static inline void tear_down(system_here *here) {
-  lookup_end(here->reactor);
-  dns_stop(&here->dns);
+static inline void tear_down(dns_fixture *fixture) {
+  free_lookup_reactor(fixture->reactor);
+  dns_stop(&fixture->dns);
 }
 
 /* Begun, and asked for at the server, which says nothing. */
-static inline void hang(system_here *here, udpr_ns timeout, lookup *one) {
-  int before = atomic_load(&here->dns.held);
-  look_up(here->reactor, "hang.test", UDPR_AF_INET, timeout, one);
-  AWAIT(atomic_load(&here->dns.held) > before);
+static inline void start_hanging_lookup(dns_fixture *fixture, udpr_ns timeout, lookup *one) {
+  int before = atomic_load(&fixture->dns.held);
+  lookup_start(fixture->reactor, "hang.test", UDPR_AF_INET, timeout, one);
+  WAIT_UNTIL(atomic_load(&fixture->dns.held) > before);
 }
 
 /* src/resolver */
-enum { UNDER_WAY = 16, PER_REACTOR = 32, PER_PROCESS = 64 };
+enum { MAX_PENDING_PER_REACTOR = 16, MAX_THREADS_PER_REACTOR = 32, MAX_THREADS_PER_PROCESS = 64 };
 
-typedef struct crowd {
-  system_here here;
-  lookup      hanging[2 * PER_PROCESS];
-} crowd;
+typedef struct hanging_lookups {
+  dns_fixture fixture;
+  lookup      hanging[2 * MAX_THREADS_PER_PROCESS];
+} hanging_lookups;
 
 /* Reactors that are freed while their look-ups hang: together they leave as many threads behind as a process may have. */
-static inline void leave_threads_behind(crowd *all) {
-  set_up(&all->here, 0);
-  for (int i = 0; i < 2 * PER_PROCESS; i += UNDER_WAY) {
+static inline void free_reactors_with_hanging_lookups(hanging_lookups *all) {
+  set_up(&all->fixture, 0);
+  for (int i = 0; i < 2 * MAX_THREADS_PER_PROCESS; i += MAX_PENDING_PER_REACTOR) {
     udpr_reactor *reactor = new_reactor(0);
-    for (int k = 0; k < UNDER_WAY; k++) look_up(reactor, "hang.test", UDPR_AF_INET, 0, &all->hanging[i + k]);
+    for (int k = 0; k < MAX_PENDING_PER_REACTOR; k++)
+      lookup_start(reactor, "hang.test", UDPR_AF_INET, 0, &all->hanging[i + k]);
     OK(udpr_reactor_free(reactor));
   }
-  CHECK_EQ(PER_PROCESS, threads_here() - lookup_others);
-  for (int i = 0; i < 2 * PER_PROCESS; i++) CHECK(all->hanging[i].calls == 0 && all->hanging[i].freed == 1);
+  CHECK_EQ(MAX_THREADS_PER_PROCESS, count_threads() - lookup_other_threads);
+  for (int i = 0; i < 2 * MAX_THREADS_PER_PROCESS; i++)
+    CHECK(all->hanging[i].calls == 0 && all->hanging[i].freed == 1);
 }
 
 #endif

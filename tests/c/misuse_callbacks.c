@@ -1,18 +1,18 @@
 /* Misuse inside every callback of the header, and in the free_user of everything that can be registered. */
+#include "callback_fixture.h"
 #include "every_call.h"
-#include "forker.h"
-#include "world.h"
+#include "fork_and_wait.h"
 
 /* ---- run, iterate, advance and free ---------------------------------------------------------------------- */
 
-static void refused(world *all) {
-  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(all->reactor));
-  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_iterate(all->reactor, 0));
-  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_advance(all->reactor, 1));
-  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(all->reactor));
+static void refused(callback_fixture *fixture) {
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(fixture->reactor));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_iterate(fixture->reactor, 0));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_advance(fixture->reactor, 1));
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(fixture->reactor));
 }
 
-TEST(run_iterate_advance_and_free) { everywhere(refused); }
+TEST(run_iterate_advance_and_free) { run_in_every_callback(refused); }
 
 /* ---- the end of everything there is --------------------------------------------------------------------- */
 
@@ -35,198 +35,204 @@ static void stop_visited(udpr_transport *transport, void *user) {
   OK(udpr_transport_stop_listening(transport));
 }
 
-static void end_registered(world *all) {
-  udpr_id ids[GUESTS];
+static void end_registered(callback_fixture *fixture) {
+  udpr_id ids[MAX_REGISTRATIONS];
   size_t  count;
-  OK(udpr_reactor_delayed_calls(all->reactor, ids, GUESTS, &count));
-  for (size_t i = 0; i < count; i++) OK(udpr_reactor_cancel_call(all->reactor, ids[i]));
+  OK(udpr_reactor_delayed_calls(fixture->reactor, ids, MAX_REGISTRATIONS, &count));
+  for (size_t i = 0; i < count; i++) OK(udpr_reactor_cancel_call(fixture->reactor, ids[i]));
   for (int i = 0; i < 5; i++)
-    if (all->triggers[i]) ends(udpr_reactor_remove_trigger(all->reactor, all->triggers[i]->id));
-  if (all->watch) ends(udpr_reactor_unwatch(all->reactor, all->watch->id));
-  if (all->lookup) ends(udpr_reactor_cancel_resolve(all->reactor, all->lookup->id));
-  ends(udpr_reactor_set_logger(all->reactor, 0, NULL, NULL, NULL));
+    if (fixture->triggers[i]) ends(udpr_reactor_remove_trigger(fixture->reactor, fixture->triggers[i]->id));
+  if (fixture->watch) ends(udpr_reactor_unwatch(fixture->reactor, fixture->watch->id));
+  if (fixture->lookup) ends(udpr_reactor_cancel_resolve(fixture->reactor, fixture->lookup->id));
+  ends(udpr_reactor_set_logger(fixture->reactor, 0, NULL, NULL, NULL));
 }
 
-static void let_go(world *all) {
-  for (int i = 0; i < all->count; i++) {
-    udpr_transport_release(all->guests[i].transport);
-    all->guests[i].transport = NULL;
+static void let_go(callback_fixture *fixture) {
+  for (int i = 0; i < fixture->count; i++) {
+    udpr_transport_release(fixture->registrations[i].transport);
+    fixture->registrations[i].transport = NULL;
   }
-  udpr_remote_release(all->remote);
-  all->remote = NULL;
+  udpr_remote_release(fixture->remote);
+  fixture->remote = NULL;
 }
 
 /* Look-ups tell that they were cancelled; calls from threads and work cannot be taken back; each_transport has a
  * snapshot.
  */
-static bool may_still_come(place at) {
-  return at == RESOLVED || at == VISIT || at == CALL_FROM_THREAD || at == REMOTE_CALL || at == DONE ||
-         at >= PORT_FREED;
+static bool may_still_come(callback_kind kind) {
+  return kind == RESOLVED || kind == VISIT || kind == CALL_FROM_THREAD || kind == REMOTE_CALL ||
+         kind == DONE || kind >= PORT_FREED;
 }
 
-static void close_everything(world *all) {
-  OK(udpr_reactor_each_transport(all->reactor, close_visited, NULL));
-  end_registered(all);
-  let_go(all);
-  memset(all->came, 0, sizeof all->came);
+static void close_everything(callback_fixture *fixture) {
+  OK(udpr_reactor_each_transport(fixture->reactor, close_visited, NULL));
+  end_registered(fixture);
+  let_go(fixture);
+  memset(fixture->was_called, 0, sizeof fixture->was_called);
 }
 
 static void nothing_comes_after(act_fn act) {
-  for (place at = 0; at < PLACES; at++) {
-    world all;
-    world_begin(&all, at, act);
-    if (all.acted) turns(all.reactor, 5);
-    world_end(&all);
-    for (place late = 0; late < PLACES; late++)
-      if (all.came[late] && !may_still_come(late))
-        FAIL("%s: then came %s", place_names[at], place_names[late]);
+  for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
+    callback_fixture fixture;
+    fixture_begin(&fixture, kind, act);
+    if (fixture.acted) run_turns(fixture.reactor, 5);
+    fixture_end(&fixture);
+    for (callback_kind late = 0; late < CALLBACK_KINDS; late++)
+      if (fixture.was_called[late] && !may_still_come(late))
+        FAIL("%s: then came %s", callback_names[kind], callback_names[late]);
   }
 }
 
 TEST(close_everything_there_is) { nothing_comes_after(close_everything); }
 
-static void stop_everything(world *all) {
-  OK(udpr_reactor_each_transport(all->reactor, stop_visited, NULL));
-  end_registered(all);
-  ends(udpr_reactor_stop(all->reactor));
-  let_go(all);
+static void stop_everything(callback_fixture *fixture) {
+  OK(udpr_reactor_each_transport(fixture->reactor, stop_visited, NULL));
+  end_registered(fixture);
+  ends(udpr_reactor_stop(fixture->reactor));
+  let_go(fixture);
 }
 
-TEST(stop_everything_there_is) { everywhere(stop_everything); }
+TEST(stop_everything_there_is) { run_in_every_callback(stop_everything); }
 
-static void fire_shutdown(world *all) { ends(udpr_reactor_fire_event(all->reactor, UDPR_EVENT_SHUTDOWN)); }
-static void crash(world *all) { ends(udpr_reactor_crash(all->reactor)); }
+static void fire_shutdown(callback_fixture *fixture) {
+  ends(udpr_reactor_fire_event(fixture->reactor, UDPR_EVENT_SHUTDOWN));
+}
+static void crash(callback_fixture *fixture) { ends(udpr_reactor_crash(fixture->reactor)); }
 
-TEST(a_shutdown_fired_by_hand) { everywhere(fire_shutdown); }
-TEST(a_crash) { everywhere(crash); }
+TEST(a_shutdown_fired_by_hand) { run_in_every_callback(fire_shutdown); }
+TEST(a_crash) { run_in_every_callback(crash); }
 
 /* ---- replaced by another of its kind --------------------------------------------------------------------- */
 
-static void replace_port(world *all) {
+static void replace_port(callback_fixture *fixture) {
   uint16_t number = 0;
-  if (all->where && udpr_transport_fileno(all->where) >= 0) {
-    number = host_of(all->where).port;
-    OK(udpr_transport_close(all->where));
+  if (fixture->acting_transport && udpr_transport_fileno(fixture->acting_transport) >= 0) {
+    number = host_of(fixture->acting_transport).port;
+    OK(udpr_transport_close(fixture->acting_transport));
   }
-  all->single = add_port(all, number, all->at == DATAGRAMS_RECEIVED ? on_datagrams : NULL);
-  if (number) CHECK_EQ(number, host_of(all->single->transport).port);
+  fixture->single =
+      add_port(fixture, number, fixture->kind == DATAGRAMS_RECEIVED ? on_datagrams_received : NULL);
+  if (number) CHECK_EQ(number, host_of(fixture->single->transport).port);
 }
 
-static void replace_trigger(world *all) {
-  OK(udpr_reactor_remove_trigger(all->reactor, all->actor->id));
-  all->triggers[2] = add_one_trigger(all, UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, on_during);
+static void replace_trigger(callback_fixture *fixture) {
+  OK(udpr_reactor_remove_trigger(fixture->reactor, fixture->acting->id));
+  fixture->triggers[2] = add_trigger(fixture, UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, on_shutdown_during);
 }
 
-static void replace_itself(world *all) {
-  memset(all->came, 0, sizeof all->came);
-  switch (all->at) {
+static void replace_itself(callback_fixture *fixture) {
+  memset(fixture->was_called, 0, sizeof fixture->was_called);
+  switch (fixture->kind) {
   case DELAYED_CALL:
-    CHECK_STATUS(UDPR_E_ALREADY_CALLED, udpr_reactor_cancel_call(all->reactor, all->actor->id));
-    add_call(all, 0);
+    CHECK_STATUS(UDPR_E_ALREADY_CALLED, udpr_reactor_cancel_call(fixture->reactor, fixture->acting->id));
+    add_call(fixture, 0);
     break;
-  case CALL_FREED: add_call(all, 0); break;
+  case CALL_FREED: add_call(fixture, 0); break;
   case CALL_WHEN_RUNNING:
-  case RUNNING_FREED: add_running(all); break;
+  case RUNNING_FREED: add_call_when_running(fixture); break;
   case CALL_FROM_THREAD:
-  case FROM_THREAD_FREED: add_from_thread(all); break;
+  case FROM_THREAD_FREED: add_call_from_thread(fixture); break;
   case REMOTE_CALL:
-  case REMOTE_FREED: add_remote_call(all); break;
+  case REMOTE_FREED: add_remote_call(fixture); break;
   case DONE:
-  case JOB_FREED: add_job(all); break;
+  case JOB_FREED: add_work(fixture); break;
   case RESOLVED:
-    CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(all->reactor, all->actor->id));
-    add_lookup(all);
+    CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(fixture->reactor, fixture->acting->id));
+    add_lookup(fixture);
     break;
-  case LOOKUP_FREED: add_lookup(all); break;
+  case LOOKUP_FREED: add_lookup(fixture); break;
   case WATCH:
-    OK(udpr_reactor_unwatch(all->reactor, all->actor->id));
-    add_watch(all);
+    OK(udpr_reactor_unwatch(fixture->reactor, fixture->acting->id));
+    add_watch(fixture);
     break;
   case STARTUP:
   case SHUTDOWN_BEFORE:
   case SHUTDOWN_DURING:
-  case SHUTDOWN_AFTER: replace_trigger(all); break;
+  case SHUTDOWN_AFTER: replace_trigger(fixture); break;
   case LOGGER:
-  case LOGGER_FREED: add_logger(all); break;
+  case LOGGER_FREED: add_logger(fixture); break;
   case WATCH_FREED:
   case TRIGGER_FREED: break; /* come with free, which makes nothing any more */
-  default: replace_port(all);
+  default: replace_port(fixture);
   }
 }
 
 /* What the newcomer has to come for. */
-static void call_newcomer(world *all) {
-  bool in_port = all->at == DATAGRAM_RECEIVED || all->at == DATAGRAMS_RECEIVED;
+static void call_newcomer(callback_fixture *fixture) {
+  bool in_port = fixture->kind == DATAGRAM_RECEIVED || fixture->kind == DATAGRAMS_RECEIVED;
   if (in_port) {
-    udpr_addr host = host_of(all->single->transport);
-    peer_send(all->peer, &host, "a", 1);
+    udpr_addr host = host_of(fixture->single->transport);
+    peer_send(fixture->peer, &host, "a", 1);
   }
-  if (all->at == WATCH || all->at == DELAYED_CALL || all->at == CALL_FROM_THREAD || all->at == REMOTE_CALL ||
-      all->at == DONE || all->at == RESOLVED || in_port)
-    RUN_UNTIL(all->reactor, all->came[all->at]);
+  if (fixture->kind == WATCH || fixture->kind == DELAYED_CALL || fixture->kind == CALL_FROM_THREAD ||
+      fixture->kind == REMOTE_CALL || fixture->kind == DONE || fixture->kind == RESOLVED || in_port)
+    RUN_UNTIL(fixture->reactor, fixture->was_called[fixture->kind]);
 }
 
 TEST(another_of_its_kind_in_its_place) {
-  for (place at = 0; at < PLACES; at++) {
-    world all;
-    world_begin(&all, at, replace_itself);
-    if (all.acted) call_newcomer(&all);
-    world_end(&all);
+  for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
+    callback_fixture fixture;
+    fixture_begin(&fixture, kind, replace_itself);
+    if (fixture.acted) call_newcomer(&fixture);
+    fixture_end(&fixture);
   }
 }
 
 /* ---- another thread -------------------------------------------------------------------------------------- */
 
 static void all_is_wrong(void *arg) {
-  world  *all = arg;
-  handles with = {.reactor = all->reactor, .to = all->to, .call = all->call ? all->call->id : 1};
-  reactor_says(UDPR_E_WRONG_THREAD, &with);
-  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_free(all->reactor));
-  if (!all->single || !all->single->transport) return;
-  with.transport = all->single->transport;
-  if (!all->single->freed) transport_says(UDPR_E_WRONG_THREAD, &with);
+  callback_fixture *fixture = arg;
+  handles           with = {.reactor = fixture->reactor,
+                            .to = fixture->to,
+                            .call = fixture->call ? fixture->call->id : 1};
+  check_reactor_calls_return(UDPR_E_WRONG_THREAD, &with);
+  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_free(fixture->reactor));
+  if (!fixture->single || !fixture->single->transport) return;
+  with.transport = fixture->single->transport;
+  if (!fixture->single->freed) check_transport_calls_return(UDPR_E_WRONG_THREAD, &with);
 }
 
-static void from_another_thread(world *all) { in_thread(all_is_wrong, all); }
+static void from_another_thread(callback_fixture *fixture) { run_in_thread(all_is_wrong, fixture); }
 
-TEST(every_call_from_another_thread) { everywhere(from_another_thread); }
+TEST(every_call_from_another_thread) { run_in_every_callback(from_another_thread); }
 
 /* ---- fork ------------------------------------------------------------------------------------------------ */
 
-static void all_is_closed(world *all) {
-  handles with = {.reactor = all->reactor, .to = all->to, .call = 1};
-  reactor_says(UDPR_E_CLOSED, &with);
-  anywhere_says(UDPR_E_CLOSED, &(handles){.reactor = all->reactor, .remote = all->remote});
-  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_after_fork(all->reactor));
+static void all_is_closed(callback_fixture *fixture) {
+  handles with = {.reactor = fixture->reactor, .to = fixture->to, .call = 1};
+  check_reactor_calls_return(UDPR_E_CLOSED, &with);
+  check_any_thread_calls_return(UDPR_E_CLOSED,
+                                &(handles){.reactor = fixture->reactor, .remote = fixture->remote});
+  CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_after_fork(fixture->reactor));
 }
 
-static void fork_and_ask(world *all) {
-  fork_here();
+static void fork_and_ask(callback_fixture *fixture) {
+  fork_and_wait();
   if (!is_child) return;
-  all_is_closed(all);
-  memset(all->came, 0, sizeof all->came);
+  all_is_closed(fixture);
+  memset(fixture->was_called, 0, sizeof fixture->was_called);
 }
 
 /* In the child the call that is under way ends with UDPR_E_CLOSED, free with its descriptors closed. */
-static void child_goes_no_further(const world *all, udpr_status expected) {
+static void child_goes_no_further(const callback_fixture *fixture, udpr_status expected) {
   if (!is_child) return;
-  CHECK_STATUS(expected, all->answer);
-  for (place at = 0; at < PLACES; at++)
-    if (all->came[at]) FAIL("then came %s", place_names[at]);
-  child_ends();
+  CHECK_STATUS(expected, fixture->act_status);
+  for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
+    if (fixture->was_called[kind]) FAIL("then came %s", callback_names[kind]);
+  kill_child();
 }
 
 TEST(a_fork) {
-  for (place at = 0; at < PLACES; at++) {
-    world all;
-    world_begin(&all, at, fork_and_ask);
-    if (all.acted) child_goes_no_further(&all, UDPR_E_CLOSED);
-    if (all.acted) turns(all.reactor, 3);
-    bool in_free = !all.acted;
-    ASK(&all, udpr_reactor_free(all.reactor));
-    if (in_free) child_goes_no_further(&all, UDPR_OK);
-    all.reactor = NULL;
-    world_end(&all);
+  for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
+    callback_fixture fixture;
+    fixture_begin(&fixture, kind, fork_and_ask);
+    if (fixture.acted) child_goes_no_further(&fixture, UDPR_E_CLOSED);
+    if (fixture.acted) run_turns(fixture.reactor, 3);
+    bool in_free = !fixture.acted;
+    OK_UNLESS_ACTED(&fixture, udpr_reactor_free(fixture.reactor));
+    if (in_free) child_goes_no_further(&fixture, UDPR_OK);
+    fixture.reactor = NULL;
+    fixture_end(&fixture);
   }
 }
 

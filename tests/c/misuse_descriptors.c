@@ -28,13 +28,13 @@ static uint64_t wakeups(udpr_reactor *reactor) {
 
 /* Turns find nothing ready, and the port beside it receives. */
 static void others_go_on(udpr_reactor *reactor, probe *other) {
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   uint64_t before = wakeups(reactor);
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(before, wakeups(reactor));
-  size_t got = strlen(other->got);
+  size_t received = strlen(other->received);
   send_letters(&other->host, "o");
-  RUN_UNTIL(reactor, strlen(other->got) == got + 1);
+  RUN_UNTIL(reactor, strlen(other->received) == received + 1);
 }
 
 /* ---- a port's socket ------------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ static void every_write_says(udpr_status expected, udpr_transport *transport, co
 static int dev_null(void) { return open("/dev/null", O_RDWR | O_CLOEXEC); }
 static int pipe_end(void) {
   int ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   close(ends[1]);
   return ends[0];
 }
@@ -88,11 +88,11 @@ static void socket_becomes(int (*make)(void), int error) {
   others_go_on(reactor, &other);
   OK(udpr_transport_close(it.port.transport));
   OK(it.reason);
-  CHECK_STR("", it.port.got);
-  probe_ended(&it.port);
+  CHECK_STR("", it.port.received);
+  probe_check_ended(&it.port);
   others_go_on(reactor, &other);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&other);
+  probe_check_ended(&other);
 }
 
 TEST(a_socket_closed) { socket_becomes(NULL, EBADF); }
@@ -107,9 +107,9 @@ TEST(a_socket_replaced_by_a_broken_stream) {
   OK(udpr_transport_connect(it.port.transport, &it.port.host));
   replace(udpr_transport_fileno(it.port.transport), broken_stream);
   every_write_says(UDPR_E_SYSTEM - EPIPE, it.port.transport, NULL);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&it.port);
+  probe_check_ended(&it.port);
 }
 
 /* A copy keeps what was closed in the epoll set, so the port hears of it, and stops by itself. */
@@ -120,11 +120,11 @@ TEST(a_socket_closed_of_which_there_is_a_copy) {
   int fd = udpr_transport_fileno(it.port.transport), copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   CHECK(copy >= 0 && close(fd) == 0);
   send_letters(&it.port.host, "a");
-  RUN_UNTIL(reactor, it.port.frees);
+  RUN_UNTIL(reactor, it.port.freed);
   CHECK_STATUS(UDPR_E_SYSTEM - EBADF, it.reason);
   CHECK_EQ(0, close(copy)); /* it would keep the loop awake */
-  says_closed(it.port.transport);
-  probe_ended(&it.port);
+  check_transport_closed(it.port.transport);
+  probe_check_ended(&it.port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -143,9 +143,9 @@ TEST(a_ports_own_descriptor_taken_over) {
   every_write_says(UDPR_E_SYSTEM - EBADF, it.port.transport, &other.host);
   others_go_on(reactor, &other);
   OK(udpr_transport_close(it.port.transport));
-  probe_ended(&it.port);
+  probe_check_ended(&it.port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&other);
+  probe_check_ended(&other);
 }
 
 TEST(the_loops_own_descriptors_watched) {
@@ -163,7 +163,7 @@ TEST(the_loops_own_descriptors_watched) {
   CHECK(one.id == 0 && one.freed == 2);
   others_go_on(reactor, &port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* ---- shutdown(2) ----------------------------------------------------------------------------------------- */
@@ -180,13 +180,13 @@ static void stops_by_itself(bool connected, bool paused, int how) {
   if (connected) OK(udpr_transport_connect(it.port.transport, &other.host));
   if (paused) OK(udpr_transport_pause_reading(it.port.transport));
   shut(&it.port, how);
-  RUN_UNTIL(reactor, it.port.frees);
+  RUN_UNTIL(reactor, it.port.freed);
   CHECK_STATUS(UDPR_E_SYSTEM - ESHUTDOWN, it.reason);
   others_go_on(reactor, &other);
-  says_closed(it.port.transport);
-  probe_ended(&it.port);
+  check_transport_closed(it.port.transport);
+  probe_check_ended(&it.port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&other);
+  probe_check_ended(&other);
 }
 
 TEST(a_socket_shut_down) {
@@ -206,7 +206,7 @@ TEST(a_socket_shut_down_for_writing_still_receives) {
   every_write_says(UDPR_E_SYSTEM - EPIPE, it.port.transport, &it.port.host);
   others_go_on(reactor, &it.port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&it.port);
+  probe_check_ended(&it.port);
 }
 
 /* ---- the reactor's own ----------------------------------------------------------------------------------- */
@@ -216,7 +216,7 @@ static void epoll_becomes(int (*make)(void), udpr_status expected) {
   probe         port = {0};
   udpr_protocol protocol = {.size = sizeof protocol};
   int           fd, ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   probe_listen(&port, reactor);
   OK(udpr_reactor_backend_fd(reactor, &fd));
   replace(fd, make);
@@ -227,8 +227,8 @@ static void epoll_becomes(int (*make)(void), udpr_status expected) {
   CHECK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL) < 0);
   OK(udpr_transport_write(port.transport, "x", 1, &port.host)); /* needs no epoll set */
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
-  close_both(ends);
+  probe_check_ended(&port);
+  close_pipe(ends);
 }
 
 TEST(the_epoll_set_closed) { epoll_becomes(NULL, UDPR_E_SYSTEM - EBADF); }
@@ -247,7 +247,7 @@ TEST(every_descriptor_closed) {
   watcher      one = {0};
   for (fd = 0; fd < NUMBERS; fd++) before[fd] = is_open(fd);
   udpr_reactor *reactor = new_reactor(0);
-  pipe_of(ends);
+  open_pipe(ends);
   OK(udpr_reactor_remote(reactor, &remote));
   OK(udpr_reactor_backend_fd(reactor, &fd));
   probe_listen(&port, reactor);
@@ -260,7 +260,7 @@ TEST(every_descriptor_closed) {
   OK(udpr_reactor_unwatch(reactor, one.id));
   OK(udpr_transport_close(port.transport));
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
   udpr_remote_release(remote);
 }
 

@@ -40,10 +40,10 @@ typedef struct weather {
   udpr_reactor   *reactor;
   udpr_transport *ports[2];
   int             rounds, calls, jobs, look_ups, listened, remote_calls;
-  atomic_int      worked, frees;
+  atomic_int      worked, freed;
 } weather;
 
-static void count_weather_free(void *user) { atomic_fetch_add(&((weather *)user)->frees, 1); }
+static void count_weather_free(void *user) { atomic_fetch_add(&((weather *)user)->freed, 1); }
 
 static bool is_done(const weather *all) {
   return all->rounds == ROUNDS && all->calls == CALLS && all->jobs == JOBS && all->look_ups == LOOK_UPS &&
@@ -117,11 +117,11 @@ TEST(everything_works_in_a_storm) {
   OK(udpr_reactor_call_in_thread(all.reactor, worked, done, &all, count_weather_free));
   OK(udpr_reactor_resolve(all.reactor, "localhost", 1, 0, 0, found, &all, count_weather_free, NULL));
   thread_start(&caller, call_from_here, &all);
-  run_guarded(all.reactor);
+  run_with_timeout(all.reactor);
   storm_ends(&storm);
   thread_join(&caller);
   CHECK(is_done(&all) && all.worked == JOBS);
-  CHECK_EQ(JOBS + LOOK_UPS + PORTS + CALLS, all.frees);
+  CHECK_EQ(JOBS + LOOK_UPS + PORTS + CALLS, all.freed);
   for (int i = 0; i < 2; i++) udpr_transport_release(all.ports[i]);
   OK(udpr_reactor_free(all.reactor));
 }
@@ -138,11 +138,11 @@ static void wait_for_signals(void *user) {
 
 TEST(free_waits_for_work_in_a_storm) {
   udpr_reactor *reactor = new_reactor(0);
-  job           one = {.reactors = pthread_self()};
+  job           one = {.loop_thread = pthread_self()};
   check_thread  storm;
   pthread_t     me;
   OK(udpr_reactor_call_in_thread(reactor, wait_for_signals, NULL, &one, job_free));
-  AWAIT(one.began);
+  WAIT_UNTIL(one.began);
   storm_begins(&storm, &me);
   OK(udpr_reactor_free(reactor));
   CHECK(one.ended == 1 && one.freed == 1);
@@ -163,7 +163,7 @@ TEST(a_delayed_call_is_not_early_in_a_storm) {
   OK(udpr_reactor_call_later(reactor, MS(100), stamp, &called_at, NULL, NULL));
   storm_begins(&storm, &me);
   for (int turns = 0; !called_at || hits < ENOUGH; turns++) {
-    if (monotonic_ns() - begin > CHECK_PATIENCE) FAIL("in vain, after %d turns", turns);
+    if (monotonic_ns() - begin > CHECK_TIMEOUT) FAIL("in vain, after %d turns", turns);
     /* Waiting, so that on a busy machine the storm has the core. */
     OK(udpr_reactor_iterate(reactor, called_at ? (int64_t)MS(10) : -1));
   }

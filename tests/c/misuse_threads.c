@@ -1,6 +1,6 @@
 /* Threads: what is for any thread works from any, and inside work on the pool nothing waits for itself. */
 #include "every_call.h"
-#include "forker.h"
+#include "fork_and_wait.h"
 #include "pool.h"
 #include "probe.h"
 
@@ -44,8 +44,8 @@ static void asks_a_reactor(void *arg) {
   CHECK(remote == with->remote);
   udpr_remote_release(remote);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(with->reactor, NULL));
-  OK(udpr_reactor_call_from_thread(with->reactor, ran, with, count_refused));
-  OK(udpr_remote_call(with->remote, ran, with, count_refused));
+  OK(udpr_reactor_call_from_thread(with->reactor, ran, with, count_freed));
+  OK(udpr_remote_call(with->remote, ran, with, count_freed));
   OK(udpr_remote_wake(with->remote));
   OK(udpr_transport_post(with->transport, "p", 1, &with->to));
   CHECK(udpr_remote_retain(with->remote) == with->remote);
@@ -56,18 +56,18 @@ static void asks_a_reactor(void *arg) {
 }
 
 TEST(any_thread_means_any_while_run_waits) {
-  udpr_reactor *reactor = new_reactor(0);
-  int           peer = peer_open(AF_INET);
-  handles       with = {.reactor = reactor, .to = peer_addr(peer)};
-  elsewhere     there;
+  udpr_reactor  *reactor = new_reactor(0);
+  int            peer = peer_open(AF_INET);
+  handles        with = {.reactor = reactor, .to = peer_addr(peer)};
+  reactor_thread there;
   OK(udpr_reactor_remote(reactor, &with.remote));
-  run_elsewhere(&there, reactor);
+  reactor_thread_start(&there, reactor);
   with.transport = there.quit.transport;
-  in_thread(needs_no_reactor, NULL);
-  in_thread(asks_a_reactor, &with);
-  join_elsewhere(&there);
-  PEER_GETS(peer, "p");
-  CHECK_EQ(2, atomic_load(&with.frees));
+  run_in_thread(needs_no_reactor, NULL);
+  run_in_thread(asks_a_reactor, &with);
+  reactor_thread_join(&there);
+  PEER_RECEIVES(peer, "p");
+  CHECK_EQ(2, atomic_load(&with.freed));
   udpr_remote_release(with.remote);
   OK(udpr_reactor_free(reactor));
   close(peer);
@@ -85,7 +85,7 @@ static void turns_and_free_say(udpr_status expected, udpr_reactor *reactor) {
 /* Nobody is in the reactor, so that the thread would be let in; but free waits for work, and so for itself. */
 static void reentrant_in_work(void *user) {
   job *self = user;
-  CHECK_EQ(0, sem_wait(self->gate));
+  CHECK_EQ(0, sem_wait(self->may_finish));
   turns_and_free_say(UDPR_E_REENTRANT, self->reactor);
   atomic_store(&self->ended, 1);
 }
@@ -93,11 +93,11 @@ static void reentrant_in_work(void *user) {
 TEST(turns_and_free_inside_work) {
   udpr_reactor *reactor = new_reactor(0);
   sem_t         outside; /* this thread is */
-  job           one = {.reactor = reactor, .reactors = pthread_self(), .gate = &outside};
+  job           one = {.reactor = reactor, .loop_thread = pthread_self(), .may_finish = &outside};
   CHECK_EQ(0, sem_init(&outside, 0, 0));
   OK(udpr_reactor_call_in_thread(reactor, reentrant_in_work, job_done, &one, job_free));
   CHECK_EQ(0, sem_post(&outside));
-  AWAIT(one.ended);
+  WAIT_UNTIL(one.ended);
   RUN_UNTIL(reactor, one.done);
   OK(udpr_reactor_free(reactor));
 }
@@ -105,8 +105,8 @@ TEST(turns_and_free_inside_work) {
 static void wrong_in_work(void *user) {
   handles *with = user;
   turns_and_free_say(UDPR_E_WRONG_THREAD, with->reactor);
-  reactor_says(UDPR_E_WRONG_THREAD, with);
-  transport_says(UDPR_E_WRONG_THREAD, with);
+  check_reactor_calls_return(UDPR_E_WRONG_THREAD, with);
+  check_transport_calls_return(UDPR_E_WRONG_THREAD, with);
   OK(udpr_reactor_call_from_thread(with->reactor, stop_call, NULL, NULL));
 }
 
@@ -121,18 +121,18 @@ TEST(every_call_inside_work_while_run_waits) {
   probe_listen(&port, reactor);
   with.transport = port.transport, with.to = port.host;
   OK(udpr_reactor_call_later(reactor, 0, put_wrong, &with, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* Another reactor's pool is no callback of this one. */
-static void turn_another(void *other) { turns(other, 2); }
+static void turn_another(void *other) { run_turns(other, 2); }
 
 TEST(work_may_turn_another_reactor) {
   udpr_reactor *reactor = new_reactor(0), *other = new_reactor(0);
   job           one = {0};
-  put(other, &one);
+  job_submit(other, &one);
   RUN_UNTIL(other, one.done);
   OK(udpr_reactor_call_in_thread(reactor, turn_another, NULL, other, NULL));
   OK(udpr_reactor_free(reactor)); /* waits for it */
@@ -141,11 +141,11 @@ TEST(work_may_turn_another_reactor) {
 
 static void fork_in_work(void *user) {
   handles *with = user;
-  fork_here();
+  fork_and_wait();
   if (is_child) {
-    reactor_says(UDPR_E_CLOSED, with);
+    check_reactor_calls_return(UDPR_E_CLOSED, with);
     OK(udpr_reactor_free(with->reactor));
-    child_ends();
+    kill_child();
   }
 }
 
@@ -154,7 +154,7 @@ TEST(a_fork_inside_work) {
   handles       with = {.reactor = reactor, .call = 1};
   job           one = {0};
   OK(udpr_reactor_call_in_thread(reactor, fork_in_work, NULL, &with, NULL));
-  put(reactor, &one);
+  job_submit(reactor, &one);
   RUN_UNTIL(reactor, one.done);
   OK(udpr_reactor_free(reactor));
 }

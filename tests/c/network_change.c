@@ -1,7 +1,7 @@
 /* The network changes under a port: a smaller path MTU, an interface that goes down, an address that is taken away, a group's
  * interface that is deleted. What cannot be sent is told, the port lives, and goes on when the network is back.
  */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 enum { LARGE = 1400, MOST = 64 };
@@ -35,15 +35,15 @@ static void listen_both(fixture *f, const char *near, const char *far, uint32_t 
   udpr_protocol    second = {.size = sizeof second, .user = f, .datagram_received = received};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->near = listen_on(f->reactor, near, &first, &options);
-  on_far(&f->hosts);
+  enter_far_host(&f->hosts);
   f->far = listen_on(f->reactor, far, &second, NULL);
   f->to = host_of(f->far);
-  on_near(&f->hosts);
+  enter_near_host(&f->hosts);
 }
 
 static void set_up(fixture *f, const char *near, const char *far, uint32_t flags) {
   *f = (fixture){.reactor = NULL};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   f->reactor = new_reactor(0);
   listen_both(f, near, far, flags);
 }
@@ -52,7 +52,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->near);
   udpr_transport_release(f->far);
   OK(udpr_reactor_free(f->reactor)); /* closes them */
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 static const udpr_addr *destination(const fixture *f) {
@@ -88,7 +88,7 @@ static void gathered(fixture *f, size_t len, uint32_t come) {
   f->len = len;
   OK(udpr_reactor_call_later(f->reactor, 0, write_gathered, f, NULL, NULL));
   RUN_UNTIL(f->reactor, f->received - before == come && f->reports - reports == GATHERED - come);
-  turns(f->reactor, 3);
+  run_turns(f->reactor, 3);
   CHECK_EQ(before + come, f->received);
   CHECK_EQ(reports + GATHERED - come, f->reports);
   CHECK_EQ(dropped + GATHERED - come, stats_of(f->near).dropped_out);
@@ -96,9 +96,9 @@ static void gathered(fixture *f, size_t len, uint32_t come) {
 
 static void set_mtu(fixture *f, int mtu) {
   host_command("ip link set near mtu %d", mtu);
-  on_far(&f->hosts);
+  enter_far_host(&f->hosts);
   host_command("ip link set far mtu %d", mtu);
-  on_near(&f->hosts);
+  enter_near_host(&f->hosts);
 }
 
 /* Without DONT_FRAGMENT the kernel cuts what is too long for the link; with it that is refused. */
@@ -152,7 +152,7 @@ static void down_and_up(uint32_t flags, bool connect) {
     gathered(&f, 100, 0);
     CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.status);
     host_command("ip link set near up");
-    await_link("near");
+    wait_for_link("near");
     put_back_neighbour();
     comes(&f, 100);
     gathered(&f, 100, GATHERED);
@@ -169,14 +169,14 @@ TEST(the_other_sides_interface_goes_down_and_comes_back) {
   fixture f;
   set_up(&f, IPV4, 0);
   comes(&f, 100);
-  on_far(&f.hosts);
+  enter_far_host(&f.hosts);
   host_command("ip link set far down");
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(1, f.received);
   host_command("ip link set far up");
-  await_link("far");
-  on_near(&f.hosts);
-  await_link("near");
+  wait_for_link("far");
+  enter_near_host(&f.hosts);
+  wait_for_link("near");
   comes(&f, 100);
   tear_down(&f);
 }
@@ -213,13 +213,13 @@ TEST(an_address_is_taken_away_with_reports) { address_goes(UDPR_UDP_ERROR_REPORT
 
 /* ---- a group's interface that is deleted ------------------------------------------------------------------------- */
 
-static udpr_status join(const catcher *port, const udpr_addr *group, const udpr_addr *source,
+static udpr_status join(const recorder *port, const udpr_addr *group, const udpr_addr *source,
                         uint32_t index) {
   return source ? udpr_transport_join_source_group(port->transport, group, source, index)
                 : udpr_transport_join_group(port->transport, group, index);
 }
 
-static udpr_status leave(const catcher *port, const udpr_addr *group, const udpr_addr *source,
+static udpr_status leave(const recorder *port, const udpr_addr *group, const udpr_addr *source,
                          uint32_t index) {
   return source ? udpr_transport_leave_source_group(port->transport, group, source, index)
                 : udpr_transport_leave_group(port->transport, group, index);
@@ -228,36 +228,36 @@ static udpr_status leave(const catcher *port, const udpr_addr *group, const udpr
 /* More often than a socket may have groups: what is left is forgotten by the kernel, too. */
 static void group_interface_goes(const char *any, const char *far, const char *group_text, bool with_source) {
   two_hosts hosts;
-  catcher   port, sender;
-  make_two_hosts(&hosts);
+  recorder  port, sender;
+  two_hosts_create(&hosts);
   host_command("sysctl -qw net.ipv4.igmp_max_memberships=2");
   udpr_reactor *reactor = new_reactor(0);
-  catch_on(&port, reactor, any, 0, 0);
-  on_far(&hosts);
-  catch_on(&sender, reactor, any, 0, 0);
-  on_near(&hosts);
+  recorder_listen(&port, reactor, any, 0, 0);
+  enter_far_host(&hosts);
+  recorder_listen(&sender, reactor, any, 0, 0);
+  enter_near_host(&hosts);
   udpr_addr group = addr(group_text, port.host.port), source = addr(far, 0);
   for (int round = 0; round < 4; round++) {
-    uint32_t index = index_of("near");
+    uint32_t index = interface_index("near");
     OK(join(&port, &group, with_source ? &source : NULL, index));
-    on_far(&hosts);
-    OK(udpr_transport_set_outgoing_interface(sender.transport, index_of("far")));
-    on_near(&hosts);
-    say(sender.transport, "here", &group);
-    catch_next(reactor, &port, "here");
+    enter_far_host(&hosts);
+    OK(udpr_transport_set_outgoing_interface(sender.transport, interface_index("far")));
+    enter_near_host(&hosts);
+    write_text(sender.transport, "here", &group);
+    recorder_expect(reactor, &port, "here");
     host_command("ip link del near");
     CHECK(udpr_transport_write(sender.transport, "x", 1, &group) < 0);
-    turns(reactor, 3);
+    run_turns(reactor, 3);
     CHECK_STATUS(UDPR_E_NO_INTERFACE, join(&port, &group, NULL, index + 100));
     OK(leave(&port, &group, with_source ? &source : NULL, index));
     CHECK_STATUS(UDPR_E_NO_INTERFACE, leave(&port, &group, with_source ? &source : NULL, index));
     link_hosts(&hosts);
   }
   CHECK_EQ(4, port.count);
-  catch_end(&port);
-  catch_end(&sender);
+  recorder_close(&port);
+  recorder_close(&sender);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 TEST(a_groups_interface_is_deleted_and_made_anew) {

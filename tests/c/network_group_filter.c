@@ -1,14 +1,14 @@
 /* IPv6 datagrams of a group come to a port from the interfaces that it has joined the group on, and from no other one.
  * Linux itself lets those of every interface pass on which any socket of the host has joined the group.
  */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 typedef struct fixture {
   two_hosts     hosts;
   udpr_reactor *reactor;
-  catcher       port, neighbour;
-  catcher       by_near, by_other; /* on the far host, each sends by its interface */
+  recorder      port, neighbour;
+  recorder      by_near, by_other; /* on the far host, each sends by its interface */
   udpr_addr     group, mapped;     /* with the port's number */
   uint32_t      near, other;
 } fixture;
@@ -23,52 +23,52 @@ static void link_other(const two_hosts *hosts) {
   host_command("ip link add other type veth peer name behind");
   host_command("ip link set behind netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
   set_up_device("other", 1);
-  on_far(hosts);
+  enter_far_host(hosts);
   set_up_device("behind", 2);
-  await_link("behind");
+  wait_for_link("behind");
   add_ipv6_address("behind", "fd78::2", 64);
-  on_near(hosts);
-  await_link("other");
+  enter_near_host(hosts);
+  wait_for_link("other");
   add_ipv6_address("other", "fd78::1", 64);
 }
 
 static void make_network(fixture *f) {
   *f = (fixture){.reactor = NULL};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   link_other(&f->hosts);
   f->reactor = new_reactor(0);
-  f->near = index_of("near"), f->other = index_of("other");
+  f->near = interface_index("near"), f->other = interface_index("other");
   f->group = addr("ff05::5", 9999), f->mapped = addr("::ffff:228.0.0.5", 9999);
-  on_far(&f->hosts);
-  catch_on(&f->by_near, f->reactor, "::", 0, 0);
-  catch_on(&f->by_other, f->reactor, "::", 0, 0);
-  OK(udpr_transport_set_outgoing_interface(f->by_near.transport, index_of("far")));
-  OK(udpr_transport_set_outgoing_interface(f->by_other.transport, index_of("behind")));
-  on_near(&f->hosts);
-  catch_on(&f->neighbour, f->reactor, "::", 0, 0);
+  enter_far_host(&f->hosts);
+  recorder_listen(&f->by_near, f->reactor, "::", 0, 0);
+  recorder_listen(&f->by_other, f->reactor, "::", 0, 0);
+  OK(udpr_transport_set_outgoing_interface(f->by_near.transport, interface_index("far")));
+  OK(udpr_transport_set_outgoing_interface(f->by_other.transport, interface_index("behind")));
+  enter_near_host(&f->hosts);
+  recorder_listen(&f->neighbour, f->reactor, "::", 0, 0);
   OK(udpr_transport_join_group(f->neighbour.transport, &f->group, f->other));
 }
 
 static void set_up(fixture *f, uint32_t flags) {
   make_network(f);
-  catch_on(&f->port, f->reactor, "::", 9999, flags);
+  recorder_listen(&f->port, f->reactor, "::", 9999, flags);
   OK(udpr_transport_join_group(f->port.transport, &f->group, f->near));
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->port);
-  catch_end(&f->neighbour);
-  catch_end(&f->by_near);
-  catch_end(&f->by_other);
+  recorder_close(&f->port);
+  recorder_close(&f->neighbour);
+  recorder_close(&f->by_near);
+  recorder_close(&f->by_other);
   OK(udpr_reactor_free(f->reactor));
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 /* Whatever was sent by the other interface before has been received before this. */
-static const caught *then_comes(fixture *f, const char *text) {
+static const recorded_datagram *then_comes(fixture *f, const char *text) {
   udpr_addr straight = addr("fd78::1", 9999);
-  say(f->by_other.transport, text, &straight);
-  return catch_next(f->reactor, &f->port, text);
+  write_text(f->by_other.transport, text, &straight);
+  return recorder_expect(f->reactor, &f->port, text);
 }
 
 static uint64_t discarded(const fixture *f) { return stats_of(f->port.transport).discarded_in; }
@@ -76,19 +76,19 @@ static uint64_t discarded(const fixture *f) { return stats_of(f->port.transport)
 TEST(what_comes_by_another_interface_is_discarded_and_counted) {
   fixture f;
   set_up(&f, 0);
-  say(f.by_other.transport, "not mine", &f.group);
-  const caught *one = then_comes(&f, "straight");
+  write_text(f.by_other.transport, "not mine", &f.group);
+  const recorded_datagram *one = then_comes(&f, "straight");
   CHECK_EQ(1, discarded(&f));
   CHECK_EQ(UDPR_AF_UNSPEC, one->datagram.destination.family); /* nobody has asked for it */
   CHECK(one->datagram.interface_index == 0 && one->datagram.ttl == -1 && one->datagram.tos == -1);
-  say(f.by_near.transport, "mine", &f.group);
-  one = catch_next(f.reactor, &f.port, "mine");
+  write_text(f.by_near.transport, "mine", &f.group);
+  one = recorder_expect(f.reactor, &f.port, "mine");
   CHECK(one->datagram.destination.family == UDPR_AF_UNSPEC && one->datagram.interface_index == 0);
   OK(udpr_transport_join_group(f.port.transport, &f.group, f.other));
-  say(f.by_other.transport, "mine too", &f.group);
-  catch_next(f.reactor, &f.port, "mine too");
+  write_text(f.by_other.transport, "mine too", &f.group);
+  recorder_expect(f.reactor, &f.port, "mine too");
   OK(udpr_transport_leave_group(f.port.transport, &f.group, f.other));
-  say(f.by_other.transport, "no more", &f.group);
+  write_text(f.by_other.transport, "no more", &f.group);
   then_comes(&f, "end");
   CHECK_EQ(2, discarded(&f));
   udpr_transport_stats stats = stats_of(f.port.transport);
@@ -99,15 +99,15 @@ TEST(what_comes_by_another_interface_is_discarded_and_counted) {
 TEST(packet_info_is_shown_to_those_who_ask) {
   fixture f;
   set_up(&f, UDPR_UDP_PACKET_INFO | UDPR_UDP_TTL);
-  say(f.by_other.transport, "not mine", &f.group);
-  say(f.by_near.transport, "mine", &f.group);
-  const caught *one = catch_next(f.reactor, &f.port, "mine");
+  write_text(f.by_other.transport, "not mine", &f.group);
+  write_text(f.by_near.transport, "mine", &f.group);
+  const recorded_datagram *one = recorder_expect(f.reactor, &f.port, "mine");
   CHECK_ADDR(&f.group, &one->datagram.destination);
   CHECK(one->datagram.interface_index == f.near && one->datagram.ttl == 1);
   tear_down(&f);
   set_up(&f, UDPR_UDP_TTL);
-  say(f.by_near.transport, "mine", &f.group);
-  one = catch_next(f.reactor, &f.port, "mine");
+  write_text(f.by_near.transport, "mine", &f.group);
+  one = recorder_expect(f.reactor, &f.port, "mine");
   CHECK(one->datagram.destination.family == UDPR_AF_UNSPEC && one->datagram.interface_index == 0);
   CHECK_EQ(1, one->datagram.ttl);
   tear_down(&f);
@@ -118,15 +118,15 @@ TEST(a_source_is_heard_on_the_interface_it_was_joined_on) {
   fixture   f;
   udpr_addr source = addr("fd78::2", 0);
   make_network(&f);
-  catch_on(&f.port, f.reactor, "::", 9999, 0);
+  recorder_listen(&f.port, f.reactor, "::", 9999, 0);
   OK(udpr_transport_join_source_group(f.port.transport, &f.group, &source, f.near));
-  say(f.by_other.transport, "by the wrong interface", &f.group);
+  write_text(f.by_other.transport, "by the wrong interface", &f.group);
   then_comes(&f, "straight");
   CHECK_EQ(1, discarded(&f));
   OK(udpr_transport_leave_source_group(f.port.transport, &f.group, &source, f.near));
   OK(udpr_transport_join_source_group(f.port.transport, &f.group, &source, f.other));
-  say(f.by_other.transport, "chosen", &f.group);
-  catch_next(f.reactor, &f.port, "chosen");
+  write_text(f.by_other.transport, "chosen", &f.group);
+  recorder_expect(f.reactor, &f.port, "chosen");
   tear_down(&f);
 }
 
@@ -136,10 +136,10 @@ TEST(ipv4_groups_of_a_dual_stack_port) {
   set_up(&f, 0);
   OK(udpr_transport_join_group(f.neighbour.transport, &f.mapped, f.other));
   OK(udpr_transport_join_group(f.port.transport, &f.mapped, f.near));
-  say(f.by_other.transport, "not mine", &f.mapped);
+  write_text(f.by_other.transport, "not mine", &f.mapped);
   then_comes(&f, "straight");
-  say(f.by_near.transport, "mine", &f.mapped);
-  catch_next(f.reactor, &f.port, "mine");
+  write_text(f.by_near.transport, "mine", &f.mapped);
+  recorder_expect(f.reactor, &f.port, "mine");
   CHECK_EQ(0, discarded(&f));
   tear_down(&f);
 }
@@ -152,8 +152,8 @@ enum { RUN = 10 };
 static void write_runs(udpr_reactor *reactor, void *user) {
   fixture *f = user;
   (void)reactor;
-  for (int i = 0; i < RUN; i++) say(f->by_other.transport, "not mine", &f->group);
-  for (int i = 0; i < RUN; i++) say(f->by_near.transport, "mine", &f->group);
+  for (int i = 0; i < RUN; i++) write_text(f->by_other.transport, "not mine", &f->group);
+  for (int i = 0; i < RUN; i++) write_text(f->by_near.transport, "mine", &f->group);
 }
 
 static void runs(uint32_t flags, bool pause) {
@@ -161,7 +161,7 @@ static void runs(uint32_t flags, bool pause) {
   set_up(&f, flags);
   OK(udpr_reactor_call_later(f.reactor, 0, write_runs, &f, NULL, NULL));
   if (pause) OK(udpr_transport_pause_reading(f.port.transport));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   if (pause) OK(udpr_transport_resume_reading(f.port.transport));
   RUN_UNTIL(f.reactor, discarded(&f) == RUN && f.port.count == RUN);
   for (int i = 0; i < RUN; i++) {
@@ -177,8 +177,8 @@ TEST(runs_of_datagrams_singly) { runs(UDPR_UDP_NO_OFFLOAD, false); }
 TEST(runs_of_datagrams_that_waited) { runs(0, true); }
 
 static void pause_first(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
-  catcher_received(transport, datagram, user);
-  if (((catcher *)user)->count == 1) OK(udpr_transport_pause_reading(transport));
+  recorder_received(transport, datagram, user);
+  if (((recorder *)user)->count == 1) OK(udpr_transport_pause_reading(transport));
 }
 
 /* What a batch leaves for a later turn was sifted with it. */
@@ -190,7 +190,7 @@ TEST(a_pause_in_the_middle) {
   OK(udpr_transport_join_group(f.port.transport, &f.group, f.near));
   OK(udpr_transport_pause_reading(f.port.transport));
   OK(udpr_reactor_call_later(f.reactor, 0, write_runs, &f, NULL, NULL));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   OK(udpr_transport_resume_reading(f.port.transport));
   RUN_UNTIL(f.reactor, f.port.count == 1);
   OK(udpr_transport_resume_reading(f.port.transport));
@@ -217,13 +217,13 @@ TEST(an_adopted_sockets_own_groups_are_received) {
   CHECK_EQ(0, bind(fd, (struct sockaddr *)&any, sizeof any));
   CHECK_EQ(1, inet_pton(AF_INET6, "ff05::6", &own.ipv6mr_multiaddr));
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &own, sizeof own));
-  udpr_protocol protocol = {.size = sizeof protocol, .user = &f.port, .datagram_received = catcher_received};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &f.port, .datagram_received = recorder_received};
   OK(udpr_reactor_adopt_datagram_port(f.reactor, fd, 0, &protocol, NULL, &f.port.transport));
   OK(udpr_transport_join_group(f.port.transport, &f.group, f.near));
   udpr_addr its = addr("ff05::6", 9999);
-  say(f.by_other.transport, "the socket's", &its);
-  catch_next(f.reactor, &f.port, "the socket's");
-  say(f.by_other.transport, "nobody's", &f.group);
+  write_text(f.by_other.transport, "the socket's", &its);
+  recorder_expect(f.reactor, &f.port, "the socket's");
+  write_text(f.by_other.transport, "nobody's", &f.group);
   then_comes(&f, "straight");
   CHECK_EQ(1, discarded(&f));
   CHECK(option_of(fd, IPV6_RECVPKTINFO) == 1);

@@ -1,7 +1,7 @@
 /* What a port has joined can be left, and joined again, whatever has happened to routes and interfaces; the kernel is
  * asked what the socket has joined.
  */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 enum { FOR_ALL = 0 /* MCAST_EXCLUDE */, FOR_SOURCES = 1, NOTHING = -1 };
@@ -93,7 +93,10 @@ static void name_group(fixture *f) {
 
 static void set_up_with(fixture *f, const kind *kind, const udpr_udp_options *options) {
   udpr_protocol protocol = {.size = sizeof protocol};
-  *f = (fixture){.kind = kind, .reactor = new_reactor(0), .a0 = index_of("a0"), .b0 = index_of("b0")};
+  *f = (fixture){.kind = kind,
+                 .reactor = new_reactor(0),
+                 .a0 = interface_index("a0"),
+                 .b0 = interface_index("b0")};
   name_group(f);
   OK(udpr_reactor_listen_udp(f->reactor, 5000, kind->any, &protocol, options, &f->port));
   f->fd = udpr_transport_fileno(f->port);
@@ -108,7 +111,7 @@ static void tear_down(fixture *f) {
 static void for_each_kind(void (*body)(const kind *)) {
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
-  close(new_host());
+  close(new_network_namespace());
   host_command("ip link set lo up");
   make_device("a", 77);
   make_device("b", 78);
@@ -116,7 +119,7 @@ static void for_each_kind(void (*body)(const kind *)) {
     static char about[64];
     snprintf(about, sizeof about, "%s on %s%s", KINDS[i].group, KINDS[i].any,
              KINDS[i].source ? " of a source" : "");
-    check_about = about;
+    check_context = about;
     route_by("a0");
     body(&KINDS[i]);
   }
@@ -176,7 +179,7 @@ static void interface_is_replaced(const kind *kind) {
     make_device("a", 77);
     route_by("a0");
     uint32_t former = f.a0;
-    f.a0 = index_of("a0");
+    f.a0 = interface_index("a0");
     CHECK(former != f.a0);
     if (leave_first) OK(leave(&f, round == 1 ? 0 : former));
     OK(join(&f, 0));
@@ -220,7 +223,7 @@ static void many_interfaces_go(const kind *kind) {
     OK(join(&f, f.a0));
     host_command("ip link del a0");
     make_device("a", 77);
-    f.a0 = index_of("a0");
+    f.a0 = interface_index("a0");
   }
   OK(join(&f, f.a0));
   check_joined(&f, true, false);
@@ -274,7 +277,10 @@ static void change(const fixture *f, uint32_t index, int any, int with_source) {
 static void adopt(fixture *f, const kind *kind) {
   udpr_protocol protocol = {.size = sizeof protocol};
   int           family = strcmp(kind->any, "::") == 0 ? AF_INET6 : AF_INET;
-  *f = (fixture){.kind = kind, .reactor = new_reactor(0), .a0 = index_of("a0"), .b0 = index_of("b0")};
+  *f = (fixture){.kind = kind,
+                 .reactor = new_reactor(0),
+                 .a0 = interface_index("a0"),
+                 .b0 = interface_index("b0")};
   name_group(f);
   f->fd = socket(family, SOCK_DGRAM, 0);
   CHECK(f->fd >= 0);
@@ -347,7 +353,7 @@ TEST(an_adopted_sockets_group_is_not_narrowed_to_a_source) {
   kind    all = {"0.0.0.0", "239.1.2.3", NULL, false};
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
-  close(new_host());
+  close(new_network_namespace());
   make_device("a", 77);
   make_device("b", 78);
   route_by("a0");

@@ -1,12 +1,12 @@
 /* Datagrams and peers that name an interface, by packet info or by a zone: on a port that is bound to a device they name
  * that one, and a link-local peer binds the port while it is connected only.
  */
-#include "wires.h"
+#include "tapped_device.h"
 
 typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  wire            dev, out;
+  tapped_device   dev, out;
   uint32_t        dev_index, out_index;
   int             reports;
   udpr_status     status; /* of the last report */
@@ -26,13 +26,13 @@ static void listen_bound(fixture *f, const char *local, const char *device) {
 }
 
 static void set_up(fixture *f) {
-  enter_own_network();
-  stay_on_this_core();
+  enter_network_namespace();
+  pin_to_current_core();
   add_device("vpn0", 1);
   add_device("out0", 2);
   *f = (fixture){.reactor = new_reactor(0)};
-  open_wire(&f->dev, "vpn0", 1);
-  open_wire(&f->out, "out0", 2);
+  open_tap(&f->dev, "vpn0", 1);
+  open_tap(&f->out, "out0", 2);
   f->dev_index = if_nametoindex("vpn0"), f->out_index = if_nametoindex("out0");
 }
 
@@ -43,7 +43,7 @@ static void stop(fixture *f) {
 
 static void tear_down(fixture *f) {
   OK(udpr_reactor_free(f->reactor));
-  close(f->dev.tap), close(f->dev.marker), close(f->out.tap), close(f->out.marker);
+  close(f->dev.fd), close(f->dev.marker), close(f->out.fd), close(f->out.marker);
 }
 
 static udpr_status write_by(const fixture *f, const udpr_addr *to, uint32_t index) {
@@ -55,8 +55,8 @@ static udpr_status write_by(const fixture *f, const udpr_addr *to, uint32_t inde
 
 /* So many have left by the device and by the other interface since the last look. */
 static void left(const fixture *f, int by_device, int by_other) {
-  CHECK_EQ(by_device, count(&f->dev));
-  CHECK_EQ(by_other, count(&f->out));
+  CHECK_EQ(by_device, count_leaving(&f->dev));
+  CHECK_EQ(by_other, count_leaving(&f->out));
 }
 
 /* ---- packet info ---------------------------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ static void a_zone_is_named(const char *to_text) {
   OK(udpr_transport_write(f.transport, "secret", 6, &by_device));
   OK(udpr_transport_write(f.transport, "secret", 6, &to)); /* the device is the zone */
   OK(udpr_transport_post(f.transport, "secret", 6, &by_device));
-  turns(f.reactor, 2);
+  run_turns(f.reactor, 2);
   left(&f, 3, 0);
   stop(&f);
   listen_bound(&f, "::", NULL);
@@ -126,7 +126,7 @@ TEST(a_link_local_group_names_its_zone) { a_zone_is_named("ff02::9"); }
 
 /* ---- link-local peers ------------------------------------------------------------------------------------------- */
 
-static int device_of_port(const fixture *f) { return device_of(udpr_transport_fileno(f->transport)); }
+static int device_of_port(const fixture *f) { return bound_device_of(udpr_transport_fileno(f->transport)); }
 
 static udpr_addr link_local(uint32_t zone) {
   udpr_addr peer = addr("fe80::9", 9);

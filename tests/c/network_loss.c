@@ -1,6 +1,6 @@
 /* Firewalls between two hosts: what they drop is missing and nothing else is; what they refuse is told with its destination.
  */
-#include "own_network.h"
+#include "network_namespace.h"
 #include "two_hosts.h"
 
 #include <netinet/icmp6.h>
@@ -59,7 +59,7 @@ static void near_refused(udpr_transport *transport, void *user) {
 
 static void set_up(fixture *f, const char *near, const char *far, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0)};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   udpr_protocol    first = {.size = sizeof first,
                             .user = f,
                             .datagram_received = near_received,
@@ -68,20 +68,20 @@ static void set_up(fixture *f, const char *near, const char *far, uint32_t flags
   udpr_protocol    second = {.size = sizeof second, .user = f, .datagram_received = far_received};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->near = listen_on(f->reactor, near, &first, &options);
-  on_far(&f->hosts);
+  enter_far_host(&f->hosts);
   f->far = listen_on(f->reactor, far, &second, &options);
   f->far_host = host_of(f->far);
-  network_command("nft", "add table inet t");
-  network_command("nft", "add chain inet t in '{ type filter hook input priority 0; }'");
-  network_command("nft", "add counter inet t lost");
-  on_near(&f->hosts);
+  run_network_tool("nft", "add table inet t");
+  run_network_tool("nft", "add chain inet t in '{ type filter hook input priority 0; }'");
+  run_network_tool("nft", "add counter inet t lost");
+  enter_near_host(&f->hosts);
 }
 
 static void tear_down(fixture *f) {
   udpr_transport_release(f->near);
   udpr_transport_release(f->far);
   OK(udpr_reactor_free(f->reactor)); /* closes them */
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 /* ---- loss ----------------------------------------------------------------------------------------------------- */
@@ -123,13 +123,13 @@ static void some_are_lost(const char *near, const char *far, unsigned head, uint
   set_up(&f, near, far, flags);
   snprintf(rule, sizeof rule, "add rule inet t in udp dport %u %s counter name lost drop", f.far_host.port,
            which);
-  on_far(&f.hosts);
-  network_command("nft", rule);
+  enter_far_host(&f.hosts);
+  run_network_tool("nft", rule);
   f.count = COUNT;
   OK(udpr_reactor_call_later(f.reactor, 0, write_numbers, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, stats_of(f.near).datagrams_out == COUNT && f.there + lost(head) == COUNT);
   RUN_UNTIL(f.reactor, f.back == f.there); /* nothing is lost on the way back */
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   NOTE("%u of %u lost", COUNT - f.there, COUNT);
   CHECK(f.there > 0 && f.there < COUNT);
   CHECK_EQ(f.there, stats_of(f.far).datagrams_in);
@@ -137,7 +137,7 @@ static void some_are_lost(const char *near, const char *far, unsigned head, uint
   CHECK_EQ(0, stats_of(f.near).dropped_out);
   CHECK_EQ(0, f.reports);
   if (strcmp(which, ONE_IN_THREE) == 0) CHECK_EQ(COUNT - COUNT / 3, f.there);
-  on_near(&f.hosts);
+  enter_near_host(&f.hosts);
   tear_down(&f);
 }
 
@@ -176,15 +176,15 @@ enum { V4 = sizeof verdicts_v4 / sizeof *verdicts_v4, V6 = sizeof verdicts_v6 / 
 /* Each on a port of its own of the far host. */
 static void reject(fixture *f, const verdict *verdicts, int count) {
   char rule[128];
-  on_far(&f->hosts);
+  enter_far_host(&f->hosts);
   /* Else no more than one ICMP message a second is sent to a host. */
   host_command("sysctl -qw net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0");
   for (int i = 0; i < count; i++) {
     snprintf(rule, sizeof rule, "add rule inet t in udp dport %d reject with %s", FIRST_PORT + i,
              verdicts[i].reject);
-    network_command("nft", rule);
+    run_network_tool("nft", rule);
   }
-  on_near(&f->hosts);
+  enter_near_host(&f->hosts);
 }
 
 static void live_write(fixture *f) {
@@ -263,7 +263,7 @@ static void connected(const char *near, const char *far, const verdict *verdicts
     for (int write = 0; write < 3; write++) {
       OK(udpr_transport_write(f.near, "x", 1, NULL));
       if (hears) RUN_UNTIL(f.reactor, f.refused == refused + write + 1);
-      turns(f.reactor, 2);
+      run_turns(f.reactor, 2);
     }
     CHECK_EQ(refused + (hears ? 3 : 0), f.refused);
     CHECK_EQ(3 * (i + 1), stats_of(f.near).datagrams_out);
@@ -284,11 +284,11 @@ static void what_may_not_go_out_is_told(uint32_t flags) {
   fixture f;
   char    rule[96];
   set_up(&f, "10.77.0.1", "10.77.0.2", flags);
-  network_command("nft", "add table inet t");
-  network_command("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
+  run_network_tool("nft", "add table inet t");
+  run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
   /* By the lowest bits of the number, behind the header of UDP. */
   snprintf(rule, sizeof rule, "add rule inet t out udp dport %u @th,64,8 '&' 3 == 1 drop", f.far_host.port);
-  network_command("nft", rule);
+  run_network_tool("nft", rule);
   f.count = COUNT;
   OK(udpr_reactor_call_later(f.reactor, 0, write_numbers, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.back + (uint32_t)f.reports == COUNT);

@@ -130,7 +130,7 @@ static void client_received(udpr_transport *transport, const udpr_datagram *data
 }
 
 static void new_island(int *fd) {
-  *fd = new_host();
+  *fd = new_network_namespace();
   host_command("ip link set lo up");
 }
 
@@ -190,7 +190,7 @@ static void end_and_compare(fixture *f) {
   for (int i = 0; i < WAYS; i++) {
     const way *one = &f->relay.ways[i];
     RUN_UNTIL(f->reactor, f->count[i] >= one->count);
-    turns(f->reactor, 3);
+    run_turns(f->reactor, 3);
     NOTE("%s: %u lost, %u doubled, %u delayed, %u received", i == THERE ? "there" : "back", one->lost,
          one->doubled, one->delayed, f->count[i]);
     CHECK_EQ(one->count, f->count[i]);
@@ -203,7 +203,7 @@ static void end_and_compare(fixture *f) {
   OK(udpr_reactor_free(f->reactor));
   close(f->relay.front);
   close(f->relay.back);
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 static fixture f; /* too large for a stack */

@@ -4,9 +4,9 @@
 
 #include "check.h"
 
-enum { TIMES = 4, FIRST = 100, FLOOD_LEN = 300 };
+enum { FLOOD_FACTOR = 4, FLOOD_INITIAL = 100, FLOOD_LEN = 300 };
 
-static inline uint32_t some(uint32_t count) { return check_is_slow() ? count / 10 : count; }
+static inline uint32_t fewer_if_slow(uint32_t count) { return check_is_slow() ? count / 10 : count; }
 
 /* What this process has in memory. */
 static inline size_t resident_bytes(void) {
@@ -41,25 +41,25 @@ static inline void flood_send(flood *self, int count) {
 }
 
 /* What is not dropped comes in order. */
-static inline void flood_take(flood *self, const udpr_datagram *datagram) {
+static inline void flood_handle(flood *self, const udpr_datagram *datagram) {
   uint32_t number;
   CHECK_EQ(FLOOD_LEN, datagram->len);
   memcpy(&number, datagram->data, sizeof number);
   CHECK(number > self->last);
   self->last = number;
-  if (self->handled++ < self->end) flood_send(self, TIMES);
+  if (self->handled++ < self->end) flood_send(self, FLOOD_FACTOR);
   if (self->each) self->each(self, self->arg);
 }
 
 static inline void flood_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport;
-  flood_take(user, datagram);
+  flood_handle(user, datagram);
 }
 
 static inline size_t flood_received_batch(udpr_transport *transport, const udpr_datagram *const *datagrams,
                                           size_t count, void *user) {
   (void)transport;
-  for (size_t i = 0; i < count; i++) flood_take(user, datagrams[i]);
+  for (size_t i = 0; i < count; i++) flood_handle(user, datagrams[i]);
   return count;
 }
 
@@ -71,7 +71,7 @@ static inline void flood_begin(flood *self, const udpr_protocol *callbacks, uint
   *self = (flood){.reactor = new_reactor(0), .peer = peer_open(AF_INET), .end = end};
   self->transport = listen_on(self->reactor, "127.0.0.1", &protocol, &options);
   self->host = host_of(self->transport);
-  flood_send(self, FIRST);
+  flood_send(self, FLOOD_INITIAL);
 }
 
 /* All that was sent was received or dropped, by the port's own count. */
@@ -79,10 +79,10 @@ static inline void flood_end(flood *self) {
   RUN_UNTIL(self->reactor, self->handled >= self->end);
   RUN_UNTIL(self->reactor,
             stats_of(self->transport).datagrams_in + stats_of(self->transport).dropped_in >= self->sent);
-  turns(self->reactor, 3);
+  run_turns(self->reactor, 3);
   udpr_transport_stats stats = stats_of(self->transport);
   NOTE("%u sent, %u handled, %llu dropped", self->sent, self->handled, (unsigned long long)stats.dropped_in);
-  CHECK_EQ(TIMES * self->end + FIRST, self->sent);
+  CHECK_EQ(FLOOD_FACTOR * self->end + FLOOD_INITIAL, self->sent);
   CHECK_EQ(self->sent, stats.datagrams_in + stats.dropped_in);
   CHECK_EQ(self->handled, stats.datagrams_in);
   CHECK_EQ(self->handled * (uint64_t)FLOOD_LEN, stats.bytes_in);

@@ -1,6 +1,6 @@
 /* Whatever becomes of a datagram under overload, exactly one counter has it. */
+#include "network_namespace.h"
 #include "overload.h"
-#include "own_network.h"
 
 #include <netinet/udp.h>
 
@@ -54,7 +54,7 @@ static atomic_int done;
 static void send_without_pause(void *arg) {
   sender *self = arg;
   char    data[LEN] = "";
-  for (uint32_t i = some(EACH); i > 0; i--) peer_send(self->fd, &self->to, data, sizeof data);
+  for (uint32_t i = fewer_if_slow(EACH); i > 0; i--) peer_send(self->fd, &self->to, data, sizeof data);
   atomic_fetch_add(&done, 1);
 }
 
@@ -74,10 +74,10 @@ static void tick(udpr_reactor *reactor, void *user) {
 TEST(every_datagram_of_three_senders_is_accounted_for) {
   server           s = {.reactor = NULL};
   sender           senders[SENDERS];
-  uint64_t         sent = (uint64_t)SENDERS * some(EACH), echoed = 0;
+  uint64_t         sent = (uint64_t)SENDERS * fewer_if_slow(EACH), echoed = 0;
   udpr_protocol    protocol = {.size = sizeof protocol, .datagram_received = echo};
   udpr_udp_options options = {.size = sizeof options, .receive_buffer = BUFFER};
-  enter_own_network();
+  enter_network_namespace();
   s.reactor = new_reactor(0);
   s.transport = listen_on(s.reactor, "127.0.0.1", &protocol, &options);
   tick(s.reactor, &s);
@@ -89,7 +89,7 @@ TEST(every_datagram_of_three_senders_is_accounted_for) {
   for (int i = 0; i < SENDERS; i++) thread_join(&senders[i].thread);
   RUN_UNTIL(s.reactor, stats_of(s.transport).queued_datagrams == 0 &&
                            stats_of(s.transport).datagrams_in == stats_of(s.transport).datagrams_out);
-  turns(s.reactor, 50); /* more than enough for what one socket buffer holds */
+  run_turns(s.reactor, 50); /* more than enough for what one socket buffer holds */
   udpr_transport_stats stats = stats_of(s.transport);
   for (int i = 0; i < SENDERS; i++) echoed += count_what_waits(senders[i].fd) + drops_of(senders[i].fd);
   NOTE("%llu sent, %llu handled, %llu dropped, a call %llu us late", (unsigned long long)sent,
@@ -184,14 +184,14 @@ TEST(a_paused_port_keeps_one_batch_and_the_kernel_drops_the_rest) {
   uint64_t kept = stats_of(f.transport).kept_datagrams;
   for (int i = 0; i < 10; i++) {
     send_numbers(&f, 500);
-    turns(f.reactor, 2);
+    run_turns(f.reactor, 2);
     CHECK_EQ(10, f.received);
     CHECK_EQ(kept, stats_of(f.transport).kept_datagrams);
   }
   CHECK_EQ(10 + kept, stats_of(f.transport).datagrams_in);
   f.each = NULL;
   OK(udpr_transport_resume_reading(f.transport));
-  turns(f.reactor, 50);
+  run_turns(f.reactor, 50);
   CHECK_EQ(0, stats_of(f.transport).kept_datagrams);
   adds_up(&f, 20 + 10 * 500);
   tear_down(&f);
@@ -226,12 +226,12 @@ TEST(an_adopted_socket_has_dropped_nothing_yet) {
   CHECK(before > 0);
   OK(udpr_reactor_adopt_datagram_port(f.reactor, fd, UDPR_AF_INET, &protocol, NULL, &f.transport));
   CHECK_EQ(0, stats_of(f.transport).dropped_in);
-  turns(f.reactor, 50);
+  run_turns(f.reactor, 50);
   CHECK_EQ(1000, f.received + before);
   CHECK_EQ(0, stats_of(f.transport).dropped_in);
   uint32_t first = f.received;
   send_numbers(&f, 1000);
-  turns(f.reactor, 50);
+  run_turns(f.reactor, 50);
   adds_up(&f, first + 1000);
   tear_down(&f);
   close(fd);
@@ -257,7 +257,7 @@ static void merged(uint32_t flags, uint64_t each) {
   if (gso) CHECK_EQ(0, setsockopt(f.peer, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size));
   for (int i = 0; i < SENDS * SEGMENTS; i += gso ? SEGMENTS : 1)
     peer_send(f.peer, &f.host, data, gso ? sizeof data : LEN);
-  turns(f.reactor, 50);
+  run_turns(f.reactor, 50);
   udpr_transport_stats stats = stats_of(f.transport);
   CHECK(stats.dropped_in > 0 && stats.datagrams_in > 0);
   CHECK_EQ(f.received, stats.datagrams_in);

@@ -16,7 +16,7 @@ static const udpr_protocol one_by_one = {.datagram_received = flood_received},
 
 static void a_turn_is_short_and_memory_bounded(const udpr_protocol *callbacks) {
   flood f;
-  flood_begin(&f, callbacks, some(HANDLED));
+  flood_begin(&f, callbacks, fewer_if_slow(HANDLED));
   size_t before = resident_bytes();
   while (f.handled < f.end) {
     uint32_t handled = f.handled;
@@ -65,7 +65,7 @@ static void beat_each(flood *flood, void *arg) {
 
 TEST(a_call_that_is_due_waits_for_one_turn_at_most) {
   beat b = {.calls = 0};
-  flood_begin(&b.flood, &one_by_one, some(HANDLED));
+  flood_begin(&b.flood, &one_by_one, fewer_if_slow(HANDLED));
   b.flood.each = beat_each, b.flood.arg = &b;
   beat_begin(&b);
   flood_end(&b.flood);
@@ -129,7 +129,7 @@ static void ask_now_and_then(flood *flood, void *arg) {
 static void others_begin(others *self) {
   udpr_protocol quiet = {.size = sizeof quiet, .user = self, .datagram_received = serve_datagram};
   *self = (others){.served = {0}};
-  flood_begin(&self->flood, &one_by_one, some(HANDLED));
+  flood_begin(&self->flood, &one_by_one, fewer_if_slow(HANDLED));
   self->quiet = listen_on(self->flood.reactor, "127.0.0.1", &quiet, NULL);
   self->host = host_of(self->quiet);
   OK(udpr_reactor_remote(self->flood.reactor, &self->remote));
@@ -147,7 +147,7 @@ TEST(the_others_wait_for_two_turns_at_most) {
   others_begin(&o);
   o.flood.each = ask_now_and_then, o.flood.arg = &o;
   RUN_UNTIL(o.flood.reactor, o.flood.handled >= o.flood.end);
-  turns(o.flood.reactor, 3);
+  run_turns(o.flood.reactor, 3);
   for (int kind = 0; kind < KINDS; kind++) {
     NOTE("%u %s served, behind at most %u datagrams", o.served[kind], names[kind], o.most[kind]);
     CHECK(!o.asked[kind] && o.served[kind] >= o.flood.end / (3 * PER_TURN));
@@ -175,7 +175,7 @@ static void answer(udpr_reactor *reactor, void *user) {
 
 static void ask_again_and_again(void *arg) {
   asker *self = arg;
-  for (uint32_t i = some(200); i > 0; i--) {
+  for (uint32_t i = fewer_if_slow(200); i > 0; i--) {
     OK(udpr_remote_call(self->others.remote, answer, self, NULL));
     while (sem_wait(&self->answered) != 0) {}
   }

@@ -1,7 +1,7 @@
 /* Very many ports in one reactor, and what happens when there is no descriptor for one more. */
 #include "lookup.h"
+#include "network_namespace.h"
 #include "overload.h"
-#include "own_network.h"
 
 #include <sys/resource.h>
 
@@ -12,16 +12,16 @@ enum { PORTS = 20000, SPARE = 100 };
  */
 static uint32_t room_for_ports(void) {
   struct rlimit limit, raised;
-  enter_own_network();
+  enter_network_namespace();
   CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
   raised.rlim_cur = raised.rlim_max = PORTS + SPARE;
   if (limit.rlim_max > raised.rlim_max) raised.rlim_max = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return some(PORTS);
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return fewer_if_slow(PORTS);
   limit.rlim_cur = limit.rlim_max;
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
   CHECK(limit.rlim_max > 2 * SPARE);
   NOTE("a limit of %llu descriptors that cannot be raised", (unsigned long long)limit.rlim_max);
-  return some((uint32_t)limit.rlim_max - SPARE);
+  return fewer_if_slow((uint32_t)limit.rlim_max - SPARE);
 }
 
 typedef struct many {
@@ -92,14 +92,14 @@ static void again(udpr_reactor *reactor, void *user) {
 }
 
 /* The peer has room for them, since it reads while they come. */
-static void answers(many *all, uint32_t *answered) {
+static void answers(many *all, uint32_t *answer) {
   uint32_t index;
-  while (recv(all->peer, &index, sizeof index, MSG_DONTWAIT) == sizeof index) ++*answered;
+  while (recv(all->peer, &index, sizeof index, MSG_DONTWAIT) == sizeof index) ++*answer;
 }
 
 TEST(twenty_thousand_ports_are_all_served) {
   many     all;
-  uint32_t answered = 0;
+  uint32_t answer = 0;
   int      room = 64 << 20;
   begin(&all, room_for_ports());
   CHECK_EQ(0, setsockopt(all.peer, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room));
@@ -117,12 +117,12 @@ TEST(twenty_thousand_ports_are_all_served) {
       uint32_t total = all.total;
       OK(udpr_reactor_iterate(all.reactor, 0));
       CHECK(all.total > total); /* no turn without one served */
-      answers(&all, &answered);
+      answers(&all, &answer);
     }
     NOTE("%u ports were served in %u turns", all.count, all.calls - before);
     CHECK(all.calls - before >= all.count / 256); /* delayed calls had their turns in between */
     for (uint32_t i = 0; i < all.count; i++) CHECK_EQ(round, all.received[i]);
-    CHECK_EQ(round * all.count, answered);
+    CHECK_EQ(round * all.count, answer);
   }
   /* One of many is found as one of few is. */
   for (uint32_t i = 0; i < all.count; i += all.count / 100) {
@@ -166,11 +166,11 @@ static rlim_t leave_descriptors(int more) {
 }
 
 static void ping(many *all, uint32_t index) {
-  uint32_t total = all->total, answered = 0;
+  uint32_t total = all->total, answer = 0;
   peer_send(all->peer, &all->hosts[index], &index, sizeof index);
   RUN_UNTIL(all->reactor, all->total == total + 1);
-  CHECK_EQ(sizeof answered, peer_receive(all->peer, &answered, sizeof answered));
-  CHECK_EQ(index, answered);
+  CHECK_EQ(sizeof answer, peer_receive(all->peer, &answer, sizeof answer));
+  CHECK_EQ(index, answer);
 }
 
 TEST(ports_until_no_descriptor_is_left) {
@@ -209,7 +209,7 @@ TEST(whatever_needs_a_descriptor_says_that_there_is_none) {
   many            all;
   udpr_reactor   *second = NULL;
   udpr_transport *port = NULL, *adopted = NULL;
-  int             threads = threads_here(), fd = peer_open(AF_INET);
+  int             threads = count_threads(), fd = peer_open(AF_INET);
   int32_t         backend = -1;
   lookup          answer = {.calls = 0};
   begin(&all, 1);
@@ -222,7 +222,7 @@ TEST(whatever_needs_a_descriptor_says_that_there_is_none) {
                udpr_reactor_adopt_datagram_port(all.reactor, fd, 0, &protocol, NULL, &adopted));
   CHECK_STATUS(UDPR_E_NO_FILES, udpr_reactor_backend_fd(all.reactor, &backend));
   CHECK(second == NULL && adopted == NULL && backend == -1);
-  look_up(all.reactor, "localhost", 0, 0, &answer);
+  lookup_start(all.reactor, "localhost", 0, 0, &answer);
   RUN_UNTIL(all.reactor, answer.calls == 1); /* addresses, or why there are none */
   ping(&all, 0);
   OK(udpr_transport_connect(port, &all.hosts[0]));
@@ -239,7 +239,7 @@ TEST(whatever_needs_a_descriptor_says_that_there_is_none) {
   udpr_transport_release(port);
   close(fd);
   end(&all, 1);
-  AWAIT(threads_here() == threads); /* the look-up's has a descriptor until it ends */
+  WAIT_UNTIL(count_threads() == threads); /* the look-up's has a descriptor until it ends */
 }
 
 CHECK_MAIN()

@@ -1,8 +1,8 @@
 /* A network that is slower than its writers: whatever way datagrams were written, each that was accepted arrives, once, and
  * in order for each writer and destination. What is written is random, the same in every run.
  */
+#include "network_namespace.h"
 #include "overload.h"
-#include "own_network.h"
 
 #include <semaphore.h>
 
@@ -206,11 +206,11 @@ static uint64_t accepted_by_all(const fixture *f) {
 
 static void set_up(fixture *f, const kind *kind, uint32_t each) {
   char command[128];
-  stay_on_this_core();
-  enter_own_network();
-  snprintf(command, sizeof command, "qdisc add dev lo root tbf rate %ukbit %s", some(30000) / 30 * kind->mbit,
-           kind->queue);
-  network_command("tc", command);
+  pin_to_current_core();
+  enter_network_namespace();
+  snprintf(command, sizeof command, "qdisc add dev lo root tbf rate %ukbit %s",
+           fewer_if_slow(30000) / 30 * kind->mbit, kind->queue);
+  run_network_tool("tc", command);
   *f = (fixture){.kind = kind, .reactor = new_reactor(0), .each = each};
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
@@ -246,7 +246,7 @@ static void tear_down(fixture *f) {
 /* Half of the writes are made in callbacks, where they gather, half outside, where they leave at once. */
 static void write_all(fixture *f) {
   writer *self = &f->writers[MAIN];
-  udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+  udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
   while (accepted_by(self) < f->each) {
     if (monotonic_ns() > end) FAIL("%u of %u are written", accepted_by(self), f->each);
     if (below(self, 2)) OK(udpr_reactor_call_later(f->reactor, 0, write_some, f, NULL, NULL));
@@ -291,22 +291,22 @@ enum { EACH = 1000 };
 
 TEST(a_full_socket) {
   static const kind kind = {FULL_SOCKET};
-  nothing_accepted_is_lost(&kind, some(EACH));
+  nothing_accepted_is_lost(&kind, fewer_if_slow(EACH));
 }
 
 TEST(a_full_socket_of_a_connected_port) {
   static const kind kind = {FULL_SOCKET, .is_connected = true};
-  nothing_accepted_is_lost(&kind, some(EACH));
+  nothing_accepted_is_lost(&kind, fewer_if_slow(EACH));
 }
 
 TEST(a_full_socket_while_others_refuse) {
   static const kind kind = {FULL_SOCKET, .flags = UDPR_UDP_ERROR_REPORTS, .some_are_dead = true};
-  nothing_accepted_is_lost(&kind, some(EACH));
+  nothing_accepted_is_lost(&kind, fewer_if_slow(EACH));
 }
 
 TEST(a_full_socket_without_merging) {
   static const kind kind = {FULL_SOCKET, .flags = UDPR_UDP_NO_OFFLOAD};
-  nothing_accepted_is_lost(&kind, some(EACH));
+  nothing_accepted_is_lost(&kind, fewer_if_slow(EACH));
 }
 
 /* The device's queue is full before the socket is. The kernel tells those that have IP_RECVERR: ENOBUFS. */
@@ -316,7 +316,7 @@ TEST(a_full_device) {
                             .flags = UDPR_UDP_ERROR_REPORTS,
                             .send_buffer = 1 << 20,
                             .send_queue = 20000};
-  nothing_accepted_is_lost(&kind, some(3 * EACH));
+  nothing_accepted_is_lost(&kind, fewer_if_slow(3 * EACH));
 }
 
 CHECK_MAIN()

@@ -11,45 +11,45 @@ typedef struct job job;
 struct job {
   atomic_int    freed, began, ended;
   int           done;
-  pthread_t     worker, reactors;
+  pthread_t     worker, loop_thread;
   udpr_reactor *reactor;
-  sem_t        *gate;                 /* the work waits for it */
+  sem_t        *may_finish;           /* the work waits for it */
   void (*act)(udpr_reactor *, job *); /* in `done` */
   void *arg;                          /* for `act` */
 };
 
-static inline bool is_me(pthread_t thread) { return pthread_equal(pthread_self(), thread); }
+static inline bool is_current_thread(pthread_t thread) { return pthread_equal(pthread_self(), thread); }
 
 static inline void job_work(void *user) {
   job *self = user;
   CHECK(self->freed == 0 && self->done == 0);
   self->worker = pthread_self();
   CHECK_EQ(0, atomic_fetch_add(&self->began, 1));
-  if (self->gate)
-    while (sem_wait(self->gate) != 0) CHECK_EQ(EINTR, errno);
+  if (self->may_finish)
+    while (sem_wait(self->may_finish) != 0) CHECK_EQ(EINTR, errno);
   atomic_fetch_add(&self->ended, 1);
 }
 
 static inline void job_done(udpr_reactor *reactor, void *user) {
   job *self = user;
-  CHECK(reactor == self->reactor && is_me(self->reactors));
+  CHECK(reactor == self->reactor && is_current_thread(self->loop_thread));
   CHECK(self->ended == 1 && self->freed == 0 && self->done++ == 0);
   if (self->act) self->act(reactor, self);
   CHECK_EQ(0, self->freed);
 }
 
 static inline void job_free(void *user) {
-  CHECK(is_me(((job *)user)->reactors));
+  CHECK(is_current_thread(((job *)user)->loop_thread));
   count_free(user);
 }
 
 /* To be done on this thread. */
-static inline void put(udpr_reactor *reactor, job *self) {
-  self->reactor = reactor, self->reactors = pthread_self();
+static inline void job_submit(udpr_reactor *reactor, job *self) {
+  self->reactor = reactor, self->loop_thread = pthread_self();
   OK(udpr_reactor_call_in_thread(reactor, job_work, job_done, self, job_free));
 }
 
-static inline udpr_reactor *reactor_with_pool(uint32_t size) {
+static inline udpr_reactor *new_reactor_with_pool(uint32_t size) {
   udpr_reactor_options options = {.size = sizeof options, .thread_pool_size = size};
   udpr_reactor        *reactor = NULL;
   OK(udpr_reactor_new(&options, &reactor));
@@ -57,16 +57,16 @@ static inline udpr_reactor *reactor_with_pool(uint32_t size) {
 }
 
 /* In a thread: opens a gate when what waits for it has had time to begin waiting. */
-static inline void open_gate_later(void *gate) {
+static inline void post_semaphore_later(void *may_finish) {
   struct timespec a_while = {.tv_nsec = 50000000};
   nanosleep(&a_while, NULL);
-  CHECK_EQ(0, sem_post(gate));
+  CHECK_EQ(0, sem_post(may_finish));
 }
 
 /* Waits, without a turn, until another thread has made `expr` true. */
-#define AWAIT(expr)                                          \
+#define WAIT_UNTIL(expr)                                     \
   do {                                                       \
-    udpr_ns end_ = monotonic_ns() + CHECK_PATIENCE;          \
+    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
     for (; !(expr); sched_yield())                           \
       if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
   } while (0)
@@ -74,7 +74,7 @@ static inline void open_gate_later(void *gate) {
 /* Threads of this process, one that was joined a moment longer. What /proc/self/task lists is no count: entries are
  * passed over while threads end.
  */
-static inline int threads_here(void) {
+static inline int count_threads(void) {
   FILE *status = fopen("/proc/self/status", "re");
   char  line[256];
   int   count = 0;

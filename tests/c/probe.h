@@ -14,9 +14,9 @@ typedef void (*probe_fn)(probe *port, udpr_transport *transport);
 struct probe {
   udpr_transport *transport; /* from listen: the test releases it */
   udpr_addr       host;
-  int             starts, stops, frees;
-  char            got[32];                          /* the datagrams, a letter each */
-  bool            silent;                           /* set it when no datagram may come any more */
+  int             starts, stops, freed;
+  char            received[32];                     /* the datagrams, a letter each */
+  bool            stopped;                          /* set it when no datagram may come any more */
   probe_fn on_start, on_datagram, on_stop, on_free; /* what the test does there; on_free gets no transport */
   void    *arg;                                     /* for them */
 };
@@ -29,31 +29,31 @@ static inline void probe_act(probe_fn act, probe *port, udpr_transport *transpor
 
 static inline udpr_status probe_started(udpr_transport *transport, void *user) {
   probe *port = user;
-  CHECK(port->starts++ == 0 && port->stops == 0 && port->frees == 0);
+  CHECK(port->starts++ == 0 && port->stops == 0 && port->freed == 0);
   probe_act(port->on_start, port, transport);
   return UDPR_OK;
 }
 
 static inline void probe_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   probe *port = user;
-  size_t count = strlen(port->got);
-  CHECK(port->starts == 1 && port->stops == 0 && port->frees == 0 && !port->silent);
-  CHECK(datagram->len == 1 && count + 1 < sizeof port->got);
-  port->got[count] = (char)datagram->data[0];
+  size_t count = strlen(port->received);
+  CHECK(port->starts == 1 && port->stops == 0 && port->freed == 0 && !port->stopped);
+  CHECK(datagram->len == 1 && count + 1 < sizeof port->received);
+  port->received[count] = (char)datagram->data[0];
   probe_act(port->on_datagram, port, transport);
 }
 
 static inline void probe_stopped(udpr_transport *transport, udpr_status reason, void *user) {
   probe *port = user;
-  CHECK(port->starts == 1 && port->stops++ == 0 && port->frees == 0);
+  CHECK(port->starts == 1 && port->stops++ == 0 && port->freed == 0);
   OK(reason);
-  port->silent = true;
+  port->stopped = true;
   probe_act(port->on_stop, port, transport);
 }
 
 static inline void probe_freed(void *user) {
   probe *port = user;
-  CHECK(port->stops == port->starts && port->frees++ == 0);
+  CHECK(port->stops == port->starts && port->freed++ == 0);
   probe_act(port->on_free, port, NULL);
 }
 
@@ -73,13 +73,13 @@ static inline void probe_listen(probe *port, udpr_reactor *reactor) {
 }
 
 /* stop_protocol and free_user have come, once each; gives the transport back. */
-static inline void probe_ended(probe *port) {
-  CHECK(port->starts == 1 && port->stops == 1 && port->frees == 1);
+static inline void probe_check_ended(probe *port) {
+  CHECK(port->starts == 1 && port->stops == 1 && port->freed == 1);
   udpr_transport_release(port->transport);
 }
 
 /* A transport that has stopped listening for good. */
-static inline void says_closed(udpr_transport *transport) {
+static inline void check_transport_closed(udpr_transport *transport) {
   udpr_addr nobody = addr("127.0.0.1", 9), host;
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(transport, "x", 1, &nobody));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_host(transport, &host));
@@ -107,43 +107,43 @@ static inline void send_letters(const udpr_addr *to, const char *letters) {
 
 /* ---- a reactor that runs in a thread of its own -------------------------------------------------------- */
 
-typedef struct elsewhere {
+typedef struct reactor_thread {
   udpr_reactor *reactor;
   probe         quit; /* a datagram here ends run */
   sem_t         inside;
   check_thread  thread;
-} elsewhere;
+} reactor_thread;
 
-static inline void elsewhere_inside(udpr_reactor *reactor, void *user) {
+static inline void reactor_thread_entered(udpr_reactor *reactor, void *user) {
   (void)reactor;
   sem_post(user);
 }
 
-static inline void elsewhere_run(void *arg) {
-  elsewhere *there = arg;
-  OK(udpr_reactor_call_later(there->reactor, 0, elsewhere_inside, &there->inside, NULL, NULL));
+static inline void reactor_thread_main(void *arg) {
+  reactor_thread *there = arg;
+  OK(udpr_reactor_call_later(there->reactor, 0, reactor_thread_entered, &there->inside, NULL, NULL));
   OK(udpr_reactor_run(there->reactor));
 }
 
 /* Returns when the thread is inside udpr_reactor_run. */
-static inline void run_elsewhere(elsewhere *there, udpr_reactor *reactor) {
-  *there = (elsewhere){.reactor = reactor, .quit = {.on_datagram = stop_reactor}};
+static inline void reactor_thread_start(reactor_thread *there, udpr_reactor *reactor) {
+  *there = (reactor_thread){.reactor = reactor, .quit = {.on_datagram = stop_reactor}};
   probe_listen(&there->quit, reactor);
   CHECK_EQ(0, sem_init(&there->inside, 0, 0));
-  thread_start(&there->thread, elsewhere_run, there);
+  thread_start(&there->thread, reactor_thread_main, there);
   CHECK_EQ(0, sem_wait(&there->inside));
 }
 
 /* Whatever ended run: the thread is gone, its ports have stopped. */
-static inline void join_elsewhere(elsewhere *there) {
+static inline void reactor_thread_join(reactor_thread *there) {
   thread_join(&there->thread);
-  probe_ended(&there->quit);
+  probe_check_ended(&there->quit);
   sem_destroy(&there->inside);
 }
 
-static inline void stop_elsewhere(elsewhere *there) {
+static inline void reactor_thread_stop(reactor_thread *there) {
   send_letters(&there->quit.host, "q");
-  join_elsewhere(there);
+  reactor_thread_join(there);
 }
 
 #endif

@@ -9,7 +9,7 @@ typedef struct family {
   probe         port;
   handles       with;
   int           descriptors; /* before the reactor was made */
-  int           calls, frees;
+  int           calls, freed;
 } family;
 
 static void called(udpr_reactor *reactor, void *user) {
@@ -17,10 +17,10 @@ static void called(udpr_reactor *reactor, void *user) {
   ((family *)user)->calls++;
 }
 
-static void freed(void *user) { ((family *)user)->frees++; }
+static void freed(void *user) { ((family *)user)->freed++; }
 
 static void found(family *all) {
-  *all = (family){.descriptors = check_descriptors()};
+  *all = (family){.descriptors = check_count_descriptors()};
   all->reactor = new_reactor(0);
   probe_listen(&all->port, all->reactor);
   all->with = (handles){.reactor = all->reactor, .transport = all->port.transport, .to = all->port.host};
@@ -32,13 +32,13 @@ static void found(family *all) {
 static void parent_lives_on(family *all) {
   CHECK(udpr_reactor_user(all->reactor) == all);
   send_letters(&all->port.host, "ab");
-  RUN_UNTIL(all->reactor, strlen(all->port.got) == 2 && all->frees == 1);
+  RUN_UNTIL(all->reactor, strlen(all->port.received) == 2 && all->freed == 1);
   CHECK_EQ(1, all->calls);
   OK(udpr_transport_write(all->port.transport, "c", 1, &all->port.host));
-  RUN_UNTIL(all->reactor, strlen(all->port.got) == 3);
-  CHECK_STR("abc", all->port.got);
+  RUN_UNTIL(all->reactor, strlen(all->port.received) == 3);
+  CHECK_STR("abc", all->port.received);
   OK(udpr_reactor_free(all->reactor));
-  probe_ended(&all->port);
+  probe_check_ended(&all->port);
 }
 
 /* ---- what the child may not do ------------------------------------------------------------------------- */
@@ -52,25 +52,25 @@ static void freed_in_child(void *user) {
 
 static void all_is_closed(void *arg) {
   family *all = arg;
-  reactor_says(UDPR_E_CLOSED, &all->with);
-  transport_says(UDPR_E_CLOSED, &all->with);
+  check_reactor_calls_return(UDPR_E_CLOSED, &all->with);
+  check_transport_calls_return(UDPR_E_CLOSED, &all->with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(all->with.transport, "x", 1, &all->with.to));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(all->reactor, called, all, freed_in_child));
   CHECK_EQ(1, freed_there);
   CHECK(!udpr_reactor_is_running(all->reactor));
-  CHECK(all->port.stops == 0 && all->port.frees == 0 && all->calls == 0 && all->frees == 0);
+  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
 }
 
 TEST(a_child_is_told_closed) {
   family all;
   found(&all);
-  in_child(all_is_closed, &all);
+  run_in_child(all_is_closed, &all);
   parent_lives_on(&all);
 }
 
 static void ask_a_child(probe *port, udpr_transport *transport) {
   (void)transport;
-  in_child(all_is_closed, port->arg);
+  run_in_child(all_is_closed, port->arg);
 }
 
 TEST(a_child_made_in_a_callback_is_told_closed) {
@@ -79,8 +79,8 @@ TEST(a_child_made_in_a_callback_is_told_closed) {
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100))); /* not before the datagram */
   all.port.on_datagram = ask_a_child, all.port.arg = &all;
   send_letters(&all.port.host, "z");
-  RUN_UNTIL(all.reactor, *all.port.got);
-  all.port.on_datagram = NULL, *all.port.got = '\0';
+  RUN_UNTIL(all.reactor, *all.port.received);
+  all.port.on_datagram = NULL, *all.port.received = '\0';
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
   parent_lives_on(&all);
 }
@@ -103,29 +103,29 @@ TEST(a_child_that_returns_from_its_callback_goes_no_further) {
   while (child < 0) status = udpr_reactor_iterate(all.reactor, (int64_t)MS(20));
   if (child == 0) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
-    CHECK_STR("a", all.port.got);
-    CHECK(all.calls == 0 && all.frees == 0 && all.port.stops == 0 && all.port.frees == 0);
+    CHECK_STR("a", all.port.received);
+    CHECK(all.calls == 0 && all.freed == 0 && all.port.stops == 0 && all.port.freed == 0);
     exit(0);
   }
   CHECK_EQ(0, check_wait(child));
   OK(status);
-  CHECK_STR("ab", all.port.got);
+  CHECK_STR("ab", all.port.received);
   OK(udpr_reactor_free(all.reactor));
-  probe_ended(&all.port);
+  probe_check_ended(&all.port);
 }
 
 TEST(a_child_made_while_another_thread_runs_is_told_closed) {
-  family    all;
-  elsewhere there;
+  family         all;
+  reactor_thread there;
   found(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100)));
-  run_elsewhere(&there, all.reactor);
-  in_killed_child(all_is_closed, &all); /* what the other thread held is lost there */
+  reactor_thread_start(&there, all.reactor);
+  run_in_killed_child(all_is_closed, &all); /* what the other thread held is lost there */
   CHECK(udpr_reactor_is_running(all.reactor));
-  stop_elsewhere(&there);
-  probe_ended(&all.port);
+  reactor_thread_stop(&there);
+  probe_check_ended(&all.port);
   OK(udpr_reactor_free(all.reactor));
-  CHECK(all.calls == 0 && all.frees == 1);
+  CHECK(all.calls == 0 && all.freed == 1);
 }
 
 /* ---- free and release there ---------------------------------------------------------------------------- */
@@ -134,23 +134,23 @@ static void free_then_release(void *arg) {
   family *all = arg;
   udpr_reactor_free(all->reactor);
   udpr_transport_release(all->port.transport);
-  CHECK_EQ(all->descriptors, check_descriptors());
-  CHECK(all->port.stops == 0 && all->port.frees == 0 && all->calls == 0 && all->frees == 0);
+  CHECK_EQ(all->descriptors, check_count_descriptors());
+  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
 }
 
 static void release_then_free(void *arg) {
   family *all = arg;
   udpr_transport_release(all->port.transport);
   udpr_reactor_free(all->reactor);
-  CHECK_EQ(all->descriptors, check_descriptors());
-  CHECK(all->port.stops == 0 && all->port.frees == 0 && all->calls == 0 && all->frees == 0);
+  CHECK_EQ(all->descriptors, check_count_descriptors());
+  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
 }
 
 TEST(free_in_a_child_calls_nothing_back) {
   family all;
   found(&all);
-  in_child(free_then_release, &all);
-  in_child(release_then_free, &all);
+  run_in_child(free_then_release, &all);
+  run_in_child(release_then_free, &all);
   parent_lives_on(&all);
 }
 
@@ -162,15 +162,15 @@ static void own_reactor(void *arg) {
   (void)arg;
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  run_guarded(reactor);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(a_child_may_have_a_reactor_of_its_own) {
   family all;
   found(&all);
-  in_child(own_reactor, NULL);
+  run_in_child(own_reactor, NULL);
   parent_lives_on(&all);
 }
 
@@ -195,8 +195,8 @@ TEST(a_port_closes_though_a_child_has_its_socket) {
   close(hold[0]);
   close(hold[1]);
   CHECK_EQ(0, check_wait(child));
-  CHECK_STR("", port.got);
-  probe_ended(&port);
+  CHECK_STR("", port.received);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 

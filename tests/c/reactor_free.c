@@ -4,7 +4,7 @@
 
 TEST(free_closes_the_ports) {
   enum { COUNT = 10 };
-  int           descriptors = check_descriptors();
+  int           descriptors = check_count_descriptors();
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[COUNT] = {0};
   for (int i = 0; i < COUNT; i++) {
@@ -13,30 +13,31 @@ TEST(free_closes_the_ports) {
   }
   OK(udpr_reactor_free(reactor));
   for (int i = 0; i < COUNT; i++) {
-    CHECK_STR("", ports[i].got);
-    says_closed(ports[i].transport);
-    probe_ended(&ports[i]);
+    CHECK_STR("", ports[i].received);
+    check_transport_closed(ports[i].transport);
+    probe_check_ended(&ports[i]);
   }
-  CHECK_EQ(descriptors, check_descriptors());
+  CHECK_EQ(descriptors, check_count_descriptors());
 }
 
 TEST(free_drops_delayed_calls) {
   enum { COUNT = 100 };
   udpr_reactor *reactor = new_reactor(0);
-  atomic_int    frees[COUNT] = {0};
+  atomic_int    freed[COUNT] = {0};
   for (int i = 0; i < COUNT; i++)
-    OK(udpr_reactor_call_later(reactor, i % 2 ? 0 : SECONDS(i), never_called, &frees[i], count_free, NULL));
+    OK(udpr_reactor_call_later(reactor, i % 2 ? 0 : SECONDS(i), call_must_not_run, &freed[i], count_free,
+                               NULL));
   OK(udpr_reactor_free(reactor));
-  for (int i = 0; i < COUNT; i++) CHECK_EQ(1, frees[i]);
+  for (int i = 0; i < COUNT; i++) CHECK_EQ(1, freed[i]);
 }
 
 TEST(free_frees_the_logger) {
   udpr_reactor *reactor = new_reactor(0);
   handles       with = {0};
-  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_ERROR, never_logged, &with, count_refused));
-  CHECK_EQ(0, with.frees);
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_ERROR, logger_must_not_run, &with, count_freed));
+  CHECK_EQ(0, with.freed);
   OK(udpr_reactor_free(reactor));
-  CHECK_EQ(1, with.frees);
+  CHECK_EQ(1, with.freed);
 }
 
 /* ---- whatever state it is in --------------------------------------------------------------------------- */
@@ -46,9 +47,9 @@ TEST(free_after_start) {
   probe         port = {0};
   OK(udpr_reactor_start(reactor));
   probe_listen(&port, reactor);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(free_after_a_stop_that_had_no_turn) {
@@ -58,7 +59,7 @@ TEST(free_after_a_stop_that_had_no_turn) {
   probe_listen(&port, reactor);
   OK(udpr_reactor_stop(reactor));
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(free_after_crash) {
@@ -66,10 +67,10 @@ TEST(free_after_crash) {
   probe         port = {.on_datagram = crash_reactor};
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK_EQ(0, port.stops);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void pause_port(probe *port, udpr_transport *transport) {
@@ -87,10 +88,10 @@ TEST(free_discards_what_a_pause_kept) {
   probe         port = {.on_datagram = pause_port, .on_stop = three_kept};
   probe_listen(&port, reactor);
   send_letters(&port.host, "abcd");
-  RUN_UNTIL(reactor, *port.got);
+  RUN_UNTIL(reactor, *port.received);
   OK(udpr_reactor_free(reactor));
-  CHECK_STR("a", port.got);
-  probe_ended(&port);
+  CHECK_STR("a", port.received);
+  probe_check_ended(&port);
 }
 
 /* ---- who holds the transport --------------------------------------------------------------------------- */
@@ -102,7 +103,7 @@ TEST(a_port_without_a_handle_lives_until_free) {
   OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
   CHECK(port.starts == 1 && port.stops == 0);
   OK(udpr_reactor_free(reactor));
-  CHECK(port.stops == 1 && port.frees == 1);
+  CHECK(port.stops == 1 && port.freed == 1);
 }
 
 static void keep_host(probe *port, udpr_transport *transport) { port->host = host_of(transport); }
@@ -117,11 +118,11 @@ TEST(a_callback_retains_what_listen_did_not_give) {
   udpr_protocol protocol = probe_protocol(&port);
   OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
   send_letters(&port.host, "a");
-  RUN_UNTIL(reactor, *port.got);
+  RUN_UNTIL(reactor, *port.received);
   CHECK(udpr_transport_user(port.transport) == &port);
   OK(udpr_reactor_free(reactor));
-  says_closed(port.transport);
-  probe_ended(&port);
+  check_transport_closed(port.transport);
+  probe_check_ended(&port);
 }
 
 /* ---- what its callbacks may still do ------------------------------------------------------------------- */
@@ -130,7 +131,7 @@ typedef struct company {
   udpr_reactor *reactor;
   probe         ports[5];
   udpr_id       call;
-  atomic_int    frees;
+  atomic_int    freed;
   int           stops;
 } company;
 
@@ -139,7 +140,7 @@ static void count_visit(udpr_transport *transport, void *user) {
   ++*(int *)user;
 }
 
-static void count_company_free(void *user) { atomic_fetch_add(&((company *)user)->frees, 1); }
+static void count_company_free(void *user) { atomic_fetch_add(&((company *)user)->freed, 1); }
 
 /* The first to stop closes the others and cancels the call; each sees those whose stop is still to come. */
 static void wind_up(probe *port, udpr_transport *transport) {
@@ -151,7 +152,7 @@ static void wind_up(probe *port, udpr_transport *transport) {
   CHECK_EQ(5 - all->stops, left);
   if (all->stops > 1) return;
   udpr_reactor_cancel_call(all->reactor, all->call); /* free may have dropped it already */
-  CHECK_EQ(1, all->frees);
+  CHECK_EQ(1, all->freed);
   for (int i = 0; i < 5; i++)
     if (&all->ports[i] != port) OK(udpr_transport_close(all->ports[i].transport));
 }
@@ -162,10 +163,11 @@ TEST(stop_protocol_ends_the_rest_itself) {
     all.ports[i] = (probe){.on_stop = wind_up, .arg = &all};
     probe_listen(&all.ports[i], all.reactor);
   }
-  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), never_called, &all, count_company_free, &all.call));
+  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), call_must_not_run, &all, count_company_free,
+                             &all.call));
   OK(udpr_reactor_free(all.reactor));
-  CHECK_EQ(1, all.frees);
-  for (int i = 0; i < 5; i++) probe_ended(&all.ports[i]);
+  CHECK_EQ(1, all.freed);
+  for (int i = 0; i < 5; i++) probe_check_ended(&all.ports[i]);
 }
 
 static void release_own(probe *port, udpr_transport *transport) {
@@ -179,8 +181,8 @@ TEST(the_last_release_while_free_runs) {
   probe_listen(&in_stop, reactor);
   probe_listen(&in_free_user, reactor);
   OK(udpr_reactor_free(reactor));
-  CHECK(in_stop.stops == 1 && in_stop.frees == 1);
-  CHECK(in_free_user.stops == 1 && in_free_user.frees == 1);
+  CHECK(in_stop.stops == 1 && in_stop.freed == 1);
+  CHECK(in_free_user.stops == 1 && in_free_user.freed == 1);
 }
 
 CHECK_MAIN()

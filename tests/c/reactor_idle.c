@@ -65,15 +65,15 @@ TEST(a_wake_up_that_comes_late_is_heard_once) {
   hold_write = true;
   thread_start(&thread, call_once, &self);
   while (sem_wait(&raised) != 0) {}
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   CHECK_EQ(1, self.calls);
   CHECK_EQ(0, sem_post(&written));
   thread_join(&thread);
   int before = wakeups_of(reactor);
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(1, wakeups_of(reactor) - before);
   call_once(&self);
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   CHECK_EQ(2, self.calls);
   udpr_remote_release(self.remote);
   OK(udpr_reactor_free(reactor));
@@ -81,19 +81,19 @@ TEST(a_wake_up_that_comes_late_is_heard_once) {
 
 /* Its deadline is an instant of a clock that stands still. */
 TEST(a_look_up_on_a_manual_clock_is_waited_for) {
-  system_here here;
+  dns_fixture fixture;
   lookup      name = {0};
-  set_up(&here, 0);
-  OK(udpr_reactor_free(here.reactor));
-  here.reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
-  hang(&here, 1000, &name);
+  set_up(&fixture, 0);
+  OK(udpr_reactor_free(fixture.reactor));
+  fixture.reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
+  start_hanging_lookup(&fixture, 1000, &name);
   udpr_ns begin = monotonic_ns();
-  OK(udpr_reactor_iterate(here.reactor, (int64_t)MS(20)));
+  OK(udpr_reactor_iterate(fixture.reactor, (int64_t)MS(20)));
   CHECK(monotonic_ns() - begin >= MS(20));
-  OK(udpr_reactor_advance(here.reactor, 1000));
-  answered(UDPR_E_TIMED_OUT, here.reactor, &name);
-  dns_release(&here.dns);
-  tear_down(&here);
+  OK(udpr_reactor_advance(fixture.reactor, 1000));
+  lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &name);
+  dns_answer_held(&fixture.dns);
+  tear_down(&fixture);
 }
 
 TEST(an_alarm_is_set_once_for_one_instant) {
@@ -107,7 +107,7 @@ TEST(an_alarm_is_set_once_for_one_instant) {
   CHECK(set > 0);
   for (int i = 0; i < 1000; i++)
     OK(udpr_reactor_call_later(reactor, SECONDS(2000), count, &calls, NULL, NULL));
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(set, alarms_set);
   OK(udpr_reactor_cancel_call(reactor, first));
   CHECK_EQ(set + 1, alarms_set);

@@ -56,11 +56,11 @@ TEST(stop_stops_the_ports_and_ends_run) {
     probe_listen(&port, reactor);
     send_letters(&port.host, "a");
     CHECK(!udpr_reactor_is_running(reactor));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     CHECK(!udpr_reactor_is_running(reactor));
-    CHECK_STR("a", port.got);
+    CHECK_STR("a", port.received);
     CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(port.transport, "x", 1, &port.host));
-    probe_ended(&port);
+    probe_check_ended(&port);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -79,7 +79,7 @@ TEST(stop_needs_something_that_runs) {
   int           calls = 0;
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   OK(udpr_reactor_call_later(reactor, 0, check_running_then_stop, &calls, NULL, NULL));
-  run_guarded(reactor); /* the early stop left nothing behind, or the call would not have come */
+  run_with_timeout(reactor); /* the early stop left nothing behind, or the call would not have come */
   CHECK_EQ(1, calls);
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   OK(udpr_reactor_free(reactor));
@@ -90,16 +90,16 @@ TEST(crash_leaves_the_ports_open) {
   probe         port = {.on_datagram = crash_reactor};
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(!udpr_reactor_is_running(reactor));
   CHECK_EQ(0, port.stops);
 
   send_letters(&port.host, "b"); /* waits in the socket for the next run */
-  CHECK_STR("a", port.got);
+  CHECK_STR("a", port.received);
   port.on_datagram = stop_reactor;
-  run_guarded(reactor);
-  CHECK_STR("ab", port.got);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  CHECK_STR("ab", port.received);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -114,7 +114,7 @@ TEST(run_returns_after_a_crash_also_where_it_was_started_again) {
   udpr_reactor *reactor = new_reactor(0);
   int           calls = 0;
   OK(udpr_reactor_call_later(reactor, 0, crash_and_start, &calls, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK_EQ(1, calls);
   CHECK(udpr_reactor_is_running(reactor));
   CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_run(reactor));
@@ -125,13 +125,13 @@ TEST(run_returns_after_a_crash_also_where_it_was_started_again) {
 }
 
 TEST(run_waits_while_there_is_nothing_to_do) {
-  udpr_reactor *reactor = new_reactor(0);
-  elsewhere     there;
-  run_elsewhere(&there, reactor);
+  udpr_reactor  *reactor = new_reactor(0);
+  reactor_thread there;
+  reactor_thread_start(&there, reactor);
   CHECK(udpr_reactor_is_running(reactor)); /* [any thread] */
-  CHECK_STR("", there.quit.got);
-  stop_elsewhere(&there);
-  CHECK_STR("q", there.quit.got); /* it was still there to receive that */
+  CHECK_STR("", there.quit.received);
+  reactor_thread_stop(&there);
+  CHECK_STR("q", there.quit.received); /* it was still there to receive that */
   CHECK(!udpr_reactor_is_running(reactor));
   OK(udpr_reactor_free(reactor));
 }
@@ -150,13 +150,13 @@ TEST(an_embedder_starts_and_iterates) {
 
     probe_listen(&port, reactor);
     send_letters(&port.host, "abc");
-    RUN_UNTIL(reactor, strlen(port.got) == 3);
-    CHECK_STR("abc", port.got);
+    RUN_UNTIL(reactor, strlen(port.received) == 3);
+    CHECK_STR("abc", port.received);
 
     OK(udpr_reactor_stop(reactor));
     CHECK_EQ(0, port.stops); /* that comes in a turn */
     RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
-    probe_ended(&port);
+    probe_check_ended(&port);
     CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   }
   OK(udpr_reactor_free(reactor));
@@ -168,26 +168,26 @@ TEST(iterate_waits_as_long_as_it_may) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_ns       called = 0, begin = udpr_reactor_now(reactor);
   OK(udpr_reactor_start(reactor));
-  OK(udpr_reactor_call_later(reactor, CHECK_PATIENCE, note_time, &called, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, CHECK_TIMEOUT, note_time, &called, NULL, NULL));
 
   OK(udpr_reactor_iterate(reactor, 0));
   OK(udpr_reactor_iterate(reactor, (int64_t)MS(20))); /* nothing happens in the meantime */
   udpr_ns elapsed = udpr_reactor_now(reactor) - begin;
-  CHECK(elapsed >= MS(20) && elapsed < CHECK_PATIENCE);
+  CHECK(elapsed >= MS(20) && elapsed < CHECK_TIMEOUT);
   CHECK_EQ(0, called);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(iterate_never_waits_past_a_delayed_call) {
   udpr_reactor *reactor = new_reactor(0);
-  int64_t       timeouts[] = {-1, (int64_t)CHECK_PATIENCE, INT64_MAX};
+  int64_t       timeouts[] = {-1, (int64_t)CHECK_TIMEOUT, INT64_MAX};
   OK(udpr_reactor_start(reactor));
   for (size_t i = 0; i < sizeof timeouts / sizeof *timeouts; i++) {
     udpr_ns called = 0, begin = udpr_reactor_now(reactor);
     int     turns = 0;
     OK(udpr_reactor_call_later(reactor, MS(20), note_time, &called, NULL, NULL));
     for (; !called; turns++) OK(udpr_reactor_iterate(reactor, timeouts[i]));
-    CHECK(called - begin >= MS(20) && called - begin < CHECK_PATIENCE);
+    CHECK(called - begin >= MS(20) && called - begin < CHECK_TIMEOUT);
     CHECK(turns <= 2); /* it waited, it did not spin */
   }
   OK(udpr_reactor_free(reactor));
@@ -199,10 +199,10 @@ TEST(iterate_wakes_for_a_datagram) {
   OK(udpr_reactor_start(reactor));
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  while (!*port.got) OK(udpr_reactor_iterate(reactor, -1));
-  CHECK_STR("a", port.got);
+  while (!*port.received) OK(udpr_reactor_iterate(reactor, -1));
+  CHECK_STR("a", port.received);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* ---- each_transport, stats ----------------------------------------------------------------------------- */
@@ -238,7 +238,7 @@ TEST(each_transport_sees_what_has_not_stopped) {
   RUN_UNTIL(reactor, ports[1].stops == 1);
   CHECK_EQ(1, count_visits(reactor));
   OK(udpr_reactor_free(reactor));
-  for (int i = 0; i < 3; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < 3; i++) probe_check_ended(&ports[i]);
 }
 
 /* Closes every port but the one visited, and makes a new one. */
@@ -257,10 +257,10 @@ TEST(each_transport_is_a_snapshot) {
   for (int i = 0; i < 3; i++) probe_listen(&ports[i], reactor);
   OK(udpr_reactor_each_transport(reactor, stir, ports));
   CHECK_EQ(2, ports[0].stops + ports[1].stops + ports[2].stops);
-  CHECK_EQ(2, ports[0].frees + ports[1].frees + ports[2].frees);
+  CHECK_EQ(2, ports[0].freed + ports[1].freed + ports[2].freed);
   CHECK_EQ(2, count_visits(reactor));
   OK(udpr_reactor_free(reactor));
-  for (int i = 0; i < 4; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < 4; i++) probe_check_ended(&ports[i]);
 }
 
 static udpr_reactor_stats reactor_stats(udpr_reactor *reactor) {
@@ -281,7 +281,7 @@ TEST(stats_count) {
   CHECK_EQ(2, before.timers_pending);
   CHECK_EQ(0, before.timers_fired);
 
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   udpr_reactor_stats after = reactor_stats(reactor);
   CHECK_EQ(before.iterations + 3, after.iterations);
   CHECK_EQ(1, after.timers_pending);
@@ -290,7 +290,7 @@ TEST(stats_count) {
 
   OK(udpr_transport_close(port.transport));
   CHECK_EQ(0, reactor_stats(reactor).transports);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -320,11 +320,11 @@ TEST(dozens_in_one_thread) {
     probe_listen(&ports[i], reactors[i]);
   }
   for (int i = 0; i < COUNT; i++) send_letters(&ports[i].host, i % 2 ? "a" : "bc");
-  for (int i = 0; i < COUNT; i++) RUN_UNTIL(reactors[i], strlen(ports[i].got) == (i % 2 ? 1 : 2));
+  for (int i = 0; i < COUNT; i++) RUN_UNTIL(reactors[i], strlen(ports[i].received) == (i % 2 ? 1 : 2));
   for (int i = 0; i < COUNT; i++) {
-    CHECK_STR(i % 2 ? "a" : "bc", ports[i].got);
+    CHECK_STR(i % 2 ? "a" : "bc", ports[i].received);
     OK(udpr_reactor_free(reactors[i]));
-    probe_ended(&ports[i]);
+    probe_check_ended(&ports[i]);
   }
 }
 
@@ -334,9 +334,9 @@ static void own_reactor(void *arg) {
   (void)arg;
   probe_listen(&port, reactor);
   OK(udpr_transport_write(port.transport, "x", 1, &port.host)); /* to itself */
-  run_guarded(reactor);
-  CHECK_STR("x", port.got);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  CHECK_STR("x", port.received);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 

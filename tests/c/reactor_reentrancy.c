@@ -29,9 +29,9 @@ TEST(in_a_port_that_is_closed) {
   probe         port = refusing_port(reactor);
   probe_listen(&port, reactor);
   send_letters(&port.host, "ab");
-  RUN_UNTIL(reactor, strlen(port.got) == 2);
+  RUN_UNTIL(reactor, strlen(port.received) == 2);
   OK(udpr_transport_close(port.transport));
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -40,8 +40,8 @@ TEST(in_a_port_that_stops) {
   probe         port = refusing_port(reactor);
   probe_listen(&port, reactor);
   OK(udpr_transport_stop_listening(port.transport));
-  RUN_UNTIL(reactor, port.frees == 1);
-  probe_ended(&port);
+  RUN_UNTIL(reactor, port.freed == 1);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -50,7 +50,7 @@ TEST(in_a_port_that_free_closes) {
   probe         port = refusing_port(reactor);
   probe_listen(&port, reactor);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* All of a port's life in one callback of another's. */
@@ -65,10 +65,10 @@ TEST(in_a_port_that_lives_within_a_callback) {
   probe         inner = refusing_port(reactor), outer = {.on_datagram = whole_life, .arg = &inner};
   probe_listen(&outer, reactor);
   send_letters(&outer.host, "a");
-  RUN_UNTIL(reactor, inner.frees == 1);
-  probe_ended(&inner);
+  RUN_UNTIL(reactor, inner.freed == 1);
+  probe_check_ended(&inner);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&outer);
+  probe_check_ended(&outer);
 }
 
 static size_t refused_in_batch(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
@@ -97,7 +97,7 @@ TEST(in_datagrams_received) {
 
 typedef struct job {
   udpr_reactor *reactor;
-  int           calls, frees;
+  int           calls, freed;
 } job;
 
 static void refused_in_call(udpr_reactor *reactor, void *user) {
@@ -108,7 +108,7 @@ static void refused_in_call(udpr_reactor *reactor, void *user) {
 static void refused_in_free_user(void *user) {
   job *one = user;
   refused(one->reactor);
-  one->frees++;
+  one->freed++;
 }
 
 TEST(in_a_delayed_call_that_advance_runs) {
@@ -116,7 +116,7 @@ TEST(in_a_delayed_call_that_advance_runs) {
   job           one = {.reactor = reactor};
   OK(udpr_reactor_call_later(reactor, 5, refused_in_call, &one, refused_in_free_user, NULL));
   OK(udpr_reactor_advance(reactor, 5));
-  CHECK(one.calls == 1 && one.frees == 1);
+  CHECK(one.calls == 1 && one.freed == 1);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -124,7 +124,7 @@ TEST(in_a_delayed_call_that_a_turn_runs) {
   udpr_reactor *reactor = new_reactor(0); /* on the real clock: advance is no less refused */
   job           one = {.reactor = reactor};
   OK(udpr_reactor_call_later(reactor, 0, refused_in_call, &one, refused_in_free_user, NULL));
-  RUN_UNTIL(reactor, one.frees == 1);
+  RUN_UNTIL(reactor, one.freed == 1);
   CHECK_EQ(1, one.calls);
   OK(udpr_reactor_free(reactor));
 }
@@ -135,7 +135,7 @@ TEST(in_the_free_user_of_a_cancelled_call) {
   udpr_id       id;
   OK(udpr_reactor_call_later(reactor, 5, refused_in_call, &one, refused_in_free_user, &id));
   OK(udpr_reactor_cancel_call(reactor, id));
-  CHECK(one.calls == 0 && one.frees == 1);
+  CHECK(one.calls == 0 && one.freed == 1);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -144,7 +144,7 @@ TEST(in_the_free_user_of_a_call_that_free_drops) {
   job           one = {.reactor = reactor};
   OK(udpr_reactor_call_later(reactor, 5, refused_in_call, &one, refused_in_free_user, NULL));
   OK(udpr_reactor_free(reactor));
-  CHECK(one.calls == 0 && one.frees == 1);
+  CHECK(one.calls == 0 && one.freed == 1);
 }
 
 TEST(in_the_free_user_of_a_failing_call) {
@@ -153,10 +153,10 @@ TEST(in_the_free_user_of_a_failing_call) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = &one, .free_user = refused_in_free_user};
   CHECK_STATUS(UDPR_E_INVALID_ADDRESS,
                udpr_reactor_listen_udp(reactor, 0, "localhost", &protocol, NULL, NULL));
-  CHECK_EQ(1, one.frees);
+  CHECK_EQ(1, one.freed);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
                udpr_reactor_call_later(reactor, 0, NULL, &one, refused_in_free_user, NULL));
-  CHECK_EQ(2, one.frees);
+  CHECK_EQ(2, one.freed);
   CHECK_EQ(0, one.calls);
   OK(udpr_reactor_free(reactor));
 }
@@ -182,11 +182,11 @@ TEST(in_a_logger) {
   job           first = {.reactor = reactor}, second = {.reactor = reactor};
   OK(udpr_reactor_set_logger(reactor, UDPR_LOG_WARN, refused_in_logger, &first, refused_in_free_user));
   ask_for_a_warning(reactor);
-  CHECK(first.calls >= 1 && first.frees == 0);
+  CHECK(first.calls >= 1 && first.freed == 0);
   OK(udpr_reactor_set_logger(reactor, UDPR_LOG_WARN, refused_in_logger, &second, refused_in_free_user));
-  CHECK_EQ(1, first.frees);
+  CHECK_EQ(1, first.freed);
   OK(udpr_reactor_free(reactor));
-  CHECK_EQ(1, second.frees);
+  CHECK_EQ(1, second.freed);
 }
 
 static void refused_in_visit(udpr_transport *transport, void *user) {
@@ -202,17 +202,17 @@ TEST(in_a_visitor) {
   OK(udpr_reactor_each_transport(reactor, refused_in_visit, &visits));
   CHECK_EQ(2, visits);
   OK(udpr_reactor_free(reactor));
-  for (int i = 0; i < 2; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < 2; i++) probe_check_ended(&ports[i]);
 }
 
 /* ---- while free runs, nothing can be created any more -------------------------------------------------- */
 
 typedef struct attempt {
   udpr_reactor *reactor;
-  int           made, frees; /* times tried, users freed in the failing calls */
+  int           made, freed; /* times tried, users freed in the failing calls */
 } attempt;
 
-static void count_attempt(void *user) { ((attempt *)user)->frees++; }
+static void count_attempt(void *user) { ((attempt *)user)->freed++; }
 
 static void unexpected_call(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
@@ -230,7 +230,7 @@ static void nothing_can_be_made(attempt *one) {
                udpr_reactor_call_from_thread(one->reactor, unexpected_call, one, count_attempt));
   CHECK(none == NULL && id == 0);
   one->made++;
-  CHECK_EQ(3 * one->made, one->frees);
+  CHECK_EQ(3 * one->made, one->freed);
 }
 
 static void make_in_port(probe *port, udpr_transport *transport) {
@@ -248,7 +248,7 @@ TEST(nothing_is_made_while_free_runs) {
   OK(udpr_reactor_call_later(reactor, SECONDS(100), unexpected_call, &one, make_in_free_user, NULL));
   OK(udpr_reactor_free(reactor));
   CHECK_EQ(3, one.made); /* stop_protocol, the port's free_user, the delayed call's */
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 CHECK_MAIN()

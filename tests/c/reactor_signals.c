@@ -32,8 +32,8 @@ static void run_until_signal(udpr_reactor *reactor, int number) {
   probe port = {0};
   probe_listen(&port, reactor);
   OK(udpr_reactor_call_later(reactor, 0, raise_call, &number, NULL, NULL));
-  run_guarded(reactor);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  probe_check_ended(&port);
 }
 
 TEST(sigint_and_sigterm_end_run) {
@@ -56,8 +56,8 @@ TEST(signals_in_a_row_are_one_stop) {
   probe         port = {0};
   probe_listen(&port, reactor);
   OK(udpr_reactor_call_later(reactor, 0, raise_both_twice, NULL, NULL, NULL));
-  run_guarded(reactor);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -73,7 +73,7 @@ TEST(a_signal_that_ended_one_run_does_not_end_the_next) {
     int left = 5;
     run_until_signal(reactor, SIGTERM);
     OK(udpr_reactor_call_later(reactor, 0, stop_in_a_later_turn, &left, NULL, NULL));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     CHECK_EQ(0, left);
   }
   OK(udpr_reactor_free(reactor));
@@ -118,7 +118,7 @@ static bool own_while_running(uint32_t flags) {
   set_handler(SIGINT, own_handler);
   set_handler(SIGTERM, own_handler);
   OK(udpr_reactor_call_later(reactor, 0, crash_call, &own, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(handler_of(SIGINT) == own_handler && handler_of(SIGTERM) == own_handler);
   OK(udpr_reactor_free(reactor));
   return own;
@@ -191,7 +191,7 @@ static void terminate_a_child(udpr_reactor *reactor, void *user) {
 TEST(a_forked_child_ends_by_the_former_handler) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   OK(udpr_reactor_call_later(reactor, 0, terminate_a_child, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(handler_of(SIGTERM) == SIG_DFL);
   OK(udpr_reactor_free(reactor));
 }
@@ -200,36 +200,36 @@ TEST(a_forked_child_ends_by_the_former_handler) {
 
 TEST(one_signal_ends_every_run_that_asked_for_it) {
   enum { COUNT = 4 };
-  elsewhere     asked[COUNT], other;
-  udpr_reactor *reactors[COUNT], *unasked = new_reactor(0);
+  reactor_thread asked[COUNT], other;
+  udpr_reactor  *reactors[COUNT], *unasked = new_reactor(0);
   set_handler(SIGTERM, own_handler);
   for (int i = 0; i < COUNT; i++) {
     reactors[i] = new_reactor(UDPR_REACTOR_SIGNALS);
-    run_elsewhere(&asked[i], reactors[i]);
+    reactor_thread_start(&asked[i], reactors[i]);
   }
-  run_elsewhere(&other, unasked);
+  reactor_thread_start(&other, unasked);
   CHECK_EQ(0, kill(getpid(), SIGTERM));
   for (int i = 0; i < COUNT; i++) {
-    join_elsewhere(&asked[i]);
+    reactor_thread_join(&asked[i]);
     OK(udpr_reactor_free(reactors[i]));
   }
   CHECK(udpr_reactor_is_running(unasked));
   CHECK(handler_of(SIGTERM) == own_handler);
   CHECK_EQ(0, own_handled);
-  stop_elsewhere(&other);
+  reactor_thread_stop(&other);
   OK(udpr_reactor_free(unasked));
 }
 
 TEST(handlers_stay_until_the_last_run_ends) {
-  elsewhere     first, last;
-  udpr_reactor *reactors[] = {new_reactor(UDPR_REACTOR_SIGNALS), new_reactor(UDPR_REACTOR_SIGNALS)};
+  reactor_thread first, last;
+  udpr_reactor  *reactors[] = {new_reactor(UDPR_REACTOR_SIGNALS), new_reactor(UDPR_REACTOR_SIGNALS)};
   set_handler(SIGINT, own_handler);
-  run_elsewhere(&first, reactors[0]);
-  run_elsewhere(&last, reactors[1]);
-  stop_elsewhere(&first); /* begun first, ended first */
+  reactor_thread_start(&first, reactors[0]);
+  reactor_thread_start(&last, reactors[1]);
+  reactor_thread_stop(&first); /* begun first, ended first */
   CHECK(handler_of(SIGINT) != own_handler);
   CHECK_EQ(0, kill(getpid(), SIGINT));
-  join_elsewhere(&last);
+  reactor_thread_join(&last);
   CHECK(handler_of(SIGINT) == own_handler);
   CHECK_EQ(0, own_handled);
   for (int i = 0; i < 2; i++) OK(udpr_reactor_free(reactors[i]));

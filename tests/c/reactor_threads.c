@@ -5,19 +5,19 @@
 /* ---- fine: one after the other ------------------------------------------------------------------------- */
 
 static void make(void *reactor) { *(udpr_reactor **)reactor = new_reactor(0); }
-static void run_it(void *reactor) { run_guarded(reactor); }
+static void run_it(void *reactor) { run_with_timeout(reactor); }
 static void free_it(void *reactor) { OK(udpr_reactor_free(reactor)); }
 
 TEST(made_here_run_there_freed_elsewhere) {
   udpr_reactor *reactor;
   probe         port = {.on_datagram = crash_reactor};
-  in_thread(make, &reactor);
+  run_in_thread(make, &reactor);
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  in_thread(run_it, reactor);
-  CHECK_STR("a", port.got);
-  in_thread(free_it, reactor);
-  probe_ended(&port);
+  run_in_thread(run_it, reactor);
+  CHECK_STR("a", port.received);
+  run_in_thread(free_it, reactor);
+  probe_check_ended(&port);
 }
 
 static void one_turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
@@ -25,7 +25,7 @@ static void one_turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
 static void use_all(handles *with) {
   OK(udpr_reactor_set_user(with->reactor, with));
   CHECK(udpr_reactor_user(with->reactor) == with);
-  OK(udpr_reactor_call_later(with->reactor, SECONDS(100), never_called, with, count_refused, &with->call));
+  OK(udpr_reactor_call_later(with->reactor, SECONDS(100), call_must_not_run, with, count_freed, &with->call));
   OK(udpr_reactor_reset_call(with->reactor, with->call, SECONDS(200)));
   OK(udpr_reactor_cancel_call(with->reactor, with->call));
   OK(udpr_transport_write(with->transport, "w", 1, &with->to));
@@ -44,25 +44,25 @@ TEST(between_turns_any_thread_may_call) {
   probe_listen(&port, reactor);
   handles with = {.reactor = reactor, .transport = port.transport, .to = port.host};
   for (int i = 0; i < 3; i++) {
-    in_thread(one_turn, reactor);
-    in_thread(use_all_there, &with);
+    run_in_thread(one_turn, reactor);
+    run_in_thread(use_all_there, &with);
     OK(udpr_reactor_iterate(reactor, 0));
     use_all(&with);
   }
-  CHECK_EQ(6, atomic_load(&with.frees));
-  RUN_UNTIL(reactor, strlen(port.got) == 6);
-  CHECK_STR("wwwwww", port.got);
+  CHECK_EQ(6, atomic_load(&with.freed));
+  RUN_UNTIL(reactor, strlen(port.received) == 6);
+  CHECK_STR("wwwwww", port.received);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* ---- WRONG_THREAD: while another thread is inside ------------------------------------------------------ */
 
 static void all_is_wrong(void *arg) {
   handles *with = arg;
-  reactor_says(UDPR_E_WRONG_THREAD, with);
+  check_reactor_calls_return(UDPR_E_WRONG_THREAD, with);
   CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_free(with->reactor));
-  transport_says(UDPR_E_WRONG_THREAD, with);
+  check_transport_calls_return(UDPR_E_WRONG_THREAD, with);
 }
 
 /* A port, a pending call and a user, that refused calls must leave as they are. */
@@ -72,20 +72,20 @@ static handles things_of(udpr_reactor *reactor, probe *port) {
   with.transport = port->transport;
   with.to = port->host;
   OK(udpr_reactor_set_user(reactor, port));
-  OK(udpr_reactor_call_later(reactor, SECONDS(100), never_called, NULL, NULL, &with.call));
+  OK(udpr_reactor_call_later(reactor, SECONDS(100), call_must_not_run, NULL, NULL, &with.call));
   return with;
 }
 
 static void nothing_happened(handles *with, probe *port) {
   CHECK(udpr_reactor_user(with->reactor) == port);
-  CHECK_EQ(0, port->stops + port->frees);
-  CHECK_STR("", port->got);
+  CHECK_EQ(0, port->stops + port->freed);
+  CHECK_STR("", port->received);
   CHECK_EQ(0, stats_of(with->transport).datagrams_out);
   OK(udpr_reactor_cancel_call(with->reactor, with->call));
 }
 
 static void ask_from_another_thread(udpr_reactor *reactor, void *with) {
-  in_thread(all_is_wrong, with);
+  run_in_thread(all_is_wrong, with);
   OK(udpr_reactor_crash(reactor));
 }
 
@@ -94,30 +94,30 @@ TEST(wrong_thread_while_a_callback_runs) {
   probe         port = {0};
   handles       with = things_of(reactor, &port);
   OK(udpr_reactor_call_later(reactor, 0, ask_from_another_thread, &with, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   nothing_happened(&with, &port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(wrong_thread_while_run_waits) {
-  udpr_reactor *reactor = new_reactor(0);
-  probe         port = {0};
-  handles       with = things_of(reactor, &port);
-  elsewhere     there;
-  run_elsewhere(&there, reactor);
+  udpr_reactor  *reactor = new_reactor(0);
+  probe          port = {0};
+  handles        with = things_of(reactor, &port);
+  reactor_thread there;
+  reactor_thread_start(&there, reactor);
   all_is_wrong(&with);
-  CHECK_EQ(0, port.stops + port.frees);
-  stop_elsewhere(&there);
-  CHECK_STR("", port.got);
-  probe_ended(&port);
+  CHECK_EQ(0, port.stops + port.freed);
+  reactor_thread_stop(&there);
+  CHECK_STR("", port.received);
+  probe_check_ended(&port);
   CHECK(udpr_reactor_user(reactor) == &port);
   OK(udpr_reactor_free(reactor));
 }
 
 static void ask_inside_a_call(probe *port, udpr_transport *transport) {
   (void)transport;
-  in_thread(all_is_wrong, port->arg);
+  run_in_thread(all_is_wrong, port->arg);
 }
 
 /* Outside run a call takes the reactor for as long as it lasts, its callbacks included. */
@@ -128,10 +128,10 @@ TEST(wrong_thread_while_a_call_lasts) {
   second.arg = &with;
   probe_listen(&second, reactor);
   OK(udpr_transport_close(second.transport));
-  probe_ended(&second);
+  probe_check_ended(&second);
   nothing_happened(&with, &port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* ---- PINNED: between turns too ------------------------------------------------------------------------- */
@@ -171,7 +171,7 @@ TEST(the_first_turn_pins) {
 
   CHECK_EQ(0, sem_post(&all.finish));
   thread_join(&thread);
-  probe_ended(&all.port);
+  probe_check_ended(&all.port);
 }
 
 static void turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
@@ -193,7 +193,7 @@ TEST(the_end_of_its_thread_unpins) {
   CHECK_EQ(0, sem_init(&all.finish, 0, 0));
   all.with = things_of(reactor, &all.port);
   for (int round = 0; round < 3; round++) {
-    in_thread(turn, reactor);
+    run_in_thread(turn, reactor);
     CHECK(udpr_reactor_user(reactor) == &all.port);
     thread_start(&thread, turn_and_wait, &all);
     CHECK_EQ(0, sem_wait(&all.turned));
@@ -203,7 +203,7 @@ TEST(the_end_of_its_thread_unpins) {
   }
   nothing_happened(&all.with, &all.port);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&all.port);
+  probe_check_ended(&all.port);
 }
 
 /* Also of several reactors, some of which are gone by then. */
@@ -217,10 +217,10 @@ static void turn_all(void *arg) {
 TEST(the_end_of_a_thread_unpins_all_that_it_had) {
   udpr_reactor *reactors[4];
   for (int i = 0; i < 4; i++) reactors[i] = new_reactor(UDPR_REACTOR_PINNED);
-  in_thread(turn_all, reactors);
+  run_in_thread(turn_all, reactors);
   OK(udpr_reactor_free(reactors[0]));
   turn(reactors[2]);
-  in_thread(wrong_to_turn, reactors[2]);
+  run_in_thread(wrong_to_turn, reactors[2]);
   OK(udpr_reactor_free(reactors[2]));
   OK(udpr_reactor_free(reactors[3]));
 }
@@ -242,11 +242,11 @@ TEST(advance_does_not_pin) {
 /* ---- [any thread] -------------------------------------------------------------------------------------- */
 
 TEST(any_thread_functions_work_while_run_waits) {
-  udpr_reactor *reactor = new_reactor(0);
-  elsewhere     there;
-  int           peer = peer_open(AF_INET);
-  udpr_addr     to = peer_addr(peer);
-  run_elsewhere(&there, reactor);
+  udpr_reactor  *reactor = new_reactor(0);
+  reactor_thread there;
+  int            peer = peer_open(AF_INET);
+  udpr_addr      to = peer_addr(peer);
+  reactor_thread_start(&there, reactor);
 
   udpr_ns now = udpr_reactor_now(reactor);
   CHECK(now > 0 && udpr_reactor_now(reactor) >= now);
@@ -254,17 +254,17 @@ TEST(any_thread_functions_work_while_run_waits) {
   CHECK(udpr_transport_retain(there.quit.transport) == there.quit.transport);
   udpr_transport_release(there.quit.transport);
   OK(udpr_transport_post(there.quit.transport, "posted", 6, &to));
-  PEER_GETS(peer, "posted");
+  PEER_RECEIVES(peer, "posted");
 
-  stop_elsewhere(&there);
+  reactor_thread_stop(&there);
   close(peer);
   OK(udpr_reactor_free(reactor));
 }
 
 typedef struct caller {
-  elsewhere  there;
-  int        next;
-  atomic_int frees;
+  reactor_thread there;
+  int            next;
+  atomic_int     freed;
 } caller;
 
 typedef struct numbered {
@@ -280,7 +280,7 @@ static void called_in_order(udpr_reactor *reactor, void *user) {
 }
 
 static void free_numbered(void *user) {
-  atomic_fetch_add(&((numbered *)user)->by->frees, 1);
+  atomic_fetch_add(&((numbered *)user)->by->freed, 1);
   free(user);
 }
 
@@ -288,15 +288,15 @@ TEST(calls_from_another_thread_come_in_order) {
   enum { COUNT = 1000 };
   caller        by = {.next = 0};
   udpr_reactor *reactor = new_reactor(0);
-  run_elsewhere(&by.there, reactor);
+  reactor_thread_start(&by.there, reactor);
   for (int i = 0; i < COUNT; i++) {
     numbered *call = malloc(sizeof *call);
     *call = (numbered){.by = &by, .number = i};
     OK(udpr_reactor_call_from_thread(reactor, called_in_order, call, free_numbered));
   }
   OK(udpr_reactor_call_from_thread(reactor, stop_call, NULL, NULL));
-  join_elsewhere(&by.there);
-  CHECK(by.next == COUNT && by.frees == COUNT);
+  reactor_thread_join(&by.there);
+  CHECK(by.next == COUNT && by.freed == COUNT);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -314,17 +314,17 @@ TEST(retain_and_release_from_many_threads) {
   for (int i = 0; i < COUNT; i++)
     thread_start(&threads[i], retain_and_release, udpr_transport_retain(port.transport));
   send_letters(&port.host, "abc");
-  RUN_UNTIL(reactor, strlen(port.got) == 3);
+  RUN_UNTIL(reactor, strlen(port.received) == 3);
   OK(udpr_reactor_free(reactor));
   for (int i = 0; i < COUNT; i++) thread_join(&threads[i]);
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* ---- transports that outlive their reactor ------------------------------------------------------------- */
 
 static void all_is_closed(void *arg) {
   handles *with = arg;
-  transport_says(UDPR_E_CLOSED, with);
+  check_transport_calls_return(UDPR_E_CLOSED, with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(with->transport, "x", 1, &with->to));
 }
 
@@ -335,11 +335,11 @@ TEST(beyond_free_a_transport_says_closed_on_any_thread) {
   probe         port = {0};
   handles       with = things_of(reactor, &port);
   OK(udpr_reactor_free(reactor));
-  CHECK(port.stops == 1 && port.frees == 1);
+  CHECK(port.stops == 1 && port.freed == 1);
   all_is_closed(&with);
-  in_thread(all_is_closed, &with);
-  in_thread(last_release, port.transport);
-  CHECK(port.stops == 1 && port.frees == 1);
+  run_in_thread(all_is_closed, &with);
+  run_in_thread(last_release, port.transport);
+  CHECK(port.stops == 1 && port.freed == 1);
 }
 
 /* ---- two reactors -------------------------------------------------------------------------------------- */
@@ -381,7 +381,7 @@ TEST(two_reactors_exchange_datagrams) {
   check_thread    thread;
   OK(udpr_transport_write(ports[0], "ball", 4, &other));
   thread_start(&thread, run_it, sides[0].reactor);
-  run_guarded(sides[1].reactor);
+  run_with_timeout(sides[1].reactor);
   thread_join(&thread);
   for (int i = 0; i < 2; i++) {
     CHECK_EQ(ROUNDS, sides[i].rounds);

@@ -4,69 +4,69 @@
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
 TEST(literals) {
-  udpr_reactor *reactor = lookup_reactor(0);
-  look_up_finds(reactor, "127.0.0.1", UDPR_AF_UNSPEC, "127.0.0.1");
-  look_up_finds(reactor, "198.51.100.7", UDPR_AF_INET, "198.51.100.7");
-  look_up_finds(reactor, "2001:db8::7", UDPR_AF_UNSPEC, "2001:db8::7");
-  look_up_finds(reactor, "::1", UDPR_AF_INET6, "::1");
-  look_up_finds(reactor, "::ffff:1.2.3.4", UDPR_AF_INET6, "::ffff:1.2.3.4");
-  look_up_finds(reactor, "fe80::1%lo", UDPR_AF_UNSPEC, "fe80::1%lo");
-  look_up_finds(reactor, "", UDPR_AF_UNSPEC, "0.0.0.0");
-  look_up_finds(reactor, "", UDPR_AF_INET, "0.0.0.0");
-  lookup_end(reactor);
+  udpr_reactor *reactor = new_lookup_reactor(0);
+  lookup_expect_address(reactor, "127.0.0.1", UDPR_AF_UNSPEC, "127.0.0.1");
+  lookup_expect_address(reactor, "198.51.100.7", UDPR_AF_INET, "198.51.100.7");
+  lookup_expect_address(reactor, "2001:db8::7", UDPR_AF_UNSPEC, "2001:db8::7");
+  lookup_expect_address(reactor, "::1", UDPR_AF_INET6, "::1");
+  lookup_expect_address(reactor, "::ffff:1.2.3.4", UDPR_AF_INET6, "::ffff:1.2.3.4");
+  lookup_expect_address(reactor, "fe80::1%lo", UDPR_AF_UNSPEC, "fe80::1%lo");
+  lookup_expect_address(reactor, "", UDPR_AF_UNSPEC, "0.0.0.0");
+  lookup_expect_address(reactor, "", UDPR_AF_INET, "0.0.0.0");
+  free_lookup_reactor(reactor);
 }
 
 TEST(a_literal_of_the_other_family) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one;
-  look_up_now(UDPR_E_ADDRESS_FAMILY, reactor, "127.0.0.1", UDPR_AF_INET6, &one);
-  look_up_now(UDPR_E_ADDRESS_FAMILY, reactor, "::1", UDPR_AF_INET, &one);
-  lookup_end(reactor);
+  lookup_run(UDPR_E_ADDRESS_FAMILY, reactor, "127.0.0.1", UDPR_AF_INET6, &one);
+  lookup_run(UDPR_E_ADDRESS_FAMILY, reactor, "::1", UDPR_AF_INET, &one);
+  free_lookup_reactor(reactor);
 }
 
 TEST(localhost) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one;
-  look_up_finds(reactor, "localhost", UDPR_AF_INET, "127.0.0.1");
-  look_up_now(UDPR_OK, reactor, "localhost", UDPR_AF_UNSPEC, &one);
+  lookup_expect_address(reactor, "localhost", UDPR_AF_INET, "127.0.0.1");
+  lookup_run(UDPR_OK, reactor, "localhost", UDPR_AF_UNSPEC, &one);
   for (size_t i = 0; i < one.count; i++) CHECK_EQ(4321, one.addrs[i].port);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 TEST(literals_need_no_look_up) {
   static const char *const hosts[] = {"127.0.0.1", "::1", ""};
-  udpr_reactor            *reactor = lookup_reactor(0);
+  udpr_reactor            *reactor = new_lookup_reactor(0);
   lookup                   literal;
   for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
-    look_up_now(UDPR_OK, reactor, hosts[i], UDPR_AF_UNSPEC, &literal);
-    CHECK_EQ(lookup_others, threads_here());
+    lookup_run(UDPR_OK, reactor, hosts[i], UDPR_AF_UNSPEC, &literal);
+    CHECK_EQ(lookup_other_threads, count_threads());
   }
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 static void resolve_next(udpr_reactor *reactor, lookup *self) {
-  if (self->arg) look_up(reactor, "127.0.0.1", 0, 0, self->arg);
+  if (self->arg) lookup_start(reactor, "127.0.0.1", 0, 0, self->arg);
   else OK(udpr_reactor_stop(reactor));
 }
 
 TEST(a_callback_may_resolve) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        chain[4] = {{0}};
   for (int i = 0; i < 4; i++) chain[i] = (lookup){.act = resolve_next, .arg = i < 3 ? &chain[i + 1] : NULL};
-  look_up(reactor, "localhost", 0, 0, &chain[0]);
-  run_guarded(reactor);
+  lookup_start(reactor, "localhost", 0, 0, &chain[0]);
+  run_with_timeout(reactor);
   for (int i = 0; i < 4; i++) CHECK(chain[i].calls == 1 && chain[i].freed == 1);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 TEST(many_at_once) {
   enum { COUNT = 100 };
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        all[COUNT] = {{0}};
   for (int i = 0; i < COUNT; i++)
-    look_up(reactor, i % 2 ? "localhost" : "127.0.0.1", UDPR_AF_INET, 0, &all[i]);
-  for (int i = 0; i < COUNT; i++) answered(UDPR_OK, reactor, &all[i]);
-  lookup_end(reactor);
+    lookup_start(reactor, i % 2 ? "localhost" : "127.0.0.1", UDPR_AF_INET, 0, &all[i]);
+  for (int i = 0; i < COUNT; i++) lookup_expect_status(UDPR_OK, reactor, &all[i]);
+  free_lookup_reactor(reactor);
 }
 
 /* ---- refused in the call ------------------------------------------------------------------------------- */
@@ -91,9 +91,9 @@ TEST(what_cannot_be_a_name) {
                                       "a@b",        "a\\b",       "a'b",
                                       "a;b",        "*",          "255.255.255.256",
                                       "1.2.3.4.",   "1.2.3.4 "};
-  udpr_reactor            *reactor = lookup_reactor(0);
+  udpr_reactor            *reactor = new_lookup_reactor(0);
   for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) refused(reactor, hosts[i], UDPR_AF_UNSPEC);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 /* `len` bytes that begin like `start` and go on as labels of 63. */
@@ -109,7 +109,7 @@ static const char *long_name(size_t len, const char *start) {
 /* CVE-2024-24806: cut at 255 bytes, such a name was an address for getaddrinfo. */
 TEST(names_that_are_too_long) {
   static const size_t lengths[] = {254, 255, 256, 257, 300, 512, 1024, 1025, 4096};
-  udpr_reactor       *reactor = lookup_reactor(0);
+  udpr_reactor       *reactor = new_lookup_reactor(0);
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     refused(reactor, long_name(lengths[i], ""), UDPR_AF_UNSPEC);
     refused(reactor, long_name(lengths[i], "0x7f000001"), UDPR_AF_INET);
@@ -119,11 +119,11 @@ TEST(names_that_are_too_long) {
   memcpy(zeros, "0x", 2);
   memcpy(zeros + 247, "7f000001.example.com", 21);
   refused(reactor, zeros, UDPR_AF_UNSPEC);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 TEST(arguments_are_checked) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        user = {0};
   refused(NULL, "localhost", UDPR_AF_UNSPEC);
   refused(reactor, NULL, UDPR_AF_UNSPEC);
@@ -133,37 +133,37 @@ TEST(arguments_are_checked) {
                udpr_reactor_resolve(reactor, "localhost", 0, 0, 0, NULL, &user, count_free, NULL));
   CHECK_EQ(1, user.freed);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_cancel_resolve(NULL, 1));
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 /* ---- cancel -------------------------------------------------------------------------------------------- */
 
 TEST(a_cancelled_look_up_says_so_once) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        name = {0}, literal = {0};
-  look_up(reactor, "localhost", 0, 0, &name);
-  look_up(reactor, "127.0.0.1", 0, 0, &literal);
+  lookup_start(reactor, "localhost", 0, 0, &name);
+  lookup_start(reactor, "127.0.0.1", 0, 0, &literal);
   OK(udpr_reactor_cancel_resolve(reactor, name.id));
   CHECK_EQ(0, name.calls); /* that takes a turn */
-  answered(UDPR_E_CANCELLED, reactor, &name);
-  answered(UDPR_OK, reactor, &literal);
+  lookup_expect_status(UDPR_E_CANCELLED, reactor, &name);
+  lookup_expect_status(UDPR_OK, reactor, &literal);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, name.id));
-  AWAIT(threads_here() == lookup_others);
-  turns(reactor, 5);
+  WAIT_UNTIL(count_threads() == lookup_other_threads);
+  run_turns(reactor, 5);
   CHECK_EQ(1, name.calls);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
   CHECK_EQ(1, name.freed);
 }
 
 TEST(until_it_is_told_a_literal_can_be_cancelled) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one = {0};
-  look_up(reactor, "127.0.0.1", 0, 0, &one);
+  lookup_start(reactor, "127.0.0.1", 0, 0, &one);
   OK(udpr_reactor_cancel_resolve(reactor, one.id));
-  answered(UDPR_E_CANCELLED, reactor, &one);
-  turns(reactor, 3);
+  lookup_expect_status(UDPR_E_CANCELLED, reactor, &one);
+  run_turns(reactor, 3);
   CHECK_EQ(1, one.calls);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 static void cancel_itself(udpr_reactor *reactor, lookup *self) {
@@ -171,14 +171,14 @@ static void cancel_itself(udpr_reactor *reactor, lookup *self) {
 }
 
 TEST(what_is_answered_cannot_be_cancelled) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one = {.act = cancel_itself};
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, 0));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, 12345));
-  look_up(reactor, "localhost", 0, 0, &one);
-  answered(UDPR_OK, reactor, &one);
+  lookup_start(reactor, "localhost", 0, 0, &one);
+  lookup_expect_status(UDPR_OK, reactor, &one);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, one.id));
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 static void cancel_other(udpr_reactor *reactor, lookup *self) {
@@ -187,25 +187,25 @@ static void cancel_other(udpr_reactor *reactor, lookup *self) {
 
 /* Both may have their answers already: each is told one, whichever. */
 TEST(cancel_another_in_a_callback) {
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        two[2] = {{.act = cancel_other, .arg = &two[1]}, {.act = cancel_other, .arg = &two[0]}};
-  look_up(reactor, "127.0.0.1", 0, 0, &two[0]);
-  look_up(reactor, "127.0.0.1", 0, 0, &two[1]);
+  lookup_start(reactor, "127.0.0.1", 0, 0, &two[0]);
+  lookup_start(reactor, "127.0.0.1", 0, 0, &two[1]);
   for (int i = 0; i < 2; i++) RUN_UNTIL(reactor, two[i].freed);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK(two[0].calls == 1 && two[1].calls == 1);
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------- */
 
 TEST(free_drops_look_ups) {
   enum { COUNT = 20 };
-  udpr_reactor *reactor = lookup_reactor(0);
+  udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        all[COUNT] = {{0}};
-  for (int i = 0; i < COUNT; i++) look_up(reactor, i % 2 ? "localhost" : "::1", 0, 0, &all[i]);
+  for (int i = 0; i < COUNT; i++) lookup_start(reactor, i % 2 ? "localhost" : "::1", 0, 0, &all[i]);
   OK(udpr_reactor_cancel_resolve(reactor, all[1].id));
-  lookup_end(reactor);
+  free_lookup_reactor(reactor);
   for (int i = 0; i < COUNT; i++) CHECK(all[i].calls == 0 && all[i].freed == 1);
 }
 

@@ -18,10 +18,10 @@ int getaddrinfo(const char *restrict node, const char *restrict service,
 
 static void is_told(int with, int with_errno, udpr_status expected) {
   lookup        one;
-  udpr_reactor *reactor = lookup_reactor(1);
+  udpr_reactor *reactor = new_lookup_reactor(1);
   code = with, code_errno = with_errno;
-  look_up_now(expected, reactor, "host.test", UDPR_AF_UNSPEC, &one);
-  lookup_end(reactor);
+  lookup_run(expected, reactor, "host.test", UDPR_AF_UNSPEC, &one);
+  free_lookup_reactor(reactor);
 }
 
 TEST(no_such_name) {

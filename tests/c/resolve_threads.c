@@ -4,53 +4,55 @@
 /* ---- beside work --------------------------------------------------------------------------------------- */
 
 TEST(look_ups_hold_up_no_work) {
-  enum { COUNT = 2 * UNDER_WAY };
-  system_here here;
+  enum { COUNT = 2 * MAX_PENDING_PER_REACTOR };
+  dns_fixture fixture;
   lookup      hanging[COUNT] = {{0}};
   job         work = {0};
-  set_up(&here, 1);
-  for (int i = 0; i < COUNT; i++) look_up(here.reactor, "hang.test", UDPR_AF_INET, 0, &hanging[i]);
-  AWAIT(atomic_load(&here.dns.held) == UNDER_WAY);
-  put(here.reactor, &work);
-  RUN_UNTIL(here.reactor, work.freed);
-  CHECK_EQ(UNDER_WAY, here.dns.held);
-  dns_release(&here.dns); /* the others begin, and hang in their turn */
-  RUN_UNTIL(here.reactor, atomic_load(&here.dns.held) == COUNT);
-  dns_release(&here.dns);
-  for (int i = 0; i < COUNT; i++) answered(UDPR_OK, here.reactor, &hanging[i]);
-  tear_down(&here);
+  set_up(&fixture, 1);
+  for (int i = 0; i < COUNT; i++) lookup_start(fixture.reactor, "hang.test", UDPR_AF_INET, 0, &hanging[i]);
+  WAIT_UNTIL(atomic_load(&fixture.dns.held) == MAX_PENDING_PER_REACTOR);
+  job_submit(fixture.reactor, &work);
+  RUN_UNTIL(fixture.reactor, work.freed);
+  CHECK_EQ(MAX_PENDING_PER_REACTOR, fixture.dns.held);
+  dns_answer_held(&fixture.dns); /* the others begin, and hang in their turn */
+  RUN_UNTIL(fixture.reactor, atomic_load(&fixture.dns.held) == COUNT);
+  dns_answer_held(&fixture.dns);
+  for (int i = 0; i < COUNT; i++) lookup_expect_status(UDPR_OK, fixture.reactor, &hanging[i]);
+  tear_down(&fixture);
 }
 
 TEST(work_holds_up_no_look_ups) {
-  system_here here;
-  sem_t       gate;
-  job         busy = {.gate = &gate};
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  set_up(&here, 1);
-  put(here.reactor, &busy);
-  AWAIT(busy.began);
-  look_up_finds(here.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
-  CHECK_EQ(0, sem_post(&gate));
-  RUN_UNTIL(here.reactor, busy.freed);
-  tear_down(&here);
-  sem_destroy(&gate);
+  dns_fixture fixture;
+  sem_t       may_finish;
+  job         busy = {.may_finish = &may_finish};
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
+  set_up(&fixture, 1);
+  job_submit(fixture.reactor, &busy);
+  WAIT_UNTIL(busy.began);
+  lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
+  CHECK_EQ(0, sem_post(&may_finish));
+  RUN_UNTIL(fixture.reactor, busy.freed);
+  tear_down(&fixture);
+  sem_destroy(&may_finish);
 }
 
 /* ---- given up ------------------------------------------------------------------------------------------ */
 
 /* As many as may be under way hang, and have timed out or were cancelled: the next one finds its name at once. */
 static void dead_ones_hold_nothing(bool cancel) {
-  system_here here;
-  lookup      dead[UNDER_WAY] = {{0}};
-  set_up(&here, 0);
-  for (int i = 0; i < UNDER_WAY; i++) hang(&here, cancel ? 0 : MS(100), &dead[i]);
-  for (int i = 0; cancel && i < UNDER_WAY; i++) OK(udpr_reactor_cancel_resolve(here.reactor, dead[i].id));
-  for (int i = 0; i < UNDER_WAY; i++)
-    answered(cancel ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, here.reactor, &dead[i]);
-  for (int i = 0; i < 3; i++) look_up_finds(here.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
-  dns_release(&here.dns);
-  tear_down(&here);
-  for (int i = 0; i < UNDER_WAY; i++) CHECK(dead[i].calls == 1 && dead[i].freed == 1);
+  dns_fixture fixture;
+  lookup      dead[MAX_PENDING_PER_REACTOR] = {{0}};
+  set_up(&fixture, 0);
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
+    start_hanging_lookup(&fixture, cancel ? 0 : MS(100), &dead[i]);
+  for (int i = 0; cancel && i < MAX_PENDING_PER_REACTOR; i++)
+    OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
+    lookup_expect_status(cancel ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &dead[i]);
+  for (int i = 0; i < 3; i++) lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
+  dns_answer_held(&fixture.dns);
+  tear_down(&fixture);
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++) CHECK(dead[i].calls == 1 && dead[i].freed == 1);
 }
 
 TEST(what_has_timed_out_holds_nothing) { dead_ones_hold_nothing(false); }
@@ -59,59 +61,60 @@ TEST(what_was_cancelled_holds_nothing) { dead_ones_hold_nothing(true); }
 /* What was given up before it began never begins. */
 TEST(what_was_given_up_leaves_the_queue) {
   enum { COUNT = 500 };
-  system_here   here;
-  lookup        hanging[UNDER_WAY] = {{0}};
+  dns_fixture   fixture;
+  lookup        hanging[MAX_PENDING_PER_REACTOR] = {{0}};
   static lookup dead[COUNT];
-  set_up(&here, 0);
-  for (int i = 0; i < UNDER_WAY; i++) hang(&here, 0, &hanging[i]);
+  set_up(&fixture, 0);
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++) start_hanging_lookup(&fixture, 0, &hanging[i]);
   for (int i = 0; i < COUNT; i++) {
-    look_up(here.reactor, "nx.test", UDPR_AF_INET, i % 2 ? 0 : MS(1), &dead[i]);
-    if (i % 2) OK(udpr_reactor_cancel_resolve(here.reactor, dead[i].id));
+    lookup_start(fixture.reactor, "nx.test", UDPR_AF_INET, i % 2 ? 0 : MS(1), &dead[i]);
+    if (i % 2) OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
   }
   for (int i = 0; i < COUNT; i++)
-    answered(i % 2 ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, here.reactor, &dead[i]);
-  dns_release(&here.dns);
-  for (int i = 0; i < UNDER_WAY; i++) answered(UDPR_OK, here.reactor, &hanging[i]);
-  look_up_finds(here.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
-  CHECK_EQ(UNDER_WAY + 1, here.dns.queries);
-  tear_down(&here);
+    lookup_expect_status(i % 2 ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &dead[i]);
+  dns_answer_held(&fixture.dns);
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
+    lookup_expect_status(UDPR_OK, fixture.reactor, &hanging[i]);
+  lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
+  CHECK_EQ(MAX_PENDING_PER_REACTOR + 1, fixture.dns.queries);
+  tear_down(&fixture);
 }
 
 /* A burst of dead ones does not use up the threads: a name is still found soon, not when the system gives up. */
 TEST(a_burst_of_dead_ones_leaves_threads) {
   enum { COUNT = 200 };
-  system_here   here;
+  dns_fixture   fixture;
   static lookup dead[COUNT];
-  set_up(&here, 0);
+  set_up(&fixture, 0);
   for (int i = 0; i < COUNT; i++) {
-    look_up(here.reactor, "hang.test", UDPR_AF_INET, 0, &dead[i]);
-    OK(udpr_reactor_cancel_resolve(here.reactor, dead[i].id));
+    lookup_start(fixture.reactor, "hang.test", UDPR_AF_INET, 0, &dead[i]);
+    OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
   }
-  CHECK(threads_here() - lookup_others - 1 <= PER_REACTOR);
-  look_up_finds(here.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
+  CHECK(count_threads() - lookup_other_threads - 1 <= MAX_THREADS_PER_REACTOR);
+  lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
   for (int i = 0; i < COUNT; i++) CHECK(dead[i].calls == 1 && dead[i].status == UDPR_E_CANCELLED);
-  AWAIT(atomic_load(&here.dns.held) >= UNDER_WAY);
-  do dns_release(&here.dns);
-  while (threads_here() > lookup_others && sched_yield() == 0);
-  tear_down(&here);
+  WAIT_UNTIL(atomic_load(&fixture.dns.held) >= MAX_PENDING_PER_REACTOR);
+  do dns_answer_held(&fixture.dns);
+  while (count_threads() > lookup_other_threads && sched_yield() == 0);
+  tear_down(&fixture);
 }
 
 /* ---- of a process -------------------------------------------------------------------------------------- */
 
 TEST(freed_reactors_leave_no_more_threads_than_a_process_may_have) {
-  static crowd all;
-  lookup       name = {0};
-  int64_t      timeout;
-  leave_threads_behind(&all);
-  look_up(all.here.reactor, "localhost", UDPR_AF_INET, 0, &name);
-  turns(all.here.reactor, 5);
+  static hanging_lookups all;
+  lookup                 name = {0};
+  int64_t                timeout;
+  free_reactors_with_hanging_lookups(&all);
+  lookup_start(all.fixture.reactor, "localhost", UDPR_AF_INET, 0, &name);
+  run_turns(all.fixture.reactor, 5);
   CHECK_EQ(0, name.calls); /* it waits for one of them to end */
-  OK(udpr_reactor_next_timeout(all.here.reactor, &timeout));
+  OK(udpr_reactor_next_timeout(all.fixture.reactor, &timeout));
   CHECK(timeout >= 0 && timeout <= (int64_t)MS(20));
-  AWAIT(atomic_load(&all.here.dns.held) == PER_PROCESS);
-  dns_release(&all.here.dns);
-  answered(UDPR_OK, all.here.reactor, &name);
-  tear_down(&all.here);
+  WAIT_UNTIL(atomic_load(&all.fixture.dns.held) == MAX_THREADS_PER_PROCESS);
+  dns_answer_held(&all.fixture.dns);
+  lookup_expect_status(UDPR_OK, all.fixture.reactor, &name);
+  tear_down(&all.fixture);
 }
 
 CHECK_MAIN()

@@ -1,7 +1,7 @@
 /* Sandboxes that refuse system calls: where there is another way nothing else changes, and where there is none the call that
  * needs it says so.
  */
-#include "refuse.h"
+#include "refuse_syscalls.h"
 
 #include <poll.h>
 
@@ -89,7 +89,7 @@ static void wake_ups(udpr_reactor *reactor) {
   OK(udpr_reactor_remote(reactor, &remote));
   check_thread thread = {.arg = remote};
   OK(udpr_reactor_call_when_running(reactor, begin_thread, &thread, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   thread_join(&thread);
   udpr_remote_release(remote);
 }
@@ -101,7 +101,7 @@ static void raise_term(udpr_reactor *reactor, void *user) {
 
 static void signals(udpr_reactor *reactor) {
   OK(udpr_reactor_call_later(reactor, 0, raise_term, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
 }
 
 static void work(void *user) { *(int *)user = 1; }
@@ -130,17 +130,17 @@ static void threads(udpr_reactor *reactor) {
 /* A loop around this one has a descriptor that is readable when a call is due, or a status that says that there is none. */
 static void embedding(udpr_reactor *reactor) {
   int32_t fd = -1;
-  if (!timerfd_is_there()) {
+  if (!timerfd_is_available()) {
     CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_backend_fd(reactor, &fd));
     return;
   }
   OK(udpr_reactor_backend_fd(reactor, &fd));
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   udpr_ns called = 0;
   OK(udpr_reactor_call_later(reactor, MS(3), note_time, &called, NULL, NULL));
   while (!called) {
     struct pollfd one = {.fd = fd, .events = POLLIN};
-    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_PATIENCE / MS(1))));
+    CHECK_EQ(1, poll(&one, 1, (int)(CHECK_TIMEOUT / MS(1))));
     OK(udpr_reactor_iterate(reactor, 0));
   }
 }
@@ -165,13 +165,13 @@ static void closed_child(void *reactor) {
 }
 
 static void fork_inside(udpr_reactor *reactor, void *user) {
-  in_killed_child(closed_child, reactor);
+  run_in_killed_child(closed_child, reactor);
   *(bool *)user = true;
 }
 
 static void forks(udpr_reactor *reactor) {
   bool is_forked = false;
-  in_killed_child(idle_child, reactor);
+  run_in_killed_child(idle_child, reactor);
   OK(udpr_reactor_call_later(reactor, 0, fork_inside, &is_forked, NULL, NULL));
   RUN_UNTIL(reactor, is_forked);
   echoes(reactor, "127.0.0.1");
@@ -192,21 +192,21 @@ static void life(udpr_reactor *reactor) {
 /* ---- what is refused ------------------------------------------------------------------------------------ */
 
 typedef struct refusal {
-  const replaceable *call;
-  int                error;
+  const replaceable_syscall *call;
+  int                        error;
 } refusal;
 
 static void life_without_one(void *user) {
   refusal *self = user;
-  refuse_one(self->call, self->error);
+  refuse_replaceable(self->call, self->error);
   life(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
 static void each_by_itself(int error) {
-  for (int i = 0; i < REPLACEABLES; i++) {
-    refusal self = {&replaceables[i], error};
-    check_about = self.call->name;
-    in_child(life_without_one, &self);
+  for (int i = 0; i < REPLACEABLE_SYSCALLS; i++) {
+    refusal self = {&replaceable_syscalls[i], error};
+    check_context = self.call->name;
+    run_in_child(life_without_one, &self);
   }
 }
 
@@ -219,12 +219,12 @@ TEST(each_refused_by_itself_with_eacces) { each_by_itself(EACCES); }
 /* gVisor, and Linux before 4.14. */
 TEST(madvise_refused_with_einval) {
   const int calls[] = {SYS_madvise};
-  refuse(calls, 1, EINVAL);
+  refuse_syscalls(calls, 1, EINVAL);
   life(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
 static void all_refused(int error) {
-  refuse_all(error);
+  refuse_all_replaceable(error);
   life(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
@@ -238,7 +238,7 @@ TEST(all_refused_with_eacces) { all_refused(EACCES); }
 static void refused_later(int error) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   echoes(reactor, "127.0.0.1");
-  refuse_all(error);
+  refuse_all_replaceable(error);
   echoes(reactor, "127.0.0.1");
   echoes(reactor, "::1");
   timers(reactor);
@@ -256,14 +256,14 @@ TEST(all_refused_later_with_eperm) { refused_later(EPERM); }
 TEST(all_refused_later_with_eacces) { refused_later(EACCES); }
 
 static void sandboxed_child(void *reactor) {
-  refuse_all(ENOSYS);
+  refuse_all_replaceable(ENOSYS);
   idle_child(reactor);
 }
 
 /* A worker goes into the sandbox, the parent that has made its reactor does not. */
 TEST(all_refused_in_a_forked_child) {
   udpr_reactor *reactor = new_reactor(0);
-  in_killed_child(sandboxed_child, reactor);
+  run_in_killed_child(sandboxed_child, reactor);
   echoes(reactor, "127.0.0.1");
   OK(udpr_reactor_free(reactor));
 }
@@ -271,7 +271,7 @@ TEST(all_refused_in_a_forked_child) {
 TEST(features_say_what_is_refused) {
   const char *names[] = {"recvmmsg", "sendmmsg", "wipe_on_fork"};
   for (int i = 0; i < 3; i++) CHECK(udpr_has_feature(names[i]));
-  refuse_all(EPERM);
+  refuse_all_replaceable(EPERM);
   for (int i = 0; i < 3; i++) CHECK(!udpr_has_feature(names[i]));
 }
 
@@ -279,7 +279,7 @@ TEST(features_say_what_is_refused) {
 static void life_without_chance(void *root) {
   const int calls[] = {SYS_getrandom};
   if (chroot(root) != 0 || chdir("/") != 0) SKIP("needs root for chroot");
-  refuse(calls, 1, EPERM);
+  refuse_syscalls(calls, 1, EPERM);
   udpr_reactor *reactor = new_reactor(0);
   echoes(reactor, "127.0.0.1");
   wake_ups(reactor);
@@ -318,8 +318,8 @@ static void deaf_logged(const udpr_log_record *record, void *user) {
 
 /* A port that can receive nothing is never silent. */
 static void nothing_can_be_received(int error) {
-  const int calls[] = {replaceables[0].numbers[0], SYS_recvmsg, replaceables[0].numbers[1]};
-  refuse(calls, replaceables[0].count == 2 ? 3 : 2, error);
+  const int calls[] = {replaceable_syscalls[0].numbers[0], SYS_recvmsg, replaceable_syscalls[0].numbers[1]};
+  refuse_syscalls(calls, replaceable_syscalls[0].count == 2 ? 3 : 2, error);
   deaf          self = {.reason = UDPR_OK};
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = {.size = sizeof protocol, .user = &self, .stop_protocol = deaf_stopped};
@@ -342,7 +342,7 @@ TEST(nothing_can_be_received_eacces) { nothing_can_be_received(EACCES); }
 
 static void nothing_can_be_sent(int error) {
   const int calls[] = {SYS_sendmmsg, SYS_sendmsg};
-  refuse(calls, 2, error);
+  refuse_syscalls(calls, 2, error);
   udpr_reactor *reactor = new_reactor(0);
   udpr_addr     host = addr("127.0.0.1", 9);
   port          self;
@@ -359,7 +359,7 @@ TEST(nothing_can_be_sent_eperm) { nothing_can_be_sent(EPERM); }
 /* There is no reactor without one of them. */
 static void no_reactor_without(int call) {
   udpr_reactor *reactor = NULL;
-  refuse(&call, 1, ENOSYS);
+  refuse_syscalls(&call, 1, ENOSYS);
   CHECK_STATUS(UDPR_E_SYSTEM - ENOSYS, udpr_reactor_new(NULL, &reactor));
   CHECK(reactor == NULL);
 }
@@ -368,7 +368,7 @@ TEST(no_reactor_without_epoll) { no_reactor_without(SYS_epoll_create1); }
 
 TEST(no_reactor_without_eventfd_and_pipe) {
   const int calls[] = {SYS_eventfd2};
-  refuse(calls, 1, EPERM);
+  refuse_syscalls(calls, 1, EPERM);
   no_reactor_without(SYS_pipe2);
 }
 

@@ -1,7 +1,7 @@
 /* What is asked of the system about its interfaces, if it cannot be asked: the status says why, and not that there is no
  * such interface or that an address is wrong.
  */
-#include "refuse.h"
+#include "refuse_syscalls.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -52,19 +52,19 @@ TEST(no_descriptor_is_left) {
 
 TEST(no_sockets_eafnosupport) {
   int calls[] = {SYS_socket};
-  refuse(calls, 1, EAFNOSUPPORT);
+  refuse_syscalls(calls, 1, EAFNOSUPPORT);
   all_are(UDPR_E_NOT_SUPPORTED);
 }
 
 TEST(no_sockets_eperm) {
   int calls[] = {SYS_socket};
-  refuse(calls, 1, EPERM);
+  refuse_syscalls(calls, 1, EPERM);
   all_are(UDPR_E_PERMISSION);
 }
 
 TEST(no_sockets_eacces) {
   int calls[] = {SYS_socket};
-  refuse(calls, 1, EACCES);
+  refuse_syscalls(calls, 1, EACCES);
   all_are(UDPR_E_PERMISSION);
 }
 

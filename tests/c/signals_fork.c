@@ -38,7 +38,7 @@ static void has_runs_of_its_own(void *arg) {
   (void)arg;
   for (int again = 0; again < 2; again++) {
     OK(udpr_reactor_call_later(reactor, 0, raise_call, NULL, NULL, NULL));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -81,7 +81,7 @@ static void while_others_run(void (*body)(void)) {
 }
 
 static void fork_often(void) {
-  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) in_killed_child(has_runs_of_its_own, NULL);
+  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) run_in_killed_child(has_runs_of_its_own, NULL);
 }
 
 TEST(children_of_a_process_that_begins_and_ends_runs) { while_others_run(fork_often); }
@@ -94,7 +94,7 @@ static void end_without_a_run(void *arg) {
 }
 
 static void fork_and_raise(void) {
-  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) in_killed_child(end_without_a_run, NULL);
+  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) run_in_killed_child(end_without_a_run, NULL);
 }
 
 TEST(children_that_get_a_signal_at_once) { while_others_run(fork_and_raise); }
@@ -139,7 +139,7 @@ static void begin_and_end(void *arg) {
   (void)arg;
   while (!atomic_load(&over)) {
     udpr_id call;
-    OK(udpr_reactor_call_later(reactor, 0, check_overdue, &called, NULL, &call));
+    OK(udpr_reactor_call_later(reactor, 0, check_timed_out, &called, NULL, &call));
     OK(udpr_reactor_run(reactor));
     udpr_reactor_cancel_call(reactor, call); /* where a signal was faster */
     atomic_fetch_add(&runs, 1);
@@ -216,9 +216,9 @@ static void get_the_signal(void *arg) {
 }
 
 typedef struct busy {
-  udpr_reactor *reactor;
-  elsewhere     there;
-  check_thread  handler;
+  udpr_reactor  *reactor;
+  reactor_thread there;
+  check_thread   handler;
 } busy;
 
 /* The only other thread of this process waits in the kernel. */
@@ -242,7 +242,7 @@ static bool other_thread_sleeps(void) {
 static void handler_at_work(busy *all) {
   own_handler_for_sigterm();
   all->reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  run_elsewhere(&all->there, all->reactor);
+  reactor_thread_start(&all->there, all->reactor);
   while (!other_thread_sleeps()) sched_yield(); /* then the handler has to write */
   thread_start(&all->handler, get_the_signal, NULL);
   while (!atomic_load(&handling)) sched_yield();
@@ -256,9 +256,9 @@ static void handler_ends(busy *all) {
 TEST(a_child_does_not_wait_for_a_handler_of_its_parents) {
   busy all;
   handler_at_work(&all);
-  in_killed_child(has_runs_of_its_own, NULL);
+  run_in_killed_child(has_runs_of_its_own, NULL);
   handler_ends(&all);
-  join_elsewhere(&all.there);
+  reactor_thread_join(&all.there);
   OK(udpr_reactor_free(all.reactor));
 }
 
@@ -268,12 +268,13 @@ TEST(a_handler_that_is_late_writes_to_nobody_elses_descriptor) {
   char text[256] = {0};
   int  ends[2];
   handler_at_work(&all);
-  int before = check_descriptors();
+  int before = check_count_descriptors();
   send_letters(&all.there.quit.host, "q");
-  join_elsewhere(&all.there);
+  reactor_thread_join(&all.there);
   OK(udpr_reactor_free(all.reactor));
-  CHECK_EQ(before - 2,
-           check_descriptors()); /* the port's and the epoll set's: the wake-up's is kept for the handler */
+  CHECK_EQ(
+      before - 2,
+      check_count_descriptors()); /* the port's and the epoll set's: the wake-up's is kept for the handler */
   CHECK(is_own());
   CHECK_EQ(0, pipe(ends));
   CHECK(ends[0] != write_ends_there && ends[1] != write_ends_there);
@@ -281,7 +282,7 @@ TEST(a_handler_that_is_late_writes_to_nobody_elses_descriptor) {
   CHECK_EQ(1, own_handled);
   has_runs_of_its_own(NULL); /* and runs work */
   handler_ends(&all);
-  CHECK_EQ(before - 1, check_descriptors()); /* the pipe's two for three */
+  CHECK_EQ(before - 1, check_count_descriptors()); /* the pipe's two for three */
   CHECK_EQ(0, fcntl(ends[0], F_SETFL, O_NONBLOCK));
   CHECK(read(ends[0], text, sizeof text) < 0 && errno == EAGAIN);
   close(ends[0]);

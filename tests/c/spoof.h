@@ -2,7 +2,7 @@
 #ifndef UDPR_TESTS_SPOOF_H
 #define UDPR_TESTS_SPOOF_H
 
-#include "own_network.h"
+#include "network_namespace.h"
 
 #include <netinet/ip.h>
 #include <netinet/ip_icmp.h>

@@ -238,7 +238,7 @@ static void *measure(void *unused) {
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
     size_t used = stack_of(steps[i].run);
     NOTE("%s: %zu bytes of stack", steps[i].name, used);
-    check_about = steps[i].name;
+    check_context = steps[i].name;
     CHECK(used <= PROMISED);
     CHECK(used > 0 || check_is_slow());
   }
@@ -246,7 +246,7 @@ static void *measure(void *unused) {
 }
 
 TEST(everything_needs_no_more_than_promised) {
-  int dead = peer_dead(AF_INET);
+  int dead = peer_open_refusing(AF_INET);
   here.dead = peer_addr(dead);
   on_painted_stack(measure);
   close(dead);

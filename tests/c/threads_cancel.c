@@ -66,7 +66,7 @@ static void end_run(udpr_reactor *reactor, void *user) {
 /* On a reactor of its own, that has a port. */
 static void one_call(const every_call *call) {
   call_of_many self = {.call = call, .with.reactor = new_reactor(0)};
-  check_about = call->name;
+  check_context = call->name;
   probe_listen(&self.port, self.with.reactor);
   self.with.transport = self.port.transport, self.with.to = self.port.host;
   OK(udpr_reactor_remote(self.with.reactor, &self.with.remote));
@@ -75,7 +75,7 @@ static void one_call(const every_call *call) {
   OK(udpr_reactor_set_logger(self.with.reactor, 0, NULL, NULL, NULL));
   OK(udpr_reactor_free(self.with.reactor));
   udpr_remote_release(self.with.remote);
-  probe_ended(&self.port);
+  probe_check_ended(&self.port);
 }
 
 /* Not these, which call back, or which keep a reference. */
@@ -93,7 +93,9 @@ TEST(every_call_of_a_reactor) { calls_of(reactor_calls, sizeof reactor_calls / s
 TEST(every_call_of_a_transport) {
   calls_of(transport_calls, sizeof transport_calls / sizeof *transport_calls);
 }
-TEST(every_call_from_anywhere) { calls_of(anywhere_calls, sizeof anywhere_calls / sizeof *anywhere_calls); }
+TEST(every_call_from_anywhere) {
+  calls_of(any_thread_calls, sizeof any_thread_calls / sizeof *any_thread_calls);
+}
 
 static void live_and_die(void *arg) {
   udpr_addr    parsed;
@@ -108,7 +110,7 @@ static void live_and_die(void *arg) {
     probe_listen(&port, reactor);
     OK(udpr_reactor_free(reactor));
     CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_wake(remote));
-    probe_ended(&port);
+    probe_check_ended(&port);
     udpr_remote_release(remote); /* the last one: it closes what is left */
     OK(udpr_addr_parse("fe80::1%lo", 1, &parsed));
     OK(udpr_interface_index("127.0.0.1", &index));
@@ -174,7 +176,7 @@ TEST(callbacks_of_a_run_go_through) {
   set_scene(&all);
   with_cancellation_pending(run_a_scene, &all);
   CHECK_EQ(3, all.calls);
-  PEER_GETS(all.peer, "ping");
+  PEER_RECEIVES(all.peer, "ping");
   end_scene(&all);
 }
 
@@ -199,11 +201,11 @@ TEST(a_thread_that_runs_is_cancelled) {
   set_scene(&all);
   OK(udpr_reactor_remote(all.reactor, &remote));
   CHECK_EQ(0, pthread_create(&thread, NULL, run_and_end, &all));
-  AWAIT(all.calls == 1);
+  WAIT_UNTIL(all.calls == 1);
   CHECK_EQ(0, pthread_cancel(thread));
-  PEER_GETS(all.peer, "ping");
+  PEER_RECEIVES(all.peer, "ping");
   OK(udpr_remote_call(remote, slow_call, &all, NULL));
-  AWAIT(all.calls == 2);
+  WAIT_UNTIL(all.calls == 2);
   OK(udpr_remote_stop(remote));
   CHECK_EQ(0, pthread_join(thread, &result));
   CHECK(result == PTHREAD_CANCELED && all.calls == 103); /* run has returned */
@@ -258,11 +260,11 @@ static void get_sigterm(void *arg) {
 
 TEST(the_signal_handler_goes_through) {
   for (int again = 0; again < 3; again++) {
-    elsewhere     there;
-    udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-    run_elsewhere(&there, reactor);
+    reactor_thread there;
+    udpr_reactor  *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+    reactor_thread_start(&there, reactor);
     with_cancellation_pending(get_sigterm, NULL);
-    join_elsewhere(&there);
+    reactor_thread_join(&there);
     OK(udpr_reactor_free(reactor));
   }
 }
@@ -275,7 +277,7 @@ static void cancel_myself(void *user) {
 
 /* Threads of the pool are the library's: they cannot be cancelled. */
 TEST(work_that_cancels_its_thread_is_done) {
-  udpr_reactor *reactor = reactor_with_pool(1);
+  udpr_reactor *reactor = new_reactor_with_pool(1);
   for (int i = 1; i <= 3; i++) {
     atomic_int worked = 0;
     OK(udpr_reactor_call_in_thread(reactor, cancel_myself, NULL, &worked, NULL));
@@ -298,8 +300,8 @@ static void child_frees(void *arg) { with_cancellation_pending(only_free, arg); 
 
 TEST(in_a_forked_child) {
   udpr_reactor *reactor = new_reactor(0);
-  in_killed_child(child_revives, reactor);
-  in_killed_child(child_frees, reactor);
+  run_in_killed_child(child_revives, reactor);
+  run_in_killed_child(child_frees, reactor);
   OK(udpr_reactor_free(reactor));
 }
 

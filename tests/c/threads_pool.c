@@ -6,10 +6,10 @@
 TEST(work_runs_elsewhere_and_done_here) {
   udpr_reactor *reactor = new_reactor(0);
   job           jobs[20] = {{0}};
-  for (int i = 0; i < 20; i++) put(reactor, &jobs[i]);
+  for (int i = 0; i < 20; i++) job_submit(reactor, &jobs[i]);
   for (int i = 0; i < 20; i++) {
-    AWAIT(jobs[i].ended);
-    CHECK(!is_me(jobs[i].worker));
+    WAIT_UNTIL(jobs[i].ended);
+    CHECK(!is_current_thread(jobs[i].worker));
     CHECK_EQ(0, jobs[i].done + jobs[i].freed); /* that takes a turn */
   }
   for (int i = 0; i < 20; i++) RUN_UNTIL(reactor, jobs[i].freed);
@@ -20,7 +20,7 @@ TEST(work_runs_elsewhere_and_done_here) {
 
 TEST(done_may_be_null) {
   udpr_reactor *reactor = new_reactor(0);
-  job           user = {.reactors = pthread_self()}, bare = {0};
+  job           user = {.loop_thread = pthread_self()}, bare = {0};
   OK(udpr_reactor_call_in_thread(reactor, job_work, NULL, &user, job_free));
   OK(udpr_reactor_call_in_thread(reactor, job_work, NULL, &bare, NULL));
   RUN_UNTIL(reactor, user.freed && bare.ended);
@@ -30,7 +30,7 @@ TEST(done_may_be_null) {
 
 TEST(work_must_be_given) {
   udpr_reactor *reactor = new_reactor(0);
-  job           user = {.reactors = pthread_self()};
+  job           user = {.loop_thread = pthread_self()};
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
                udpr_reactor_call_in_thread(reactor, NULL, job_done, &user, job_free));
   CHECK_EQ(1, user.freed);
@@ -42,7 +42,7 @@ TEST(work_must_be_given) {
 }
 
 static void put_next(udpr_reactor *reactor, job *self) {
-  if (self->arg) put(reactor, self->arg);
+  if (self->arg) job_submit(reactor, self->arg);
   else OK(udpr_reactor_stop(reactor));
 }
 
@@ -50,15 +50,15 @@ TEST(done_may_give_more_work) {
   udpr_reactor *reactor = new_reactor(0);
   job           jobs[5] = {{0}};
   for (int i = 0; i < 5; i++) jobs[i].act = put_next, jobs[i].arg = i < 4 ? &jobs[i + 1] : NULL;
-  put(reactor, &jobs[0]);
-  run_guarded(reactor);
+  job_submit(reactor, &jobs[0]);
+  run_with_timeout(reactor);
   for (int i = 0; i < 5; i++) CHECK_EQ(1, jobs[i].done);
   OK(udpr_reactor_free(reactor));
 }
 
 static void ask_for_more(void *user) {
   job *self = user;
-  job  inner = {.reactors = pthread_self()};
+  job  inner = {.loop_thread = pthread_self()};
   CHECK_STATUS(UDPR_E_WRONG_THREAD,
                udpr_reactor_call_in_thread(self->reactor, job_work, job_done, &inner, job_free));
   CHECK_EQ(1, inner.freed);
@@ -73,7 +73,7 @@ TEST(work_uses_the_reactor_from_its_thread) {
   udpr_reactor *reactor = new_reactor(0);
   job           user = {.reactor = reactor};
   OK(udpr_reactor_call_later(reactor, 0, put_ask_for_more, &user, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -82,25 +82,25 @@ TEST(work_uses_the_reactor_from_its_thread) {
 /* Of 20 jobs that wait, `size` are begun, and as many threads are there. */
 static void works_at_once(udpr_reactor *reactor, int size) {
   enum { COUNT = 20 };
-  sem_t gate;
+  sem_t may_finish;
   job   jobs[COUNT] = {{0}};
-  int   others = threads_here(), begun = 0;
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  for (int i = 0; i < COUNT; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
-  for (int i = 0; i < size; i++) AWAIT(jobs[i].began); /* in the order given */
-  turns(reactor, 50);
+  int   others = count_threads(), begun = 0;
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
+  for (int i = 0; i < COUNT; i++) jobs[i].may_finish = &may_finish, job_submit(reactor, &jobs[i]);
+  for (int i = 0; i < size; i++) WAIT_UNTIL(jobs[i].began); /* in the order given */
+  run_turns(reactor, 50);
   for (int i = 0; i < COUNT; i++) begun += jobs[i].began;
   CHECK_EQ(size, begun);
-  CHECK_EQ(size, threads_here() - others);
-  for (int i = 0; i < COUNT; i++) CHECK_EQ(0, sem_post(&gate));
+  CHECK_EQ(size, count_threads() - others);
+  for (int i = 0; i < COUNT; i++) CHECK_EQ(0, sem_post(&may_finish));
   for (int i = 0; i < COUNT; i++) RUN_UNTIL(reactor, jobs[i].freed);
   OK(udpr_reactor_free(reactor));
-  AWAIT(threads_here() == others);
-  sem_destroy(&gate);
+  WAIT_UNTIL(count_threads() == others);
+  sem_destroy(&may_finish);
 }
 
 TEST(the_pool_grows_to_its_size) {
-  for (int size = 1; size <= 4; size++) works_at_once(reactor_with_pool((uint32_t)size), size);
+  for (int size = 1; size <= 4; size++) works_at_once(new_reactor_with_pool((uint32_t)size), size);
 }
 
 TEST(its_size_is_ten_by_default) { works_at_once(new_reactor(0), 10); }
@@ -108,44 +108,44 @@ TEST(its_size_is_ten_by_default) { works_at_once(new_reactor(0), 10); }
 TEST(a_suggestion_changes_the_size) {
   static const uint32_t from[] = {1, 5, 1}, to[] = {3, 1, 0};
   for (int i = 0; i < 3; i++) {
-    udpr_reactor *reactor = reactor_with_pool(from[i]);
+    udpr_reactor *reactor = new_reactor_with_pool(from[i]);
     OK(udpr_reactor_suggest_thread_pool_size(reactor, to[i]));
     works_at_once(reactor, to[i] ? (int)to[i] : 10); /* 0: the default */
   }
 }
 
 TEST(a_pool_that_grows_takes_up_what_waits) {
-  udpr_reactor *reactor = reactor_with_pool(1);
-  sem_t         gate;
+  udpr_reactor *reactor = new_reactor_with_pool(1);
+  sem_t         may_finish;
   job           jobs[4] = {{0}};
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  for (int i = 0; i < 4; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
-  AWAIT(jobs[0].began);
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
+  for (int i = 0; i < 4; i++) jobs[i].may_finish = &may_finish, job_submit(reactor, &jobs[i]);
+  WAIT_UNTIL(jobs[0].began);
   CHECK_EQ(0, jobs[1].began);
   OK(udpr_reactor_suggest_thread_pool_size(reactor, 4));
-  for (int i = 1; i < 4; i++) AWAIT(jobs[i].began);
-  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 1; i < 4; i++) WAIT_UNTIL(jobs[i].began);
+  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&may_finish));
   for (int i = 0; i < 4; i++) RUN_UNTIL(reactor, jobs[i].freed);
   OK(udpr_reactor_free(reactor));
-  sem_destroy(&gate);
+  sem_destroy(&may_finish);
 }
 
 TEST(a_pool_that_shrinks_ends_its_threads) {
-  udpr_reactor *reactor = reactor_with_pool(4);
-  sem_t         gate;
+  udpr_reactor *reactor = new_reactor_with_pool(4);
+  sem_t         may_finish;
   job           jobs[4] = {{0}}, last = {0};
-  int           others = threads_here();
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  for (int i = 0; i < 4; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
-  for (int i = 0; i < 4; i++) AWAIT(jobs[i].began);
+  int           others = count_threads();
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
+  for (int i = 0; i < 4; i++) jobs[i].may_finish = &may_finish, job_submit(reactor, &jobs[i]);
+  for (int i = 0; i < 4; i++) WAIT_UNTIL(jobs[i].began);
   OK(udpr_reactor_suggest_thread_pool_size(reactor, 1));
-  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < 4; i++) CHECK_EQ(0, sem_post(&may_finish));
   for (int i = 0; i < 4; i++) RUN_UNTIL(reactor, jobs[i].freed);
-  AWAIT(threads_here() - others <= 1);
-  put(reactor, &last);
+  WAIT_UNTIL(count_threads() - others <= 1);
+  job_submit(reactor, &last);
   RUN_UNTIL(reactor, last.freed);
   OK(udpr_reactor_free(reactor));
-  sem_destroy(&gate);
+  sem_destroy(&may_finish);
 }
 
 static int mappings_here(void) {
@@ -159,24 +159,24 @@ static int mappings_here(void) {
 
 static void grow_and_shrink(udpr_reactor *reactor, int others) {
   enum { SIZE = 16 };
-  sem_t gate;
+  sem_t may_finish;
   job   jobs[SIZE] = {{0}};
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
   OK(udpr_reactor_suggest_thread_pool_size(reactor, SIZE));
-  for (int i = 0; i < SIZE; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
-  for (int i = 0; i < SIZE; i++) AWAIT(jobs[i].began); /* on a thread each */
-  for (int i = 0; i < SIZE; i++) CHECK_EQ(0, sem_post(&gate));
+  for (int i = 0; i < SIZE; i++) jobs[i].may_finish = &may_finish, job_submit(reactor, &jobs[i]);
+  for (int i = 0; i < SIZE; i++) WAIT_UNTIL(jobs[i].began); /* on a thread each */
+  for (int i = 0; i < SIZE; i++) CHECK_EQ(0, sem_post(&may_finish));
   for (int i = 0; i < SIZE; i++) RUN_UNTIL(reactor, jobs[i].freed);
   OK(udpr_reactor_suggest_thread_pool_size(reactor, 1));
-  AWAIT(threads_here() - others <= 1);
-  sem_destroy(&gate);
+  WAIT_UNTIL(count_threads() - others <= 1);
+  sem_destroy(&may_finish);
 }
 
 /* A thread that is neither joined nor detached keeps its stack: one mapping and a guard page, or two. */
 TEST(threads_that_have_ended_keep_no_stack) {
   enum { CYCLES = 30 };
   udpr_reactor *reactor = new_reactor(0);
-  int           others = threads_here();
+  int           others = count_threads();
   for (int i = 0; i < 3; i++) grow_and_shrink(reactor, others); /* as many as the system keeps for the next */
   int before = mappings_here();
   for (int i = 0; i < CYCLES; i++) grow_and_shrink(reactor, others);
@@ -189,32 +189,32 @@ TEST(a_size_that_is_too_large) {
   static const uint32_t sizes[] = {UINT32_MAX, 1u << 20};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     udpr_reactor *reactor = new_reactor(0);
-    int           others = threads_here();
+    int           others = count_threads();
     job           user = {0};
     udpr_status   status = udpr_reactor_suggest_thread_pool_size(reactor, sizes[i]);
     if (status != UDPR_OK) CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, status);
-    CHECK_EQ(others, threads_here());
-    put(reactor, &user);
+    CHECK_EQ(others, count_threads());
+    job_submit(reactor, &user);
     RUN_UNTIL(reactor, user.freed);
-    CHECK(user.done == 1 && threads_here() - others <= 1);
+    CHECK(user.done == 1 && count_threads() - others <= 1);
     OK(udpr_reactor_free(reactor));
-    AWAIT(threads_here() == others);
+    WAIT_UNTIL(count_threads() == others);
   }
 }
 
 TEST(threads_come_with_work_and_are_used_again) {
-  int           others = threads_here();
+  int           others = count_threads();
   udpr_reactor *reactor = new_reactor(0);
-  turns(reactor, 2);
-  CHECK_EQ(others, threads_here());
+  run_turns(reactor, 2);
+  CHECK_EQ(others, count_threads());
   for (int i = 0; i < 50; i++) {
     job user = {0};
-    put(reactor, &user);
+    job_submit(reactor, &user);
     RUN_UNTIL(reactor, user.freed);
   }
-  CHECK(threads_here() - others <= 10);
+  CHECK(count_threads() - others <= 10);
   OK(udpr_reactor_free(reactor));
-  AWAIT(threads_here() == others);
+  WAIT_UNTIL(count_threads() == others);
 }
 
 CHECK_MAIN()

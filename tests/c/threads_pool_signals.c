@@ -87,7 +87,7 @@ static void spoil_mask(void *user) {
 }
 
 TEST(work_has_the_mask_of_the_thread_that_handed_it_in) {
-  udpr_reactor *reactor = reactor_with_pool(1);
+  udpr_reactor *reactor = new_reactor_with_pool(1);
   errand        user = {0};
   run_errand(reactor, note_mask, &user);
   for (int signal = 1; signal < 32; signal++) CHECK_EQ(0, sigismember(&user.mask, signal));
@@ -144,7 +144,7 @@ static unsigned long long bit(int signal) { return 1ULL << (signal - 1); }
 
 /* Handlers of the host run on the host's threads, and in its work. */
 TEST(an_idle_thread_blocks_what_others_send) {
-  udpr_reactor      *reactor = reactor_with_pool(1);
+  udpr_reactor      *reactor = new_reactor_with_pool(1);
   errand             user = {0};
   char               path[64];
   unsigned long long synchronous =
@@ -152,7 +152,7 @@ TEST(an_idle_thread_blocks_what_others_send) {
   unsigned long long sent = bit(SIGTERM) | bit(SIGINT) | bit(SIGUSR1) | bit(SIGCHLD);
   run_errand(reactor, note_thread, &user);
   snprintf(path, sizeof path, "/proc/self/task/%d/status", user.thread);
-  AWAIT((blocked_by(path) & (synchronous | sent)) == sent);
+  WAIT_UNTIL((blocked_by(path) & (synchronous | sent)) == sent);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -82,15 +82,15 @@ TEST(calls_without_end_starve_nobody) {
   bool          due = false;
   probe_listen(&port, reactor);
   OK(udpr_reactor_call_from_thread(reactor, call_again, &calls, NULL));
-  OK(udpr_reactor_call_later(reactor, MS(5), check_overdue, &due, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, MS(5), check_timed_out, &due, NULL, NULL));
   send_letters(&port.host, "a");
   udpr_reactor_start(reactor);
-  RUN_UNTIL(reactor, *port.got && due);
+  RUN_UNTIL(reactor, *port.received && due);
   int before = calls;
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(before + 10, calls);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void make_calls(void *arg) {
@@ -105,9 +105,9 @@ TEST(calls_before_run_are_kept) {
   call          calls[3] = {{0}};
   for (int i = 0; i < 3; i++)
     calls[i] = (call){.remote = remote, .letters = letters, .letter = (char)('x' + i)};
-  in_thread(make_calls, calls);
+  run_in_thread(make_calls, calls);
   OK(udpr_reactor_call_from_thread(reactor, stop_call, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK_STR("xyz", letters);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
@@ -118,19 +118,19 @@ static void free_on_this_thread(void *user) { CHECK(pthread_equal(pthread_self()
 static void call_nothing(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
 
 static void call_with_thread(void *arg) {
-  elsewhere *there = arg;
+  reactor_thread *there = arg;
   for (int i = 0; i < 100; i++)
     OK(udpr_reactor_call_from_thread(there->reactor, call_nothing, &there->thread.id, free_on_this_thread));
 }
 
 TEST(users_are_freed_on_the_reactors_thread) {
-  udpr_reactor *reactor = new_reactor(0);
-  elsewhere     there;
-  run_elsewhere(&there, reactor);
+  udpr_reactor  *reactor = new_reactor(0);
+  reactor_thread there;
+  reactor_thread_start(&there, reactor);
   call_with_thread(&there);
-  in_thread(call_with_thread, &there);
+  run_in_thread(call_with_thread, &there);
   OK(udpr_reactor_call_from_thread(reactor, stop_call, NULL, NULL));
-  join_elsewhere(&there);
+  reactor_thread_join(&there);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -150,16 +150,16 @@ static void wake(void *remote) { OK(udpr_remote_wake(remote)); }
 /* How long a turn waited that might have waited for ever. */
 static udpr_ns time_of_a_turn(udpr_reactor *reactor) {
   udpr_ns begin = monotonic_ns();
-  OK(udpr_reactor_iterate(reactor, (int64_t)CHECK_PATIENCE));
+  OK(udpr_reactor_iterate(reactor, (int64_t)CHECK_TIMEOUT));
   return monotonic_ns() - begin;
 }
 
 TEST(a_wake_is_sticky) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  in_thread(wake, remote);                     /* nobody waits yet */
+  run_in_thread(wake, remote);                 /* nobody waits yet */
   for (int i = 0; i < 1000; i++) wake(remote); /* they are one */
-  CHECK(time_of_a_turn(reactor) < CHECK_PATIENCE / 2);
+  CHECK(time_of_a_turn(reactor) < CHECK_TIMEOUT / 2);
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_iterate(reactor, (int64_t)MS(20))); /* it is used up */
   CHECK(monotonic_ns() - begin >= MS(20));
@@ -173,7 +173,7 @@ TEST(a_wake_from_another_thread_ends_the_waiting) {
   for (int i = 0; i < 100; i++) { /* before it waits or after, as it happens */
     check_thread thread;
     thread_start(&thread, wake, remote);
-    CHECK(time_of_a_turn(reactor) < CHECK_PATIENCE / 2);
+    CHECK(time_of_a_turn(reactor) < CHECK_TIMEOUT / 2);
     thread_join(&thread);
   }
   udpr_remote_release(remote);
@@ -199,7 +199,7 @@ static udpr_remote *wake_by_signals(udpr_reactor *reactor) {
   return woken_in_handler;
 }
 
-static void one_turn(void *reactor) { CHECK(time_of_a_turn(reactor) < CHECK_PATIENCE / 2); }
+static void one_turn(void *reactor) { CHECK(time_of_a_turn(reactor) < CHECK_TIMEOUT / 2); }
 
 /* The signal is this thread's: nothing but the wake ends the other's waiting. */
 TEST(a_signal_handler_may_wake) {

@@ -1,5 +1,5 @@
 /* A remote stops its reactor, and outlives it. */
-#include "trigger.h"
+#include "event_log.h"
 
 #include <sched.h>
 
@@ -19,17 +19,17 @@ TEST(a_remote_stops_run) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
   for (int again = 0; again < 3; again++) {
-    elsewhere there;
-    note      down = {0};
+    reactor_thread there;
+    logged_call    down = {0};
     not_running(remote);
-    add_note(reactor, DURING, SHUTDOWN, &down);
-    run_elsewhere(&there, reactor);
+    add_logged_trigger(reactor, DURING, SHUTDOWN, &down);
+    reactor_thread_start(&there, reactor);
     stop_remotely(remote);
-    join_elsewhere(&there); /* its port has stopped */
+    reactor_thread_join(&there); /* its port has stopped */
     CHECK_EQ(1, down.called);
     udpr_reactor_remove_trigger(reactor, down.id);
     CHECK_EQ(1, down.freed);
-    in_thread(not_running, remote);
+    run_in_thread(not_running, remote);
   }
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
@@ -41,10 +41,10 @@ TEST(a_remote_stops_what_an_embedder_turns) {
   probe         port = {0};
   OK(udpr_reactor_start(reactor));
   probe_listen(&port, reactor);
-  in_thread(stop_remotely, remote);
+  run_in_thread(stop_remotely, remote);
   CHECK(udpr_reactor_is_running(reactor) && port.stops == 0);
   RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
   not_running(remote);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
@@ -62,7 +62,7 @@ TEST(a_late_stop_leaves_nothing_behind) {
   udpr_remote  *remote = remote_of(reactor);
   int           quiet = 0;
   OK(udpr_reactor_call_later(reactor, 0, stop_twice, remote, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   not_running(remote);
   OK(udpr_reactor_start(reactor));
   for (; quiet < 10; quiet++) OK(udpr_reactor_iterate(reactor, 0));
@@ -72,19 +72,19 @@ TEST(a_late_stop_leaves_nothing_behind) {
 }
 
 static void stop_after_a_call(void *arg) {
-  note *last = arg;
-  OK(udpr_remote_call(last->arg, note_call, last, count_free));
+  logged_call *last = arg;
+  OK(udpr_remote_call(last->arg, logged_call_run, last, count_free));
   OK(udpr_remote_stop(last->arg));
 }
 
 TEST(a_call_made_before_stop_is_made) {
-  udpr_reactor *reactor = new_reactor(0);
-  udpr_remote  *remote = remote_of(reactor);
-  elsewhere     there;
-  note          last = {.arg = remote};
-  run_elsewhere(&there, reactor);
-  in_thread(stop_after_a_call, &last);
-  join_elsewhere(&there);
+  udpr_reactor  *reactor = new_reactor(0);
+  udpr_remote   *remote = remote_of(reactor);
+  reactor_thread there;
+  logged_call    last = {.arg = remote};
+  reactor_thread_start(&there, reactor);
+  run_in_thread(stop_after_a_call, &last);
+  reactor_thread_join(&there);
   CHECK(last.called == 1 && last.freed == 1);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
@@ -99,18 +99,18 @@ static void stop_and_crash(udpr_reactor *reactor, void *remote) {
 TEST(a_stop_that_a_crash_was_faster_than) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          alive = {.act = act_stop};
+  logged_call   alive = {.act = act_stop};
   OK(udpr_reactor_call_later(reactor, 0, stop_and_crash, remote, NULL, NULL));
-  run_guarded(reactor);
-  note_later(reactor, MS(20),
-             &alive); /* some turns later: the guard, and what the stop left of its wake-up */
-  run_guarded(reactor);
+  run_with_timeout(reactor);
+  call_later_logged(reactor, MS(20),
+                    &alive); /* some turns later: the guard, and what the stop left of its wake-up */
+  run_with_timeout(reactor);
   CHECK_EQ(1, alive.called);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
 }
 
-static void crash_and_start(udpr_reactor *reactor, note *self) {
+static void crash_and_start(udpr_reactor *reactor, logged_call *self) {
   (void)self;
   OK(udpr_reactor_crash(reactor));
   OK(udpr_reactor_start(reactor));
@@ -120,9 +120,9 @@ static void crash_and_start(udpr_reactor *reactor, note *self) {
 TEST(a_stop_is_not_for_a_run_that_a_call_has_begun) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          again = {.act = crash_and_start};
+  logged_call   again = {.act = crash_and_start};
   OK(udpr_reactor_start(reactor));
-  OK(udpr_remote_call(remote, note_call, &again, count_free));
+  OK(udpr_remote_call(remote, logged_call_run, &again, count_free));
   OK(udpr_remote_stop(remote));
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(1, again.called);
@@ -133,7 +133,7 @@ TEST(a_stop_is_not_for_a_run_that_a_call_has_begun) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void start_anew(udpr_reactor *reactor, note *self) {
+static void start_anew(udpr_reactor *reactor, logged_call *self) {
   (void)self;
   OK(udpr_reactor_start(reactor));
 }
@@ -142,11 +142,11 @@ static void start_anew(udpr_reactor *reactor, note *self) {
 TEST(a_stop_is_not_for_a_run_that_a_call_begins_later) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          again = {.act = start_anew};
+  logged_call   again = {.act = start_anew};
   OK(udpr_reactor_start(reactor));
   OK(udpr_remote_stop(remote));
   OK(udpr_reactor_crash(reactor));
-  OK(udpr_remote_call(remote, note_call, &again, count_free));
+  OK(udpr_remote_call(remote, logged_call_run, &again, count_free));
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(1, again.called);
   CHECK(udpr_reactor_is_running(reactor));
@@ -156,7 +156,7 @@ TEST(a_stop_is_not_for_a_run_that_a_call_begins_later) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void act_stop_remotely(udpr_reactor *reactor, note *self) {
+static void act_stop_remotely(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
   stop_remotely(self->arg);
 }
@@ -164,19 +164,19 @@ static void act_stop_remotely(udpr_reactor *reactor, note *self) {
 TEST(a_remote_stops_a_startup_that_is_held_back) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          before = {.answer = UDPR_PENDING}, down = {0};
-  note          call = {.act = act_stop_remotely, .arg = remote};
-  add_note(reactor, BEFORE, STARTUP, &before);
-  add_note(reactor, DURING, SHUTDOWN, &down);
-  note_later(reactor, 0, &call);
-  run_guarded(reactor);
+  logged_call   before = {.status = UDPR_PENDING}, down = {0};
+  logged_call   call = {.act = act_stop_remotely, .arg = remote};
+  add_logged_trigger(reactor, BEFORE, STARTUP, &before);
+  add_logged_trigger(reactor, DURING, SHUTDOWN, &down);
+  call_later_logged(reactor, 0, &call);
+  run_with_timeout(reactor);
   CHECK(before.called == 1 && down.called == 1);
   not_running(remote);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
 }
 
-static void act_stop_after_a_call(udpr_reactor *reactor, note *self) {
+static void act_stop_after_a_call(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
   stop_after_a_call(self->arg);
 }
@@ -185,9 +185,9 @@ static void act_stop_after_a_call(udpr_reactor *reactor, note *self) {
 TEST(a_stop_does_not_overtake_a_call_made_in_a_call) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          last = {.arg = remote}, first = {.act = act_stop_after_a_call, .arg = &last};
-  OK(udpr_remote_call(remote, note_call, &first, count_free));
-  run_guarded(reactor);
+  logged_call   last = {.arg = remote}, first = {.act = act_stop_after_a_call, .arg = &last};
+  OK(udpr_remote_call(remote, logged_call_run, &first, count_free));
+  run_with_timeout(reactor);
   CHECK(first.called == 1 && last.called == 1 && last.freed == 1);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
@@ -196,10 +196,10 @@ TEST(a_stop_does_not_overtake_a_call_made_in_a_call) {
 /* ---- beyond free --------------------------------------------------------------------------------------- */
 
 static void all_is_closed(void *remote) {
-  note user = {0};
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, note_call, &user, count_free));
+  logged_call user = {0};
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, logged_call_run, &user, count_free));
   CHECK(user.called == 0 && user.freed == 1); /* in the failing call */
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, note_call, &user, NULL));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, logged_call_run, &user, NULL));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_stop(remote));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_wake(remote));
 }
@@ -209,25 +209,25 @@ static void last_release(void *remote) { udpr_remote_release(remote); }
 TEST(beyond_free_a_remote_says_closed_on_any_thread) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   OK(udpr_reactor_free(reactor));
   all_is_closed(remote);
-  in_thread(all_is_closed, remote);
-  in_thread(last_release, remote);
+  run_in_thread(all_is_closed, remote);
+  run_in_thread(last_release, remote);
 }
 
 static void freed_while_free_runs(void *user) {
-  note *pending = user, other = {0};
+  logged_call *pending = user, other = {0};
   pending->freed++;
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(pending->arg, note_call, &other, count_free));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(pending->arg, logged_call_run, &other, count_free));
   CHECK(other.called == 0 && other.freed == 1);
 }
 
 TEST(while_free_runs_too) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          pending = {.arg = remote};
-  OK(udpr_remote_call(remote, note_call, &pending, freed_while_free_runs));
+  logged_call   pending = {.arg = remote};
+  OK(udpr_remote_call(remote, logged_call_run, &pending, freed_while_free_runs));
   OK(udpr_reactor_free(reactor));
   CHECK(pending.called == 0 && pending.freed == 1);
   udpr_remote_release(remote);
@@ -243,7 +243,7 @@ static void user_freed(void *user) {
 static void call_until_closed(void *remote) {
   for (udpr_status status = UDPR_OK; status == UDPR_OK;) {
     atomic_fetch_add(&users, 1);
-    status = udpr_remote_call(remote, check_overdue, NULL, user_freed); /* which would crash, if it ran */
+    status = udpr_remote_call(remote, check_timed_out, NULL, user_freed); /* which would crash, if it ran */
     if (status != UDPR_OK) CHECK_STATUS(UDPR_E_CLOSED, status);
   }
   udpr_remote_release(remote);
@@ -278,7 +278,7 @@ TEST(retain_and_release_from_many_threads) {
   for (int i = 0; i < COUNT; i++) thread_start(&threads[i], retain_and_release, udpr_remote_retain(remote));
   udpr_remote_release(remote);
   for (int i = 0; i < COUNT; i++) thread_join(&threads[i]);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -286,8 +286,8 @@ TEST(retain_and_release_from_many_threads) {
 TEST(a_call_outlives_its_remote) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  note          user = {0};
-  OK(udpr_remote_call(remote, note_call, &user, count_free));
+  logged_call   user = {0};
+  OK(udpr_remote_call(remote, logged_call_run, &user, count_free));
   udpr_remote_release(remote);
   RUN_UNTIL(reactor, user.called);
   CHECK_EQ(1, user.freed);
@@ -297,12 +297,12 @@ TEST(a_call_outlives_its_remote) {
 TEST(null_is_told) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor), *out = NULL;
-  note          user = {0};
+  logged_call   user = {0};
   CHECK(udpr_remote_retain(NULL) == NULL);
   udpr_remote_release(NULL);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(NULL, &out));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_remote(reactor, NULL));
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(NULL, note_call, &user, count_free));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(NULL, logged_call_run, &user, count_free));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(remote, NULL, &user, count_free));
   CHECK_EQ(2, user.freed);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_stop(NULL));

@@ -94,7 +94,7 @@ TEST(a_negative_difference_is_no_delay) {
   OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, (udpr_ns)INT64_MAX, resolved, &name, NULL, NULL));
   RUN_UNTIL(reactor, name.called == 2);
   OK(udpr_reactor_reset_call(reactor, id, UDPR_NEVER));
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK(far.called == 0 && never.called == 0 && tick.called == 0);
   int64_t timeout = 0;
   OK(udpr_reactor_next_timeout(reactor, &timeout));
@@ -178,7 +178,7 @@ TEST(a_call_that_ran) {
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(1, user.called);
   all_say(reactor, UDPR_E_ALREADY_CALLED, id);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(1, user.called);
   OK(udpr_reactor_free(reactor));
 }
@@ -189,7 +189,7 @@ TEST(a_call_that_was_cancelled) {
   udpr_id       id = later(reactor, 0, count, &user);
   OK(udpr_reactor_cancel_call(reactor, id));
   all_say(reactor, UDPR_E_ALREADY_CANCELLED, id);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(0, user.called);
   OK(udpr_reactor_free(reactor));
 }
@@ -232,7 +232,7 @@ TEST(in_its_own_callback_a_call_is_called) {
   self_call     self = {0};
   udpr_reactor *reactor = new_reactor(0);
   self.id = later(reactor, 0, ask_about_itself, &self);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(1, self.called);
   OK(udpr_reactor_free(reactor));
 }
@@ -247,7 +247,7 @@ TEST(cancel_of_one_due_in_the_same_turn) {
   udpr_reactor *reactor = new_reactor(0);
   later(reactor, 0, cancel_the_other, &other);
   other = later(reactor, 0, count, &user);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(0, user.called);
   OK(udpr_reactor_free(reactor));
 }

@@ -28,7 +28,7 @@ TEST(time_stands_still) {
   udpr_ns       now = udpr_reactor_now(reactor);
   later(reactor, 1, count, &called);
   OK(udpr_reactor_iterate(reactor, (int64_t)MS(5)));
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(now, udpr_reactor_now(reactor));
   CHECK_EQ(0, called);
   OK(udpr_reactor_advance(reactor, 1));
@@ -219,7 +219,7 @@ TEST(a_call_made_and_asked_for_in_a_call_is_next) {
     int64_t       timeout = -2;
     udpr_reactor *reactor = new_reactor(manual_clock ? UDPR_REACTOR_MANUAL_CLOCK : 0);
     later(reactor, 0, makes_and_asks, &called);
-    turns(reactor, 1);
+    run_turns(reactor, 1);
     CHECK_EQ(0, called); /* it is for the next turn */
     OK(udpr_reactor_next_timeout(reactor, &timeout));
     CHECK_EQ(0, timeout);
@@ -257,7 +257,7 @@ TEST(huge_delays_by_the_real_clock) {
   later(reactor, UINT64_MAX, count, &called);
   later(reactor, (udpr_ns)INT64_MAX, count, &called);
   later(reactor, SECONDS(86400) * 365, count, &called);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   OK(udpr_reactor_iterate(reactor, (int64_t)MS(1)));
   CHECK_EQ(0, called);
   later(reactor, MS(1), stop_call, NULL);

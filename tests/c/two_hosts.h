@@ -27,15 +27,17 @@ __attribute__((format(printf, 1, 2))) static inline void host_command(const char
 }
 
 /* The namespace that the thread is in from now on. */
-static inline int new_host(void) {
+static inline int new_network_namespace(void) {
   if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
   int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   CHECK(fd >= 0);
   return fd;
 }
 
-static inline void on_far(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->far_fd, CLONE_NEWNET)); }
-static inline void on_near(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET)); }
+static inline void enter_far_host(const two_hosts *hosts) { CHECK_EQ(0, setns(hosts->far_fd, CLONE_NEWNET)); }
+static inline void enter_near_host(const two_hosts *hosts) {
+  CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET));
+}
 
 /* Without the address that the kernel makes itself, whose duplicate address detection takes two seconds. */
 static inline void set_up_host(const char *device, int number) {
@@ -54,7 +56,7 @@ static inline void set_up_host(const char *device, int number) {
 
 /* The kernel gives a device its queue a moment after the other end is up (net/core/link_watch.c): what is sent before
  * that is lost. */
-static inline void await_link(const char *device) {
+static inline void wait_for_link(const char *device) {
   host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
 
@@ -73,24 +75,24 @@ static inline void link_hosts(const two_hosts *hosts) {
     SKIP("this kernel has no veth");
   host_command("ip link set far netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
   set_up_host("near", 1);
-  on_far(hosts);
+  enter_far_host(hosts);
   set_up_host("far", 2);
-  await_link("far");
+  wait_for_link("far");
   add_ipv6_addresses("far", 2);
-  on_near(hosts);
-  await_link("near");
+  enter_near_host(hosts);
+  wait_for_link("near");
   add_ipv6_addresses("near", 1);
 }
 
-static inline void make_two_hosts(two_hosts *hosts) {
+static inline void two_hosts_create(two_hosts *hosts) {
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
-  hosts->far_fd = new_host();
-  hosts->near_fd = new_host();
+  hosts->far_fd = new_network_namespace();
+  hosts->near_fd = new_network_namespace();
   link_hosts(hosts);
 }
 
-static inline void end_two_hosts(two_hosts *hosts) {
+static inline void two_hosts_close(two_hosts *hosts) {
   close(hosts->far_fd);
   close(hosts->near_fd);
 }

@@ -1,7 +1,7 @@
 /* Sockets made elsewhere: duplicated or taken over, in every state, refused where they are no UDP sockets, and left to
  * their other holders as they were.
  */
-#include "own_network.h"
+#include "network_namespace.h"
 
 #include <fcntl.h>
 #include <netinet/udp.h>
@@ -120,9 +120,9 @@ TEST(the_original_outlives_the_port) {
   RUN_UNTIL(f.reactor, f.stopped == 1);
   CHECK_EQ(1, f.freed);
   peer_send(f.peer, &was, "mine", 4);
-  PEER_GETS(f.fd, "mine");
+  PEER_RECEIVES(f.fd, "mine");
   peer_send(f.fd, &f.live, "out", 3);
-  PEER_GETS(f.peer, "out");
+  PEER_RECEIVES(f.peer, "out");
   close(f.fd);
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
@@ -184,7 +184,7 @@ TEST(takes_the_descriptor_over_also_when_it_fails) {
 TEST(a_failure_leaves_nothing) {
   fixture f;
   set_up(&f, AF_INET);
-  int before = check_descriptors();
+  int before = check_count_descriptors();
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, adopt(&f, f.fd, UDPR_AF_INET6, 0));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, adopt(&f, f.fd, AF_INET, 0)); /* the kernel's number, not ours */
   uint32_t late[] = {UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY};
@@ -197,7 +197,7 @@ TEST(a_failure_leaves_nothing) {
   CHECK_EQ(6, f.freed);
   CHECK_EQ(0, f.started);
   CHECK(f.transport == NULL);
-  CHECK_EQ(before, check_descriptors());
+  CHECK_EQ(before, check_count_descriptors());
   OK(adopt(&f, f.fd, UDPR_AF_INET, 0)); /* and the socket can be adopted still */
   round_trip(&f);
   close(f.fd);
@@ -250,7 +250,7 @@ TEST(refuses_closed_descriptors) {
 
 /* A ping socket is a datagram socket for who may have one (net.ipv4.ping_group_range). */
 TEST(refuses_ping) {
-  enter_own_network();
+  enter_network_namespace();
   FILE *range = fopen("/proc/sys/net/ipv4/ping_group_range", "w");
   CHECK(range && fputs("0 0", range) >= 0 && fclose(range) == 0);
   refuses(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
@@ -270,7 +270,7 @@ TEST(a_connected_socket_is_a_connected_port) {
   OK(udpr_transport_get_peer(f.transport, &peer));
   CHECK_ADDR(&f.live, &peer);
   OK(udpr_transport_write(f.transport, "known", 5, NULL));
-  PEER_GETS(f.peer, "known");
+  PEER_RECEIVES(f.peer, "known");
   CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_write(f.transport, "x", 1, &stranger));
   round_trip(&f);
   close(f.fd);
@@ -285,7 +285,7 @@ TEST(an_unbound_socket_is_bound_by_its_first_write) {
   OK(adopt(&f, fd, UDPR_AF_INET, 0));
   CHECK_EQ(0, host_of(f.transport).port);
   OK(udpr_transport_write(f.transport, "first", 5, &f.live));
-  PEER_GETS(f.peer, "first");
+  PEER_RECEIVES(f.peer, "first");
   CHECK(host_of(f.transport).port != 0);
   round_trip(&f);
   close(fd);
@@ -300,7 +300,7 @@ TEST(a_blocking_socket_stays_one) {
   OK(adopt(&f, f.fd, UDPR_AF_UNSPEC, 0));
   CHECK_EQ(0, fcntl(f.fd, F_GETFL) & O_NONBLOCK);
   for (int i = 0; i < 3; i++) round_trip(&f);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(0, fcntl(f.fd, F_GETFL) & O_NONBLOCK);
   close(f.fd);
   tear_down(&f);
@@ -493,7 +493,7 @@ TEST(the_other_holders_epoll_and_recv_work) {
   CHECK_EQ(1, epoll_wait(set, &got, 1, 5000));
   OK(udpr_transport_close(f.transport));
   CHECK_EQ(1, epoll_wait(set, &got, 1, 5000));
-  PEER_GETS(f.fd, "both");
+  PEER_RECEIVES(f.fd, "both");
   CHECK_EQ(0, epoll_wait(set, &got, 1, 0));
   close(set), close(f.fd);
   udpr_transport_release(f.transport);
@@ -511,10 +511,10 @@ TEST(a_stopped_port_is_out_of_the_reactors_epoll) {
   OK(udpr_transport_close(f.transport));
   peer_send(f.peer, &was, "mine", 4);
   OK(udpr_reactor_get_stats(f.reactor, &before));
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   OK(udpr_reactor_get_stats(f.reactor, &after));
   CHECK_EQ(before.wakeups, after.wakeups);
-  PEER_GETS(f.fd, "mine");
+  PEER_RECEIVES(f.fd, "mine");
   close(f.fd);
   udpr_transport_release(f.transport);
   f.transport = NULL;
@@ -531,7 +531,7 @@ static int serve_activated(void) {
   const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
   if (!pid || atoi(pid) != getpid() || !count || atoi(count) != 1) return 2;
   if (adopt(&f, LISTEN_FDS_START, UDPR_AF_UNSPEC, UDPR_UDP_TAKE_FD) != UDPR_OK) return 3;
-  for (udpr_ns end = monotonic_ns() + CHECK_PATIENCE; f.received == 0;) {
+  for (udpr_ns end = monotonic_ns() + CHECK_TIMEOUT; f.received == 0;) {
     if (monotonic_ns() > end) return 4;
     if (udpr_reactor_iterate(f.reactor, (int64_t)MS(20)) != UDPR_OK) return 5;
   }
@@ -558,8 +558,8 @@ TEST(socket_activation) {
   udpr_addr to = peer_addr(activated);
   /* It waits in the socket until the service is there, which is the point of activation. */
   peer_send(peer, &to, "wake", 4);
-  in_child(exec_as_service, &activated);
-  PEER_GETS(peer, "echo");
+  run_in_child(exec_as_service, &activated);
+  PEER_RECEIVES(peer, "echo");
   close(activated), close(peer);
 }
 

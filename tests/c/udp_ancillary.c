@@ -1,7 +1,7 @@
 /* TOS, TTL and kernel timestamps of each datagram, TOS of each message, and DONT_FRAGMENT: IPv4, IPv6, and IPv4
  * on dual-stack ports.
  */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 enum { ALL_FACTS = UDPR_UDP_TOS | UDPR_UDP_TTL | UDPR_UDP_TIMESTAMPS };
@@ -26,20 +26,20 @@ enum { ROUTES = sizeof routes / sizeof *routes };
 
 typedef struct fixture {
   udpr_reactor *reactor;
-  catcher       port, sender;
+  recorder      port, sender;
   udpr_addr     to;
 } fixture;
 
 static void set_up(fixture *f, const route *way, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0)};
-  catch_on(&f->port, f->reactor, way->on, 0, flags);
-  catch_on(&f->sender, f->reactor, way->from, 0, 0);
+  recorder_listen(&f->port, f->reactor, way->on, 0, flags);
+  recorder_listen(&f->sender, f->reactor, way->from, 0, 0);
   f->to = addr(way->to, f->port.host.port);
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->port);
-  catch_end(&f->sender);
+  recorder_close(&f->port);
+  recorder_close(&f->sender);
   OK(udpr_reactor_free(f->reactor));
 }
 
@@ -51,7 +51,7 @@ TEST(tos_out_and_in) {
     set_up(&f, &routes[way], UDPR_UDP_TOS);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
       OK(tell(f.sender.transport, "tos", &f.to, values[i]));
-      const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "tos")->datagram;
+      const udpr_datagram *datagram = &recorder_expect(f.reactor, &f.port, "tos")->datagram;
       CHECK_EQ(values[i] < 0 ? 0 : values[i], datagram->tos);
       CHECK_EQ(-1, datagram->ttl);
       CHECK_EQ(0, datagram->timestamp);
@@ -68,11 +68,11 @@ TEST(tos_of_the_socket) {
   set_up(&f, &routes[0], UDPR_UDP_TOS);
   OK(udpr_transport_set_option(f.sender.transport, IPPROTO_IP, IP_TOS, &tos, sizeof tos));
   OK(tell(f.sender.transport, "socket", &f.to, -1));
-  CHECK_EQ(0x28, catch_next(f.reactor, &f.port, "socket")->datagram.tos);
+  CHECK_EQ(0x28, recorder_expect(f.reactor, &f.port, "socket")->datagram.tos);
   OK(tell(f.sender.transport, "message", &f.to, 0xb8));
-  CHECK_EQ(0xb8, catch_next(f.reactor, &f.port, "message")->datagram.tos);
+  CHECK_EQ(0xb8, recorder_expect(f.reactor, &f.port, "message")->datagram.tos);
   OK(tell(f.sender.transport, "again", &f.to, -1));
-  CHECK_EQ(0x28, catch_next(f.reactor, &f.port, "again")->datagram.tos);
+  CHECK_EQ(0x28, recorder_expect(f.reactor, &f.port, "again")->datagram.tos);
   tear_down(&f);
 }
 
@@ -86,7 +86,7 @@ TEST(ttl_in) {
       OK(udpr_transport_get_unicast_ttl(f.sender.transport, &ttl));
       CHECK_EQ(value, ttl);
       OK(tell(f.sender.transport, "ttl", &f.to, -1));
-      const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "ttl")->datagram;
+      const udpr_datagram *datagram = &recorder_expect(f.reactor, &f.port, "ttl")->datagram;
       CHECK_EQ(value, datagram->ttl);
       CHECK_EQ(-1, datagram->tos);
     }
@@ -110,16 +110,16 @@ TEST(timestamps_tell_the_arrival) {
     fixture f;
     set_up(&f, &routes[way], UDPR_UDP_TIMESTAMPS);
     /* The kernel turns stamping on a little late, once for the host: until then it stamps at the read. */
-    udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+    udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
     for (bool stamped = false; !stamped;) {
       CHECK(monotonic_ns() < end);
-      f.port.count = f.port.seen = 0;
+      f.port.count = f.port.taken = 0;
       uint64_t before = real_time();
       OK(tell(f.sender.transport, "stamp", &f.to, -1));
       uint64_t        after = real_time();
       struct timespec pause = {.tv_nsec = 1000000};
       nanosleep(&pause, NULL);
-      uint64_t stamp = catch_next(f.reactor, &f.port, "stamp")->datagram.timestamp;
+      uint64_t stamp = recorder_expect(f.reactor, &f.port, "stamp")->datagram.timestamp;
       CHECK(stamp >= before);
       stamped = stamp <= after;
     }
@@ -132,11 +132,11 @@ TEST(all_at_once) {
     fixture f;
     set_up(&f, &routes[way], ALL_FACTS | UDPR_UDP_PACKET_INFO);
     OK(tell(f.sender.transport, "all", &f.to, 0x2a));
-    const udpr_datagram *datagram = &catch_next(f.reactor, &f.port, "all")->datagram;
+    const udpr_datagram *datagram = &recorder_expect(f.reactor, &f.port, "all")->datagram;
     CHECK_EQ(0x2a, datagram->tos);
     CHECK_EQ(64, datagram->ttl);
     CHECK(datagram->timestamp != 0);
-    CHECK_EQ(index_of("lo"), datagram->interface_index);
+    CHECK_EQ(interface_index("lo"), datagram->interface_index);
     CHECK_EQ(f.port.host.port, datagram->destination.port);
     CHECK_EQ(f.port.host.family, datagram->destination.family);
     tear_down(&f);
@@ -145,25 +145,25 @@ TEST(all_at_once) {
 
 /* Kept datagrams keep what they tell. */
 static void received_once(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
-  catcher_received(transport, datagram, user);
+  recorder_received(transport, datagram, user);
   OK(udpr_transport_pause_reading(transport));
 }
 
 TEST(kept_datagrams_tell_it_too) {
   udpr_reactor    *reactor = new_reactor(0);
-  catcher          port = {0}, sender;
+  recorder         port = {0}, sender;
   udpr_protocol    protocol = {.size = sizeof protocol, .user = &port, .datagram_received = received_once};
   udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TOS};
   port.transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
   port.host = host_of(port.transport);
-  catch_on(&sender, reactor, "127.0.0.1", 0, 0);
+  recorder_listen(&sender, reactor, "127.0.0.1", 0, 0);
   for (int i = 0; i < 3; i++) OK(tell(sender.transport, "kept", &port.host, i + 1));
   for (int i = 0; i < 3; i++) {
-    CHECK_EQ(i + 1, catch_next(reactor, &port, "kept")->datagram.tos);
+    CHECK_EQ(i + 1, recorder_expect(reactor, &port, "kept")->datagram.tos);
     OK(udpr_transport_resume_reading(port.transport));
   }
-  catch_end(&port);
-  catch_end(&sender);
+  recorder_close(&port);
+  recorder_close(&sender);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -179,21 +179,21 @@ TEST(dont_fragment) {
                                         {"::", "fd77::2"},
                                         {"::", "::ffff:10.77.0.2"}};
   two_hosts                hosts;
-  make_two_hosts(&hosts);
+  two_hosts_create(&hosts);
   udpr_reactor *reactor = new_reactor(0);
   for (int way = 0; way < 3; way++) {
-    catcher   free_port, strict;
+    recorder  free_port, strict;
     udpr_addr to = addr(ways[way][1], 9);
-    catch_on(&free_port, reactor, ways[way][0], 0, 0);
-    catch_on(&strict, reactor, ways[way][0], 0, UDPR_UDP_DONT_FRAGMENT);
+    recorder_listen(&free_port, reactor, ways[way][0], 0, 0);
+    recorder_listen(&strict, reactor, ways[way][0], 0, UDPR_UDP_DONT_FRAGMENT);
     OK(send_large(free_port.transport, &to));
     CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, send_large(strict.transport, &to));
-    say(strict.transport, "small", &to);
-    catch_end(&free_port);
-    catch_end(&strict);
+    write_text(strict.transport, "small", &to);
+    recorder_close(&free_port);
+    recorder_close(&strict);
   }
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 CHECK_MAIN()

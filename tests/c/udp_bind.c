@@ -21,9 +21,9 @@ static void refused(udpr_reactor *reactor, udpr_status expected, uint16_t port, 
   user            u = {0};
   udpr_protocol   protocol = freed_by(&u);
   udpr_transport *untouched = (udpr_transport *)(void *)&u, *out = untouched;
-  int             before = check_descriptors();
+  int             before = check_count_descriptors();
   CHECK_STATUS(expected, udpr_reactor_listen_udp(reactor, port, local_address, &protocol, options, &out));
-  CHECK_EQ(before, check_descriptors());
+  CHECK_EQ(before, check_count_descriptors());
   CHECK_EQ(1, u.freed);
   CHECK(out == untouched);
 }
@@ -146,7 +146,7 @@ static void listen_unprivileged(void *arg) {
 
 TEST(a_privileged_port_without_the_privilege) {
   if (first_unprivileged_port() <= 1) SKIP("this kernel gives every port to everybody");
-  in_child(listen_unprivileged, NULL);
+  run_in_child(listen_unprivileged, NULL);
 }
 
 /* ---- sharing a port ------------------------------------------------------------------------------------ */

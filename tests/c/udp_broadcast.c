@@ -1,29 +1,29 @@
 /* Broadcasts, between two hosts of the case's own: leave to send them, and who gets them. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 typedef struct fixture {
   two_hosts     hosts;
   udpr_reactor *reactor;
-  catcher       near, far;
+  recorder      near, far;
   udpr_addr     everyone;
 } fixture;
 
 static void set_up(fixture *f, uint32_t flags) {
   *f = (fixture){.everyone = addr("255.255.255.255", 9999)};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   f->reactor = new_reactor(0);
-  catch_on(&f->near, f->reactor, NULL, 0, flags);
-  on_far(&f->hosts);
-  catch_on(&f->far, f->reactor, NULL, 9999, UDPR_UDP_PACKET_INFO);
-  on_near(&f->hosts);
+  recorder_listen(&f->near, f->reactor, NULL, 0, flags);
+  enter_far_host(&f->hosts);
+  recorder_listen(&f->far, f->reactor, NULL, 9999, UDPR_UDP_PACKET_INFO);
+  enter_near_host(&f->hosts);
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->near);
-  catch_end(&f->far);
+  recorder_close(&f->near);
+  recorder_close(&f->far);
   OK(udpr_reactor_free(f->reactor));
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 static udpr_bool allowed(const udpr_transport *transport) {
@@ -34,17 +34,17 @@ static udpr_bool allowed(const udpr_transport *transport) {
 
 TEST(not_allowed_is_said_at_once) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       port;
+  recorder      port;
   udpr_addr     everyone = addr("255.255.255.255", 9), mapped = addr("::ffff:255.255.255.255", 9);
-  catch_on(&port, reactor, NULL, 0, 0);
+  recorder_listen(&port, reactor, NULL, 0, 0);
   CHECK_EQ(0, allowed(port.transport));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_write(port.transport, "x", 1, &everyone));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_post(port.transport, "x", 1, &everyone));
   CHECK_EQ(0, stats_of(port.transport).syscalls_out);
-  catch_end(&port);
-  catch_on(&port, reactor, "::", 0, 0);
+  recorder_close(&port);
+  recorder_listen(&port, reactor, "::", 0, 0);
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_write(port.transport, "x", 1, &mapped));
-  catch_end(&port);
+  recorder_close(&port);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_set_broadcast_allowed(port.transport, 1));
   OK(udpr_reactor_free(reactor));
 }
@@ -53,11 +53,11 @@ TEST(allowed_by_the_flag) {
   fixture f;
   set_up(&f, UDPR_UDP_BROADCAST);
   CHECK_EQ(1, allowed(f.near.transport));
-  say(f.near.transport, "everyone", &f.everyone);
-  CHECK_ADDR(&f.everyone, &catch_next(f.reactor, &f.far, "everyone")->datagram.destination);
+  write_text(f.near.transport, "everyone", &f.everyone);
+  CHECK_ADDR(&f.everyone, &recorder_expect(f.reactor, &f.far, "everyone")->datagram.destination);
   udpr_addr network = addr("10.77.0.255", 9999);
-  say(f.near.transport, "the network", &network);
-  CHECK_ADDR(&network, &catch_next(f.reactor, &f.far, "the network")->datagram.destination);
+  write_text(f.near.transport, "the network", &network);
+  CHECK_ADDR(&network, &recorder_expect(f.reactor, &f.far, "the network")->datagram.destination);
   tear_down(&f);
 }
 
@@ -66,10 +66,10 @@ TEST(allowed_and_forbidden_later) {
   set_up(&f, 0);
   OK(udpr_transport_set_broadcast_allowed(f.near.transport, 42));
   CHECK_EQ(1, allowed(f.near.transport));
-  say(f.near.transport, "written", &f.everyone);
-  catch_next(f.reactor, &f.far, "written");
+  write_text(f.near.transport, "written", &f.everyone);
+  recorder_expect(f.reactor, &f.far, "written");
   OK(udpr_transport_post(f.near.transport, "posted", 6, &f.everyone));
-  catch_next(f.reactor, &f.far, "posted");
+  recorder_expect(f.reactor, &f.far, "posted");
   OK(udpr_transport_set_broadcast_allowed(f.near.transport, 0));
   CHECK_EQ(0, allowed(f.near.transport));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_write(f.near.transport, "x", 1, &f.everyone));
@@ -90,7 +90,7 @@ TEST(a_networks_address_is_refused_by_the_kernel) {
 static void write_and_forbid(udpr_reactor *reactor, void *user) {
   (void)reactor;
   fixture *f = user;
-  say(f->near.transport, "just in time", &f->everyone);
+  write_text(f->near.transport, "just in time", &f->everyone);
   OK(udpr_transport_set_broadcast_allowed(f->near.transport, 0));
 }
 
@@ -98,7 +98,7 @@ TEST(what_was_gathered_leaves_before_the_permission_ends) {
   fixture f;
   set_up(&f, UDPR_UDP_BROADCAST);
   OK(udpr_reactor_call_later(f.reactor, 0, write_and_forbid, &f, NULL, NULL));
-  catch_next(f.reactor, &f.far, "just in time");
+  recorder_expect(f.reactor, &f.far, "just in time");
   tear_down(&f);
 }
 

@@ -73,13 +73,13 @@ TEST(writes_need_no_address_and_take_the_peers_alone) {
   CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_write(f.transport, "x", 1, &f.second));
   CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_post(f.transport, "x", 1, &f.second));
   OK(udpr_transport_post(f.transport, "post", 4, NULL));
-  turns(f.reactor, 2);
-  PEER_GETS(f.one, "plain");
-  PEER_GETS(f.one, "named");
-  PEER_GETS(f.one, "sequence");
-  PEER_GETS(f.one, "message");
-  PEER_GETS(f.one, "post");
-  CHECK(peer_is_empty(f.two));
+  run_turns(f.reactor, 2);
+  PEER_RECEIVES(f.one, "plain");
+  PEER_RECEIVES(f.one, "named");
+  PEER_RECEIVES(f.one, "sequence");
+  PEER_RECEIVES(f.one, "message");
+  PEER_RECEIVES(f.one, "post");
+  CHECK(peer_has_no_datagram(f.two));
   tear_down(&f);
 }
 
@@ -90,7 +90,7 @@ TEST(only_the_peer_is_heard) {
   peer_send(f.two, &f.host, "s", 1);
   peer_send(f.one, &f.host, "p", 1);
   RUN_UNTIL(f.reactor, *f.got);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("p", f.got);
   OK(udpr_transport_disconnect(f.transport));
   peer_send(f.two, &f.host, "s", 1);
@@ -110,7 +110,7 @@ static void keeps_its_number(const char *local, int family) {
     peer_is(&f, &peers[i % 2]);
     CHECK_EQ(f.host.port, host_of(f.transport).port);
     OK(udpr_transport_write(f.transport, "x", 1, NULL));
-    PEER_GETS(i % 2 ? f.two : f.one, "x");
+    PEER_RECEIVES(i % 2 ? f.two : f.one, "x");
     udpr_addr to = family == AF_INET ? addr("127.0.0.1", f.host.port) : addr("::1", f.host.port);
     peer_send(i % 2 ? f.two : f.one, &to, "a", 1);
     RUN_UNTIL(f.reactor, strlen(f.got) == (size_t)i + 1);
@@ -188,7 +188,7 @@ TEST(a_failed_connect_leaves_the_port_as_it_was) {
   refuses_all(&f);
   peer_is(&f, &f.first);
   OK(udpr_transport_write(f.transport, "still", 5, NULL));
-  PEER_GETS(f.one, "still");
+  PEER_RECEIVES(f.one, "still");
   peer_send(f.two, &f.host, "s", 1);
   peer_send(f.one, &f.host, "b", 1);
   RUN_UNTIL(f.reactor, strlen(f.got) == 2);
@@ -218,7 +218,7 @@ TEST(an_unspecified_address_is_this_host) {
   OK(udpr_transport_connect(f.transport, &any));
   peer_is(&f, &f.first);
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
-  PEER_GETS(f.one, "x");
+  PEER_RECEIVES(f.one, "x");
   tear_down(&f);
 }
 
@@ -231,7 +231,7 @@ TEST(strangers_that_waited_in_the_socket_are_discarded) {
   peer_send(f.one, &f.host, "q", 1);
   OK(udpr_transport_connect(f.transport, &f.first));
   RUN_UNTIL(f.reactor, strlen(f.got) == 2);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("pq", f.got);
   CHECK_EQ(2, stats_of(f.transport).discarded_in);
   CHECK_EQ(0, stats_of(f.transport).kept_datagrams);
@@ -251,7 +251,7 @@ TEST(strangers_in_the_batch_are_discarded) {
   peer_send(f.two, &f.host, "s", 1);
   peer_send(f.one, &f.host, "p", 1);
   RUN_UNTIL(f.reactor, strlen(f.got) == 2);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("ap", f.got);
   CHECK_EQ(1, stats_of(f.transport).discarded_in);
   tear_down(&f);
@@ -319,7 +319,7 @@ TEST(strangers_are_no_part_of_a_batch) {
     peer_send(f.one, &f.host, "p", 1);
   }
   RUN_UNTIL(f.reactor, strlen(f.got) == 4);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("appp", f.got);
   CHECK_EQ(3, stats_of(f.transport).discarded_in);
   CHECK_EQ(7, stats_of(f.transport).datagrams_in);
@@ -345,11 +345,11 @@ TEST(what_was_gathered_goes_where_it_was_written_to) {
   fixture f;
   set_up(&f, "127.0.0.1", AF_INET);
   OK(udpr_reactor_call_later(f.reactor, 0, write_and_change, &f, NULL, NULL));
-  turns(f.reactor, 2);
-  PEER_GETS(f.two, "1");
-  PEER_GETS(f.one, "2");
-  PEER_GETS(f.two, "3");
-  PEER_GETS(f.one, "4");
+  run_turns(f.reactor, 2);
+  PEER_RECEIVES(f.two, "1");
+  PEER_RECEIVES(f.one, "2");
+  PEER_RECEIVES(f.two, "3");
+  PEER_RECEIVES(f.one, "4");
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   tear_down(&f);
 }
@@ -364,10 +364,10 @@ TEST(what_was_posted_goes_where_it_was_posted_to) {
   OK(udpr_transport_post(f.transport, "3", 1, NULL));
   OK(udpr_transport_disconnect(f.transport));
   CHECK_STATUS(UDPR_E_NOT_CONNECTED, udpr_transport_post(f.transport, "x", 1, NULL));
-  turns(f.reactor, 2);
-  PEER_GETS(f.two, "1");
-  PEER_GETS(f.one, "2");
-  PEER_GETS(f.two, "3");
+  run_turns(f.reactor, 2);
+  PEER_RECEIVES(f.two, "1");
+  PEER_RECEIVES(f.one, "2");
+  PEER_RECEIVES(f.two, "3");
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   tear_down(&f);
 }
@@ -387,7 +387,7 @@ TEST(connect_in_start_protocol) {
   OK(udpr_transport_get_peer(transport, &got));
   CHECK_ADDR(&to, &got);
   OK(udpr_transport_write(transport, "hello", 5, NULL));
-  PEER_GETS(peer, "hello");
+  PEER_RECEIVES(peer, "hello");
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
@@ -403,7 +403,7 @@ TEST(a_stopped_port_does_not_connect) {
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_connect(f.transport, &f.second));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_disconnect(f.transport));
   peer_is(&f, &f.first);
-  turns(f.reactor, 2);
+  run_turns(f.reactor, 2);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_peer(f.transport, &peer));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_connect(f.transport, &f.second));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_set_error_reports(f.transport, 1));

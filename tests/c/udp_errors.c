@@ -31,7 +31,9 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
 }
 
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .dead_peer = peer_dead(family), .peer = peer_open(family)};
+  *f = (fixture){.reactor = new_reactor(0),
+                 .dead_peer = peer_open_refusing(family),
+                 .peer = peer_open(family)};
   f->dead = peer_addr(f->dead_peer);
   udpr_protocol    protocol = {.size = sizeof protocol, .user = f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
@@ -51,13 +53,13 @@ static uint64_t wakeups(const fixture *f) {
 /* Epoll has nothing more to say, no report comes again, and writes work. */
 static void tear_down(fixture *f) {
   int count = f->count;
-  turns(f->reactor, 2);
+  run_turns(f->reactor, 2);
   uint64_t before = wakeups(f);
-  turns(f->reactor, 5);
+  run_turns(f->reactor, 5);
   CHECK_EQ(before, wakeups(f));
   CHECK_EQ(count, f->count);
   OK(udpr_transport_write(f->transport, "alive", 5, &f->live));
-  PEER_GETS(f->peer, "alive");
+  PEER_RECEIVES(f->peer, "alive");
   OK(udpr_transport_close(f->transport));
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
@@ -115,7 +117,7 @@ TEST(each_destination_is_named) {
   udpr_addr dead[COUNT];
   char      text[8];
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
-  for (int i = 0; i < COUNT; i++) peers[i] = peer_dead(AF_INET), dead[i] = peer_addr(peers[i]);
+  for (int i = 0; i < COUNT; i++) peers[i] = peer_open_refusing(AF_INET), dead[i] = peer_addr(peers[i]);
   for (int i = 0; i < COUNT; i++) {
     snprintf(text, sizeof text, "to %d", i);
     OK(udpr_transport_write(f.transport, text, strlen(text), &dead[i]));
@@ -134,7 +136,7 @@ TEST(reports_on_and_off) {
   fixture f;
   set_up(&f, 0);
   OK(udpr_transport_write(f.transport, "off", 3, &f.dead));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(0, f.count);
   OK(udpr_transport_set_error_reports(f.transport, 7));
   OK(udpr_transport_write(f.transport, "on", 2, &f.dead));
@@ -166,7 +168,7 @@ TEST(an_option_set_behind_our_back) {
   for (int i = 0; i < 5; i++) {
     OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
-    PEER_GETS(f.peer, "live");
+    PEER_RECEIVES(f.peer, "live");
   }
   CHECK_EQ(0, f.count);
   tear_down(&f);
@@ -193,7 +195,7 @@ TEST(close_in_the_callback) {
   f.on_report = close_port;
   for (int i = 0; i < 5; i++) OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
   RUN_UNTIL(f.reactor, f.count == 1);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(1, f.count);
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
@@ -220,14 +222,14 @@ TEST(every_kind_of_icmp) {
   };
   enum { COUNT = sizeof rows / sizeof *rows };
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   udpr_addr router = addr("127.0.0.9", 0), to = addr("192.0.2.7", 4242);
   for (int i = 0; i < COUNT; i++) {
     spoof_icmp(&f.host, &to, rows[i].type, rows[i].code, rows[i].mtu);
     /* An earlier error is not this one's, whatever it is. */
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
-    PEER_GETS(f.peer, "live");
+    PEER_RECEIVES(f.peer, "live");
   }
   RUN_UNTIL(f.reactor, f.count == COUNT);
   for (int i = 0; i < COUNT; i++) {
@@ -247,13 +249,13 @@ TEST(every_kind_of_icmp) {
 TEST(no_icmp_fails_the_next_write_of_a_connected_port) {
   static const uint8_t codes[] = {ICMP_PROT_UNREACH, ICMP_FRAG_NEEDED, ICMP_HOST_UNKNOWN, ICMP_PKT_FILTERED};
   fixture              f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, 0);
   OK(udpr_transport_connect(f.transport, &f.live));
   for (size_t i = 0; i < sizeof codes; i++) {
     spoof_icmp(&f.host, &f.live, ICMP_DEST_UNREACH, codes[i], 1400);
     OK(udpr_transport_write(f.transport, "live", 4, NULL));
-    PEER_GETS(f.peer, "live");
+    PEER_RECEIVES(f.peer, "live");
   }
   CHECK_EQ(0, f.count);
   tear_down(&f);
@@ -271,7 +273,7 @@ TEST(packet_too_big_ipv6) {
       .data = "lost"};
   struct sockaddr_in6 port = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
   fixture             f;
-  enter_own_network();
+  enter_network_namespace();
   set_up_on(&f, "::1", AF_INET6, UDPR_UDP_ERROR_REPORTS);
   udpr_addr to = addr("2001:db8::7", 4242), router = addr("::1", 0);
   message.icmp.icmp6_mtu = htonl(1300);
@@ -329,29 +331,29 @@ static void refused_by_the_kernel(fixture *f, const char *to, udpr_status status
   uint64_t          dropped = stats_of(f->transport).dropped_out;
   int               count = f->count;
   CHECK_STATUS(status, udpr_transport_write(f->transport, data, len, &one.to));
-  turns(f->reactor, 2);
+  run_turns(f->reactor, 2);
   CHECK_EQ(count, f->count);
   CHECK_EQ(dropped, stats_of(f->transport).dropped_out);
 
   OK(udpr_reactor_call_later(f->reactor, 0, write_letter, &one, NULL, NULL));
   RUN_UNTIL(f->reactor, f->count == count + 1);
   is_local(&one, status, mtu, count);
-  PEER_GETS(f->peer, "before");
-  PEER_GETS(f->peer, "behind");
+  PEER_RECEIVES(f->peer, "before");
+  PEER_RECEIVES(f->peer, "behind");
 
   OK(udpr_transport_post(f->transport, data, len, &one.to));
   RUN_UNTIL(f->reactor, f->count == count + 2);
   is_local(&one, status, mtu, count + 1);
-  turns(f->reactor, 3);
+  run_turns(f->reactor, 3);
   CHECK_EQ(count + 2, f->count);
   CHECK_EQ(dropped + 2, stats_of(f->transport).dropped_out);
 }
 
 static void refused_by_the_routes(uint32_t flags) {
   fixture f;
-  enter_own_network();
-  network_command("ip", "route add prohibit 198.51.100.1");
-  network_command("ip", "route add unreachable 198.51.100.2");
+  enter_network_namespace();
+  run_network_tool("ip", "route add prohibit 198.51.100.1");
+  run_network_tool("ip", "route add unreachable 198.51.100.2");
   set_up_on(&f, NULL, AF_INET, flags);
   refused_by_the_kernel(&f, "192.0.2.1", UDPR_E_NETWORK_UNREACHABLE, 7, 0);
   refused_by_the_kernel(&f, "198.51.100.1", UDPR_E_ACCESS, 7, 0);
@@ -366,8 +368,8 @@ TEST(refused_by_the_routes_with_reports) { refused_by_the_routes(UDPR_UDP_ERROR_
 static void too_long_for_the_path(const char *local, const char *to, int family, uint32_t flags) {
   fixture f;
   int     v4 = IP_PMTUDISC_DO, v6 = IPV6_PMTUDISC_DO;
-  enter_own_network();
-  network_command("ip", "link set lo mtu 1500");
+  enter_network_namespace();
+  run_network_tool("ip", "link set lo mtu 1500");
   set_up_on(&f, local, family, flags);
   int fd = udpr_transport_fileno(f.transport);
   if (family == AF_INET6) CHECK_EQ(0, setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6));
@@ -388,10 +390,10 @@ TEST(too_long_dual_stack) {
 
 static void refused_by_a_firewall(uint32_t flags) {
   fixture f;
-  enter_own_network();
-  network_command("nft", "add table inet t");
-  network_command("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
-  network_command("nft", "add rule inet t out udp dport 4242 drop");
+  enter_network_namespace();
+  run_network_tool("nft", "add table inet t");
+  run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
+  run_network_tool("nft", "add rule inet t out udp dport 4242 drop");
   set_up(&f, flags);
   refused_by_the_kernel(&f, "127.0.0.1", UDPR_E_PERMISSION, 7, 0);
   tear_down(&f);
@@ -402,10 +404,10 @@ TEST(refused_by_a_firewall_with_reports) { refused_by_a_firewall(UDPR_UDP_ERROR_
 
 TEST(rejected_by_a_firewall) {
   fixture f;
-  enter_own_network();
-  network_command("nft", "add table inet t");
-  network_command("nft", "add chain inet t in '{ type filter hook input priority 0; }'");
-  network_command("nft", "add rule inet t in udp dport 4242 reject with icmp type admin-prohibited");
+  enter_network_namespace();
+  run_network_tool("nft", "add table inet t");
+  run_network_tool("nft", "add chain inet t in '{ type filter hook input priority 0; }'");
+  run_network_tool("nft", "add rule inet t in udp dport 4242 reject with icmp type admin-prohibited");
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   udpr_addr to = addr("127.0.0.1", 4242);
   OK(udpr_transport_write(f.transport, "reject", 6, &to));
@@ -420,10 +422,10 @@ TEST(rejected_by_a_firewall) {
 /* It tells the writer, and sends an ICMP message as well, for every try. */
 TEST(rejected_by_a_firewall_before_it_leaves) {
   fixture f;
-  enter_own_network();
-  network_command("nft", "add table inet t");
-  network_command("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
-  network_command("nft", "add rule inet t out udp dport 4242 reject with icmp type admin-prohibited");
+  enter_network_namespace();
+  run_network_tool("nft", "add table inet t");
+  run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
+  run_network_tool("nft", "add rule inet t out udp dport 4242 reject with icmp type admin-prohibited");
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   udpr_addr to = addr("127.0.0.1", 4242);
   CHECK_STATUS(UDPR_E_PERMISSION, udpr_transport_write(f.transport, "reject", 6, &to));
@@ -442,7 +444,7 @@ static void write_abc(udpr_reactor *reactor, void *user) {
 /* Neighbours to one destination leave merged: each of them is told. */
 TEST(each_of_many_to_one_destination_is_told) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up_on(&f, NULL, AF_INET, 0);
   letter one = {.f = &f, .to = addr("192.0.2.1", 9)};
   OK(udpr_reactor_call_later(f.reactor, 0, write_abc, &one, NULL, NULL));
@@ -466,8 +468,10 @@ static void write_many(udpr_reactor *reactor, void *user) {
 
 TEST(reports_are_bounded) {
   fixture f;
-  enter_own_network();
-  f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET), .dead_peer = peer_dead(AF_INET)};
+  enter_network_namespace();
+  f = (fixture){.reactor = new_reactor(0),
+                .peer = peer_open(AF_INET),
+                .dead_peer = peer_open_refusing(AF_INET)};
   udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = 4096};
   f.transport = listen_on(f.reactor, NULL, &protocol, &options);

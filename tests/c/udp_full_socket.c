@@ -92,12 +92,12 @@ TEST(nothing_accepted_is_lost_and_write_ready_comes) {
   OK(write_number(&f, f.accepted++));
   RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
   receive_numbers(&f, 0, f.accepted);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(1, f.ready); /* once for one WOULD_BLOCK */
   CHECK_EQ(0, stats_of(f.transport).queued_bytes);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   CHECK_EQ(f.accepted, stats_of(f.transport).datagrams_out);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   tear_down(&f);
 }
 
@@ -115,7 +115,7 @@ TEST(gathered_writes_are_bounded_and_kept_as_well) {
   CHECK(f.accepted > 0);
   RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
   receive_numbers(&f, 0, f.accepted);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   tear_down(&f);
 }
 
@@ -135,7 +135,7 @@ TEST(write_messages_says_how_many_it_took) {
   RUN_UNTIL(f.reactor, f.ready == 1);
   RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
   receive_numbers(&f, 0, (uint32_t)taken);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   tear_down(&f);
 }
 
@@ -167,8 +167,8 @@ TEST(no_queue_drops_and_counts) {
     CHECK(i == 0 ? number == 0 : number > last); /* gaps, and in order */
     last = number;
   }
-  turns(f.reactor, 3);
-  CHECK(peer_is_empty(f.peer));
+  run_turns(f.reactor, 3);
+  CHECK(peer_has_no_datagram(f.peer));
   CHECK_EQ(0, f.ready);
   tear_down(&f);
 }
@@ -180,7 +180,7 @@ TEST(unbatched_tells_at_once_and_never_queues) {
   CHECK_EQ(0, stats_of(f.transport).queued_datagrams);
   CHECK_EQ(f.accepted, stats_of(f.transport).datagrams_out);
   receive_numbers(&f, 0, f.accepted);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   tear_down(&f);
 }
 
@@ -195,7 +195,7 @@ static void ends_with_a_full_queue(udpr_status (*end)(udpr_transport *)) {
   CHECK_EQ(f.accepted, f.last.datagrams_out + f.last.dropped_out);
   CHECK_EQ(0, f.last.queued_datagrams);
   receive_numbers(&f, 0, (uint32_t)f.last.datagrams_out);
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   CHECK_EQ(0, f.ready);
   tear_down(&f);
 }

@@ -1,5 +1,5 @@
 /* IPv6: link-local addresses with their zone, dual-stack ports and V6_ONLY, and addresses of the wrong kind. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 static void answer(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -21,30 +21,30 @@ static void end(udpr_transport *transport) {
 
 TEST(an_answer_to_a_link_local_sender_arrives) {
   two_hosts hosts;
-  catcher   near;
-  make_two_hosts(&hosts);
+  recorder  near;
+  two_hosts_create(&hosts);
   udpr_reactor *reactor = new_reactor(0);
-  catch_on(&near, reactor, "fe80::1%near", 0, 0);
-  CHECK_EQ(index_of("near"), near.host.scope_id);
-  on_far(&hosts);
+  recorder_listen(&near, reactor, "fe80::1%near", 0, 0);
+  CHECK_EQ(interface_index("near"), near.host.scope_id);
+  enter_far_host(&hosts);
   const char *addresses[] = {"::", "fe80::2%far"};
   for (int i = 0; i < 2; i++) {
-    on_far(&hosts);
+    enter_far_host(&hosts);
     udpr_transport *echo = echo_on(reactor, addresses[i]);
-    on_near(&hosts);
+    enter_near_host(&hosts);
     udpr_addr to = addr("fe80::2%near", 9999);
-    say(near.transport, "hello", &to);
-    CHECK_ADDR(&to, &catch_next(reactor, &near, "hello")->datagram.sender);
+    write_text(near.transport, "hello", &to);
+    CHECK_ADDR(&to, &recorder_expect(reactor, &near, "hello")->datagram.sender);
     end(echo);
   }
-  catch_end(&near);
+  recorder_close(&near);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 TEST(a_link_local_address_needs_its_zone) {
   two_hosts hosts;
-  make_two_hosts(&hosts);
+  two_hosts_create(&hosts);
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = {.size = sizeof protocol};
   udpr_status   status = udpr_reactor_listen_udp(reactor, 0, "fe80::1", &protocol, NULL, NULL);
@@ -54,7 +54,7 @@ TEST(a_link_local_address_needs_its_zone) {
   status = udpr_reactor_listen_udp(reactor, 0, "fe80::99%near", &protocol, NULL, NULL);
   CHECK_STATUS(UDPR_E_ADDRESS_NOT_AVAILABLE, status);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 /* ::1, and IPv4 where the port is dual-stack. */
@@ -62,15 +62,15 @@ static void echoes(int family, const udpr_transport *port) {
   int       peer = peer_open(family);
   udpr_addr to = addr(family == AF_INET ? "127.0.0.1" : "::1", host_of(port).port);
   peer_send(peer, &to, "hello", 5);
-  RUN_UNTIL(udpr_transport_reactor(port), !peer_is_empty(peer));
-  PEER_GETS(peer, "hello");
+  RUN_UNTIL(udpr_transport_reactor(port), !peer_has_no_datagram(peer));
+  PEER_RECEIVES(peer, "hello");
   close(peer);
 }
 
 /* Whatever net.ipv6.bindv6only says, which is the namespace's own. */
 TEST(any_address_is_dual_stack_whatever_the_system_says) {
   two_hosts hosts;
-  make_two_hosts(&hosts);
+  two_hosts_create(&hosts);
   for (int only = 0; only < 2; only++) {
     host_command("echo %d > /proc/sys/net/ipv6/bindv6only", only);
     udpr_reactor   *reactor = new_reactor(0);
@@ -80,46 +80,46 @@ TEST(any_address_is_dual_stack_whatever_the_system_says) {
     end(port);
     OK(udpr_reactor_free(reactor));
   }
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 TEST(v6_only_leaves_ipv4_to_others) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       six, four;
+  recorder      six, four;
   udpr_protocol protocol = {.size = sizeof protocol};
   udpr_addr     v4 = addr("127.0.0.1", 9), mapped = addr("::ffff:127.0.0.1", 9);
-  catch_on(&six, reactor, "::", 0, UDPR_UDP_V6_ONLY);
-  catch_on(&four, reactor, "0.0.0.0", six.host.port, 0); /* the number is free over IPv4 */
+  recorder_listen(&six, reactor, "::", 0, UDPR_UDP_V6_ONLY);
+  recorder_listen(&four, reactor, "0.0.0.0", six.host.port, 0); /* the number is free over IPv4 */
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(six.transport, "x", 1, &v4));
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(six.transport, "x", 1, &mapped));
-  catch_end(&four);
-  catch_end(&six);
-  catch_on(&six, reactor, "::", 0, 0);
+  recorder_close(&four);
+  recorder_close(&six);
+  recorder_listen(&six, reactor, "::", 0, 0);
   CHECK_STATUS(UDPR_E_ADDRESS_IN_USE,
                udpr_reactor_listen_udp(reactor, six.host.port, "0.0.0.0", &protocol, NULL, NULL));
-  catch_end(&six);
+  recorder_close(&six);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(ipv4_on_a_dual_stack_port_is_mapped) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       six, four;
+  recorder      six, four;
   udpr_addr     mapped, plain;
-  catch_on(&six, reactor, "::", 0, 0);
-  catch_on(&four, reactor, "127.0.0.1", 0, 0);
+  recorder_listen(&six, reactor, "::", 0, 0);
+  recorder_listen(&four, reactor, "127.0.0.1", 0, 0);
   udpr_addr to = addr("127.0.0.1", six.host.port);
-  say(four.transport, "four", &to);
-  const caught *one = catch_next(reactor, &six, "four");
+  write_text(four.transport, "four", &to);
+  const recorded_datagram *one = recorder_expect(reactor, &six, "four");
   OK(udpr_addr_map_v4(&four.host, &mapped));
   CHECK_ADDR(&mapped, &one->datagram.sender);
   OK(udpr_addr_unmap_v4(&one->datagram.sender, &plain));
   CHECK_ADDR(&four.host, &plain);
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(six.transport, "x", 1, &four.host));
-  say(six.transport, "back", &mapped);
-  catch_next(reactor, &four, "back");
+  write_text(six.transport, "back", &mapped);
+  recorder_expect(reactor, &four, "back");
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(four.transport, "x", 1, &mapped));
-  catch_end(&six);
-  catch_end(&four);
+  recorder_close(&six);
+  recorder_close(&four);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -1,5 +1,5 @@
 /* Groups over IPv4: on the loopback where that can tell, else between two hosts of the case's own. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 #define JOIN(port, group, index) udpr_transport_join_group((port)->transport, group, index)
@@ -12,31 +12,31 @@
 /* A reactor with one port and one sender to groups on the loopback. */
 typedef struct fixture {
   udpr_reactor *reactor;
-  catcher       port, sender;
+  recorder      port, sender;
   udpr_addr     group, other; /* with the port's number */
   uint32_t      lo;
 } fixture;
 
 static void set_up(fixture *f, const char *local_address, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .lo = index_of("lo")};
-  catch_on(&f->port, f->reactor, local_address, 0, flags);
-  catch_on(&f->sender, f->reactor, "127.0.0.1", 0, 0);
+  *f = (fixture){.reactor = new_reactor(0), .lo = interface_index("lo")};
+  recorder_listen(&f->port, f->reactor, local_address, 0, flags);
+  recorder_listen(&f->sender, f->reactor, "127.0.0.1", 0, 0);
   OK(udpr_transport_set_outgoing_interface(f->sender.transport, f->lo));
   f->group = addr("228.0.0.5", f->port.host.port);
   f->other = addr("228.0.0.6", f->port.host.port);
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->port);
-  catch_end(&f->sender);
+  recorder_close(&f->port);
+  recorder_close(&f->sender);
   OK(udpr_reactor_free(f->reactor));
 }
 
 /* Of what was sent since, this comes first: what should not come has not come. */
 static void then_comes(fixture *f, const char *text) {
   udpr_addr straight = with_port(addr("127.0.0.1", 0), f->port.host.port);
-  say(f->sender.transport, text, &straight);
-  catch_next(f->reactor, &f->port, text);
+  write_text(f->sender.transport, text, &straight);
+  recorder_expect(f->reactor, &f->port, text);
 }
 
 TEST(getters_give_back_what_was_set) {
@@ -80,14 +80,14 @@ TEST(a_joined_group_is_received_until_it_is_left) {
   fixture f;
   set_up(&f, NULL, 0);
   OK(JOIN(&f.port, &f.group, f.lo));
-  say(f.sender.transport, "one", &f.group);
-  CHECK_ADDR(&f.sender.host, &catch_next(f.reactor, &f.port, "one")->datagram.sender);
+  write_text(f.sender.transport, "one", &f.group);
+  CHECK_ADDR(&f.sender.host, &recorder_expect(f.reactor, &f.port, "one")->datagram.sender);
   OK(LEAVE(&f.port, &f.group, f.lo));
-  say(f.sender.transport, "two", &f.group);
+  write_text(f.sender.transport, "two", &f.group);
   then_comes(&f, "three");
   OK(JOIN(&f.port, &f.group, f.lo));
-  say(f.sender.transport, "four", &f.group);
-  catch_next(f.reactor, &f.port, "four");
+  write_text(f.sender.transport, "four", &f.group);
+  recorder_expect(f.reactor, &f.port, "four");
   tear_down(&f);
 }
 
@@ -118,77 +118,77 @@ TEST(what_cannot_be_joined_or_left) {
 
 /* Linux delivers every group that anybody on the host has joined; here `neighbour` has. */
 TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
-  fixture f;
-  catcher neighbour;
+  fixture  f;
+  recorder neighbour;
   set_up(&f, NULL, 0);
-  catch_on(&neighbour, f.reactor, NULL, 0, 0);
+  recorder_listen(&neighbour, f.reactor, NULL, 0, 0);
   OK(JOIN(&neighbour, &f.other, f.lo));
-  say(f.sender.transport, "before", &f.other);
-  catch_next(f.reactor, &f.port, "before");
+  write_text(f.sender.transport, "before", &f.other);
+  recorder_expect(f.reactor, &f.port, "before");
   OK(JOIN(&f.port, &f.group, f.lo));
-  say(f.sender.transport, "not mine", &f.other);
-  say(f.sender.transport, "mine", &f.group);
-  catch_next(f.reactor, &f.port, "mine");
+  write_text(f.sender.transport, "not mine", &f.other);
+  write_text(f.sender.transport, "mine", &f.group);
+  recorder_expect(f.reactor, &f.port, "mine");
   OK(LEAVE(&f.port, &f.group, f.lo));
-  say(f.sender.transport, "nor now", &f.other);
+  write_text(f.sender.transport, "nor now", &f.other);
   then_comes(&f, "straight");
-  catch_end(&neighbour);
+  recorder_close(&neighbour);
   tear_down(&f);
 }
 
 /* A join that failed is no first join. */
 TEST(a_failed_join_changes_nothing) {
-  fixture f;
-  catcher neighbour;
+  fixture  f;
+  recorder neighbour;
   set_up(&f, NULL, 0);
-  catch_on(&neighbour, f.reactor, NULL, 0, 0);
+  recorder_listen(&neighbour, f.reactor, NULL, 0, 0);
   OK(JOIN(&neighbour, &f.other, f.lo));
   CHECK_STATUS(UDPR_E_NO_INTERFACE, JOIN(&f.port, &f.group, 4711));
-  say(f.sender.transport, "still", &f.other);
-  catch_next(f.reactor, &f.port, "still");
-  catch_end(&neighbour);
+  write_text(f.sender.transport, "still", &f.other);
+  recorder_expect(f.reactor, &f.port, "still");
+  recorder_close(&neighbour);
   tear_down(&f);
 }
 
 TEST(several_ports_of_one_number_all_get_it) {
-  fixture f;
-  catcher second;
+  fixture  f;
+  recorder second;
   set_up(&f, NULL, UDPR_UDP_LISTEN_MULTIPLE);
-  catch_on(&second, f.reactor, NULL, f.port.host.port, UDPR_UDP_LISTEN_MULTIPLE);
+  recorder_listen(&second, f.reactor, NULL, f.port.host.port, UDPR_UDP_LISTEN_MULTIPLE);
   OK(JOIN(&f.port, &f.group, f.lo));
   OK(JOIN(&second, &f.group, f.lo));
-  say(f.sender.transport, "all", &f.group);
+  write_text(f.sender.transport, "all", &f.group);
   RUN_UNTIL(f.reactor, f.port.count == 1 && second.count == 1);
   CHECK_STR("all", f.port.all[0].text);
   CHECK_STR("all", second.all[0].text);
-  catch_end(&second);
+  recorder_close(&second);
   tear_down(&f);
 }
 
 TEST(only_the_chosen_source_is_heard) {
   fixture   f;
-  catcher   chosen;
+  recorder  chosen;
   udpr_addr source = addr("127.0.0.2", 0), group;
   set_up(&f, NULL, 0);
   group = addr("232.0.0.5", f.port.host.port);
-  catch_on(&chosen, f.reactor, "127.0.0.2", 0, 0);
+  recorder_listen(&chosen, f.reactor, "127.0.0.2", 0, 0);
   OK(udpr_transport_set_outgoing_interface(chosen.transport, f.lo));
   OK(JOIN_SOURCE(&f.port, &group, &source, f.lo));
-  say(f.sender.transport, "stranger", &group);
-  say(chosen.transport, "chosen", &group);
-  catch_next(f.reactor, &f.port, "chosen");
+  write_text(f.sender.transport, "stranger", &group);
+  write_text(chosen.transport, "chosen", &group);
+  recorder_expect(f.reactor, &f.port, "chosen");
   udpr_addr second = addr("127.0.0.1", 0);
   OK(JOIN_SOURCE(&f.port, &group, &second, f.lo));
-  say(f.sender.transport, "second", &group);
-  catch_next(f.reactor, &f.port, "second");
+  write_text(f.sender.transport, "second", &group);
+  recorder_expect(f.reactor, &f.port, "second");
   OK(LEAVE_SOURCE(&f.port, &group, &source, f.lo));
-  say(chosen.transport, "left", &group);
-  say(f.sender.transport, "stays", &group);
-  catch_next(f.reactor, &f.port, "stays");
+  write_text(chosen.transport, "left", &group);
+  write_text(f.sender.transport, "stays", &group);
+  recorder_expect(f.reactor, &f.port, "stays");
   OK(LEAVE_SOURCE(&f.port, &group, &second, f.lo));
-  say(f.sender.transport, "gone", &group);
+  write_text(f.sender.transport, "gone", &group);
   then_comes(&f, "straight");
-  catch_end(&chosen);
+  recorder_close(&chosen);
   tear_down(&f);
 }
 
@@ -202,8 +202,8 @@ TEST(a_group_is_joined_for_all_or_for_some) {
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN_SOURCE(&f.port, &f.group, &source, f.lo));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN_SOURCE(&f.port, &f.group, &source, 0));
   CHECK_STATUS(UDPR_E_NOT_JOINED, LEAVE_SOURCE(&f.port, &f.group, &source, f.lo));
-  say(f.sender.transport, "from anybody", &f.group);
-  catch_next(f.reactor, &f.port, "from anybody");
+  write_text(f.sender.transport, "from anybody", &f.group);
+  recorder_expect(f.reactor, &f.port, "from anybody");
   OK(LEAVE(&f.port, &f.group, f.lo));
   OK(JOIN_SOURCE(&f.port, &f.group, &source, f.lo));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN_SOURCE(&f.port, &f.group, &source, f.lo));
@@ -226,16 +226,16 @@ TEST(a_dual_stack_port_joins_ipv4_groups_by_their_mapped_address) {
   CHECK_STATUS(UDPR_E_NOT_JOINED, LEAVE(&f.port, &mapped, f.lo));
   OK(JOIN(&f.port, &mapped, f.lo));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&f.port, &mapped, f.lo));
-  say(f.sender.transport, "mapped", &f.group);
-  CHECK_ADDR(&mapped, &catch_next(f.reactor, &f.port, "mapped")->datagram.destination);
+  write_text(f.sender.transport, "mapped", &f.group);
+  CHECK_ADDR(&mapped, &recorder_expect(f.reactor, &f.port, "mapped")->datagram.destination);
   OK(udpr_transport_set_outgoing_interface(f.port.transport, f.lo));
-  say(f.port.transport, "its own", &mapped);
-  catch_next(f.reactor, &f.port, "its own");
+  write_text(f.port.transport, "its own", &mapped);
+  recorder_expect(f.reactor, &f.port, "its own");
   OK(LEAVE(&f.port, &mapped, f.lo));
-  say(f.sender.transport, "left", &f.group);
+  write_text(f.sender.transport, "left", &f.group);
   then_comes(&f, "straight");
-  catch_end(&f.port);
-  catch_on(&f.port, f.reactor, "::", 0, UDPR_UDP_V6_ONLY);
+  recorder_close(&f.port);
+  recorder_listen(&f.port, f.reactor, "::", 0, UDPR_UDP_V6_ONLY);
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, JOIN(&f.port, &mapped, f.lo));
   tear_down(&f);
 }
@@ -255,10 +255,10 @@ TEST(an_adopted_socket_is_left_as_it_was) {
   udpr_addr       group = addr("228.0.0.5", 0);
   int             fd = peer_open(AF_INET);
   OK(udpr_reactor_adopt_datagram_port(reactor, fd, 0, &protocol, NULL, &port));
-  OK(udpr_transport_join_group(port, &group, index_of("lo")));
+  OK(udpr_transport_join_group(port, &group, interface_index("lo")));
   OK(udpr_transport_set_ttl(port, 7));
   OK(udpr_transport_set_loopback_mode(port, 0));
-  OK(udpr_transport_set_outgoing_interface(port, index_of("lo")));
+  OK(udpr_transport_set_outgoing_interface(port, interface_index("lo")));
   OK(udpr_transport_set_broadcast_allowed(port, 1));
   CHECK(option_of(fd, IP_MULTICAST_TTL) == 7 && option_of(fd, IP_MULTICAST_ALL) == 0);
   OK(udpr_transport_close(port));
@@ -267,7 +267,7 @@ TEST(an_adopted_socket_is_left_as_it_was) {
   CHECK_EQ(1, option_of(fd, IP_MULTICAST_LOOP));
   CHECK_EQ(1, option_of(fd, IP_MULTICAST_ALL));
   CHECK_EQ(0, option_of(fd, IP_MULTICAST_IF));
-  struct ip_mreqn request = {.imr_ifindex = (int)index_of("lo")};
+  struct ip_mreqn request = {.imr_ifindex = (int)interface_index("lo")};
   request.imr_multiaddr.s_addr = inet_addr("228.0.0.5");
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request)); /* was left */
   close(fd);
@@ -279,7 +279,7 @@ TEST(an_adopted_socket_is_left_as_it_was) {
 typedef struct pair {
   two_hosts     hosts;
   udpr_reactor *reactor;
-  catcher       near, far;
+  recorder      near, far;
   udpr_addr     group; /* with the port number of both */
   uint32_t      device;
 } pair;
@@ -287,59 +287,59 @@ typedef struct pair {
 /* A port on each host that has joined the group there. */
 static void set_up_pair(pair *p) {
   *p = (pair){0};
-  make_two_hosts(&p->hosts);
+  two_hosts_create(&p->hosts);
   p->reactor = new_reactor(0);
-  p->device = index_of("near");
-  catch_on(&p->near, p->reactor, NULL, 9999, UDPR_UDP_TTL);
+  p->device = interface_index("near");
+  recorder_listen(&p->near, p->reactor, NULL, 9999, UDPR_UDP_TTL);
   p->group = addr("228.0.0.5", p->near.host.port);
   OK(JOIN(&p->near, &p->group, p->device));
-  on_far(&p->hosts);
-  catch_on(&p->far, p->reactor, NULL, 9999, UDPR_UDP_TTL);
-  OK(JOIN(&p->far, &p->group, index_of("far")));
-  on_near(&p->hosts);
+  enter_far_host(&p->hosts);
+  recorder_listen(&p->far, p->reactor, NULL, 9999, UDPR_UDP_TTL);
+  OK(JOIN(&p->far, &p->group, interface_index("far")));
+  enter_near_host(&p->hosts);
 }
 
 static void tear_down_pair(pair *p) {
-  catch_end(&p->near);
-  catch_end(&p->far);
+  recorder_close(&p->near);
+  recorder_close(&p->far);
   OK(udpr_reactor_free(p->reactor));
-  end_two_hosts(&p->hosts);
+  two_hosts_close(&p->hosts);
 }
 
 TEST(loopback_mode_is_for_this_host_alone) {
   pair p;
   set_up_pair(&p);
-  say(p.near.transport, "both", &p.group);
-  catch_next(p.reactor, &p.far, "both");
-  catch_next(p.reactor, &p.near, "both");
+  write_text(p.near.transport, "both", &p.group);
+  recorder_expect(p.reactor, &p.far, "both");
+  recorder_expect(p.reactor, &p.near, "both");
   OK(udpr_transport_set_loopback_mode(p.near.transport, 0));
-  say(p.near.transport, "far only", &p.group);
-  catch_next(p.reactor, &p.far, "far only");
+  write_text(p.near.transport, "far only", &p.group);
+  recorder_expect(p.reactor, &p.far, "far only");
   OK(udpr_transport_set_loopback_mode(p.near.transport, 1));
-  say(p.near.transport, "both again", &p.group);
-  catch_next(p.reactor, &p.far, "both again");
-  catch_next(p.reactor, &p.near, "both again");
+  write_text(p.near.transport, "both again", &p.group);
+  recorder_expect(p.reactor, &p.far, "both again");
+  recorder_expect(p.reactor, &p.near, "both again");
   tear_down_pair(&p);
 }
 
 TEST(the_ttl_is_on_the_wire) {
   pair p;
   set_up_pair(&p);
-  say(p.near.transport, "one", &p.group);
-  CHECK_EQ(1, catch_next(p.reactor, &p.far, "one")->datagram.ttl);
+  write_text(p.near.transport, "one", &p.group);
+  CHECK_EQ(1, recorder_expect(p.reactor, &p.far, "one")->datagram.ttl);
   OK(udpr_transport_set_ttl(p.near.transport, 5));
-  say(p.near.transport, "five", &p.group);
-  CHECK_EQ(5, catch_next(p.reactor, &p.far, "five")->datagram.ttl);
+  write_text(p.near.transport, "five", &p.group);
+  CHECK_EQ(5, recorder_expect(p.reactor, &p.far, "five")->datagram.ttl);
   udpr_addr far = addr("10.77.0.2", 9999);
   OK(udpr_transport_set_unicast_ttl(p.near.transport, 77));
-  say(p.near.transport, "straight", &far);
-  CHECK_EQ(77, catch_next(p.reactor, &p.far, "straight")->datagram.ttl);
+  write_text(p.near.transport, "straight", &far);
+  CHECK_EQ(77, recorder_expect(p.reactor, &p.far, "straight")->datagram.ttl);
   OK(udpr_transport_set_ttl(p.near.transport, 0));
-  p.near.seen = p.near.count;
-  say(p.near.transport, "here only", &p.group);
-  catch_next(p.reactor, &p.near, "here only");
-  say(p.near.transport, "end", &far);
-  catch_next(p.reactor, &p.far, "end");
+  p.near.taken = p.near.count;
+  write_text(p.near.transport, "here only", &p.group);
+  recorder_expect(p.reactor, &p.near, "here only");
+  write_text(p.near.transport, "end", &far);
+  recorder_expect(p.reactor, &p.far, "end");
   tear_down_pair(&p);
 }
 
@@ -348,16 +348,16 @@ TEST(the_outgoing_interface_gives_its_address) {
   pair      p;
   udpr_addr lo = addr("127.0.0.1", 9999), near = addr("10.77.0.1", 9999);
   set_up_pair(&p);
-  OK(JOIN(&p.near, &p.group, index_of("lo")));
-  say(p.near.transport, "system", &p.group);
-  CHECK_ADDR(&near, &catch_next(p.reactor, &p.far, "system")->datagram.sender);
-  catch_next(p.reactor, &p.near, "system");
-  OK(udpr_transport_set_outgoing_interface(p.near.transport, index_of("lo")));
-  say(p.near.transport, "lo", &p.group);
-  CHECK_ADDR(&lo, &catch_next(p.reactor, &p.near, "lo")->datagram.sender);
+  OK(JOIN(&p.near, &p.group, interface_index("lo")));
+  write_text(p.near.transport, "system", &p.group);
+  CHECK_ADDR(&near, &recorder_expect(p.reactor, &p.far, "system")->datagram.sender);
+  recorder_expect(p.reactor, &p.near, "system");
+  OK(udpr_transport_set_outgoing_interface(p.near.transport, interface_index("lo")));
+  write_text(p.near.transport, "lo", &p.group);
+  CHECK_ADDR(&lo, &recorder_expect(p.reactor, &p.near, "lo")->datagram.sender);
   OK(udpr_transport_set_outgoing_interface(p.near.transport, p.device));
-  say(p.near.transport, "near", &p.group);
-  CHECK_ADDR(&near, &catch_next(p.reactor, &p.far, "near")->datagram.sender);
+  write_text(p.near.transport, "near", &p.group);
+  CHECK_ADDR(&near, &recorder_expect(p.reactor, &p.far, "near")->datagram.sender);
   tear_down_pair(&p);
 }
 
@@ -368,8 +368,8 @@ TEST(interface_0_goes_by_the_route) {
   OK(JOIN(&p.near, &other, 0));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&p.near, &other, 0));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&p.near, &other, p.device));
-  say(p.far.transport, "routed", &other);
-  catch_next(p.reactor, &p.near, "routed");
+  write_text(p.far.transport, "routed", &other);
+  recorder_expect(p.reactor, &p.near, "routed");
   OK(LEAVE(&p.near, &other, 0));
   CHECK_STATUS(UDPR_E_NOT_JOINED, LEAVE(&p.near, &other, 0));
   tear_down_pair(&p);
@@ -380,9 +380,9 @@ static void change_ttl(udpr_reactor *reactor, void *user) {
   (void)reactor;
   pair *p = user;
   OK(udpr_transport_set_ttl(p->near.transport, 3));
-  say(p->near.transport, "three", &p->group);
+  write_text(p->near.transport, "three", &p->group);
   OK(udpr_transport_set_ttl(p->near.transport, 4));
-  say(p->near.transport, "four", &p->group);
+  write_text(p->near.transport, "four", &p->group);
 }
 
 TEST(what_was_gathered_leaves_before_a_setter) {

@@ -133,7 +133,7 @@ static void check_pieces(int peer, size_t count, size_t size) {
     CHECK_EQ(size, peer_receive(peer, got, sizeof got));
     CHECK_EQ(0, memcmp(payload + i * size, got, size));
   }
-  CHECK(peer_is_empty(peer));
+  CHECK(peer_has_no_datagram(peer));
 }
 
 /* ---- what leaves --------------------------------------------------------------------------------------- */
@@ -154,7 +154,7 @@ TEST(neighbours_are_one_message_of_one_piece) {
   CHECK_EQ(1, seen[0].pieces);
   CHECK_EQ(1, seen[0].controls);
   for (int i = 0; i < 3; i++) CHECK_EQ(100, peer_receive(f.peers[0], payload, sizeof payload));
-  PEER_GETS(f.peers[0], "short");
+  PEER_RECEIVES(f.peers[0], "short");
   CHECK_EQ(4, stats_of(f.transport).datagrams_out);
   CHECK_EQ(1, stats_of(f.transport).syscalls_out);
   tear_down(&f);
@@ -276,7 +276,7 @@ static void echo_merged(bool batches) {
     CHECK_EQ(0, len % 100);
     for (size_t i = 0; i < len; i++) CHECK_EQ(payload[(at + i) % BYTES], got[i]);
   }
-  CHECK(peer_is_empty(f.peers[0]));
+  CHECK(peer_has_no_datagram(f.peers[0]));
   CHECK_EQ(batches ? 256 : 0, f.largest);
   udpr_transport_stats stats = stats_of(f.transport);
   CHECK_EQ(500, stats.datagrams_in);
@@ -326,7 +326,7 @@ TEST(merged_datagrams_are_sent_on_from_where_they_lie) {
         CHECK_EQ(len, peer_receive(f.peers[i], got, sizeof got));
         CHECK_EQ(0, memcmp(payload + round + n * SIZE, got, len));
       }
-      CHECK(peer_is_empty(f.peers[i]));
+      CHECK(peer_has_no_datagram(f.peers[i]));
     }
   }
   OK(udpr_transport_close(relay));
@@ -378,14 +378,14 @@ static void check_small_mtu(const char *near, const char *far, int family) {
   two_hosts hosts;
   fixture   f;
   fill_payload();
-  make_two_hosts(&hosts);
+  two_hosts_create(&hosts);
   set_up(&f, 0, false);
   udpr_transport *loopback = f.transport;
   udpr_protocol   protocol = {.size = sizeof protocol};
   f.transport = listen_on(f.reactor, near, &protocol, NULL);
-  on_far(&hosts);
+  enter_far_host(&hosts);
   int far_peer = far_socket(far, family);
-  on_near(&hosts);
+  enter_near_host(&hosts);
   f.to[0] = peer_addr(far_peer);
   in_callback(&f, write_above_the_mtu);
   CHECK_EQ(1, refusals);
@@ -406,7 +406,7 @@ static void check_small_mtu(const char *near, const char *far, int family) {
   udpr_transport_release(loopback);
   tear_down(&f);
   close(far_peer);
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 TEST(above_the_mtu_over_ipv4) { check_small_mtu("10.77.0.1", "10.77.0.2", AF_INET); }

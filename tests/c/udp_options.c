@@ -1,5 +1,5 @@
 /* set_option and get_option, those that are refused, and bind_device. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 #include <linux/udp.h>
@@ -20,11 +20,11 @@ static const option managed[] = {
 
 TEST(managed_options_are_refused) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       four, six;
+  recorder      four, six;
   int           value = 1;
   size_t        len = sizeof value;
-  catch_on(&four, reactor, "127.0.0.1", 0, 0);
-  catch_on(&six, reactor, "::", 0, 0);
+  recorder_listen(&four, reactor, "127.0.0.1", 0, 0);
+  recorder_listen(&six, reactor, "::", 0, 0);
   for (size_t i = 0; i < sizeof managed / sizeof *managed; i++) {
     udpr_transport *port = managed[i].level == IPPROTO_IPV6 ? six.transport : four.transport;
     udpr_status     set =
@@ -34,17 +34,17 @@ TEST(managed_options_are_refused) {
       FAIL("option %d of level %d: %d, %d", managed[i].name, managed[i].level, set, get);
     CHECK(value == 1 && len == sizeof value);
   }
-  catch_end(&four);
-  catch_end(&six);
+  recorder_close(&four);
+  recorder_close(&six);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(any_other_option_is_set_and_read) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       port;
+  recorder      port;
   int           value = 6, out = 0;
   size_t        len = sizeof out;
-  catch_on(&port, reactor, "127.0.0.1", 0, 0);
+  recorder_listen(&port, reactor, "127.0.0.1", 0, 0);
   OK(udpr_transport_set_option(port.transport, SOL_SOCKET, SO_PRIORITY, &value, sizeof value));
   OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_PRIORITY, &out, &len));
   CHECK(out == 6 && len == sizeof out);
@@ -62,16 +62,16 @@ TEST(any_other_option_is_set_and_read) {
   len = sizeof bytes;
   OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_PRIORITY, bytes, &len));
   CHECK(len == 4 && bytes[4] == 0xee);
-  catch_end(&port);
+  recorder_close(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(what_the_kernel_and_the_library_refuse) {
   udpr_reactor *reactor = new_reactor(0);
-  catcher       port;
+  recorder      port;
   int           value = 1;
   size_t        len = sizeof value;
-  catch_on(&port, reactor, "127.0.0.1", 0, 0);
+  recorder_listen(&port, reactor, "127.0.0.1", 0, 0);
   udpr_transport *transport = port.transport;
   CHECK_STATUS(UDPR_E_SYSTEM - ENOPROTOOPT,
                udpr_transport_set_option(transport, SOL_SOCKET, 4711, &value, 4));
@@ -89,7 +89,7 @@ TEST(what_the_kernel_and_the_library_refuse) {
   OK(udpr_transport_close(transport));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_set_option(transport, SOL_SOCKET, SO_PRIORITY, &value, 4));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_option(transport, SOL_SOCKET, SO_PRIORITY, &value, &len));
-  catch_end(&port);
+  recorder_close(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -109,17 +109,17 @@ TEST(bind_device_takes_an_interface_that_is_there) {
 
 TEST(bind_device_hears_that_interface_alone) {
   two_hosts       hosts;
-  catcher         far, near;
+  recorder        far, near;
   udpr_transport *bound = NULL;
-  make_two_hosts(&hosts);
-  udpr_reactor    *reactor = new_reactor(0);
-  udpr_protocol    protocol = {.size = sizeof protocol, .user = &near, .datagram_received = catcher_received};
+  two_hosts_create(&hosts);
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &near, .datagram_received = recorder_received};
   udpr_udp_options options = {.size = sizeof options, .bind_device = "near"};
-  near = (catcher){0};
+  near = (recorder){0};
   OK(udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, &bound));
-  on_far(&hosts);
-  catch_on(&far, reactor, NULL, 0, 0);
-  on_near(&hosts);
+  enter_far_host(&hosts);
+  recorder_listen(&far, reactor, NULL, 0, 0);
+  enter_near_host(&hosts);
   int       local = peer_open(AF_INET);
   udpr_addr here = addr("127.0.0.1", 9999), there = addr("10.77.0.1", 9999);
   char      device[16] = "";
@@ -127,14 +127,14 @@ TEST(bind_device_hears_that_interface_alone) {
   OK(udpr_transport_get_option(bound, SOL_SOCKET, SO_BINDTODEVICE, device, &len));
   CHECK_STR("near", device);
   peer_send(local, &here, "by lo", 5);
-  say(far.transport, "by near", &there);
-  catch_next(reactor, &near, "by near");
+  write_text(far.transport, "by near", &there);
+  recorder_expect(reactor, &near, "by near");
   close(local);
   OK(udpr_transport_close(bound));
   udpr_transport_release(bound);
-  catch_end(&far);
+  recorder_close(&far);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 CHECK_MAIN()

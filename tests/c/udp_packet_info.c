@@ -1,5 +1,5 @@
 /* Where a datagram was sent to and came in, and the source address and interface to answer with. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 /* One message with a source or an interface, sent at once: the answer is the kernel's. */
@@ -19,33 +19,33 @@ static udpr_status tell(udpr_transport *from, const char *text, const udpr_addr 
 
 typedef struct fixture {
   udpr_reactor *reactor;
-  catcher       port, peer;
+  recorder      port, peer;
 } fixture;
 
 static void set_up(fixture *f, const char *local_address, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0)};
-  catch_on(&f->port, f->reactor, local_address, 0, flags);
-  catch_on(&f->peer, f->reactor, strchr(local_address, ':') ? "::" : "0.0.0.0", 0, 0);
+  recorder_listen(&f->port, f->reactor, local_address, 0, flags);
+  recorder_listen(&f->peer, f->reactor, strchr(local_address, ':') ? "::" : "0.0.0.0", 0, 0);
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->port);
-  catch_end(&f->peer);
+  recorder_close(&f->port);
+  recorder_close(&f->peer);
   OK(udpr_reactor_free(f->reactor));
 }
 
 /* What is sent to `text`, an address of the loopback, tells it, and the answer comes from there. */
 static void answers_from(fixture *f, const char *text) {
   udpr_addr asked = addr(text, f->port.host.port);
-  say(f->peer.transport, "ask", &asked);
-  const udpr_datagram *datagram = &catch_next(f->reactor, &f->port, "ask")->datagram;
+  write_text(f->peer.transport, "ask", &asked);
+  const udpr_datagram *datagram = &recorder_expect(f->reactor, &f->port, "ask")->datagram;
   CHECK_ADDR(&asked, &datagram->destination);
-  CHECK_EQ(index_of("lo"), datagram->interface_index);
+  CHECK_EQ(interface_index("lo"), datagram->interface_index);
   OK(tell(f->port.transport, "answer", &datagram->sender, &datagram->destination, 0));
-  CHECK_ADDR(&asked, &catch_next(f->reactor, &f->peer, "answer")->datagram.sender);
+  CHECK_ADDR(&asked, &recorder_expect(f->reactor, &f->peer, "answer")->datagram.sender);
   OK(tell(f->port.transport, "and by lo", &datagram->sender, &datagram->destination,
           datagram->interface_index));
-  CHECK_ADDR(&asked, &catch_next(f->reactor, &f->peer, "and by lo")->datagram.sender);
+  CHECK_ADDR(&asked, &recorder_expect(f->reactor, &f->peer, "and by lo")->datagram.sender);
 }
 
 TEST(ipv4) {
@@ -67,60 +67,60 @@ TEST(ipv4_on_a_dual_stack_port) {
 
 TEST(ipv6_between_two_hosts) {
   two_hosts hosts;
-  catcher   near, far;
-  make_two_hosts(&hosts);
+  recorder  near, far;
+  two_hosts_create(&hosts);
   add_ipv6_address("near", "fd77::11", 64);
   udpr_reactor *reactor = new_reactor(0);
-  catch_on(&near, reactor, "::", 9999, UDPR_UDP_PACKET_INFO);
-  on_far(&hosts);
-  catch_on(&far, reactor, "::", 9999, 0);
-  on_near(&hosts);
+  recorder_listen(&near, reactor, "::", 9999, UDPR_UDP_PACKET_INFO);
+  enter_far_host(&hosts);
+  recorder_listen(&far, reactor, "::", 9999, 0);
+  enter_near_host(&hosts);
   const char *near_addresses[] = {"fd77::1", "fd77::11", "fe80::1%near", "::ffff:10.77.0.1"};
   const char *far_views[] = {"fd77::1", "fd77::11", "fe80::1", "::ffff:10.77.0.1"};
   for (int i = 0; i < 4; i++) {
-    udpr_addr asked = addr(near_addresses[i], 9999), seen = addr(far_views[i], 9999);
-    on_far(&hosts);
-    if (i == 2) seen.scope_id = index_of("far");
-    on_near(&hosts);
-    say(far.transport, "ask", &seen);
-    const udpr_datagram *datagram = &catch_next(reactor, &near, "ask")->datagram;
+    udpr_addr asked = addr(near_addresses[i], 9999), expected = addr(far_views[i], 9999);
+    enter_far_host(&hosts);
+    if (i == 2) expected.scope_id = interface_index("far");
+    enter_near_host(&hosts);
+    write_text(far.transport, "ask", &expected);
+    const udpr_datagram *datagram = &recorder_expect(reactor, &near, "ask")->datagram;
     CHECK_ADDR(&asked, &datagram->destination);
-    CHECK_EQ(index_of("near"), datagram->interface_index);
+    CHECK_EQ(interface_index("near"), datagram->interface_index);
     OK(tell(near.transport, "answer", &datagram->sender, &datagram->destination, 0));
-    CHECK_ADDR(&seen, &catch_next(reactor, &far, "answer")->datagram.sender);
+    CHECK_ADDR(&expected, &recorder_expect(reactor, &far, "answer")->datagram.sender);
   }
-  catch_end(&near);
-  catch_end(&far);
+  recorder_close(&near);
+  recorder_close(&far);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 /* An interface alone chooses the way: a link-local group has none of its own. */
 TEST(an_interface_out) {
   two_hosts hosts;
-  catcher   near, far;
-  make_two_hosts(&hosts);
+  recorder  near, far;
+  two_hosts_create(&hosts);
   udpr_reactor *reactor = new_reactor(0);
   udpr_addr     group = addr("ff02::9", 9999), v4_group = addr("::ffff:228.0.0.5", 9999);
-  catch_on(&near, reactor, "::", 9999, 0);
-  on_far(&hosts);
-  catch_on(&far, reactor, "::", 9999, UDPR_UDP_PACKET_INFO);
-  OK(udpr_transport_join_group(far.transport, &group, index_of("far")));
-  OK(udpr_transport_join_group(far.transport, &v4_group, index_of("far")));
-  uint32_t far_device = index_of("far");
-  on_near(&hosts);
+  recorder_listen(&near, reactor, "::", 9999, 0);
+  enter_far_host(&hosts);
+  recorder_listen(&far, reactor, "::", 9999, UDPR_UDP_PACKET_INFO);
+  OK(udpr_transport_join_group(far.transport, &group, interface_index("far")));
+  OK(udpr_transport_join_group(far.transport, &v4_group, interface_index("far")));
+  uint32_t far_device = interface_index("far");
+  enter_near_host(&hosts);
   host_command("ip route del default dev near");
-  OK(tell(near.transport, "six", &group, NULL, index_of("near")));
-  const udpr_datagram *datagram = &catch_next(reactor, &far, "six")->datagram;
+  OK(tell(near.transport, "six", &group, NULL, interface_index("near")));
+  const udpr_datagram *datagram = &recorder_expect(reactor, &far, "six")->datagram;
   group.scope_id = far_device;
   CHECK_ADDR(&group, &datagram->destination);
   CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, tell(near.transport, "x", &v4_group, NULL, 0));
-  OK(tell(near.transport, "four", &v4_group, NULL, index_of("near")));
-  CHECK_ADDR(&v4_group, &catch_next(reactor, &far, "four")->datagram.destination);
-  catch_end(&near);
-  catch_end(&far);
+  OK(tell(near.transport, "four", &v4_group, NULL, interface_index("near")));
+  CHECK_ADDR(&v4_group, &recorder_expect(reactor, &far, "four")->datagram.destination);
+  recorder_close(&near);
+  recorder_close(&far);
   OK(udpr_reactor_free(reactor));
-  end_two_hosts(&hosts);
+  two_hosts_close(&hosts);
 }
 
 TEST(sources_that_cannot_be) {
@@ -138,37 +138,37 @@ TEST(sources_that_cannot_be) {
   CHECK(tell(f.port.transport, "x", &to, &foreign, 0) != UDPR_OK); /* EINVAL or ENETUNREACH, by the kernel */
   CHECK_STATUS(UDPR_E_NO_INTERFACE, tell(f.port.transport, "x", &to, NULL, 4711));
   OK(tell(f.port.transport, "any", &to, &any, 0));
-  catch_next(f.reactor, &f.peer, "any");
-  catch_end(&f.port);
+  recorder_expect(f.reactor, &f.peer, "any");
+  recorder_close(&f.port);
 
-  catch_on(&f.port, f.reactor, "::", 0, 0);
+  recorder_listen(&f.port, f.reactor, "::", 0, 0);
   udpr_addr v6_to = addr("::1", f.peer.host.port), mapped_to = addr("::ffff:127.0.0.1", f.peer.host.port);
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, tell(f.port.transport, "x", &v6_to, &v4, 0));
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, tell(f.port.transport, "x", &v6_to, &mapped, 0));
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, tell(f.port.transport, "x", &mapped_to, &v6, 0));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, tell(f.port.transport, "x", &v6_to, &v6_group, 0));
   OK(tell(f.port.transport, "any", &mapped_to, &v6_any, 0));
-  catch_next(f.reactor, &f.peer, "any");
+  recorder_expect(f.reactor, &f.peer, "any");
   tear_down(&f);
 }
 
 /* Ports share the buffers that they receive into: what one tells must not show on the other. */
 TEST(without_the_flag_nothing_is_told) {
-  fixture f;
-  catcher plain;
+  fixture  f;
+  recorder plain;
   set_up(&f, "0.0.0.0", UDPR_UDP_PACKET_INFO | UDPR_UDP_TOS | UDPR_UDP_TTL | UDPR_UDP_TIMESTAMPS);
-  catch_on(&plain, f.reactor, "0.0.0.0", 0, 0);
+  recorder_listen(&plain, f.reactor, "0.0.0.0", 0, 0);
   for (int i = 0; i < 3; i++) {
     udpr_addr told = addr("127.0.0.1", f.port.host.port), untold = addr("127.0.0.1", plain.host.port);
-    say(f.peer.transport, "told", &told);
-    const udpr_datagram *full = &catch_next(f.reactor, &f.port, "told")->datagram;
+    write_text(f.peer.transport, "told", &told);
+    const udpr_datagram *full = &recorder_expect(f.reactor, &f.port, "told")->datagram;
     CHECK(full->interface_index != 0 && full->timestamp != 0 && full->tos == 0 && full->ttl == 64);
-    say(f.peer.transport, "untold", &untold);
-    const udpr_datagram *bare = &catch_next(f.reactor, &plain, "untold")->datagram;
+    write_text(f.peer.transport, "untold", &untold);
+    const udpr_datagram *bare = &recorder_expect(f.reactor, &plain, "untold")->datagram;
     CHECK_EQ(UDPR_AF_UNSPEC, bare->destination.family);
     CHECK(bare->interface_index == 0 && bare->timestamp == 0 && bare->tos == -1 && bare->ttl == -1);
   }
-  catch_end(&plain);
+  recorder_close(&plain);
   tear_down(&f);
 }
 
@@ -191,8 +191,8 @@ TEST(gathered_writes_keep_their_sources) {
   OK(udpr_reactor_call_later(f.reactor, 0, answer_many, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.peer.count == 40);
   for (int i = 1; i <= 40; i++) {
-    const caught *one = &f.peer.all[i - 1];
-    udpr_addr     from = addr(i % 4 ? one->text : "127.0.0.1", f.port.host.port);
+    const recorded_datagram *one = &f.peer.all[i - 1];
+    udpr_addr                from = addr(i % 4 ? one->text : "127.0.0.1", f.port.host.port);
     CHECK_ADDR(&from, &one->datagram.sender);
   }
   CHECK(stats_of(f.port.transport).syscalls_out < 4);

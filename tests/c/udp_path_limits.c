@@ -58,10 +58,10 @@ typedef struct fixture {
 
 /* Everything to the hosts goes to the loopback, and ends there. */
 static void set_up_on(fixture *f, const char *local, const char *prefix) {
-  enter_own_network();
-  network_command("ip", "link set lo mtu 1500");
-  network_command("ip", "route add 192.0.2.0/24 dev lo");
-  network_command("ip", "-6 route add 2001:db8::/64 dev lo");
+  enter_network_namespace();
+  run_network_tool("ip", "link set lo mtu 1500");
+  run_network_tool("ip", "route add 192.0.2.0/24 dev lo");
+  run_network_tool("ip", "-6 route add 2001:db8::/64 dev lo");
   *f = (fixture){.reactor = new_reactor(0), .prefix = prefix};
   udpr_protocol protocol = {.size = sizeof protocol, .user = f};
   f->transport = listen_on(f->reactor, local, &protocol, NULL);
@@ -122,8 +122,8 @@ static void is_hosts_own(fixture *f) {
 static void a_route_with_a_small_mtu(const char *local, const char *prefix) {
   fixture f;
   set_up_on(&f, local, prefix);
-  network_command("ip", "route add 192.0.2.8 dev lo mtu 600");
-  network_command("ip", "-6 route add 2001:db8::8 dev lo mtu 1280");
+  run_network_tool("ip", "route add 192.0.2.8 dev lo mtu 600");
+  run_network_tool("ip", "-6 route add 2001:db8::8 dev lo mtu 1280");
   is_hosts_own(&f);
   tear_down(&f);
 }
@@ -138,7 +138,7 @@ TEST(an_icmp_message_about_one_host) {
   leaves_merged(&f, 8);
   udpr_addr to = addr("192.0.2.8", 4242);
   spoof_icmp(&f.host, &to, ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED, 600);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   is_hosts_own(&f);
   tear_down(&f);
 }
@@ -195,7 +195,7 @@ TEST(eio_for_every_host) {
 TEST(a_peer_with_a_limit) {
   fixture f;
   set_up_on(&f, "0.0.0.0", "192.0.2.");
-  network_command("ip", "route add 192.0.2.8 dev lo mtu 600");
+  run_network_tool("ip", "route add 192.0.2.8 dev lo mtu 600");
   udpr_addr narrow = addr("192.0.2.8", 4242), wide = addr("192.0.2.9", 4242);
   f.to_peer = true;
   for (int round = 0; round < 2; round++) {

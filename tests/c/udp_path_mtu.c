@@ -26,14 +26,14 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
 
 /* Two ways out: by "wide" as a rule, and by "narrow". */
 static void make_two_ways(void) {
-  enter_own_network();
+  enter_network_namespace();
   if (system("ip link add wide type veth peer name wide1 2>/dev/null") != 0) SKIP("this kernel has no veth");
-  network_command("ip", "link add narrow type veth peer name narrow1");
-  network_command("ip", "link set narrow mtu 1300");
+  run_network_tool("ip", "link add narrow type veth peer name narrow1");
+  run_network_tool("ip", "link set narrow mtu 1300");
   const char *names[] = {"wide", "narrow"};
   for (int i = 0; i < 2; i++) {
     char line[128];
-#define DO(...) (snprintf(line, sizeof line, __VA_ARGS__), network_command("ip", line))
+#define DO(...) (snprintf(line, sizeof line, __VA_ARGS__), run_network_tool("ip", line))
     DO("link set %s addrgenmode none up", names[i]);
     DO("link set %s1 addrgenmode none up", names[i]);
     DO("addr add 10.%d.0.1/24 dev %s", i + 1, names[i]);
@@ -103,7 +103,7 @@ static void is_measured(fixture *f, uint32_t mtu) {
     in_callback(f, mtu - (v6 ? 48 : 28));
     RUN_UNTIL(f->reactor, stats_of(f->transport).datagrams_out == sent + 1);
   }
-  turns(f->reactor, 3);
+  run_turns(f->reactor, 3);
   CHECK_EQ(reports + 1, f->reports);
 }
 
@@ -172,8 +172,8 @@ TEST(a_messages_interface_dual_stack) { by_interface(MAPPED, false); }
 TEST(a_messages_interface_of_a_connected_port) { by_interface(IPV4, true); }
 
 static void route_by_source(void) {
-  network_command("ip", "rule add from 10.2.0.1 table 51 pref 100");
-  network_command("ip", "-6 rule add from fd02::1 table 51 pref 100");
+  run_network_tool("ip", "rule add from 10.2.0.1 table 51 pref 100");
+  run_network_tool("ip", "-6 rule add from fd02::1 table 51 pref 100");
 }
 
 static void by_source(const char *local, const char *far, const char *source) {
@@ -211,8 +211,8 @@ static void by_mark(const char *local, const char *far) {
   fixture f;
   int     mark = 7;
   set_up_on(&f, local, far, NULL);
-  network_command("ip", "rule add fwmark 7 table 51 pref 100");
-  network_command("ip", "-6 rule add fwmark 7 table 51 pref 100");
+  run_network_tool("ip", "rule add fwmark 7 table 51 pref 100");
+  run_network_tool("ip", "-6 rule add fwmark 7 table 51 pref 100");
   OK(udpr_transport_set_option(f.transport, SOL_SOCKET, SO_MARK, &mark, sizeof mark));
   is_measured_with_and_without_reports(&f);
   tear_down(&f);
@@ -249,7 +249,7 @@ TEST(a_socket_of_another_namespace) {
   int           probe = IP_PMTUDISC_PROBE, home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   fixture       f;
   make_two_ways();
-  network_command("ip", "route del default dev wide");
+  run_network_tool("ip", "route del default dev wide");
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe));
   CHECK_EQ(0, setns(home, CLONE_NEWNET));
@@ -299,7 +299,7 @@ TEST(a_path_narrower_than_its_device) {
   int     heed = IP_PMTUDISC_DO;
   fixture f;
   set_up_on(&f, "0.0.0.0", "192.0.2.1", NULL);
-  network_command("ip", "route add 192.0.2.1 dev wide mtu 1200");
+  run_network_tool("ip", "route add 192.0.2.1 dev wide mtu 1200");
   OK(udpr_transport_set_option(f.transport, IPPROTO_IP, IP_MTU_DISCOVER, &heed, sizeof heed));
   is_measured(&f, 1200);
   tear_down(&f);

@@ -74,7 +74,7 @@ TEST(nothing_comes_while_paused) {
   OK(udpr_transport_pause_reading(f.transport));
   OK(udpr_transport_pause_reading(f.transport)); /* again is fine */
   send_numbers(&f, 10);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(0, f.reader.next);
   OK(udpr_transport_resume_reading(f.transport));
   CHECK_EQ(0, f.reader.next);
@@ -103,10 +103,10 @@ TEST(pause_in_mid_batch_keeps_the_rest) {
   act_in_mid_batch(&f, udpr_transport_pause_reading);
   CHECK_EQ(3, f.reader.next);
   CHECK_EQ(3, stats_of(f.transport).kept_datagrams);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(3, f.reader.next);
   send_numbers(&f, 6);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(3, f.reader.next);
   OK(udpr_transport_resume_reading(f.transport));
   CHECK_EQ(3, f.reader.next);
@@ -134,7 +134,7 @@ TEST(pause_again_among_the_kept) {
     f.reader.act_at = at;
     OK(udpr_transport_resume_reading(f.transport));
     RUN_UNTIL(f.reactor, f.reader.next == at + 1);
-    turns(f.reactor, 3);
+    run_turns(f.reactor, 3);
     CHECK_EQ(at + 1, f.reader.next);
     CHECK_EQ(5 - at, stats_of(f.transport).kept_datagrams);
   }
@@ -147,7 +147,7 @@ TEST(pause_again_before_the_kept_came) {
   act_in_mid_batch(&f, udpr_transport_pause_reading);
   OK(udpr_transport_resume_reading(f.transport));
   OK(udpr_transport_pause_reading(f.transport));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(3, f.reader.next);
   CHECK_EQ(3, stats_of(f.transport).kept_datagrams);
   OK(udpr_transport_resume_reading(f.transport));
@@ -206,7 +206,7 @@ TEST(close_discards_what_was_kept) {
   OK(udpr_transport_close(f.transport));
   CHECK_EQ(1, f.reader.stopped);
   CHECK_EQ(3, f.reader.discarded);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(3, f.reader.next);
   tear_down(&f);
 }

@@ -70,7 +70,7 @@ typedef struct waiting {
   int             peer;
 } waiting;
 
-static void run_reactor(void *arg) { run_guarded(((waiting *)arg)->reactor); }
+static void run_reactor(void *arg) { run_with_timeout(((waiting *)arg)->reactor); }
 
 static void stop_at_stop(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)datagram, (void)user;
@@ -88,7 +88,7 @@ TEST(post_wakes_a_sleeping_reactor) {
   thread_start(&thread, run_reactor, &w);
   while (!udpr_reactor_is_running(w.reactor)) sched_yield();
   OK(udpr_transport_post(w.transport, "wake up", 7, &w.to));
-  PEER_GETS(w.peer, "wake up");
+  PEER_RECEIVES(w.peer, "wake up");
   peer_send(w.peer, &host, "stop", 4);
   thread_join(&thread);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(w.transport, "too late", 8, &w.to));
@@ -113,7 +113,7 @@ static void post_once(void *arg) {
 static udpr_status post_elsewhere(udpr_transport *transport, const void *data, size_t len,
                                   const udpr_addr *to) {
   attempt one = {transport, data, len, to, UDPR_OK};
-  in_thread(post_once, &one);
+  run_in_thread(post_once, &one);
   return one.status;
 }
 
@@ -129,10 +129,10 @@ TEST(post_refuses) {
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, post_elsewhere(transport, "x", 1, &v6));
   OK(post_elsewhere(transport, NULL, 0, &to));
   OK(post_elsewhere(transport, "works", 5, &to));
-  CHECK(peer_is_empty(peer)); /* it leaves in a turn, never in the call */
+  CHECK(peer_has_no_datagram(peer)); /* it leaves in a turn, never in the call */
   OK(udpr_reactor_iterate(reactor, 0));
-  PEER_GETS(peer, "");
-  PEER_GETS(peer, "works");
+  PEER_RECEIVES(peer, "");
+  PEER_RECEIVES(peer, "works");
   OK(udpr_transport_close(transport));
   CHECK_STATUS(UDPR_E_CLOSED, post_elsewhere(transport, "x", 1, &to));
   OK(udpr_reactor_free(reactor));
@@ -157,10 +157,10 @@ TEST(post_is_bounded_like_the_send_queue) {
   CHECK(accepted >= 1 && accepted <= 4);
   OK(udpr_reactor_iterate(reactor, 0));
   for (int i = 0; i < accepted; i++) CHECK_EQ(sizeof data, peer_receive(peer, data, sizeof data));
-  CHECK(peer_is_empty(peer));
+  CHECK(peer_has_no_datagram(peer));
   OK(post_elsewhere(transport, "room again", 10, &to));
   OK(udpr_reactor_iterate(reactor, 0));
-  PEER_GETS(peer, "room again");
+  PEER_RECEIVES(peer, "room again");
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
@@ -190,13 +190,13 @@ TEST(one_post_is_accepted_whatever_it_counts) {
       bool   room = first + 64 <= bounds[b];
       OK(post_elsewhere(transport, data, lengths[i], &to));
       CHECK_STATUS(room ? UDPR_OK : UDPR_E_WOULD_BLOCK, post_elsewhere(transport, "x", 1, &to));
-      turns(reactor, 3);
+      run_turns(reactor, 3);
       CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
-      if (room) PEER_GETS(peer, "x");
-      CHECK(peer_is_empty(peer));
+      if (room) PEER_RECEIVES(peer, "x");
+      CHECK(peer_has_no_datagram(peer));
       CHECK_EQ(room ? 0 : 1, ready);
       OK(post_elsewhere(transport, data, lengths[i], &to));
-      turns(reactor, 3);
+      run_turns(reactor, 3);
       CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
       CHECK_EQ((room ? 0 : 1) + (first > bounds[b]), ready); /* it filled the queue alone */
       ready = 0;

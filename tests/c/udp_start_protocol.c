@@ -44,14 +44,14 @@ static udpr_status listen_as(starter *self, uint16_t port, udpr_transport **out)
 static void fails_as(udpr_status result, udpr_status expected) {
   starter         self = {.reactor = new_reactor(0), .result = result};
   udpr_transport *out = NULL;
-  int             before = check_descriptors();
+  int             before = check_count_descriptors();
   CHECK_STATUS(expected, listen_as(&self, 0, &out));
   CHECK(out == NULL);
-  CHECK_EQ(before, check_descriptors());
+  CHECK_EQ(before, check_count_descriptors());
   CHECK_EQ(1, self.started);
   CHECK_EQ(0, self.stopped);
   CHECK_EQ(1, self.freed);
-  turns(self.reactor, 3);
+  run_turns(self.reactor, 3);
   CHECK_EQ(0, self.stopped);
   OK(udpr_reactor_free(self.reactor));
   CHECK_EQ(1, self.freed);
@@ -131,9 +131,9 @@ TEST(writes_of_start_leave_with_the_listen) {
   starter         self = {.reactor = new_reactor(0), .act = greet, .to = peer_addr(peer)};
   udpr_transport *out = NULL;
   OK(listen_as(&self, 0, &out));
-  CHECK(!peer_is_empty(peer)); /* before any turn */
-  PEER_GETS(peer, "hello");
-  PEER_GETS(peer, "again");
+  CHECK(!peer_has_no_datagram(peer)); /* before any turn */
+  PEER_RECEIVES(peer, "hello");
+  PEER_RECEIVES(peer, "again");
   OK(udpr_transport_close(out));
   udpr_transport_release(out);
   OK(udpr_reactor_free(self.reactor));
@@ -156,9 +156,9 @@ TEST(stop_listening_in_start) {
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(out, "x", 1, &self.to));
   RUN_UNTIL(self.reactor, self.stopped == 1);
   CHECK_EQ(1, self.freed);
-  PEER_GETS(peer, "hello");
-  PEER_GETS(peer, "again");
-  CHECK(peer_is_empty(peer));
+  PEER_RECEIVES(peer, "hello");
+  PEER_RECEIVES(peer, "again");
+  CHECK(peer_has_no_datagram(peer));
   udpr_transport_release(out);
   OK(udpr_reactor_free(self.reactor));
   CHECK_EQ(1, self.stopped);
@@ -175,15 +175,15 @@ TEST(close_in_start) {
   int             peer = peer_open(AF_INET);
   starter         self = {.reactor = new_reactor(0), .act = greet_and_close, .to = peer_addr(peer)};
   udpr_transport *out = NULL;
-  int             before = check_descriptors();
+  int             before = check_count_descriptors();
   OK(listen_as(&self, 0, &out));
   CHECK(out != NULL);
-  CHECK_EQ(before, check_descriptors());
+  CHECK_EQ(before, check_count_descriptors());
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(out, "x", 1, &self.to));
   CHECK_EQ(1, self.freed);
-  PEER_GETS(peer, "hello");
-  PEER_GETS(peer, "again");
-  turns(self.reactor, 3);
+  PEER_RECEIVES(peer, "hello");
+  PEER_RECEIVES(peer, "again");
+  run_turns(self.reactor, 3);
   CHECK_EQ(1, self.stopped);
   udpr_transport_release(out);
   OK(udpr_reactor_free(self.reactor));
@@ -228,7 +228,7 @@ TEST(a_port_paused_in_start) {
   udpr_addr       host = host_of(transport);
   int             peer = peer_open(AF_INET);
   peer_send(peer, &host, "x", 1);
-  turns(self.reactor, 5);
+  run_turns(self.reactor, 5);
   CHECK_EQ(1, self.started);
   OK(udpr_transport_resume_reading(transport));
   RUN_UNTIL(self.reactor, self.started == 2);

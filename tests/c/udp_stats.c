@@ -103,7 +103,7 @@ TEST(kernel_drops) {
   uint8_t data[500] = {0};
   set_up(&f, 4096);
   for (int i = 0; i < SENT; i++) peer_send(f.peer, &f.host, data, sizeof data);
-  turns(f.reactor, 50);
+  run_turns(f.reactor, 50);
   udpr_transport_stats stats = stats_of(f.transport);
   CHECK(stats.dropped_in > 0);
   CHECK_EQ(SENT, stats.datagrams_in + stats.dropped_in);
@@ -124,7 +124,7 @@ TEST(reactor_counters) {
   OK(udpr_reactor_call_later(f.reactor, 0, nothing, NULL, NULL, NULL));
   OK(udpr_reactor_call_later(f.reactor, SECONDS(60), nothing, NULL, NULL, NULL));
   CHECK_EQ(3, reactor_stats(f.reactor).timers_pending);
-  turns(f.reactor, 4);
+  run_turns(f.reactor, 4);
   udpr_reactor_stats end = reactor_stats(f.reactor);
   CHECK_EQ(start.iterations + 4, end.iterations);
   CHECK_EQ(2, end.timers_fired);

@@ -12,7 +12,7 @@ static void note_discarded(probe *port, udpr_transport *transport) {
   discarded = stats_of(transport).discarded_in;
 }
 
-static bool is_first(const probe *port) { return port->got[1] == '\0'; }
+static bool is_first(const probe *port) { return port->received[1] == '\0'; }
 
 /* Sends four datagrams, which one turn takes in one batch. */
 static udpr_reactor *with_four(probe *port) {
@@ -31,14 +31,14 @@ TEST(close_is_done_when_it_returns) {
   probe_listen(&port, reactor);
   send_letters(&port.host, "abcd"); /* never to come */
   OK(udpr_transport_close(port.transport));
-  CHECK(port.stops == 1 && port.frees == 1);
-  says_closed(port.transport);
+  CHECK(port.stops == 1 && port.freed == 1);
+  check_transport_closed(port.transport);
   CHECK(udpr_transport_reactor(port.transport) == NULL);
   CHECK(udpr_transport_user(port.transport) == NULL);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_close(port.transport));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_stop_listening(port.transport));
-  turns(reactor, 3);
-  probe_ended(&port);
+  run_turns(reactor, 3);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -51,23 +51,23 @@ TEST(stop_listening_is_done_in_a_later_turn) {
   OK(udpr_transport_stop_listening(port.transport)); /* again is fine */
   CHECK_EQ(0, port.stops);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(port.transport, "x", 1, &port.host));
-  port.silent = true;
+  port.stopped = true;
   OK(udpr_reactor_iterate(reactor, -1)); /* a deferred stop is work to do: this does not wait */
-  CHECK(port.stops == 1 && port.frees == 1);
-  says_closed(port.transport);
-  turns(reactor, 3);
-  probe_ended(&port);
+  CHECK(port.stops == 1 && port.freed == 1);
+  check_transport_closed(port.transport);
+  run_turns(reactor, 3);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(stop_listening_and_no_turn) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         port = {.silent = true};
+  probe         port = {.stopped = true};
   probe_listen(&port, reactor);
   OK(udpr_transport_stop_listening(port.transport));
   CHECK_EQ(0, port.stops);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(close_after_stop_listening_does_not_wait) {
@@ -76,16 +76,16 @@ TEST(close_after_stop_listening_does_not_wait) {
   probe_listen(&port, reactor);
   OK(udpr_transport_stop_listening(port.transport));
   OK(udpr_transport_close(port.transport));
-  CHECK(port.stops == 1 && port.frees == 1);
-  turns(reactor, 3);
-  probe_ended(&port);
+  CHECK(port.stops == 1 && port.freed == 1);
+  run_turns(reactor, 3);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 /* ---- in datagram_received, three more in the batch ----------------------------------------------------- */
 
 static void stop_at_first(probe *port, udpr_transport *transport) {
-  port->silent = true;
+  port->stopped = true;
   OK(udpr_transport_stop_listening(transport));
   OK(udpr_transport_stop_listening(transport));
   CHECK_EQ(0, port->stops); /* never nested */
@@ -95,19 +95,19 @@ static void stop_at_first(probe *port, udpr_transport *transport) {
 TEST(stop_listening_in_datagram_received) {
   probe         port = {.on_datagram = stop_at_first};
   udpr_reactor *reactor = with_four(&port);
-  RUN_UNTIL(reactor, *port.got);
-  CHECK(port.stops == 0 && port.frees == 0); /* a later turn's */
+  RUN_UNTIL(reactor, *port.received);
+  CHECK(port.stops == 0 && port.freed == 0); /* a later turn's */
   RUN_UNTIL(reactor, port.stops == 1);
-  CHECK_STR("a", port.got);
+  CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
 static void close_at_first(probe *port, udpr_transport *transport) {
   OK(udpr_transport_close(transport));
-  CHECK(port->stops == 1 && port->frees == 0); /* this callback has the user still */
-  says_closed(transport);
+  CHECK(port->stops == 1 && port->freed == 0); /* this callback has the user still */
+  check_transport_closed(transport);
 }
 
 static void stop_and_close_at_first(probe *port, udpr_transport *transport) {
@@ -123,11 +123,11 @@ static void pause_and_close_at_first(probe *port, udpr_transport *transport) {
 static void close_within(probe_fn act) {
   probe         port = {.on_datagram = act};
   udpr_reactor *reactor = with_four(&port);
-  RUN_UNTIL(reactor, *port.got);
-  CHECK_STR("a", port.got);
+  RUN_UNTIL(reactor, *port.received);
+  CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
-  turns(reactor, 3);
-  probe_ended(&port);
+  run_turns(reactor, 3);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -143,13 +143,13 @@ static void release_at_first(probe *port, udpr_transport *transport) {
 TEST(release_in_datagram_received_closes_nothing) {
   probe         port = {.on_datagram = release_at_first};
   udpr_reactor *reactor = with_four(&port);
-  RUN_UNTIL(reactor, strlen(port.got) == 4);
+  RUN_UNTIL(reactor, strlen(port.received) == 4);
   send_letters(&port.host, "e");
-  RUN_UNTIL(reactor, strlen(port.got) == 5);
-  CHECK_STR("abcde", port.got);
+  RUN_UNTIL(reactor, strlen(port.received) == 5);
+  CHECK_STR("abcde", port.received);
   CHECK_EQ(0, port.stops);
   OK(udpr_reactor_free(reactor));
-  CHECK(port.stops == 1 && port.frees == 1);
+  CHECK(port.stops == 1 && port.freed == 1);
 }
 
 static void release_and_close_at_first(probe *port, udpr_transport *transport) {
@@ -160,8 +160,8 @@ static void release_and_close_at_first(probe *port, udpr_transport *transport) {
 TEST(release_and_close_in_datagram_received) {
   probe         port = {.on_datagram = release_and_close_at_first};
   udpr_reactor *reactor = with_four(&port);
-  RUN_UNTIL(reactor, port.frees == 1);
-  CHECK_STR("a", port.got);
+  RUN_UNTIL(reactor, port.freed == 1);
+  CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
   OK(udpr_reactor_free(reactor));
 }
@@ -173,14 +173,14 @@ static void listen_at_first(probe *port, udpr_transport *transport) {
 TEST(listen_in_datagram_received) {
   probe         second = {0}, port = {.on_datagram = listen_at_first, .arg = &second};
   udpr_reactor *reactor = with_four(&port);
-  RUN_UNTIL(reactor, strlen(port.got) == 4);
-  CHECK_STR("abcd", port.got);
+  RUN_UNTIL(reactor, strlen(port.received) == 4);
+  CHECK_STR("abcd", port.received);
   send_letters(&second.host, "xy");
-  RUN_UNTIL(reactor, strlen(second.got) == 2);
-  CHECK_STR("xy", second.got);
+  RUN_UNTIL(reactor, strlen(second.received) == 2);
+  CHECK_STR("xy", second.received);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
-  probe_ended(&second);
+  probe_check_ended(&port);
+  probe_check_ended(&second);
 }
 
 static void stop_reactor_at_first(probe *port, udpr_transport *transport) {
@@ -191,10 +191,10 @@ static void stop_reactor_at_first(probe *port, udpr_transport *transport) {
 TEST(reactor_stop_in_datagram_received) {
   probe         port = {.on_datagram = stop_reactor_at_first};
   udpr_reactor *reactor = with_four(&port);
-  run_guarded(reactor);
-  CHECK_STR("abcd", port.got);
+  run_with_timeout(reactor);
+  CHECK_STR("abcd", port.received);
   CHECK_EQ(0, discarded);
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -207,8 +207,8 @@ static size_t act_on_batch(udpr_transport *transport, const udpr_datagram *const
                            void *user) {
   probe *port = user;
   CHECK_EQ(4, count);
-  port->got[0] = (char)datagrams[0]->data[0];
-  port->silent = true;
+  port->received[0] = (char)datagrams[0]->data[0];
+  port->stopped = true;
   OK(batch_act(transport));
   CHECK_EQ('d', datagrams[3]->data[0]); /* valid until the callback returns */
   return batch_takes;
@@ -223,10 +223,10 @@ static void within_batch(udpr_status (*act)(udpr_transport *), size_t takes) {
   port.transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   port.host = host_of(port.transport);
   send_letters(&port.host, "abcd");
-  RUN_UNTIL(reactor, port.frees == 1);
-  turns(reactor, 3);
-  CHECK_STR("a", port.got);
-  probe_ended(&port);
+  RUN_UNTIL(reactor, port.freed == 1);
+  run_turns(reactor, 3);
+  CHECK_STR("a", port.received);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -259,10 +259,10 @@ TEST(listen_and_reactor_stop_in_start_protocol) {
   probe         first = {.on_datagram = listen_at_start, .arg = &second};
   probe_listen(&first, reactor);
   send_letters(&first.host, "a");
-  run_guarded(reactor);
-  probe_ended(&first);
-  probe_ended(&second);
-  probe_ended(&third);
+  run_with_timeout(reactor);
+  probe_check_ended(&first);
+  probe_check_ended(&second);
+  probe_check_ended(&third);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -292,7 +292,7 @@ static void stop_all(probe *port, udpr_transport *transport) {
 
 static bool all_freed(const probe *ports) {
   for (int i = 0; i < CROWD; i++)
-    if (ports[i].frees == 0) return false;
+    if (ports[i].freed == 0) return false;
   return true;
 }
 
@@ -307,10 +307,10 @@ static void one_ends_all(probe_fn act) {
   }
   for (int i = 0; i < CROWD; i++) send_letters(&ports[i].host, "abc");
   RUN_UNTIL(reactor, all_freed(ports));
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   for (int i = 0; i < CROWD; i++) {
-    received += strlen(ports[i].got);
-    probe_ended(&ports[i]);
+    received += strlen(ports[i].received);
+    probe_check_ended(&ports[i]);
   }
   CHECK_EQ(1, received);
   OK(udpr_reactor_free(reactor));
@@ -323,7 +323,7 @@ static void close_in_call(udpr_reactor *reactor, void *user) {
   probe *port = user;
   (void)reactor;
   OK(udpr_transport_close(port->transport));
-  CHECK(port->stops == 1 && port->frees == 1); /* none of its callbacks is running */
+  CHECK(port->stops == 1 && port->freed == 1); /* none of its callbacks is running */
 }
 
 static void stop_in_call(udpr_reactor *reactor, void *user) {
@@ -340,9 +340,9 @@ TEST(close_and_stop_listening_in_delayed_calls) {
   probe_listen(&stopped, reactor);
   OK(udpr_reactor_call_later(reactor, 0, close_in_call, &closed, NULL, NULL));
   OK(udpr_reactor_call_later(reactor, 0, stop_in_call, &stopped, NULL, NULL));
-  RUN_UNTIL(reactor, stopped.frees == 1);
-  probe_ended(&closed);
-  probe_ended(&stopped);
+  RUN_UNTIL(reactor, stopped.freed == 1);
+  probe_check_ended(&closed);
+  probe_check_ended(&stopped);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -22,13 +22,13 @@ static void succeed(udpr_status (*end)(udpr_transport *), probe_fn on_stop, prob
   probe     port = {.on_stop = on_stop, .on_free = on_free, .arg = &next};
   probe_listen(&port, next.reactor);
   OK(end(port.transport));
-  RUN_UNTIL(next.reactor, port.frees == 1);
-  probe_ended(&port);
+  RUN_UNTIL(next.reactor, port.freed == 1);
+  probe_check_ended(&port);
   send_letters(&port.host, "ab");
-  RUN_UNTIL(next.reactor, strlen(next.port.got) == 2);
-  CHECK_STR("ab", next.port.got);
+  RUN_UNTIL(next.reactor, strlen(next.port.received) == 2);
+  CHECK_STR("ab", next.port.received);
   OK(udpr_reactor_free(next.reactor));
-  probe_ended(&next.port);
+  probe_check_ended(&next.port);
 }
 
 TEST(the_number_is_free_in_stop_protocol) {
@@ -45,15 +45,15 @@ TEST(the_number_is_free_in_free_user) {
 
 static void say_farewell_in_vain(probe *port, udpr_transport *transport) {
   CHECK(transport == port->transport);
-  says_closed(transport);
+  check_transport_closed(transport);
   udpr_transport_stop_listening(transport); /* too late for either to do anything */
   udpr_transport_close(transport);
-  CHECK(port->stops == 1 && port->frees == 0);
+  CHECK(port->stops == 1 && port->freed == 0);
 }
 
 static void still_closed(probe *port, udpr_transport *transport) {
   (void)transport;
-  says_closed(port->transport);
+  check_transport_closed(port->transport);
 }
 
 TEST(a_port_is_closed_in_its_last_callbacks) {
@@ -65,8 +65,8 @@ TEST(a_port_is_closed_in_its_last_callbacks) {
   }
   OK(udpr_transport_close(ports[0].transport));
   OK(udpr_transport_stop_listening(ports[1].transport));
-  RUN_UNTIL(reactor, ports[1].frees == 1);
-  for (int i = 0; i < 2; i++) probe_ended(&ports[i]);
+  RUN_UNTIL(reactor, ports[1].freed == 1);
+  for (int i = 0; i < 2; i++) probe_check_ended(&ports[i]);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -75,7 +75,7 @@ static void close_it_too(const udpr_log_record *record, void *user) {
   if (strcmp(record->message, "closed") != 0) return;
   OK(udpr_transport_close(port->transport));
   CHECK_EQ(0, port->stops); /* this call does not run it, the one that is at work will */
-  says_closed(port->transport);
+  check_transport_closed(port->transport);
 }
 
 TEST(a_logger_closes_the_port_that_is_being_closed) {
@@ -84,8 +84,8 @@ TEST(a_logger_closes_the_port_that_is_being_closed) {
   probe_listen(&port, reactor);
   OK(udpr_reactor_set_logger(reactor, UDPR_LOG_INFO, close_it_too, &port, NULL));
   OK(udpr_transport_close(port.transport));
-  CHECK(port.stops == 1 && port.frees == 1);
-  probe_ended(&port);
+  CHECK(port.stops == 1 && port.freed == 1);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -101,8 +101,8 @@ TEST(the_last_release_in_stop_protocol) {
   probe_listen(&stopped, reactor);
   OK(udpr_transport_close(closed.transport));
   OK(udpr_transport_stop_listening(stopped.transport));
-  RUN_UNTIL(reactor, stopped.frees == 1);
-  CHECK(closed.stops == 1 && closed.frees == 1 && stopped.stops == 1);
+  RUN_UNTIL(reactor, stopped.freed == 1);
+  CHECK(closed.stops == 1 && closed.freed == 1 && stopped.stops == 1);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -123,7 +123,7 @@ TEST(ports_that_close_each_other_in_a_row) {
     probe_listen(&ports[i], reactor);
   }
   OK(udpr_transport_close(ports[0].transport));
-  for (int i = 0; i < COUNT; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < COUNT; i++) probe_check_ended(&ports[i]);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -133,7 +133,7 @@ static void stop_reactor_at_stop(probe *port, udpr_transport *transport) {
 }
 
 static void stop_listening_at_first(probe *port, udpr_transport *transport) {
-  port->silent = true;
+  port->stopped = true;
   OK(udpr_transport_stop_listening(transport));
 }
 
@@ -142,9 +142,9 @@ TEST(the_last_port_stops_the_reactor) {
   probe port = {.on_datagram = stop_listening_at_first, .on_stop = stop_reactor_at_stop, .arg = reactor};
   probe_listen(&port, reactor);
   send_letters(&port.host, "abc");
-  run_guarded(reactor);
-  CHECK_STR("a", port.got);
-  probe_ended(&port);
+  run_with_timeout(reactor);
+  CHECK_STR("a", port.received);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 

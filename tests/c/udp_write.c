@@ -21,7 +21,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   CHECK_EQ(1, f->freed);
-  CHECK(peer_is_empty(f->peer));
+  CHECK(peer_has_no_datagram(f->peer));
   close(f->peer);
 }
 
@@ -45,7 +45,7 @@ TEST(write_refuses) {
   CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write(f.transport, "x", SIZE_MAX, &f.to));
   CHECK_EQ(0, stats_of(f.transport).datagrams_out);
   write_text(&f, "works");
-  PEER_GETS(f.peer, "works");
+  PEER_RECEIVES(f.peer, "works");
   tear_down(&f);
 }
 
@@ -58,7 +58,7 @@ TEST(an_ipv6_port_takes_ipv4_mapped_only) {
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(transport, "x", 1, &v4));
   OK(udpr_addr_map_v4(&v4, &mapped));
   OK(udpr_transport_write(transport, "mapped", 6, &mapped));
-  PEER_GETS(peer, "mapped");
+  PEER_RECEIVES(peer, "mapped");
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
@@ -83,9 +83,9 @@ TEST(write_sequence_joins_its_pieces) {
   udpr_bytes pieces[] = {{"Hello", 5}, {NULL, 0}, {" ", 1}, {"World", 5}, {"!", 1}};
   set_up(&f);
   OK(udpr_transport_write_sequence(f.transport, pieces, 5, &f.to));
-  PEER_GETS(f.peer, "Hello World!");
+  PEER_RECEIVES(f.peer, "Hello World!");
   OK(udpr_transport_write_sequence(f.transport, pieces, 1, &f.to));
-  PEER_GETS(f.peer, "Hello");
+  PEER_RECEIVES(f.peer, "Hello");
   tear_down(&f);
 }
 
@@ -128,9 +128,9 @@ TEST(write_messages_takes_all) {
   udpr_message messages[] = {message("a", 1, &f.to), message("b", 1, &second_addr), message(NULL, 0, &f.to)};
   OK(udpr_transport_write_messages(f.transport, messages, 3, &taken));
   CHECK_EQ(3, taken);
-  PEER_GETS(f.peer, "a");
-  PEER_GETS(f.peer, "");
-  PEER_GETS(second, "b");
+  PEER_RECEIVES(f.peer, "a");
+  PEER_RECEIVES(f.peer, "");
+  PEER_RECEIVES(second, "b");
   OK(udpr_transport_write_messages(f.transport, messages, 0, &taken));
   CHECK_EQ(0, taken);
   close(second);
@@ -155,9 +155,9 @@ TEST(write_messages_stops_at_the_first_refused) {
     taken = 99;
     CHECK_STATUS(refusals[i].status, udpr_transport_write_messages(f.transport, messages, 4, &taken));
     CHECK_EQ(2, taken);
-    PEER_GETS(f.peer, "a");
-    PEER_GETS(f.peer, "b");
-    CHECK(peer_is_empty(f.peer));
+    PEER_RECEIVES(f.peer, "a");
+    PEER_RECEIVES(f.peer, "b");
+    CHECK(peer_has_no_datagram(f.peer));
   }
   tear_down(&f);
 }
@@ -178,14 +178,14 @@ TEST(write_messages_strides_by_size) {
   for (size_t i = 0; i < 3; i++) messages[i].now.size = sizeof *messages;
   OK(udpr_transport_write_messages(f.transport, &messages[0].now, 3, &taken));
   CHECK_EQ(3, taken);
-  PEER_GETS(f.peer, "a");
-  PEER_GETS(f.peer, "b");
-  PEER_GETS(f.peer, "c");
+  PEER_RECEIVES(f.peer, "a");
+  PEER_RECEIVES(f.peer, "b");
+  PEER_RECEIVES(f.peer, "c");
 
   messages[1].later = 1;
   CHECK_STATUS(UDPR_E_VERSION, udpr_transport_write_messages(f.transport, &messages[0].now, 3, &taken));
   CHECK_EQ(1, taken);
-  PEER_GETS(f.peer, "a");
+  PEER_RECEIVES(f.peer, "a");
   tear_down(&f);
 }
 
@@ -219,7 +219,7 @@ TEST(write_messages_after_stop) {
   CHECK_EQ(0, taken);
   RUN_UNTIL(f.reactor, f.freed == 1);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(f.transport, "a", 1, &f.to));
-  CHECK(peer_is_empty(f.peer));
+  CHECK(peer_has_no_datagram(f.peer));
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);

@@ -10,7 +10,7 @@ typedef struct sender {
 
 static void write_ready(udpr_transport *transport, void *user) {
   sender *self = user;
-  CHECK(self->port.stops == 0 && self->port.frees == 0);
+  CHECK(self->port.stops == 0 && self->port.freed == 0);
   self->ready++;
   self->act(&self->port, transport);
 }
@@ -55,20 +55,20 @@ TEST(turns_and_free_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, refused);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&self.port);
+  probe_check_ended(&self.port);
 }
 
 static void close_port(probe *port, udpr_transport *transport) {
   OK(udpr_transport_close(transport));
-  CHECK(port->stops == 1 && port->frees == 0); /* this callback has the user still */
-  says_closed(transport);
+  CHECK(port->stops == 1 && port->freed == 0); /* this callback has the user still */
+  check_transport_closed(transport);
 }
 
 TEST(close_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, close_port);
-  turns(reactor, 3);
-  probe_ended(&self.port);
+  run_turns(reactor, 3);
+  probe_check_ended(&self.port);
   CHECK_EQ(1, self.ready);
   OK(udpr_reactor_free(reactor));
 }
@@ -81,7 +81,7 @@ static void release_and_close_port(probe *port, udpr_transport *transport) {
 TEST(release_and_close_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, release_and_close_port);
-  CHECK(self.port.stops == 1 && self.port.frees == 1);
+  CHECK(self.port.stops == 1 && self.port.freed == 1);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -94,7 +94,7 @@ TEST(stop_listening_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, stop_port);
   RUN_UNTIL(reactor, self.port.stops == 1);
-  probe_ended(&self.port);
+  probe_check_ended(&self.port);
   CHECK_EQ(1, self.ready);
   OK(udpr_reactor_free(reactor));
 }
@@ -103,7 +103,7 @@ TEST(reactor_stop_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, stop_reactor);
   RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
-  probe_ended(&self.port);
+  probe_check_ended(&self.port);
   OK(udpr_reactor_free(reactor));
 }
 

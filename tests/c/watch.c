@@ -32,19 +32,19 @@ TEST(readable_until_it_is_read) {
   watcher       reader = {0};
   int           ends[2];
   char          byte;
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &reader);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(0, reader.calls);
   CHECK_EQ(1, write(ends[1], "x", 1));
-  turns(reactor, 3);
-  CHECK(reader.calls == 3 && reader.seen == R);
+  run_turns(reactor, 3);
+  CHECK(reader.calls == 3 && reader.seen_events == R);
   CHECK_EQ(1, read(ends[0], &byte, 1));
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(3, reader.calls);
   OK(udpr_reactor_free(reactor));
   CHECK_EQ(1, reader.freed);
-  close_both(ends); /* they stayed open */
+  close_pipe(ends); /* they stayed open */
 }
 
 TEST(writable_while_there_is_room) {
@@ -52,18 +52,18 @@ TEST(writable_while_there_is_room) {
   watcher       writer = {0};
   int           ends[2];
   char          block[4096] = {0};
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[1], W, &writer);
-  turns(reactor, 2);
-  CHECK(writer.calls == 2 && writer.seen == W);
+  run_turns(reactor, 2);
+  CHECK(writer.calls == 2 && writer.seen_events == W);
   while (write(ends[1], block, sizeof block) > 0) {}
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(2, writer.calls);
   while (read(ends[0], block, sizeof block) > 0) {}
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   CHECK_EQ(3, writer.calls);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 static void write_there(void *end) { CHECK_EQ(1, write(*(int *)end, "x", 1)); }
@@ -73,13 +73,13 @@ TEST(a_turn_waits_for_a_watch) {
   watcher       reader = {0};
   check_thread  thread;
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &reader);
   thread_start(&thread, write_there, &ends[1]);
   while (!reader.calls) OK(udpr_reactor_iterate(reactor, -1));
   thread_join(&thread);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 /* What the end of the other side looks like, to a watch for `events`. */
@@ -87,18 +87,18 @@ static uint32_t seen_at_hangup(uint32_t events, bool with_data) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       reader = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], events, &reader);
   if (with_data) CHECK_EQ(1, write(ends[1], "x", 1));
   close(ends[1]);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(2, reader.calls); /* until it is unwatched */
   OK(udpr_reactor_unwatch(reactor, reader.id));
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK(reader.calls == 2 && reader.freed == 1);
   OK(udpr_reactor_free(reactor));
   close(ends[0]);
-  return reader.seen;
+  return reader.seen_events;
 }
 
 TEST(hangup_is_always_reported_and_never_made_readable) {
@@ -112,11 +112,11 @@ TEST(an_error_is_a_hangup) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       writer = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[1], W, &writer);
   close(ends[0]); /* EPOLLERR: nobody can read any more */
-  turns(reactor, 1);
-  CHECK(writer.seen & H);
+  run_turns(reactor, 1);
+  CHECK(writer.seen_events & H);
   OK(udpr_reactor_free(reactor));
   close(ends[1]);
 }
@@ -130,18 +130,18 @@ TEST(tcp) {
   tcp_pair(ends);
   watch(reactor, ends[0], R | W, &one);
   watch(reactor, ends[1], R, &other);
-  RUN_UNTIL(reactor, one.seen == W);
+  RUN_UNTIL(reactor, one.seen_events == W);
   CHECK_EQ(5, write(ends[0], "hello", 5));
-  RUN_UNTIL(reactor, other.seen == R);
+  RUN_UNTIL(reactor, other.seen_events == R);
   CHECK_EQ(5, read(ends[1], bytes, sizeof bytes));
   CHECK_EQ(5, write(ends[1], "world", 5));
-  RUN_UNTIL(reactor, one.seen == (R | W));
+  RUN_UNTIL(reactor, one.seen_events == (R | W));
   CHECK_EQ(5, read(ends[0], bytes, sizeof bytes));
 
   OK(udpr_reactor_unwatch(reactor, other.id));
   CHECK_EQ(0, setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &abort_it, sizeof abort_it));
   close(ends[1]); /* a reset */
-  RUN_UNTIL(reactor, one.seen & H);
+  RUN_UNTIL(reactor, one.seen_events & H);
   OK(udpr_reactor_free(reactor));
   CHECK(one.freed == 1 && other.freed == 1);
   close(ends[0]);
@@ -154,11 +154,11 @@ TEST(another_epoll_set) {
   int                set = epoll_create1(EPOLL_CLOEXEC), counter = eventfd(0, EFD_CLOEXEC);
   CHECK(set >= 0 && counter >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, counter, &event) == 0);
   watch(reactor, set, R, &nested);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(0, nested.calls);
   CHECK_EQ(0, eventfd_write(counter, 1));
   RUN_UNTIL(reactor, nested.calls);
-  CHECK_EQ(R, nested.seen);
+  CHECK_EQ(R, nested.seen_events);
   OK(udpr_reactor_free(reactor));
   close(set);
   close(counter);
@@ -188,7 +188,7 @@ TEST(one_watch_a_descriptor) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       first = {0}, again = {0}, other = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   int copy = dup(ends[0]);
   watch(reactor, ends[0], R, &first);
   refused(UDPR_E_SYSTEM - EEXIST, reactor, ends[0], R);
@@ -198,12 +198,12 @@ TEST(one_watch_a_descriptor) {
   watch(reactor, ends[0], R, &again);
   CHECK(again.id != first.id);
   CHECK_EQ(1, write(ends[1], "x", 1));
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   CHECK(first.calls == 0 && again.calls == 1 && other.calls == 1);
   OK(udpr_reactor_free(reactor));
   CHECK(first.freed == 1 && again.freed == 1 && other.freed == 1);
   close(copy);
-  close_both(ends);
+  close_pipe(ends);
 }
 
 TEST(what_cannot_be_watched) {
@@ -211,13 +211,13 @@ TEST(what_cannot_be_watched) {
   FILE         *file = tmpfile();
   int           ends[2];
   CHECK(file != NULL);
-  pipe_of(ends);
+  open_pipe(ends);
   refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 0);
   refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 8);
   refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], R | 0x80000000u);
   refused(UDPR_E_NOT_SUPPORTED, reactor, fileno(file), R);
   refused(UDPR_E_SYSTEM - EBADF, reactor, -1, R);
-  close_both(ends);
+  close_pipe(ends);
   refused(UDPR_E_SYSTEM - EBADF, reactor, ends[0], R);
   CHECK_EQ(EBADF, udpr_status_errno(UDPR_E_SYSTEM - EBADF));
   fclose(file);

@@ -10,29 +10,29 @@ TEST(change_watch_changes_the_events) {
   CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
   CHECK_EQ(1, write(ends[1], "x", 1));
   watch(reactor, ends[0], R, &one);
-  turns(reactor, 1);
-  CHECK_EQ(R, one.seen);
-  one.seen = 0;
+  run_turns(reactor, 1);
+  CHECK_EQ(R, one.seen_events);
+  one.seen_events = 0;
   OK(udpr_reactor_change_watch(reactor, one.id, W));
-  turns(reactor, 1);
-  CHECK_EQ(W, one.seen);
+  run_turns(reactor, 1);
+  CHECK_EQ(W, one.seen_events);
   OK(udpr_reactor_change_watch(reactor, one.id, R | W));
-  turns(reactor, 1);
-  CHECK(one.calls == 3 && one.seen == (R | W)); /* both in one call */
+  run_turns(reactor, 1);
+  CHECK(one.calls == 3 && one.seen_events == (R | W)); /* both in one call */
   OK(udpr_reactor_change_watch(reactor, one.id, H));
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK_EQ(3, one.calls);
   CHECK_EQ(0, one.freed);
   OK(udpr_reactor_free(reactor));
   CHECK_EQ(1, one.freed);
-  close_both(ends);
+  close_pipe(ends);
 }
 
 TEST(change_and_unwatch_check_what_they_get) {
   udpr_reactor *reactor = new_reactor(0), *other = new_reactor(0);
   watcher       one = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &one);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_change_watch(reactor, one.id, 0));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_change_watch(reactor, one.id, 16));
@@ -44,7 +44,7 @@ TEST(change_and_unwatch_check_what_they_get) {
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(other, one.id));
 
   CHECK_EQ(1, write(ends[1], "x", 1));
-  turns(reactor, 1);
+  run_turns(reactor, 1);
   CHECK_EQ(1, one.calls); /* as it was */
   OK(udpr_reactor_unwatch(reactor, one.id));
   CHECK_EQ(1, one.freed); /* in the call */
@@ -53,7 +53,7 @@ TEST(change_and_unwatch_check_what_they_get) {
   OK(udpr_reactor_free(reactor));
   OK(udpr_reactor_free(other));
   CHECK_EQ(1, one.freed);
-  close_both(ends);
+  close_pipe(ends);
 }
 
 /* ---- inside callbacks ---------------------------------------------------------------------------------- */
@@ -68,13 +68,13 @@ TEST(unwatch_in_its_own_callback) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       one = {.act = unwatch_itself};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   CHECK_EQ(1, write(ends[1], "x", 1));
   watch(reactor, ends[0], R, &one);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK(one.calls == 1 && one.freed == 1);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 static void write_next(udpr_reactor *reactor, watcher *self, uint32_t now) {
@@ -89,10 +89,10 @@ TEST(change_in_its_own_callback) {
   CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
   CHECK_EQ(1, write(ends[1], "x", 1));
   watch(reactor, ends[0], R, &one);
-  turns(reactor, 10);
+  run_turns(reactor, 10);
   CHECK_EQ(10, one.calls);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 /* Both are ready in one turn: whichever is called first acts on the other. */
@@ -107,7 +107,7 @@ static void set_up(rivals *all, void (*act)(udpr_reactor *, watcher *, uint32_t)
   *all = (rivals){.reactor = new_reactor(0)};
   for (int i = 0; i < 2; i++) {
     all->two[i] = (watcher){.act = act, .arg = all};
-    pipe_of(all->ends[i]);
+    open_pipe(all->ends[i]);
     CHECK_EQ(1, write(all->ends[i][1], "x", 1));
     watch(all->reactor, all->ends[i][0], R, &all->two[i]);
   }
@@ -116,7 +116,7 @@ static void set_up(rivals *all, void (*act)(udpr_reactor *, watcher *, uint32_t)
 static void tear_down(rivals *all) {
   OK(udpr_reactor_free(all->reactor));
   CHECK(all->two[0].freed == 1 && all->two[1].freed == 1);
-  for (int i = 0; i < 2; i++) close_both(all->ends[i]);
+  for (int i = 0; i < 2; i++) close_pipe(all->ends[i]);
 }
 
 static int other_of(const watcher *self) { return self == &((rivals *)self->arg)->two[0]; }
@@ -132,9 +132,9 @@ static void unwatch_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
 TEST(unwatch_another_that_is_ready_in_the_same_turn) {
   rivals all;
   set_up(&all, unwatch_other);
-  turns(all.reactor, 1);
+  run_turns(all.reactor, 1);
   CHECK_EQ(1, all.two[0].calls + all.two[1].calls);
-  turns(all.reactor, 3);
+  run_turns(all.reactor, 3);
   CHECK_EQ(4, all.two[0].calls + all.two[1].calls);
   CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
   tear_down(&all);
@@ -143,7 +143,7 @@ TEST(unwatch_another_that_is_ready_in_the_same_turn) {
 /* The other's number now belongs to the read end of an empty pipe. */
 static void give_out_again(rivals *all, int which) {
   int fresh[2];
-  pipe_of(fresh);
+  open_pipe(fresh);
   CHECK_EQ(all->ends[which][0], dup3(fresh[0], all->ends[which][0], O_CLOEXEC)); /* closes it, too */
   close(fresh[0]);
   close(all->ends[which][1]);
@@ -175,13 +175,13 @@ static void just_reuse(udpr_reactor *reactor, watcher *self, uint32_t now) {
 static void heir_gets_its_own_only(void (*act)(udpr_reactor *, watcher *, uint32_t)) {
   rivals all;
   set_up(&all, act);
-  turns(all.reactor, 3);
+  run_turns(all.reactor, 3);
   CHECK_EQ(0, all.heir.calls); /* its pipe is empty */
   CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
   int which = all.two[0].calls ? 1 : 0;
   CHECK_EQ(1, write(all.ends[which][1], "y", 1));
-  turns(all.reactor, 2);
-  CHECK(all.heir.calls == 2 && all.heir.seen == R && all.two[which].calls == 0);
+  run_turns(all.reactor, 2);
+  CHECK(all.heir.calls == 2 && all.heir.seen_events == R && all.two[which].calls == 0);
   tear_down(&all);
   CHECK_EQ(1, all.heir.freed);
 }
@@ -199,7 +199,7 @@ static void change_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
 TEST(change_another_that_is_ready_in_the_same_turn) {
   rivals all;
   set_up(&all, change_other);
-  turns(all.reactor, 3);
+  run_turns(all.reactor, 3);
   CHECK_EQ(3, all.two[0].calls + all.two[1].calls);
   CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
   tear_down(&all);

@@ -9,17 +9,17 @@ TEST(a_copy_keeps_reporting_to_nobody) {
   watcher       dead = {0}, heir = {0};
   int           ends[2], fresh[2], copy;
   char          byte;
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &dead);
   copy = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
   CHECK(copy >= 0);
-  pipe_of(fresh);
+  open_pipe(fresh);
   CHECK_EQ(ends[0], dup3(fresh[0], ends[0], O_CLOEXEC));
   watch(reactor, ends[0], R, &heir);
   CHECK(dead.freed == 1 && dead.calls == 0);
 
   CHECK_EQ(1, write(ends[1], "x", 1)); /* to what the copy still reads */
-  turns(reactor, 5);
+  run_turns(reactor, 5);
   CHECK(heir.calls == 0 && dead.calls == 0);
   CHECK_EQ(1, write(fresh[1], "y", 1));
   RUN_UNTIL(reactor, heir.calls);
@@ -28,19 +28,19 @@ TEST(a_copy_keeps_reporting_to_nobody) {
   OK(udpr_reactor_free(reactor));
   CHECK(heir.freed == 1 && dead.calls == 0);
   close(copy);
-  close_both(ends);
-  close_both(fresh);
+  close_pipe(ends);
+  close_pipe(fresh);
 }
 
 TEST(a_closed_descriptor_is_silent) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       dead = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   CHECK_EQ(1, write(ends[1], "x", 1));
   watch(reactor, ends[0], R, &dead);
-  close_both(ends);
-  turns(reactor, 3);
+  close_pipe(ends);
+  run_turns(reactor, 3);
   CHECK_EQ(0, dead.calls);
   OK(udpr_reactor_unwatch(reactor, dead.id)); /* late, but it is still its watch */
   CHECK_EQ(1, dead.freed);
@@ -71,18 +71,18 @@ TEST(the_end_of_a_dead_watch_may_unwatch_another) {
   watcher       other = {0}, heir = {0};
   bereaved      dead = {.reactor = reactor, .other = &other};
   int           ends[2], others[2], fresh[2];
-  pipe_of(ends), pipe_of(others), pipe_of(fresh);
+  open_pipe(ends), open_pipe(others), open_pipe(fresh);
   watch(reactor, others[0], R, &other);
   OK(udpr_reactor_watch(reactor, ends[0], R, never_ready, &dead, freed_and_unwatches, NULL));
   CHECK_EQ(ends[0], dup3(fresh[0], ends[0], O_CLOEXEC)); /* closes it, too */
   watch(reactor, ends[0], R, &heir);
   CHECK(dead.freed == 1 && other.freed == 1);
   CHECK(write(fresh[1], "x", 1) == 1 && write(others[1], "x", 1) == 1);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK(heir.calls == 2 && other.calls == 0);
   OK(udpr_reactor_free(reactor));
   CHECK(dead.freed == 1 && heir.freed == 1);
-  close_both(ends), close_both(others), close_both(fresh);
+  close_pipe(ends), close_pipe(others), close_pipe(fresh);
 }
 
 /* The free_user of a dead watch closes the number once more, and watches what has it then: the youngest watch stays. */
@@ -106,7 +106,7 @@ TEST(the_end_of_a_dead_watch_may_watch_its_number) {
   watcher       second = {0}, third = {0};
   usurper       first = {.reactor = reactor, .heir = &third};
   int           ends[2], fresh[2];
-  pipe_of(ends), pipe_of(fresh), pipe_of(first.fresh);
+  open_pipe(ends), open_pipe(fresh), open_pipe(first.fresh);
   first.fd = ends[0];
   OK(udpr_reactor_watch(reactor, ends[0], R, never_ready, &first, freed_and_watches, NULL));
   CHECK_EQ(ends[0], dup3(fresh[0], ends[0], O_CLOEXEC));
@@ -114,11 +114,11 @@ TEST(the_end_of_a_dead_watch_may_watch_its_number) {
   CHECK(first.freed == 1 && second.freed == 1 && third.freed == 0);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, second.id));
   CHECK(write(fresh[1], "x", 1) == 1 && write(first.fresh[1], "y", 1) == 1);
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK(second.calls == 0 && third.calls == 2);
   OK(udpr_reactor_free(reactor));
   CHECK(first.freed == 1 && second.freed == 1 && third.freed == 1);
-  close_both(ends), close_both(fresh), close_both(first.fresh);
+  close_pipe(ends), close_pipe(fresh), close_pipe(first.fresh);
 }
 
 /* As above, while a port takes the number over: the port has it, and its registration. */
@@ -134,16 +134,16 @@ TEST(the_end_of_a_dead_watch_cannot_watch_the_port_that_has_its_number) {
   usurper       dead = {.reactor = reactor};
   probe         port = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   dead.fd = ends[0];
   OK(udpr_reactor_watch(reactor, ends[0], R, never_ready, &dead, freed_and_watches_a_port, NULL));
-  close_both(ends);
+  close_pipe(ends);
   probe_listen(&port, reactor);
   CHECK(dead.fd == udpr_transport_fileno(port.transport) && dead.freed == 1);
   send_letters(&port.host, "a");
-  RUN_UNTIL(reactor, strlen(port.got) == 1);
+  RUN_UNTIL(reactor, strlen(port.received) == 1);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* A port's number, closed in a watch's callback while the port has a datagram, and watched anew. */
@@ -157,8 +157,8 @@ static void close_port_and_take_its_number(udpr_reactor *reactor, watcher *self,
   moved *all = self->arg;
   int    fresh[2], number = udpr_transport_fileno(all->port.transport);
   (void)now;
-  if (all->heir.id || *all->port.got) return;
-  pipe_of(fresh);
+  if (all->heir.id || *all->port.received) return;
+  open_pipe(fresh);
   OK(udpr_transport_close(all->port.transport));
   CHECK_EQ(number, dup3(fresh[0], number, O_CLOEXEC));
   close(fresh[0]);
@@ -173,20 +173,20 @@ TEST(a_number_that_was_a_ports) {
     moved         all = {.first = {.act = close_port_and_take_its_number}};
     int           ends[2];
     all.first.arg = &all;
-    pipe_of(ends);
+    open_pipe(ends);
     if (round) probe_listen(&all.port, reactor);
     watch(reactor, ends[0], R, &all.first);
     if (!round) probe_listen(&all.port, reactor);
     if (round) send_letters(&all.port.host, "a");
     CHECK_EQ(1, write(ends[1], "x", 1));
     if (!round) send_letters(&all.port.host, "a");
-    turns(reactor, 3);
+    run_turns(reactor, 3);
     CHECK_EQ(0, all.heir.calls);
     taken += all.heir.id != 0;
     OK(udpr_reactor_free(reactor));
-    probe_ended(&all.port);
-    if (all.heir.id) close_both(all.ends);
-    close_both(ends);
+    probe_check_ended(&all.port);
+    if (all.heir.id) close_pipe(all.ends);
+    close_pipe(ends);
   }
   CHECK(taken > 0);
 }
@@ -197,20 +197,20 @@ TEST(a_number_that_became_a_ports) {
   watcher       dead = {0};
   probe         port = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &dead);
-  close_both(ends);
+  close_pipe(ends);
   probe_listen(&port, reactor);
   CHECK_EQ(dead.fd, udpr_transport_fileno(port.transport));
   udpr_reactor_change_watch(reactor, dead.id, R | W);
   send_letters(&port.host, "a");
-  RUN_UNTIL(reactor, strlen(port.got) == 1);
+  RUN_UNTIL(reactor, strlen(port.received) == 1);
   udpr_reactor_unwatch(reactor, dead.id);
   send_letters(&port.host, "b");
-  RUN_UNTIL(reactor, strlen(port.got) == 2);
+  RUN_UNTIL(reactor, strlen(port.received) == 2);
   CHECK(dead.calls == 0 && dead.freed == 1);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 CHECK_MAIN()

@@ -14,7 +14,7 @@ struct watcher {
   udpr_id    id;
   int        fd;
   int        calls;
-  uint32_t   seen;                                      /* all events so far */
+  uint32_t   seen_events;                               /* all events so far */
   void (*act)(udpr_reactor *, watcher *, uint32_t now); /* what the test does there */
   void *arg;                                            /* for `act` */
 };
@@ -24,7 +24,7 @@ static inline void on_ready(udpr_reactor *reactor, udpr_id id, int32_t fd, uint3
   CHECK(id == self->id && fd == self->fd && self->freed == 0);
   CHECK(events != 0 && (events & ~(uint32_t)(R | W | H)) == 0);
   self->calls++;
-  self->seen |= events;
+  self->seen_events |= events;
   if (self->act) self->act(reactor, self, events);
   CHECK_EQ(0, self->freed); /* not before it has returned */
 }
@@ -35,8 +35,8 @@ static inline void watch(udpr_reactor *reactor, int fd, uint32_t events, watcher
   CHECK(self->id != 0);
 }
 
-static inline void pipe_of(int ends[2]) { CHECK_EQ(0, pipe2(ends, O_CLOEXEC | O_NONBLOCK)); }
+static inline void open_pipe(int ends[2]) { CHECK_EQ(0, pipe2(ends, O_CLOEXEC | O_NONBLOCK)); }
 
-static inline void close_both(const int ends[2]) { CHECK(close(ends[0]) == 0 && close(ends[1]) == 0); }
+static inline void close_pipe(const int ends[2]) { CHECK(close(ends[0]) == 0 && close(ends[1]) == 0); }
 
 #endif

@@ -37,7 +37,7 @@ static usage usage_now(void) {
   FILE            *file = fopen("/proc/self/statm", "re");
   CHECK(file && fscanf(file, "%*u %lu", &pages) == 1);
   fclose(file);
-  return (usage){check_descriptors(), info.uordblks + info.hblkhd, pages * (size_t)sysconf(_SC_PAGESIZE)};
+  return (usage){check_count_descriptors(), info.uordblks + info.hblkhd, pages * (size_t)sysconf(_SC_PAGESIZE)};
 }
 
 static unsigned long long (*count_faults)(void); /* NULL: there are none */
@@ -60,7 +60,7 @@ static void tick(udpr_reactor *reactor, void *user) {
 }
 
 static void settle(const load *one) {
-  udpr_ns end = monotonic_ns() + CHECK_PATIENCE;
+  udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
   while (!one->settled()) {
     if (monotonic_ns() > end) FAIL("the accounts of \"%s\" do not balance", one->unit);
     OK_OR_FAULT(udpr_reactor_iterate(soak.reactor, (int64_t)MS(5)));
@@ -86,7 +86,7 @@ static void round_run(udpr_ns began, udpr_ns end, udpr_ns show_every) {
 /* The reactor holds nothing of the round. */
 static void check_empty(void) {
   udpr_reactor_stats stats = {.size = sizeof stats};
-  turns(soak.reactor, 2);
+  run_turns(soak.reactor, 2);
   OK(udpr_reactor_get_stats(soak.reactor, &stats));
   CHECK_EQ(0, stats.transports);
   CHECK_EQ(0, stats.timers_pending);
@@ -132,7 +132,7 @@ TEST(everything_at_once) {
   soak.random = seed + UINT64_C(0x9e3779b97f4a7c15);
   printf("# %u s, seed %u%s\n", seconds, seed, count_faults ? ", with faults" : "");
   fflush(stdout);
-  enter_own_system(HOSTS);
+  enter_dns_namespace(HOSTS);
   dns_start(&dns);
   usage before = usage_now();
   show("before there is a reactor", began);

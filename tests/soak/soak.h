@@ -53,7 +53,7 @@ static inline void take_back(void *user) {
 #define OK_OR_FAULT(call) ok_or_fault(__LINE__, #call, call)
 static inline bool ok_or_fault(int line, const char *call, udpr_status status) {
   if (status != UDPR_OK && !soak.faults)
-    check_leave(CHECK_FAILED, "line %d: %s is %s", line, call, udpr_status_name(status));
+    check_exit(CHECK_FAILED, "line %d: %s is %s", line, call, udpr_status_name(status));
   return status == UDPR_OK;
 }
 

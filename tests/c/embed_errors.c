@@ -29,10 +29,12 @@ static void ready(udpr_transport *transport, void *user) {
 }
 
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(family), .dead_peer = peer_dead(family)};
+  *f = (fixture){.reactor = new_reactor(0),
+                 .peer = peer_open(family),
+                 .dead_peer = peer_open_refusing(family)};
   f->dead = peer_addr(f->dead_peer);
   f->live = peer_addr(f->peer);
-  f->fd = backend_of(f->reactor);
+  f->fd = backend_fd_of(f->reactor);
   OK(udpr_reactor_start(f->reactor));
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
@@ -41,11 +43,11 @@ static void set_up_on(fixture *f, const char *local, int family, uint32_t flags)
                                .write_ready = ready};
   udpr_udp_options options = {.size = sizeof options, .flags = flags, .send_queue_bytes = 4000};
   f->transport = listen_on(f->reactor, local, &protocol, &options);
-  settle(f->reactor, f->fd);
+  iterate_until_idle(f->reactor, f->fd);
 }
 
 static void tear_down(fixture *f) {
-  settle(f->reactor, f->fd);
+  iterate_until_idle(f->reactor, f->fd);
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
@@ -54,8 +56,8 @@ static void tear_down(fixture *f) {
 
 /* Something is due now, and the descriptor and next_timeout agree on it. */
 static void check_owed(fixture *f) {
-  CHECK_EQ(0, timeout_of(f->reactor));
-  CHECK(readable(f->fd, 0));
+  CHECK_EQ(0, next_timeout_of(f->reactor));
+  CHECK(is_readable(f->fd, 0));
 }
 
 /* ---- errors that a call collects ------------------------------------------------------------------------- */
@@ -63,7 +65,7 @@ static void check_owed(fixture *f) {
 /* The refusal is there: on one host it comes before the write returns. */
 static void write_to_dead(fixture *f, const udpr_addr *to) {
   OK(udpr_transport_write(f->transport, "x", 1, to));
-  CHECK(soon_readable(f->fd));
+  CHECK(becomes_readable(f->fd));
 }
 
 static void ask_for_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 1)); }
@@ -84,7 +86,7 @@ static void reports_are_owed(const char *local, int family, act_fn collect) {
   collect(&f);
   check_owed(&f);
   CHECK_EQ(0, f.reports); /* never inside a call */
-  EMBED_UNTIL(f.reactor, f.fd, f.reports == 1);
+  EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.reports == 1);
   tear_down(&f);
 }
 
@@ -113,14 +115,14 @@ static void a_refusal_is_owed(uint32_t flags) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, flags);
   OK(udpr_transport_connect(f.transport, &f.dead));
-  settle(f.reactor, f.fd);
+  iterate_until_idle(f.reactor, f.fd);
   write_to_dead(&f, NULL);
   revive(&f);
   OK(udpr_transport_write(f.transport, "y", 1, NULL));
   check_owed(&f);
   CHECK_EQ(0, f.refused);
-  EMBED_UNTIL(f.reactor, f.fd, f.refused);
-  PEER_GETS(f.dead_peer, "y");
+  EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
+  PEER_RECEIVES(f.dead_peer, "y");
   tear_down(&f);
 }
 
@@ -132,11 +134,11 @@ TEST(a_refusal_that_a_setter_meets) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, 0);
   OK(udpr_transport_connect(f.transport, &f.dead));
-  settle(f.reactor, f.fd);
+  iterate_until_idle(f.reactor, f.fd);
   write_to_dead(&f, NULL);
   ask_for_reports(&f);
   check_owed(&f);
-  EMBED_UNTIL(f.reactor, f.fd, f.refused);
+  EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
   tear_down(&f);
 }
 
@@ -147,7 +149,7 @@ TEST(a_stop_takes_what_was_owed_with_it) {
   write_to_dead(&f, &f.dead);
   ask_for_reports(&f);
   OK(udpr_transport_close(f.transport));
-  for (int i = 0; i < 5 && readable(f.fd, 0); i++) OK(udpr_reactor_iterate(f.reactor, 0));
+  for (int i = 0; i < 5 && is_readable(f.fd, 0); i++) OK(udpr_reactor_iterate(f.reactor, 0));
   CHECK_EQ(0, f.reports);
   tear_down(&f);
 }
@@ -168,7 +170,7 @@ static void what_waits_leaves(uint32_t flags) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, flags);
   fill(&f);
-  EMBED_UNTIL(f.reactor, f.fd, f.ready);
+  EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.ready);
   CHECK_EQ(0, stats_of(f.transport).queued_datagrams);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   tear_down(&f);
@@ -182,7 +184,7 @@ TEST(a_full_socket) {
 /* ENOBUFS, which is reported with error reports alone: the clock is all there is to wait for. */
 TEST(a_full_device) {
   enter_slow_network();
-  network_command("tc", "qdisc replace dev lo root tbf rate 256kbit burst 3kb limit 8kb");
+  run_network_tool("tc", "qdisc replace dev lo root tbf rate 256kbit burst 3kb limit 8kb");
   what_waits_leaves(UDPR_UDP_ERROR_REPORTS);
 }
 

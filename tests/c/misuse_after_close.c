@@ -8,7 +8,7 @@
 
 static void all_is_closed(void *arg) {
   handles *with = arg;
-  transport_says(UDPR_E_CLOSED, with);
+  check_transport_calls_return(UDPR_E_CLOSED, with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(with->transport, "x", 1, &with->to));
 }
 
@@ -19,11 +19,11 @@ TEST(every_call_after_close) {
   handles with = {.transport = port.transport, .to = port.host};
   OK(udpr_transport_close(port.transport));
   all_is_closed(&with);
-  in_thread(all_is_closed, &with);
-  CHECK(port.stops == 1 && port.frees == 1);
+  run_in_thread(all_is_closed, &with);
+  CHECK(port.stops == 1 && port.freed == 1);
   OK(udpr_reactor_free(reactor));
   all_is_closed(&with);
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 /* Until the turn that ends it, what asks is answered and what acts is refused. */
@@ -45,10 +45,10 @@ TEST(calls_after_stop_listening) {
   OK(udpr_transport_get_host(port.transport, &host));
   OK(udpr_transport_stop_listening(port.transport));
   CHECK_EQ(0, port.stops);
-  RUN_UNTIL(reactor, port.frees);
+  RUN_UNTIL(reactor, port.freed);
   all_is_closed(&with);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 TEST(a_port_after_the_release_of_one_of_two_references) {
@@ -58,12 +58,12 @@ TEST(a_port_after_the_release_of_one_of_two_references) {
   udpr_transport *second = udpr_transport_retain(port.transport);
   udpr_transport_release(port.transport);
   OK(udpr_transport_write(second, "a", 1, &port.host));
-  RUN_UNTIL(reactor, *port.got);
+  RUN_UNTIL(reactor, *port.received);
   CHECK(udpr_transport_user(second) == &port && port.stops == 0);
   OK(udpr_transport_close(second));
   handles with = {.transport = second, .to = port.host};
   all_is_closed(&with);
-  probe_ended(&port); /* gives the second back */
+  probe_check_ended(&port); /* gives the second back */
   OK(udpr_reactor_free(reactor));
 }
 
@@ -77,7 +77,7 @@ TEST(a_remote_after_free_and_the_release_of_one_of_two_references) {
   udpr_remote_release(with.remote);
   OK(udpr_remote_wake(second));
   OK(udpr_reactor_free(reactor));
-  anywhere_says(UDPR_E_CLOSED, &(handles){.remote = second});
+  check_any_thread_calls_return(UDPR_E_CLOSED, &(handles){.remote = second});
   udpr_remote_release(second);
 }
 
@@ -132,7 +132,7 @@ TEST(a_close_a_disconnect_and_a_leave_twice) {
   OK(call_close(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_close(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_stop_listening(&with));
-  probe_ended(&port);
+  probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -141,14 +141,14 @@ TEST(a_cancel_twice) {
   atomic_int    freed = 0;
   int           answers = 0;
   udpr_id       call, lookup;
-  OK(udpr_reactor_call_later(reactor, SECONDS(9), never_called, &freed, count_free, &call));
+  OK(udpr_reactor_call_later(reactor, SECONDS(9), call_must_not_run, &freed, count_free, &call));
   OK(udpr_reactor_cancel_call(reactor, call));
   CHECK_STATUS(UDPR_E_ALREADY_CANCELLED, udpr_reactor_cancel_call(reactor, call));
   CHECK_EQ(1, freed);
   OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, told, &answers, NULL, &lookup));
   OK(udpr_reactor_cancel_resolve(reactor, lookup));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, lookup));
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(1, answers);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, lookup));
   OK(udpr_reactor_free(reactor));
@@ -158,14 +158,14 @@ TEST(an_unwatch_twice) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       one = {0};
   int           ends[2];
-  pipe_of(ends);
+  open_pipe(ends);
   watch(reactor, ends[0], R, &one);
   OK(udpr_reactor_unwatch(reactor, one.id));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, one.id));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_change_watch(reactor, one.id, R));
   CHECK_EQ(1, one.freed);
   OK(udpr_reactor_free(reactor));
-  close_both(ends);
+  close_pipe(ends);
 }
 
 TEST(a_trigger_finished_and_removed_twice) {

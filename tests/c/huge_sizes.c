@@ -26,8 +26,8 @@ static void set_up(fixture *f) {
 /* And it goes on as before. */
 static void tear_down(fixture *f) {
   OK(udpr_transport_write(f->transport, "still here", 10, &f->to));
-  PEER_GETS(f->peer, "still here");
-  CHECK(peer_is_empty(f->peer));
+  PEER_RECEIVES(f->peer, "still here");
+  CHECK(peer_has_no_datagram(f->peer));
   OK(udpr_transport_close(f->transport));
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
@@ -72,7 +72,7 @@ TEST(counts_of_messages) {
     CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG,
                  udpr_transport_write_messages(f.transport, messages, absurd[i], &taken));
     CHECK_EQ(1, taken);
-    PEER_GETS(f.peer, "x");
+    PEER_RECEIVES(f.peer, "x");
   }
   tear_down(&f);
 }
@@ -136,7 +136,7 @@ TEST(times) {
     OK(udpr_reactor_call_later(f.reactor, ends[i], never, NULL, NULL, &id));
     OK(udpr_reactor_reset_call(f.reactor, id, ends[i]));
     OK(udpr_reactor_delay_call(f.reactor, id, INT64_MAX));
-    turns(f.reactor, 2);
+    run_turns(f.reactor, 2);
   }
   size_t pending = 0;
   OK(udpr_reactor_delayed_calls(f.reactor, NULL, 0, &pending));

@@ -1,5 +1,5 @@
 /* Groups over IPv6, between two hosts of the case's own: the loopback has no IPv6 multicast. */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 #define JOIN(port, group, index) udpr_transport_join_group((port)->transport, group, index)
@@ -8,7 +8,7 @@
 typedef struct fixture {
   two_hosts     hosts;
   udpr_reactor *reactor;
-  catcher       near, far;
+  recorder      near, far;
   udpr_addr     group; /* with the port number of both */
   uint32_t      device, far_device;
 } fixture;
@@ -16,31 +16,31 @@ typedef struct fixture {
 /* A port on each host; the far one has joined the group. */
 static void set_up(fixture *f) {
   *f = (fixture){0};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   f->reactor = new_reactor(0);
   f->group = addr("ff05::5", 9999);
-  f->device = index_of("near");
-  catch_on(&f->near, f->reactor, "::", 9999, UDPR_UDP_TTL | UDPR_UDP_PACKET_INFO);
-  on_far(&f->hosts);
-  f->far_device = index_of("far");
-  catch_on(&f->far, f->reactor, "::", 9999, UDPR_UDP_TTL | UDPR_UDP_PACKET_INFO);
+  f->device = interface_index("near");
+  recorder_listen(&f->near, f->reactor, "::", 9999, UDPR_UDP_TTL | UDPR_UDP_PACKET_INFO);
+  enter_far_host(&f->hosts);
+  f->far_device = interface_index("far");
+  recorder_listen(&f->far, f->reactor, "::", 9999, UDPR_UDP_TTL | UDPR_UDP_PACKET_INFO);
   OK(JOIN(&f->far, &f->group, f->far_device));
-  on_near(&f->hosts);
+  enter_near_host(&f->hosts);
   OK(udpr_transport_set_outgoing_interface(f->near.transport, f->device));
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->near);
-  catch_end(&f->far);
+  recorder_close(&f->near);
+  recorder_close(&f->far);
   OK(udpr_reactor_free(f->reactor));
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 /* Of what was sent to the far port since, this comes first. */
 static void then_comes(fixture *f, const char *text) {
   udpr_addr straight = addr("fd77::2", 9999);
-  say(f->near.transport, text, &straight);
-  catch_next(f->reactor, &f->far, text);
+  write_text(f->near.transport, text, &straight);
+  recorder_expect(f->reactor, &f->far, text);
 }
 
 TEST(getters_give_back_what_was_set) {
@@ -73,13 +73,13 @@ TEST(getters_give_back_what_was_set) {
 TEST(a_joined_group_is_received_until_it_is_left) {
   fixture f;
   set_up(&f);
-  say(f.near.transport, "one", &f.group);
-  const caught *one = catch_next(f.reactor, &f.far, "one");
+  write_text(f.near.transport, "one", &f.group);
+  const recorded_datagram *one = recorder_expect(f.reactor, &f.far, "one");
   CHECK_ADDR(&f.group, &one->datagram.destination);
   CHECK_EQ(f.far_device, one->datagram.interface_index);
   CHECK_EQ(1, one->datagram.ttl);
   OK(LEAVE(&f.far, &f.group, f.far_device));
-  say(f.near.transport, "two", &f.group);
+  write_text(f.near.transport, "two", &f.group);
   then_comes(&f, "three");
   tear_down(&f);
 }
@@ -111,8 +111,8 @@ TEST(a_groups_zone_is_its_interface) {
   OK(JOIN(&f.near, &group, 0));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&f.near, &group, f.device));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&f.near, &bare, f.device));
-  say(f.near.transport, "zone", &group);
-  const caught *one = catch_next(f.reactor, &f.near, "zone");
+  write_text(f.near.transport, "zone", &group);
+  const recorded_datagram *one = recorder_expect(f.reactor, &f.near, "zone");
   CHECK_ADDR(&group, &one->datagram.destination);
   OK(LEAVE(&f.near, &bare, f.device));
   tear_down(&f);
@@ -122,14 +122,14 @@ TEST(hops_are_on_the_wire) {
   fixture f;
   set_up(&f);
   OK(udpr_transport_set_ttl(f.near.transport, 5));
-  say(f.near.transport, "five", &f.group);
-  CHECK_EQ(5, catch_next(f.reactor, &f.far, "five")->datagram.ttl);
+  write_text(f.near.transport, "five", &f.group);
+  CHECK_EQ(5, recorder_expect(f.reactor, &f.far, "five")->datagram.ttl);
   OK(udpr_transport_set_unicast_ttl(f.near.transport, 77));
   udpr_addr straight = addr("fd77::2", 9999), mapped = addr("::ffff:10.77.0.2", 9999);
-  say(f.near.transport, "straight", &straight);
-  CHECK_EQ(77, catch_next(f.reactor, &f.far, "straight")->datagram.ttl);
-  say(f.near.transport, "mapped", &mapped);
-  CHECK_EQ(77, catch_next(f.reactor, &f.far, "mapped")->datagram.ttl);
+  write_text(f.near.transport, "straight", &straight);
+  CHECK_EQ(77, recorder_expect(f.reactor, &f.far, "straight")->datagram.ttl);
+  write_text(f.near.transport, "mapped", &mapped);
+  CHECK_EQ(77, recorder_expect(f.reactor, &f.far, "mapped")->datagram.ttl);
   tear_down(&f);
 }
 
@@ -137,16 +137,16 @@ TEST(loopback_mode_is_for_this_host_alone) {
   fixture f;
   set_up(&f);
   OK(JOIN(&f.near, &f.group, f.device));
-  say(f.near.transport, "both", &f.group);
-  catch_next(f.reactor, &f.far, "both");
-  catch_next(f.reactor, &f.near, "both");
+  write_text(f.near.transport, "both", &f.group);
+  recorder_expect(f.reactor, &f.far, "both");
+  recorder_expect(f.reactor, &f.near, "both");
   OK(udpr_transport_set_loopback_mode(f.near.transport, 0));
-  say(f.near.transport, "far only", &f.group);
-  catch_next(f.reactor, &f.far, "far only");
+  write_text(f.near.transport, "far only", &f.group);
+  recorder_expect(f.reactor, &f.far, "far only");
   OK(udpr_transport_set_loopback_mode(f.near.transport, 1));
-  say(f.near.transport, "both again", &f.group);
-  catch_next(f.reactor, &f.far, "both again");
-  catch_next(f.reactor, &f.near, "both again");
+  write_text(f.near.transport, "both again", &f.group);
+  recorder_expect(f.reactor, &f.far, "both again");
+  recorder_expect(f.reactor, &f.near, "both again");
   tear_down(&f);
 }
 
@@ -154,26 +154,26 @@ TEST(loopback_mode_is_for_this_host_alone) {
  * socket.) */
 TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
   fixture   f;
-  catcher   neighbour;
+  recorder  neighbour;
   udpr_addr other = addr("ff05::6", 9998), mine = addr("ff05::7", 9998),
             mapped = addr("::ffff:228.0.0.6", 9998);
-  catcher port;
+  recorder port;
   set_up(&f);
-  on_far(&f.hosts);
-  catch_on(&neighbour, f.reactor, "::", 0, 0);
+  enter_far_host(&f.hosts);
+  recorder_listen(&neighbour, f.reactor, "::", 0, 0);
   OK(JOIN(&neighbour, &other, f.far_device));
   OK(JOIN(&neighbour, &mapped, f.far_device));
-  catch_on(&port, f.reactor, "::", 9998, 0);
-  on_near(&f.hosts);
-  say(f.near.transport, "before", &other);
-  catch_next(f.reactor, &port, "before");
+  recorder_listen(&port, f.reactor, "::", 9998, 0);
+  enter_near_host(&f.hosts);
+  write_text(f.near.transport, "before", &other);
+  recorder_expect(f.reactor, &port, "before");
   OK(JOIN(&port, &mine, f.far_device));
-  say(f.near.transport, "not mine", &other);
-  say(f.near.transport, "nor this", &mapped);
-  say(f.near.transport, "mine", &mine);
-  catch_next(f.reactor, &port, "mine");
-  catch_end(&port);
-  catch_end(&neighbour);
+  write_text(f.near.transport, "not mine", &other);
+  write_text(f.near.transport, "nor this", &mapped);
+  write_text(f.near.transport, "mine", &mine);
+  recorder_expect(f.reactor, &port, "mine");
+  recorder_close(&port);
+  recorder_close(&neighbour);
   tear_down(&f);
 }
 
@@ -182,21 +182,21 @@ TEST(only_the_chosen_source_is_heard) {
   udpr_addr group = addr("ff35::5", 9999), source = addr("fd77::1", 0), stranger = addr("fd77::99", 0);
   set_up(&f);
   OK(udpr_transport_join_source_group(f.far.transport, &group, &stranger, f.far_device));
-  say(f.near.transport, "stranger", &group);
+  write_text(f.near.transport, "stranger", &group);
   then_comes(&f, "end");
   OK(udpr_transport_join_source_group(f.far.transport, &group, &source, f.far_device));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED,
                udpr_transport_join_source_group(f.far.transport, &group, &source, f.far_device));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED, JOIN(&f.far, &group, f.far_device));
-  say(f.near.transport, "chosen", &group);
+  write_text(f.near.transport, "chosen", &group);
   udpr_addr from = with_port(source, 9999);
-  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "chosen")->datagram.sender);
-  on_far(&f.hosts);
+  CHECK_ADDR(&from, &recorder_expect(f.reactor, &f.far, "chosen")->datagram.sender);
+  enter_far_host(&f.hosts);
   OK(udpr_transport_leave_source_group(f.far.transport, &group, &source, f.far_device));
   CHECK_STATUS(UDPR_E_NOT_JOINED,
                udpr_transport_leave_source_group(f.far.transport, &group, &source, f.far_device));
-  on_near(&f.hosts);
-  say(f.near.transport, "left", &group);
+  enter_near_host(&f.hosts);
+  write_text(f.near.transport, "left", &group);
   then_comes(&f, "end again");
   tear_down(&f);
 }
@@ -207,8 +207,8 @@ TEST(a_mapped_group_leaves_by_the_outgoing_interface_too) {
   set_up(&f);
   OK(JOIN(&f.far, &mapped, f.far_device));
   host_command("ip route del default dev near"); /* nothing but the interface tells where to */
-  say(f.near.transport, "mapped", &mapped);
-  const caught *one = catch_next(f.reactor, &f.far, "mapped");
+  write_text(f.near.transport, "mapped", &mapped);
+  const recorded_datagram *one = recorder_expect(f.reactor, &f.far, "mapped");
   CHECK_ADDR(&from, &one->datagram.sender);
   CHECK_ADDR(&mapped, &one->datagram.destination);
   tear_down(&f);

@@ -1,13 +1,13 @@
 /* The interface that datagrams to groups leave by, when its address changes and when the port's socket is in another
  * network namespace than the caller.
  */
-#include "catcher.h"
+#include "recorder.h"
 #include "two_hosts.h"
 
 typedef struct fixture {
   two_hosts     hosts;
   udpr_reactor *reactor;
-  catcher       sender, far;
+  recorder      sender, far;
   udpr_addr     group, from; /* as the sender writes to it; the sender's address as the far port has it */
   uint32_t      near;
 } fixture;
@@ -15,24 +15,24 @@ typedef struct fixture {
 /* The far host has joined the IPv4 group; a dual-stack sender writes to it by its mapped address. */
 static void set_up(fixture *f, const char *any, uint32_t flags) {
   *f = (fixture){.reactor = NULL};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   f->reactor = new_reactor(0);
-  f->near = index_of("near");
+  f->near = interface_index("near");
   f->group = addr("228.0.0.5", 9999);
-  on_far(&f->hosts);
-  catch_on(&f->far, f->reactor, NULL, 9999, 0);
-  OK(udpr_transport_join_group(f->far.transport, &f->group, index_of("far")));
-  on_near(&f->hosts);
+  enter_far_host(&f->hosts);
+  recorder_listen(&f->far, f->reactor, NULL, 9999, 0);
+  OK(udpr_transport_join_group(f->far.transport, &f->group, interface_index("far")));
+  enter_near_host(&f->hosts);
   if (any == NULL) return;
-  catch_on(&f->sender, f->reactor, any, 0, flags);
+  recorder_listen(&f->sender, f->reactor, any, 0, flags);
   if (strcmp(any, "::") == 0) OK(udpr_addr_map_v4(&f->group, &f->group));
 }
 
 static void tear_down(fixture *f) {
-  catch_end(&f->sender);
-  catch_end(&f->far);
+  recorder_close(&f->sender);
+  recorder_close(&f->far);
   OK(udpr_reactor_free(f->reactor));
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 static void change_address(const char *from, const char *to) {
@@ -43,18 +43,18 @@ static void change_address(const char *from, const char *to) {
 static void write_two(udpr_reactor *reactor, void *user) {
   fixture *f = user;
   (void)reactor;
-  say(f->sender.transport, "one", &f->group);
-  say(f->sender.transport, "two", &f->group);
+  write_text(f->sender.transport, "one", &f->group);
+  write_text(f->sender.transport, "two", &f->group);
 }
 
 /* Written at once and gathered. */
 static void leaves_with(fixture *f, const char *address) {
   udpr_addr from = addr(address, host_of(f->sender.transport).port);
-  say(f->sender.transport, "now", &f->group);
-  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "now")->datagram.sender);
+  write_text(f->sender.transport, "now", &f->group);
+  CHECK_ADDR(&from, &recorder_expect(f->reactor, &f->far, "now")->datagram.sender);
   OK(udpr_reactor_call_later(f->reactor, 0, write_two, f, NULL, NULL));
-  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "one")->datagram.sender);
-  CHECK_ADDR(&from, &catch_next(f->reactor, &f->far, "two")->datagram.sender);
+  CHECK_ADDR(&from, &recorder_expect(f->reactor, &f->far, "one")->datagram.sender);
+  CHECK_ADDR(&from, &recorder_expect(f->reactor, &f->far, "two")->datagram.sender);
 }
 
 static void address_changes(const char *any, uint32_t flags) {
@@ -66,8 +66,8 @@ static void address_changes(const char *any, uint32_t flags) {
   leaves_with(&f, "10.77.0.7");
   change_address("10.77.0.7", "192.168.5.1");
   OK(udpr_reactor_call_later(f.reactor, 0, write_two, &f, NULL, NULL)); /* gathered first */
-  catch_next(f.reactor, &f.far, "one");
-  catch_next(f.reactor, &f.far, "two");
+  recorder_expect(f.reactor, &f.far, "one");
+  recorder_expect(f.reactor, &f.far, "two");
   leaves_with(&f, "192.168.5.1");
   CHECK_EQ(0, stats_of(f.sender.transport).dropped_out);
   tear_down(&f);
@@ -88,12 +88,12 @@ static void connect_anew(const char *any) {
   OK(udpr_transport_connect(f.sender.transport, &f.group));
   OK(udpr_transport_write(f.sender.transport, "first", 5, NULL));
   from = addr("10.77.0.7", host_of(f.sender.transport).port);
-  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "first")->datagram.sender);
+  CHECK_ADDR(&from, &recorder_expect(f.reactor, &f.far, "first")->datagram.sender);
   change_address("10.77.0.7", "192.168.5.1");
   OK(udpr_transport_connect(f.sender.transport, &f.group));
   OK(udpr_transport_write(f.sender.transport, "again", 5, NULL));
   from = addr("192.168.5.1", host_of(f.sender.transport).port);
-  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "again")->datagram.sender);
+  CHECK_ADDR(&from, &recorder_expect(f.reactor, &f.far, "again")->datagram.sender);
   tear_down(&f);
 }
 
@@ -117,7 +117,7 @@ TEST(an_address_goes_and_another_one_comes_later) {
   set_up(&f, "0.0.0.0", 0);
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
   host_command("ip addr del 10.77.0.1/24 dev near");
-  say(f.sender.transport, "from nowhere", &f.group);
+  write_text(f.sender.transport, "from nowhere", &f.group);
   host_command("ip addr add 10.77.0.9/24 dev near");
   leaves_with(&f, "10.77.0.9");
   tear_down(&f);
@@ -129,14 +129,14 @@ static void in_another_namespace(const char *any, const char *address) {
   uint32_t  number;
   udpr_addr group = addr("228.0.0.6", 9999);
   set_up(&f, NULL, 0);
-  on_far(&f.hosts);
+  enter_far_host(&f.hosts);
   host_command(
       "ip link add only0 index 77 type veth peer name only1 && ip link set only0 up && ip link set only1 up");
   host_command("ip addr add 10.99.0.1/24 dev only0");
-  catch_on(&f.sender, f.reactor, any, 0, 0);
+  recorder_listen(&f.sender, f.reactor, any, 0, 0);
   udpr_transport *port = f.sender.transport;
-  uint32_t        far = index_of("far");
-  on_near(&f.hosts);
+  uint32_t        far = interface_index("far");
+  enter_near_host(&f.hosts);
   OK(udpr_transport_set_outgoing_interface(port, 77));
   OK(udpr_transport_get_outgoing_interface(port, &number));
   CHECK_EQ(77, number);
@@ -153,17 +153,17 @@ static void in_another_namespace(const char *any, const char *address) {
   udpr_addr from = addr(address, host_of(port).port);
   if (strcmp(any, "::") == 0) OK(udpr_addr_map_v4(&f.group, &f.group));
   OK(udpr_transport_set_outgoing_interface(port, far));
-  say(port, "by far", &f.group);
-  CHECK_ADDR(&from, &catch_next(f.reactor, &f.far, "by far")->datagram.sender);
+  write_text(port, "by far", &f.group);
+  CHECK_ADDR(&from, &recorder_expect(f.reactor, &f.far, "by far")->datagram.sender);
   OK(udpr_transport_join_group(f.far.transport, &group, 77));
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_join_group(f.far.transport, &group, 78));
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_leave_group(f.far.transport, &group, 78));
   OK(udpr_transport_leave_group(f.far.transport, &group, 77));
   /* Interface 0 is found among the interfaces over there. */
   OK(udpr_transport_join_group(f.far.transport, &group, 0));
-  on_far(&f.hosts);
+  enter_far_host(&f.hosts);
   host_command("ip route replace 224.0.0.0/4 dev only0");
-  on_near(&f.hosts);
+  enter_near_host(&f.hosts);
   OK(udpr_transport_leave_group(f.far.transport, &group, 0));
   CHECK_STATUS(UDPR_E_NOT_JOINED, udpr_transport_leave_group(f.far.transport, &group, 0));
   OK(udpr_transport_join_group(f.far.transport, &group, far));
@@ -182,7 +182,7 @@ static void bound_to_another_device(const char *any) {
   set_up(&f, NULL, 0);
   OK(udpr_reactor_listen_udp(f.reactor, 0, any, &protocol, &options, &port));
   OK(udpr_transport_set_outgoing_interface(port, f.near));
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_set_outgoing_interface(port, index_of("lo")));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_set_outgoing_interface(port, interface_index("lo")));
   OK(udpr_transport_get_outgoing_interface(port, &number));
   CHECK_EQ(f.near, number);
   udpr_transport_release(port);
@@ -218,17 +218,17 @@ static void joined_on_an_unlisted_interface(const char *text, const char *from) 
   set_up(&f, NULL, 0);
   if (from != NULL) source = addr(from, 0);
   const udpr_addr *one = from != NULL ? &source : NULL;
-  on_far(&f.hosts);
+  enter_far_host(&f.hosts);
   host_command("ip link add only0 index 771 type veth peer name only1 && ip link set only0 up");
   host_command("ip link add other0 index 772 type veth peer name other1 && ip link set other0 up");
-  catch_on(&f.sender, f.reactor, "::", 0, 0);
+  recorder_listen(&f.sender, f.reactor, "::", 0, 0);
   udpr_transport *port = f.sender.transport;
   lead_group_to("only0");
-  on_near(&f.hosts);
+  enter_near_host(&f.hosts);
   OK(join(port, &group, one, 0));
-  on_far(&f.hosts);
+  enter_far_host(&f.hosts);
   lead_group_to("other0");
-  on_near(&f.hosts);
+  enter_near_host(&f.hosts);
   OK(leave(port, &group, one, 771));
   OK(join(port, &group, one, 771));
   OK(leave(port, &group, one, 771));

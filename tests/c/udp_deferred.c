@@ -104,7 +104,7 @@ static void change_in_a_kept_one(bool in_batches, void (*change)(fixture *, udpr
   OK(udpr_transport_resume_reading(f.transport));
   send_all(&f, "Er");
   RUN_UNTIL(f.reactor, strlen(f.got) == 5);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("ABpqr", f.got);
   is_left(&f, 0, 2);
   OK(udpr_transport_close(f.transport));
@@ -126,7 +126,7 @@ TEST(connect_to_another_in_a_kept_one) {
   OK(udpr_transport_resume_reading(f.transport));
   send_all(&f, "s"); /* for the first peer's socket, which is the second's when it is read */
   RUN_UNTIL(f.reactor, f.got[1]);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_STR("Ap", f.got);
   is_left(&f, 0, 6);
   send_all(&f, "E");

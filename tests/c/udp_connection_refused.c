@@ -34,7 +34,9 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
 }
 
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .dead_peer = peer_dead(family), .peer = peer_open(family)};
+  *f = (fixture){.reactor = new_reactor(0),
+                 .dead_peer = peer_open_refusing(family),
+                 .peer = peer_open(family)};
   f->dead = peer_addr(f->dead_peer);
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
@@ -61,14 +63,14 @@ static void tear_down(fixture *f) {
 static void lives_on(fixture *f) {
   udpr_reactor_stats before = {.size = sizeof before}, after = {.size = sizeof after};
   int                received = f->received, refused = f->refused;
-  turns(f->reactor, 2);
+  run_turns(f->reactor, 2);
   OK(udpr_reactor_get_stats(f->reactor, &before));
-  turns(f->reactor, 5);
+  run_turns(f->reactor, 5);
   OK(udpr_reactor_get_stats(f->reactor, &after));
   CHECK_EQ(before.wakeups, after.wakeups);
   OK(udpr_transport_connect(f->transport, &f->live));
   OK(udpr_transport_write(f->transport, "alive", 5, NULL));
-  PEER_GETS(f->peer, "alive");
+  PEER_RECEIVES(f->peer, "alive");
   udpr_addr host = host_of(f->transport);
   peer_send(f->peer, &host, "x", 1);
   RUN_UNTIL(f->reactor, f->received == received + 1);
@@ -103,7 +105,7 @@ static void the_next_write_meets_the_error(uint32_t flags) {
   CHECK_EQ(0, f.refused);
   CHECK_EQ(10, stats_of(f.transport).datagrams_out);
   RUN_UNTIL(f.reactor, f.refused > 0);
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(1, f.refused); /* once a turn */
   CHECK_EQ(10, stats_of(f.transport).refused);
   CHECK_EQ(flags & UDPR_UDP_ERROR_REPORTS ? 10 : 0, f.reports);
@@ -139,7 +141,7 @@ TEST(a_port_may_be_its_own_peer) {
   OK(udpr_transport_connect(f.transport, &f.host));
   OK(udpr_transport_write(f.transport, "mine", 4, NULL));
   RUN_UNTIL(f.reactor, f.received == 1);
-  turns(f.reactor, 2);
+  run_turns(f.reactor, 2);
   CHECK_EQ(0, f.refused);
   tear_down(&f);
 }
@@ -182,7 +184,7 @@ static void ends_in_the_callback(void (*end)(fixture *)) {
   OK(udpr_transport_connect(f.transport, &f.dead));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   RUN_UNTIL(f.reactor, f.refused == 1);
-  turns(f.reactor, 2);
+  run_turns(f.reactor, 2);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_get_host(f.transport, &host));
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
@@ -199,7 +201,7 @@ TEST(nothing_after_a_stop) {
   OK(udpr_transport_connect(f.transport, &f.dead));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   OK(udpr_transport_stop_listening(f.transport));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(0, f.refused + f.reports);
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
@@ -214,7 +216,7 @@ TEST(a_new_peer_has_refused_nothing) {
   OK(udpr_transport_connect(f.transport, &f.dead));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   OK(udpr_transport_connect(f.transport, &f.live));
-  turns(f.reactor, 3);
+  run_turns(f.reactor, 3);
   CHECK_EQ(0, f.refused);
   lives_on(&f);
   tear_down(&f);
@@ -228,9 +230,9 @@ static void dead_and_live_by_turns(uint32_t flags, uint64_t refusals) {
   for (int i = 0; i < 100; i++) {
     OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
-    PEER_GETS(f.peer, "live");
+    PEER_RECEIVES(f.peer, "live");
   }
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(0, f.refused); /* which only a connected port has */
   CHECK_EQ(refusals, f.reports);
   CHECK_EQ(refusals, stats_of(f.transport).refused);
@@ -261,8 +263,8 @@ TEST(reports_disturb_no_gathered_write) {
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   OK(udpr_reactor_call_later(f.reactor, 0, write_both, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.reports > 0); /* one may stand for all of them, which left merged */
-  for (int i = 0; i < 50; i++) PEER_GETS(f.peer, "live");
-  CHECK(peer_is_empty(f.peer));
+  for (int i = 0; i < 50; i++) PEER_RECEIVES(f.peer, "live");
+  CHECK(peer_has_no_datagram(f.peer));
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   tear_down(&f);
 }

@@ -2,13 +2,13 @@
  * device, and whoever it talks to. The device is vpn0, the default route leads through out0; what leaves by either is
  * read at the other end of the wire.
  */
-#include "wires.h"
+#include "tapped_device.h"
 
 typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
   int             host; /* the socket of another holder, or -1 */
-  wire            dev, out;
+  tapped_device   dev, out;
   udpr_addr       first, second; /* behind the default route */
 } fixture;
 
@@ -33,21 +33,21 @@ static void set_up(fixture *f, int family) {
   static const struct {
     const char *first, *second;
   } peers[] = {{"192.0.2.1", "192.0.2.2"}, {"2001:db8::1", "2001:db8::2"}};
-  enter_own_network();
-  stay_on_this_core();
+  enter_network_namespace();
+  pin_to_current_core();
   add_device("vpn0", 1);
   add_device("out0", 2);
   *f = (fixture){.reactor = new_reactor(0), .host = -1};
   f->first = addr(peers[family == AF_INET6].first, 9), f->second = addr(peers[family == AF_INET6].second, 9);
-  open_wire(&f->dev, "vpn0", 1);
-  open_wire(&f->out, "out0", 2);
+  open_tap(&f->dev, "vpn0", 1);
+  open_tap(&f->out, "out0", 2);
 }
 
 static void tear_down(fixture *f) {
   if (f->transport) OK(udpr_transport_close(f->transport));
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
-  close(f->dev.tap), close(f->dev.marker), close(f->out.tap), close(f->out.marker);
+  close(f->dev.fd), close(f->dev.marker), close(f->out.fd), close(f->out.marker);
   if (f->host >= 0) close(f->host);
 }
 
@@ -131,11 +131,11 @@ enum { WAYS = sizeof ways / sizeof *ways };
 /* Whatever the calls return, everything that the port sends leaves by the device. `lives`: and so it does. */
 static void writes(fixture *f, bool lives, const udpr_addr *to) {
   udpr_status status = udpr_transport_write(f->transport, "secret", 6, to);
-  turns(f->reactor, 2);
-  CHECK_EQ(0, count(&f->out));
+  run_turns(f->reactor, 2);
+  CHECK_EQ(0, count_leaving(&f->out));
   if (lives) OK(status);
   else CHECK(status != UDPR_OK);
-  if (lives) CHECK_EQ(1, count(&f->dev));
+  if (lives) CHECK_EQ(1, count_leaving(&f->dev));
 }
 
 static void changes(bool lives, udpr_status status) {
@@ -150,8 +150,8 @@ static void other_holder_writes(const fixture *f, bool lives) {
   size_t                  len;
   OK(udpr_addr_to_sockaddr(&f->second, &name, sizeof name, &len));
   ssize_t sent = sendto(f->host, "secret", 6, 0, (struct sockaddr *)&name, (socklen_t)len);
-  CHECK_EQ(0, count(&f->out));
-  if (lives) CHECK(sent == 6 && count(&f->dev) == 1);
+  CHECK_EQ(0, count_leaving(&f->out));
+  if (lives) CHECK(sent == 6 && count_leaving(&f->dev) == 1);
   else CHECK(sent < 0);
 }
 
@@ -160,21 +160,21 @@ static void goes_through(int family, void (*event)(void), bool lives, int way) {
   udpr_addr peer;
   set_up(&f, family);
   ways[way](&f, family);
-  int device = device_of(udpr_transport_fileno(f.transport)), number = host_of(f.transport).port;
+  int device = bound_device_of(udpr_transport_fileno(f.transport)), number = host_of(f.transport).port;
   CHECK_EQ(if_nametoindex("vpn0"), device);
   writes(&f, true, NULL);
   event();
   writes(&f, lives, NULL);
   changes(lives, udpr_transport_connect(f.transport, &f.second));
-  CHECK_EQ(device, device_of(udpr_transport_fileno(f.transport)));
+  CHECK_EQ(device, bound_device_of(udpr_transport_fileno(f.transport)));
   writes(&f, lives, udpr_transport_get_peer(f.transport, &peer) == UDPR_OK ? NULL : &f.second);
   changes(lives, udpr_transport_disconnect(f.transport));
-  CHECK_EQ(device, device_of(udpr_transport_fileno(f.transport)));
+  CHECK_EQ(device, bound_device_of(udpr_transport_fileno(f.transport)));
   CHECK_EQ(number, host_of(f.transport).port);
   writes(&f, lives, &f.second);
   OK(udpr_transport_close(f.transport));
   if (f.host >= 0) {
-    CHECK_EQ(device, device_of(f.host));
+    CHECK_EQ(device, bound_device_of(f.host));
     other_holder_writes(&f, lives);
   }
   udpr_transport_release(f.transport);

@@ -1,7 +1,7 @@
 /* Port 0: no two ports get one number, whatever flags they have, whoever holds the other sockets, and however many listen
  * at once. The system has 16 numbers to choose from, so that one which may be had twice is had twice.
  */
-#include "own_network.h"
+#include "network_namespace.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -15,7 +15,7 @@ static const uint32_t sharing[FLAGS] = {UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_P
 static const udpr_protocol silent = {.size = sizeof silent};
 
 static void enter_small_network(void) {
-  enter_own_network();
+  enter_network_namespace();
   int fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY);
   if (fd < 0) SKIP("this network's range of numbers cannot be set");
   CHECK(write(fd, "40000 40015", 11) == 11);
@@ -135,7 +135,7 @@ TEST(numbers_of_another_process) {
   udpr_reactor *reactor = new_reactor(0);
   bool          taken[NUMBERS] = {false};
   for (int i = 0; i < NUMBERS; i++) take(reactor, NULL, UDPR_UDP_LISTEN_MULTIPLE, taken);
-  in_child(is_shared, NULL);
+  run_in_child(is_shared, NULL);
   OK(udpr_reactor_free(reactor));
 }
 

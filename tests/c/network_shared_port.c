@@ -1,7 +1,7 @@
 /* Several ports on one number, and what comes to them from another host: every multicast datagram to every member, a
  * unicast datagram to one of them.
  */
-#include "own_network.h"
+#include "network_namespace.h"
 #include "two_hosts.h"
 
 enum { PORT = 9999, SENT = 200 };
@@ -36,7 +36,7 @@ static void join(const member *self, const char *group, const char *device) {
 
 static void set_up(fixture *f, const char *any, uint32_t flags) {
   *f = (fixture){.reactor = NULL};
-  make_two_hosts(&f->hosts);
+  two_hosts_create(&f->hosts);
   f->reactor = new_reactor(0);
   listen_shared(f, &f->first, any, flags);
   listen_shared(f, &f->second, any, flags);
@@ -46,14 +46,14 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->first.transport);
   udpr_transport_release(f->second.transport);
   OK(udpr_reactor_free(f->reactor)); /* closes them */
-  end_two_hosts(&f->hosts);
+  two_hosts_close(&f->hosts);
 }
 
 /* From the far host, each datagram from a number of its own: what is hashed by it would spread. */
 static void send_from_far(const fixture *f, const char *to) {
   udpr_addr target = addr(to, PORT);
   uint32_t  device;
-  on_far(&f->hosts);
+  enter_far_host(&f->hosts);
   OK(udpr_interface_index("far", &device));
   for (int i = 0; i < SENT; i++) {
     udpr_reactor    *reactor = f->reactor;
@@ -67,7 +67,7 @@ static void send_from_far(const fixture *f, const char *to) {
     OK(udpr_transport_close(sender));
     udpr_transport_release(sender);
   }
-  on_near(&f->hosts);
+  enter_near_host(&f->hosts);
 }
 
 /* One host keeps the order of what it sends: when the last datagram is there, the others were there before. */
@@ -143,7 +143,7 @@ static int socket_with_both_options(void) {
 
 TEST(a_number_is_shared_with_sockets_that_have_both_options) {
   fixture f = {.reactor = NULL};
-  make_two_hosts(&f.hosts);
+  two_hosts_create(&f.hosts);
   f.reactor = new_reactor(0);
   int fds[] = {socket_with_both_options(), -1, -1};
   listen_shared(&f, &f.first, NULL, UDPR_UDP_LISTEN_MULTIPLE);
@@ -163,7 +163,7 @@ static void port_0(uint32_t flags) {
   udpr_transport  *ports[NUMBERS], *more = NULL;
   udpr_protocol    protocol = {.size = sizeof protocol};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
-  enter_own_network();
+  enter_network_namespace();
   if (system("echo '40000 40007' >/proc/sys/net/ipv4/ip_local_port_range") != 0)
     SKIP("needs to write to /proc/sys/net");
   udpr_reactor *reactor = new_reactor(0);

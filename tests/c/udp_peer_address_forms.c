@@ -2,7 +2,7 @@
  * the address without the zone of a global one, with the zone of a link-local one, and this host for no address.
  */
 #include "ipv6_address.h"
-#include "own_network.h"
+#include "network_namespace.h"
 
 typedef struct fixture {
   udpr_reactor   *reactor;
@@ -18,7 +18,7 @@ static void received(udpr_transport *transport, const udpr_datagram *datagram, v
 
 /* The loopback has addresses of every kind. */
 static void set_up(fixture *f, const char *local, const char *device) {
-  enter_own_network();
+  enter_network_namespace();
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
   add_ipv6_address("lo", "2001:db8::1", 128);
   add_ipv6_address("lo", "fe80::77", 64);

@@ -50,7 +50,7 @@ TEST(a_signal_at_the_very_beginning_ends_run) {
   own_handler_for_sigterm();
   for (int again = 0; again < 3; again++) {
     raise_at_once = true;
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     CHECK(!raise_at_once && own_handled == 0 && is_own());
   }
   OK(udpr_reactor_free(reactor));
@@ -67,7 +67,7 @@ TEST(a_handler_that_comes_the_moment_run_gives_back_stays) {
   udpr_reactor    *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   own_handler_for_sigterm();
   OK(udpr_reactor_call_later(reactor, 0, install_in_a_moment, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(!install_at_next_look);
   CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
   CHECK(action.sa_handler == hosts_handler);
@@ -88,7 +88,7 @@ static void look_at_flags(udpr_reactor *reactor, void *user) {
 TEST(the_handlers_take_the_alternate_stack) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   OK(udpr_reactor_call_later(reactor, 0, look_at_flags, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK_EQ(SA_ONSTACK, handler_flags & SA_ONSTACK);
   OK(udpr_reactor_free(reactor));
 }
@@ -104,7 +104,7 @@ static void run_until_signal(void *arg) {
   (void)arg;
   for (int again = 0; again < 2; again++) {
     OK(udpr_reactor_call_later(reactor, 0, raise_call, NULL, NULL, NULL));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     CHECK(own_handled == 0 && is_own());
   }
   OK(udpr_reactor_free(reactor));
@@ -112,7 +112,7 @@ static void run_until_signal(void *arg) {
 
 static void run_in_a_child(udpr_reactor *reactor, void *user) {
   (void)user;
-  in_child(run_until_signal, NULL);
+  run_in_child(run_until_signal, NULL);
   CHECK(!is_own());
   OK(udpr_reactor_stop(reactor));
 }
@@ -122,7 +122,7 @@ TEST(a_childs_own_run_takes_and_gives_back) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   own_handler_for_sigterm();
   OK(udpr_reactor_call_later(reactor, 0, run_in_a_child, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(own_handled == 0 && is_own());
   OK(udpr_reactor_free(reactor));
 }

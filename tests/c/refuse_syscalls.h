@@ -1,6 +1,6 @@
-/* refuse.h: a sandbox that refuses system calls by their numbers, for this process and its children (seccomp(2)). */
-#ifndef UDPR_TESTS_REFUSE_H
-#define UDPR_TESTS_REFUSE_H
+/* refuse_syscalls.h: a sandbox that refuses system calls by their numbers, for this process and its children (seccomp(2)). */
+#ifndef UDPR_TESTS_REFUSE_SYSCALLS_H
+#define UDPR_TESTS_REFUSE_SYSCALLS_H
 
 #include "check.h"
 
@@ -13,9 +13,9 @@
 #define SYS_epoll_pwait2 441
 #endif
 
-enum { CALLS_MOST = 16 };
+enum { REFUSED_CALLS_MAX = 16 };
 
-static inline void refuse_by(struct sock_filter *filter, unsigned short len) {
+static inline void install_seccomp_filter(struct sock_filter *filter, unsigned short len) {
   struct sock_fprog program = {len, filter};
   CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
@@ -23,7 +23,7 @@ static inline void refuse_by(struct sock_filter *filter, unsigned short len) {
 
 #ifdef SYS_socketcall
 /* The number in socketcall(2) by which a C library may make the call, too; 0 for none. */
-static inline unsigned refuse_subcall(int call) {
+static inline unsigned socketcall_number(int call) {
   return call == SYS_recvmsg    ? 17
          : call == SYS_sendmsg  ? 16
          : call == SYS_recvmmsg ? 19
@@ -42,14 +42,14 @@ static inline void refuse_socketcall(unsigned subcall, int error) {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
-  refuse_by(filter, sizeof filter / sizeof *filter);
+  install_seccomp_filter(filter, sizeof filter / sizeof *filter);
 }
 #endif
 
 /* They fail with `error` from now on, on every thread that is made after this. */
-static inline void refuse(const int *calls, size_t count, int error) {
-  CHECK(count <= CALLS_MOST);
-  struct sock_filter filter[2 * CALLS_MOST + 2];
+static inline void refuse_syscalls(const int *calls, size_t count, int error) {
+  CHECK(count <= REFUSED_CALLS_MAX);
+  struct sock_filter filter[2 * REFUSED_CALLS_MAX + 2];
   unsigned short     len = 0;
   filter[len++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
   for (size_t i = 0; i < count; i++) {
@@ -57,21 +57,21 @@ static inline void refuse(const int *calls, size_t count, int error) {
     filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error);
   }
   filter[len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-  refuse_by(filter, len);
+  install_seccomp_filter(filter, len);
 #ifdef SYS_socketcall
   for (size_t i = 0; i < count; i++)
-    if (refuse_subcall(calls[i])) refuse_socketcall(refuse_subcall(calls[i]), error);
+    if (socketcall_number(calls[i])) refuse_socketcall(socketcall_number(calls[i]), error);
 #endif
 }
 
 /* A call that the library can do without, under each number that it has here. */
-typedef struct replaceable {
+typedef struct replaceable_syscall {
   const char *name;
   int         numbers[2];
   size_t      count;
-} replaceable;
+} replaceable_syscall;
 
-static const replaceable replaceables[] = {
+static const replaceable_syscall replaceable_syscalls[] = {
 #ifdef SYS_recvmmsg_time64
     {"recvmmsg", {SYS_recvmmsg, SYS_recvmmsg_time64}, 2},
 #else
@@ -85,18 +85,18 @@ static const replaceable replaceables[] = {
     {"getrandom", {SYS_getrandom}, 1},
 };
 
-enum { REPLACEABLES = sizeof replaceables / sizeof *replaceables };
+enum { REPLACEABLE_SYSCALLS = sizeof replaceable_syscalls / sizeof *replaceable_syscalls };
 
-static inline void refuse_one(const replaceable *call, int error) {
-  refuse(call->numbers, call->count, error);
+static inline void refuse_replaceable(const replaceable_syscall *call, int error) {
+  refuse_syscalls(call->numbers, call->count, error);
 }
 
-static inline void refuse_all(int error) {
-  for (int i = 0; i < REPLACEABLES; i++) refuse_one(&replaceables[i], error);
+static inline void refuse_all_replaceable(int error) {
+  for (int i = 0; i < REPLACEABLE_SYSCALLS; i++) refuse_replaceable(&replaceable_syscalls[i], error);
 }
 
 /* True if the file descriptors of timerfd_create(2) can be had. */
-static inline bool timerfd_is_there(void) {
+static inline bool timerfd_is_available(void) {
   long fd = syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
   if (fd < 0) return false;
   close((int)fd);

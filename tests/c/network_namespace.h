@@ -1,7 +1,7 @@
-/* own_network.h: a network namespace that belongs to the case alone, with a loopback that is up and nothing else.
+/* network_namespace.h: a network namespace that belongs to the case alone, with a loopback that is up and nothing else.
  */
-#ifndef UDPR_TESTS_OWN_NETWORK_H
-#define UDPR_TESTS_OWN_NETWORK_H
+#ifndef UDPR_TESTS_NETWORK_NAMESPACE_H
+#define UDPR_TESTS_NETWORK_NAMESPACE_H
 
 #include "check.h"
 
@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-static inline void enter_own_network(void) {
+static inline void enter_network_namespace(void) {
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
   struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -21,7 +21,7 @@ static inline void enter_own_network(void) {
 /* The loopback keeps the order of what one core gives it, not of what two do: whoever writes, or the queue's timer, takes
  * what is next from the queue and puts it into the backlog of the core that it runs on (net/core/dev.c, netif_rx).
  */
-static inline void stay_on_this_core(void) {
+static inline void pin_to_current_core(void) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(sched_getcpu(), &one);
@@ -29,7 +29,7 @@ static inline void stay_on_this_core(void) {
 }
 
 /* A command of iproute2 or nftables that has to work, where the tool is there. */
-static inline void network_command(const char *tool, const char *arguments) {
+static inline void run_network_tool(const char *tool, const char *arguments) {
   char command[256];
   snprintf(command, sizeof command, "command -v %s >/dev/null", tool);
   if (system(command) != 0) SKIP("needs ip (iproute2) and nft (nftables)");

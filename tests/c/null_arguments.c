@@ -226,7 +226,7 @@ TEST(names) {
   CHECK_EQ(0, id);
   INVALID(udpr_reactor_cancel_resolve(NULL, 1));
   OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, resolved, NULL, NULL, NULL));
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   OK(udpr_reactor_free(reactor));
 }
 

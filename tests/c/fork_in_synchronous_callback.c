@@ -1,8 +1,8 @@
 /* A callback that forks inside a call: in the child the call ends with UDPR_E_CLOSED and calls nobody else; what it
  * was about is the parent's, which notices nothing.
  */
-#include "forker.h"
-#include "trigger.h"
+#include "event_log.h"
+#include "fork_and_wait.h"
 #include "watcher.h"
 
 /* ---- ports ---------------------------------------------------------------------------------------------- */
@@ -10,7 +10,7 @@
 static udpr_status start_and_fork(udpr_transport *transport, void *user) {
   udpr_addr nobody = addr("127.0.0.1", 9);
   probe_started(transport, user);
-  fork_here();
+  fork_and_wait();
   return is_child ? udpr_transport_write(transport, "x", 1, &nobody) : UDPR_OK; /* CLOSED there */
 }
 
@@ -24,20 +24,20 @@ TEST(a_start_that_fails_in_the_child) {
   udpr_status status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, &transport);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
-    CHECK(transport == NULL && port.frees == 0);
-    child_ends();
+    CHECK(transport == NULL && port.freed == 0);
+    kill_child();
   }
   OK(status);
   port.transport = transport, port.host = host_of(transport);
   send_letters(&port.host, "a");
-  RUN_UNTIL(reactor, *port.got);
+  RUN_UNTIL(reactor, *port.received);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void fork_in_port(probe *port, udpr_transport *transport) {
   (void)port, (void)transport;
-  fork_here();
+  fork_and_wait();
 }
 
 TEST(a_close_ends_closed_in_the_child) {
@@ -47,17 +47,17 @@ TEST(a_close_ends_closed_in_the_child) {
   udpr_status status = udpr_transport_close(port.transport);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
-    CHECK_EQ(0, port.frees);
-    child_ends();
+    CHECK_EQ(0, port.freed);
+    kill_child();
   }
   OK(status);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void fork_in_logger(const udpr_log_record *record, void *user) {
   (void)record, (void)user;
-  fork_here();
+  fork_and_wait();
 }
 
 TEST(a_logger_that_hears_of_the_close) {
@@ -68,17 +68,17 @@ TEST(a_logger_that_hears_of_the_close) {
   udpr_status status = udpr_transport_close(port.transport);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
-    CHECK(port.stops == 0 && port.frees == 0);
-    child_ends();
+    CHECK(port.stops == 0 && port.freed == 0);
+    kill_child();
   }
   OK(status);
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
 }
 
 static void fork_at_the_first(udpr_transport *transport, void *visits) {
   (void)transport;
-  if (++*(int *)visits == 1) fork_here();
+  if (++*(int *)visits == 1) fork_and_wait();
 }
 
 TEST(a_visit_is_the_childs_last) {
@@ -90,23 +90,23 @@ TEST(a_visit_is_the_childs_last) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
     CHECK_EQ(1, visits);
-    child_ends();
+    kill_child();
   }
   OK(status);
   CHECK_EQ(3, visits);
   OK(udpr_reactor_free(reactor));
-  for (int i = 0; i < 3; i++) probe_ended(&ports[i]);
+  for (int i = 0; i < 3; i++) probe_check_ended(&ports[i]);
 }
 
 /* ---- free: users that nobody has used ------------------------------------------------------------------- */
 
 typedef struct users {
-  atomic_int frees;
+  atomic_int freed;
 } users;
 
 static void fork_at_the_first_free(void *user) {
   users *all = user;
-  if (atomic_fetch_add(&all->frees, 1) == 0) fork_here();
+  if (atomic_fetch_add(&all->freed, 1) == 0) fork_and_wait();
 }
 
 static void unused(udpr_reactor *reactor, void *user) {
@@ -155,11 +155,11 @@ TEST(free_frees_no_other_user_in_the_child) {
     udpr_reactor *reactor = new_reactor(0);
     users         all = {0};
     int           ends[3][2];
-    for (int i = 0; i < 3; i++) pipe_of(ends[i]), ways[way](reactor, ends[i][0], &all);
+    for (int i = 0; i < 3; i++) open_pipe(ends[i]), ways[way](reactor, ends[i][0], &all);
     OK(udpr_reactor_free(reactor)); /* in the child it closes descriptors */
-    CHECK_EQ(is_child ? 1 : 3, all.frees);
-    if (is_child) child_ends();
-    for (int i = 0; i < 3; i++) close_both(ends[i]);
+    CHECK_EQ(is_child ? 1 : 3, all.freed);
+    if (is_child) kill_child();
+    for (int i = 0; i < 3; i++) close_pipe(ends[i]);
   }
 }
 

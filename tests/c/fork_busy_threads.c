@@ -42,18 +42,18 @@ static bool all_began(const job *jobs) {
 
 /* Every thread of the pool is made, since each job waits for all the others. */
 static void work_on_every_thread(udpr_reactor *reactor) {
-  sem_t gate;
+  sem_t may_finish;
   job   jobs[WORKERS] = {0};
-  CHECK_EQ(0, sem_init(&gate, 0, 0));
-  for (int i = 0; i < WORKERS; i++) jobs[i].gate = &gate, put(reactor, &jobs[i]);
-  AWAIT(all_began(jobs));
-  for (int i = 0; i < WORKERS; i++) CHECK_EQ(0, sem_post(&gate));
+  CHECK_EQ(0, sem_init(&may_finish, 0, 0));
+  for (int i = 0; i < WORKERS; i++) jobs[i].may_finish = &may_finish, job_submit(reactor, &jobs[i]);
+  WAIT_UNTIL(all_began(jobs));
+  for (int i = 0; i < WORKERS; i++) CHECK_EQ(0, sem_post(&may_finish));
   for (int i = 0; i < WORKERS; i++) RUN_UNTIL(reactor, jobs[i].freed);
-  CHECK_EQ(0, sem_destroy(&gate));
+  CHECK_EQ(0, sem_destroy(&may_finish));
 }
 
 static void found(crowd *all, void (*body)(void *)) {
-  *all = (crowd){.reactor = reactor_with_pool(WORKERS)};
+  *all = (crowd){.reactor = new_reactor_with_pool(WORKERS)};
   OK(udpr_reactor_remote(all->reactor, &all->remote));
   work_on_every_thread(all->reactor);
   for (int i = 0; i < THREADS; i++) thread_start(&all->callers[i], body, all);
@@ -79,8 +79,8 @@ TEST(children_of_a_busy_process_have_their_own) {
   crowd all;
   found(&all, call_all_the_time);
   thread_start(&all.runner, run, &all);
-  AWAIT(udpr_reactor_is_running(all.reactor));
-  for (int i = check_is_slow() ? 5 : 100; i > 0; i--) in_killed_child(child_has_its_own, NULL);
+  WAIT_UNTIL(udpr_reactor_is_running(all.reactor));
+  for (int i = check_is_slow() ? 5 : 100; i > 0; i--) run_in_killed_child(child_has_its_own, NULL);
   all.over = 1;
   callers_end(&all);
   OK(udpr_remote_stop(all.remote));
@@ -110,9 +110,9 @@ static void child_goes_on_or_is_told(void *arg) {
   udpr_status status = udpr_reactor_after_fork(all->reactor);
   if (status == UDPR_E_WRONG_THREAD) return;
   OK(status);
-  turns(all->reactor, 2);
+  run_turns(all->reactor, 2);
   OK(udpr_transport_post(all->transport, "x", 1, &all->to));
-  turns(all->reactor, 2);
+  run_turns(all->reactor, 2);
 }
 
 TEST(a_child_is_told_of_a_thread_that_was_posting) {
@@ -124,8 +124,8 @@ TEST(a_child_is_told_of_a_thread_that_was_posting) {
   all.transport = listen_on(all.reactor, "127.0.0.1", &protocol, NULL);
   thread_start(&poster, post_all_the_time, &all);
   for (int i = check_is_slow() ? 5 : 100; i > 0; i--) {
-    in_killed_child(child_goes_on_or_is_told, &all);
-    turns(all.reactor, 1); /* makes room for more */
+    run_in_killed_child(child_goes_on_or_is_told, &all);
+    run_turns(all.reactor, 1); /* makes room for more */
   }
   all.over = 1;
   thread_join(&poster);
@@ -149,14 +149,14 @@ static void revive(void *reactor) { OK(udpr_reactor_after_fork(reactor)); }
 
 /* Nothing that the library's own threads are at is in the way of a child: the host cannot know when they are. */
 TEST(a_child_does_not_mind_work_and_look_ups_that_end) {
-  udpr_reactor *reactor = reactor_with_pool(WORKERS);
+  udpr_reactor *reactor = new_reactor_with_pool(WORKERS);
   for (int i = check_is_slow() ? 1 : 150; i > 0; i--) {
     over_with = 0;
     for (int n = 0; n < JOBS; n++)
       OK(udpr_reactor_call_in_thread(reactor, work_briefly, NULL, &over_with, count_free));
     for (int n = 0; n < LOOK_UPS; n++)
       OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, looked_up, &over_with, count_free, NULL));
-    for (int n = 0; n < CHILDREN; n++) in_killed_child(revive, reactor);
+    for (int n = 0; n < CHILDREN; n++) run_in_killed_child(revive, reactor);
     RUN_UNTIL(reactor, over_with == JOBS + LOOK_UPS);
   }
   OK(udpr_reactor_free(reactor));

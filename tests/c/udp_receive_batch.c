@@ -128,7 +128,7 @@ TEST(pause_keeps_the_rest_for_resume) {
   RUN_UNTIL(f.reactor, f.reader.calls == 1);
   CHECK_EQ(2, f.reader.next);
   CHECK(f.reader.left > 0);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(1, f.reader.calls);
   CHECK_EQ(f.reader.left, stats_of(f.transport).kept_datagrams);
   OK(udpr_transport_resume_reading(f.transport));
@@ -158,7 +158,7 @@ TEST(stop_discards_the_rest) {
   set_up(&f, 2, udpr_transport_stop_listening);
   send_numbers(&f, 6);
   RUN_UNTIL(f.reactor, f.reader.stopped == 1);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(1, f.reader.calls);
   CHECK_EQ(2, f.reader.next);
   CHECK(f.reader.left > 0);
@@ -173,7 +173,7 @@ TEST(close_at_the_end_of_a_batch) {
   set_up(&f, SIZE_MAX, take_all_and_close);
   send_numbers(&f, 4);
   RUN_UNTIL(f.reactor, f.reader.stopped == 1);
-  turns(f.reactor, 5);
+  run_turns(f.reactor, 5);
   CHECK_EQ(1, f.reader.calls);
   CHECK_EQ(1, f.reader.freed);
   tear_down(&f);
@@ -195,7 +195,7 @@ TEST(more_than_count_means_all) {
   int             peer = peer_open(AF_INET);
   for (int i = 0; i < 20; i++) peer_send(peer, &host, "x", 1);
   RUN_UNTIL(reactor, taken >= 20);
-  turns(reactor, 3);
+  run_turns(reactor, 3);
   CHECK_EQ(20, taken);
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);

@@ -1,13 +1,13 @@
-/* wires.h: two interfaces of the case's own with a way to everywhere, and what leaves by each of them. Network 1 is
+/* tapped_device.h: two interfaces of the case's own with a way to everywhere, and what leaves by each of them. Network 1 is
  *
  *     10.1.0.1/24 fd01::1/64 fe80::1, and behind it 10.1.0.9 fd01::9 fe80::9
  *
  * and network 2 likewise, which is preferred. The other ends are no hosts: what comes there is looked at, nothing more.
  */
-#ifndef UDPR_TESTS_WIRES_H
-#define UDPR_TESTS_WIRES_H
+#ifndef UDPR_TESTS_TAPPED_DEVICE_H
+#define UDPR_TESTS_TAPPED_DEVICE_H
 
-#include "own_network.h"
+#include "network_namespace.h"
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -18,10 +18,10 @@
 #endif
 
 /* One of the two interfaces: a socket at the other end, and one that sends by it, to see that nothing is on its way. */
-typedef struct wire {
+typedef struct tapped_device {
   const char *device;
-  int         tap, marker;
-} wire;
+  int         fd, marker;
+} tapped_device;
 
 __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, ...) {
   char    arguments[200];
@@ -29,7 +29,7 @@ __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, 
   va_start(args, format);
   vsnprintf(arguments, sizeof arguments, format, args);
   va_end(args);
-  network_command("ip", arguments);
+  run_network_tool("ip", arguments);
 }
 
 /* `device` is number 1 or 2: both have a way to everywhere, the second one's is preferred. */
@@ -52,35 +52,35 @@ static inline void add_device(const char *device, int number) {
   set_up_device(device, number);
 }
 
-static inline void open_wire(wire *w, const char *device, int number) {
+static inline void open_tap(tapped_device *tap, const char *device, int number) {
   struct sockaddr_ll end = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(9)};
   char               name[IFNAMSIZ];
   snprintf(name, sizeof name, "%s-end", device);
   end.sll_ifindex = (int)if_nametoindex(name);
-  *w = (wire){device, socket(AF_PACKET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
-  if (w->tap < 0) SKIP("this kernel has no packet sockets");
-  CHECK_EQ(0, bind(w->tap, (struct sockaddr *)&end, sizeof end));
+  *tap = (tapped_device){device, socket(AF_PACKET, SOCK_DGRAM, 0), socket(AF_INET, SOCK_DGRAM, 0)};
+  if (tap->fd < 0) SKIP("this kernel has no packet sockets");
+  CHECK_EQ(0, bind(tap->fd, (struct sockaddr *)&end, sizeof end));
   to.sin_addr.s_addr = htonl(0x0a000009u | (uint32_t)number << 16);
-  CHECK_EQ(0, connect(w->marker, (struct sockaddr *)&to, sizeof to));
+  CHECK_EQ(0, connect(tap->marker, (struct sockaddr *)&to, sizeof to));
 }
 
 /* How many datagrams of the port have come there since the last look. */
-static inline int count(const wire *w) {
+static inline int count_leaving(const tapped_device *tap) {
   char data[2048];
   int  found = 0;
-  CHECK_EQ(6, send(w->marker, "marker", 6, 0));
+  CHECK_EQ(6, send(tap->marker, "marker", 6, 0));
   for (;;) {
-    struct pollfd ready = {.fd = w->tap, .events = POLLIN};
+    struct pollfd ready = {.fd = tap->fd, .events = POLLIN};
     CHECK_EQ(1, poll(&ready, 1, 5000));
-    ssize_t len = recv(w->tap, data, sizeof data, 0);
+    ssize_t len = recv(tap->fd, data, sizeof data, 0);
     CHECK(len > 0);
     if (memmem(data, (size_t)len, "marker", 6)) return found;
     found += memmem(data, (size_t)len, "secret", 6) != NULL;
   }
 }
 
-static inline int device_of(int fd) {
+static inline int bound_device_of(int fd) {
   int       index;
   socklen_t len = sizeof index;
   CHECK_EQ(0, getsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, &len));

@@ -24,7 +24,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   CHECK_EQ(1, f->freed);
-  CHECK(peer_is_empty(f->peer));
+  CHECK(peer_has_no_datagram(f->peer));
   close(f->peer);
 }
 
@@ -51,29 +51,29 @@ TEST(outside_callbacks_a_write_leaves_at_once) {
   fixture f;
   set_up(&f, 0);
   write_text(&f, "now");
-  CHECK(!peer_is_empty(f.peer));
-  PEER_GETS(f.peer, "now");
+  CHECK(!peer_has_no_datagram(f.peer));
+  PEER_RECEIVES(f.peer, "now");
   tear_down(&f);
 }
 
 static void write_two(fixture *f) {
   write_text(f, "one");
   write_text(f, "two");
-  CHECK(peer_is_empty(f->peer));
+  CHECK(peer_has_no_datagram(f->peer));
 }
 
 TEST(in_a_callback_writes_leave_after_it) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_two);
-  PEER_GETS(f.peer, "one");
-  PEER_GETS(f.peer, "two");
+  PEER_RECEIVES(f.peer, "one");
+  PEER_RECEIVES(f.peer, "two");
   tear_down(&f);
 }
 
 static void second_of_the_pass(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  CHECK(peer_is_empty(((fixture *)user)->peer));
+  CHECK(peer_has_no_datagram(((fixture *)user)->peer));
 }
 
 TEST(one_pass_of_calls_is_one_dispatch) {
@@ -83,18 +83,18 @@ TEST(one_pass_of_calls_is_one_dispatch) {
   OK(udpr_reactor_call_later(f.reactor, 0, call_body, &f, NULL, NULL));
   OK(udpr_reactor_call_later(f.reactor, 0, second_of_the_pass, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.called == 1);
-  PEER_GETS(f.peer, "one");
-  PEER_GETS(f.peer, "two");
+  PEER_RECEIVES(f.peer, "one");
+  PEER_RECEIVES(f.peer, "two");
   tear_down(&f);
 }
 
 static void write_flush_write(fixture *f) {
   write_two(f);
   OK(udpr_transport_flush(f->transport));
-  PEER_GETS(f->peer, "one");
-  PEER_GETS(f->peer, "two");
+  PEER_RECEIVES(f->peer, "one");
+  PEER_RECEIVES(f->peer, "two");
   write_text(f, "three");
-  CHECK(peer_is_empty(f->peer));
+  CHECK(peer_has_no_datagram(f->peer));
 }
 
 TEST(flush_sends_what_was_gathered) {
@@ -102,13 +102,13 @@ TEST(flush_sends_what_was_gathered) {
   set_up(&f, 0);
   OK(udpr_transport_flush(f.transport)); /* nothing to flush */
   in_callback(&f, write_flush_write);
-  PEER_GETS(f.peer, "three");
+  PEER_RECEIVES(f.peer, "three");
   tear_down(&f);
 }
 
 static void write_and_see(fixture *f) {
   write_text(f, "at once");
-  PEER_GETS(f->peer, "at once");
+  PEER_RECEIVES(f->peer, "at once");
 }
 
 TEST(unbatched_writes_leave_in_the_call) {
@@ -124,9 +124,9 @@ static void write_two_then_now(fixture *f) {
   write_two(f);
   OK(udpr_transport_write_messages(f->transport, &now, 1, &taken));
   CHECK_EQ(1, taken);
-  PEER_GETS(f->peer, "one");
-  PEER_GETS(f->peer, "two");
-  PEER_GETS(f->peer, "three");
+  PEER_RECEIVES(f->peer, "one");
+  PEER_RECEIVES(f->peer, "two");
+  PEER_RECEIVES(f->peer, "three");
 }
 
 TEST(message_now_leaves_after_what_was_gathered) {
@@ -149,7 +149,7 @@ TEST(gathered_writes_leave_before_close) {
   char text[8];
   CHECK_EQ(3, peer_receive_from(f.peer, text, sizeof text, &from));
   CHECK_ADDR(&host, &from);
-  PEER_GETS(f.peer, "two");
+  PEER_RECEIVES(f.peer, "two");
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(f.transport, "x", 1, &f.to));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_flush(f.transport));
   udpr_transport_release(f.transport);
@@ -161,15 +161,15 @@ TEST(gathered_writes_leave_before_close) {
 static void write_two_and_stop(fixture *f) {
   write_two(f);
   OK(udpr_transport_stop_listening(f->transport));
-  CHECK(!peer_is_empty(f->peer)); /* at once: nothing is written after them */
+  CHECK(!peer_has_no_datagram(f->peer)); /* at once: nothing is written after them */
 }
 
 TEST(gathered_writes_leave_before_stop_listening) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_two_and_stop);
-  PEER_GETS(f.peer, "one");
-  PEER_GETS(f.peer, "two");
+  PEER_RECEIVES(f.peer, "one");
+  PEER_RECEIVES(f.peer, "two");
   RUN_UNTIL(f.reactor, f.freed == 1);
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
@@ -198,7 +198,7 @@ TEST(a_callback_writes_to_another_port) {
   RUN_UNTIL(f.reactor, f.called == 2);
   CHECK_EQ(5, peer_receive_from(f.peer, text, sizeof text, &from));
   CHECK_ADDR(&back_host, &from);
-  PEER_GETS(f.peer, "second");
+  PEER_RECEIVES(f.peer, "second");
   OK(udpr_transport_close(front));
   udpr_transport_release(front);
   tear_down(&f);
@@ -221,7 +221,7 @@ TEST(destinations_taken_in_turn_keep_their_order) {
   for (int i = 0; i < 50; i++) {
     char text[8];
     snprintf(text, sizeof text, "%d", i);
-    PEER_GETS(i % 2 ? f.second_peer : f.peer, text);
+    PEER_RECEIVES(i % 2 ? f.second_peer : f.peer, text);
   }
   close(f.second_peer);
   tear_down(&f);
@@ -240,9 +240,9 @@ TEST(what_is_written_is_copied) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_from_a_buffer_used_again);
-  PEER_GETS(f.peer, "0");
-  PEER_GETS(f.peer, "1");
-  PEER_GETS(f.peer, "2");
+  PEER_RECEIVES(f.peer, "0");
+  PEER_RECEIVES(f.peer, "1");
+  PEER_RECEIVES(f.peer, "2");
   tear_down(&f);
 }
 
@@ -262,7 +262,7 @@ TEST(more_than_one_system_call_takes) {
   for (int i = 0; i < 200; i++) {
     char text[8];
     snprintf(text, sizeof text, "%d", i);
-    PEER_GETS(f.peer, text);
+    PEER_RECEIVES(f.peer, text);
   }
   tear_down(&f);
 }
@@ -320,7 +320,7 @@ TEST(forty_ports_write_in_one_callback) {
     CHECK(text[0] < PORTS);
     CHECK_EQ(got[text[0]]++, text[1]);
   }
-  CHECK(peer_is_empty(all.peer));
+  CHECK(peer_has_no_datagram(all.peer));
   for (int i = 0; i < PORTS; i++) {
     OK(udpr_transport_close(all.ports[i]));
     udpr_transport_release(all.ports[i]);

@@ -40,7 +40,7 @@ static void save_and_stop(udpr_reactor *reactor, void *user) {
 static void leave_ours_behind(void) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   OK(udpr_reactor_call_later(reactor, 0, save_and_stop, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
   CHECK(now().sa_handler == other_handler); /* a handler that somebody has put in our place stays */
   CHECK_EQ(0, sigaction(SIGTERM, &saved, NULL));
@@ -54,7 +54,7 @@ static void run_and_raise(udpr_reactor *reactor, void *user) {
 static void runs_until_sigterm(void) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   OK(udpr_reactor_call_later(reactor, 0, run_and_raise, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -170,13 +170,13 @@ static int interrupted_by(int flags, int count) {
     CHECK_EQ(1, write(ends[1], "x", 1));
     pause();
   }
-  ssize_t got = read(ends[0], &byte, 1);
+  ssize_t received = read(ends[0], &byte, 1);
   int     error = errno;
   CHECK_EQ(0, kill(child, SIGKILL));
   CHECK(WIFSIGNALED(check_wait(child)) && own_handled > 0);
   close(ends[0]);
   close(ends[1]);
-  return got < 0 ? error : 0;
+  return received < 0 ? error : 0;
 }
 
 TEST(a_call_is_interrupted_where_the_former_handler_does_it) { CHECK_EQ(EINTR, interrupted_by(0, 1000000)); }
@@ -235,7 +235,7 @@ TEST(a_handler_that_calls_ours_finds_the_one_before_it) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(own_handler);
   OK(udpr_reactor_call_later(reactor, 0, install_chain, NULL, NULL, NULL));
-  run_guarded(reactor);
+  run_with_timeout(reactor);
   CHECK(own_handled == 0 && other_handled == 1);
   set_handler(chain);
   leave_ours_behind(); /* another one of ours: it stands in for `chain`, which calls the first, for own_handler */
@@ -255,7 +255,7 @@ TEST(a_handler_that_the_host_installs_during_run_stays) {
   set_handler(own_handler);
   for (int again = 0; again < 3; again++) {
     OK(udpr_reactor_call_later(reactor, 0, install_other, NULL, NULL, NULL));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     CHECK(now().sa_handler == other_handler);
   }
   CHECK_EQ(0, raise(SIGTERM));
@@ -271,7 +271,7 @@ TEST(many_different_handlers) {
     sigaddset(&action.sa_mask, number);
     CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
     OK(udpr_reactor_call_later(reactor, 0, run_and_raise, NULL, NULL, NULL));
-    run_guarded(reactor);
+    run_with_timeout(reactor);
     after = now();
     CHECK(after.sa_handler == own_handler && own_handled == 0);
     for (int other = SIGRTMIN; other < SIGRTMIN + 12; other++)

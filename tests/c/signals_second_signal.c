@@ -1,31 +1,32 @@
 /* A second signal, while a shutdown hangs in a before-trigger that never finishes, ends run at once. */
-#include "trigger.h"
+#include "event_log.h"
 
-static void act_raise(udpr_reactor *reactor, note *self) {
+static void act_raise(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
   CHECK_EQ(0, raise(*(int *)self->arg));
 }
 
 /* In a later turn, when the shutdown hangs. */
-static void act_later(udpr_reactor *reactor, note *self) { note_later(reactor, 0, self->arg); }
+static void act_later(udpr_reactor *reactor, logged_call *self) { call_later_logged(reactor, 0, self->arg); }
 
 static void ends_by_two(int first, int second) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   probe         port = {0};
-  note          raises[2] = {{.act = act_raise, .arg = &first}, {.act = act_raise, .arg = &second}};
-  note before = {.answer = UDPR_PENDING, .act = act_later, .arg = &raises[1]}, during = {0}, after = {0};
+  logged_call   raises[2] = {{.act = act_raise, .arg = &first}, {.act = act_raise, .arg = &second}};
+  logged_call   before = {.status = UDPR_PENDING, .act = act_later, .arg = &raises[1]}, during = {0},
+              after = {0};
   probe_listen(&port, reactor);
-  add_note(reactor, BEFORE, SHUTDOWN, &before);
-  add_note(reactor, DURING, SHUTDOWN, &during);
-  add_note(reactor, AFTER, SHUTDOWN, &after);
-  note_later(reactor, 0, &raises[0]);
-  run_guarded(reactor);
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
+  add_logged_trigger(reactor, DURING, SHUTDOWN, &during);
+  add_logged_trigger(reactor, AFTER, SHUTDOWN, &after);
+  call_later_logged(reactor, 0, &raises[0]);
+  run_with_timeout(reactor);
   CHECK(before.called == 1 && during.called == 0 && after.called == 0);
   CHECK(raises[1].called == 1); /* the first alone did not end it */
   CHECK(!udpr_reactor_is_running(reactor));
   CHECK_EQ(0, port.stops); /* as after crash */
   OK(udpr_reactor_free(reactor));
-  probe_ended(&port);
+  probe_check_ended(&port);
   CHECK(before.freed == 1 && during.freed == 1 && after.freed == 1);
 }
 
@@ -38,9 +39,9 @@ TEST(any_two_signals_end_it) {
 TEST(one_signal_after_stop_ends_it) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   int           number = SIGINT;
-  note          signal = {.act = act_raise, .arg = &number};
-  note          before = {.answer = UDPR_PENDING, .act = act_later, .arg = &signal};
-  add_note(reactor, BEFORE, SHUTDOWN, &before);
+  logged_call   signal = {.act = act_raise, .arg = &number};
+  logged_call   before = {.status = UDPR_PENDING, .act = act_later, .arg = &signal};
+  add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
   run_and_stop(reactor);
   CHECK(before.called == 1 && signal.called == 1);
   OK(udpr_reactor_free(reactor));

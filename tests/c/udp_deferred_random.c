@@ -146,7 +146,7 @@ static void one_port(world *w, udpr_reactor *reactor) {
     if (!w->stopped && below(w, 4) == 0) pause_or_resume(w, false);
   }
   if (!w->stopped) OK(udpr_transport_close(held));
-  turns(reactor, 2);
+  run_turns(reactor, 2);
   CHECK(w->transport == NULL);
   udpr_transport_release(held);
   for (int i = 0; i < PEERS; i++) close(w->fds[i]);

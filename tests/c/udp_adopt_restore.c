@@ -1,5 +1,5 @@
 /* An adopted socket is left to its other holders as it was found, in whatever form its maker had set its options. */
-#include "wires.h"
+#include "tapped_device.h"
 
 #include <fcntl.h>
 
@@ -126,7 +126,7 @@ static void set_system(const char *path, const char *value) {
 /* A socket that follows the system's default does so again. */
 static void hops(int family, int level, int name, const char *system_path) {
   fixture f;
-  enter_own_network();
+  enter_network_namespace();
   set_up(&f, family);
   adopt(&f, 0);
   OK(udpr_transport_set_unicast_ttl(f.transport, 9));
@@ -169,13 +169,14 @@ static void say_to_group(int fd, const udpr_addr *group) {
   CHECK_EQ(6, sendto(fd, "secret", 6, 0, (struct sockaddr *)&name, (socklen_t)len));
 }
 
-static void left(const wire *one, const wire *two, int by_one, int by_two) {
-  CHECK_EQ(by_one, count(one));
-  CHECK_EQ(by_two, count(two));
+static void left(const tapped_device *one, const tapped_device *two, int by_one, int by_two) {
+  CHECK_EQ(by_one, count_leaving(one));
+  CHECK_EQ(by_two, count_leaving(two));
 }
 
 /* What the port writes leaves by the chosen interface, however it writes. */
-static void port_writes(fixture *f, const udpr_addr *group, const wire *one, const wire *two, int by_one) {
+static void port_writes(fixture *f, const udpr_addr *group, const tapped_device *one,
+                        const tapped_device *two, int by_one) {
   udpr_message message = {.size = sizeof message, .data = "secret", .len = 6, .to = group};
   size_t       taken;
   OK(udpr_transport_write(f->transport, "secret", 6, group));
@@ -183,7 +184,7 @@ static void port_writes(fixture *f, const udpr_addr *group, const wire *one, con
   message.tos = 8, message.flags = UDPR_MESSAGE_TOS;
   OK(udpr_transport_write_messages(f->transport, &message, 1, &taken));
   OK(udpr_transport_post(f->transport, "secret", 6, group));
-  turns(f->reactor, 2);
+  run_turns(f->reactor, 2);
   OK(udpr_transport_connect(f->transport, group));
   OK(udpr_transport_write(f->transport, "secret", 6, NULL));
   OK(udpr_transport_disconnect(f->transport));
@@ -191,16 +192,16 @@ static void port_writes(fixture *f, const udpr_addr *group, const wire *one, con
 }
 
 static void outgoing_stays(int family, const outgoing *form, bool by_one) {
-  fixture   f;
-  wire      one, two;
-  udpr_addr group = addr(family == AF_INET ? "239.1.1.1" : "::ffff:239.1.1.1", 9);
-  enter_own_network();
-  stay_on_this_core();
+  fixture       f;
+  tapped_device one, two;
+  udpr_addr     group = addr(family == AF_INET ? "239.1.1.1" : "::ffff:239.1.1.1", 9);
+  enter_network_namespace();
+  pin_to_current_core();
   add_device("one", 1);
   add_device("two", 2);
   ip("route add 239.1.1.1/32 dev %s", by_one ? "one" : "two");
-  open_wire(&one, "one", 1);
-  open_wire(&two, "two", 2);
+  open_tap(&one, "one", 1);
+  open_tap(&two, "two", 2);
   set_up(&f, family);
   set_outgoing(f.fd, form);
   say_to_group(f.fd, &group);
@@ -213,7 +214,7 @@ static void outgoing_stays(int family, const outgoing *form, bool by_one) {
   stop(&f);
   say_to_group(f.fd, &group);
   left(&one, &two, by_one, !by_one);
-  close(one.tap), close(one.marker), close(two.tap), close(two.marker);
+  close(one.fd), close(one.marker), close(two.fd), close(two.marker);
   tear_down(&f);
 }
 
@@ -230,7 +231,7 @@ TEST(the_outgoing_interface_in_every_form_dual_stack) { every_form(AF_INET6); }
 TEST(the_outgoing_interface_behind_a_link_local_peer) {
   fixture   f;
   udpr_addr peer;
-  enter_own_network();
+  enter_network_namespace();
   add_device("one", 1);
   add_device("two", 2);
   OK(udpr_addr_parse("fe80::9%one", 9, &peer));

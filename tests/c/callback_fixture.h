@@ -1,6 +1,7 @@
-/* callback_fixture.h: a reactor in which every callback of the header comes, and in one of them something is done:
+/* callback_fixture.h: a reactor on which every kind of callback is called. A test chooses one of them, and a
+ * function that is called inside it:
  *
- *     world_of(DATAGRAM_RECEIVED, act);
+ *     run_in_callback(DATAGRAM_RECEIVED, act);
  */
 #ifndef UDPR_TESTS_CALLBACK_FIXTURE_H
 #define UDPR_TESTS_CALLBACK_FIXTURE_H
@@ -18,7 +19,9 @@ static inline registration *new_registration(callback_fixture *fixture, callback
   return one;
 }
 
-/* The call in which it was done may answer what it likes; the others succeed. */
+/* A call during which `act` was called may return any status, which is kept in act_status. All other calls
+ * must succeed.
+ */
 static inline void check_status_unless_acted(callback_fixture *fixture, bool acted_before,
                                              udpr_status status) {
   if (acted_before == fixture->acted) OK(status);
@@ -31,7 +34,7 @@ static inline void check_status_unless_acted(callback_fixture *fixture, bool act
     check_status_unless_acted(fixture, acted_before_, status_); \
   } while (0)
 
-/* A port of number `port`, 0: the kernel's choice. */
+/* If `port` is 0, the kernel chooses the port number. */
 static inline registration *add_port(callback_fixture *fixture, uint16_t port, udpr_datagrams_fn in_batches) {
   udpr_udp_options options = {.size = sizeof options,
                               .flags = UDPR_UDP_ERROR_REPORTS,
@@ -111,7 +114,7 @@ static inline registration *add_watch(callback_fixture *fixture) {
   return one;
 }
 
-/* ---- a world's life: each step until something was done ------------------------------------------------- */
+/* ---- the steps of a fixture, which end as soon as `act` was called ------------------------------------- */
 
 static inline void add_triggers(callback_fixture *fixture) {
   fixture->triggers[0] = add_trigger(fixture, UDPR_PHASE_DURING, UDPR_EVENT_STARTUP, on_startup);
@@ -143,7 +146,7 @@ static inline void add_calls(callback_fixture *fixture) {
   fixture->watch = add_watch(fixture);
 }
 
-/* Datagrams for two ports, a refusal for the third, and posts until write_ready is owed. */
+/* Sends datagrams to two ports, makes the third port's peer refuse, and posts until write_ready is due. */
 static inline void make_traffic(callback_fixture *fixture) {
   static const uint8_t big[1000];
   udpr_addr single = host_of(fixture->single->transport), batch = host_of(fixture->batch->transport),
@@ -177,7 +180,7 @@ static inline void iterate_until_all_called(callback_fixture *fixture) {
   }
 }
 
-/* Its callbacks, the watch's too, come in later turns. */
+/* The callbacks of the shutdown, and the free_user of the watch, are called in later turns. */
 static inline void stop_and_iterate(callback_fixture *fixture) {
   OK(udpr_reactor_stop(fixture->reactor));
   OK_UNLESS_ACTED(fixture, udpr_reactor_iterate(fixture->reactor, 0));
@@ -207,7 +210,7 @@ static inline void fixture_begin(callback_fixture *fixture, callback_kind kind, 
     fixture_steps[i](fixture);
 }
 
-/* Whoever was not called any more was freed all the same. */
+/* Every user was freed once, also those whose callback was never called. */
 static inline void fixture_end(callback_fixture *fixture) {
   OK_UNLESS_ACTED(fixture, udpr_reactor_free(fixture->reactor));
   CHECK(fixture->acted);
@@ -221,7 +224,7 @@ static inline void fixture_end(callback_fixture *fixture) {
   check_context = NULL;
 }
 
-/* Does `act` in a callback, and lets the reactor turn on for a while. */
+/* Calls `act` inside the callback of that kind, then runs a few more turns. */
 static inline void run_in_callback(callback_kind kind, act_fn act) {
   callback_fixture fixture;
   fixture_begin(&fixture, kind, act);

@@ -4,10 +4,10 @@
  *     TEST(version_is_known) { CHECK(udpr_version() != 0); }
  *     CHECK_MAIN()
  *
- * Each case runs in a process of its own, so a failed check ends the case at once, from any thread and any
- * callback, and a crash or a hang costs one case only. A case also fails when it leaves a descriptor open.
- * `program TEXT` runs the cases whose name contains TEXT. UDPR_CHECK_SECONDS is how long one case may take (60),
- * for slow machines and valgrind.
+ * Each case runs in a process of its own. A failed check therefore ends the case at once, from any thread and
+ * any callback, and a crash or a hang fails only one case. A case also fails if it leaves a descriptor open.
+ * `program TEXT` runs the cases whose name contains TEXT. UDPR_CHECK_SECONDS is the time limit of a case in
+ * seconds (60 by default). It is raised for slow machines and valgrind.
  */
 #ifndef UDPR_TESTS_CHECK_H
 #define UDPR_TESTS_CHECK_H
@@ -39,7 +39,7 @@
 
 #define MS(n) (UINT64_C(1000000) * (n))
 #define SECONDS(n) (UINT64_C(1000000000) * (n))
-#define CHECK_TIMEOUT (SECONDS(check_seconds()) / 6) /* how long a test waits for what must come */
+#define CHECK_TIMEOUT (SECONDS(check_seconds()) / 6) /* how long a test waits for an expected event */
 
 /* ---- cases --------------------------------------------------------------------------------------------- */
 
@@ -49,7 +49,8 @@ typedef struct check_case {
   struct check_case *next;
 } check_case;
 
-/* What a case has to say, in memory that it shares with the runner: the first failure, or why it was skipped.
+/* The result of a case, in memory that is shared with the runner: the first failure, or why the case was
+ * skipped.
  */
 typedef struct check_report {
   atomic_int taken;
@@ -58,7 +59,7 @@ typedef struct check_report {
 
 static check_case   *check_first, **check_end = &check_first;
 static check_report *check_result;
-static const char   *check_context; /* what a case of many is at, for the message of a failure */
+static const char   *check_context; /* in a case that loops over many inputs: the present one */
 
 enum { CHECK_FAILED = 1, CHECK_SKIPPED = 77 };
 
@@ -120,7 +121,7 @@ static inline const char *check_basename(const char *path) {
 
 #define OK(call) CHECK_STATUS(UDPR_OK, call)
 
-/* For who reads the output: what was measured, and is not checked. */
+/* Prints a measurement that is not checked. */
 #define NOTE(format, ...) printf("# " format "\n", __VA_ARGS__)
 
 /* ---- the runner ---------------------------------------------------------------------------------------- */
@@ -130,7 +131,7 @@ static inline unsigned check_seconds(void) {
   return text ? (unsigned)atoi(text) : 60;
 }
 
-/* A longer patience means a slow machine, a sanitizer or valgrind: less work is enough there. */
+/* A longer time limit means a slow machine, a sanitizer or valgrind, so tests do less work. */
 static inline bool check_is_slow(void) { return check_seconds() > 60; }
 
 static inline int check_count_descriptors(void) {
@@ -142,7 +143,7 @@ static inline int check_count_descriptors(void) {
   return count;
 }
 
-/* A child that hangs or whose parent is gone is killed by the kernel. */
+/* The kernel kills a child that hangs, or whose parent has ended. */
 static inline pid_t check_fork(void) {
   fflush(stdout);
   pid_t child = fork();
@@ -163,8 +164,9 @@ static inline int check_wait(pid_t child) {
 
 static inline udpr_ns monotonic_ns(void);
 
-/* How many more there are than before. udpr_reactor_free does not wait for the threads of look-ups, and one of them may still be
- * about to drop the last reference of what it has woken: hence the patience.
+/* Returns how many more descriptors are open than before. udpr_reactor_free does not wait for the threads of
+ * look-ups, and one of them may be about to drop the last reference to a waker. So this waits until the
+ * number is the same again.
  */
 static inline int check_leaked_descriptors(int before) {
   udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
@@ -218,7 +220,7 @@ static inline int check_main(int argc, char **argv) {
 
 /* ---- processes and threads ----------------------------------------------------------------------------- */
 
-/* Runs `body` in a forked child and waits for it. A check that fails there fails the case. */
+/* Runs `body` in a forked child and waits for it. A check that fails in the child fails the case. */
 static inline void run_in_child(void (*body)(void *), void *arg) {
   pid_t child = check_fork();
   if (child == 0) {
@@ -234,7 +236,9 @@ static inline void run_in_child(void (*body)(void *), void *arg) {
   }
 }
 
-/* Likewise, but it ends so that no leak checker looks: what it has is its parent's, or was another thread's there. */
+/* Like run_in_child, but the child ends by SIGKILL so that no leak checker runs in it: its memory belonged to
+ * the parent, or to a thread that does not exist in the child.
+ */
 static inline void run_in_killed_child(void (*body)(void *), void *arg) {
   pid_t child = check_fork();
   if (child == 0) {
@@ -286,10 +290,10 @@ static inline udpr_reactor *new_reactor(uint32_t flags) {
   return reactor;
 }
 
-/* A `user` that counts how often it was freed begins with an atomic_int; this is its free_user. */
+/* A free_user for a `user` whose first member is an atomic_int: counts how often it is freed. */
 static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user, 1); }
 
-/* Turns until `expr` holds; fails the case when it does not come true in time. */
+/* Runs turns until `expr` is true. The case fails if that takes too long. */
 #define RUN_UNTIL(reactor, expr)                             \
   do {                                                       \
     udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
@@ -299,7 +303,7 @@ static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user,
     }                                                        \
   } while (0)
 
-/* `count` turns that do not wait: enough of them show that something does NOT happen. */
+/* Runs `count` turns that do not wait, to show that something does NOT happen. */
 static inline void run_turns(udpr_reactor *reactor, int count) {
   while (count-- > 0) OK(udpr_reactor_iterate(reactor, 0));
 }
@@ -309,7 +313,7 @@ static inline void check_timed_out(udpr_reactor *reactor, void *user) {
   udpr_reactor_crash(reactor);
 }
 
-/* udpr_reactor_run, which something in the test must end. */
+/* Calls udpr_reactor_run, which the test must end. */
 static inline void run_with_timeout(udpr_reactor *reactor) {
   bool    overdue = false;
   udpr_id guard = 0;
@@ -327,7 +331,7 @@ static inline void stop_call(udpr_reactor *reactor, void *user) {
 
 /* ---- ports --------------------------------------------------------------------------------------------- */
 
-/* A port of the kernel's choice on `local_address`, to be released by the caller. */
+/* Listens on `local_address`, on a port number that the kernel chooses. The caller releases the transport. */
 static inline udpr_transport *listen_on(udpr_reactor *reactor, const char *local_address,
                                         const udpr_protocol *protocol, const udpr_udp_options *options) {
   udpr_transport *transport = NULL;
@@ -364,7 +368,7 @@ static inline void check_addr_equal(const char *file, int line, const udpr_addr 
 }
 #define CHECK_ADDR(expected, actual) check_addr_equal(__FILE__, __LINE__, expected, actual)
 
-/* ---- peers: plain blocking sockets on the loopback, that wait 5 s at most ------------------------------ */
+/* ---- peers: plain blocking sockets on the loopback, with a receive timeout of 5 s ---------------------- */
 
 static inline int peer_open(int family) {
   struct sockaddr_storage local = {.ss_family = (sa_family_t)family};
@@ -379,7 +383,9 @@ static inline int peer_open(int family) {
   return fd;
 }
 
-/* To others its port is a dead one, and nobody else's while it is open: a socket that is connected to itself hears only that. */
+/* Returns a socket whose port refuses datagrams (ICMP port unreachable) from everybody else: it is connected
+ * to itself. Its number stays in use while it is open.
+ */
 static inline int peer_open_refusing(int family) {
   struct sockaddr_storage self;
   socklen_t               len = sizeof self;
@@ -405,7 +411,7 @@ static inline void peer_send(int fd, const udpr_addr *to, const void *data, size
   CHECK_EQ(len, sendto(fd, data, len, 0, (struct sockaddr *)&remote, (socklen_t)remote_len));
 }
 
-/* The next datagram's length; its sender goes into `from` unless that is NULL. */
+/* Returns the length of the next datagram. Unless `from` is NULL, its sender is stored there. */
 static inline size_t peer_receive_from(int fd, void *buffer, size_t capacity, udpr_addr *from) {
   struct sockaddr_storage remote;
   socklen_t               len = sizeof remote;
@@ -419,7 +425,7 @@ static inline size_t peer_receive(int fd, void *buffer, size_t capacity) {
   return peer_receive_from(fd, buffer, capacity, NULL);
 }
 
-/* The next datagram must be this text. */
+/* Checks that the next datagram is this text. */
 #define PEER_RECEIVES(fd, text)                            \
   do {                                                     \
     char   got_[2048] = "";                                \
@@ -428,7 +434,7 @@ static inline size_t peer_receive(int fd, void *buffer, size_t capacity) {
     CHECK_STR(text, got_);                                 \
   } while (0)
 
-/* Nothing waits there. On loopback a datagram is there when its send returns. */
+/* On the loopback, a datagram is in the receiving socket when the call that sends it returns. */
 static inline bool peer_has_no_datagram(int fd) {
   char byte;
   return recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 && errno == EAGAIN;

@@ -1,5 +1,4 @@
-/* embedded.h: a reactor inside another loop, which knows the reactor by its one descriptor.
- */
+/* embedded.h: helpers for a reactor that is embedded in another event loop. */
 #ifndef UDPR_TESTS_EMBEDDED_H
 #define UDPR_TESTS_EMBEDDED_H
 
@@ -31,14 +30,14 @@ static inline int64_t next_timeout_of(udpr_reactor *reactor) {
   return timeout;
 }
 
-/* Nothing to do: not readable, and nothing due now. A turn or two may be needed to get there. */
+/* Runs turns until the reactor has nothing to do: backend_fd is not readable, and no callback is due now. */
 static inline void iterate_until_idle(udpr_reactor *reactor, int fd) {
   for (int i = 0; i < 5 && is_readable(fd, 0); i++) OK(udpr_reactor_iterate(reactor, 0));
   CHECK(!is_readable(fd, 0));
   CHECK(next_timeout_of(reactor) != 0);
 }
 
-/* The loop around: waits on the descriptor alone, and turns when it is readable. */
+/* Does what the outer loop does: waits on backend_fd alone, and runs a turn each time it is readable. */
 #define EMBEDDED_RUN_UNTIL(reactor, fd, expr)                \
   do {                                                       \
     while (!(expr)) {                                        \

@@ -1,4 +1,4 @@
-/* event_log.h: triggers, calls and ports that write down what happens, a word each. */
+/* event_log.h: triggers, calls and ports that append a word to a log when they are called. */
 #ifndef UDPR_TESTS_EVENT_LOG_H
 #define UDPR_TESTS_EVENT_LOG_H
 
@@ -20,14 +20,14 @@ static inline void log_event(event_log *log, const char *event) {
 /* The `user` of a trigger or a call. */
 typedef struct logged_call logged_call;
 struct logged_call {
-  atomic_int  freed; /* by count_free */
+  atomic_int  freed; /* counted by count_free */
   int         called;
   event_log  *log;
   const char *event;
-  udpr_status status;                             /* the trigger's */
-  void (*act)(udpr_reactor *, logged_call *self); /* what the test does there */
+  udpr_status status;                             /* returned by a trigger */
+  void (*act)(udpr_reactor *, logged_call *self); /* called inside the callback */
   void   *arg;                                    /* for `act` */
-  udpr_id id;                                     /* from registration */
+  udpr_id id;                                     /* set by the registration */
 };
 
 static inline void logged_call_run(udpr_reactor *reactor, void *user) {
@@ -36,7 +36,7 @@ static inline void logged_call_run(udpr_reactor *reactor, void *user) {
   self->called++;
   if (self->log) log_event(self->log, self->event);
   if (self->act) self->act(reactor, self);
-  CHECK_EQ(0, self->freed); /* not before it has returned */
+  CHECK_EQ(0, self->freed); /* not freed before it returns */
 }
 
 static inline udpr_status logged_trigger_run(udpr_reactor *reactor, udpr_id id, void *user) {
@@ -60,13 +60,13 @@ static inline void call_when_running_logged(udpr_reactor *reactor, logged_call *
   OK(udpr_reactor_call_when_running(reactor, logged_call_run, self, count_free, &self->id));
 }
 
-/* Whatever has become of them, each user was freed once. */
+/* Each user was freed once. */
 static inline void check_all_freed(const logged_call *calls, size_t count) {
   for (size_t i = 0; i < count; i++) CHECK_EQ(1, calls[i].freed);
 }
 #define CHECK_ALL_FREED(calls) check_all_freed(calls, sizeof(calls) / sizeof *(calls))
 
-/* ---- what a note or a port may do ---------------------------------------------------------------------- */
+/* ---- actions for a call or a port ---------------------------------------------------------------------- */
 
 static inline void act_stop(udpr_reactor *reactor, logged_call *self) {
   (void)self;
@@ -78,7 +78,7 @@ static inline void act_crash(udpr_reactor *reactor, logged_call *self) {
   OK(udpr_reactor_crash(reactor));
 }
 
-/* A probe's on_stop; its arg is the book. */
+/* A probe's on_stop. Its `arg` is the log. */
 static inline void log_stop_protocol(probe *port, udpr_transport *transport) {
   (void)transport;
   log_event(port->arg, "stop_protocol");

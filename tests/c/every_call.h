@@ -1,6 +1,7 @@
-/* every_call.h: each function that belongs to the reactor's thread, called with good arguments. Where the
- * reactor may not be used, all of them must say so, and registrations must free their user. And those for any
- * thread that a reactor answers. tests/misuse.py reads here which functions there are.
+/* every_call.h: calls each function that belongs to the reactor's thread, with valid arguments, and each
+ * function for any thread that can return UDPR_E_CLOSED or UDPR_E_WRONG_THREAD. If the reactor may not be
+ * used, all of them must return the same status, and registrations must free their user. tests/misuse.py
+ * reads the names of the functions from this file.
  */
 #ifndef UDPR_TESTS_EVERY_CALL_H
 #define UDPR_TESTS_EVERY_CALL_H
@@ -11,9 +12,9 @@ typedef struct handles {
   udpr_reactor   *reactor;
   udpr_transport *transport;
   udpr_remote    *remote;
-  udpr_id         call; /* a pending one */
+  udpr_id         call; /* the id of a pending call */
   udpr_addr       to;
-  atomic_int      freed; /* of what the calls here register */
+  atomic_int      freed; /* how often a user registered here was freed */
 } handles;
 
 typedef struct every_call {
@@ -53,7 +54,7 @@ static inline void work_must_not_run(void *user) {
 }
 static inline void count_freed(void *with) { atomic_fetch_add(&((handles *)with)->freed, 1); }
 
-/* ---- the reactor's ------------------------------------------------------------------------------------- */
+/* ---- functions of the reactor -------------------------------------------------------------------------- */
 
 static inline udpr_status call_run(handles *with) { return udpr_reactor_run(with->reactor); }
 static inline udpr_status call_stop(handles *with) { return udpr_reactor_stop(with->reactor); }
@@ -185,9 +186,9 @@ static const every_call reactor_calls[] = {
     {"resolve", call_resolve},
     {"cancel_resolve", call_cancel_resolve},
 };
-enum { REGISTRATIONS = 10 }; /* among them, those with a free_user */
+enum { REGISTRATIONS = 10 }; /* how many of them have a free_user */
 
-/* ---- the transport's ----------------------------------------------------------------------------------- */
+/* ---- functions of the transport ------------------------------------------------------------------------ */
 
 static inline udpr_status call_write(handles *with) {
   return udpr_transport_write(with->transport, "x", 1, &with->to);
@@ -325,7 +326,7 @@ static const every_call transport_calls[] = {
     {"leave_source_group", call_leave_source_group},
 };
 
-/* ---- any thread's, that a reactor answers ---------------------------------------------------------------- */
+/* ---- functions for any thread -------------------------------------------------------------------------- */
 
 static inline udpr_status call_remote(handles *with) {
   udpr_remote *remote;
@@ -350,7 +351,7 @@ static const every_call any_thread_calls[] = {{"remote", call_remote},
                                               {"remote_wake", call_remote_wake},
                                               {"post", call_post}};
 
-/* ---- all of them --------------------------------------------------------------------------------------- */
+/* ---- calls of all functions ---------------------------------------------------------------------------- */
 
 static inline void check_calls_return(udpr_status expected, const every_call *calls, size_t count,
                                       handles *with) {
@@ -375,7 +376,7 @@ static inline void check_transport_calls_return(udpr_status expected, handles *w
   CHECK_EQ(-1, udpr_transport_fileno(with->transport));
 }
 
-/* What the handles have: a reactor, a remote, a transport. */
+/* Calls the functions for which there is a handle: the reactor, the remote, the transport. */
 static inline void check_any_thread_calls_return(udpr_status expected, handles *with) {
   int first = with->reactor ? 0 : 2, registrations = with->reactor ? 2 : 1, count = with->transport ? 6 : 5;
   atomic_store(&with->freed, 0);

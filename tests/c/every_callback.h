@@ -1,13 +1,13 @@
-/* every_callback.h: every callback of the header, with one of them in which something is done; callback_fixture.h has the
- * reactor in which all of them come. Whatever it is, no callback may come after its free_user, and each user is
- * freed once. That is checked here.
+/* every_callback.h: one callback of each kind. The fixture chooses one of them, in which `act` is called;
+ * callback_fixture.h makes the reactor that calls all of them. No callback may be called after its free_user,
+ * and each user is freed once; both are checked here.
  */
 #ifndef UDPR_TESTS_EVERY_CALLBACK_H
 #define UDPR_TESTS_EVERY_CALLBACK_H
 
 #include "check.h"
 
-/* Where something may be done: in a callback on the reactor's thread, or in the free_user of what was registered. */
+/* A callback on the reactor's thread, or the free_user of a registration. */
 typedef enum callback_kind {
   START_PROTOCOL,
   DATAGRAM_RECEIVED,
@@ -42,7 +42,8 @@ typedef enum callback_kind {
   CALLBACK_KINDS,
 } callback_kind;
 
-/* The header's name of each: its type, or the field of udpr_protocol. tests/misuse.py looks for them here. */
+/* The type of each callback in the header, or its field in udpr_protocol. tests/misuse.py reads this table.
+ */
 static const char *const callback_names[] = {
     [START_PROTOCOL] = "start_protocol",
     [DATAGRAM_RECEIVED] = "datagram_received",
@@ -92,19 +93,20 @@ typedef void (*act_fn)(callback_fixture *fixture);
 enum { MAX_REGISTRATIONS = 32 };
 
 struct callback_fixture {
-  udpr_reactor   *reactor;
-  udpr_remote    *remote;
-  registration    registrations[MAX_REGISTRATIONS], visitor;
-  int             count;
-  registration   *single, *batch, *connected, *watch, *lookup, *call, *triggers[5]; /* of guests */
+  udpr_reactor *reactor;
+  udpr_remote  *remote;
+  registration  registrations[MAX_REGISTRATIONS], visitor;
+  int           count;
+  registration *single, *batch, *connected, *watch, *lookup, *call,
+      *triggers[5]; /* point into `registrations` */
   callback_kind   kind;
   act_fn          act;
-  registration   *acting;           /* who is at `at` */
-  udpr_transport *acting_transport; /* in a port's callback */
+  registration   *acting;           /* whose callback called `act` */
+  udpr_transport *acting_transport; /* set in the callback of a port */
   bool            acted, was_called[CALLBACK_KINDS];
-  udpr_status     act_status; /* of the call that it was done in */
+  udpr_status     act_status; /* returned by the call during which `act` was called */
   int             pipe[2], peer, refusing;
-  udpr_addr       to; /* the peer */
+  udpr_addr       to; /* the address of `peer` */
 };
 
 /* ---- the callbacks -------------------------------------------------------------------------------------- */
@@ -118,7 +120,7 @@ static inline void record_callback(registration *self, callback_kind kind, udpr_
   self->running++;
   fixture->act(fixture);
   self->running--;
-  CHECK_EQ(0, self->freed); /* not before it has returned */
+  CHECK_EQ(0, self->freed); /* not freed before it returns */
 }
 
 static inline void registration_free(void *user) {

@@ -1,5 +1,5 @@
-/* fake_dns.h: a system of the test's own to resolve names by. The case moves into namespaces of its own, where the
- * only network is the loopback, /etc is as written here, and a thread answers DNS queries on port 53.
+/* fake_dns.h: a DNS server of the case's own. The case moves into namespaces where the only network is the
+ * loopback, the files of name resolution in /etc are replaced, and a thread answers DNS queries on port 53.
  */
 #ifndef UDPR_TESTS_FAKE_DNS_H
 #define UDPR_TESTS_FAKE_DNS_H
@@ -15,8 +15,9 @@
 
 enum { DNS_HELD_MAX = 256 };
 
-/* What is asked decides by its first label: "nx" does not exist, "fail" fails, "hang" waits for dns_release, "ok" has
- * 192.0.2.1 and 2001:db8::1, "four" and "six" one of them; all else has no address.
+/* The first label of the queried name selects the reply. "nx": the name does not exist. "fail": server
+ * failure. "hang": the reply waits for dns_answer_held. "ok": 192.0.2.1 and 2001:db8::1. "four", "six": only
+ * one of these addresses. Any other name has no address.
  */
 typedef struct fake_dns {
   int                fd;
@@ -38,7 +39,7 @@ static inline void bind_mount_file(const char *dir, const char *target, const ch
   if (mount(path, target, "none", MS_BIND, NULL) != 0) SKIP("cannot put a file over one of /etc");
 }
 
-/* hosts(5) as given; resolv.conf(5) asks this process, once, for half a minute. */
+/* Installs `hosts` as hosts(5), and a resolv.conf(5) whose only server is this process: one attempt, 30 s. */
 static inline void enter_dns_namespace(const char *hosts) {
   char         dir[] = "/tmp/udpr-etc-XXXXXX";
   struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -53,7 +54,7 @@ static inline void enter_dns_namespace(const char *hosts) {
   bind_mount_file(dir, "/etc/hosts", hosts);
   bind_mount_file(dir, "/etc/nsswitch.conf", "hosts: files dns\n");
   bind_mount_file(dir, "/etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:30 attempts:1\n");
-  CHECK_EQ(0, umount2(dir, MNT_DETACH)); /* the files stay where they were put */
+  CHECK_EQ(0, umount2(dir, MNT_DETACH)); /* the bind mounts keep the files */
   CHECK_EQ(0, rmdir(dir));
 }
 
@@ -63,7 +64,9 @@ static inline bool query_is_for(const uint8_t *query, const char *label) {
   return query[12] == strlen(label) && memcmp(query + 13, label, query[12]) == 0;
 }
 
-/* RFC 1035, 4.1: the header, the question as it came, and one answer that points at its name. */
+/* RFC 1035, 4.1: the header, a copy of the question, and one answer whose name is a pointer to the
+ * question's.
+ */
 static inline void dns_answer(fake_dns *server, const struct sockaddr_in *to, const uint8_t *query, int len) {
   static const uint8_t four[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1};
   static const uint8_t six[] = {0xc0, 12,   0, 28, 0, 1, 0, 0, 0, 60, 0, 16, 0x20, 1,
@@ -76,7 +79,7 @@ static inline void dns_answer(fake_dns *server, const struct sockaddr_in *to, co
   memcpy(reply, query, (size_t)end);
   bool a = query[end - 3] == 1, aaaa = query[end - 3] == 28,
        ok = query_is_for(query, "ok") || query_is_for(query, "hang");
-  reply[2] = 0x81, reply[3] = 0x80; /* a response; recursion was desired, and is available */
+  reply[2] = 0x81, reply[3] = 0x80; /* QR, RD and RA: a response; recursion was desired and is available */
   if (query_is_for(query, "nx")) reply[3] |= 3;
   if (query_is_for(query, "fail")) reply[3] |= 2;
   memset(reply + 6, 0, 6);
@@ -97,7 +100,7 @@ static inline void dns_serve(void *arg) {
     struct sockaddr_in from;
     socklen_t          from_len = sizeof from;
     ssize_t len = recvfrom(server->fd, query, sizeof query, 0, (struct sockaddr *)&from, &from_len);
-    if (len < 17) break; /* dns_stop's */
+    if (len < 17) break; /* sent by dns_stop */
     atomic_fetch_add(&server->queries, 1);
     if (query_is_for(query, "hang")) {
       int slot = server->held;
@@ -124,7 +127,7 @@ static inline void dns_start(fake_dns *server) {
   thread_start(&server->thread, dns_serve, server);
 }
 
-/* Answers what hangs. */
+/* Sends the replies to the queries that wait ("hang"). */
 static inline void dns_answer_held(fake_dns *server) {
   for (int i = 0; i < server->held; i++)
     dns_answer(server, &server->held_from[i], server->held_query[i], server->held_len[i]);

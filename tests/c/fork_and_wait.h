@@ -1,4 +1,4 @@
-/* fork_and_wait.h: forks in the middle of something. */
+/* fork_and_wait.h: a fork inside a callback, or inside a call of the library. */
 #ifndef UDPR_TESTS_FORK_AND_WAIT_H
 #define UDPR_TESTS_FORK_AND_WAIT_H
 
@@ -6,7 +6,7 @@
 
 static bool is_child;
 
-/* The child goes on at once; the parent when the child has ended. */
+/* Returns at once in the child. In the parent, returns after the child has ended. */
 static inline void fork_and_wait(void) {
   pid_t child = check_fork();
   is_child = child == 0;
@@ -15,7 +15,7 @@ static inline void fork_and_wait(void) {
   CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
-/* So that no leak checker looks: what it has is its parent's. */
+/* By SIGKILL, so that no leak checker runs in the child: its memory belonged to the parent. */
 static inline void kill_child(void) { kill(getpid(), SIGKILL); }
 
 #endif

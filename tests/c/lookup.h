@@ -1,4 +1,4 @@
-/* lookup.h: look-ups that keep what they are told. */
+/* lookup.h: look-ups that record their result. */
 #ifndef UDPR_TESTS_LOOKUP_H
 #define UDPR_TESTS_LOOKUP_H
 
@@ -12,7 +12,7 @@ struct lookup {
   udpr_status status;
   udpr_addr   addrs[16];
   size_t      count;
-  void (*act)(udpr_reactor *, lookup *); /* what the test does there */
+  void (*act)(udpr_reactor *, lookup *); /* called inside the callback */
   void *arg;                             /* for `act` */
 };
 
@@ -28,20 +28,22 @@ static inline void lookup_resolved(udpr_reactor *reactor, udpr_id id, udpr_statu
   CHECK_EQ(0, self->freed);
 }
 
-static int lookup_other_threads; /* threads, before there was a reactor */
+static int lookup_other_threads; /* how many threads there were before the reactor was made */
 
 static inline udpr_reactor *new_lookup_reactor(uint32_t pool_size) {
   lookup_other_threads = count_threads();
   return new_reactor_with_pool(pool_size);
 }
 
-/* free leaves a thread alone that may hang in the system: it has descriptors until it ends. */
+/* udpr_reactor_free does not wait for a thread that may hang in the C library. Such a thread keeps
+ * descriptors open until it ends.
+ */
 static inline void free_lookup_reactor(udpr_reactor *reactor) {
   OK(udpr_reactor_free(reactor));
   WAIT_UNTIL(count_threads() == lookup_other_threads);
 }
 
-/* The answer comes in a later turn. */
+/* The callback is called in a later turn. */
 static inline void lookup_start(udpr_reactor *reactor, const char *host, uint16_t family, udpr_ns timeout,
                                 lookup *self) {
   OK(udpr_reactor_resolve(reactor, host, 4321, family, timeout, lookup_resolved, self, count_free,
@@ -62,7 +64,7 @@ static inline void lookup_run(udpr_status expected, udpr_reactor *reactor, const
   lookup_expect_status(expected, reactor, self);
 }
 
-/* One address, this one. */
+/* The look-up must return this one address. */
 static inline void lookup_expect_address(udpr_reactor *reactor, const char *host, uint16_t family,
                                          const char *text) {
   lookup    one;

@@ -1,4 +1,4 @@
-/* lookup_dns.h: look-ups in a system of the test's own, with its DNS server. */
+/* lookup_dns.h: look-ups at a DNS server of the case's own (fake_dns.h). */
 #ifndef UDPR_TESTS_LOOKUP_DNS_H
 #define UDPR_TESTS_LOOKUP_DNS_H
 
@@ -25,14 +25,14 @@ static inline void tear_down(dns_fixture *fixture) {
   dns_stop(&fixture->dns);
 }
 
-/* Begun, and asked for at the server, which says nothing. */
+/* Returns when the query has arrived at the server, which does not reply to it. */
 static inline void start_hanging_lookup(dns_fixture *fixture, udpr_ns timeout, lookup *one) {
   int before = atomic_load(&fixture->dns.held);
   lookup_start(fixture->reactor, "hang.test", UDPR_AF_INET, timeout, one);
   WAIT_UNTIL(atomic_load(&fixture->dns.held) > before);
 }
 
-/* src/resolver */
+/* The limits of src/resolver. */
 enum { MAX_PENDING_PER_REACTOR = 16, MAX_THREADS_PER_REACTOR = 32, MAX_THREADS_PER_PROCESS = 64 };
 
 typedef struct hanging_lookups {
@@ -40,7 +40,9 @@ typedef struct hanging_lookups {
   lookup      hanging[2 * MAX_THREADS_PER_PROCESS];
 } hanging_lookups;
 
-/* Reactors that are freed while their look-ups hang: together they leave as many threads behind as a process may have. */
+/* Frees reactors while their look-ups hang. Together they leave behind as many threads as one process may
+ * have.
+ */
 static inline void free_reactors_with_hanging_lookups(hanging_lookups *all) {
   set_up(&all->fixture, 0);
   for (int i = 0; i < 2 * MAX_THREADS_PER_PROCESS; i += MAX_PENDING_PER_REACTOR) {

@@ -1,4 +1,4 @@
-/* network_namespace.h: a network namespace that belongs to the case alone, with a loopback that is up and nothing else.
+/* network_namespace.h: a network namespace of the case's own, with nothing but a loopback device that is up.
  */
 #ifndef UDPR_TESTS_NETWORK_NAMESPACE_H
 #define UDPR_TESTS_NETWORK_NAMESPACE_H
@@ -18,8 +18,9 @@ static inline void enter_network_namespace(void) {
   close(fd);
 }
 
-/* The loopback keeps the order of what one core gives it, not of what two do: whoever writes, or the queue's timer, takes
- * what is next from the queue and puts it into the backlog of the core that it runs on (net/core/dev.c, netif_rx).
+/* The loopback keeps the order of datagrams only if they come from one CPU: whichever CPU runs the queueing
+ * discipline, for a sender or for its timer, puts the next datagram into its own backlog (net/core/dev.c,
+ * netif_rx).
  */
 static inline void pin_to_current_core(void) {
   cpu_set_t one;
@@ -28,7 +29,7 @@ static inline void pin_to_current_core(void) {
   CHECK_EQ(0, sched_setaffinity(0, sizeof one, &one));
 }
 
-/* A command of iproute2 or nftables that has to work, where the tool is there. */
+/* Runs a command of iproute2 or nftables, which must succeed. Skips the case if the tool is not installed. */
 static inline void run_network_tool(const char *tool, const char *arguments) {
   char command[256];
   snprintf(command, sizeof command, "command -v %s >/dev/null", tool);

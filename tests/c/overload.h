@@ -1,4 +1,4 @@
-/* overload.h: a port that always has more waiting than it can handle, and what an overload may cost. */
+/* overload.h: a port that always receives more than it can handle. */
 #ifndef UDPR_TESTS_OVERLOAD_H
 #define UDPR_TESTS_OVERLOAD_H
 
@@ -8,7 +8,7 @@ enum { FLOOD_FACTOR = 4, FLOOD_INITIAL = 100, FLOOD_LEN = 300 };
 
 static inline uint32_t fewer_if_slow(uint32_t count) { return check_is_slow() ? count / 10 : count; }
 
-/* What this process has in memory. */
+/* Returns the resident set size of this process. */
 static inline size_t resident_bytes(void) {
   unsigned long pages = 0;
   FILE         *file = fopen("/proc/self/statm", "r");
@@ -17,7 +17,7 @@ static inline size_t resident_bytes(void) {
   return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* ---- four times too much, by construction: for each datagram that is handled, four more are sent --------- */
+/* ---- a flood: for each datagram that is handled, FLOOD_FACTOR more are sent ---------------------------- */
 
 typedef struct flood flood;
 struct flood {
@@ -25,10 +25,10 @@ struct flood {
   udpr_transport *transport;
   udpr_addr       host;
   int             peer;
-  uint32_t        sent, handled, last; /* `last`: the number that came last */
-  uint32_t        end;                 /* when so many are handled, no more is sent */
+  uint32_t        sent, handled, last; /* `last` is the number of the last datagram received */
+  uint32_t        end;                 /* after so many were handled, no more are sent */
   void (*each)(flood *self, void *arg);
-  void *arg; /* for it */
+  void *arg; /* for `each` */
 };
 
 static inline void flood_send(flood *self, int count) {
@@ -40,7 +40,7 @@ static inline void flood_send(flood *self, int count) {
   }
 }
 
-/* What is not dropped comes in order. */
+/* Datagrams that are not dropped arrive in order. */
 static inline void flood_handle(flood *self, const udpr_datagram *datagram) {
   uint32_t number;
   CHECK_EQ(FLOOD_LEN, datagram->len);
@@ -63,7 +63,9 @@ static inline size_t flood_received_batch(udpr_transport *transport, const udpr_
   return count;
 }
 
-/* A reactor with a port that is flooded from its first turn on. `callbacks` has how it receives. */
+/* Makes a reactor with a port that is flooded from its first turn. `callbacks` has the callback that
+ * receives.
+ */
 static inline void flood_begin(flood *self, const udpr_protocol *callbacks, uint32_t end) {
   udpr_protocol    protocol = *callbacks;
   udpr_udp_options options = {.size = sizeof options, .receive_buffer = 65536};
@@ -74,7 +76,7 @@ static inline void flood_begin(flood *self, const udpr_protocol *callbacks, uint
   flood_send(self, FLOOD_INITIAL);
 }
 
-/* All that was sent was received or dropped, by the port's own count. */
+/* By the port's own statistics, each datagram was received or dropped. */
 static inline void flood_end(flood *self) {
   RUN_UNTIL(self->reactor, self->handled >= self->end);
   RUN_UNTIL(self->reactor,

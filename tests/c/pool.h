@@ -1,4 +1,4 @@
-/* pool.h: work for call_in_thread that knows where it runs, and how many threads there are. */
+/* pool.h: jobs for udpr_reactor_call_in_thread that check the thread they run in, and a count of threads. */
 #ifndef UDPR_TESTS_POOL_H
 #define UDPR_TESTS_POOL_H
 
@@ -13,8 +13,8 @@ struct job {
   int           done;
   pthread_t     worker, loop_thread;
   udpr_reactor *reactor;
-  sem_t        *may_finish;           /* the work waits for it */
-  void (*act)(udpr_reactor *, job *); /* in `done` */
+  sem_t        *may_finish;           /* unless NULL, the work waits for it */
+  void (*act)(udpr_reactor *, job *); /* called in `done` */
   void *arg;                          /* for `act` */
 };
 
@@ -43,7 +43,7 @@ static inline void job_free(void *user) {
   count_free(user);
 }
 
-/* To be done on this thread. */
+/* `done` must be called on the calling thread. */
 static inline void job_submit(udpr_reactor *reactor, job *self) {
   self->reactor = reactor, self->loop_thread = pthread_self();
   OK(udpr_reactor_call_in_thread(reactor, job_work, job_done, self, job_free));
@@ -56,14 +56,14 @@ static inline udpr_reactor *new_reactor_with_pool(uint32_t size) {
   return reactor;
 }
 
-/* In a thread: opens a gate when what waits for it has had time to begin waiting. */
+/* Run in a thread: posts the semaphore after its waiters have had time to begin waiting. */
 static inline void post_semaphore_later(void *may_finish) {
   struct timespec a_while = {.tv_nsec = 50000000};
   nanosleep(&a_while, NULL);
   CHECK_EQ(0, sem_post(may_finish));
 }
 
-/* Waits, without a turn, until another thread has made `expr` true. */
+/* Waits, without running turns, until another thread has made `expr` true. */
 #define WAIT_UNTIL(expr)                                     \
   do {                                                       \
     udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
@@ -71,8 +71,8 @@ static inline void post_semaphore_later(void *may_finish) {
       if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
   } while (0)
 
-/* Threads of this process, one that was joined a moment longer. What /proc/self/task lists is no count: entries are
- * passed over while threads end.
+/* The number of threads of this process. A thread that was just joined may still be counted. /proc/self/task
+ * is not used: reading it while threads end skips entries.
  */
 static inline int count_threads(void) {
   FILE *status = fopen("/proc/self/status", "re");

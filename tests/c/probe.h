@@ -1,5 +1,5 @@
-/* probe.h: a protocol that counts what happens to its port and lets a test act in each callback; and a
- * reactor that runs in a thread of its own.
+/* probe.h: a protocol that counts its callbacks and lets a test act in each of them, and a reactor that runs
+ * in a thread of its own.
  */
 #ifndef UDPR_TESTS_PROBE_H
 #define UDPR_TESTS_PROBE_H
@@ -12,16 +12,17 @@ typedef struct probe probe;
 typedef void (*probe_fn)(probe *port, udpr_transport *transport);
 
 struct probe {
-  udpr_transport *transport; /* from listen: the test releases it */
+  udpr_transport *transport; /* from listen; released by probe_check_ended */
   udpr_addr       host;
   int             starts, stops, freed;
-  char            received[32];                     /* the datagrams, a letter each */
-  bool            stopped;                          /* set it when no datagram may come any more */
-  probe_fn on_start, on_datagram, on_stop, on_free; /* what the test does there; on_free gets no transport */
-  void    *arg;                                     /* for them */
+  char            received[32]; /* one letter for each datagram */
+  bool            stopped;      /* set when no datagram may be received any more */
+  probe_fn        on_start, on_datagram, on_stop,
+      on_free; /* called inside the callbacks; on_free has no transport */
+  void *arg;   /* for these functions */
 };
 
-/* ---- the protocol: what holds for every port is checked here ------------------------------------------- */
+/* ---- the protocol, which checks the order of its callbacks --------------------------------------------- */
 
 static inline void probe_act(probe_fn act, probe *port, udpr_transport *transport) {
   if (act) act(port, transport);
@@ -72,13 +73,13 @@ static inline void probe_listen(probe *port, udpr_reactor *reactor) {
   port->host = host_of(port->transport);
 }
 
-/* stop_protocol and free_user have come, once each; gives the transport back. */
+/* stop_protocol and free_user were called once. Releases the transport. */
 static inline void probe_check_ended(probe *port) {
   CHECK(port->starts == 1 && port->stops == 1 && port->freed == 1);
   udpr_transport_release(port->transport);
 }
 
-/* A transport that has stopped listening for good. */
+/* The transport is closed: its functions return UDPR_E_CLOSED. */
 static inline void check_transport_closed(udpr_transport *transport) {
   udpr_addr nobody = addr("127.0.0.1", 9), host;
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(transport, "x", 1, &nobody));
@@ -98,7 +99,7 @@ static inline void crash_reactor(probe *port, udpr_transport *transport) {
   OK(udpr_reactor_crash(udpr_transport_reactor(transport)));
 }
 
-/* A datagram of one byte for each letter. They wait at the port when this returns. */
+/* Sends one datagram for each letter. They are in the port's socket when this returns. */
 static inline void send_letters(const udpr_addr *to, const char *letters) {
   int fd = peer_open(AF_INET);
   while (*letters) peer_send(fd, to, letters++, 1);
@@ -109,7 +110,7 @@ static inline void send_letters(const udpr_addr *to, const char *letters) {
 
 typedef struct reactor_thread {
   udpr_reactor *reactor;
-  probe         quit; /* a datagram here ends run */
+  probe         quit; /* a datagram for this port ends run */
   sem_t         inside;
   check_thread  thread;
 } reactor_thread;
@@ -134,7 +135,7 @@ static inline void reactor_thread_start(reactor_thread *there, udpr_reactor *rea
   CHECK_EQ(0, sem_wait(&there->inside));
 }
 
-/* Whatever ended run: the thread is gone, its ports have stopped. */
+/* Returns after the thread has ended and its ports have stopped. */
 static inline void reactor_thread_join(reactor_thread *there) {
   thread_join(&there->thread);
   probe_check_ended(&there->quit);

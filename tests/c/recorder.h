@@ -1,4 +1,4 @@
-/* recorder.h: a port that keeps what it receives, so that a test can look at it afterwards. */
+/* recorder.h: a port that records the datagrams it receives. */
 #ifndef UDPR_TESTS_RECORDER_H
 #define UDPR_TESTS_RECORDER_H
 
@@ -8,7 +8,7 @@ enum { RECORDER_CAPACITY = 64 };
 
 typedef struct recorded_datagram {
   char          text[64];
-  udpr_datagram datagram; /* its data is gone */
+  udpr_datagram datagram; /* its `data` is no longer valid */
 } recorded_datagram;
 
 typedef struct recorder {
@@ -27,7 +27,7 @@ static inline void recorder_received(udpr_transport *transport, const udpr_datag
   memcpy(one->text, datagram->data, datagram->len);
 }
 
-/* `port` 0: the kernel's choice. */
+/* If `port` is 0, the kernel chooses the port number. */
 static inline void recorder_listen(recorder *self, udpr_reactor *reactor, const char *local_address,
                                    uint16_t port, uint32_t flags) {
   udpr_protocol    protocol = {.size = sizeof protocol, .user = self, .datagram_received = recorder_received};
@@ -42,7 +42,7 @@ static inline void recorder_close(recorder *self) {
   udpr_transport_release(self->transport);
 }
 
-/* The datagram behind the one that this gave last: it must be this text. */
+/* Waits for the next datagram that was not taken yet, and checks that it is this text. */
 static inline const recorded_datagram *recorder_expect(udpr_reactor *reactor, recorder *self,
                                                        const char *text) {
   RUN_UNTIL(reactor, self->count > self->taken);

@@ -1,4 +1,4 @@
-/* refuse_syscalls.h: a sandbox that refuses system calls by their numbers, for this process and its children (seccomp(2)). */
+/* refuse_syscalls.h: makes system calls fail, for this process and its children (seccomp(2)). */
 #ifndef UDPR_TESTS_REFUSE_SYSCALLS_H
 #define UDPR_TESTS_REFUSE_SYSCALLS_H
 
@@ -22,7 +22,7 @@ static inline void install_seccomp_filter(struct sock_filter *filter, unsigned s
 }
 
 #ifdef SYS_socketcall
-/* The number in socketcall(2) by which a C library may make the call, too; 0 for none. */
+/* The number of the call in socketcall(2), which a C library may use instead; 0 if it has none. */
 static inline unsigned socketcall_number(int call) {
   return call == SYS_recvmsg    ? 17
          : call == SYS_sendmsg  ? 16
@@ -46,7 +46,7 @@ static inline void refuse_socketcall(unsigned subcall, int error) {
 }
 #endif
 
-/* They fail with `error` from now on, on every thread that is made after this. */
+/* From now on these calls fail with `error`, in this thread and in those that it creates. */
 static inline void refuse_syscalls(const int *calls, size_t count, int error) {
   CHECK(count <= REFUSED_CALLS_MAX);
   struct sock_filter filter[2 * REFUSED_CALLS_MAX + 2];
@@ -64,7 +64,7 @@ static inline void refuse_syscalls(const int *calls, size_t count, int error) {
 #endif
 }
 
-/* A call that the library can do without, under each number that it has here. */
+/* A system call that the library can do without, with each number that it has on this architecture. */
 typedef struct replaceable_syscall {
   const char *name;
   int         numbers[2];
@@ -95,7 +95,7 @@ static inline void refuse_all_replaceable(int error) {
   for (int i = 0; i < REPLACEABLE_SYSCALLS; i++) refuse_replaceable(&replaceable_syscalls[i], error);
 }
 
-/* True if the file descriptors of timerfd_create(2) can be had. */
+/* Returns whether timerfd_create(2) succeeds. */
 static inline bool timerfd_is_available(void) {
   long fd = syscall(SYS_timerfd_create, CLOCK_MONOTONIC, 0);
   if (fd < 0) return false;

@@ -1,5 +1,5 @@
-/* slow_network.h: where a socket fills. That of a loopback never does, so the case moves into a network
- * namespace of its own, where a token bucket (tc tbf) lets 256 kbit/s through.
+/* slow_network.h: a network in which the send buffer of a socket fills up. On the loopback it does not, so
+ * the case moves into a network namespace where a token bucket (tc tbf) lets 256 kbit/s through.
  */
 #ifndef UDPR_TESTS_SLOW_NETWORK_H
 #define UDPR_TESTS_SLOW_NETWORK_H

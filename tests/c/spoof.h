@@ -1,4 +1,5 @@
-/* spoof.h: datagrams and ICMP messages with whatever is written in them, from a raw socket, in the case's own network. */
+/* spoof.h: datagrams and ICMP messages with forged contents, sent from a raw socket in a network namespace.
+ */
 #ifndef UDPR_TESTS_SPOOF_H
 #define UDPR_TESTS_SPOOF_H
 
@@ -17,7 +18,7 @@ static inline uint16_t checksum(const void *data, size_t len) {
   return htons((uint16_t)~sum);
 }
 
-/* The IPv4 header of a datagram of four bytes. */
+/* The IPv4 header of a datagram with a payload of four bytes. */
 static inline struct iphdr ip_header(const udpr_addr *from, const udpr_addr *to) {
   struct iphdr ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP, .tot_len = htons(32)};
   memcpy(&ip.saddr, from->bytes, 4);
@@ -43,7 +44,9 @@ static inline void send_raw(int protocol, const char *from, const udpr_addr *to,
   close(fd);
 }
 
-/* What a router at 127.0.0.9 says of "lost", a datagram that `port`, on 127.0.0.1, is said to have sent to `to`. */
+/* Sends an ICMP message from 127.0.0.9 about a datagram "lost" that `port`, on 127.0.0.1, appears to have
+ * sent to `to`.
+ */
 static inline void spoof_icmp(const udpr_addr *port, const udpr_addr *to, uint8_t type, uint8_t code,
                               uint16_t mtu) {
   udpr_addr here = addr("127.0.0.1", port->port);
@@ -60,11 +63,11 @@ static inline void spoof_icmp(const udpr_addr *port, const udpr_addr *to, uint8_
   send_raw(IPPROTO_ICMP, "127.0.0.9", &here, &message, sizeof message);
 }
 
-/* Four bytes to `to` that `from` never sent. */
+/* Sends a datagram of four bytes that appears to come from `from`. */
 static inline void spoof_datagram(const udpr_addr *from, const udpr_addr *to, const char *data) {
   struct {
     struct iphdr  ip;
-    struct udphdr udp; /* without a checksum, as IPv4 allows */
+    struct udphdr udp; /* no checksum, which IPv4 allows */
     char          data[4];
   } datagram = {.ip = ip_header(from, to), .udp = udp_header(from, to)};
   memcpy(datagram.data, data, 4);

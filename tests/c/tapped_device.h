@@ -1,8 +1,10 @@
-/* tapped_device.h: two interfaces of the case's own with a way to everywhere, and what leaves by each of them. Network 1 is
+/* tapped_device.h: two devices of the case's own, each with a default route, and what leaves through each of
+ * them. Device 1 has
  *
- *     10.1.0.1/24 fd01::1/64 fe80::1, and behind it 10.1.0.9 fd01::9 fe80::9
+ *     10.1.0.1/24 fd01::1/64 fe80::1, with the neighbours 10.1.0.9 fd01::9 fe80::9
  *
- * and network 2 likewise, which is preferred. The other ends are no hosts: what comes there is looked at, nothing more.
+ * Device 2 has the same with 2 instead of 1, and its route is preferred. There is no host at the other ends,
+ * only a packet socket.
  */
 #ifndef UDPR_TESTS_TAPPED_DEVICE_H
 #define UDPR_TESTS_TAPPED_DEVICE_H
@@ -17,7 +19,9 @@
 #define SO_BINDTOIFINDEX 62
 #endif
 
-/* One of the two interfaces: a socket at the other end, and one that sends by it, to see that nothing is on its way. */
+/* A device: a packet socket at its other end, and a UDP socket that sends a marker behind everything sent
+ * before.
+ */
 typedef struct tapped_device {
   const char *device;
   int         fd, marker;
@@ -32,7 +36,7 @@ __attribute__((format(printf, 1, 2))) static inline void ip(const char *format, 
   run_network_tool("ip", arguments);
 }
 
-/* `device` is number 1 or 2: both have a way to everywhere, the second one's is preferred. */
+/* `number` is 1 or 2. Both devices have a default route; that of number 2 is preferred. */
 static inline void set_up_device(const char *device, int number) {
   ip("link set %s up", device);
   ip("addr replace 10.%d.0.1/24 dev %s", number, device);
@@ -65,7 +69,7 @@ static inline void open_tap(tapped_device *tap, const char *device, int number) 
   CHECK_EQ(0, connect(tap->marker, (struct sockaddr *)&to, sizeof to));
 }
 
-/* How many datagrams of the port have come there since the last look. */
+/* Returns how many datagrams of the port have left through the device since the last call. */
 static inline int count_leaving(const tapped_device *tap) {
   char data[2048];
   int  found = 0;

@@ -1,9 +1,9 @@
-/* two_hosts.h: two network namespaces of the case's own, joined by a veth pair: nothing can leave.
+/* two_hosts.h: two network namespaces of the case's own, connected by a veth pair and by nothing else.
  *
  *     near: lo, near 10.77.0.1/24 fd77::1/64 fe80::1   far: lo, far 10.77.0.2/24 fd77::2/64 fe80::2
  *
- * The case lives on the near host; a socket stays on the host where it was made, so `on_far` and `on_near`
- * around a listen are enough to have a port on either, in one reactor.
+ * The case runs on the near host. A socket stays on the host where it was made, so a listen between
+ * enter_far_host and enter_near_host makes a port on the far host, in the same reactor.
  */
 #ifndef UDPR_TESTS_TWO_HOSTS_H
 #define UDPR_TESTS_TWO_HOSTS_H
@@ -26,7 +26,7 @@ __attribute__((format(printf, 1, 2))) static inline void host_command(const char
   if (system(line) != 0) FAIL("%s", line);
 }
 
-/* The namespace that the thread is in from now on. */
+/* The calling thread is in the new namespace when this returns. */
 static inline int new_network_namespace(void) {
   if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
   int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -39,12 +39,12 @@ static inline void enter_near_host(const two_hosts *hosts) {
   CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET));
 }
 
-/* Without the address that the kernel makes itself, whose duplicate address detection takes two seconds. */
+/* The kernel would add a link-local address itself, and its duplicate address detection takes two seconds. */
 static inline void set_up_host(const char *device, int number) {
   host_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
   host_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
   host_command("ip route add default dev %s", device);
-  /* They know each other: nothing waits for an answer of ARP or neighbour discovery, which a busy machine may lose. */
+  /* Permanent neighbour entries: ARP and neighbour discovery lose datagrams on a busy machine. */
   const char *formats[] = {"10.77.0.%d", "fd77::%d", "fe80::%d"};
   for (int i = 0; i < 3; i++) {
     char other[16];
@@ -54,8 +54,9 @@ static inline void set_up_host(const char *device, int number) {
   }
 }
 
-/* The kernel gives a device its queue a moment after the other end is up (net/core/link_watch.c): what is sent before
- * that is lost. */
+/* The kernel enables the device's queue a moment after the other end is up (net/core/link_watch.c). Until
+ * then, datagrams are lost.
+ */
 static inline void wait_for_link(const char *device) {
   host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
@@ -68,7 +69,7 @@ static inline void add_ipv6_addresses(const char *device, int number) {
   add_ipv6_address(device, link_local, 64);
 }
 
-/* From the near host, also where a link was deleted. */
+/* Called on the near host, also after the link was deleted. */
 static inline void link_hosts(const two_hosts *hosts) {
   if (system("ip link add near address 02:00:00:00:00:01 type veth "
              "peer name far address 02:00:00:00:00:02 2>/dev/null") != 0)

@@ -1,4 +1,4 @@
-/* watcher.h: watches that count what they are told and let a test act there. */
+/* watcher.h: watches that count their calls and let a test act in them. */
 #ifndef UDPR_TESTS_WATCHER_H
 #define UDPR_TESTS_WATCHER_H
 
@@ -15,7 +15,7 @@ struct watcher {
   int        fd;
   int        calls;
   uint32_t   seen_events;                               /* all events so far */
-  void (*act)(udpr_reactor *, watcher *, uint32_t now); /* what the test does there */
+  void (*act)(udpr_reactor *, watcher *, uint32_t now); /* called inside the callback */
   void *arg;                                            /* for `act` */
 };
 
@@ -26,7 +26,7 @@ static inline void on_ready(udpr_reactor *reactor, udpr_id id, int32_t fd, uint3
   self->calls++;
   self->seen_events |= events;
   if (self->act) self->act(reactor, self, events);
-  CHECK_EQ(0, self->freed); /* not before it has returned */
+  CHECK_EQ(0, self->freed); /* not freed before it returns */
 }
 
 static inline void watch(udpr_reactor *reactor, int fd, uint32_t events, watcher *self) {

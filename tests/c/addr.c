@@ -1,4 +1,4 @@
-/* Addresses: their text, their sockaddr, comparing them, IPv4 mapped into IPv6, and interfaces. */
+/* Addresses: text, sockaddr, comparison, IPv4-mapped IPv6 addresses, and interfaces. */
 #include "check.h"
 #include <net/if.h>
 #include <sys/un.h>
@@ -24,7 +24,7 @@ TEST(parse_ipv4) {
   CHECK_EQ(0, out.flow_info);
   CHECK_EQ(0, out.reserved);
   CHECK(memcmp(bytes, out.bytes, 16) == 0);
-  CHECK_EQ(53, addr("1.2.3.4:53", 7).port); /* the text's own port wins */
+  CHECK_EQ(53, addr("1.2.3.4:53", 7).port); /* the port in the text has priority */
   CHECK_EQ(65535, addr("255.255.255.255:65535", 0).port);
   CHECK_EQ(0, addr("0.0.0.0", 0).port);
 }
@@ -37,7 +37,7 @@ TEST(parse_ipv6) {
   CHECK_EQ(0, out.scope_id);
   CHECK(memcmp(bytes, out.bytes, 16) == 0);
   CHECK_EQ(53, addr("[2001:db8::1]:53", 7).port);
-  CHECK_EQ(7, addr("::1:53", 7).port); /* without brackets it is all address */
+  CHECK_EQ(7, addr("::1:53", 7).port); /* without brackets, all of it is the address */
   CHECK_EQ(0x53, addr("::1:53", 7).bytes[15]);
   CHECK_STR("::", format(&(udpr_addr){.family = UDPR_AF_INET6}));
   CHECK_STR("::ffff:1.2.3.4",
@@ -85,12 +85,12 @@ TEST(parse_refuses_300_characters) {
     memset(text, *fill, 300);
     text[300] = 0;
     CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse(text, 0, &out));
-    memcpy(text, "fe80::1%", 8); /* a zone without end */
+    memcpy(text, "fe80::1%", 8); /* an endless zone */
     CHECK_STATUS(UDPR_E_INVALID_ADDRESS, udpr_addr_parse(text, 0, &out));
   }
 }
 
-TEST(parse_host_takes_bare_forms_only) {
+TEST(parse_host_accepts_bare_addresses_only) {
   const char *bare[] = {"1.2.3.4", "::1", "::", "fe80::1%2"},
              *more[] = {"1.2.3.4:53", "[::1]", "[::1]:53", "[fe80::1%2]:53"};
   for (size_t i = 0; i < 4; i++) {
@@ -112,7 +112,7 @@ TEST(format_with_and_without_port) {
   }
 }
 
-TEST(format_of_a_zone_comes_back) {
+TEST(format_of_a_zone_is_parsed_back) {
   const char *texts[] = {"fe80::1%lo", "[fe80::1%lo]:53", "fe80::1%4000000000", "[fe80::1%4000000000]:53"};
   for (size_t i = 0; i < 4; i++) {
     udpr_addr address = addr(texts[i], 0), back = addr(format(&address), 0);
@@ -120,7 +120,8 @@ TEST(format_of_a_zone_comes_back) {
   }
 }
 
-/* The text of an IPv6 address is RFC 5952's, which is inet_ntop's; and it is read back as the same address.
+/* IPv6 addresses are formatted as RFC 5952 requires, which inet_ntop does, too. Parsing the text gives the
+ * same address.
  */
 TEST(format_agrees_with_the_c_library) {
   uint64_t seed = 88172645463325252;
@@ -133,7 +134,7 @@ TEST(format_agrees_with_the_c_library) {
       address.bytes[j] = seed % 5 ? 0 : (uint8_t)(seed >> 8);
       address.bytes[j + 1] = (uint8_t)(seed >> 16);
     }
-    address.bytes[0] |= 0x20; /* not ::/96, of which inet_ntop makes ::1.2.3.4 */
+    address.bytes[0] |= 0x20; /* not in ::/96, which inet_ntop formats as ::1.2.3.4 */
     CHECK(inet_ntop(AF_INET6, address.bytes, text, sizeof text) != NULL);
     CHECK_STR(text, format(&address));
     udpr_addr back = addr(text, 0);
@@ -141,7 +142,7 @@ TEST(format_agrees_with_the_c_library) {
   }
 }
 
-TEST(format_tells_the_length_it_needs) {
+TEST(format_returns_the_needed_length) {
   udpr_addr address = addr("[2001:db8::1]:53", 0);
   size_t    whole = strlen("[2001:db8::1]:53");
   for (size_t capacity = 0; capacity <= whole; capacity++) {
@@ -163,7 +164,7 @@ TEST(the_longest_text_fits) {
   CHECK(strlen(format(&address)) < UDPR_ADDR_TEXT_MAX);
 }
 
-TEST(format_refuses_what_is_no_address) {
+TEST(format_refuses_invalid_addresses) {
   udpr_addr unspec = {0}, wrong = {.family = 99};
   char      text[UDPR_ADDR_TEXT_MAX];
   CHECK(udpr_addr_format(&unspec, text, sizeof text, NULL) < 0);
@@ -203,8 +204,8 @@ TEST(sockaddr_in6_both_ways) {
   CHECK(memcmp(&in, &back, sizeof in) == 0);
 }
 
-/* From a buffer of any alignment, as sockaddrs inside messages come. */
-TEST(sockaddr_at_odd_places) {
+/* sockaddrs inside messages may have any alignment. */
+TEST(sockaddr_at_unaligned_places) {
   char      bytes[sizeof(struct sockaddr_in6) + 1];
   udpr_addr address = addr("[2001:db8::1]:53", 0), back;
   size_t    len = 0;
@@ -228,7 +229,7 @@ TEST(sockaddr_refuses) {
 
 /* ---- comparing and mapping ----------------------------------------------------------------------------- */
 
-TEST(equal_looks_at_family_port_address_and_scope) {
+TEST(equal_compares_family_port_address_and_scope) {
   udpr_addr one = addr("[fe80::1%2]:53", 0), flow = one;
   flow.flow_info = 5;
   CHECK(udpr_addr_equal(&one, &flow));
@@ -249,7 +250,7 @@ TEST(map_and_unmap) {
   CHECK_ADDR(&expected, &mapped);
   OK(udpr_addr_unmap_v4(&mapped, &back));
   CHECK(memcmp(&v4, &back, sizeof back) == 0);
-  OK(udpr_addr_unmap_v4(&mapped, &mapped)); /* in place, too */
+  OK(udpr_addr_unmap_v4(&mapped, &mapped)); /* the output may be the input */
   CHECK_ADDR(&v4, &mapped);
 
   udpr_addr v6 = addr("2001:db8::1", 0), compatible = addr("::1.2.3.4", 0);

@@ -1,21 +1,21 @@
-/* udpr_reactor_after_fork: in a child everything goes on, and the parent notices nothing. */
+/* udpr_reactor_after_fork: everything works in the child, and the parent is not affected. */
 #include "event_log.h"
 #include "lookup.h"
 #include "watcher.h"
 
 #include <poll.h>
 
-typedef struct family {
+typedef struct fixture {
   udpr_reactor *reactor;
   udpr_remote  *remote;
   probe         port;
   watcher       reader;
   int           ends[2];
   logged_call   call, up, down;
-} family;
+} fixture;
 
-static void found(family *all) {
-  *all = (family){.reactor = new_reactor(0)};
+static void set_up(fixture *all) {
+  *all = (fixture){.reactor = new_reactor(0)};
   OK(udpr_reactor_remote(all->reactor, &all->remote));
   probe_listen(&all->port, all->reactor);
   open_pipe(all->ends);
@@ -25,8 +25,8 @@ static void found(family *all) {
   add_logged_trigger(all->reactor, DURING, SHUTDOWN, &all->down);
 }
 
-/* All that was registered comes, once, and the end is the usual one. */
-static void goes_on(family *all) {
+/* Every registration is called once, and the reactor ends as usual. */
+static void check_continues(fixture *all) {
   char byte;
   OK(udpr_reactor_start(all->reactor));
   CHECK_EQ(1, all->up.called);
@@ -49,47 +49,47 @@ static void goes_on(family *all) {
   close_pipe(all->ends);
 }
 
-static void child_goes_on(void *arg) {
-  family *all = arg;
+static void continue_in_child(void *arg) {
+  fixture *all = arg;
   OK(udpr_reactor_after_fork(all->reactor));
-  goes_on(all);
+  check_continues(all);
 }
 
-TEST(a_child_goes_on_and_so_does_its_parent) {
-  family all;
-  found(&all);
-  run_in_child(child_goes_on, &all);
-  run_in_child(child_goes_on, &all); /* another one, later */
-  goes_on(&all);
+TEST(child_and_parent_both_continue) {
+  fixture all;
+  set_up(&all);
+  run_in_child(continue_in_child, &all);
+  run_in_child(continue_in_child, &all); /* a second child */
+  check_continues(&all);
 }
 
-static void grandchild_goes_on(void *arg) {
-  family *all = arg;
+static void continue_in_child_and_grandchild(void *arg) {
+  fixture *all = arg;
   OK(udpr_reactor_after_fork(all->reactor));
-  run_in_child(child_goes_on, all);
-  goes_on(all);
+  run_in_child(continue_in_child, all);
+  check_continues(all);
 }
 
-TEST(a_childs_child_too) {
-  family all;
-  found(&all);
-  run_in_child(grandchild_goes_on, &all);
-  goes_on(&all);
+TEST(a_grandchild_continues) {
+  fixture all;
+  set_up(&all);
+  run_in_child(continue_in_child_and_grandchild, &all);
+  check_continues(&all);
 }
 
-static void child_of_children(void *arg) { run_in_child(child_goes_on, arg); }
+static void continue_in_grandchild(void *arg) { run_in_child(continue_in_child, arg); }
 
-TEST(a_child_between_need_not_say_it) {
-  family all;
-  found(&all);
-  run_in_killed_child(child_of_children, &all);
-  goes_on(&all);
+TEST(an_intermediate_child_need_not_call_after_fork) {
+  fixture all;
+  set_up(&all);
+  run_in_killed_child(continue_in_grandchild, &all);
+  check_continues(&all);
 }
 
-/* ---- without it, and where it does not belong ---------------------------------------------------------- */
+/* ---- without after_fork, and in the parent ------------------------------------------------------------- */
 
-static void all_is_closed(void *arg) {
-  family     *all = arg;
+static void check_everything_is_closed(void *arg) {
+  fixture    *all = arg;
   logged_call user = {0};
   udpr_id     id;
   int32_t     fd;
@@ -126,33 +126,33 @@ static void all_is_closed(void *arg) {
 }
 
 static void child_only_frees(void *arg) {
-  family *all = arg;
-  all_is_closed(all);
+  fixture *all = arg;
+  check_everything_is_closed(all);
   udpr_reactor_free(all->reactor);
   udpr_transport_release(all->port.transport);
   udpr_remote_release(all->remote);
   CHECK(all->reader.freed == 0 && all->call.freed == 0 && all->up.freed == 0 && all->port.stops == 0);
 }
 
-TEST(without_it_all_is_closed) {
-  family all;
-  found(&all);
+TEST(without_after_fork_everything_is_closed) {
+  fixture all;
+  set_up(&all);
   run_in_killed_child(child_only_frees, &all);
-  goes_on(&all);
+  check_continues(&all);
 }
 
-TEST(a_parent_is_told_no) {
-  family all;
-  found(&all);
+TEST(in_the_parent_it_is_an_error) {
+  fixture all;
+  set_up(&all);
   CHECK(udpr_reactor_after_fork(all.reactor) < 0);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_after_fork(NULL));
-  goes_on(&all);
+  check_continues(&all);
 }
 
-/* ---- the parent is undisturbed ------------------------------------------------------------------------- */
+/* ---- the parent is not affected ------------------------------------------------------------------------ */
 
-static void disturb(void *arg) {
-  family *all = arg;
+static void change_everything(void *arg) {
+  fixture *all = arg;
   OK(udpr_reactor_after_fork(all->reactor));
   OK(udpr_remote_wake(all->remote));
   OK(udpr_reactor_call_from_thread(all->reactor, logged_call_run, &all->down, NULL));
@@ -161,33 +161,33 @@ static void disturb(void *arg) {
   OK(udpr_reactor_cancel_call(all->reactor, all->call.id));
   run_turns(all->reactor, 3);
   CHECK_EQ(1, all->down.called);
-  OK(udpr_remote_wake(all->remote)); /* this one it leaves as it is */
+  OK(udpr_remote_wake(all->remote)); /* stays pending when the reactor is freed */
   OK(udpr_reactor_free(all->reactor));
   udpr_transport_release(all->port.transport);
   udpr_remote_release(all->remote);
 }
 
-TEST(what_a_child_does_wakes_nobody_here) {
-  family all;
-  found(&all);
+TEST(a_childs_actions_do_not_wake_the_parent) {
+  fixture all;
+  set_up(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.call.id, SECONDS(1000)));
   run_turns(all.reactor, 2);
-  run_in_child(disturb, &all);
+  run_in_child(change_everything, &all);
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_iterate(all.reactor, (int64_t)MS(20)));
   CHECK(monotonic_ns() - begin >= MS(20));
   OK(udpr_reactor_reset_call(all.reactor, all.call.id, 0));
-  goes_on(&all);
+  check_continues(&all);
 }
 
-/* ---- threads, names, the descriptor for other loops ---------------------------------------------------- */
+/* ---- the pool, look-ups, backend_fd -------------------------------------------------------------------- */
 
 typedef struct worker {
   udpr_reactor *reactor;
   int           backend;
 } worker;
 
-static void works(void *arg) {
+static void use_pool(void *arg) {
   udpr_reactor *reactor = ((worker *)arg)->reactor;
   int           others = count_threads();
   job           user = {0};
@@ -200,23 +200,24 @@ static void works(void *arg) {
   WAIT_UNTIL(count_threads() <= others);
 }
 
-static void child_works(void *arg) {
+static void use_pool_in_child(void *arg) {
   OK(udpr_reactor_after_fork(((worker *)arg)->reactor));
-  works(arg);
+  use_pool(arg);
 }
 
 TEST(a_child_has_a_pool_of_its_own) {
   worker all = {.reactor = new_reactor(0)};
   int    others = count_threads();
   job    before = {0};
-  job_submit(all.reactor, &before); /* so that the parent's has a thread, that the child has not */
+  /* so that the parent's pool has a thread, which the child does not have */
+  job_submit(all.reactor, &before);
   RUN_UNTIL(all.reactor, before.freed);
-  run_in_killed_child(child_works, &all);
-  works(&all);
+  run_in_killed_child(use_pool_in_child, &all);
+  use_pool(&all);
   WAIT_UNTIL(count_threads() == others);
 }
 
-static void told_by_the_descriptor(udpr_reactor *reactor) {
+static void check_backend_fd(udpr_reactor *reactor) {
   struct pollfd one = {.fd = -1, .events = POLLIN};
   logged_call   call = {0};
   OK(udpr_reactor_backend_fd(reactor, &one.fd));
@@ -232,22 +233,23 @@ static void told_by_the_descriptor(udpr_reactor *reactor) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void child_is_told(void *arg) {
+static void check_backend_fd_in_child(void *arg) {
   OK(udpr_reactor_after_fork(((worker *)arg)->reactor));
-  told_by_the_descriptor(((worker *)arg)->reactor);
+  check_backend_fd(((worker *)arg)->reactor);
 }
 
-TEST(the_descriptor_tells_a_child_too) {
+TEST(backend_fd_works_in_a_child) {
   worker all = {.reactor = new_reactor(0)};
   OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
-  run_in_child(child_is_told, &all);
-  told_by_the_descriptor(all.reactor);
+  run_in_child(check_backend_fd_in_child, &all);
+  check_backend_fd(all.reactor);
 }
 
-/* A wake-up that is pending when the fork comes is pending in the child; and where there was none, a thread may have been
- * about to make one, which is not there any more: so there is one anyway.
+/* A wake-up that is pending at the fork is pending in the child. If none was pending, another thread may have
+ * been about to make one, and that thread does not exist in the child. So a child always starts with a wake-
+ * up.
  */
-static void child_is_woken(void *arg) {
+static void check_wake_up_in_child(void *arg) {
   worker       *all = arg;
   struct pollfd one = {.fd = all->backend, .events = POLLIN};
   OK(udpr_reactor_after_fork(all->reactor));
@@ -257,17 +259,17 @@ static void child_is_woken(void *arg) {
   OK(udpr_reactor_free(all->reactor));
 }
 
-TEST(a_wake_up_that_was_pending_is_pending_there) {
+TEST(a_pending_wake_up_is_pending_in_the_child) {
   worker       all = {.reactor = new_reactor(0)};
   udpr_remote *remote;
   OK(udpr_reactor_remote(all.reactor, &remote));
   OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
   run_turns(all.reactor, 2);
-  run_in_killed_child(child_is_woken, &all);
+  run_in_killed_child(check_wake_up_in_child, &all);
   OK(udpr_remote_wake(remote));
-  run_in_killed_child(child_is_woken, &all);
+  run_in_killed_child(check_wake_up_in_child, &all);
   struct pollfd one = {.fd = all.backend, .events = POLLIN};
-  CHECK_EQ(1, poll(&one, 1, 0)); /* the child has not taken it */
+  CHECK_EQ(1, poll(&one, 1, 0)); /* the child has not consumed it */
   udpr_remote_release(remote);
   OK(udpr_reactor_free(all.reactor));
 }
@@ -289,7 +291,7 @@ static void set_other_alarms(void *arg) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_childs_calls_are_not_told_here) {
+TEST(a_childs_delayed_calls_do_not_wake_the_parent) {
   sleeper       all = {.reactor = new_reactor(0)};
   struct pollfd one = {.events = POLLIN};
   OK(udpr_reactor_backend_fd(all.reactor, &one.fd));
@@ -313,10 +315,10 @@ static void echo(udpr_transport *transport, const udpr_datagram *datagram, void 
   OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
-/* Binds where its caller still sees errors, forks twice, and runs as nobody's child. What it holds of `alive`
- * closes when it ends.
+/* Binds while its caller still sees errors, forks twice, and runs as a daemon. Its end of `alive` closes when
+ * it ends.
  */
-static void daemon_main(int tell, int alive) {
+static void daemon_main(int report, int alive) {
   udpr_reactor   *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   udpr_protocol   protocol = {.size = sizeof protocol, .datagram_received = echo};
   udpr_transport *port = listen_on(reactor, "127.0.0.1", &protocol, NULL);
@@ -328,8 +330,8 @@ static void daemon_main(int tell, int alive) {
   alarm(check_seconds());
   pid_t self = getpid();
   OK(udpr_reactor_after_fork(reactor));
-  CHECK_EQ(sizeof host, write(tell, &host, sizeof host));
-  CHECK_EQ(sizeof self, write(tell, &self, sizeof self));
+  CHECK_EQ(sizeof host, write(report, &host, sizeof host));
+  CHECK_EQ(sizeof self, write(report, &self, sizeof self));
   udpr_status status = udpr_reactor_run(reactor); /* until SIGTERM */
   udpr_reactor_free(reactor);
   CHECK_EQ(sizeof status, write(alive, &status, sizeof status));
@@ -337,17 +339,17 @@ static void daemon_main(int tell, int alive) {
 }
 
 TEST(a_daemon_binds_forks_twice_and_serves) {
-  int         tell[2], alive[2];
+  int         report[2], alive[2];
   udpr_addr   host;
   pid_t       serving;
   udpr_status status;
-  CHECK(pipe(tell) == 0 && pipe(alive) == 0);
+  CHECK(pipe(report) == 0 && pipe(alive) == 0);
   pid_t starter = check_fork();
-  if (starter == 0) daemon_main(tell[1], alive[1]);
-  CHECK_EQ(0, check_wait(starter)); /* as a shell does */
+  if (starter == 0) daemon_main(report[1], alive[1]);
+  CHECK_EQ(0, check_wait(starter)); /* as a shell would */
   close(alive[1]);
-  CHECK_EQ(sizeof host, read(tell[0], &host, sizeof host));
-  CHECK_EQ(sizeof serving, read(tell[0], &serving, sizeof serving));
+  CHECK_EQ(sizeof host, read(report[0], &host, sizeof host));
+  CHECK_EQ(sizeof serving, read(report[0], &serving, sizeof serving));
   int peer = peer_open(AF_INET);
   for (int i = 0; i < 10; i++) {
     peer_send(peer, &host, "Hello World!", 12);
@@ -356,10 +358,10 @@ TEST(a_daemon_binds_forks_twice_and_serves) {
   CHECK_EQ(0, kill(serving, SIGTERM));
   CHECK_EQ(sizeof status, read(alive[0], &status, sizeof status));
   OK(status);
-  CHECK_EQ(0, read(alive[0], &status, sizeof status)); /* it is gone */
+  CHECK_EQ(0, read(alive[0], &status, sizeof status)); /* end of file: the daemon has ended */
   close(peer);
-  close(tell[0]);
-  close(tell[1]);
+  close(report[0]);
+  close(report[1]);
   close(alive[0]);
 }
 

@@ -1,4 +1,4 @@
-/* Inside another loop: the one descriptor is readable whenever a turn has something to do, and only then. */
+/* An embedded reactor: backend_fd is readable if and only if a turn has something to do. */
 #include "embedded.h"
 #include "pool.h"
 #include "probe.h"
@@ -11,8 +11,8 @@ static void set_flag(udpr_reactor *reactor, void *user) {
 
 /* ---- next_timeout -------------------------------------------------------------------------------------- */
 
-/* Right to the nanosecond, for an instant between two looks at the clock. */
-static void says_due_at(udpr_reactor *reactor, udpr_id id) {
+/* Exact to the nanosecond: the clock is read before and after. */
+static void check_next_timeout(udpr_reactor *reactor, udpr_id id) {
   udpr_ns due = 0, before = udpr_reactor_now(reactor);
   int64_t timeout = next_timeout_of(reactor);
   udpr_ns after = udpr_reactor_now(reactor);
@@ -26,26 +26,27 @@ TEST(next_timeout_is_exact) {
   bool          called = false;
   CHECK_EQ(-1, next_timeout_of(reactor));
   OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &late));
-  says_due_at(reactor, late);
+  check_next_timeout(reactor, late);
   OK(udpr_reactor_call_later(reactor, SECONDS(50), set_flag, &called, NULL, &early));
-  says_due_at(reactor, early);
+  check_next_timeout(reactor, early);
   OK(udpr_reactor_delay_call(reactor, early, (int64_t)SECONDS(100)));
-  says_due_at(reactor, late);
+  check_next_timeout(reactor, late);
   OK(udpr_reactor_reset_call(reactor, early, SECONDS(20)));
-  says_due_at(reactor, early);
+  check_next_timeout(reactor, early);
   OK(udpr_reactor_call_later(reactor, 0, set_flag, &called, NULL, &now));
   CHECK_EQ(0, next_timeout_of(reactor));
   OK(udpr_reactor_cancel_call(reactor, now));
   OK(udpr_reactor_cancel_call(reactor, early));
-  says_due_at(reactor, late);
+  check_next_timeout(reactor, late);
   OK(udpr_reactor_cancel_call(reactor, late));
   CHECK_EQ(-1, next_timeout_of(reactor));
-  OK(udpr_reactor_call_later(reactor, UINT64_MAX, set_flag, &called, NULL, NULL)); /* never */
+  /* beyond the end of the clock */
+  OK(udpr_reactor_call_later(reactor, UINT64_MAX, set_flag, &called, NULL, NULL));
   CHECK(next_timeout_of(reactor) == -1 || next_timeout_of(reactor) > (int64_t)SECONDS(3600));
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(null_is_told) {
+TEST(null_arguments) {
   udpr_reactor *reactor = new_reactor(0);
   int32_t       fd;
   int64_t       timeout;
@@ -58,15 +59,15 @@ TEST(null_is_told) {
 
 /* ---- delayed calls ------------------------------------------------------------------------------------- */
 
-/* With both orders: the descriptor asked for before there is something to do, and after. */
-static void a_call_is_told(udpr_ns delay, bool asked_first) {
+/* The call is made after backend_fd was requested, and before. */
+static void check_delayed_call(udpr_ns delay, bool fd_first) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false;
-  int           fd = asked_first ? backend_fd_of(reactor) : -1;
-  if (asked_first) iterate_until_idle(reactor, fd);
+  int           fd = fd_first ? backend_fd_of(reactor) : -1;
+  if (fd_first) iterate_until_idle(reactor, fd);
   udpr_ns due = udpr_reactor_now(reactor) + delay;
   OK(udpr_reactor_call_later(reactor, delay, set_flag, &called, NULL, NULL));
-  if (!asked_first) fd = backend_fd_of(reactor);
+  if (!fd_first) fd = backend_fd_of(reactor);
   EMBEDDED_RUN_UNTIL(reactor, fd, called);
   CHECK(udpr_reactor_now(reactor) >= due);
   iterate_until_idle(reactor, fd);
@@ -77,8 +78,8 @@ static void a_call_is_told(udpr_ns delay, bool asked_first) {
 TEST(a_delayed_call) {
   static const udpr_ns delays[] = {0, 1, 1000, MS(1), MS(30)};
   for (size_t i = 0; i < sizeof delays / sizeof *delays; i++) {
-    a_call_is_told(delays[i], false);
-    a_call_is_told(delays[i], true);
+    check_delayed_call(delays[i], false);
+    check_delayed_call(delays[i], true);
   }
 }
 
@@ -118,7 +119,7 @@ TEST(calls_made_in_calls) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* A loop that sleeps until the descriptor says so turns hardly more often than there is something to do. */
+/* A loop that sleeps on backend_fd is not woken more often than there is something to do. */
 TEST(no_spinning_until_a_call_is_due) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false;
@@ -152,7 +153,7 @@ static void pause_port(probe *port, udpr_transport *transport) {
   if (strlen(port->received) == 1) OK(udpr_transport_pause_reading(transport));
 }
 
-TEST(kept_datagrams_after_resume) {
+TEST(deferred_datagrams_after_resume) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_datagram = pause_port};
   int           fd = backend_fd_of(reactor);
@@ -170,7 +171,7 @@ TEST(kept_datagrams_after_resume) {
   probe_check_ended(&port);
 }
 
-TEST(a_deferred_stop) {
+TEST(stop_listening) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   int           fd = backend_fd_of(reactor);
@@ -185,7 +186,7 @@ TEST(a_deferred_stop) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(the_end_of_what_was_started) {
+TEST(reactor_stop) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   int           fd = backend_fd_of(reactor);
@@ -220,7 +221,7 @@ static void post_it(void *arg) {
   OK(udpr_transport_post(all->transport, "posted", 6, &all->to));
 }
 
-TEST(what_other_threads_do) {
+TEST(actions_of_other_threads) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   int           fd = backend_fd_of(reactor), peer = peer_open(AF_INET);
@@ -267,7 +268,7 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
   *(bool *)user = true;
 }
 
-TEST(what_the_pool_has_done) {
+TEST(results_of_the_pool) {
   udpr_reactor *reactor = new_reactor(0);
   int           fd = backend_fd_of(reactor), others = count_threads();
   bool          done = false, literal = false, name = false;
@@ -280,7 +281,7 @@ TEST(what_the_pool_has_done) {
   EMBEDDED_RUN_UNTIL(reactor, fd, name);
   iterate_until_idle(reactor, fd);
   OK(udpr_reactor_free(reactor));
-  WAIT_UNTIL(count_threads() == others); /* a look-up's thread is not waited for */
+  WAIT_UNTIL(count_threads() == others); /* udpr_reactor_free does not wait for the thread of a look-up */
 }
 
 /* ---- watches ------------------------------------------------------------------------------------------- */
@@ -301,8 +302,8 @@ TEST(a_watch) {
   close_pipe(ends);
 }
 
-/* What is left of a port is given back in a turn, which the loop around is woken for, once. */
-TEST(a_port_closed_outside_a_turn_is_let_go) {
+/* The memory of a closed port is released in a turn. The outer loop is woken once for that. */
+TEST(a_port_closed_outside_a_turn_is_released) {
   udpr_reactor *reactor = new_reactor(0);
   int           fd = backend_fd_of(reactor);
   for (int stop = 0; stop < 2; stop++) {

@@ -1,5 +1,6 @@
-/* Inside another loop: what a call made outside a turn leaves to be done makes the descriptor readable, whichever call met
- * it: errors that were collected, refusals, retries of a full device, what waits for a full socket.
+/* An embedded reactor: callbacks and sends that become due in a call outside of a turn make backend_fd
+ * readable, whichever call caused them: collected errors, refusals, retries for a full device, and the queue
+ * of a full socket.
  */
 #include "embedded.h"
 #include "slow_network.h"
@@ -7,7 +8,7 @@
 typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  udpr_addr       dead, live; /* dead: nobody listens there */
+  udpr_addr       dead, live; /* `dead` refuses datagrams */
   int             fd, peer, dead_peer;
   int             reports, refused, ready;
 } fixture;
@@ -54,22 +55,22 @@ static void tear_down(fixture *f) {
   close(f->dead_peer);
 }
 
-/* Something is due now, and the descriptor and next_timeout agree on it. */
-static void check_owed(fixture *f) {
+/* Something is due now: next_timeout and backend_fd agree on that. */
+static void check_is_due(fixture *f) {
   CHECK_EQ(0, next_timeout_of(f->reactor));
   CHECK(is_readable(f->fd, 0));
 }
 
-/* ---- errors that a call collects ------------------------------------------------------------------------- */
+/* ---- errors that a call collects from the socket ------------------------------------------------------- */
 
-/* The refusal is there: on one host it comes before the write returns. */
+/* On one host, the refusal arrives before the write returns. */
 static void write_to_dead(fixture *f, const udpr_addr *to) {
   OK(udpr_transport_write(f->transport, "x", 1, to));
   CHECK(becomes_readable(f->fd));
 }
 
-static void ask_for_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 1)); }
-static void ask_for_none(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 0)); }
+static void enable_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 1)); }
+static void disable_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 0)); }
 static void write_to_live(fixture *f) { OK(udpr_transport_write(f->transport, "y", 1, &f->live)); }
 static void connect_to_live(fixture *f) { OK(udpr_transport_connect(f->transport, &f->live)); }
 static void post_and_connect(fixture *f) {
@@ -79,30 +80,30 @@ static void post_and_connect(fixture *f) {
 
 typedef void (*act_fn)(fixture *f);
 
-static void reports_are_owed(const char *local, int family, act_fn collect) {
+static void check_reports_are_due(const char *local, int family, act_fn collect) {
   fixture f;
   set_up_on(&f, local, family, UDPR_UDP_ERROR_REPORTS);
   write_to_dead(&f, &f.dead);
   collect(&f);
-  check_owed(&f);
-  CHECK_EQ(0, f.reports); /* never inside a call */
+  check_is_due(&f);
+  CHECK_EQ(0, f.reports); /* callbacks are never called inside the call */
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.reports == 1);
   tear_down(&f);
 }
 
-static const act_fn collectors[] = {ask_for_reports, ask_for_none, write_to_live, connect_to_live,
-                                    post_and_connect};
-enum { COLLECTORS = sizeof collectors / sizeof *collectors };
+static const act_fn collecting_calls[] = {enable_reports, disable_reports, write_to_live, connect_to_live,
+                                          post_and_connect};
+enum { COLLECTING_CALLS = sizeof collecting_calls / sizeof *collecting_calls };
 
-TEST(reports_that_a_call_collects) {
-  for (int i = 0; i < COLLECTORS; i++) reports_are_owed("127.0.0.1", AF_INET, collectors[i]);
+TEST(reports_collected_by_a_call) {
+  for (int i = 0; i < COLLECTING_CALLS; i++) check_reports_are_due("127.0.0.1", AF_INET, collecting_calls[i]);
 }
-TEST(reports_that_a_call_collects_ipv6) {
-  for (int i = 0; i < COLLECTORS; i++) reports_are_owed("::1", AF_INET6, collectors[i]);
+TEST(reports_collected_by_a_call_ipv6) {
+  for (int i = 0; i < COLLECTING_CALLS; i++) check_reports_are_due("::1", AF_INET6, collecting_calls[i]);
 }
 
-/* The dead socket hears the port now. */
-static void revive(fixture *f) {
+/* From now on, the refusing peer receives datagrams of the port. */
+static void open_refusing_peer(fixture *f) {
   struct sockaddr_storage to;
   size_t                  len = 0;
   udpr_addr               host = host_of(f->transport);
@@ -110,54 +111,54 @@ static void revive(fixture *f) {
   CHECK_EQ(0, connect(f->dead_peer, (struct sockaddr *)&to, (socklen_t)len));
 }
 
-/* The write that meets the refusal of the one before is delivered, so that nothing is left for epoll to report. */
-static void a_refusal_is_owed(uint32_t flags) {
+/* The write that finds the refusal of the previous one succeeds, so no error is left for epoll to report. */
+static void check_refusal_is_due(uint32_t flags) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, flags);
   OK(udpr_transport_connect(f.transport, &f.dead));
   iterate_until_idle(f.reactor, f.fd);
   write_to_dead(&f, NULL);
-  revive(&f);
+  open_refusing_peer(&f);
   OK(udpr_transport_write(f.transport, "y", 1, NULL));
-  check_owed(&f);
+  check_is_due(&f);
   CHECK_EQ(0, f.refused);
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
   PEER_RECEIVES(f.dead_peer, "y");
   tear_down(&f);
 }
 
-TEST(a_refusal_that_a_write_meets) { a_refusal_is_owed(0); }
-TEST(a_refusal_that_an_unbatched_write_meets) { a_refusal_is_owed(UDPR_UDP_UNBATCHED); }
-TEST(a_refusal_that_a_write_meets_with_reports) { a_refusal_is_owed(UDPR_UDP_ERROR_REPORTS); }
+TEST(a_refusal_found_by_a_write) { check_refusal_is_due(0); }
+TEST(a_refusal_found_by_an_unbatched_write) { check_refusal_is_due(UDPR_UDP_UNBATCHED); }
+TEST(a_refusal_found_by_a_write_with_reports) { check_refusal_is_due(UDPR_UDP_ERROR_REPORTS); }
 
-TEST(a_refusal_that_a_setter_meets) {
+TEST(a_refusal_found_by_set_error_reports) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, 0);
   OK(udpr_transport_connect(f.transport, &f.dead));
   iterate_until_idle(f.reactor, f.fd);
   write_to_dead(&f, NULL);
-  ask_for_reports(&f);
-  check_owed(&f);
+  enable_reports(&f);
+  check_is_due(&f);
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
   tear_down(&f);
 }
 
-/* Reports were collected, and the port is stopped before they are delivered: the stop alone is left. */
-TEST(a_stop_takes_what_was_owed_with_it) {
+/* If the port is closed before collected reports were delivered, only its stop is due. */
+TEST(close_discards_due_reports) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS);
   write_to_dead(&f, &f.dead);
-  ask_for_reports(&f);
+  enable_reports(&f);
   OK(udpr_transport_close(f.transport));
   for (int i = 0; i < 5 && is_readable(f.fd, 0); i++) OK(udpr_reactor_iterate(f.reactor, 0));
   CHECK_EQ(0, f.reports);
   tear_down(&f);
 }
 
-/* ---- what is sent later ------------------------------------------------------------------------------------- */
+/* ---- datagrams that are sent later --------------------------------------------------------------------- */
 
-/* Writes outside of turns until a write is refused: then the queue is full. */
-static void fill(fixture *f) {
+/* Writes outside of turns until the queue is full. */
+static void fill_queue(fixture *f) {
   static const char data[1000];
   udpr_status       status;
   do status = udpr_transport_write(f->transport, data, sizeof data, &f->live);
@@ -166,10 +167,10 @@ static void fill(fixture *f) {
   CHECK(stats_of(f->transport).queued_datagrams > 0);
 }
 
-static void what_waits_leaves(uint32_t flags) {
+static void check_queue_is_sent(uint32_t flags) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, flags);
-  fill(&f);
+  fill_queue(&f);
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.ready);
   CHECK_EQ(0, stats_of(f.transport).queued_datagrams);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
@@ -178,14 +179,14 @@ static void what_waits_leaves(uint32_t flags) {
 
 TEST(a_full_socket) {
   enter_slow_network();
-  what_waits_leaves(0);
+  check_queue_is_sent(0);
 }
 
-/* ENOBUFS, which is reported with error reports alone: the clock is all there is to wait for. */
+/* ENOBUFS, which the kernel returns only with IP_RECVERR. There is no event to wait for, only a time. */
 TEST(a_full_device) {
   enter_slow_network();
   run_network_tool("tc", "qdisc replace dev lo root tbf rate 256kbit burst 3kb limit 8kb");
-  what_waits_leaves(UDPR_UDP_ERROR_REPORTS);
+  check_queue_is_sent(UDPR_UDP_ERROR_REPORTS);
 }
 
 CHECK_MAIN()

@@ -1,4 +1,4 @@
-/* Startup and shutdown: the three phases of each, in order, around the ports, in every run. */
+/* Startup and shutdown: the three phases of each, their order around the ports, in every run. */
 #include "event_log.h"
 
 /* ---- order --------------------------------------------------------------------------------------------- */
@@ -24,7 +24,7 @@ static void add_all_phases(udpr_reactor *reactor, uint32_t event, logged_call ca
 
 #define IN_ORDER "before before2 during during2 after after2"
 
-TEST(startup_goes_through_its_phases) {
+TEST(startup_fires_its_phases_in_order) {
   udpr_reactor *reactor = new_reactor(0);
   event_log     seen = {""};
   logged_call   calls[6] = {{0}}, first = {.log = &seen, .event = "turn", .act = act_stop};
@@ -40,7 +40,7 @@ TEST(startup_goes_through_its_phases) {
   CHECK_EQ(1, first.freed);
 }
 
-TEST(shutdown_goes_through_its_phases) {
+TEST(shutdown_fires_its_phases_in_order) {
   udpr_reactor *reactor = new_reactor(0);
   event_log     seen = {""};
   logged_call   calls[6] = {{0}};
@@ -120,7 +120,7 @@ static void say_goodbye(udpr_reactor *reactor, logged_call *self) {
   OK(udpr_transport_write(all->port.transport, "bye", 3, &all->to));
 }
 
-TEST(a_farewell_is_written_before) {
+TEST(a_port_can_write_before_shutdown) {
   udpr_reactor *reactor = new_reactor(0);
   int           peer = peer_open(AF_INET);
   farewell      all = {.to = peer_addr(peer)};
@@ -167,7 +167,7 @@ TEST(startup_may_listen) {
   CHECK_ALL_FREED(calls);
 }
 
-/* ---- what a trigger answers ---------------------------------------------------------------------------- */
+/* ---- the status that a trigger returns ----------------------------------------------------------------- */
 
 static void others_run_beside(udpr_status status, uint32_t from) {
   udpr_reactor *reactor = new_reactor(0);
@@ -183,15 +183,15 @@ static void others_run_beside(udpr_status status, uint32_t from) {
   CHECK_ALL_FREED(calls);
 }
 
-TEST(a_trigger_that_fails_stops_no_other) {
+TEST(a_failing_trigger_does_not_stop_the_others) {
   others_run_beside(UDPR_E_NO_MEMORY, BEFORE);
   others_run_beside(UDPR_E_SYSTEM - EIO, BEFORE);
   others_run_beside(INT32_MIN, BEFORE);
 }
 
-TEST(only_before_may_hold_back) { others_run_beside(UDPR_PENDING, DURING); }
+TEST(only_before_triggers_may_be_pending) { others_run_beside(UDPR_PENDING, DURING); }
 
-/* ---- again --------------------------------------------------------------------------------------------- */
+/* ---- several runs -------------------------------------------------------------------------------------- */
 
 TEST(each_run_fires_both_events) {
   udpr_reactor *reactor = new_reactor(0);
@@ -204,7 +204,7 @@ TEST(each_run_fires_both_events) {
     run_and_stop(reactor);
     CHECK_STR(IN_ORDER " " IN_ORDER, seen.text);
     for (int i = 0; i < 6; i++) {
-      udpr_reactor_remove_trigger(reactor, up[i].id); /* whether or not it would come again */
+      udpr_reactor_remove_trigger(reactor, up[i].id); /* it may have fired or not */
       udpr_reactor_remove_trigger(reactor, down[i].id);
     }
     CHECK_ALL_FREED(up);
@@ -213,8 +213,10 @@ TEST(each_run_fires_both_events) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* A trigger stays until it is removed (Twisted's reactor never runs again, and uses its triggers up). */
-TEST(a_trigger_fires_anew_in_each_run) {
+/* A trigger stays registered until it is removed. (Twisted's reactor cannot run again, so its triggers fire
+ * once.)
+ */
+TEST(a_trigger_fires_in_each_run) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[6] = {{0}}, once = {0};
   for (uint32_t i = 0; i < 6; i++) add_logged_trigger(reactor, i % 3, i / 3, &calls[i]);
@@ -222,7 +224,7 @@ TEST(a_trigger_fires_anew_in_each_run) {
   for (int run = 1; run <= 3; run++) {
     run_and_stop(reactor);
     for (int i = 0; i < 6; i++) CHECK(calls[i].called == run && calls[i].freed == 0);
-    CHECK(once.called == 1 && once.freed == 1); /* a call is a call */
+    CHECK(once.called == 1 && once.freed == 1); /* call_when_running calls only once */
   }
   OK(udpr_reactor_remove_trigger(reactor, calls[0].id));
   CHECK_EQ(1, calls[0].freed);
@@ -246,7 +248,7 @@ TEST(crash_fires_nothing) {
   CHECK_ALL_FREED(down);
 }
 
-/* ---- an embedder's ------------------------------------------------------------------------------------- */
+/* ---- an embedded reactor ------------------------------------------------------------------------------- */
 
 TEST(start_and_iterate_fire_the_same) {
   udpr_reactor *reactor = new_reactor(0);
@@ -258,7 +260,7 @@ TEST(start_and_iterate_fire_the_same) {
   add_all_phases(reactor, STARTUP, up);
   add_all_phases(reactor, SHUTDOWN, down);
   run_turns(reactor, 3);
-  CHECK_STR("", seen.text); /* turns alone start nothing */
+  CHECK_STR("", seen.text); /* iterate alone fires no startup */
 
   OK(udpr_reactor_start(reactor));
   CHECK_STR(IN_ORDER, seen.text);

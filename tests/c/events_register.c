@@ -1,5 +1,5 @@
-/* Triggers come and go: registration, removal (while their event fires, too), fire_event, call_when_running,
- * and who frees their users.
+/* Triggers: registration, removal (also while their event fires), fire_event, call_when_running, and when
+ * their users are freed.
  */
 #include "event_log.h"
 
@@ -13,7 +13,7 @@ static void refused(udpr_reactor *reactor, uint32_t phase, uint32_t event, udpr_
   CHECK(user.freed == 1 && id == 42);
 }
 
-TEST(what_is_out_of_range_is_refused) {
+TEST(values_out_of_range_are_refused) {
   udpr_reactor *reactor = new_reactor(0);
   refused(reactor, AFTER + 1, SHUTDOWN, logged_trigger_run);
   refused(reactor, UINT32_MAX, SHUTDOWN, logged_trigger_run);
@@ -36,14 +36,14 @@ TEST(id_and_free_user_may_be_null) {
   udpr_reactor *reactor = new_reactor(0);
   bool          fired = false, called = false;
   OK(udpr_reactor_add_trigger(reactor, DURING, STARTUP, flag_trigger, &fired, NULL, NULL));
-  OK(udpr_reactor_call_when_running(reactor, check_timed_out, &called, NULL,
-                                    NULL)); /* sets the flag, and crashes */
+  /* check_timed_out sets the flag and crashes the reactor, which ends run. */
+  OK(udpr_reactor_call_when_running(reactor, check_timed_out, &called, NULL, NULL));
   run_with_timeout(reactor);
   CHECK(fired && called);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(free_drops_what_never_fired) {
+TEST(free_drops_triggers_that_never_fired) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[6] = {{0}}, call = {0};
   for (uint32_t i = 0; i < 6; i++) add_logged_trigger(reactor, i % 3, i / 3, &calls[i]);
@@ -69,7 +69,7 @@ TEST(a_trigger_may_add_one_of_a_later_phase) {
 
 /* ---- removal ------------------------------------------------------------------------------------------- */
 
-TEST(what_is_removed_does_not_fire) {
+TEST(removed_triggers_do_not_fire) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[12] = {{0}};
   for (uint32_t i = 0; i < 12; i++) add_logged_trigger(reactor, i % 3, i / 6, &calls[i]);
@@ -84,7 +84,7 @@ TEST(what_is_removed_does_not_fire) {
   CHECK_ALL_FREED(calls);
 }
 
-TEST(ids_that_are_none) {
+TEST(invalid_ids) {
   udpr_reactor *reactor = new_reactor(0), *other = new_reactor(0);
   logged_call   user = {0};
   add_logged_trigger(reactor, DURING, SHUTDOWN, &user);
@@ -111,7 +111,7 @@ static void act_remove(udpr_reactor *reactor, logged_call *self) {
   }
 }
 
-/* A trigger of `phase` removes one that was to come in its own phase and in each later one. */
+/* A trigger of `phase` removes triggers that have not fired yet, of its own phase and of each later one. */
 static void removed_while_firing(uint32_t phase, uint32_t event) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   later[3] = {{0}}, last = {0};
@@ -126,12 +126,13 @@ static void removed_while_firing(uint32_t phase, uint32_t event) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(what_is_still_to_come_may_be_removed_while_firing) {
+TEST(later_triggers_may_be_removed_while_firing) {
   for (uint32_t event = STARTUP; event <= SHUTDOWN; event++)
     for (uint32_t phase = BEFORE; phase <= AFTER; phase++) removed_while_firing(phase, event);
 }
 
-/* Whatever it is told: its user outlives the callback (note_call looks), and is freed once. */
+/* The user is freed once, after the callback has returned (logged_call_run checks it), whatever it returns.
+ */
 static void act_remove_itself(udpr_reactor *reactor, logged_call *self) {
   udpr_reactor_remove_trigger(reactor, self->id);
 }
@@ -199,7 +200,8 @@ TEST(call_when_running_waits_for_startup) {
                            {.log = &seen, .event = "b"}};
   logged_call   gone = {0};
   call_when_running_logged(reactor, &calls[0]);
-  add_logged_trigger(reactor, AFTER, STARTUP, &calls[1]); /* as which it counts */
+  /* call_when_running counts as an after-startup trigger */
+  add_logged_trigger(reactor, AFTER, STARTUP, &calls[1]);
   call_when_running_logged(reactor, &calls[2]);
   call_when_running_logged(reactor, &gone);
   CHECK(calls[0].id != 0 && calls[2].id != 0 && gone.id != 0);
@@ -227,7 +229,7 @@ TEST(call_when_running_runs_at_once_when_running) {
   logged_call   inner[3] = {{0}}, calls[3] = {{0}};
   for (int i = 0; i < 3; i++) calls[i] = (logged_call){.act = call_at_once, .arg = &inner[i]};
   OK(udpr_reactor_start(reactor));
-  call_when_running_logged(reactor, &calls[0]); /* between turns, and one inside the other */
+  call_when_running_logged(reactor, &calls[0]); /* one call between turns, one inside the other */
   CHECK_EQ(1, calls[0].called);
   call_later_logged(reactor, 0, &calls[1]);
   run_turns(reactor, 2);
@@ -248,7 +250,7 @@ static void call_in_time(udpr_reactor *reactor, logged_call *self) {
   CHECK_EQ(0, inner->called);
 }
 
-TEST(call_when_running_before_startup_is_in_time) {
+TEST(call_when_running_in_a_before_startup_trigger) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   inner = {0}, before = {.act = call_in_time, .arg = &inner};
   add_logged_trigger(reactor, BEFORE, STARTUP, &before);

@@ -153,7 +153,7 @@ static void pause_port(probe *port, udpr_transport *transport) {
   if (strlen(port->received) == 1) OK(udpr_transport_pause_reading(transport));
 }
 
-TEST(deferred_datagrams_after_resume) {
+TEST(kept_datagrams_after_resume) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_datagram = pause_port};
   int           fd = backend_fd_of(reactor);

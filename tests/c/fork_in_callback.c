@@ -1,5 +1,5 @@
-/* A callback that forks: in the child the call that is under way ends with UDPR_E_CLOSED, calls nobody and sends
- * nothing; the parent notices nothing.
+/* A callback forks during a turn. In the child the call that runs the turn returns UDPR_E_CLOSED, calls no
+ * other callback and sends nothing. In the parent it continues normally.
  */
 #include "event_log.h"
 #include "fork_and_wait.h"
@@ -10,7 +10,7 @@ static void act_fork(udpr_reactor *reactor, logged_call *self) {
   fork_and_wait();
 }
 
-static udpr_reactor *started(void) {
+static udpr_reactor *new_started_reactor(void) {
   udpr_reactor *reactor = new_reactor(0);
   OK(udpr_reactor_start(reactor));
   return reactor;
@@ -18,8 +18,8 @@ static udpr_reactor *started(void) {
 
 /* ---- calls ---------------------------------------------------------------------------------------------- */
 
-/* `reactor` has calls, the first of which forks, and `turn` makes them all. */
-static void forks_in_the_first_of(udpr_reactor *reactor, logged_call calls[3], udpr_status turn) {
+/* The first of `calls` forks. `turn` is the status of the call that made all of them. */
+static void check_first_call_forks(udpr_reactor *reactor, logged_call calls[3], udpr_status turn) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
     CHECK(calls[0].called == 1 && calls[1].called == 0 && calls[2].called == 0);
@@ -31,50 +31,51 @@ static void forks_in_the_first_of(udpr_reactor *reactor, logged_call calls[3], u
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(in_a_delayed_call) {
+TEST(a_delayed_call_forks) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[3] = {{.act = act_fork}};
   for (int i = 0; i < 3; i++) call_later_logged(reactor, 0, &calls[i]);
-  forks_in_the_first_of(reactor, calls, udpr_reactor_iterate(reactor, 0));
+  check_first_call_forks(reactor, calls, udpr_reactor_iterate(reactor, 0));
 }
 
-TEST(in_a_call_from_a_thread) {
+TEST(a_call_from_a_thread_forks) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[3] = {{.act = act_fork}};
   for (int i = 0; i < 3; i++)
     OK(udpr_reactor_call_from_thread(reactor, logged_call_run, &calls[i], count_free));
-  forks_in_the_first_of(reactor, calls, udpr_reactor_iterate(reactor, 0));
+  check_first_call_forks(reactor, calls, udpr_reactor_iterate(reactor, 0));
 }
 
-TEST(while_time_advances) {
+TEST(a_delayed_call_forks_in_advance) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
   logged_call   calls[3] = {{.act = act_fork}};
   for (int i = 0; i < 3; i++) call_later_logged(reactor, (udpr_ns)i + 1, &calls[i]);
-  forks_in_the_first_of(reactor, calls, udpr_reactor_advance(reactor, 5));
+  check_first_call_forks(reactor, calls, udpr_reactor_advance(reactor, 5));
 }
 
 /* ---- a turn with more to do ----------------------------------------------------------------------------- */
 
-typedef struct busy {
+typedef struct fixture {
   udpr_reactor *reactor;
   probe         port;
   logged_call   call, due;
   watcher       watch;
   int           ends[2], peer;
   udpr_addr     to;
-} busy;
+} fixture;
 
-/* A delayed call waits for this turn, and a datagram, perhaps; here come a call and mail. */
+/* A delayed call is due in this turn, and there may be a datagram. This adds a call from a thread and a post.
+ */
 static void fork_before_the_rest(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  busy *all = self->arg;
+  fixture *all = self->arg;
   (void)now;
-  self->act = NULL; /* once */
+  self->act = NULL; /* only once */
   OK(udpr_reactor_call_from_thread(reactor, logged_call_run, &all->call, count_free));
   OK(udpr_transport_post(all->port.transport, "post", 4, &all->to));
   fork_and_wait();
 }
 
-/* What is written leaves in the call, which mail does, too. */
+/* Writes are sent at once, and so are posts. */
 static void listen_unbatched(probe *port, udpr_reactor *reactor) {
   udpr_protocol    protocol = probe_protocol(port);
   udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_UNBATCHED};
@@ -82,8 +83,10 @@ static void listen_unbatched(probe *port, udpr_reactor *reactor) {
   port->host = host_of(port->transport);
 }
 
-static void left_to_the_parent(bool with_datagram) {
-  busy all = {.reactor = started(), .peer = peer_open(AF_INET), .watch = {.act = fork_before_the_rest}};
+static void check_parent_does_the_rest(bool with_datagram) {
+  fixture all = {.reactor = new_started_reactor(),
+                 .peer = peer_open(AF_INET),
+                 .watch = {.act = fork_before_the_rest}};
   all.watch.arg = &all, all.to = peer_addr(all.peer);
   open_pipe(all.ends);
   watch(all.reactor, all.ends[0], R, &all.watch);
@@ -101,23 +104,23 @@ static void left_to_the_parent(bool with_datagram) {
   OK(turn);
   RUN_UNTIL(all.reactor, all.call.freed && all.due.freed && (*all.port.received || !with_datagram));
   PEER_RECEIVES(all.peer, "post");
-  CHECK(peer_has_no_datagram(all.peer)); /* once */
+  CHECK(peer_has_no_datagram(all.peer)); /* sent only once */
   OK(udpr_reactor_free(all.reactor));
   probe_check_ended(&all.port);
   close_pipe(all.ends);
   close(all.peer);
 }
 
-TEST(calls_and_mail_are_left_to_the_parent) { left_to_the_parent(false); }
-TEST(datagrams_are_left_to_the_parent) { left_to_the_parent(true); }
+TEST(calls_and_posts_are_done_by_the_parent) { check_parent_does_the_rest(false); }
+TEST(datagrams_are_received_by_the_parent) { check_parent_does_the_rest(true); }
 
 static void write_and_fork(probe *port, udpr_transport *transport) {
   OK(udpr_transport_write(transport, "gathered", 8, port->arg));
   fork_and_wait();
 }
 
-TEST(what_was_gathered_is_sent_once) {
-  udpr_reactor *reactor = started();
+TEST(batched_writes_are_sent_once) {
+  udpr_reactor *reactor = new_started_reactor();
   int           peer = peer_open(AF_INET);
   udpr_addr     to = peer_addr(peer);
   probe         port = {.on_datagram = write_and_fork, .arg = &to};
@@ -138,16 +141,16 @@ TEST(what_was_gathered_is_sent_once) {
 
 /* ---- the wake-up ---------------------------------------------------------------------------------------- */
 
-typedef struct sleeper {
+typedef struct wake_fixture {
   udpr_remote *remote;
-  int          go[2]; /* a byte there lets the child go on */
+  int          go[2]; /* a byte in this pipe lets the child continue */
   pid_t        child;
-} sleeper;
+} wake_fixture;
 
-/* The child, which has seen a wake-up, goes on when the parent has been woken again. */
+/* The child has consumed a wake-up. It continues after the parent has been woken again. */
 static void wake_and_fork(udpr_reactor *reactor, logged_call *self) {
-  sleeper *all = self->arg;
-  char     byte;
+  wake_fixture *all = self->arg;
+  char          byte;
   (void)reactor;
   OK(udpr_remote_wake(all->remote));
   all->child = check_fork();
@@ -155,8 +158,8 @@ static void wake_and_fork(udpr_reactor *reactor, logged_call *self) {
   if (is_child) CHECK_EQ(1, read(all->go[0], &byte, 1));
 }
 
-static void wake_and_let_go(udpr_reactor *reactor, logged_call *self) {
-  sleeper *all = self->arg;
+static void wake_and_release_child(udpr_reactor *reactor, logged_call *self) {
+  wake_fixture *all = self->arg;
   (void)reactor;
   OK(udpr_remote_wake(all->remote));
   CHECK_EQ(1, write(all->go[1], "x", 1));
@@ -170,13 +173,13 @@ static void on_watch(udpr_reactor *reactor, watcher *self, uint32_t now) {
   wake_and_fork(reactor, self->arg);
 }
 
-/* Calls from threads come before delayed calls, and watches before both: so the child's wake-up is heard in the
- * turn that it forked in, and the parent's later one is still there when the child leaves that turn.
+/* A turn handles watches, then calls from threads, then delayed calls. So the first wake-up is consumed in
+ * the turn that forks, and the parent's later one is still pending when the child leaves that turn.
  */
-TEST(a_child_takes_no_wake_up) {
-  udpr_reactor *reactor = started();
-  sleeper       all = {.remote = NULL};
-  logged_call   forks = {.arg = &all}, wakes = {.act = wake_and_let_go, .arg = &all}, call = {0};
+TEST(a_child_does_not_consume_a_wake_up) {
+  udpr_reactor *reactor = new_started_reactor();
+  wake_fixture  all = {.remote = NULL};
+  logged_call   forks = {.arg = &all}, wakes = {.act = wake_and_release_child, .arg = &all}, call = {0};
   watcher       first = {.act = on_watch, .arg = &forks};
   int           ends[2];
   CHECK_EQ(0, pipe(all.go));
@@ -194,7 +197,7 @@ TEST(a_child_takes_no_wake_up) {
   CHECK_EQ(1, wakes.called);
   OK(udpr_remote_call(all.remote, logged_call_run, &call, count_free));
   udpr_ns begin = monotonic_ns();
-  OK(udpr_reactor_iterate(reactor, (int64_t)CHECK_TIMEOUT)); /* does not wait */
+  OK(udpr_reactor_iterate(reactor, (int64_t)CHECK_TIMEOUT)); /* must not wait */
   CHECK(call.called && monotonic_ns() - begin < CHECK_TIMEOUT / 2);
   udpr_remote_release(all.remote);
   OK(udpr_reactor_free(reactor));
@@ -204,37 +207,37 @@ TEST(a_child_takes_no_wake_up) {
 
 /* ---- shutdown and free ---------------------------------------------------------------------------------- */
 
-/* Two ports, and in whichever stop_protocol comes first the process forks. */
-static void fork_first(probe *port, udpr_transport *transport) {
+/* The first of two ports that stops forks. */
+static void fork_in_first_stop(probe *port, udpr_transport *transport) {
   bool *forked = port->arg;
   (void)transport;
   if (!*forked) *forked = true, fork_and_wait();
 }
 
-static void two_ports(udpr_reactor *reactor, probe ports[2], bool *forked) {
+static void listen_on_two_ports(udpr_reactor *reactor, probe ports[2], bool *forked) {
   for (int i = 0; i < 2; i++) {
-    ports[i] = (probe){.on_stop = fork_first, .arg = forked};
+    ports[i] = (probe){.on_stop = fork_in_first_stop, .arg = forked};
     probe_listen(&ports[i], reactor);
   }
 }
 
-static void child_has_stopped_one(const probe ports[2]) {
+static void check_one_stopped(const probe ports[2]) {
   CHECK_EQ(1, ports[0].stops + ports[1].stops);
   CHECK_EQ(0, ports[0].freed + ports[1].freed);
 }
 
-TEST(a_shutdown_goes_on_in_the_parent_alone) {
-  udpr_reactor *reactor = started();
+TEST(only_the_parent_continues_a_shutdown) {
+  udpr_reactor *reactor = new_started_reactor();
   probe         ports[2];
   bool          forked = false;
   logged_call   during = {0};
-  two_ports(reactor, ports, &forked);
+  listen_on_two_ports(reactor, ports, &forked);
   add_logged_trigger(reactor, DURING, SHUTDOWN, &during);
   OK(udpr_reactor_stop(reactor));
   udpr_status turn = udpr_reactor_iterate(reactor, 0);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
-    child_has_stopped_one(ports);
+    check_one_stopped(ports);
     CHECK_EQ(0, during.called);
     kill_child();
   }
@@ -244,16 +247,16 @@ TEST(a_shutdown_goes_on_in_the_parent_alone) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(deferred_stops_are_left_to_the_parent) {
-  udpr_reactor *reactor = started();
+TEST(only_the_parent_continues_deferred_stops) {
+  udpr_reactor *reactor = new_started_reactor();
   probe         ports[2];
   bool          forked = false;
-  two_ports(reactor, ports, &forked);
+  listen_on_two_ports(reactor, ports, &forked);
   for (int i = 0; i < 2; i++) OK(udpr_transport_stop_listening(ports[i].transport));
   udpr_status turn = udpr_reactor_iterate(reactor, 0);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
-    child_has_stopped_one(ports);
+    check_one_stopped(ports);
     kill_child();
   }
   OK(turn);
@@ -261,17 +264,17 @@ TEST(deferred_stops_are_left_to_the_parent) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(free_goes_on_in_the_parent_alone) {
-  udpr_reactor *reactor = started();
+TEST(only_the_parent_continues_free) {
+  udpr_reactor *reactor = new_started_reactor();
   probe         ports[2];
   bool          forked = false;
   logged_call   trigger = {0}, call = {0};
-  two_ports(reactor, ports, &forked);
+  listen_on_two_ports(reactor, ports, &forked);
   add_logged_trigger(reactor, DURING, SHUTDOWN, &trigger);
   call_later_logged(reactor, 0, &call);
   OK(udpr_reactor_free(reactor));
   if (is_child) {
-    child_has_stopped_one(ports);
+    check_one_stopped(ports);
     CHECK(trigger.freed == 0 && call.freed == 0);
     kill_child();
   }
@@ -279,17 +282,17 @@ TEST(free_goes_on_in_the_parent_alone) {
   for (int i = 0; i < 2; i++) probe_check_ended(&ports[i]);
 }
 
-static void hold_in_the_parent(udpr_reactor *reactor, logged_call *self) {
+static void return_pending_in_parent(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
   fork_and_wait();
   self->status = is_child ? UDPR_OK : UDPR_PENDING;
 }
 
-/* A child that stopped them would take them out of the epoll set, which is the parent's. */
-TEST(the_parents_ports_go_on) {
-  udpr_reactor *reactor = started();
+/* A child that closed its ports would remove them from the epoll set, which it shares with the parent. */
+TEST(the_parents_ports_still_receive) {
+  udpr_reactor *reactor = new_started_reactor();
   probe         port = {0};
-  logged_call   before = {.act = hold_in_the_parent};
+  logged_call   before = {.act = return_pending_in_parent};
   probe_listen(&port, reactor);
   add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
   OK(udpr_reactor_stop(reactor));
@@ -308,16 +311,16 @@ TEST(the_parents_ports_go_on) {
 
 /* ---- after_fork ----------------------------------------------------------------------------------------- */
 
-static void fork_and_say_so(udpr_reactor *reactor, logged_call *self) {
+static void fork_and_call_after_fork(udpr_reactor *reactor, logged_call *self) {
   (void)self;
   fork_and_wait();
   if (is_child) CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_after_fork(reactor));
 }
 
-TEST(after_fork_waits_until_the_turn_has_ended) {
-  udpr_reactor *reactor = started();
+TEST(after_fork_is_refused_until_the_turn_has_ended) {
+  udpr_reactor *reactor = new_started_reactor();
   probe         port = {0};
-  logged_call   call = {.act = fork_and_say_so};
+  logged_call   call = {.act = fork_and_call_after_fork};
   probe_listen(&port, reactor);
   call_later_logged(reactor, 0, &call);
   udpr_status turn = udpr_reactor_iterate(reactor, 0);
@@ -334,8 +337,8 @@ TEST(after_fork_waits_until_the_turn_has_ended) {
   probe_check_ended(&port);
 }
 
-/* The other thread is not there any more, and what it was about is half done. */
-TEST(after_fork_is_refused_where_another_thread_was_inside) {
+/* The other thread does not exist in the child, and may have left the reactor in any state. */
+TEST(after_fork_is_refused_if_another_thread_was_in_the_reactor) {
   udpr_reactor  *reactor = new_reactor(0);
   reactor_thread there;
   reactor_thread_start(&there, reactor);

@@ -1,5 +1,5 @@
-/* A callback that forks inside a call: in the child the call ends with UDPR_E_CLOSED and calls nobody else; what it
- * was about is the parent's, which notices nothing.
+/* A callback forks that is called directly by a function of the library. In the child this function returns
+ * UDPR_E_CLOSED and calls no other callback. In the parent it continues normally.
  */
 #include "event_log.h"
 #include "fork_and_wait.h"
@@ -11,11 +11,12 @@ static udpr_status start_and_fork(udpr_transport *transport, void *user) {
   udpr_addr nobody = addr("127.0.0.1", 9);
   probe_started(transport, user);
   fork_and_wait();
-  return is_child ? udpr_transport_write(transport, "x", 1, &nobody) : UDPR_OK; /* CLOSED there */
+  /* UDPR_E_CLOSED in the child */
+  return is_child ? udpr_transport_write(transport, "x", 1, &nobody) : UDPR_OK;
 }
 
-/* A child that gave the port up would take it out of the epoll set, which is the parent's. */
-TEST(a_start_that_fails_in_the_child) {
+/* A child that closed the port would remove it from the epoll set, which it shares with the parent. */
+TEST(start_protocol_forks) {
   udpr_reactor   *reactor = new_reactor(0);
   probe           port = {0};
   udpr_protocol   protocol = probe_protocol(&port);
@@ -40,7 +41,7 @@ static void fork_in_port(probe *port, udpr_transport *transport) {
   fork_and_wait();
 }
 
-TEST(a_close_ends_closed_in_the_child) {
+TEST(stop_protocol_forks_in_close) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_stop = fork_in_port};
   probe_listen(&port, reactor);
@@ -60,7 +61,7 @@ static void fork_in_logger(const udpr_log_record *record, void *user) {
   fork_and_wait();
 }
 
-TEST(a_logger_that_hears_of_the_close) {
+TEST(logger_forks_in_close) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
@@ -81,7 +82,7 @@ static void fork_at_the_first(udpr_transport *transport, void *visits) {
   if (++*(int *)visits == 1) fork_and_wait();
 }
 
-TEST(a_visit_is_the_childs_last) {
+TEST(visit_forks_in_each_transport) {
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[3] = {0};
   int           visits = 0;
@@ -98,7 +99,7 @@ TEST(a_visit_is_the_childs_last) {
   for (int i = 0; i < 3; i++) probe_check_ended(&ports[i]);
 }
 
-/* ---- free: users that nobody has used ------------------------------------------------------------------- */
+/* ---- free_user in udpr_reactor_free -------------------------------------------------------------------- */
 
 typedef struct users {
   atomic_int freed;
@@ -109,54 +110,57 @@ static void fork_at_the_first_free(void *user) {
   if (atomic_fetch_add(&all->freed, 1) == 0) fork_and_wait();
 }
 
-static void unused(udpr_reactor *reactor, void *user) {
+static void must_not_be_called(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   FAIL("%s", "called after free");
 }
-static udpr_status unused_trigger(udpr_reactor *reactor, udpr_id id, void *user) {
+static udpr_status trigger_must_not_be_called(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)id;
-  return unused(reactor, user), UDPR_OK;
+  return must_not_be_called(reactor, user), UDPR_OK;
 }
-static void unused_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static void watch_must_not_be_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events,
+                                     void *user) {
   (void)id, (void)fd, (void)events;
-  unused(reactor, user);
+  must_not_be_called(reactor, user);
 }
-static void unused_answer(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
-                          size_t count, void *user) {
+static void resolved_must_not_be_called(udpr_reactor *reactor, udpr_id id, udpr_status status,
+                                        const udpr_addr *addrs, size_t count, void *user) {
   (void)id, (void)status, (void)addrs, (void)count;
-  unused(reactor, user);
+  must_not_be_called(reactor, user);
 }
 
 typedef void (*add_fn)(udpr_reactor *reactor, int fd, users *all);
 
 static void add_delayed_call(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_call_later(reactor, SECONDS(9), unused, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_call_later(reactor, SECONDS(9), must_not_be_called, all, fork_at_the_first_free, NULL));
 }
 static void add_call_from_thread(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_call_from_thread(reactor, unused, all, fork_at_the_first_free));
+  OK(udpr_reactor_call_from_thread(reactor, must_not_be_called, all, fork_at_the_first_free));
 }
 static void add_trigger(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_add_trigger(reactor, AFTER, SHUTDOWN, unused_trigger, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_add_trigger(reactor, AFTER, SHUTDOWN, trigger_must_not_be_called, all,
+                              fork_at_the_first_free, NULL));
 }
 static void add_look_up(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, unused_answer, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, resolved_must_not_be_called, all, fork_at_the_first_free,
+                          NULL));
 }
 static void add_watch(udpr_reactor *reactor, int fd, users *all) {
-  OK(udpr_reactor_watch(reactor, fd, R, unused_watch, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_watch(reactor, fd, R, watch_must_not_be_called, all, fork_at_the_first_free, NULL));
 }
 
-TEST(free_frees_no_other_user_in_the_child) {
+TEST(free_user_forks_in_free) {
   static const add_fn ways[] = {add_delayed_call, add_call_from_thread, add_trigger, add_look_up, add_watch};
   for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
     udpr_reactor *reactor = new_reactor(0);
     users         all = {0};
     int           ends[3][2];
     for (int i = 0; i < 3; i++) open_pipe(ends[i]), ways[way](reactor, ends[i][0], &all);
-    OK(udpr_reactor_free(reactor)); /* in the child it closes descriptors */
+    OK(udpr_reactor_free(reactor)); /* in the child it only closes descriptors */
     CHECK_EQ(is_child ? 1 : 3, all.freed);
     if (is_child) kill_child();
     for (int i = 0; i < 3; i++) close_pipe(ends[i]);

@@ -1,4 +1,4 @@
-/* Look-ups in a forked child, whose parent has as many threads for them as a process may have. */
+/* Look-ups in a forked child whose parent has as many look-up threads as a process may have. */
 #include "lookup_dns.h"
 
 static void find_localhost(void *unused) {
@@ -13,8 +13,8 @@ static void find_localhost_after_fork(void *reactor) {
   lookup_expect_address(reactor, "localhost", UDPR_AF_INET, "127.0.0.1");
 }
 
-/* A forked child has none of the threads, and none of the count. */
-TEST(a_forked_child_has_threads_of_its_own) {
+/* A forked child has none of the parent's look-up threads, and starts to count at zero. */
+TEST(a_forked_child_has_its_own_thread_limit) {
   static hanging_lookups all;
   free_reactors_with_hanging_lookups(&all);
   WAIT_UNTIL(atomic_load(&all.fixture.dns.held) == MAX_THREADS_PER_PROCESS);

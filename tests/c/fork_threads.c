@@ -1,38 +1,39 @@
-/* A forked child that makes threads before it has called udpr_reactor_after_fork or udpr_reactor_free: one thread gets in,
- * the others are refused, and nothing is done twice.
+/* A forked child creates threads before it has called udpr_reactor_after_fork or udpr_reactor_free. One
+ * thread succeeds, the others are refused, and nothing is done twice.
  */
 #include "probe.h"
 
 enum { THREADS = 4, CHILDREN = 60 };
 
-typedef struct crowd {
+typedef struct fixture {
   udpr_reactor     *reactor;
   probe             port;
   pthread_barrier_t start;
   udpr_status (*act)(udpr_reactor *);
   atomic_int succeeded, refused;
-} crowd;
+} fixture;
 
-static void one_of_many(void *arg) {
-  crowd *all = arg;
+static void call_act(void *arg) {
+  fixture *all = arg;
   pthread_barrier_wait(&all->start);
   udpr_status status = all->act(all->reactor);
   if (status == UDPR_E_WRONG_THREAD) atomic_fetch_add(&all->refused, 1);
   if (status == UDPR_OK) atomic_fetch_add(&all->succeeded, 1);
 }
 
-static void all_at_once(crowd *all) {
+static void call_act_in_all_threads(fixture *all) {
   check_thread threads[THREADS];
   CHECK_EQ(0, pthread_barrier_init(&all->start, NULL, THREADS));
-  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], one_of_many, all);
+  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], call_act, all);
   for (int i = 0; i < THREADS; i++) thread_join(&threads[i]);
 }
 
-static void revive_with_threads(void *arg) {
-  crowd *all = arg;
+static void after_fork_in_all_threads(void *arg) {
+  fixture *all = arg;
   all->act = udpr_reactor_after_fork;
-  all_at_once(all);
-  CHECK_EQ(1, all->succeeded); /* the others were refused, or found no forked child any more */
+  call_act_in_all_threads(all);
+  /* the others got UDPR_E_WRONG_THREAD, or UDPR_E_NOT_SUPPORTED after the first had succeeded */
+  CHECK_EQ(1, all->succeeded);
   CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_after_fork(all->reactor));
   send_letters(&all->port.host, "a");
   RUN_UNTIL(all->reactor, *all->port.received);
@@ -40,19 +41,19 @@ static void revive_with_threads(void *arg) {
   probe_check_ended(&all->port);
 }
 
-static void free_with_threads(void *arg) {
-  crowd *all = arg;
-  int    before = check_count_descriptors();
+static void free_in_all_threads(void *arg) {
+  fixture *all = arg;
+  int      before = check_count_descriptors();
   all->act = udpr_reactor_free;
-  all_at_once(all);
+  call_act_in_all_threads(all);
   CHECK(all->succeeded == 1 && all->refused == THREADS - 1);
-  CHECK_EQ(before - 3, check_count_descriptors()); /* the port's, the wake-up's and the epoll set's */
+  CHECK_EQ(before - 3, check_count_descriptors()); /* of the port, the wake-up and the epoll set */
   CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(all->reactor));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(all->reactor, 0));
 }
 
 static void with_children(void (*body)(void *)) {
-  crowd all = {.reactor = new_reactor(0)};
+  fixture all = {.reactor = new_reactor(0)};
   probe_listen(&all.port, all.reactor);
   for (int i = check_is_slow() ? 3 : CHILDREN; i > 0; i--) run_in_killed_child(body, &all);
   send_letters(&all.port.host, "z");
@@ -61,32 +62,32 @@ static void with_children(void (*body)(void *)) {
   probe_check_ended(&all.port);
 }
 
-TEST(one_thread_of_a_child_revives_the_reactor) { with_children(revive_with_threads); }
-TEST(one_thread_of_a_child_frees_the_reactor) { with_children(free_with_threads); }
+TEST(after_fork_succeeds_in_one_thread) { with_children(after_fork_in_all_threads); }
+TEST(free_succeeds_in_one_thread) { with_children(free_in_all_threads); }
 
-/* ---- while the first reactor of all is made --------------------------------------------------------------- */
+/* ---- a fork while another thread makes the first reactor ----------------------------------------------- */
 
-static atomic_int begun;
+static atomic_int thread_began;
 
-static void make_one(void *arg) {
+static void make_and_free_reactor(void *arg) {
   (void)arg;
-  atomic_store(&begun, 1);
+  atomic_store(&thread_began, 1);
   OK(udpr_reactor_free(new_reactor(0)));
 }
 
-/* In a process that has made no reactor yet. `arg` is when to fork. */
-static void fork_while_the_first_is_made(void *arg) {
+/* The process has made no reactor yet. `arg` is how long to spin before the fork. */
+static void fork_while_first_reactor_is_made(void *arg) {
   check_thread maker;
-  thread_start(&maker, make_one, NULL);
-  while (!atomic_load(&begun)) {}
+  thread_start(&maker, make_and_free_reactor, NULL);
+  while (!atomic_load(&thread_began)) {}
   for (volatile int i = *(int *)arg; i > 0; i--) {}
-  run_in_killed_child(make_one, NULL);
+  run_in_killed_child(make_and_free_reactor, NULL);
   thread_join(&maker);
 }
 
-TEST(a_child_waits_for_no_other_thread_of_its_parents_first_reactor) {
+TEST(a_fork_while_the_first_reactor_is_made) {
   for (int i = check_is_slow() ? 20 : 600; i > 0; i--)
-    run_in_killed_child(fork_while_the_first_is_made, &(int){i * 4});
+    run_in_killed_child(fork_while_first_reactor_is_made, &(int){i * 4});
 }
 
 CHECK_MAIN()

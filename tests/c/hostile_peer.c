@@ -1,4 +1,5 @@
-/* What a stranger may send: empty datagrams, noise, and datagrams and ICMP messages with a source that is not theirs. */
+/* What a hostile peer may send: empty datagrams, noise, and datagrams and ICMP messages with a forged source.
+ */
 #include "spoof.h"
 
 typedef struct fixture {
@@ -8,7 +9,7 @@ typedef struct fixture {
   int             peer;
   int             empty, other, refused, reports;
   bool            echo;
-  udpr_status     answered; /* what the last write was */
+  udpr_status     echo_status; /* returned by the last write */
 } fixture;
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -17,7 +18,7 @@ static void received(udpr_transport *transport, const udpr_datagram *datagram, v
   if (datagram->len == 0) f->empty++;
   else f->other++;
   if (f->echo)
-    f->answered = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
+    f->echo_status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
 static size_t received_many(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
@@ -59,8 +60,10 @@ static void tear_down(fixture *f) {
 
 /* ---- empty datagrams ----------------------------------------------------------------------------------- */
 
-/* c-ares took one for the end of the connection (CVE-2023-32067), as read(2)'s 0 is for streams. */
-static void empty_ones_are_data(uint32_t flags, bool batches, bool connected) {
+/* c-ares took an empty datagram for the end of the connection (CVE-2023-32067), as a read(2) of 0 bytes is
+ * for a stream.
+ */
+static void check_empty_datagrams(uint32_t flags, bool batches, bool connected) {
   fixture f;
   set_up(&f, flags, batches);
   udpr_addr peer = peer_addr(f.peer);
@@ -76,16 +79,16 @@ static void empty_ones_are_data(uint32_t flags, bool batches, bool connected) {
   tear_down(&f);
 }
 
-TEST(empty_datagrams_unconnected) { empty_ones_are_data(0, false, false); }
-TEST(empty_datagrams_connected) { empty_ones_are_data(0, false, true); }
-TEST(empty_datagrams_in_batches) { empty_ones_are_data(0, true, true); }
-TEST(empty_datagrams_without_offload) { empty_ones_are_data(UDPR_UDP_NO_OFFLOAD, false, true); }
-TEST(empty_datagrams_unbatched) { empty_ones_are_data(UDPR_UDP_UNBATCHED, false, false); }
+TEST(empty_datagrams_unconnected) { check_empty_datagrams(0, false, false); }
+TEST(empty_datagrams_connected) { check_empty_datagrams(0, false, true); }
+TEST(empty_datagrams_in_batches) { check_empty_datagrams(0, true, true); }
+TEST(empty_datagrams_without_offload) { check_empty_datagrams(UDPR_UDP_NO_OFFLOAD, false, true); }
+TEST(empty_datagrams_unbatched) { check_empty_datagrams(UDPR_UDP_UNBATCHED, false, false); }
 
 /* ---- amplification ------------------------------------------------------------------------------------- */
 
-/* The library never answers by itself: what leaves, the program has written. */
-TEST(nothing_is_answered_unasked) {
+/* The library sends nothing unless the program writes. */
+TEST(noise_is_not_answered) {
   uint8_t  noise[1400];
   uint64_t seed = 88172645463325252;
   fixture  f;
@@ -104,9 +107,9 @@ TEST(nothing_is_answered_unasked) {
   tear_down(&f);
 }
 
-/* ---- sources that are not the sender's ----------------------------------------------------------------- */
+/* ---- forged sources ------------------------------------------------------------------------------------ */
 
-/* Nobody can be answered at port 0 (RFC 768: no reply is expected). */
+/* Port 0 cannot be replied to (RFC 768: no reply is expected). */
 TEST(a_sender_with_port_0) {
   fixture f;
   enter_network_namespace();
@@ -115,21 +118,21 @@ TEST(a_sender_with_port_0) {
   udpr_addr nobody = addr("127.0.0.7", 0);
   spoof_datagram(&nobody, &f.host, "hey!");
   RUN_UNTIL(f.reactor, f.other == 1);
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, f.answered);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, f.echo_status);
   peer_send(f.peer, &f.host, "x", 1);
   PEER_RECEIVES((run_turns(f.reactor, 3), f.peer), "x");
   tear_down(&f);
 }
 
-static void note_call(udpr_reactor *reactor, void *user) {
+static void count_call(udpr_reactor *reactor, void *user) {
   (void)reactor;
   ++*(int *)user;
 }
 
-/* A datagram that says it is from the port itself makes an echo answer itself for ever: a turn ends all the same, and
- * everybody else has theirs.
+/* A datagram with the port's own address as its source makes an echo send to itself endlessly. Each turn must
+ * still end, and other ports and calls must be served.
  */
-TEST(an_echo_that_answers_itself_starves_nobody) {
+TEST(a_datagram_spoofed_from_the_port_itself_starves_nobody) {
   fixture f, other;
   int     calls = 0;
   enter_network_namespace();
@@ -142,20 +145,20 @@ TEST(an_echo_that_answers_itself_starves_nobody) {
   const udpr_addr second_host = host_of(second);
   for (int i = 1; i <= 100; i++) {
     peer_send(f.peer, &second_host, "x", 1);
-    OK(udpr_reactor_call_later(f.reactor, 0, note_call, &calls, NULL, NULL));
+    OK(udpr_reactor_call_later(f.reactor, 0, count_call, &calls, NULL, NULL));
     run_turns(f.reactor, 2);
     CHECK_EQ(i, calls);
     CHECK_EQ(i, other.other);
   }
-  CHECK(f.other >= 100); /* it goes on */
+  CHECK(f.other >= 100); /* it still continues */
   OK(udpr_transport_close(second));
   udpr_transport_release(second);
   tear_down(&other);
   tear_down(&f);
 }
 
-/* Who is not the peer is not heard, but who can send in the peer's name is. */
-TEST(a_connected_port_hears_whoever_has_the_peers_name) {
+/* Datagrams from other senders are discarded, but those with the peer's forged address are not. */
+TEST(a_connected_port_receives_datagrams_spoofed_from_the_peer) {
   fixture f;
   enter_network_namespace();
   set_up(&f, 0, false);
@@ -169,14 +172,16 @@ TEST(a_connected_port_hears_whoever_has_the_peers_name) {
   tear_down(&f);
 }
 
-/* ---- ICMP that nobody had a reason for ----------------------------------------------------------------- */
+/* ---- forged ICMP messages ------------------------------------------------------------------------------ */
 
 static void spoof_refusals(const fixture *f, const udpr_addr *to, int count) {
   while (count-- > 0) spoof_icmp(&f->host, to, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
 }
 
-/* Who knows both ends can say that the peer refuses. The port is told so, stays connected, and loses nothing. */
-TEST(spoofed_refusals_end_nothing) {
+/* Whoever knows both addresses can forge a refusal. It is reported to the port, which stays connected and
+ * loses nothing.
+ */
+TEST(spoofed_refusals_close_nothing) {
   fixture f;
   enter_network_namespace();
   set_up(&f, 0, false);
@@ -190,14 +195,15 @@ TEST(spoofed_refusals_end_nothing) {
     PEER_RECEIVES(f.peer, "x");
   }
   RUN_UNTIL(f.reactor, f.other == 200);
-  CHECK(f.refused >= 1 && f.refused <= 200); /* once a turn at most */
+  CHECK(f.refused >= 1 && f.refused <= 200); /* at most once in a turn */
   OK(udpr_transport_get_peer(f.transport, &still));
   CHECK_ADDR(&peer, &still);
   tear_down(&f);
 }
 
-/* A flood of them waits in the socket's receive buffer, which is bounded, and is told without end but turn by turn. */
-TEST(a_flood_of_reports_leaves_room_for_datagrams) {
+/* The messages wait in the socket's receive buffer, which is bounded. Reporting them must not block a turn.
+ */
+TEST(a_flood_of_spoofed_errors_does_not_block_datagrams) {
   fixture f;
   int     calls = 0;
   enter_network_namespace();
@@ -205,7 +211,7 @@ TEST(a_flood_of_reports_leaves_room_for_datagrams) {
   udpr_addr anybody = addr("127.0.0.1", 4242);
   for (int i = 1; i <= 20; i++) {
     spoof_refusals(&f, &anybody, 300);
-    OK(udpr_reactor_call_later(f.reactor, 0, note_call, &calls, NULL, NULL));
+    OK(udpr_reactor_call_later(f.reactor, 0, count_call, &calls, NULL, NULL));
     run_turns(f.reactor, 2);
     CHECK_EQ(i, calls);
   }
@@ -221,8 +227,8 @@ TEST(a_flood_of_reports_leaves_room_for_datagrams) {
   tear_down(&f);
 }
 
-/* The message names both ends, and the kernel looks for a socket that has them. */
-TEST(icmp_about_other_ports_comes_to_nobody) {
+/* The message contains both addresses, by which the kernel looks up the socket. */
+TEST(icmp_about_other_ports_is_not_reported) {
   fixture f;
   enter_network_namespace();
   set_up(&f, UDPR_UDP_ERROR_REPORTS, false);
@@ -236,59 +242,62 @@ TEST(icmp_about_other_ports_comes_to_nobody) {
   tear_down(&f);
 }
 
-/* ---- numbers that are given out again ------------------------------------------------------------------ */
+/* ---- descriptors that are used again ------------------------------------------------------------------- */
 
-/* mio told an event to a token that was given out anew (CVE-2024-27308). Both ports have a datagram in one turn; the first
- * one called closes the other, whose `user` is freed, and makes a port in its place, with the same descriptor.
+/* mio delivered an event to a token that had been assigned anew (CVE-2024-27308). Here both ports have a
+ * datagram in one turn. The one called first closes the other, whose `user` is freed, and makes a new port,
+ * which gets the same descriptor.
  */
-typedef struct rival rival;
-struct rival {
+typedef struct pair_port pair_port;
+struct pair_port {
   udpr_transport *transport;
   udpr_addr       host;
-  rival          *other;
-  fixture        *heir;
+  pair_port      *other;
+  fixture        *replacement;
   int             fd;
 };
 
-static void rival_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
-  rival        *self = user, *other = self->other;
-  fixture      *heir = self->heir;
-  udpr_protocol protocol = {.size = sizeof protocol, .user = heir, .datagram_received = received};
+static void pair_port_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  pair_port    *self = user, *other = self->other;
+  fixture      *replacement = self->replacement;
+  udpr_protocol protocol = {.size = sizeof protocol, .user = replacement, .datagram_received = received};
   (void)datagram;
-  if (heir->transport) return;
+  if (replacement->transport) return;
   OK(udpr_transport_close(other->transport)); /* frees `other` */
-  heir->transport = listen_on(udpr_transport_reactor(transport), "127.0.0.1", &protocol, NULL);
+  replacement->transport = listen_on(udpr_transport_reactor(transport), "127.0.0.1", &protocol, NULL);
 }
 
-static void rival_freed(void *user) { udpr_transport_release(((rival *)user)->transport), free(user); }
+static void pair_port_freed(void *user) {
+  udpr_transport_release(((pair_port *)user)->transport), free(user);
+}
 
-TEST(an_event_of_a_closed_port_is_not_its_heirs) {
+TEST(an_event_of_a_closed_port_is_not_delivered_to_its_replacement) {
   udpr_reactor *reactor = new_reactor(0);
-  fixture       heir = {.transport = NULL};
-  rival        *two[2];
+  fixture       replacement = {.transport = NULL};
+  pair_port    *two[2];
   int           fds[2], peer = peer_open(AF_INET);
   for (int i = 0; i < 2; i++) {
     udpr_protocol protocol = {.size = sizeof protocol,
-                              .free_user = rival_freed,
-                              .datagram_received = rival_received};
+                              .free_user = pair_port_freed,
+                              .datagram_received = pair_port_received};
     protocol.user = two[i] = calloc(1, sizeof **two);
-    two[i]->heir = &heir;
+    two[i]->replacement = &replacement;
     two[i]->transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
     two[i]->host = host_of(two[i]->transport);
     fds[i] = udpr_transport_fileno(two[i]->transport);
   }
   two[0]->other = two[1], two[1]->other = two[0];
   for (int i = 0; i < 2; i++) peer_send(peer, &two[i]->host, "x", 1);
-  RUN_UNTIL(reactor, heir.transport != NULL);
+  RUN_UNTIL(reactor, replacement.transport != NULL);
   run_turns(reactor, 3);
-  int fd = udpr_transport_fileno(heir.transport);
+  int fd = udpr_transport_fileno(replacement.transport);
   CHECK(fd == fds[0] || fd == fds[1]);
-  CHECK_EQ(0, heir.other);
-  CHECK_EQ(0, stats_of(heir.transport).syscalls_in); /* not even looked for */
-  udpr_addr host = host_of(heir.transport);
+  CHECK_EQ(0, replacement.other);
+  CHECK_EQ(0, stats_of(replacement.transport).syscalls_in); /* the socket was not even read */
+  udpr_addr host = host_of(replacement.transport);
   peer_send(peer, &host, "x", 1);
-  RUN_UNTIL(reactor, heir.other == 1);
-  udpr_transport_release(heir.transport);
+  RUN_UNTIL(reactor, replacement.other == 1);
+  udpr_transport_release(replacement.transport);
   OK(udpr_reactor_free(reactor));
   close(peer);
 }

@@ -1,13 +1,13 @@
-/* Lengths, counts and times that cannot be, (size_t)-1 first of all (CVE-2014-6272, CVE-2015-6525): an answer, and not one
- * byte beyond what is there.
+/* Impossible lengths, counts and times, such as (size_t)-1 (CVE-2014-6272, CVE-2015-6525): each call returns
+ * a status, and nothing is accessed beyond the end of a buffer.
  */
 #include "check.h"
 
 #include <limits.h>
 
-static const size_t absurd[] = {SIZE_MAX,         SIZE_MAX - 1,  SIZE_MAX / 2,
-                                SIZE_MAX / 2 + 1, SIZE_MAX / 16, SIZE_MAX / 16 + 1};
-enum { ABSURD = sizeof absurd / sizeof *absurd };
+static const size_t huge[] = {SIZE_MAX,         SIZE_MAX - 1,  SIZE_MAX / 2,
+                              SIZE_MAX / 2 + 1, SIZE_MAX / 16, SIZE_MAX / 16 + 1};
+enum { HUGE = sizeof huge / sizeof *huge };
 
 typedef struct fixture {
   udpr_reactor   *reactor;
@@ -23,7 +23,7 @@ static void set_up(fixture *f) {
   f->to = peer_addr(f->peer);
 }
 
-/* And it goes on as before. */
+/* The port must still work. */
 static void tear_down(fixture *f) {
   OK(udpr_transport_write(f->transport, "still here", 10, &f->to));
   PEER_RECEIVES(f->peer, "still here");
@@ -34,82 +34,83 @@ static void tear_down(fixture *f) {
   close(f->peer);
 }
 
-TEST(writes) {
+TEST(lengths_of_writes) {
   fixture f;
   set_up(&f);
-  for (int i = 0; i < ABSURD; i++) {
-    udpr_bytes one[] = {{"x", absurd[i]}}, two[] = {{"x", 1}, {"y", absurd[i]}};
-    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write(f.transport, "x", absurd[i], &f.to));
-    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_post(f.transport, "x", absurd[i], &f.to));
+  for (int i = 0; i < HUGE; i++) {
+    udpr_bytes one[] = {{"x", huge[i]}}, two[] = {{"x", 1}, {"y", huge[i]}};
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write(f.transport, "x", huge[i], &f.to));
+    CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_post(f.transport, "x", huge[i], &f.to));
     CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write_sequence(f.transport, one, 1, &f.to));
     CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, udpr_transport_write_sequence(f.transport, two, 2, &f.to));
   }
   tear_down(&f);
 }
 
-/* -1 pieces, as libevent's evbuffer was given: more than memory holds is no count. */
+/* libevent's evbuffer failed with a count of -1. A count is refused if so many pieces cannot exist in memory.
+ */
 TEST(counts_of_pieces) {
   udpr_bytes piece = {"x", 1};
   fixture    f;
   set_up(&f);
-  for (int i = 0; i < ABSURD; i++) {
-    if (absurd[i] > SIZE_MAX / 2 / sizeof piece)
+  for (int i = 0; i < HUGE; i++) {
+    if (huge[i] > SIZE_MAX / 2 / sizeof piece)
       CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
-                   udpr_transport_write_sequence(f.transport, &piece, absurd[i], &f.to));
+                   udpr_transport_write_sequence(f.transport, &piece, huge[i], &f.to));
   }
   tear_down(&f);
 }
 
-/* Each message is looked at in its turn: the one that is refused is the last. */
+/* The messages are checked one after the other, so none is read after the one that is refused. */
 TEST(counts_of_messages) {
   udpr_message messages[] = {{.size = sizeof(udpr_message), .data = "x", .len = 1},
                              {.size = sizeof(udpr_message), .data = "y", .len = SIZE_MAX}};
   fixture      f;
   set_up(&f);
   messages[0].to = messages[1].to = &f.to;
-  for (int i = 0; i < ABSURD; i++) {
+  for (int i = 0; i < HUGE; i++) {
     size_t taken = 99;
     CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG,
-                 udpr_transport_write_messages(f.transport, messages, absurd[i], &taken));
+                 udpr_transport_write_messages(f.transport, messages, huge[i], &taken));
     CHECK_EQ(1, taken);
     PEER_RECEIVES(f.peer, "x");
   }
   tear_down(&f);
 }
 
-TEST(options_of_sockets) {
+TEST(lengths_of_socket_options) {
   fixture f;
   int     value = 1;
   set_up(&f);
 #if SIZE_MAX > UINT32_MAX
-  /* The kernel's lengths have 32 bits, of which these are the right ones. It reads no more than it needs. */
+  /* The kernel's lengths have 32 bits. The low 32 bits of this one would be valid. */
   CHECK_STATUS(UDPR_E_SYSTEM - EINVAL, udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value,
                                                                  ((size_t)1 << 32) + sizeof value));
 #endif
-  for (int i = 0; i < ABSURD; i++) {
-    size_t      len = absurd[i];
-    udpr_status status = udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, absurd[i]);
-    if (status >= 0 && absurd[i] > INT_MAX)
-      FAIL("set_option with %zu bytes is %s", absurd[i], udpr_status_name(status));
+  for (int i = 0; i < HUGE; i++) {
+    size_t      len = huge[i];
+    udpr_status status = udpr_transport_set_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, huge[i]);
+    if (status >= 0 && huge[i] > INT_MAX)
+      FAIL("set_option with %zu bytes is %s", huge[i], udpr_status_name(status));
     status = udpr_transport_get_option(f.transport, SOL_SOCKET, SO_PRIORITY, &value, &len);
-    if (status == UDPR_OK) CHECK_EQ(sizeof value, len); /* as much as the kernel has is written, no more */
+    if (status == UDPR_OK) CHECK_EQ(sizeof value, len); /* the kernel writes only as much as the option has */
     else CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, status);
   }
   tear_down(&f);
 }
 
-/* The room is said to be greater than it is: what is written is as long as it has to be. */
-TEST(room_for_addresses) {
+/* The capacity given is greater than the buffer, but only as much as needed is written. */
+TEST(capacities_for_addresses) {
   fixture f;
   set_up(&f);
-  for (int i = 0; i < ABSURD; i++) {
+  for (int i = 0; i < HUGE; i++) {
     char               *text = malloc(strlen("1.2.3.4:53") + 1);
     struct sockaddr_in *name = malloc(sizeof *name);
     udpr_addr           address = addr("1.2.3.4:53", 0), back;
     size_t              len = 0;
-    OK(udpr_addr_format(&address, text, absurd[i], &len));
+    OK(udpr_addr_format(&address, text, huge[i], &len));
     CHECK_STR("1.2.3.4:53", text);
-    OK(udpr_addr_to_sockaddr(&address, name, absurd[i], &len));
+    OK(udpr_addr_to_sockaddr(&address, name, huge[i], &len));
     CHECK_EQ(sizeof *name, len);
     OK(udpr_addr_from_sockaddr(name, sizeof *name, &back));
     CHECK_ADDR(&address, &back);
@@ -118,7 +119,7 @@ TEST(room_for_addresses) {
   tear_down(&f);
 }
 
-static void never(udpr_reactor *reactor, void *user) {
+static void must_not_run(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   FAIL("%s", "a call that is due at the end of time was made");
 }
@@ -130,10 +131,10 @@ TEST(times) {
   set_up(&f);
   for (int i = 0; i < 2; i++)
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
-                 udpr_reactor_call_later(f.reactor, no_delays[i], never, NULL, NULL, NULL));
+                 udpr_reactor_call_later(f.reactor, no_delays[i], must_not_run, NULL, NULL, NULL));
   for (int i = 0; i < 4; i++) {
     udpr_id id = 0;
-    OK(udpr_reactor_call_later(f.reactor, ends[i], never, NULL, NULL, &id));
+    OK(udpr_reactor_call_later(f.reactor, ends[i], must_not_run, NULL, NULL, &id));
     OK(udpr_reactor_reset_call(f.reactor, id, ends[i]));
     OK(udpr_reactor_delay_call(f.reactor, id, INT64_MAX));
     run_turns(f.reactor, 2);
@@ -144,21 +145,21 @@ TEST(times) {
   tear_down(&f);
 }
 
-TEST(room_for_ids) {
+TEST(capacities_for_ids) {
   udpr_id one, *ids = &one;
   size_t  count = 99;
   fixture f;
   set_up(&f);
-  for (int i = 0; i < ABSURD; i++) {
-    if (absurd[i] <= SIZE_MAX / 2 / sizeof one) continue; /* an array may be as long as that */
-    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_delayed_calls(f.reactor, ids, absurd[i], &count));
+  for (int i = 0; i < HUGE; i++) {
+    if (huge[i] <= SIZE_MAX / 2 / sizeof one) continue; /* an array may be that long */
+    CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_delayed_calls(f.reactor, ids, huge[i], &count));
     CHECK_EQ(0, count);
   }
   tear_down(&f);
 }
 
-/* Numbers of 32 bits: refused, or taken for as much as there is. */
-TEST(options_of_ports) {
+/* 32-bit values: refused, or limited to the maximum. */
+TEST(sizes_in_udp_options) {
   fixture          f;
   udpr_protocol    protocol = {.size = sizeof protocol};
   udpr_udp_options options = {.size = sizeof options};

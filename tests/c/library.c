@@ -1,4 +1,4 @@
-/* What needs no reactor: the version, the statuses and the features. */
+/* Functions that need no reactor: version, statuses and features. */
 #include "check.h"
 
 TEST(version) {
@@ -12,7 +12,7 @@ typedef struct named {
   udpr_status status;
   const char *name;
   int32_t     number;
-  int32_t     error; /* its errno, -1: not said here */
+  int32_t     error; /* its errno; -1 if it depends on the system */
 } named;
 
 #define NAMED(code) .status = code, .name = #code
@@ -98,7 +98,7 @@ TEST(any_integer_has_a_name_and_a_message) {
     udpr_status status = i < sizeof edges / sizeof *edges ? edges[i] : (udpr_status)(seed >> 32);
     const char *name = udpr_status_name(status), *message = udpr_status_message(status);
     CHECK(name != NULL && *name && message != NULL && *message);
-    CHECK(name == udpr_status_name(status) && message == udpr_status_message(status)); /* static */
+    CHECK(name == udpr_status_name(status) && message == udpr_status_message(status)); /* static strings */
     CHECK(udpr_status_errno(status) >= 0);
   }
 }

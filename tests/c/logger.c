@@ -1,15 +1,15 @@
-/* The logger: levels, what a record says, replacing it (in its own callback, too), and who frees. The record
- * that these tests cause: a port that wishes a larger receive buffer than the system grants.
+/* The logger: levels, the contents of a record, its replacement (also in its own callback), and when its user
+ * is freed. The record here is caused by a port that requests a larger receive buffer than the system grants.
  */
 #include "check.h"
 
-enum { WISH = 1 << 30 };
+enum { REQUESTED = 1 << 30 };
 
 typedef struct logger {
   atomic_int     freed;
   int            records, warnings;
   udpr_reactor  *reactor;
-  struct logger *next; /* replaces this one at its first record */
+  struct logger *next; /* its first record makes this one replace it */
 } logger;
 
 static void log_record(const udpr_log_record *record, void *user);
@@ -29,19 +29,19 @@ static void log_record(const udpr_log_record *record, void *user) {
   if (record->level == UDPR_LOG_WARN) self->warnings++;
   if (self->next && self->records == 1) {
     set_logger(self->reactor, UDPR_LOG_WARN, self->next);
-    CHECK_EQ(0, self->freed); /* not while it runs */
+    CHECK_EQ(0, self->freed); /* not freed before it returns */
   }
 }
 
-/* Listens with the wish that cannot be granted in full. */
+/* Listens with a receive buffer that is larger than the system allows. */
 static void cause_a_warning(udpr_reactor *reactor) {
   udpr_protocol    protocol = {.size = sizeof protocol};
-  udpr_udp_options options = {.size = sizeof options, .receive_buffer = WISH};
+  udpr_udp_options options = {.size = sizeof options, .receive_buffer = REQUESTED};
   udpr_transport  *transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
   int              granted = 0;
   socklen_t        len = sizeof granted;
   CHECK_EQ(0, getsockopt(udpr_transport_fileno(transport), SOL_SOCKET, SO_RCVBUF, &granted, &len));
-  if (granted / 2 >= WISH) SKIP("this system grants any receive buffer");
+  if (granted / 2 >= REQUESTED) SKIP("this system grants any receive buffer");
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
 }
@@ -57,7 +57,7 @@ TEST(a_warning_is_logged) {
   CHECK_EQ(1, log.freed);
 }
 
-TEST(a_granted_wish_is_not) {
+TEST(a_granted_buffer_size_is_not_logged) {
   logger           log = {0};
   udpr_reactor    *reactor = new_reactor(0);
   udpr_protocol    protocol = {.size = sizeof protocol};
@@ -70,14 +70,14 @@ TEST(a_granted_wish_is_not) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(max_level_hides_what_is_above_it) {
+TEST(max_level_hides_less_severe_records) {
   logger        errors = {0}, everything = {0};
   udpr_reactor *reactor = new_reactor(0);
   set_logger(reactor, UDPR_LOG_ERROR, &errors);
   cause_a_warning(reactor);
   CHECK_EQ(0, errors.records);
   set_logger(reactor, UDPR_LOG_DEBUG, &everything);
-  CHECK_EQ(1, errors.freed); /* set_logger frees the former user */
+  CHECK_EQ(1, errors.freed); /* set_logger frees the previous user */
   cause_a_warning(reactor);
   CHECK_EQ(1, everything.warnings);
   CHECK_EQ(0, errors.records);
@@ -93,7 +93,7 @@ TEST(replaced_in_its_own_callback) {
   set_logger(reactor, UDPR_LOG_WARN, &first);
   cause_a_warning(reactor);
   CHECK_EQ(1, first.records);
-  CHECK_EQ(1, first.freed); /* when its callback had returned */
+  CHECK_EQ(1, first.freed); /* after its callback had returned */
   CHECK_EQ(0, second.records);
   cause_a_warning(reactor);
   CHECK_EQ(1, first.records);
@@ -103,7 +103,7 @@ TEST(replaced_in_its_own_callback) {
   CHECK_EQ(1, second.freed);
 }
 
-TEST(a_refused_logger_frees_its_user_and_leaves_the_former) {
+TEST(a_refused_logger_is_freed_and_the_present_one_stays) {
   logger        log = {0}, refused = {0};
   udpr_reactor *reactor = new_reactor(0);
   set_logger(reactor, UDPR_LOG_WARN, &log);
@@ -116,8 +116,8 @@ TEST(a_refused_logger_frees_its_user_and_leaves_the_former) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* Without a logger the library says nothing, on no descriptor. */
-static void warn_in_silence(void *arg) {
+/* Without a logger, nothing is written to any descriptor. */
+static void cause_a_warning_without_logger(void *arg) {
   int *pipe_ends = arg;
   CHECK(dup2(pipe_ends[1], 1) == 1 && dup2(pipe_ends[1], 2) == 2);
   udpr_reactor *reactor = new_reactor(0);
@@ -129,7 +129,7 @@ TEST(without_a_logger_there_is_no_output) {
   int  ends[2];
   char text[128];
   CHECK_EQ(0, pipe(ends));
-  run_in_child(warn_in_silence, ends);
+  run_in_child(cause_a_warning_without_logger, ends);
   close(ends[1]);
   CHECK_EQ(0, read(ends[0], text, sizeof text));
   close(ends[0]);

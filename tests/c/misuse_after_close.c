@@ -1,4 +1,6 @@
-/* Use after the end: of a port, of one reference of two, of the reactor; and everything twice. */
+/* Use after a port was closed, after one of two references was released, and after the reactor was freed; and
+ * every ending call twice.
+ */
 #include "every_call.h"
 #include "pool.h"
 #include "probe.h"
@@ -6,7 +8,7 @@
 
 /* ---- ports ----------------------------------------------------------------------------------------------- */
 
-static void all_is_closed(void *arg) {
+static void check_everything_is_closed(void *arg) {
   handles *with = arg;
   check_transport_calls_return(UDPR_E_CLOSED, with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(with->transport, "x", 1, &with->to));
@@ -18,15 +20,15 @@ TEST(every_call_after_close) {
   probe_listen(&port, reactor);
   handles with = {.transport = port.transport, .to = port.host};
   OK(udpr_transport_close(port.transport));
-  all_is_closed(&with);
-  run_in_thread(all_is_closed, &with);
+  check_everything_is_closed(&with);
+  run_in_thread(check_everything_is_closed, &with);
   CHECK(port.stops == 1 && port.freed == 1);
   OK(udpr_reactor_free(reactor));
-  all_is_closed(&with);
+  check_everything_is_closed(&with);
   probe_check_ended(&port);
 }
 
-/* Until the turn that ends it, what asks is answered and what acts is refused. */
+/* Until the port has stopped in a later turn, getters work, and other functions return UDPR_E_CLOSED. */
 TEST(calls_after_stop_listening) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
@@ -46,12 +48,12 @@ TEST(calls_after_stop_listening) {
   OK(udpr_transport_stop_listening(port.transport));
   CHECK_EQ(0, port.stops);
   RUN_UNTIL(reactor, port.freed);
-  all_is_closed(&with);
+  check_everything_is_closed(&with);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
 
-TEST(a_port_after_the_release_of_one_of_two_references) {
+TEST(a_port_with_one_of_two_references_released) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
@@ -62,14 +64,14 @@ TEST(a_port_after_the_release_of_one_of_two_references) {
   CHECK(udpr_transport_user(second) == &port && port.stops == 0);
   OK(udpr_transport_close(second));
   handles with = {.transport = second, .to = port.host};
-  all_is_closed(&with);
-  probe_check_ended(&port); /* gives the second back */
+  check_everything_is_closed(&with);
+  probe_check_ended(&port); /* releases the second reference */
   OK(udpr_reactor_free(reactor));
 }
 
 /* ---- remotes --------------------------------------------------------------------------------------------- */
 
-TEST(a_remote_after_free_and_the_release_of_one_of_two_references) {
+TEST(a_remote_with_one_of_two_references_released_after_free) {
   udpr_reactor *reactor = new_reactor(0);
   handles       with = {.reactor = NULL};
   OK(udpr_reactor_remote(reactor, &with.remote));
@@ -81,15 +83,15 @@ TEST(a_remote_after_free_and_the_release_of_one_of_two_references) {
   udpr_remote_release(second);
 }
 
-/* ---- twice ----------------------------------------------------------------------------------------------- */
+/* ---- everything twice ---------------------------------------------------------------------------------- */
 
 static udpr_status pending(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id, (void)user;
   return UDPR_PENDING;
 }
 
-static void told(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs, size_t count,
-                 void *user) {
+static void cancelled(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                      size_t count, void *user) {
   (void)reactor, (void)id, (void)addrs, (void)count;
   CHECK_STATUS(UDPR_E_CANCELLED, status);
   ++*(int *)user;
@@ -139,17 +141,17 @@ TEST(a_close_a_disconnect_and_a_leave_twice) {
 TEST(a_cancel_twice) {
   udpr_reactor *reactor = new_reactor(0);
   atomic_int    freed = 0;
-  int           answers = 0;
+  int           results = 0;
   udpr_id       call, lookup;
   OK(udpr_reactor_call_later(reactor, SECONDS(9), call_must_not_run, &freed, count_free, &call));
   OK(udpr_reactor_cancel_call(reactor, call));
   CHECK_STATUS(UDPR_E_ALREADY_CANCELLED, udpr_reactor_cancel_call(reactor, call));
   CHECK_EQ(1, freed);
-  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, told, &answers, NULL, &lookup));
+  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, cancelled, &results, NULL, &lookup));
   OK(udpr_reactor_cancel_resolve(reactor, lookup));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, lookup));
   run_turns(reactor, 3);
-  CHECK_EQ(1, answers);
+  CHECK_EQ(1, results);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, lookup));
   OK(udpr_reactor_free(reactor));
 }

@@ -1,23 +1,23 @@
-/* Misuse inside every callback of the header, and in the free_user of everything that can be registered. */
+/* Misuse inside every kind of callback, and inside the free_user of every kind of registration. */
 #include "callback_fixture.h"
 #include "every_call.h"
 #include "fork_and_wait.h"
 
 /* ---- run, iterate, advance and free ---------------------------------------------------------------------- */
 
-static void refused(callback_fixture *fixture) {
+static void check_reentrant(callback_fixture *fixture) {
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(fixture->reactor));
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_iterate(fixture->reactor, 0));
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_advance(fixture->reactor, 1));
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(fixture->reactor));
 }
 
-TEST(run_iterate_advance_and_free) { run_in_every_callback(refused); }
+TEST(run_iterate_advance_and_free) { run_in_every_callback(check_reentrant); }
 
-/* ---- the end of everything there is --------------------------------------------------------------------- */
+/* ---- close, remove and stop everything ----------------------------------------------------------------- */
 
-/* That it is gone already is as good. */
-static void ends(udpr_status status) {
+/* The object may have ended before. */
+static void check_ends(udpr_status status) {
   static const udpr_status fine[] = {UDPR_OK, UDPR_E_CLOSED, UDPR_E_NOT_FOUND, UDPR_E_NOT_RUNNING,
                                      UDPR_E_ALREADY_RUNNING};
   for (size_t i = 0; i < sizeof fine / sizeof *fine; i++)
@@ -35,19 +35,20 @@ static void stop_visited(udpr_transport *transport, void *user) {
   OK(udpr_transport_stop_listening(transport));
 }
 
-static void end_registered(callback_fixture *fixture) {
+static void remove_registrations(callback_fixture *fixture) {
   udpr_id ids[MAX_REGISTRATIONS];
   size_t  count;
   OK(udpr_reactor_delayed_calls(fixture->reactor, ids, MAX_REGISTRATIONS, &count));
   for (size_t i = 0; i < count; i++) OK(udpr_reactor_cancel_call(fixture->reactor, ids[i]));
   for (int i = 0; i < 5; i++)
-    if (fixture->triggers[i]) ends(udpr_reactor_remove_trigger(fixture->reactor, fixture->triggers[i]->id));
-  if (fixture->watch) ends(udpr_reactor_unwatch(fixture->reactor, fixture->watch->id));
-  if (fixture->lookup) ends(udpr_reactor_cancel_resolve(fixture->reactor, fixture->lookup->id));
-  ends(udpr_reactor_set_logger(fixture->reactor, 0, NULL, NULL, NULL));
+    if (fixture->triggers[i])
+      check_ends(udpr_reactor_remove_trigger(fixture->reactor, fixture->triggers[i]->id));
+  if (fixture->watch) check_ends(udpr_reactor_unwatch(fixture->reactor, fixture->watch->id));
+  if (fixture->lookup) check_ends(udpr_reactor_cancel_resolve(fixture->reactor, fixture->lookup->id));
+  check_ends(udpr_reactor_set_logger(fixture->reactor, 0, NULL, NULL, NULL));
 }
 
-static void let_go(callback_fixture *fixture) {
+static void release_handles(callback_fixture *fixture) {
   for (int i = 0; i < fixture->count; i++) {
     udpr_transport_release(fixture->registrations[i].transport);
     fixture->registrations[i].transport = NULL;
@@ -56,53 +57,53 @@ static void let_go(callback_fixture *fixture) {
   fixture->remote = NULL;
 }
 
-/* Look-ups tell that they were cancelled; calls from threads and work cannot be taken back; each_transport has a
- * snapshot.
+/* A cancelled look-up calls its callback; calls from threads and work cannot be cancelled; each_transport
+ * visits a snapshot.
  */
-static bool may_still_come(callback_kind kind) {
+static bool may_still_be_called(callback_kind kind) {
   return kind == RESOLVED || kind == VISIT || kind == CALL_FROM_THREAD || kind == REMOTE_CALL ||
          kind == DONE || kind >= PORT_FREED;
 }
 
 static void close_everything(callback_fixture *fixture) {
   OK(udpr_reactor_each_transport(fixture->reactor, close_visited, NULL));
-  end_registered(fixture);
-  let_go(fixture);
+  remove_registrations(fixture);
+  release_handles(fixture);
   memset(fixture->was_called, 0, sizeof fixture->was_called);
 }
 
-static void nothing_comes_after(act_fn act) {
+static void check_nothing_is_called_after(act_fn act) {
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
     callback_fixture fixture;
     fixture_begin(&fixture, kind, act);
     if (fixture.acted) run_turns(fixture.reactor, 5);
     fixture_end(&fixture);
     for (callback_kind late = 0; late < CALLBACK_KINDS; late++)
-      if (fixture.was_called[late] && !may_still_come(late))
+      if (fixture.was_called[late] && !may_still_be_called(late))
         FAIL("%s: then came %s", callback_names[kind], callback_names[late]);
   }
 }
 
-TEST(close_everything_there_is) { nothing_comes_after(close_everything); }
+TEST(close_everything_inside) { check_nothing_is_called_after(close_everything); }
 
 static void stop_everything(callback_fixture *fixture) {
   OK(udpr_reactor_each_transport(fixture->reactor, stop_visited, NULL));
-  end_registered(fixture);
-  ends(udpr_reactor_stop(fixture->reactor));
-  let_go(fixture);
+  remove_registrations(fixture);
+  check_ends(udpr_reactor_stop(fixture->reactor));
+  release_handles(fixture);
 }
 
-TEST(stop_everything_there_is) { run_in_every_callback(stop_everything); }
+TEST(stop_everything_inside) { run_in_every_callback(stop_everything); }
 
 static void fire_shutdown(callback_fixture *fixture) {
-  ends(udpr_reactor_fire_event(fixture->reactor, UDPR_EVENT_SHUTDOWN));
+  check_ends(udpr_reactor_fire_event(fixture->reactor, UDPR_EVENT_SHUTDOWN));
 }
-static void crash(callback_fixture *fixture) { ends(udpr_reactor_crash(fixture->reactor)); }
+static void crash(callback_fixture *fixture) { check_ends(udpr_reactor_crash(fixture->reactor)); }
 
-TEST(a_shutdown_fired_by_hand) { run_in_every_callback(fire_shutdown); }
-TEST(a_crash) { run_in_every_callback(crash); }
+TEST(fire_shutdown_inside) { run_in_every_callback(fire_shutdown); }
+TEST(crash_inside) { run_in_every_callback(crash); }
 
-/* ---- replaced by another of its kind --------------------------------------------------------------------- */
+/* ---- replacement by another one of the same kind ------------------------------------------------------- */
 
 static void replace_port(callback_fixture *fixture) {
   uint16_t number = 0;
@@ -152,13 +153,13 @@ static void replace_itself(callback_fixture *fixture) {
   case LOGGER:
   case LOGGER_FREED: add_logger(fixture); break;
   case WATCH_FREED:
-  case TRIGGER_FREED: break; /* come with free, which makes nothing any more */
+  case TRIGGER_FREED: break; /* called by udpr_reactor_free, when nothing can be registered any more */
   default: replace_port(fixture);
   }
 }
 
-/* What the newcomer has to come for. */
-static void call_newcomer(callback_fixture *fixture) {
+/* Makes the replacement's callback due and waits for it. */
+static void expect_replacement_called(callback_fixture *fixture) {
   bool in_port = fixture->kind == DATAGRAM_RECEIVED || fixture->kind == DATAGRAMS_RECEIVED;
   if (in_port) {
     udpr_addr host = host_of(fixture->single->transport);
@@ -169,18 +170,18 @@ static void call_newcomer(callback_fixture *fixture) {
     RUN_UNTIL(fixture->reactor, fixture->was_called[fixture->kind]);
 }
 
-TEST(another_of_its_kind_in_its_place) {
+TEST(replace_the_registration_inside) {
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
     callback_fixture fixture;
     fixture_begin(&fixture, kind, replace_itself);
-    if (fixture.acted) call_newcomer(&fixture);
+    if (fixture.acted) expect_replacement_called(&fixture);
     fixture_end(&fixture);
   }
 }
 
 /* ---- another thread -------------------------------------------------------------------------------------- */
 
-static void all_is_wrong(void *arg) {
+static void check_wrong_thread(void *arg) {
   callback_fixture *fixture = arg;
   handles           with = {.reactor = fixture->reactor,
                             .to = fixture->to,
@@ -192,13 +193,15 @@ static void all_is_wrong(void *arg) {
   if (!fixture->single->freed) check_transport_calls_return(UDPR_E_WRONG_THREAD, &with);
 }
 
-static void from_another_thread(callback_fixture *fixture) { run_in_thread(all_is_wrong, fixture); }
+static void check_wrong_thread_in_another_thread(callback_fixture *fixture) {
+  run_in_thread(check_wrong_thread, fixture);
+}
 
-TEST(every_call_from_another_thread) { run_in_every_callback(from_another_thread); }
+TEST(every_call_from_another_thread) { run_in_every_callback(check_wrong_thread_in_another_thread); }
 
 /* ---- fork ------------------------------------------------------------------------------------------------ */
 
-static void all_is_closed(callback_fixture *fixture) {
+static void check_everything_is_closed(callback_fixture *fixture) {
   handles with = {.reactor = fixture->reactor, .to = fixture->to, .call = 1};
   check_reactor_calls_return(UDPR_E_CLOSED, &with);
   check_any_thread_calls_return(UDPR_E_CLOSED,
@@ -206,15 +209,17 @@ static void all_is_closed(callback_fixture *fixture) {
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_after_fork(fixture->reactor));
 }
 
-static void fork_and_ask(callback_fixture *fixture) {
+static void fork_and_check_closed(callback_fixture *fixture) {
   fork_and_wait();
   if (!is_child) return;
-  all_is_closed(fixture);
+  check_everything_is_closed(fixture);
   memset(fixture->was_called, 0, sizeof fixture->was_called);
 }
 
-/* In the child the call that is under way ends with UDPR_E_CLOSED, free with its descriptors closed. */
-static void child_goes_no_further(const callback_fixture *fixture, udpr_status expected) {
+/* In the child, the call that called back returns UDPR_E_CLOSED. udpr_reactor_free returns UDPR_OK and has
+ * closed descriptors.
+ */
+static void end_child_after(const callback_fixture *fixture, udpr_status expected) {
   if (!is_child) return;
   CHECK_STATUS(expected, fixture->act_status);
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
@@ -222,15 +227,15 @@ static void child_goes_no_further(const callback_fixture *fixture, udpr_status e
   kill_child();
 }
 
-TEST(a_fork) {
+TEST(fork_inside) {
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++) {
     callback_fixture fixture;
-    fixture_begin(&fixture, kind, fork_and_ask);
-    if (fixture.acted) child_goes_no_further(&fixture, UDPR_E_CLOSED);
+    fixture_begin(&fixture, kind, fork_and_check_closed);
+    if (fixture.acted) end_child_after(&fixture, UDPR_E_CLOSED);
     if (fixture.acted) run_turns(fixture.reactor, 3);
     bool in_free = !fixture.acted;
     OK_UNLESS_ACTED(&fixture, udpr_reactor_free(fixture.reactor));
-    if (in_free) child_goes_no_further(&fixture, UDPR_OK);
+    if (in_free) end_child_after(&fixture, UDPR_OK);
     fixture.reactor = NULL;
     fixture_end(&fixture);
   }

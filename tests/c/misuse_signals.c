@@ -1,81 +1,82 @@
-/* A storm of signals whose handler restarts nothing: every blocking call is interrupted, and nothing is lost, comes
- * twice or fails for it.
+/* Many signals without SA_RESTART: every blocking call is interrupted, but nothing fails, is lost or is done
+ * twice.
  */
 #include "pool.h"
 #include "probe.h"
 
 enum { ROUNDS = 300, CALLS = 300, JOBS = 60, LOOK_UPS = 20, PORTS = 60, ENOUGH = 1000 };
 
-static atomic_int  hits;
-static atomic_bool over;
+static atomic_int  signals;
+static atomic_bool done_sending;
 
-static void hit(int number) {
+static void on_signal(int number) {
   (void)number;
-  atomic_fetch_add(&hits, 1);
+  atomic_fetch_add(&signals, 1);
 }
 
-/* Blows on one thread until it is over. */
-static void blow(void *target) {
-  while (!atomic_load(&over)) {
+/* Sends signals to one thread until done_sending is set. */
+static void send_signals(void *target) {
+  while (!atomic_load(&done_sending)) {
     CHECK_EQ(0, pthread_kill(*(pthread_t *)target, SIGUSR1));
     sched_yield();
   }
 }
 
-static void storm_begins(check_thread *thread, pthread_t *target) {
-  struct sigaction action = {.sa_handler = hit}; /* no SA_RESTART */
+static void start_signals(check_thread *thread, pthread_t *target) {
+  struct sigaction action = {.sa_handler = on_signal}; /* no SA_RESTART */
   CHECK_EQ(0, sigaction(SIGUSR1, &action, NULL));
   *target = pthread_self();
-  thread_start(thread, blow, target);
+  thread_start(thread, send_signals, target);
 }
 
-static void storm_ends(check_thread *thread) {
-  atomic_store(&over, true);
+static void stop_signals(check_thread *thread) {
+  atomic_store(&done_sending, true);
   thread_join(thread);
 }
 
-/* ---- all that a reactor does ----------------------------------------------------------------------------- */
+/* ---- everything that a reactor does -------------------------------------------------------------------- */
 
-typedef struct weather {
+typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *ports[2];
   int             rounds, calls, jobs, look_ups, listened, remote_calls;
   atomic_int      worked, freed;
-} weather;
+} fixture;
 
-static void count_weather_free(void *user) { atomic_fetch_add(&((weather *)user)->freed, 1); }
+static void count_fixture_free(void *user) { atomic_fetch_add(&((fixture *)user)->freed, 1); }
 
-static bool is_done(const weather *all) {
+static bool is_done(const fixture *all) {
   return all->rounds == ROUNDS && all->calls == CALLS && all->jobs == JOBS && all->look_ups == LOOK_UPS &&
-         all->listened == PORTS && all->remote_calls == CALLS && atomic_load(&hits) >= ENOUGH;
+         all->listened == PORTS && all->remote_calls == CALLS && atomic_load(&signals) >= ENOUGH;
 }
 
-/* To and fro between the two ports. */
-static void play(udpr_transport *transport, const udpr_datagram *ball, void *user) {
-  weather *all = user;
-  if (++all->rounds < ROUNDS) OK(udpr_transport_write(transport, ball->data, ball->len, &ball->sender));
+/* Sends the datagram back and forth between the two ports. */
+static void ping_pong(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  fixture *all = user;
+  if (++all->rounds < ROUNDS)
+    OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
-static void worked(void *user) { atomic_fetch_add(&((weather *)user)->worked, 1); }
+static void worked(void *user) { atomic_fetch_add(&((fixture *)user)->worked, 1); }
 
 static void done(udpr_reactor *reactor, void *user) {
-  weather *all = user;
-  if (++all->jobs < JOBS) OK(udpr_reactor_call_in_thread(reactor, worked, done, all, count_weather_free));
+  fixture *all = user;
+  if (++all->jobs < JOBS) OK(udpr_reactor_call_in_thread(reactor, worked, done, all, count_fixture_free));
 }
 
-static void found(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs, size_t count,
-                  void *user) {
-  weather *all = user;
+static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
+                     size_t count, void *user) {
+  fixture *all = user;
   (void)id;
   OK(status);
   CHECK(addrs && count > 0);
   if (++all->look_ups < LOOK_UPS)
-    OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, found, all, count_weather_free, NULL));
+    OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, resolved, all, count_fixture_free, NULL));
 }
 
-/* Another port, and the end of it. */
-static void listen_and_close(weather *all) {
-  udpr_protocol protocol = {.size = sizeof protocol, .user = all, .free_user = count_weather_free};
+/* Makes another port and closes it. */
+static void listen_and_close(fixture *all) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = all, .free_user = count_fixture_free};
   if (all->listened == PORTS) return;
   udpr_transport *transport = listen_on(all->reactor, "127.0.0.1", &protocol, NULL);
   OK(udpr_transport_connect(transport,
@@ -86,7 +87,7 @@ static void listen_and_close(weather *all) {
 }
 
 static void call_again(udpr_reactor *reactor, void *user) {
-  weather *all = user;
+  fixture *all = user;
   if (all->calls < CALLS) all->calls++;
   listen_and_close(all);
   if (is_done(all)) OK(udpr_reactor_stop(reactor));
@@ -95,30 +96,30 @@ static void call_again(udpr_reactor *reactor, void *user) {
 
 static void called(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  ((weather *)user)->remote_calls++;
+  ((fixture *)user)->remote_calls++;
 }
 
-static void call_from_here(void *user) {
-  weather *all = user;
+static void call_from_thread(void *user) {
+  fixture *all = user;
   for (int i = 0; i < CALLS; i++)
-    OK(udpr_reactor_call_from_thread(all->reactor, called, all, count_weather_free));
+    OK(udpr_reactor_call_from_thread(all->reactor, called, all, count_fixture_free));
 }
 
-TEST(everything_works_in_a_storm) {
-  weather       all = {.reactor = new_reactor(0)};
-  udpr_protocol protocol = {.size = sizeof protocol, .user = &all, .datagram_received = play};
-  check_thread  storm, caller;
+TEST(everything_works_during_signals) {
+  fixture       all = {.reactor = new_reactor(0)};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &all, .datagram_received = ping_pong};
+  check_thread  sender, caller;
   pthread_t     me;
   for (int i = 0; i < 2; i++) all.ports[i] = listen_on(all.reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr other = host_of(all.ports[1]);
-  storm_begins(&storm, &me);
+  start_signals(&sender, &me);
   OK(udpr_transport_write(all.ports[0], "ball", 4, &other));
   OK(udpr_reactor_call_later(all.reactor, 0, call_again, &all, NULL, NULL));
-  OK(udpr_reactor_call_in_thread(all.reactor, worked, done, &all, count_weather_free));
-  OK(udpr_reactor_resolve(all.reactor, "localhost", 1, 0, 0, found, &all, count_weather_free, NULL));
-  thread_start(&caller, call_from_here, &all);
+  OK(udpr_reactor_call_in_thread(all.reactor, worked, done, &all, count_fixture_free));
+  OK(udpr_reactor_resolve(all.reactor, "localhost", 1, 0, 0, resolved, &all, count_fixture_free, NULL));
+  thread_start(&caller, call_from_thread, &all);
   run_with_timeout(all.reactor);
-  storm_ends(&storm);
+  stop_signals(&sender);
   thread_join(&caller);
   CHECK(is_done(&all) && all.worked == JOBS);
   CHECK_EQ(JOBS + LOOK_UPS + PORTS + CALLS, all.freed);
@@ -126,49 +127,49 @@ TEST(everything_works_in_a_storm) {
   OK(udpr_reactor_free(all.reactor));
 }
 
-/* ---- what waits ------------------------------------------------------------------------------------------ */
+/* ---- waiting ------------------------------------------------------------------------------------------- */
 
-/* Free waits for work, which waits for enough signals to have come. */
+/* udpr_reactor_free waits for this work, which waits for a number of signals. */
 static void wait_for_signals(void *user) {
   job *self = user;
   atomic_store(&self->began, 1);
-  while (atomic_load(&hits) < ENOUGH) sched_yield();
+  while (atomic_load(&signals) < ENOUGH) sched_yield();
   atomic_store(&self->ended, 1);
 }
 
-TEST(free_waits_for_work_in_a_storm) {
+TEST(free_waits_for_work_during_signals) {
   udpr_reactor *reactor = new_reactor(0);
   job           one = {.loop_thread = pthread_self()};
-  check_thread  storm;
+  check_thread  sender;
   pthread_t     me;
   OK(udpr_reactor_call_in_thread(reactor, wait_for_signals, NULL, &one, job_free));
   WAIT_UNTIL(one.began);
-  storm_begins(&storm, &me);
+  start_signals(&sender, &me);
   OK(udpr_reactor_free(reactor));
   CHECK(one.ended == 1 && one.freed == 1);
-  storm_ends(&storm);
+  stop_signals(&sender);
 }
 
-/* Interrupted or not, it never says EINTR, and a call is never early. */
+/* Neither call reports EINTR, and the delayed call is not early. */
 static void stamp(udpr_reactor *reactor, void *user) {
   (void)reactor;
   *(udpr_ns *)user = monotonic_ns();
 }
 
-TEST(a_delayed_call_is_not_early_in_a_storm) {
+TEST(a_delayed_call_is_not_early_during_signals) {
   udpr_reactor *reactor = new_reactor(0);
-  check_thread  storm;
+  check_thread  sender;
   pthread_t     me;
   udpr_ns       called_at = 0, begin = monotonic_ns();
   OK(udpr_reactor_call_later(reactor, MS(100), stamp, &called_at, NULL, NULL));
-  storm_begins(&storm, &me);
-  for (int turns = 0; !called_at || hits < ENOUGH; turns++) {
+  start_signals(&sender, &me);
+  for (int turns = 0; !called_at || signals < ENOUGH; turns++) {
     if (monotonic_ns() - begin > CHECK_TIMEOUT) FAIL("in vain, after %d turns", turns);
-    /* Waiting, so that on a busy machine the storm has the core. */
+    /* Waits in the turn, so that the sender gets the CPU on a busy machine. */
     OK(udpr_reactor_iterate(reactor, called_at ? (int64_t)MS(10) : -1));
   }
   CHECK(called_at - begin >= MS(100));
-  storm_ends(&storm);
+  stop_signals(&sender);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -1,12 +1,12 @@
-/* Threads: what is for any thread works from any, and inside work on the pool nothing waits for itself. */
+/* Functions for any thread, and functions of the reactor that are called inside work on the thread pool. */
 #include "every_call.h"
 #include "fork_and_wait.h"
 #include "pool.h"
 #include "probe.h"
 
-/* ---- [any thread] ---------------------------------------------------------------------------------------- */
+/* ---- functions for any thread -------------------------------------------------------------------------- */
 
-static void needs_no_reactor(void *arg) {
+static void call_functions_without_reactor(void *arg) {
   udpr_reactor           *reactor = NULL;
   struct sockaddr_storage storage;
   udpr_addr               v4, v6, back;
@@ -36,7 +36,7 @@ static void needs_no_reactor(void *arg) {
 
 static void ran(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
 
-static void asks_a_reactor(void *arg) {
+static void call_functions_with_reactor(void *arg) {
   handles     *with = arg;
   udpr_remote *remote = NULL;
   CHECK(udpr_reactor_now(with->reactor) > 0 && udpr_reactor_is_running(with->reactor));
@@ -55,7 +55,7 @@ static void asks_a_reactor(void *arg) {
   OK(udpr_remote_stop(with->remote));
 }
 
-TEST(any_thread_means_any_while_run_waits) {
+TEST(any_thread_functions_while_run_waits) {
   udpr_reactor  *reactor = new_reactor(0);
   int            peer = peer_open(AF_INET);
   handles        with = {.reactor = reactor, .to = peer_addr(peer)};
@@ -63,8 +63,8 @@ TEST(any_thread_means_any_while_run_waits) {
   OK(udpr_reactor_remote(reactor, &with.remote));
   reactor_thread_start(&there, reactor);
   with.transport = there.quit.transport;
-  run_in_thread(needs_no_reactor, NULL);
-  run_in_thread(asks_a_reactor, &with);
+  run_in_thread(call_functions_without_reactor, NULL);
+  run_in_thread(call_functions_with_reactor, &with);
   reactor_thread_join(&there);
   PEER_RECEIVES(peer, "p");
   CHECK_EQ(2, atomic_load(&with.freed));
@@ -75,43 +75,45 @@ TEST(any_thread_means_any_while_run_waits) {
 
 /* ---- inside work ----------------------------------------------------------------------------------------- */
 
-static void turns_and_free_say(udpr_status expected, udpr_reactor *reactor) {
+static void check_turns_and_free_return(udpr_status expected, udpr_reactor *reactor) {
   CHECK_STATUS(expected, udpr_reactor_run(reactor));
   CHECK_STATUS(expected, udpr_reactor_iterate(reactor, 0));
   CHECK_STATUS(expected, udpr_reactor_advance(reactor, 1));
   CHECK_STATUS(expected, udpr_reactor_free(reactor));
 }
 
-/* Nobody is in the reactor, so that the thread would be let in; but free waits for work, and so for itself. */
-static void reentrant_in_work(void *user) {
+/* No thread is inside the reactor, so this one could enter it. But udpr_reactor_free would wait for this
+ * work.
+ */
+static void check_reentrant_in_work(void *user) {
   job *self = user;
   CHECK_EQ(0, sem_wait(self->may_finish));
-  turns_and_free_say(UDPR_E_REENTRANT, self->reactor);
+  check_turns_and_free_return(UDPR_E_REENTRANT, self->reactor);
   atomic_store(&self->ended, 1);
 }
 
 TEST(turns_and_free_inside_work) {
   udpr_reactor *reactor = new_reactor(0);
-  sem_t         outside; /* this thread is */
+  sem_t         outside; /* posted by the main thread when it has left the reactor */
   job           one = {.reactor = reactor, .loop_thread = pthread_self(), .may_finish = &outside};
   CHECK_EQ(0, sem_init(&outside, 0, 0));
-  OK(udpr_reactor_call_in_thread(reactor, reentrant_in_work, job_done, &one, job_free));
+  OK(udpr_reactor_call_in_thread(reactor, check_reentrant_in_work, job_done, &one, job_free));
   CHECK_EQ(0, sem_post(&outside));
   WAIT_UNTIL(one.ended);
   RUN_UNTIL(reactor, one.done);
   OK(udpr_reactor_free(reactor));
 }
 
-static void wrong_in_work(void *user) {
+static void check_wrong_thread_in_work(void *user) {
   handles *with = user;
-  turns_and_free_say(UDPR_E_WRONG_THREAD, with->reactor);
+  check_turns_and_free_return(UDPR_E_WRONG_THREAD, with->reactor);
   check_reactor_calls_return(UDPR_E_WRONG_THREAD, with);
   check_transport_calls_return(UDPR_E_WRONG_THREAD, with);
   OK(udpr_reactor_call_from_thread(with->reactor, stop_call, NULL, NULL));
 }
 
-static void put_wrong(udpr_reactor *reactor, void *with) {
-  OK(udpr_reactor_call_in_thread(reactor, wrong_in_work, NULL, with, NULL));
+static void submit_check_wrong_thread(udpr_reactor *reactor, void *with) {
+  OK(udpr_reactor_call_in_thread(reactor, check_wrong_thread_in_work, NULL, with, NULL));
 }
 
 TEST(every_call_inside_work_while_run_waits) {
@@ -120,22 +122,22 @@ TEST(every_call_inside_work_while_run_waits) {
   handles       with = {.reactor = reactor, .call = 1};
   probe_listen(&port, reactor);
   with.transport = port.transport, with.to = port.host;
-  OK(udpr_reactor_call_later(reactor, 0, put_wrong, &with, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, submit_check_wrong_thread, &with, NULL, NULL));
   run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
 
-/* Another reactor's pool is no callback of this one. */
-static void turn_another(void *other) { run_turns(other, 2); }
+/* A reactor's work may run turns of another reactor. */
+static void iterate_other_reactor(void *other) { run_turns(other, 2); }
 
-TEST(work_may_turn_another_reactor) {
+TEST(work_may_iterate_another_reactor) {
   udpr_reactor *reactor = new_reactor(0), *other = new_reactor(0);
   job           one = {0};
   job_submit(other, &one);
   RUN_UNTIL(other, one.done);
-  OK(udpr_reactor_call_in_thread(reactor, turn_another, NULL, other, NULL));
-  OK(udpr_reactor_free(reactor)); /* waits for it */
+  OK(udpr_reactor_call_in_thread(reactor, iterate_other_reactor, NULL, other, NULL));
+  OK(udpr_reactor_free(reactor)); /* waits for the work */
   OK(udpr_reactor_free(other));
 }
 

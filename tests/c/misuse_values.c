@@ -1,5 +1,5 @@
-/* Numbers that there are not: every value outside of every enum, every bit that no flag has, sizes and ranges; and
- * structs of an older and of a newer header. What is refused leaves nothing, and frees its user in the call.
+/* Invalid numbers: every value outside of each enum, every bit that is not a flag, sizes and ranges, and
+ * structs of older and newer headers. A refused call has no effect, and frees its user before it returns.
  */
 #include "check.h"
 
@@ -8,7 +8,7 @@
 
 static atomic_int freed;
 
-static void frees(int before) { CHECK_EQ(before + 1, freed); }
+static void check_freed_once(int before) { CHECK_EQ(before + 1, freed); }
 
 /* ---- options: flags, sizes ------------------------------------------------------------------------------- */
 
@@ -30,7 +30,7 @@ static udpr_status listen_with(udpr_reactor *reactor, udpr_udp_options options) 
   CHECK((status == UDPR_OK) == (transport != NULL));
   if (transport) OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
-  frees(before);
+  check_freed_once(before);
   return status;
 }
 
@@ -44,11 +44,11 @@ static udpr_status adopt_with(udpr_reactor *reactor, uint16_t family, udpr_udp_o
   if (transport) OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   if (!(options.flags & UDPR_UDP_TAKE_FD)) CHECK_EQ(0, close(fd));
-  frees(before);
+  check_freed_once(before);
   return status;
 }
 
-/* Each bit by itself: those of udpr_reactor_flag are taken, all others come from a later header. */
+/* Each bit on its own: the values of udpr_reactor_flag are accepted, any other bit is from a later header. */
 TEST(reactor_flags) {
   for (int bit = 0; bit < 32; bit++) {
     bool known = (uint32_t)1 << bit <= UDPR_REACTOR_PINNED;
@@ -69,7 +69,7 @@ TEST(thread_pool_sizes) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* What only the other way to make a port knows is no error of versions. */
+/* Flags that are valid only for the other way of making a port are not version errors. */
 TEST(udp_flags) {
   const uint32_t adopts = UDPR_UDP_OFFLOAD | UDPR_UDP_TAKE_FD,
                  before_bind = UDPR_UDP_LISTEN_MULTIPLE | UDPR_UDP_REUSE_ADDRESS | UDPR_UDP_REUSE_PORT |
@@ -158,7 +158,7 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
 }
 static void logged(const udpr_log_record *record, void *user) { (void)record, (void)user; }
 
-/* A few hundred integers: the first, the last, and each power of two with its neighbours. */
+/* A few hundred integers: the smallest, the largest, and each power of two with its neighbours. */
 #define EVERY_U32(name)                                                                               \
   for (uint64_t at_ = 0; at_ < 3 * 33 + 16; at_++)                                                    \
     for (uint32_t name = at_ < 16 ? (uint32_t)at_                                                     \
@@ -178,15 +178,15 @@ TEST(phases_events_and_levels) {
     CHECK_STATUS(phase, udpr_reactor_add_trigger(reactor, value, UDPR_EVENT_STARTUP, fired, &freed,
                                                  count_free, &id));
     if (phase == UDPR_OK) OK(udpr_reactor_remove_trigger(reactor, id));
-    frees(before++);
+    check_freed_once(before++);
     CHECK_STATUS(event,
                  udpr_reactor_add_trigger(reactor, UDPR_PHASE_BEFORE, value, fired, &freed, count_free, &id));
     if (event == UDPR_OK) OK(udpr_reactor_remove_trigger(reactor, id));
-    frees(before++);
+    check_freed_once(before++);
     CHECK_STATUS(event, udpr_reactor_fire_event(reactor, value));
     CHECK_STATUS(level, udpr_reactor_set_logger(reactor, value, logged, &freed, count_free));
     OK(udpr_reactor_set_logger(reactor, 0, NULL, NULL, NULL));
-    frees(before);
+    check_freed_once(before);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -204,7 +204,7 @@ TEST(watch_events) {
     udpr_status expected = value && value <= 7 ? UDPR_OK : UDPR_E_INVALID_ARGUMENT;
     CHECK_STATUS(expected, udpr_reactor_watch(reactor, ends[0], value, seen, &freed, count_free, &id));
     if (id) OK(udpr_reactor_unwatch(reactor, id));
-    frees(before);
+    check_freed_once(before);
     CHECK_STATUS(expected, udpr_reactor_change_watch(reactor, watched, value));
   }
   OK(udpr_reactor_free(reactor));
@@ -213,7 +213,7 @@ TEST(watch_events) {
 
 static bool is_family(uint32_t family) { return family == UDPR_AF_INET || family == UDPR_AF_INET6; }
 
-/* udpr_family_code: every number that fits, wherever an address or a family is taken. */
+/* udpr_family_code: every 16-bit number, in each parameter for an address or a family. */
 TEST(families) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
@@ -241,7 +241,7 @@ TEST(families) {
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_leave_source_group(transport, &group, &one, 0));
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_resolve(reactor, "localhost", 1, (uint16_t)family, 0,
                                                                resolved, &freed, count_free, NULL));
-    frees(before);
+    check_freed_once(before);
     if (family < 256)
       CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
                    adopt_with(reactor, (uint16_t)family, (udpr_udp_options){.flags = 0}));
@@ -267,7 +267,7 @@ TEST(reserved_words_of_addresses) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* Any integer may be asked for its name, and any id for what it names. */
+/* Any integer has a status name, and any id may be looked up. */
 TEST(statuses_and_ids) {
   udpr_reactor *reactor = new_reactor(0);
   EVERY_U32(value) {
@@ -352,11 +352,11 @@ TEST(times) {
   OK(udpr_reactor_iterate(reactor, 0));
   OK(udpr_reactor_reset_call(reactor, id, UINT64_MAX));
   OK(udpr_reactor_delay_call(reactor, id, INT64_MIN));
-  OK(udpr_reactor_delay_call(reactor, id, INT64_MIN)); /* before the clock's beginning: due now */
+  OK(udpr_reactor_delay_call(reactor, id, INT64_MIN)); /* before the beginning of the clock: due now */
   OK(udpr_reactor_iterate(reactor, INT64_MAX));
   CHECK_STATUS(UDPR_E_ALREADY_CALLED, udpr_reactor_cancel_call(reactor, id));
   OK(udpr_reactor_call_later(reactor, 0, ran, NULL, NULL, NULL));
-  OK(udpr_reactor_iterate(reactor, INT64_MIN)); /* below 0: for ever, but for what is due */
+  OK(udpr_reactor_iterate(reactor, INT64_MIN)); /* negative: waits without limit, but a call is due */
   OK(udpr_reactor_free(reactor));
 }
 

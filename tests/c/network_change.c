@@ -1,20 +1,21 @@
-/* The network changes under a port: a smaller path MTU, an interface that goes down, an address that is taken away, a group's
- * interface that is deleted. What cannot be sent is told, the port lives, and goes on when the network is back.
+/* The network changes while a port is open: a smaller MTU, an interface that goes down, an address that is
+ * removed, a group's interface that is deleted. Failed datagrams are reported. The port stays open and works
+ * when the network is restored.
  */
 #include "recorder.h"
 #include "two_hosts.h"
 
-enum { LARGE = 1400, MOST = 64 };
+enum { LARGE_LEN = 1400, MOST = 64 };
 
 typedef struct fixture {
   two_hosts       hosts;
   udpr_reactor   *reactor;
   udpr_transport *near, *far;
-  udpr_addr       to; /* far's */
+  udpr_addr       to; /* the address of `far` */
   uint32_t        received, reports, next;
   udpr_status     status; /* of the last report */
   uint32_t        mtu;
-  size_t          len; /* for the call */
+  size_t          len; /* for write_batch */
 } fixture;
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -51,7 +52,7 @@ static void set_up(fixture *f, const char *near, const char *far, uint32_t flags
 static void tear_down(fixture *f) {
   udpr_transport_release(f->near);
   udpr_transport_release(f->far);
-  OK(udpr_reactor_free(f->reactor)); /* closes them */
+  OK(udpr_reactor_free(f->reactor)); /* closes both ports */
   two_hosts_close(&f->hosts);
 }
 
@@ -61,37 +62,37 @@ static const udpr_addr *destination(const fixture *f) {
 }
 
 static udpr_status write_now(fixture *f, size_t len) {
-  static const uint8_t data[2 * LARGE];
+  static const uint8_t data[2 * LARGE_LEN];
   return udpr_transport_write(f->near, data, len, destination(f));
 }
 
-static void comes(fixture *f, size_t len) {
+static void check_arrives(fixture *f, size_t len) {
   uint32_t before = f->received;
   OK(write_now(f, len));
   RUN_UNTIL(f->reactor, f->received == before + 1);
 }
 
-/* ---- a path that becomes narrower, and wide again ---------------------------------------------------------- */
+/* ---- an MTU that becomes smaller, and larger again ----------------------------------------------------- */
 
-enum { GATHERED = 10 };
+enum { BATCH = 10 };
 
-static void write_gathered(udpr_reactor *reactor, void *user) {
+static void write_batch(udpr_reactor *reactor, void *user) {
   fixture *f = user;
   (void)reactor;
-  for (int i = 0; i < GATHERED; i++) OK(write_now(f, f->len));
+  for (int i = 0; i < BATCH; i++) OK(write_now(f, f->len));
 }
 
-/* Ten that leave merged where they can: so many come, and of the others each is told. */
-static void gathered(fixture *f, size_t len, uint32_t come) {
+/* Writes a batch that may be merged. `come` of its datagrams arrive, each of the others is reported. */
+static void check_batch(fixture *f, size_t len, uint32_t come) {
   uint32_t before = f->received, reports = f->reports;
   uint64_t dropped = stats_of(f->near).dropped_out;
   f->len = len;
-  OK(udpr_reactor_call_later(f->reactor, 0, write_gathered, f, NULL, NULL));
-  RUN_UNTIL(f->reactor, f->received - before == come && f->reports - reports == GATHERED - come);
+  OK(udpr_reactor_call_later(f->reactor, 0, write_batch, f, NULL, NULL));
+  RUN_UNTIL(f->reactor, f->received - before == come && f->reports - reports == BATCH - come);
   run_turns(f->reactor, 3);
   CHECK_EQ(before + come, f->received);
-  CHECK_EQ(reports + GATHERED - come, f->reports);
-  CHECK_EQ(dropped + GATHERED - come, stats_of(f->near).dropped_out);
+  CHECK_EQ(reports + BATCH - come, f->reports);
+  CHECK_EQ(dropped + BATCH - come, stats_of(f->near).dropped_out);
 }
 
 static void set_mtu(fixture *f, int mtu) {
@@ -101,25 +102,25 @@ static void set_mtu(fixture *f, int mtu) {
   enter_near_host(&f->hosts);
 }
 
-/* Without DONT_FRAGMENT the kernel cuts what is too long for the link; with it that is refused. */
-static void mtu(const char *near, const char *far, uint32_t flags, bool connect) {
-  bool    whole = flags & UDPR_UDP_DONT_FRAGMENT;
+/* Without DONT_FRAGMENT the kernel fragments what is too long for the device. With it, the write fails. */
+static void check_mtu_change(const char *near, const char *far, uint32_t flags, bool connect) {
+  bool    dont_fragment = flags & UDPR_UDP_DONT_FRAGMENT;
   fixture f;
   set_up(&f, near, far, flags);
   if (connect) OK(udpr_transport_connect(f.near, &f.to));
-  gathered(&f, LARGE, GATHERED);
-  gathered(&f, 1200, GATHERED);
+  check_batch(&f, LARGE_LEN, BATCH);
+  check_batch(&f, 1200, BATCH);
   for (int round = 0; round < 2; round++) {
     set_mtu(&f, 1300);
-    if (whole) CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_now(&f, LARGE));
-    else comes(&f, LARGE);
-    gathered(&f, LARGE, whole ? 0 : GATHERED);
-    if (whole) CHECK(f.status == UDPR_E_MESSAGE_TOO_LONG && f.mtu == 1300);
-    gathered(&f, 1200, GATHERED);
-    comes(&f, 1);
+    if (dont_fragment) CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_now(&f, LARGE_LEN));
+    else check_arrives(&f, LARGE_LEN);
+    check_batch(&f, LARGE_LEN, dont_fragment ? 0 : BATCH);
+    if (dont_fragment) CHECK(f.status == UDPR_E_MESSAGE_TOO_LONG && f.mtu == 1300);
+    check_batch(&f, 1200, BATCH);
+    check_arrives(&f, 1);
     set_mtu(&f, 1500);
-    comes(&f, LARGE);
-    gathered(&f, LARGE, GATHERED);
+    check_arrives(&f, LARGE_LEN);
+    check_batch(&f, LARGE_LEN, BATCH);
   }
   tear_down(&f);
 }
@@ -127,48 +128,51 @@ static void mtu(const char *near, const char *far, uint32_t flags, bool connect)
 #define IPV4 "10.77.0.1", "10.77.0.2"
 #define IPV6 "fd77::1", "fd77::2"
 
-TEST(mtu_of_fragments) { mtu(IPV4, 0, false); }
-TEST(mtu_of_fragments_connected) { mtu(IPV4, UDPR_UDP_ERROR_REPORTS, true); }
-TEST(mtu_whole) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT, false); }
-TEST(mtu_whole_connected) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT, true); }
-TEST(mtu_whole_with_reports) { mtu(IPV4, UDPR_UDP_DONT_FRAGMENT | UDPR_UDP_ERROR_REPORTS, false); }
-TEST(mtu_of_fragments_ipv6) { mtu(IPV6, 0, false); }
-TEST(mtu_whole_ipv6) { mtu(IPV6, UDPR_UDP_DONT_FRAGMENT, true); }
+TEST(mtu_changes) { check_mtu_change(IPV4, 0, false); }
+TEST(mtu_changes_connected) { check_mtu_change(IPV4, UDPR_UDP_ERROR_REPORTS, true); }
+TEST(mtu_changes_dont_fragment) { check_mtu_change(IPV4, UDPR_UDP_DONT_FRAGMENT, false); }
+TEST(mtu_changes_dont_fragment_connected) { check_mtu_change(IPV4, UDPR_UDP_DONT_FRAGMENT, true); }
+TEST(mtu_changes_dont_fragment_with_reports) {
+  check_mtu_change(IPV4, UDPR_UDP_DONT_FRAGMENT | UDPR_UDP_ERROR_REPORTS, false);
+}
+TEST(mtu_changes_ipv6) { check_mtu_change(IPV6, 0, false); }
+TEST(mtu_changes_dont_fragment_ipv6) { check_mtu_change(IPV6, UDPR_UDP_DONT_FRAGMENT, true); }
 
-/* ---- an interface that goes down and comes back --------------------------------------------------------------- */
+/* ---- an interface that goes down and up again ---------------------------------------------------------- */
 
-static void put_back_neighbour(void) {
+static void restore_neighbour(void) {
   host_command("ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent");
 }
 
-static void down_and_up(uint32_t flags, bool connect) {
+static void check_interface_down_and_up(uint32_t flags, bool connect) {
   fixture f;
   set_up(&f, IPV4, flags);
   if (connect) OK(udpr_transport_connect(f.near, &f.to));
   for (int round = 0; round < 3; round++) {
-    comes(&f, 100);
+    check_arrives(&f, 100);
     host_command("ip link set near down");
     CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_now(&f, 100));
-    gathered(&f, 100, 0);
+    check_batch(&f, 100, 0);
     CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.status);
     host_command("ip link set near up");
     wait_for_link("near");
-    put_back_neighbour();
-    comes(&f, 100);
-    gathered(&f, 100, GATHERED);
+    restore_neighbour();
+    check_arrives(&f, 100);
+    check_batch(&f, 100, BATCH);
   }
   tear_down(&f);
 }
 
-TEST(an_interface_goes_down_and_comes_back) { down_and_up(0, false); }
-TEST(an_interface_goes_down_under_a_connected_port) { down_and_up(0, true); }
-TEST(an_interface_goes_down_with_reports) { down_and_up(UDPR_UDP_ERROR_REPORTS, false); }
+TEST(an_interface_goes_down_and_comes_back) { check_interface_down_and_up(0, false); }
+TEST(an_interface_goes_down_under_a_connected_port) { check_interface_down_and_up(0, true); }
+TEST(an_interface_goes_down_with_reports) { check_interface_down_and_up(UDPR_UDP_ERROR_REPORTS, false); }
 
-/* What was on its way when the receiver's interface went down is lost, what comes later is received by the same port. */
-TEST(the_other_sides_interface_goes_down_and_comes_back) {
+/* Datagrams on their way when the receiver's interface goes down are lost. The same port receives later ones.
+ */
+TEST(the_peers_interface_goes_down_and_comes_back) {
   fixture f;
   set_up(&f, IPV4, 0);
-  comes(&f, 100);
+  check_arrives(&f, 100);
   enter_far_host(&f.hosts);
   host_command("ip link set far down");
   run_turns(f.reactor, 3);
@@ -177,41 +181,41 @@ TEST(the_other_sides_interface_goes_down_and_comes_back) {
   wait_for_link("far");
   enter_near_host(&f.hosts);
   wait_for_link("near");
-  comes(&f, 100);
+  check_arrives(&f, 100);
   tear_down(&f);
 }
 
-/* ---- an address that is taken away from a bound port ------------------------------------------------------------ */
+/* ---- an address that is removed from a bound port ------------------------------------------------------ */
 
-static void address_goes(uint32_t flags, bool connect) {
+static void check_address_removed(uint32_t flags, bool connect) {
   fixture f;
   set_up(&f, IPV4, flags);
   if (connect) OK(udpr_transport_connect(f.near, &f.to));
   udpr_addr host = host_of(f.near);
   for (int round = 0; round < 2; round++) {
-    comes(&f, 100);
+    check_arrives(&f, 100);
     host_command("ip addr del 10.77.0.1/24 dev near");
-    host_command("ip addr add 10.77.0.9/24 dev near"); /* there is a way still */
+    host_command("ip addr add 10.77.0.9/24 dev near"); /* so that there still is a route */
     udpr_status status = write_now(&f, 100);
     NOTE("a write from an address that is gone: %s %d", udpr_status_name(status), udpr_status_errno(status));
     CHECK(status < 0);
-    gathered(&f, 100, 0);
+    check_batch(&f, 100, 0);
     CHECK_STATUS(status, f.status);
     udpr_addr now = host_of(f.near);
     CHECK_ADDR(&host, &now);
     host_command("ip addr del 10.77.0.9/24 dev near");
     host_command("ip addr add 10.77.0.1/24 dev near");
-    comes(&f, 100);
-    gathered(&f, 100, GATHERED);
+    check_arrives(&f, 100);
+    check_batch(&f, 100, BATCH);
   }
   tear_down(&f);
 }
 
-TEST(an_address_is_taken_away_and_given_back) { address_goes(0, false); }
-TEST(an_address_is_taken_away_from_a_connected_port) { address_goes(0, true); }
-TEST(an_address_is_taken_away_with_reports) { address_goes(UDPR_UDP_ERROR_REPORTS, false); }
+TEST(an_address_is_removed_and_added_again) { check_address_removed(0, false); }
+TEST(an_address_is_removed_from_a_connected_port) { check_address_removed(0, true); }
+TEST(an_address_is_removed_with_reports) { check_address_removed(UDPR_UDP_ERROR_REPORTS, false); }
 
-/* ---- a group's interface that is deleted ------------------------------------------------------------------------- */
+/* ---- a group's interface that is deleted --------------------------------------------------------------- */
 
 static udpr_status join(const recorder *port, const udpr_addr *group, const udpr_addr *source,
                         uint32_t index) {
@@ -225,8 +229,9 @@ static udpr_status leave(const recorder *port, const udpr_addr *group, const udp
                 : udpr_transport_leave_group(port->transport, group, index);
 }
 
-/* More often than a socket may have groups: what is left is forgotten by the kernel, too. */
-static void group_interface_goes(const char *any, const char *far, const char *group_text, bool with_source) {
+/* Repeated more often than the kernel's limit of memberships: those of deleted interfaces must not count. */
+static void check_group_interface_deleted(const char *any, const char *far, const char *group_text,
+                                          bool with_source) {
   two_hosts hosts;
   recorder  port, sender;
   two_hosts_create(&hosts);
@@ -260,17 +265,17 @@ static void group_interface_goes(const char *any, const char *far, const char *g
   two_hosts_close(&hosts);
 }
 
-TEST(a_groups_interface_is_deleted_and_made_anew) {
-  group_interface_goes("0.0.0.0", "10.77.0.2", "228.0.0.5", false);
+TEST(a_groups_interface_is_deleted_and_recreated) {
+  check_group_interface_deleted("0.0.0.0", "10.77.0.2", "228.0.0.5", false);
 }
-TEST(a_groups_interface_is_deleted_and_made_anew_ipv6) {
-  group_interface_goes("::", "fd77::2", "ff05::5", false);
+TEST(a_groups_interface_is_deleted_and_recreated_ipv6) {
+  check_group_interface_deleted("::", "fd77::2", "ff05::5", false);
 }
-TEST(the_interface_of_a_groups_source_is_deleted_and_made_anew) {
-  group_interface_goes("0.0.0.0", "10.77.0.2", "232.0.0.5", true);
+TEST(a_source_groups_interface_is_deleted_and_recreated) {
+  check_group_interface_deleted("0.0.0.0", "10.77.0.2", "232.0.0.5", true);
 }
-TEST(the_interface_of_a_groups_source_is_deleted_and_made_anew_ipv6) {
-  group_interface_goes("::", "fd77::2", "ff35::5", true);
+TEST(a_source_groups_interface_is_deleted_and_recreated_ipv6) {
+  check_group_interface_deleted("::", "fd77::2", "ff35::5", true);
 }
 
 CHECK_MAIN()

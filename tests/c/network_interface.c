@@ -1,5 +1,5 @@
-/* Datagrams and peers that name an interface, by packet info or by a zone: on a port that is bound to a device they name
- * that one, and a link-local peer binds the port while it is connected only.
+/* Datagrams and peers with an interface, given in a message or as a zone. If the port is bound to a device,
+ * only that device is valid. A link-local peer binds the port to its interface while it is connected.
  */
 #include "tapped_device.h"
 
@@ -36,7 +36,7 @@ static void set_up(fixture *f) {
   f->dev_index = if_nametoindex("vpn0"), f->out_index = if_nametoindex("out0");
 }
 
-static void stop(fixture *f) {
+static void close_port(fixture *f) {
   OK(udpr_transport_close(f->transport));
   udpr_transport_release(f->transport);
 }
@@ -46,55 +46,55 @@ static void tear_down(fixture *f) {
   close(f->dev.fd), close(f->dev.marker), close(f->out.fd), close(f->out.marker);
 }
 
-static udpr_status write_by(const fixture *f, const udpr_addr *to, uint32_t index) {
+static udpr_status write_by_interface(const fixture *f, const udpr_addr *to, uint32_t index) {
   udpr_message message = {
       .size = sizeof message, .data = "secret", .len = 6, .to = to, .interface_index = index};
   size_t taken;
   return udpr_transport_write_messages(f->transport, &message, 1, &taken);
 }
 
-/* So many have left by the device and by the other interface since the last look. */
-static void left(const fixture *f, int by_device, int by_other) {
+/* Checks how many datagrams have left by either interface since the last call. */
+static void check_left(const fixture *f, int by_device, int by_other) {
   CHECK_EQ(by_device, count_leaving(&f->dev));
   CHECK_EQ(by_other, count_leaving(&f->out));
 }
 
 /* ---- packet info ---------------------------------------------------------------------------------------------- */
 
-static void a_message_names(const char *local, const char *to_text) {
+static void check_message_interface(const char *local, const char *to_text) {
   fixture   f;
   udpr_addr to = addr(to_text, 9);
   set_up(&f);
   listen_bound(&f, local, "vpn0");
-  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by(&f, &to, f.out_index));
-  CHECK_STATUS(UDPR_E_NO_INTERFACE, write_by(&f, &to, 4711));
-  left(&f, 0, 0);
-  OK(write_by(&f, &to, f.dev_index));
-  OK(write_by(&f, &to, 0));
-  left(&f, 2, 0);
+  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by_interface(&f, &to, f.out_index));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, write_by_interface(&f, &to, 4711));
+  check_left(&f, 0, 0);
+  OK(write_by_interface(&f, &to, f.dev_index));
+  OK(write_by_interface(&f, &to, 0));
+  check_left(&f, 2, 0);
   OK(udpr_transport_connect(f.transport, &to));
-  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by(&f, NULL, f.out_index));
-  left(&f, 0, 0);
+  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by_interface(&f, NULL, f.out_index));
+  check_left(&f, 0, 0);
   OK(udpr_transport_disconnect(f.transport));
   OK(udpr_transport_set_option(f.transport, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
-  OK(write_by(&f, &to, f.out_index));
-  OK(write_by(&f, &to, f.dev_index));
-  left(&f, 1, 1);
+  OK(write_by_interface(&f, &to, f.out_index));
+  OK(write_by_interface(&f, &to, f.dev_index));
+  check_left(&f, 1, 1);
   OK(udpr_transport_set_option(f.transport, SOL_SOCKET, SO_BINDTODEVICE, "out0", 5));
-  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by(&f, &to, f.dev_index));
-  OK(write_by(&f, &to, f.out_index));
-  left(&f, 0, 1);
-  stop(&f);
+  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by_interface(&f, &to, f.dev_index));
+  OK(write_by_interface(&f, &to, f.out_index));
+  check_left(&f, 0, 1);
+  close_port(&f);
   tear_down(&f);
 }
 
-TEST(a_message_names_its_interface) { a_message_names("0.0.0.0", "192.0.2.1"); }
-TEST(a_message_names_its_interface_ipv6) { a_message_names("::", "2001:db8::1"); }
-TEST(a_message_names_its_interface_dual_stack) { a_message_names("::", "::ffff:192.0.2.1"); }
+TEST(messages_with_an_interface) { check_message_interface("0.0.0.0", "192.0.2.1"); }
+TEST(messages_with_an_interface_ipv6) { check_message_interface("::", "2001:db8::1"); }
+TEST(messages_with_an_interface_dual_stack) { check_message_interface("::", "::ffff:192.0.2.1"); }
 
 /* ---- zones ---------------------------------------------------------------------------------------------------- */
 
-static void a_zone_is_named(const char *to_text) {
+static void check_zone(const char *to_text) {
   fixture   f;
   udpr_addr to = addr(to_text, 9);
   set_up(&f);
@@ -102,27 +102,27 @@ static void a_zone_is_named(const char *to_text) {
   udpr_addr by_device = to, by_other = to;
   by_device.scope_id = f.dev_index, by_other.scope_id = f.out_index;
   CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, udpr_transport_write(f.transport, "secret", 6, &by_other));
-  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by(&f, &by_other, 0));
-  OK(udpr_transport_post(f.transport, "secret", 6, &by_other)); /* another thread cannot know */
+  CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_by_interface(&f, &by_other, 0));
+  OK(udpr_transport_post(f.transport, "secret", 6, &by_other)); /* post cannot check it on another thread */
   RUN_UNTIL(f.reactor, f.reports == 1);
   CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.status);
-  left(&f, 0, 0);
+  check_left(&f, 0, 0);
   OK(udpr_transport_write(f.transport, "secret", 6, &by_device));
-  OK(udpr_transport_write(f.transport, "secret", 6, &to)); /* the device is the zone */
+  OK(udpr_transport_write(f.transport, "secret", 6, &to)); /* the bound device is used as the zone */
   OK(udpr_transport_post(f.transport, "secret", 6, &by_device));
   run_turns(f.reactor, 2);
-  left(&f, 3, 0);
-  stop(&f);
+  check_left(&f, 3, 0);
+  close_port(&f);
   listen_bound(&f, "::", NULL);
   OK(udpr_transport_write(f.transport, "secret", 6, &by_device));
   OK(udpr_transport_write(f.transport, "secret", 6, &by_other));
-  left(&f, 1, 1);
-  stop(&f);
+  check_left(&f, 1, 1);
+  close_port(&f);
   tear_down(&f);
 }
 
-TEST(a_link_local_address_names_its_zone) { a_zone_is_named("fe80::9"); }
-TEST(a_link_local_group_names_its_zone) { a_zone_is_named("ff02::9"); }
+TEST(writes_to_a_link_local_address) { check_zone("fe80::9"); }
+TEST(writes_to_a_link_local_group) { check_zone("ff02::9"); }
 
 /* ---- link-local peers ------------------------------------------------------------------------------------------- */
 
@@ -134,7 +134,7 @@ static udpr_addr link_local(uint32_t zone) {
   return peer;
 }
 
-TEST(a_link_local_peer_binds_the_port_while_it_is_connected) {
+TEST(a_link_local_peer_binds_the_port_only_while_connected) {
   fixture f;
   set_up(&f);
   listen_bound(&f, "::", NULL);
@@ -144,37 +144,37 @@ TEST(a_link_local_peer_binds_the_port_while_it_is_connected) {
     OK(udpr_transport_connect(f.transport, &peer));
     CHECK_EQ(zones[i], device_of_port(&f));
     OK(udpr_transport_write(f.transport, "secret", 6, NULL));
-    left(&f, zones[i] == f.dev_index, zones[i] == f.out_index);
+    check_left(&f, zones[i] == f.dev_index, zones[i] == f.out_index);
     if (i == 0) continue;
     OK(udpr_transport_connect(f.transport, &global));
     CHECK_EQ(0, device_of_port(&f));
   }
   OK(udpr_transport_disconnect(f.transport));
   CHECK_EQ(0, device_of_port(&f));
-  stop(&f);
+  close_port(&f);
   tear_down(&f);
 }
 
-/* The kernel binds the socket before it looks for a route. */
-TEST(a_link_local_peer_that_fails_leaves_no_device) {
+/* The kernel binds the socket before it looks up the route. */
+TEST(a_failed_connect_to_a_link_local_peer_does_not_bind_the_port) {
   fixture f;
   set_up(&f);
   listen_bound(&f, "::", NULL);
-  udpr_addr nowhere = link_local(4711), peer = link_local(f.out_index), now;
-  CHECK(udpr_transport_connect(f.transport, &nowhere) < 0);
+  udpr_addr unreachable = link_local(4711), peer = link_local(f.out_index), now;
+  CHECK(udpr_transport_connect(f.transport, &unreachable) < 0);
   CHECK_EQ(0, device_of_port(&f));
   OK(udpr_transport_connect(f.transport, &peer));
-  CHECK(udpr_transport_connect(f.transport, &nowhere) < 0);
+  CHECK(udpr_transport_connect(f.transport, &unreachable) < 0);
   OK(udpr_transport_get_peer(f.transport, &now));
   CHECK_ADDR(&peer, &now);
   CHECK_EQ(f.out_index, device_of_port(&f));
   OK(udpr_transport_disconnect(f.transport));
   CHECK_EQ(0, device_of_port(&f));
-  stop(&f);
+  close_port(&f);
   tear_down(&f);
 }
 
-TEST(a_device_that_is_set_under_a_link_local_peer_stays) {
+TEST(a_device_set_while_connected_to_a_link_local_peer_stays) {
   fixture f;
   set_up(&f);
   listen_bound(&f, "::", NULL);
@@ -185,8 +185,8 @@ TEST(a_device_that_is_set_under_a_link_local_peer_stays) {
   OK(udpr_transport_disconnect(f.transport));
   CHECK_EQ(f.dev_index, device_of_port(&f));
   CHECK(udpr_transport_write(f.transport, "secret", 6, &other) < 0);
-  left(&f, 0, 0);
-  stop(&f);
+  check_left(&f, 0, 0);
+  close_port(&f);
   tear_down(&f);
 }
 
@@ -206,8 +206,8 @@ TEST(a_link_local_host_stays_on_its_interface) {
     CHECK_ADDR(&host, &after);
   }
   OK(udpr_transport_write(f.transport, "secret", 6, &global));
-  left(&f, 1, 0);
-  stop(&f);
+  check_left(&f, 1, 0);
+  close_port(&f);
   tear_down(&f);
 }
 

@@ -1,5 +1,5 @@
-/* The interface that datagrams to groups leave by, when its address changes and when the port's socket is in another
- * network namespace than the caller.
+/* The outgoing interface of multicast datagrams, if its address changes, and if the port's socket is in
+ * another network namespace than the caller.
  */
 #include "recorder.h"
 #include "two_hosts.h"
@@ -8,11 +8,12 @@ typedef struct fixture {
   two_hosts     hosts;
   udpr_reactor *reactor;
   recorder      sender, far;
-  udpr_addr     group, from; /* as the sender writes to it; the sender's address as the far port has it */
-  uint32_t      near;
+  /* the group as the sender writes to it; the sender's address as the far port receives it */
+  udpr_addr group, from;
+  uint32_t  near;
 } fixture;
 
-/* The far host has joined the IPv4 group; a dual-stack sender writes to it by its mapped address. */
+/* The far host has joined the IPv4 group. A dual-stack sender writes to its mapped address. */
 static void set_up(fixture *f, const char *any, uint32_t flags) {
   *f = (fixture){.reactor = NULL};
   two_hosts_create(&f->hosts);
@@ -47,8 +48,8 @@ static void write_two(udpr_reactor *reactor, void *user) {
   write_text(f->sender.transport, "two", &f->group);
 }
 
-/* Written at once and gathered. */
-static void leaves_with(fixture *f, const char *address) {
+/* Writes one datagram at once, and two in a batch. */
+static void check_source_address(fixture *f, const char *address) {
   udpr_addr from = addr(address, host_of(f->sender.transport).port);
   write_text(f->sender.transport, "now", &f->group);
   CHECK_ADDR(&from, &recorder_expect(f->reactor, &f->far, "now")->datagram.sender);
@@ -57,29 +58,30 @@ static void leaves_with(fixture *f, const char *address) {
   CHECK_ADDR(&from, &recorder_expect(f->reactor, &f->far, "two")->datagram.sender);
 }
 
-static void address_changes(const char *any, uint32_t flags) {
+static void check_address_change(const char *any, uint32_t flags) {
   fixture f;
   set_up(&f, any, flags);
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
-  leaves_with(&f, "10.77.0.1");
+  check_source_address(&f, "10.77.0.1");
   change_address("10.77.0.1", "10.77.0.7");
-  leaves_with(&f, "10.77.0.7");
+  check_source_address(&f, "10.77.0.7");
   change_address("10.77.0.7", "192.168.5.1");
-  OK(udpr_reactor_call_later(f.reactor, 0, write_two, &f, NULL, NULL)); /* gathered first */
+  /* in a batch, which is the first write after the change */
+  OK(udpr_reactor_call_later(f.reactor, 0, write_two, &f, NULL, NULL));
   recorder_expect(f.reactor, &f.far, "one");
   recorder_expect(f.reactor, &f.far, "two");
-  leaves_with(&f, "192.168.5.1");
+  check_source_address(&f, "192.168.5.1");
   CHECK_EQ(0, stats_of(f.sender.transport).dropped_out);
   tear_down(&f);
 }
 
-TEST(an_address_changes) { address_changes("0.0.0.0", 0); }
-TEST(an_address_changes_dual_stack) { address_changes("::", 0); }
-TEST(an_address_changes_unbatched) { address_changes("0.0.0.0", UDPR_UDP_UNBATCHED); }
-TEST(an_address_changes_with_reports) { address_changes("0.0.0.0", UDPR_UDP_ERROR_REPORTS); }
+TEST(an_address_changes) { check_address_change("0.0.0.0", 0); }
+TEST(an_address_changes_dual_stack) { check_address_change("::", 0); }
+TEST(an_address_changes_unbatched) { check_address_change("0.0.0.0", UDPR_UDP_UNBATCHED); }
+TEST(an_address_changes_with_reports) { check_address_change("0.0.0.0", UDPR_UDP_ERROR_REPORTS); }
 
-/* A connection keeps the address that it was made with, so a program connects again after the change. */
-static void connect_anew(const char *any) {
+/* A connection keeps the source address that it was made with, so programs connect again after a change. */
+static void check_connect_after_change(const char *any) {
   fixture   f;
   udpr_addr from;
   set_up(&f, any, 0);
@@ -97,34 +99,34 @@ static void connect_anew(const char *any) {
   tear_down(&f);
 }
 
-TEST(an_address_changes_before_a_connect) { connect_anew("0.0.0.0"); }
-TEST(an_address_changes_before_a_connect_dual_stack) { connect_anew("::"); }
+TEST(an_address_changes_before_a_connect) { check_connect_after_change("0.0.0.0"); }
+TEST(an_address_changes_before_a_connect_dual_stack) { check_connect_after_change("::"); }
 
-/* With no address at first the kernel chooses, and goes on choosing. */
-TEST(an_address_comes) {
+/* While the interface has no address, the kernel chooses the source address, and continues to. */
+TEST(an_address_is_added) {
   fixture f;
   set_up(&f, "0.0.0.0", 0);
   host_command("ip addr del 10.77.0.1/24 dev near");
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
   host_command("ip addr add 10.77.0.9/24 dev near");
-  leaves_with(&f, "10.77.0.9");
+  check_source_address(&f, "10.77.0.9");
   tear_down(&f);
 }
 
-/* Without any address the kernel lets a datagram leave from 0.0.0.0, which nobody accepts. */
-TEST(an_address_goes_and_another_one_comes_later) {
+/* While the interface has no address, the kernel sends from 0.0.0.0, which no host accepts. */
+TEST(an_address_is_removed_and_another_added_later) {
   fixture f;
   set_up(&f, "0.0.0.0", 0);
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
   host_command("ip addr del 10.77.0.1/24 dev near");
   write_text(f.sender.transport, "from nowhere", &f.group);
   host_command("ip addr add 10.77.0.9/24 dev near");
-  leaves_with(&f, "10.77.0.9");
+  check_source_address(&f, "10.77.0.9");
   tear_down(&f);
 }
 
-/* The indexes are those of the namespace that the socket was made in. */
-static void in_another_namespace(const char *any, const char *address) {
+/* Interface indexes are those of the namespace in which the socket was made. */
+static void check_other_namespace(const char *any, const char *address) {
   fixture   f;
   uint32_t  number;
   udpr_addr group = addr("228.0.0.6", 9999);
@@ -149,7 +151,7 @@ static void in_another_namespace(const char *any, const char *address) {
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_set_outgoing_interface(port, UINT32_MAX));
   OK(udpr_transport_get_outgoing_interface(port, &number));
   CHECK_EQ(77, number);
-  /* From far to far, since it has joined there. */
+  /* The far host sends to itself, since it has joined the group. */
   udpr_addr from = addr(address, host_of(port).port);
   if (strcmp(any, "::") == 0) OK(udpr_addr_map_v4(&f.group, &f.group));
   OK(udpr_transport_set_outgoing_interface(port, far));
@@ -159,7 +161,7 @@ static void in_another_namespace(const char *any, const char *address) {
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_join_group(f.far.transport, &group, 78));
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_leave_group(f.far.transport, &group, 78));
   OK(udpr_transport_leave_group(f.far.transport, &group, 77));
-  /* Interface 0 is found among the interfaces over there. */
+  /* Interface 0 is looked up in the socket's namespace. */
   OK(udpr_transport_join_group(f.far.transport, &group, 0));
   enter_far_host(&f.hosts);
   host_command("ip route replace 224.0.0.0/4 dev only0");
@@ -170,10 +172,10 @@ static void in_another_namespace(const char *any, const char *address) {
   tear_down(&f);
 }
 
-TEST(a_socket_of_another_namespace) { in_another_namespace("0.0.0.0", "10.77.0.2"); }
-TEST(a_socket_of_another_namespace_dual_stack) { in_another_namespace("::", "10.77.0.2"); }
+TEST(a_socket_of_another_namespace) { check_other_namespace("0.0.0.0", "10.77.0.2"); }
+TEST(a_socket_of_another_namespace_dual_stack) { check_other_namespace("::", "10.77.0.2"); }
 
-static void bound_to_another_device(const char *any) {
+static void check_bound_to_another_device(const char *any) {
   fixture          f;
   uint32_t         number;
   udpr_protocol    protocol = {.size = sizeof protocol};
@@ -189,10 +191,10 @@ static void bound_to_another_device(const char *any) {
   tear_down(&f);
 }
 
-TEST(an_interface_beside_the_device) { bound_to_another_device("0.0.0.0"); }
-TEST(an_interface_beside_the_device_ipv6) { bound_to_another_device("::"); }
+TEST(an_interface_other_than_the_bound_device) { check_bound_to_another_device("0.0.0.0"); }
+TEST(an_interface_other_than_the_bound_device_ipv6) { check_bound_to_another_device("::"); }
 
-static void lead_group_to(const char *device) {
+static void route_groups_to(const char *device) {
   host_command("ip route replace 224.0.0.0/4 dev %s", device);
   host_command("ip -6 route del ff02::77/128 table local 2> /dev/null; ip -6 route add ff02::77/128 dev %s "
                "table local metric 1",
@@ -211,8 +213,8 @@ static udpr_status leave(udpr_transport *port, const udpr_addr *group, const udp
   return udpr_transport_leave_source_group(port, group, source, interface);
 }
 
-/* No list that the near host can ask for has the far one's interfaces, as they have no IPv4 address. */
-static void joined_on_an_unlisted_interface(const char *text, const char *from) {
+/* The interfaces have no IPv4 address, so no list that the caller can get contains them. */
+static void check_unlisted_interface(const char *text, const char *from) {
   fixture   f;
   udpr_addr group = addr(text, 0), source;
   set_up(&f, NULL, 0);
@@ -223,11 +225,11 @@ static void joined_on_an_unlisted_interface(const char *text, const char *from) 
   host_command("ip link add other0 index 772 type veth peer name other1 && ip link set other0 up");
   recorder_listen(&f.sender, f.reactor, "::", 0, 0);
   udpr_transport *port = f.sender.transport;
-  lead_group_to("only0");
+  route_groups_to("only0");
   enter_near_host(&f.hosts);
   OK(join(port, &group, one, 0));
   enter_far_host(&f.hosts);
-  lead_group_to("other0");
+  route_groups_to("other0");
   enter_near_host(&f.hosts);
   OK(leave(port, &group, one, 771));
   OK(join(port, &group, one, 771));
@@ -238,10 +240,10 @@ static void joined_on_an_unlisted_interface(const char *text, const char *from) 
 }
 
 TEST(a_group_on_an_unlisted_interface) {
-  joined_on_an_unlisted_interface("ff02::77", NULL);
-  joined_on_an_unlisted_interface("ff02::77", "fe80::1");
-  joined_on_an_unlisted_interface("::ffff:239.7.7.7", NULL);
-  joined_on_an_unlisted_interface("::ffff:239.7.7.7", "::ffff:10.7.7.7");
+  check_unlisted_interface("ff02::77", NULL);
+  check_unlisted_interface("ff02::77", "fe80::1");
+  check_unlisted_interface("::ffff:239.7.7.7", NULL);
+  check_unlisted_interface("::ffff:239.7.7.7", "::ffff:10.7.7.7");
 }
 
 CHECK_MAIN()

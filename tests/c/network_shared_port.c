@@ -1,14 +1,14 @@
-/* Several ports on one number, and what comes to them from another host: every multicast datagram to every member, a
- * unicast datagram to one of them.
+/* Several ports share one number and receive from another host: each multicast datagram is delivered to every
+ * member, each unicast datagram to one port.
  */
 #include "network_namespace.h"
 #include "two_hosts.h"
 
-enum { PORT = 9999, SENT = 200 };
+enum { PORT_NUMBER = 9999, SENT = 200 };
 
 typedef struct member {
   udpr_transport *transport;
-  int             count;
+  int             count_received;
 } member;
 
 typedef struct fixture {
@@ -17,16 +17,16 @@ typedef struct fixture {
   member        first, second;
 } fixture;
 
-static void count(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void count_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport, (void)datagram;
-  ((member *)user)->count++;
+  ((member *)user)->count_received++;
 }
 
 static void listen_shared(fixture *f, member *self, const char *any, uint32_t flags) {
-  udpr_protocol    protocol = {.size = sizeof protocol, .user = self, .datagram_received = count};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = self, .datagram_received = count_received};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   *self = (member){0};
-  OK(udpr_reactor_listen_multicast(f->reactor, PORT, any, &protocol, &options, &self->transport));
+  OK(udpr_reactor_listen_multicast(f->reactor, PORT_NUMBER, any, &protocol, &options, &self->transport));
 }
 
 static void join(const member *self, const char *group, const char *device) {
@@ -45,13 +45,13 @@ static void set_up(fixture *f, const char *any, uint32_t flags) {
 static void tear_down(fixture *f) {
   udpr_transport_release(f->first.transport);
   udpr_transport_release(f->second.transport);
-  OK(udpr_reactor_free(f->reactor)); /* closes them */
+  OK(udpr_reactor_free(f->reactor)); /* closes both ports */
   two_hosts_close(&f->hosts);
 }
 
-/* From the far host, each datagram from a number of its own: what is hashed by it would spread. */
+/* Each datagram has another source port, which would select another port if the kernel hashed it. */
 static void send_from_far(const fixture *f, const char *to) {
-  udpr_addr target = addr(to, PORT);
+  udpr_addr target = addr(to, PORT_NUMBER);
   uint32_t  device;
   enter_far_host(&f->hosts);
   OK(udpr_interface_index("far", &device));
@@ -70,55 +70,59 @@ static void send_from_far(const fixture *f, const char *to) {
   enter_near_host(&f->hosts);
 }
 
-/* One host keeps the order of what it sends: when the last datagram is there, the others were there before. */
-static void both_receive_all(const char *any, const char *group, uint32_t flags) {
+/* The far host's datagrams stay in order. When the last one has arrived, so have all others. */
+static void check_both_receive(const char *any, const char *group, uint32_t flags) {
   fixture f;
   set_up(&f, any, flags);
   join(&f.first, group, "near");
   join(&f.second, group, "near");
   send_from_far(&f, group);
-  RUN_UNTIL(f.reactor, f.first.count == SENT && f.second.count == SENT);
+  RUN_UNTIL(f.reactor, f.first.count_received == SENT && f.second.count_received == SENT);
   tear_down(&f);
 }
 
-TEST(every_member_receives_what_comes_to_its_group) {
-  both_receive_all(NULL, "228.0.0.5", UDPR_UDP_LISTEN_MULTIPLE);
+TEST(every_member_receives_each_datagram_of_its_group) {
+  check_both_receive(NULL, "228.0.0.5", UDPR_UDP_LISTEN_MULTIPLE);
 }
-TEST(every_member_receives_what_comes_to_its_group_ipv6) {
-  both_receive_all("::", "ff05::5", UDPR_UDP_LISTEN_MULTIPLE);
+TEST(every_member_receives_each_datagram_of_its_group_ipv6) {
+  check_both_receive("::", "ff05::5", UDPR_UDP_LISTEN_MULTIPLE);
 }
-TEST(every_member_receives_what_comes_to_its_group_by_reuse_address) {
-  both_receive_all(NULL, "228.0.0.5", UDPR_UDP_REUSE_ADDRESS);
+TEST(every_member_receives_each_datagram_of_its_group_reuse_address) {
+  check_both_receive(NULL, "228.0.0.5", UDPR_UDP_REUSE_ADDRESS);
 }
-TEST(every_member_receives_what_comes_to_its_group_dual_stack) {
-  both_receive_all("::", "::ffff:228.0.0.5", UDPR_UDP_LISTEN_MULTIPLE);
+TEST(every_member_receives_each_datagram_of_its_group_dual_stack) {
+  check_both_receive("::", "::ffff:228.0.0.5", UDPR_UDP_LISTEN_MULTIPLE);
 }
 
-static void one_receives_all(const char *any, const char *group, const char *other) {
+static void check_only_first_receives(const char *any, const char *group, const char *other) {
   fixture f;
   set_up(&f, any, UDPR_UDP_LISTEN_MULTIPLE);
   join(&f.first, group, "near");
   join(&f.second, other, "near");
   send_from_far(&f, group);
-  RUN_UNTIL(f.reactor, f.first.count + f.second.count >= SENT);
-  CHECK_EQ(SENT, f.first.count);
+  RUN_UNTIL(f.reactor, f.first.count_received + f.second.count_received >= SENT);
+  CHECK_EQ(SENT, f.first.count_received);
   tear_down(&f);
 }
 
-/* A multicast socket that is alone in a group is what the kernel's early demultiplexer looks for. */
-TEST(a_member_of_another_group_receives_nothing_of_it) { one_receives_all(NULL, "228.0.0.5", "228.0.0.6"); }
-TEST(a_member_of_another_group_receives_nothing_of_it_ipv6) { one_receives_all("::", "ff05::5", "ff05::6"); }
+/* The kernel's early demultiplexer looks up a group's socket if there is only one. */
+TEST(a_member_of_another_group_receives_nothing) {
+  check_only_first_receives(NULL, "228.0.0.5", "228.0.0.6");
+}
+TEST(a_member_of_another_group_receives_nothing_ipv6) {
+  check_only_first_receives("::", "ff05::5", "ff05::6");
+}
 
-/* mDNS and SSDP: a port for each interface. */
-TEST(a_member_on_another_interface_receives_nothing_of_it) {
+/* mDNS and SSDP use a port for each interface. */
+TEST(a_member_on_another_interface_receives_nothing) {
   fixture f;
   set_up(&f, NULL, UDPR_UDP_LISTEN_MULTIPLE);
   host_command("ip link add other0 type veth peer name other1 && ip link set other0 up");
   join(&f.first, "228.0.0.5", "near");
   join(&f.second, "228.0.0.5", "other0");
   send_from_far(&f, "228.0.0.5");
-  RUN_UNTIL(f.reactor, f.first.count + f.second.count >= SENT);
-  CHECK_EQ(SENT, f.first.count);
+  RUN_UNTIL(f.reactor, f.first.count_received + f.second.count_received >= SENT);
+  CHECK_EQ(SENT, f.first.count_received);
   tear_down(&f);
 }
 
@@ -126,15 +130,15 @@ TEST(a_unicast_datagram_goes_to_the_port_that_was_bound_last) {
   fixture f;
   set_up(&f, NULL, UDPR_UDP_LISTEN_MULTIPLE);
   send_from_far(&f, "10.77.0.1");
-  RUN_UNTIL(f.reactor, f.first.count + f.second.count >= SENT);
-  CHECK_EQ(SENT, f.second.count);
+  RUN_UNTIL(f.reactor, f.first.count_received + f.second.count_received >= SENT);
+  CHECK_EQ(SENT, f.second.count_received);
   tear_down(&f);
 }
 
-/* As Twisted's listenMultiple makes it, and many mDNS daemons. */
+/* Twisted's listenMultiple sets both options, and so do many mDNS daemons. */
 static int socket_with_both_options(void) {
   int                fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
-  struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+  struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT_NUMBER)};
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on));
   CHECK_EQ(0, bind(fd, (struct sockaddr *)&any, sizeof any));
@@ -152,13 +156,13 @@ TEST(a_number_is_shared_with_sockets_that_have_both_options) {
   fds[2] = socket_with_both_options();
   join(&f.first, "228.0.0.5", "near");
   send_from_far(&f, "228.0.0.5");
-  RUN_UNTIL(f.reactor, f.first.count == SENT);
+  RUN_UNTIL(f.reactor, f.first.count_received == SENT);
   for (int i = 0; i < 3; i++) close(fds[i]);
   tear_down(&f);
 }
 
-/* The kernel's choice among few numbers: each goes to one port, and no more ports than numbers. */
-static void port_0(uint32_t flags) {
+/* With few numbers left, the kernel gives each to one port only, and then fails. */
+static void check_port_0(uint32_t flags) {
   enum { NUMBERS = 8 };
   udpr_transport  *ports[NUMBERS], *more = NULL;
   udpr_protocol    protocol = {.size = sizeof protocol};
@@ -179,8 +183,8 @@ static void port_0(uint32_t flags) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(port_0_is_nobody_elses_number_listen_multiple) { port_0(UDPR_UDP_LISTEN_MULTIPLE); }
-TEST(port_0_is_nobody_elses_number_reuse_address) { port_0(UDPR_UDP_REUSE_ADDRESS); }
-TEST(port_0_is_nobody_elses_number_reuse_port) { port_0(UDPR_UDP_REUSE_PORT); }
+TEST(port_0_is_a_distinct_number_listen_multiple) { check_port_0(UDPR_UDP_LISTEN_MULTIPLE); }
+TEST(port_0_is_a_distinct_number_reuse_address) { check_port_0(UDPR_UDP_REUSE_ADDRESS); }
+TEST(port_0_is_a_distinct_number_reuse_port) { check_port_0(UDPR_UDP_REUSE_PORT); }
 
 CHECK_MAIN()

@@ -1,12 +1,12 @@
-/* Every function of the header with NULL for each pointer that may not be NULL: a status, never a crash.
- * Where the call registers something, its user is freed in it. Those that may be NULL (options, free_user,
- * out_id, out_len, out of listen) are used as NULL all over the other tests.
+/* Every function of the header with NULL for each pointer that may not be NULL: it returns a status and does
+ * not crash. A registration frees its user in the call. Pointers that may be NULL (options, free_user,
+ * out_id, out_len, out of listen) are NULL in many other tests.
  */
 #include "check.h"
 
 #define INVALID(call) CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, call)
 
-/* A refused registration, that frees `user` in the call. */
+/* A registration that fails, and frees `user` before it returns. */
 #define INVALID_AND_FREES(call) \
   do {                          \
     freed = 0;                  \
@@ -108,7 +108,7 @@ TEST(no_transport) {
   INVALID(udpr_transport_write(NULL, "x", 1, &address));
   INVALID(udpr_transport_write_sequence(NULL, &piece, 1, &address));
   INVALID(udpr_transport_write_messages(NULL, &message, 1, &taken));
-  CHECK_EQ(0, taken); /* always written */
+  CHECK_EQ(0, taken); /* set also if the call fails */
   INVALID(udpr_transport_post(NULL, "x", 1, &address));
   INVALID(udpr_transport_flush(NULL));
   INVALID(udpr_transport_connect(NULL, &address));

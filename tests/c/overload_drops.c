@@ -1,4 +1,4 @@
-/* Whatever becomes of a datagram under overload, exactly one counter has it. */
+/* Under overload, exactly one counter counts each datagram. */
 #include "network_namespace.h"
 #include "overload.h"
 
@@ -6,8 +6,9 @@
 
 enum { BUFFER = 32768, SENDERS = 3, EACH = 30000, LEN = 200 };
 
-/* What a socket's receive buffer had no room for: SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h. */
-static uint32_t drops_of(int fd) {
+/* The datagrams that did not fit into the receive buffer: SO_MEMINFO, SK_MEMINFO_DROPS in linux/sock_diag.h.
+ */
+static uint32_t socket_drops(int fd) {
   uint32_t  info[9];
   socklen_t len = sizeof info;
   CHECK_EQ(0, getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, &len));
@@ -15,8 +16,10 @@ static uint32_t drops_of(int fd) {
   return info[8];
 }
 
-/* What did not even come to a socket: the loopback device's own queue (net.core.netdev_max_backlog) was full. */
-static uint64_t drops_of_device(void) {
+/* The datagrams that reached no socket, because the queue of the loopback device
+ * (net.core.netdev_max_backlog) was full.
+ */
+static uint64_t device_drops(void) {
   unsigned long long drops = 0;
   char               line[256];
   FILE              *file = fopen("/proc/thread-self/net/dev", "r");
@@ -28,14 +31,14 @@ static uint64_t drops_of_device(void) {
   return drops;
 }
 
-static uint64_t count_what_waits(int fd) {
+static uint64_t count_waiting(int fd) {
   uint64_t count = 0;
   char     data[LEN];
   while (recv(fd, data, sizeof data, MSG_DONTWAIT) >= 0) count++;
   return count;
 }
 
-/* ---- threads that send as fast as they can, to a port that answers each -------------------------------------- */
+/* ---- threads that send as fast as possible, to a port that echoes -------------------------------------- */
 
 typedef struct sender {
   check_thread thread;
@@ -46,16 +49,17 @@ typedef struct sender {
 typedef struct server {
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  udpr_ns         due, latest; /* of a call that is made each millisecond: when, and its greatest lateness */
+  /* of a call that is made each millisecond: its due time and its greatest delay */
+  udpr_ns due, latest;
 } server;
 
-static atomic_int done;
+static atomic_int senders_done;
 
-static void send_without_pause(void *arg) {
+static void send_as_fast_as_possible(void *arg) {
   sender *self = arg;
   char    data[LEN] = "";
   for (uint32_t i = fewer_if_slow(EACH); i > 0; i--) peer_send(self->fd, &self->to, data, sizeof data);
-  atomic_fetch_add(&done, 1);
+  atomic_fetch_add(&senders_done, 1);
 }
 
 static void echo(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -83,21 +87,21 @@ TEST(every_datagram_of_three_senders_is_accounted_for) {
   tick(s.reactor, &s);
   for (int i = 0; i < SENDERS; i++) {
     senders[i] = (sender){.fd = peer_open(AF_INET), .to = host_of(s.transport)};
-    thread_start(&senders[i].thread, send_without_pause, &senders[i]);
+    thread_start(&senders[i].thread, send_as_fast_as_possible, &senders[i]);
   }
-  RUN_UNTIL(s.reactor, done == SENDERS);
+  RUN_UNTIL(s.reactor, senders_done == SENDERS);
   for (int i = 0; i < SENDERS; i++) thread_join(&senders[i].thread);
   RUN_UNTIL(s.reactor, stats_of(s.transport).queued_datagrams == 0 &&
                            stats_of(s.transport).datagrams_in == stats_of(s.transport).datagrams_out);
-  run_turns(s.reactor, 50); /* more than enough for what one socket buffer holds */
+  run_turns(s.reactor, 50); /* more than enough for the contents of one socket buffer */
   udpr_transport_stats stats = stats_of(s.transport);
-  for (int i = 0; i < SENDERS; i++) echoed += count_what_waits(senders[i].fd) + drops_of(senders[i].fd);
+  for (int i = 0; i < SENDERS; i++) echoed += count_waiting(senders[i].fd) + socket_drops(senders[i].fd);
   NOTE("%llu sent, %llu handled, %llu dropped, a call %llu us late", (unsigned long long)sent,
        (unsigned long long)stats.datagrams_in, (unsigned long long)stats.dropped_in,
        (unsigned long long)s.latest / 1000);
   CHECK_EQ(0, stats.dropped_out);
   CHECK_EQ(stats.datagrams_in, stats.datagrams_out);
-  CHECK_EQ(sent + stats.datagrams_out, stats.datagrams_in + stats.dropped_in + echoed + drops_of_device());
+  CHECK_EQ(sent + stats.datagrams_out, stats.datagrams_in + stats.dropped_in + echoed + device_drops());
   OK(udpr_transport_close(s.transport));
   udpr_transport_release(s.transport);
   OK(udpr_reactor_free(s.reactor));
@@ -111,10 +115,10 @@ typedef struct fixture {
   udpr_transport *transport;
   udpr_addr       host;
   int             peer;
-  uint32_t        next, received; /* the number that is sent next, and how many came */
+  uint32_t        next, received; /* the number of the next datagram to send, and how many were received */
   uint32_t        last;
   void (*each)(struct fixture *f);
-  udpr_transport_stats end; /* as stop_protocol found them */
+  udpr_transport_stats end; /* the statistics in stop_protocol */
 } fixture;
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -122,7 +126,7 @@ static void received(udpr_transport *transport, const udpr_datagram *datagram, v
   uint32_t number;
   (void)transport;
   memcpy(&number, datagram->data, sizeof number);
-  CHECK(number > f->last); /* gaps, and in order */
+  CHECK(number > f->last); /* some are missing, but the order is kept */
   f->last = number;
   f->received++;
   if (f->each) f->each(f);
@@ -133,15 +137,15 @@ static void stopped(udpr_transport *transport, udpr_status reason, void *user) {
   ((fixture *)user)->end = stats_of(transport);
 }
 
-static udpr_protocol protocol_of(fixture *f, udpr_datagram_fn take) {
+static udpr_protocol protocol_of(fixture *f, udpr_datagram_fn callback) {
   return (udpr_protocol){.size = sizeof(udpr_protocol),
                          .user = f,
-                         .datagram_received = take,
+                         .datagram_received = callback,
                          .stop_protocol = stopped};
 }
 
-static void set_up(fixture *f, udpr_datagram_fn take, uint32_t flags) {
-  udpr_protocol    protocol = protocol_of(f, take);
+static void set_up(fixture *f, udpr_datagram_fn callback, uint32_t flags) {
+  udpr_protocol    protocol = protocol_of(f, callback);
   udpr_udp_options options = {.size = sizeof options, .flags = flags, .receive_buffer = BUFFER};
   *f = (fixture){.reactor = new_reactor(0), .peer = peer_open(AF_INET), .next = 1};
   f->transport = listen_on(f->reactor, "127.0.0.1", &protocol, &options);
@@ -163,7 +167,7 @@ static void send_numbers(fixture *f, int count) {
   }
 }
 
-static void adds_up(const fixture *f, uint64_t sent) {
+static void check_sum(const fixture *f, uint64_t sent) {
   udpr_transport_stats stats = stats_of(f->transport);
   CHECK(stats.dropped_in > 0);
   CHECK_EQ(sent, stats.datagrams_in + stats.dropped_in);
@@ -193,7 +197,7 @@ TEST(a_paused_port_keeps_one_batch_and_the_kernel_drops_the_rest) {
   OK(udpr_transport_resume_reading(f.transport));
   run_turns(f.reactor, 50);
   CHECK_EQ(0, stats_of(f.transport).kept_datagrams);
-  adds_up(&f, 20 + 10 * 500);
+  check_sum(&f, 20 + 10 * 500);
   tear_down(&f);
 }
 
@@ -202,7 +206,7 @@ static void stop_at_10(fixture *f) {
   if (f->received == 10) OK(udpr_transport_stop_listening(f->transport));
 }
 
-TEST(a_port_that_stops_has_counted_what_it_did_not_deliver) {
+TEST(a_stopped_port_has_counted_undelivered_datagrams) {
   fixture f;
   set_up(&f, received, 0);
   f.each = stop_at_10;
@@ -214,15 +218,15 @@ TEST(a_port_that_stops_has_counted_what_it_did_not_deliver) {
   tear_down(&f);
 }
 
-/* The kernel's counter is the socket's; the port's begins with the port. */
-TEST(an_adopted_socket_has_dropped_nothing_yet) {
+/* The kernel counts from the creation of the socket, the port from its adoption. */
+TEST(drops_of_an_adopted_socket_count_from_its_adoption) {
   fixture       f = {.reactor = new_reactor(0), .peer = peer_open(AF_INET), .next = 1};
   udpr_protocol protocol = protocol_of(&f, received);
   int           fd = peer_open(AF_INET), size = BUFFER;
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size));
   f.host = peer_addr(fd);
   send_numbers(&f, 1000);
-  uint32_t before = drops_of(fd);
+  uint32_t before = socket_drops(fd);
   CHECK(before > 0);
   OK(udpr_reactor_adopt_datagram_port(f.reactor, fd, UDPR_AF_INET, &protocol, NULL, &f.transport));
   CHECK_EQ(0, stats_of(f.transport).dropped_in);
@@ -232,28 +236,30 @@ TEST(an_adopted_socket_has_dropped_nothing_yet) {
   uint32_t first = f.received;
   send_numbers(&f, 1000);
   run_turns(f.reactor, 50);
-  adds_up(&f, first + 1000);
+  check_sum(&f, first + 1000);
   tear_down(&f);
   close(fd);
 }
 
-/* ---- merged datagrams: one buffer of the kernel's has many ------------------------------------------------------ */
+/* ---- merged datagrams: one socket buffer contains many ------------------------------------------------- */
 
 enum { SEGMENTS = 20, SENDS = 200 };
 
-static void any_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void count_segments(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport;
   CHECK_EQ(LEN, datagram->len);
   ((fixture *)user)->received++;
 }
 
-/* `each`: how many datagrams a drop of the kernel's stands for. A kernel that does not merge gets them one by one. */
-static void merged(uint32_t flags, uint64_t each) {
+/* `each` is the number of datagrams for which the kernel counts one drop. A kernel that does not merge
+ * receives single ones.
+ */
+static void check_merged(uint32_t flags, uint64_t each) {
   static uint8_t data[SEGMENTS * LEN];
   bool           gso = udpr_has_feature("gso");
   int            size = LEN;
   fixture        f;
-  set_up(&f, any_received, flags);
+  set_up(&f, count_segments, flags);
   if (gso) CHECK_EQ(0, setsockopt(f.peer, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size));
   for (int i = 0; i < SENDS * SEGMENTS; i += gso ? SEGMENTS : 1)
     peer_send(f.peer, &f.host, data, gso ? sizeof data : LEN);
@@ -265,10 +271,10 @@ static void merged(uint32_t flags, uint64_t each) {
   tear_down(&f);
 }
 
-TEST(merged_datagrams_that_are_dropped_count_as_one) {
-  merged(0, udpr_has_feature("gso") && udpr_has_feature("gro") ? SEGMENTS : 1);
+TEST(a_dropped_merged_datagram_counts_as_one) {
+  check_merged(0, udpr_has_feature("gso") && udpr_has_feature("gro") ? SEGMENTS : 1);
 }
 
-TEST(without_offload_each_one_counts) { merged(UDPR_UDP_NO_OFFLOAD, 1); }
+TEST(without_offload_each_dropped_datagram_counts) { check_merged(UDPR_UDP_NO_OFFLOAD, 1); }
 
 CHECK_MAIN()

@@ -1,5 +1,5 @@
-/* A port gets four times what it handles, for as long as the test likes: a turn stays short, memory stays bounded, and
- * delayed calls, other ports and other threads are served as if nothing was.
+/* A port receives four times more than it handles. Turns must stay short and memory bounded, and delayed
+ * calls, other ports and other threads must be served as usual.
  */
 #include "overload.h"
 
@@ -7,8 +7,8 @@
 
 enum {
   HANDLED = 20000,
-  PER_TURN = 64,          /* messages of one recvmmsg: then it is the others' turn */
-  MEMORY_MORE = 16 << 20, /* in bytes: a flood has 25 MB pass by, and all buffers of a reactor are 9 */
+  PER_TURN = 64,          /* messages of one recvmmsg, after which other sources are served */
+  MEMORY_MORE = 16 << 20, /* in bytes: a flood is 25 MB, and all buffers of a reactor are 9 MB */
 };
 
 static const udpr_protocol one_by_one = {.datagram_received = flood_received},
@@ -32,42 +32,42 @@ TEST(a_turn_by_batch_is_short_and_memory_bounded) { a_turn_is_short_and_memory_b
 
 /* ---- delayed calls --------------------------------------------------------------------------------------- */
 
-/* A call each millisecond, and how many datagrams were handled between the instant it was due and the call. */
-typedef struct beat {
+/* A call each millisecond. `meanwhile` counts the datagrams that were handled after it was due. */
+typedef struct timer_fixture {
   flood    flood;
-  udpr_ns  due, latest; /* `latest`: the greatest lateness */
+  udpr_ns  due, latest; /* `latest` is the greatest delay */
   uint32_t calls, meanwhile, most;
-} beat;
+} timer_fixture;
 
-static void beat_call(udpr_reactor *reactor, void *user);
+static void timer_call(udpr_reactor *reactor, void *user);
 
-static void beat_begin(beat *self) {
+static void schedule_call(timer_fixture *self) {
   udpr_id id = 0;
-  OK(udpr_reactor_call_later(self->flood.reactor, MS(1), beat_call, self, NULL, &id));
+  OK(udpr_reactor_call_later(self->flood.reactor, MS(1), timer_call, self, NULL, &id));
   OK(udpr_reactor_call_time(self->flood.reactor, id, &self->due));
 }
 
-static void beat_call(udpr_reactor *reactor, void *user) {
-  beat   *self = user;
-  udpr_ns now = udpr_reactor_now(reactor);
+static void timer_call(udpr_reactor *reactor, void *user) {
+  timer_fixture *self = user;
+  udpr_ns        now = udpr_reactor_now(reactor);
   CHECK(now >= self->due);
   if (now - self->due > self->latest) self->latest = now - self->due;
   if (self->meanwhile > self->most) self->most = self->meanwhile;
   self->meanwhile = 0;
   self->calls++;
-  if (self->flood.handled < self->flood.end) beat_begin(self);
+  if (self->flood.handled < self->flood.end) schedule_call(self);
 }
 
-static void beat_each(flood *flood, void *arg) {
-  beat *self = arg;
+static void timer_each(flood *flood, void *arg) {
+  timer_fixture *self = arg;
   if (udpr_reactor_now(flood->reactor) >= self->due) self->meanwhile++;
 }
 
-TEST(a_call_that_is_due_waits_for_one_turn_at_most) {
-  beat b = {.calls = 0};
+TEST(a_due_call_waits_for_at_most_one_turn) {
+  timer_fixture b = {.calls = 0};
   flood_begin(&b.flood, &one_by_one, fewer_if_slow(HANDLED));
-  b.flood.each = beat_each, b.flood.arg = &b;
-  beat_begin(&b);
+  b.flood.each = timer_each, b.flood.arg = &b;
+  schedule_call(&b);
   flood_end(&b.flood);
   NOTE("%u delayed calls, at most %llu us late, behind at most %u datagrams", b.calls,
        (unsigned long long)b.latest / 1000, b.most);
@@ -76,24 +76,25 @@ TEST(a_call_that_is_due_waits_for_one_turn_at_most) {
 
 /* ---- other ports, and calls and datagrams from threads ----------------------------------------------------- */
 
-enum { DATAGRAM, POST, CALL, DELAYED, KINDS };
+enum { DATAGRAM, POST, CALL, DELAYED, SOURCES };
 
-/* What was asked for while a datagram of the flood was handled, and how many more were until it was served. */
-typedef struct others {
+/* Requests made while a datagram of the flood is handled, and how many more are handled until each is served.
+ */
+typedef struct sources {
   flood           flood;
-  udpr_transport *quiet;
+  udpr_transport *other_port;
   udpr_addr       host;
   udpr_remote    *remote;
-  bool            asked[KINDS];
-  uint32_t        since[KINDS], served[KINDS], most[KINDS];
-} others;
+  bool            is_pending[SOURCES];
+  uint32_t        requested_at[SOURCES], count_served[SOURCES], most[SOURCES];
+} sources;
 
-static void serve(others *self, int kind) {
-  uint32_t behind = self->flood.handled - self->since[kind];
-  CHECK(self->asked[kind]);
-  self->asked[kind] = false;
-  self->served[kind]++;
-  if (behind > self->most[kind]) self->most[kind] = behind;
+static void serve(sources *self, int source) {
+  uint32_t behind = self->flood.handled - self->requested_at[source];
+  CHECK(self->is_pending[source]);
+  self->is_pending[source] = false;
+  self->count_served[source]++;
+  if (behind > self->most[source]) self->most[source] = behind;
 }
 
 static void serve_datagram(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -111,92 +112,92 @@ static void serve_delayed(udpr_reactor *reactor, void *user) {
   serve(user, DELAYED);
 }
 
-static void ask(others *self, int kind) {
-  self->asked[kind] = true;
-  self->since[kind] = self->flood.handled;
-  if (kind == DATAGRAM) peer_send(self->flood.peer, &self->host, "", 0);
-  if (kind == POST) OK(udpr_transport_post(self->quiet, "post", 4, &self->host));
-  if (kind == CALL) OK(udpr_remote_call(self->remote, serve_call, self, NULL));
-  if (kind == DELAYED) OK(udpr_reactor_call_later(self->flood.reactor, 0, serve_delayed, self, NULL, NULL));
+static void request(sources *self, int source) {
+  self->is_pending[source] = true;
+  self->requested_at[source] = self->flood.handled;
+  if (source == DATAGRAM) peer_send(self->flood.peer, &self->host, "", 0);
+  if (source == POST) OK(udpr_transport_post(self->other_port, "post", 4, &self->host));
+  if (source == CALL) OK(udpr_remote_call(self->remote, serve_call, self, NULL));
+  if (source == DELAYED) OK(udpr_reactor_call_later(self->flood.reactor, 0, serve_delayed, self, NULL, NULL));
 }
 
-static void ask_now_and_then(flood *flood, void *arg) {
-  others *self = arg;
-  int     kind = (int)(flood->handled % KINDS);
-  if (!self->asked[kind] && flood->handled < flood->end) ask(self, kind);
+static void request_in_turn(flood *flood, void *arg) {
+  sources *self = arg;
+  int      source = (int)(flood->handled % SOURCES);
+  if (!self->is_pending[source] && flood->handled < flood->end) request(self, source);
 }
 
-static void others_begin(others *self) {
-  udpr_protocol quiet = {.size = sizeof quiet, .user = self, .datagram_received = serve_datagram};
-  *self = (others){.served = {0}};
+static void sources_begin(sources *self) {
+  udpr_protocol other_port = {.size = sizeof other_port, .user = self, .datagram_received = serve_datagram};
+  *self = (sources){.count_served = {0}};
   flood_begin(&self->flood, &one_by_one, fewer_if_slow(HANDLED));
-  self->quiet = listen_on(self->flood.reactor, "127.0.0.1", &quiet, NULL);
-  self->host = host_of(self->quiet);
+  self->other_port = listen_on(self->flood.reactor, "127.0.0.1", &other_port, NULL);
+  self->host = host_of(self->other_port);
   OK(udpr_reactor_remote(self->flood.reactor, &self->remote));
 }
 
-static void others_end(others *self) {
-  udpr_transport_release(self->quiet);
+static void sources_end(sources *self) {
+  udpr_transport_release(self->other_port);
   udpr_remote_release(self->remote);
   flood_end(&self->flood);
 }
 
-TEST(the_others_wait_for_two_turns_at_most) {
+TEST(other_sources_wait_for_at_most_two_turns) {
   static const char *const names[] = {"datagrams", "posts", "calls", "delayed calls"};
-  others                   o;
-  others_begin(&o);
-  o.flood.each = ask_now_and_then, o.flood.arg = &o;
+  sources                  o;
+  sources_begin(&o);
+  o.flood.each = request_in_turn, o.flood.arg = &o;
   RUN_UNTIL(o.flood.reactor, o.flood.handled >= o.flood.end);
   run_turns(o.flood.reactor, 3);
-  for (int kind = 0; kind < KINDS; kind++) {
-    NOTE("%u %s served, behind at most %u datagrams", o.served[kind], names[kind], o.most[kind]);
-    CHECK(!o.asked[kind] && o.served[kind] >= o.flood.end / (3 * PER_TURN));
-    CHECK(o.most[kind] <= 2 * PER_TURN);
+  for (int source = 0; source < SOURCES; source++) {
+    NOTE("%u %s served, behind at most %u datagrams", o.count_served[source], names[source], o.most[source]);
+    CHECK(!o.is_pending[source] && o.count_served[source] >= o.flood.end / (3 * PER_TURN));
+    CHECK(o.most[source] <= 2 * PER_TURN);
   }
-  others_end(&o);
+  sources_end(&o);
 }
 
-/* A thread that asks, and waits for the answer, again and again: the flood lasts until it is through. */
-typedef struct asker {
-  others       others;
+/* A thread that makes calls and waits for each of them. The flood lasts until it has finished. */
+typedef struct calling_thread {
+  sources      sources;
   check_thread thread;
-  sem_t        answered;
+  sem_t        called;
   atomic_bool  done;
-  uint32_t     at; /* how many were handled when it was answered last */
-} asker;
+  uint32_t     handled_at_last_call; /* how many datagrams were handled when its last call was made */
+} calling_thread;
 
-static void answer(udpr_reactor *reactor, void *user) {
-  asker *self = user;
+static void call_from_calling_thread(udpr_reactor *reactor, void *user) {
+  calling_thread *self = user;
   (void)reactor;
-  CHECK(self->others.flood.handled > self->at); /* the flood goes on */
-  self->at = self->others.flood.handled;
-  sem_post(&self->answered);
+  CHECK(self->sources.flood.handled > self->handled_at_last_call); /* the flood continues */
+  self->handled_at_last_call = self->sources.flood.handled;
+  sem_post(&self->called);
 }
 
-static void ask_again_and_again(void *arg) {
-  asker *self = arg;
+static void call_repeatedly(void *arg) {
+  calling_thread *self = arg;
   for (uint32_t i = fewer_if_slow(200); i > 0; i--) {
-    OK(udpr_remote_call(self->others.remote, answer, self, NULL));
-    while (sem_wait(&self->answered) != 0) {}
+    OK(udpr_remote_call(self->sources.remote, call_from_calling_thread, self, NULL));
+    while (sem_wait(&self->called) != 0) {}
   }
   self->done = true;
 }
 
-static void until_done(flood *flood, void *arg) {
-  flood->end = atomic_load(&((asker *)arg)->done) ? flood->end : flood->handled + 1;
+static void end_when_done(flood *flood, void *arg) {
+  flood->end = atomic_load(&((calling_thread *)arg)->done) ? flood->end : flood->handled + 1;
 }
 
-TEST(a_thread_is_answered_throughout) {
-  static asker a;
-  others_begin(&a.others);
-  a.others.flood.end = 1;
-  a.others.flood.each = until_done, a.others.flood.arg = &a;
-  CHECK_EQ(0, sem_init(&a.answered, 0, 0));
-  thread_start(&a.thread, ask_again_and_again, &a);
-  RUN_UNTIL(a.others.flood.reactor, a.done);
+TEST(calls_from_a_thread_are_made_during_a_flood) {
+  static calling_thread a;
+  sources_begin(&a.sources);
+  a.sources.flood.end = 1;
+  a.sources.flood.each = end_when_done, a.sources.flood.arg = &a;
+  CHECK_EQ(0, sem_init(&a.called, 0, 0));
+  thread_start(&a.thread, call_repeatedly, &a);
+  RUN_UNTIL(a.sources.flood.reactor, a.done);
   thread_join(&a.thread);
-  sem_destroy(&a.answered);
-  others_end(&a.others);
+  sem_destroy(&a.called);
+  sources_end(&a.sources);
 }
 
 CHECK_MAIN()

@@ -1,4 +1,4 @@
-/* Very many ports in one reactor, and what happens when there is no descriptor for one more. */
+/* Very many ports in one reactor, and what happens if no descriptor is left. */
 #include "lookup.h"
 #include "network_namespace.h"
 #include "overload.h"
@@ -7,10 +7,10 @@
 
 enum { PORTS = 20000, SPARE = 100 };
 
-/* How many ports there can be: PORTS, or as many as the hard limit of descriptors allows who may not raise that. They are
- * in a network of the case's own, since that is most of the 28,232 ephemeral ports.
+/* Returns how many ports there can be: PORTS, or as many as the hard limit of descriptors allows if it cannot
+ * be raised. They are in a network namespace of their own, since PORTS is most of the 28,232 ephemeral ports.
  */
-static uint32_t room_for_ports(void) {
+static uint32_t raise_descriptor_limit(void) {
   struct rlimit limit, raised;
   enter_network_namespace();
   CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
@@ -27,7 +27,7 @@ static uint32_t room_for_ports(void) {
 typedef struct many {
   udpr_reactor *reactor;
   udpr_addr    *hosts;
-  uint32_t     *received; /* by each port */
+  uint32_t     *received; /* for each port */
   uint32_t      count, total, stops, frees, calls;
   int           peer;
 } many;
@@ -86,22 +86,22 @@ static void end(many *all, uint32_t ports) {
   close(all->peer);
 }
 
-static void again(udpr_reactor *reactor, void *user) {
+static void call_again(udpr_reactor *reactor, void *user) {
   ((many *)user)->calls++;
-  OK(udpr_reactor_call_later(reactor, 0, again, user, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, call_again, user, NULL, NULL));
 }
 
-/* The peer has room for them, since it reads while they come. */
-static void answers(many *all, uint32_t *answer) {
+/* The peer's buffer is large enough, since it reads during the turns. */
+static void count_echoes(many *all, uint32_t *echoes) {
   uint32_t index;
-  while (recv(all->peer, &index, sizeof index, MSG_DONTWAIT) == sizeof index) ++*answer;
+  while (recv(all->peer, &index, sizeof index, MSG_DONTWAIT) == sizeof index) ++*echoes;
 }
 
 TEST(twenty_thousand_ports_are_all_served) {
   many     all;
-  uint32_t answer = 0;
+  uint32_t echoes = 0;
   int      room = 64 << 20;
-  begin(&all, room_for_ports());
+  begin(&all, raise_descriptor_limit());
   CHECK_EQ(0, setsockopt(all.peer, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room));
   for (uint32_t i = 0; i < all.count; i++) {
     udpr_transport *transport = NULL;
@@ -109,22 +109,22 @@ TEST(twenty_thousand_ports_are_all_served) {
     all.hosts[i] = host_of(transport);
     udpr_transport_release(transport);
   }
-  OK(udpr_reactor_call_later(all.reactor, 0, again, &all, NULL, NULL));
-  for (uint32_t round = 1; round <= 2; round++) { /* all of them are ready at once */
+  OK(udpr_reactor_call_later(all.reactor, 0, call_again, &all, NULL, NULL));
+  for (uint32_t round = 1; round <= 2; round++) { /* all ports are ready at once */
     for (uint32_t i = 0; i < all.count; i++) peer_send(all.peer, &all.hosts[i], &i, sizeof i);
     uint32_t before = all.calls, ports = all.total;
     while (all.total < ports + all.count) {
       uint32_t total = all.total;
       OK(udpr_reactor_iterate(all.reactor, 0));
-      CHECK(all.total > total); /* no turn without one served */
-      answers(&all, &answer);
+      CHECK(all.total > total); /* every turn serves a port */
+      count_echoes(&all, &echoes);
     }
     NOTE("%u ports were served in %u turns", all.count, all.calls - before);
-    CHECK(all.calls - before >= all.count / 256); /* delayed calls had their turns in between */
+    CHECK(all.calls - before >= all.count / 256); /* delayed calls were made between them */
     for (uint32_t i = 0; i < all.count; i++) CHECK_EQ(round, all.received[i]);
-    CHECK_EQ(round * all.count, answer);
+    CHECK_EQ(round * all.count, echoes);
   }
-  /* One of many is found as one of few is. */
+  /* One ready port among many is served in one turn. */
   for (uint32_t i = 0; i < all.count; i += all.count / 100) {
     uint32_t total = all.total;
     peer_send(all.peer, &all.hosts[i], &i, sizeof i);
@@ -144,8 +144,8 @@ static void set_limit(rlim_t soft) {
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* How many more can be opened. */
-static uint32_t descriptors_left(void) {
+/* Returns how many descriptors can still be opened. */
+static uint32_t count_available_descriptors(void) {
   int      all[1000];
   uint32_t count = 0;
   while (count < 1000 && (all[count] = dup(STDIN_FILENO)) >= 0) count++;
@@ -154,8 +154,8 @@ static uint32_t descriptors_left(void) {
   return count;
 }
 
-/* From here on so many more, about; the answer is the limit that there was. */
-static rlim_t leave_descriptors(int more) {
+/* Limits the number of descriptors so that about `more` can be opened. Returns the previous limit. */
+static rlim_t limit_descriptors(int more) {
   struct rlimit limit;
   int           lowest = dup(STDIN_FILENO);
   CHECK(lowest >= 0);
@@ -165,23 +165,23 @@ static rlim_t leave_descriptors(int more) {
   return limit.rlim_cur;
 }
 
-static void ping(many *all, uint32_t index) {
-  uint32_t total = all->total, answer = 0;
+static void check_echo(many *all, uint32_t index) {
+  uint32_t total = all->total, echoes = 0;
   peer_send(all->peer, &all->hosts[index], &index, sizeof index);
   RUN_UNTIL(all->reactor, all->total == total + 1);
-  CHECK_EQ(sizeof answer, peer_receive(all->peer, &answer, sizeof answer));
-  CHECK_EQ(index, answer);
+  CHECK_EQ(sizeof echoes, peer_receive(all->peer, &echoes, sizeof echoes));
+  CHECK_EQ(index, echoes);
 }
 
-TEST(ports_until_no_descriptor_is_left) {
+TEST(listen_until_no_descriptor_is_left) {
   enum { FEW = 50 };
   many            all;
   udpr_transport *transports[FEW], *none = NULL;
   uint32_t        count = 0;
   udpr_status     status = UDPR_OK;
   begin(&all, FEW);
-  rlim_t   before = leave_descriptors(FEW / 2);
-  uint32_t left = descriptors_left();
+  rlim_t   before = limit_descriptors(FEW / 2);
+  uint32_t left = count_available_descriptors();
   CHECK(left > 0);
   while (count < FEW && (status = listen_one(&all, count, &transports[count])) == UDPR_OK) {
     all.hosts[count] = host_of(transports[count]);
@@ -189,48 +189,48 @@ TEST(ports_until_no_descriptor_is_left) {
   }
   CHECK_STATUS(UDPR_E_NO_FILES, status);
   CHECK_EQ(left, count);
-  CHECK_EQ(1, all.frees); /* inside the call that failed */
+  CHECK_EQ(1, all.frees); /* freed inside the call that failed */
   CHECK_EQ(0, all.stops);
-  for (uint32_t i = 0; i < count; i++) ping(&all, i); /* those that are there go on */
+  for (uint32_t i = 0; i < count; i++) check_echo(&all, i); /* open ports are not affected */
 
-  OK(udpr_transport_close(transports[0])); /* one less: one more */
+  OK(udpr_transport_close(transports[0])); /* after one was closed, one more can be opened */
   udpr_transport_release(transports[0]);
   OK(listen_one(&all, 0, &transports[0]));
   CHECK_STATUS(UDPR_E_NO_FILES, listen_one(&all, 0, &none));
   CHECK(none == NULL);
   all.hosts[0] = host_of(transports[0]);
-  ping(&all, 0);
+  check_echo(&all, 0);
   for (uint32_t i = 0; i < count; i++) udpr_transport_release(transports[i]);
   set_limit(before);
   end(&all, count + 1);
 }
 
-TEST(whatever_needs_a_descriptor_says_that_there_is_none) {
+TEST(functions_that_need_a_descriptor_return_no_files) {
   many            all;
   udpr_reactor   *second = NULL;
   udpr_transport *port = NULL, *adopted = NULL;
   int             threads = count_threads(), fd = peer_open(AF_INET);
   int32_t         backend = -1;
-  lookup          answer = {.calls = 0};
+  lookup          echoes = {.calls = 0};
   begin(&all, 1);
   OK(listen_one(&all, 0, &port));
   all.hosts[0] = host_of(port);
-  rlim_t        before = leave_descriptors(0);
+  rlim_t        before = limit_descriptors(0);
   udpr_protocol protocol = {.size = sizeof protocol};
   CHECK_STATUS(UDPR_E_NO_FILES, udpr_reactor_new(NULL, &second));
   CHECK_STATUS(UDPR_E_NO_FILES,
                udpr_reactor_adopt_datagram_port(all.reactor, fd, 0, &protocol, NULL, &adopted));
   CHECK_STATUS(UDPR_E_NO_FILES, udpr_reactor_backend_fd(all.reactor, &backend));
   CHECK(second == NULL && adopted == NULL && backend == -1);
-  lookup_start(all.reactor, "localhost", 0, 0, &answer);
-  RUN_UNTIL(all.reactor, answer.calls == 1); /* addresses, or why there are none */
-  ping(&all, 0);
+  lookup_start(all.reactor, "localhost", 0, 0, &echoes);
+  RUN_UNTIL(all.reactor, echoes.calls == 1); /* addresses or an error */
+  check_echo(&all, 0);
   OK(udpr_transport_connect(port, &all.hosts[0]));
   OK(udpr_transport_disconnect(port));
-  ping(&all, 0);
+  check_echo(&all, 0);
 
-  CHECK_EQ(0, descriptors_left());
-  set_limit(before); /* nothing was broken by it */
+  CHECK_EQ(0, count_available_descriptors());
+  set_limit(before); /* everything works again */
   OK(udpr_reactor_new(NULL, &second));
   OK(udpr_reactor_free(second));
   OK(udpr_reactor_adopt_datagram_port(all.reactor, fd, 0, &protocol, NULL, &adopted));
@@ -239,7 +239,7 @@ TEST(whatever_needs_a_descriptor_says_that_there_is_none) {
   udpr_transport_release(port);
   close(fd);
   end(&all, 1);
-  WAIT_UNTIL(count_threads() == threads); /* the look-up's has a descriptor until it ends */
+  WAIT_UNTIL(count_threads() == threads); /* the thread of the look-up has a descriptor until it ends */
 }
 
 CHECK_MAIN()

@@ -1,26 +1,28 @@
-/* In a forked child everything is CLOSED; free and release close descriptors; the parent notices nothing. */
+/* A fork without udpr_reactor_after_fork: in the child, every function returns UDPR_E_CLOSED, and free and
+ * release only close descriptors. The parent is not affected.
+ */
 #include "every_call.h"
 #include "probe.h"
 
 #include <fcntl.h>
 
-typedef struct family {
+typedef struct fixture {
   udpr_reactor *reactor;
   probe         port;
   handles       with;
   int           descriptors; /* before the reactor was made */
   int           calls, freed;
-} family;
+} fixture;
 
 static void called(udpr_reactor *reactor, void *user) {
   (void)reactor;
-  ((family *)user)->calls++;
+  ((fixture *)user)->calls++;
 }
 
-static void freed(void *user) { ((family *)user)->freed++; }
+static void freed(void *user) { ((fixture *)user)->freed++; }
 
-static void found(family *all) {
-  *all = (family){.descriptors = check_count_descriptors()};
+static void set_up(fixture *all) {
+  *all = (fixture){.descriptors = check_count_descriptors()};
   all->reactor = new_reactor(0);
   probe_listen(&all->port, all->reactor);
   all->with = (handles){.reactor = all->reactor, .transport = all->port.transport, .to = all->port.host};
@@ -28,8 +30,8 @@ static void found(family *all) {
   OK(udpr_reactor_call_later(all->reactor, MS(1), called, all, freed, &all->with.call));
 }
 
-/* What the child must not have harmed: the port receives, the call comes, each user is freed once. */
-static void parent_lives_on(family *all) {
+/* The child must not have changed anything: the port receives, the call is made, each user is freed once. */
+static void check_parent_works(fixture *all) {
   CHECK(udpr_reactor_user(all->reactor) == all);
   send_letters(&all->port.host, "ab");
   RUN_UNTIL(all->reactor, strlen(all->port.received) == 2 && all->freed == 1);
@@ -41,64 +43,64 @@ static void parent_lives_on(family *all) {
   probe_check_ended(&all->port);
 }
 
-/* ---- what the child may not do ------------------------------------------------------------------------- */
+/* ---- functions that fail in the child ------------------------------------------------------------------ */
 
-static int freed_there;
+static int freed_users_in_child;
 
-static void freed_in_child(void *user) {
+static void count_freed_in_child(void *user) {
   (void)user;
-  freed_there++;
+  freed_users_in_child++;
 }
 
-static void all_is_closed(void *arg) {
-  family *all = arg;
+static void check_everything_is_closed(void *arg) {
+  fixture *all = arg;
   check_reactor_calls_return(UDPR_E_CLOSED, &all->with);
   check_transport_calls_return(UDPR_E_CLOSED, &all->with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(all->with.transport, "x", 1, &all->with.to));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(all->reactor, called, all, freed_in_child));
-  CHECK_EQ(1, freed_there);
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(all->reactor, called, all, count_freed_in_child));
+  CHECK_EQ(1, freed_users_in_child);
   CHECK(!udpr_reactor_is_running(all->reactor));
   CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
 }
 
-TEST(a_child_is_told_closed) {
-  family all;
-  found(&all);
-  run_in_child(all_is_closed, &all);
-  parent_lives_on(&all);
+TEST(everything_is_closed_in_a_child) {
+  fixture all;
+  set_up(&all);
+  run_in_child(check_everything_is_closed, &all);
+  check_parent_works(&all);
 }
 
-static void ask_a_child(probe *port, udpr_transport *transport) {
+static void check_closed_in_new_child(probe *port, udpr_transport *transport) {
   (void)transport;
-  run_in_child(all_is_closed, port->arg);
+  run_in_child(check_everything_is_closed, port->arg);
 }
 
-TEST(a_child_made_in_a_callback_is_told_closed) {
-  family all;
-  found(&all);
-  OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100))); /* not before the datagram */
-  all.port.on_datagram = ask_a_child, all.port.arg = &all;
+TEST(everything_is_closed_in_a_child_made_in_a_callback) {
+  fixture all;
+  set_up(&all);
+  OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100))); /* later than the datagram */
+  all.port.on_datagram = check_closed_in_new_child, all.port.arg = &all;
   send_letters(&all.port.host, "z");
   RUN_UNTIL(all.reactor, *all.port.received);
   all.port.on_datagram = NULL, *all.port.received = '\0';
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
-  parent_lives_on(&all);
+  check_parent_works(&all);
 }
 
-static void fork_here(probe *port, udpr_transport *transport) {
+static void fork_in_datagram_received(probe *port, udpr_transport *transport) {
   (void)transport;
   port->on_datagram = NULL;
   *(pid_t *)port->arg = check_fork();
 }
 
-/* A turn that finds itself in a child ends there: nothing else is called. */
-TEST(a_child_that_returns_from_its_callback_goes_no_further) {
-  family      all;
+/* A turn in the child ends after the callback, and calls no other callback. */
+TEST(a_turn_ends_in_the_child_after_the_callback_that_forked) {
+  fixture     all;
   pid_t       child = -1;
   udpr_status status = UDPR_OK;
-  found(&all);
+  set_up(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
-  all.port.on_datagram = fork_here, all.port.arg = &child;
+  all.port.on_datagram = fork_in_datagram_received, all.port.arg = &child;
   send_letters(&all.port.host, "ab");
   while (child < 0) status = udpr_reactor_iterate(all.reactor, (int64_t)MS(20));
   if (child == 0) {
@@ -114,13 +116,14 @@ TEST(a_child_that_returns_from_its_callback_goes_no_further) {
   probe_check_ended(&all.port);
 }
 
-TEST(a_child_made_while_another_thread_runs_is_told_closed) {
-  family         all;
+TEST(everything_is_closed_in_a_child_made_while_another_thread_runs) {
+  fixture        all;
   reactor_thread there;
-  found(&all);
+  set_up(&all);
   OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100)));
   reactor_thread_start(&there, all.reactor);
-  run_in_killed_child(all_is_closed, &all); /* what the other thread held is lost there */
+  /* memory that belongs to the other thread leaks in the child */
+  run_in_killed_child(check_everything_is_closed, &all);
   CHECK(udpr_reactor_is_running(all.reactor));
   reactor_thread_stop(&there);
   probe_check_ended(&all.port);
@@ -128,10 +131,10 @@ TEST(a_child_made_while_another_thread_runs_is_told_closed) {
   CHECK(all.calls == 0 && all.freed == 1);
 }
 
-/* ---- free and release there ---------------------------------------------------------------------------- */
+/* ---- free and release in the child --------------------------------------------------------------------- */
 
 static void free_then_release(void *arg) {
-  family *all = arg;
+  fixture *all = arg;
   udpr_reactor_free(all->reactor);
   udpr_transport_release(all->port.transport);
   CHECK_EQ(all->descriptors, check_count_descriptors());
@@ -139,24 +142,24 @@ static void free_then_release(void *arg) {
 }
 
 static void release_then_free(void *arg) {
-  family *all = arg;
+  fixture *all = arg;
   udpr_transport_release(all->port.transport);
   udpr_reactor_free(all->reactor);
   CHECK_EQ(all->descriptors, check_count_descriptors());
   CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
 }
 
-TEST(free_in_a_child_calls_nothing_back) {
-  family all;
-  found(&all);
+TEST(free_in_a_child_calls_no_callback) {
+  fixture all;
+  set_up(&all);
   run_in_child(free_then_release, &all);
   run_in_child(release_then_free, &all);
-  parent_lives_on(&all);
+  check_parent_works(&all);
 }
 
-/* ---- the child's own, and the parent's end ------------------------------------------------------------- */
+/* ---- new reactors in the child, and close in the parent ------------------------------------------------ */
 
-static void own_reactor(void *arg) {
+static void use_own_reactor(void *arg) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_datagram = stop_reactor};
   (void)arg;
@@ -167,15 +170,17 @@ static void own_reactor(void *arg) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_child_may_have_a_reactor_of_its_own) {
-  family all;
-  found(&all);
-  run_in_child(own_reactor, NULL);
-  parent_lives_on(&all);
+TEST(a_child_can_make_a_new_reactor) {
+  fixture all;
+  set_up(&all);
+  run_in_child(use_own_reactor, NULL);
+  check_parent_works(&all);
 }
 
-/* The child's copy keeps the socket alive and receiving: the parent's epoll must have forgotten it. */
-TEST(a_port_closes_though_a_child_has_its_socket) {
+/* The child's descriptor keeps the socket open, and it still receives. The parent must have removed it from
+ * its epoll set.
+ */
+TEST(close_removes_a_socket_that_a_child_shares) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   int           hold[2];
@@ -185,7 +190,7 @@ TEST(a_port_closes_though_a_child_has_its_socket) {
   pid_t child = check_fork();
   if (child == 0) {
     close(hold[1]);
-    _exit(read(hold[0], &byte, 1) == 0 ? 0 : 1); /* until the parent closes its end */
+    _exit(read(hold[0], &byte, 1) == 0 ? 0 : 1); /* end of file when the parent closes its end */
   }
   OK(udpr_transport_close(port.transport));
   send_letters(&port.host, "a");

@@ -1,4 +1,4 @@
-/* free closes what still listens, drops what still waits, and frees each user once. */
+/* udpr_reactor_free closes open ports, drops pending calls, and frees each user once. */
 #include "every_call.h"
 #include "probe.h"
 
@@ -9,7 +9,7 @@ TEST(free_closes_the_ports) {
   probe         ports[COUNT] = {0};
   for (int i = 0; i < COUNT; i++) {
     probe_listen(&ports[i], reactor);
-    send_letters(&ports[i].host, "abc"); /* never to come */
+    send_letters(&ports[i].host, "abc"); /* is not delivered */
   }
   OK(udpr_reactor_free(reactor));
   for (int i = 0; i < COUNT; i++) {
@@ -40,7 +40,7 @@ TEST(free_frees_the_logger) {
   CHECK_EQ(1, with.freed);
 }
 
-/* ---- whatever state it is in --------------------------------------------------------------------------- */
+/* ---- free in each state of the reactor ----------------------------------------------------------------- */
 
 TEST(free_after_start) {
   udpr_reactor *reactor = new_reactor(0);
@@ -52,7 +52,7 @@ TEST(free_after_start) {
   probe_check_ended(&port);
 }
 
-TEST(free_after_a_stop_that_had_no_turn) {
+TEST(free_after_stop_without_a_turn) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   OK(udpr_reactor_start(reactor));
@@ -78,14 +78,14 @@ static void pause_port(probe *port, udpr_transport *transport) {
   OK(udpr_transport_pause_reading(transport));
 }
 
-static void three_kept(probe *port, udpr_transport *transport) {
+static void check_three_discarded(probe *port, udpr_transport *transport) {
   (void)port;
   CHECK_EQ(3, stats_of(transport).discarded_in);
 }
 
-TEST(free_discards_what_a_pause_kept) {
+TEST(free_discards_kept_datagrams) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         port = {.on_datagram = pause_port, .on_stop = three_kept};
+  probe         port = {.on_datagram = pause_port, .on_stop = check_three_discarded};
   probe_listen(&port, reactor);
   send_letters(&port.host, "abcd");
   RUN_UNTIL(reactor, *port.received);
@@ -94,9 +94,9 @@ TEST(free_discards_what_a_pause_kept) {
   probe_check_ended(&port);
 }
 
-/* ---- who holds the transport --------------------------------------------------------------------------- */
+/* ---- references to the transport ----------------------------------------------------------------------- */
 
-TEST(a_port_without_a_handle_lives_until_free) {
+TEST(a_port_without_a_reference_lives_until_free) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   udpr_protocol protocol = probe_protocol(&port);
@@ -112,7 +112,7 @@ static void keep_transport(probe *port, udpr_transport *transport) {
   port->transport = udpr_transport_retain(transport);
 }
 
-TEST(a_callback_retains_what_listen_did_not_give) {
+TEST(a_callback_may_retain_the_transport) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_start = keep_host, .on_datagram = keep_transport};
   udpr_protocol protocol = probe_protocol(&port);
@@ -125,45 +125,47 @@ TEST(a_callback_retains_what_listen_did_not_give) {
   probe_check_ended(&port);
 }
 
-/* ---- what its callbacks may still do ------------------------------------------------------------------- */
+/* ---- functions called in callbacks during free --------------------------------------------------------- */
 
-typedef struct company {
+typedef struct fixture {
   udpr_reactor *reactor;
   probe         ports[5];
   udpr_id       call;
   atomic_int    freed;
   int           stops;
-} company;
+} fixture;
 
 static void count_visit(udpr_transport *transport, void *user) {
   (void)transport;
   ++*(int *)user;
 }
 
-static void count_company_free(void *user) { atomic_fetch_add(&((company *)user)->freed, 1); }
+static void count_fixture_free(void *user) { atomic_fetch_add(&((fixture *)user)->freed, 1); }
 
-/* The first to stop closes the others and cancels the call; each sees those whose stop is still to come. */
-static void wind_up(probe *port, udpr_transport *transport) {
-  company *all = port->arg;
+/* The first port that stops closes the others and cancels the call. each_transport visits the ports that have
+ * not stopped yet.
+ */
+static void close_others(probe *port, udpr_transport *transport) {
+  fixture *all = port->arg;
   int      left = 0;
   (void)transport;
   all->stops++;
   OK(udpr_reactor_each_transport(all->reactor, count_visit, &left));
   CHECK_EQ(5 - all->stops, left);
   if (all->stops > 1) return;
-  udpr_reactor_cancel_call(all->reactor, all->call); /* free may have dropped it already */
+  udpr_reactor_cancel_call(all->reactor, all->call); /* may have been dropped by free already */
   CHECK_EQ(1, all->freed);
   for (int i = 0; i < 5; i++)
     if (&all->ports[i] != port) OK(udpr_transport_close(all->ports[i].transport));
 }
 
-TEST(stop_protocol_ends_the_rest_itself) {
-  company all = {.reactor = new_reactor(0)};
+TEST(stop_protocol_closes_the_other_ports) {
+  fixture all = {.reactor = new_reactor(0)};
   for (int i = 0; i < 5; i++) {
-    all.ports[i] = (probe){.on_stop = wind_up, .arg = &all};
+    all.ports[i] = (probe){.on_stop = close_others, .arg = &all};
     probe_listen(&all.ports[i], all.reactor);
   }
-  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), call_must_not_run, &all, count_company_free,
+  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), call_must_not_run, &all, count_fixture_free,
                              &all.call));
   OK(udpr_reactor_free(all.reactor));
   CHECK_EQ(1, all.freed);
@@ -175,7 +177,7 @@ static void release_own(probe *port, udpr_transport *transport) {
   udpr_transport_release(port->transport);
 }
 
-TEST(the_last_release_while_free_runs) {
+TEST(the_last_reference_is_released_while_free_runs) {
   udpr_reactor *reactor = new_reactor(0);
   probe         in_stop = {.on_stop = release_own}, in_free_user = {.on_free = release_own};
   probe_listen(&in_stop, reactor);

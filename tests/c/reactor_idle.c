@@ -1,5 +1,5 @@
-/* With nothing to do a reactor does nothing. Two system calls are this program's own, to come at the worst moment
- * and to be counted.
+/* An idle reactor does nothing. The test replaces two functions of the C library, to delay a write and to
+ * count calls.
  */
 #include "lookup_dns.h"
 
@@ -10,11 +10,11 @@
 typedef long (*syscall_fn)(long, ...);
 
 static syscall_fn  next_syscall;
-static sem_t       raised, written; /* around the write of a thread that wakes the reactor */
+static sem_t       write_begins, write_may_go_on; /* around the write(2) of a thread that wakes the reactor */
 static atomic_bool hold_write;
-static int         alarms_set;
+static int         timerfd_calls;
 
-/* The library writes by syscall(2), which is no cancellation point. */
+/* The library writes by syscall(2), which is not a cancellation point. */
 long syscall(long number, ...) {
   long    argument[6];
   va_list rest;
@@ -23,14 +23,14 @@ long syscall(long number, ...) {
   va_end(rest);
   if (!next_syscall) *(void **)&next_syscall = dlsym(RTLD_NEXT, "syscall");
   if (number == SYS_write && atomic_exchange(&hold_write, false)) {
-    sem_post(&raised);
-    while (sem_wait(&written) != 0) {}
+    sem_post(&write_begins);
+    while (sem_wait(&write_may_go_on) != 0) {}
   }
   return next_syscall(number, argument[0], argument[1], argument[2], argument[3], argument[4], argument[5]);
 }
 
 int timerfd_settime(int fd, int flags, const struct itimerspec *to, struct itimerspec *before) {
-  alarms_set++;
+  timerfd_calls++;
   return (int)syscall(SYS_timerfd_settime, fd, flags, to, before);
 }
 
@@ -55,19 +55,20 @@ static void call_once(void *arg) {
   OK(udpr_remote_call(self->remote, count, &self->calls, NULL));
 }
 
-/* The call is made in a turn that comes between the thread's two steps: it says that it wakes, and it does. */
-TEST(a_wake_up_that_comes_late_is_heard_once) {
+/* The call is made in a turn between the two steps of a wake-up: the flag that announces it, and the write.
+ */
+TEST(a_late_wake_up_is_handled_once) {
   udpr_reactor *reactor = new_reactor(0);
   caller        self = {0};
   check_thread  thread;
-  CHECK(sem_init(&raised, 0, 0) == 0 && sem_init(&written, 0, 0) == 0);
+  CHECK(sem_init(&write_begins, 0, 0) == 0 && sem_init(&write_may_go_on, 0, 0) == 0);
   OK(udpr_reactor_remote(reactor, &self.remote));
   hold_write = true;
   thread_start(&thread, call_once, &self);
-  while (sem_wait(&raised) != 0) {}
+  while (sem_wait(&write_begins) != 0) {}
   run_turns(reactor, 1);
   CHECK_EQ(1, self.calls);
-  CHECK_EQ(0, sem_post(&written));
+  CHECK_EQ(0, sem_post(&write_may_go_on));
   thread_join(&thread);
   int before = wakeups_of(reactor);
   run_turns(reactor, 10);
@@ -79,8 +80,8 @@ TEST(a_wake_up_that_comes_late_is_heard_once) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* Its deadline is an instant of a clock that stands still. */
-TEST(a_look_up_on_a_manual_clock_is_waited_for) {
+/* The deadline of the look-up is on a clock that does not move. */
+TEST(a_look_up_on_a_manual_clock_does_not_spin) {
   dns_fixture fixture;
   lookup      name = {0};
   set_up(&fixture, 0);
@@ -96,21 +97,21 @@ TEST(a_look_up_on_a_manual_clock_is_waited_for) {
   tear_down(&fixture);
 }
 
-TEST(an_alarm_is_set_once_for_one_instant) {
+TEST(the_timerfd_is_set_once_for_one_instant) {
   udpr_reactor *reactor = new_reactor(0);
   int32_t       fd;
   int           calls = 0;
   udpr_id       first;
   OK(udpr_reactor_backend_fd(reactor, &fd));
   OK(udpr_reactor_call_later(reactor, SECONDS(1000), count, &calls, NULL, &first));
-  int set = alarms_set;
+  int set = timerfd_calls;
   CHECK(set > 0);
   for (int i = 0; i < 1000; i++)
     OK(udpr_reactor_call_later(reactor, SECONDS(2000), count, &calls, NULL, NULL));
   run_turns(reactor, 10);
-  CHECK_EQ(set, alarms_set);
+  CHECK_EQ(set, timerfd_calls);
   OK(udpr_reactor_cancel_call(reactor, first));
-  CHECK_EQ(set + 1, alarms_set);
+  CHECK_EQ(set + 1, timerfd_calls);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -1,4 +1,4 @@
-/* The life of a reactor: made, run, stopped, run again, driven by an embedder, watched, freed. */
+/* The life of a reactor: new, run, stop, run again, iterate in an embedding program, statistics, free. */
 #include "probe.h"
 
 /* ---- new ----------------------------------------------------------------------------------------------- */
@@ -6,7 +6,7 @@
 TEST(options_are_checked) {
   struct {
     udpr_reactor_options known;
-    uint64_t             later; /* what a newer header may have */
+    uint64_t             later; /* a field of a newer header */
   } options = {.known = {.size = sizeof options.known}};
   udpr_reactor *const untouched = (udpr_reactor *)&options;
   udpr_reactor       *reactor = untouched;
@@ -27,7 +27,8 @@ TEST(options_are_checked) {
   CHECK(reactor == untouched);
 
   options.known.flags = 0;
-  options.known.size = sizeof options; /* larger, and zero in what we do not know */
+  /* larger, but with zeros in the fields that the library does not know */
+  options.known.size = sizeof options;
   options.later = 0;
   OK(udpr_reactor_new(&options.known, &reactor));
   OK(udpr_reactor_free(reactor));
@@ -70,16 +71,16 @@ static void check_running_then_stop(udpr_reactor *reactor, void *user) {
   CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_start(reactor));
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(reactor));
   OK(udpr_reactor_stop(reactor));
-  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor)); /* it stops already */
+  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor)); /* it is stopping already */
   ++*(int *)user;
 }
 
-TEST(stop_needs_something_that_runs) {
+TEST(stop_requires_a_running_reactor) {
   udpr_reactor *reactor = new_reactor(0);
   int           calls = 0;
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   OK(udpr_reactor_call_later(reactor, 0, check_running_then_stop, &calls, NULL, NULL));
-  run_with_timeout(reactor); /* the early stop left nothing behind, or the call would not have come */
+  run_with_timeout(reactor); /* the call is made, so the failed stop had no effect */
   CHECK_EQ(1, calls);
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   OK(udpr_reactor_free(reactor));
@@ -94,7 +95,7 @@ TEST(crash_leaves_the_ports_open) {
   CHECK(!udpr_reactor_is_running(reactor));
   CHECK_EQ(0, port.stops);
 
-  send_letters(&port.host, "b"); /* waits in the socket for the next run */
+  send_letters(&port.host, "b"); /* stays in the socket until the next run */
   CHECK_STR("a", port.received);
   port.on_datagram = stop_reactor;
   run_with_timeout(reactor);
@@ -109,8 +110,8 @@ static void crash_and_start(udpr_reactor *reactor, void *user) {
   ++*(int *)user;
 }
 
-/* What was started inside of it goes on by turns: a run is over with its crash. */
-TEST(run_returns_after_a_crash_also_where_it_was_started_again) {
+/* If it is started again inside the run, turns continue, but the crashed run returns. */
+TEST(run_returns_after_a_crash_even_if_started_again) {
   udpr_reactor *reactor = new_reactor(0);
   int           calls = 0;
   OK(udpr_reactor_call_later(reactor, 0, crash_and_start, &calls, NULL, NULL));
@@ -128,17 +129,17 @@ TEST(run_waits_while_there_is_nothing_to_do) {
   udpr_reactor  *reactor = new_reactor(0);
   reactor_thread there;
   reactor_thread_start(&there, reactor);
-  CHECK(udpr_reactor_is_running(reactor)); /* [any thread] */
+  CHECK(udpr_reactor_is_running(reactor)); /* may be called on any thread */
   CHECK_STR("", there.quit.received);
   reactor_thread_stop(&there);
-  CHECK_STR("q", there.quit.received); /* it was still there to receive that */
+  CHECK_STR("q", there.quit.received); /* it was still running to receive this */
   CHECK(!udpr_reactor_is_running(reactor));
   OK(udpr_reactor_free(reactor));
 }
 
 /* ---- start, iterate ------------------------------------------------------------------------------------ */
 
-TEST(an_embedder_starts_and_iterates) {
+TEST(start_and_iterate) {
   udpr_reactor *reactor = new_reactor(0);
   for (int again = 0; again < 2; again++) {
     probe port = {0};
@@ -154,7 +155,7 @@ TEST(an_embedder_starts_and_iterates) {
     CHECK_STR("abc", port.received);
 
     OK(udpr_reactor_stop(reactor));
-    CHECK_EQ(0, port.stops); /* that comes in a turn */
+    CHECK_EQ(0, port.stops); /* the port stops in a later turn */
     RUN_UNTIL(reactor, !udpr_reactor_is_running(reactor));
     probe_check_ended(&port);
     CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
@@ -164,14 +165,14 @@ TEST(an_embedder_starts_and_iterates) {
 
 static void note_time(udpr_reactor *reactor, void *user) { *(udpr_ns *)user = udpr_reactor_now(reactor); }
 
-TEST(iterate_waits_as_long_as_it_may) {
+TEST(iterate_waits_for_its_timeout) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_ns       called = 0, begin = udpr_reactor_now(reactor);
   OK(udpr_reactor_start(reactor));
   OK(udpr_reactor_call_later(reactor, CHECK_TIMEOUT, note_time, &called, NULL, NULL));
 
   OK(udpr_reactor_iterate(reactor, 0));
-  OK(udpr_reactor_iterate(reactor, (int64_t)MS(20))); /* nothing happens in the meantime */
+  OK(udpr_reactor_iterate(reactor, (int64_t)MS(20))); /* with nothing to do */
   udpr_ns elapsed = udpr_reactor_now(reactor) - begin;
   CHECK(elapsed >= MS(20) && elapsed < CHECK_TIMEOUT);
   CHECK_EQ(0, called);
@@ -188,7 +189,7 @@ TEST(iterate_never_waits_past_a_delayed_call) {
     OK(udpr_reactor_call_later(reactor, MS(20), note_time, &called, NULL, NULL));
     for (; !called; turns++) OK(udpr_reactor_iterate(reactor, timeouts[i]));
     CHECK(called - begin >= MS(20) && called - begin < CHECK_TIMEOUT);
-    CHECK(turns <= 2); /* it waited, it did not spin */
+    CHECK(turns <= 2); /* it waits instead of spinning */
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -208,15 +209,15 @@ TEST(iterate_wakes_for_a_datagram) {
 /* ---- each_transport, stats ----------------------------------------------------------------------------- */
 
 typedef struct visits {
-  udpr_transport *seen[8];
+  udpr_transport *visited[8];
   int             count;
 } visits;
 
 static void visit(udpr_transport *transport, void *user) {
   visits *all = user;
-  for (int i = 0; i < all->count; i++) CHECK(all->seen[i] != transport);
+  for (int i = 0; i < all->count; i++) CHECK(all->visited[i] != transport);
   CHECK(all->count < 8);
-  all->seen[all->count++] = transport;
+  all->visited[all->count++] = transport;
 }
 
 static int count_visits(udpr_reactor *reactor) {
@@ -225,7 +226,7 @@ static int count_visits(udpr_reactor *reactor) {
   return all.count;
 }
 
-TEST(each_transport_sees_what_has_not_stopped) {
+TEST(each_transport_visits_ports_that_have_not_stopped) {
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[3] = {0};
   CHECK_EQ(0, count_visits(reactor));
@@ -234,18 +235,18 @@ TEST(each_transport_sees_what_has_not_stopped) {
   OK(udpr_transport_close(ports[0].transport));
   CHECK_EQ(2, count_visits(reactor));
   OK(udpr_transport_stop_listening(ports[1].transport));
-  CHECK_EQ(2, count_visits(reactor)); /* its stop_protocol is still to come */
+  CHECK_EQ(2, count_visits(reactor)); /* its stop_protocol has not been called yet */
   RUN_UNTIL(reactor, ports[1].stops == 1);
   CHECK_EQ(1, count_visits(reactor));
   OK(udpr_reactor_free(reactor));
   for (int i = 0; i < 3; i++) probe_check_ended(&ports[i]);
 }
 
-/* Closes every port but the one visited, and makes a new one. */
-static void stir(udpr_transport *transport, void *user) {
+/* Closes every port but the one visited, and opens a new one. */
+static void close_others_and_listen(udpr_transport *transport, void *user) {
   probe        *ports = user;
   udpr_reactor *reactor = udpr_transport_reactor(transport);
-  if (!reactor) return; /* closed by the visit before */
+  if (!reactor) return; /* closed by the previous visit */
   for (int i = 0; i < 3; i++)
     if (ports[i].transport != transport) OK(udpr_transport_close(ports[i].transport));
   probe_listen(&ports[3], reactor);
@@ -255,7 +256,7 @@ TEST(each_transport_is_a_snapshot) {
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[4] = {0};
   for (int i = 0; i < 3; i++) probe_listen(&ports[i], reactor);
-  OK(udpr_reactor_each_transport(reactor, stir, ports));
+  OK(udpr_reactor_each_transport(reactor, close_others_and_listen, ports));
   CHECK_EQ(2, ports[0].stops + ports[1].stops + ports[2].stops);
   CHECK_EQ(2, ports[0].freed + ports[1].freed + ports[2].freed);
   CHECK_EQ(2, count_visits(reactor));
@@ -294,7 +295,7 @@ TEST(stats_count) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(stats_fill_what_the_caller_knows) {
+TEST(stats_are_filled_up_to_the_callers_size) {
   udpr_reactor *reactor = new_reactor(0);
   struct {
     udpr_reactor_stats known;
@@ -309,9 +310,9 @@ TEST(stats_fill_what_the_caller_knows) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- many ---------------------------------------------------------------------------------------------- */
+/* ---- many reactors ------------------------------------------------------------------------------------- */
 
-TEST(dozens_in_one_thread) {
+TEST(many_reactors_in_one_thread) {
   enum { COUNT = 64 };
   udpr_reactor *reactors[COUNT];
   probe         ports[COUNT] = {0};
@@ -328,21 +329,21 @@ TEST(dozens_in_one_thread) {
   }
 }
 
-static void own_reactor(void *arg) {
+static void use_own_reactor(void *arg) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.on_datagram = stop_reactor};
   (void)arg;
   probe_listen(&port, reactor);
-  OK(udpr_transport_write(port.transport, "x", 1, &port.host)); /* to itself */
+  OK(udpr_transport_write(port.transport, "x", 1, &port.host)); /* sent to itself */
   run_with_timeout(reactor);
   CHECK_STR("x", port.received);
   probe_check_ended(&port);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(one_in_each_thread) {
+TEST(a_reactor_in_each_thread) {
   check_thread threads[24];
-  for (int i = 0; i < 24; i++) thread_start(&threads[i], own_reactor, NULL);
+  for (int i = 0; i < 24; i++) thread_start(&threads[i], use_own_reactor, NULL);
   for (int i = 0; i < 24; i++) thread_join(&threads[i]);
 }
 

@@ -1,5 +1,5 @@
-/* UDPR_REACTOR_SIGNALS: SIGINT and SIGTERM end run, and only run, and leave no trace. Without it nothing is
- * touched.
+/* UDPR_REACTOR_SIGNALS: SIGINT and SIGTERM end udpr_reactor_run, and the previous handlers are restored.
+ * Without the flag, handlers are not changed.
  */
 #include "probe.h"
 
@@ -51,7 +51,7 @@ static void raise_both_twice(udpr_reactor *reactor, void *user) {
   for (int i = 0; i < 2; i++) CHECK(raise(SIGINT) == 0 && raise(SIGTERM) == 0);
 }
 
-TEST(signals_in_a_row_are_one_stop) {
+TEST(several_signals_stop_once) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   probe         port = {0};
   probe_listen(&port, reactor);
@@ -79,13 +79,13 @@ TEST(a_signal_that_ended_one_run_does_not_end_the_next) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(former_handlers_are_back) {
+TEST(previous_handlers_are_restored) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(SIGINT, own_handler);
   set_handler(SIGTERM, SIG_IGN);
   run_until_signal(reactor, SIGINT);
   run_until_signal(reactor, SIGTERM);
-  CHECK_EQ(0, own_handled); /* while run ran, the signals were its own */
+  CHECK_EQ(0, own_handled); /* during run, only the library's handlers are called */
   CHECK(handler_of(SIGINT) == own_handler && handler_of(SIGTERM) == SIG_IGN);
   CHECK_EQ(0, raise(SIGINT));
   CHECK_EQ(0, raise(SIGTERM));
@@ -93,7 +93,7 @@ TEST(former_handlers_are_back) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(all_of_a_former_handler_is_back) {
+TEST(mask_and_flags_of_a_previous_handler_are_restored) {
   struct sigaction before = {.sa_handler = own_handler, .sa_flags = SA_RESTART | SA_NODEFER}, after;
   udpr_reactor    *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   sigaddset(&before.sa_mask, SIGUSR1);
@@ -111,8 +111,8 @@ static void crash_call(udpr_reactor *reactor, void *user) {
   OK(udpr_reactor_crash(reactor));
 }
 
-/* Whatever ends run, the handlers are back; the answer is whether they were the program's in the meantime. */
-static bool own_while_running(uint32_t flags) {
+/* The handlers are restored after a crash. Returns whether the program's own were installed during run. */
+static bool own_handlers_while_running(uint32_t flags) {
   udpr_reactor *reactor = new_reactor(flags);
   bool          own = false;
   set_handler(SIGINT, own_handler);
@@ -124,8 +124,8 @@ static bool own_while_running(uint32_t flags) {
   return own;
 }
 
-TEST(handlers_are_back_after_crash) { CHECK(!own_while_running(UDPR_REACTOR_SIGNALS)); }
-TEST(without_the_flag_handlers_are_not_touched) { CHECK(own_while_running(0)); }
+TEST(handlers_are_restored_after_crash) { CHECK(!own_handlers_while_running(UDPR_REACTOR_SIGNALS)); }
+TEST(without_the_flag_handlers_are_not_touched) { CHECK(own_handlers_while_running(0)); }
 
 TEST(only_run_takes_the_signals) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
@@ -139,23 +139,23 @@ TEST(only_run_takes_the_signals) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- a program of its own, with default handlers, that waits ------------------------------------------- */
+/* ---- another process, with default handlers ------------------------------------------------------------ */
 
-static void tell_ready(udpr_reactor *reactor, void *user) {
+static void write_ready_byte(udpr_reactor *reactor, void *user) {
   (void)reactor;
   CHECK_EQ(1, write(*(int *)user, "r", 1));
 }
 
-/* Nothing to do at all: no port, no call. Only the signal ends it. */
+/* There is no port and no call. Only the signal can end run. */
 static void server(int ready) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  OK(udpr_reactor_call_later(reactor, 0, tell_ready, &ready, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, write_ready_byte, &ready, NULL, NULL));
   OK(udpr_reactor_run(reactor));
   OK(udpr_reactor_free(reactor));
   exit(42);
 }
 
-static void ends_by(int number) {
+static void check_ended_by(int number) {
   int  ready[2];
   char byte;
   CHECK_EQ(0, pipe(ready));
@@ -170,12 +170,12 @@ static void ends_by(int number) {
   close(ready[1]);
 }
 
-TEST(a_process_that_waits_ends_by_a_signal) {
-  ends_by(SIGINT);
-  ends_by(SIGTERM);
+TEST(a_signal_ends_a_run_with_nothing_to_do) {
+  check_ended_by(SIGINT);
+  check_ended_by(SIGTERM);
 }
 
-/* A child that is forked while run runs has its handler too, and nobody there whom it could stop. */
+/* A child forked during run inherits the library's handler, but has no run to stop. */
 static void terminate_a_child(udpr_reactor *reactor, void *user) {
   (void)user;
   pid_t child = check_fork();
@@ -188,7 +188,7 @@ static void terminate_a_child(udpr_reactor *reactor, void *user) {
   OK(udpr_reactor_stop(reactor));
 }
 
-TEST(a_forked_child_ends_by_the_former_handler) {
+TEST(a_forked_child_is_terminated_by_the_previous_handler) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   OK(udpr_reactor_call_later(reactor, 0, terminate_a_child, NULL, NULL, NULL));
   run_with_timeout(reactor);
@@ -198,35 +198,35 @@ TEST(a_forked_child_ends_by_the_former_handler) {
 
 /* ---- several reactors ---------------------------------------------------------------------------------- */
 
-TEST(one_signal_ends_every_run_that_asked_for_it) {
+TEST(one_signal_ends_every_run_with_the_flag) {
   enum { COUNT = 4 };
-  reactor_thread asked[COUNT], other;
-  udpr_reactor  *reactors[COUNT], *unasked = new_reactor(0);
+  reactor_thread with_flag[COUNT], other;
+  udpr_reactor  *reactors[COUNT], *without_flag = new_reactor(0);
   set_handler(SIGTERM, own_handler);
   for (int i = 0; i < COUNT; i++) {
     reactors[i] = new_reactor(UDPR_REACTOR_SIGNALS);
-    reactor_thread_start(&asked[i], reactors[i]);
+    reactor_thread_start(&with_flag[i], reactors[i]);
   }
-  reactor_thread_start(&other, unasked);
+  reactor_thread_start(&other, without_flag);
   CHECK_EQ(0, kill(getpid(), SIGTERM));
   for (int i = 0; i < COUNT; i++) {
-    reactor_thread_join(&asked[i]);
+    reactor_thread_join(&with_flag[i]);
     OK(udpr_reactor_free(reactors[i]));
   }
-  CHECK(udpr_reactor_is_running(unasked));
+  CHECK(udpr_reactor_is_running(without_flag));
   CHECK(handler_of(SIGTERM) == own_handler);
   CHECK_EQ(0, own_handled);
   reactor_thread_stop(&other);
-  OK(udpr_reactor_free(unasked));
+  OK(udpr_reactor_free(without_flag));
 }
 
-TEST(handlers_stay_until_the_last_run_ends) {
+TEST(handlers_stay_installed_until_the_last_run_ends) {
   reactor_thread first, last;
   udpr_reactor  *reactors[] = {new_reactor(UDPR_REACTOR_SIGNALS), new_reactor(UDPR_REACTOR_SIGNALS)};
   set_handler(SIGINT, own_handler);
   reactor_thread_start(&first, reactors[0]);
   reactor_thread_start(&last, reactors[1]);
-  reactor_thread_stop(&first); /* begun first, ended first */
+  reactor_thread_stop(&first); /* started first, ended first */
   CHECK(handler_of(SIGINT) != own_handler);
   CHECK_EQ(0, kill(getpid(), SIGINT));
   reactor_thread_join(&last);
@@ -237,7 +237,7 @@ TEST(handlers_stay_until_the_last_run_ends) {
 
 /* ---- EINTR: other signals ------------------------------------------------------------------------------ */
 
-static timer_t ticking(void) {
+static timer_t start_timer(void) {
   struct sigevent   event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
   struct itimerspec every_ms = {.it_value.tv_nsec = 1000000, .it_interval.tv_nsec = 1000000};
   timer_t           timer;
@@ -246,32 +246,32 @@ static timer_t ticking(void) {
   return timer;
 }
 
-static void start_ticking(udpr_reactor *reactor, void *timer) {
+static void start_timer_call(udpr_reactor *reactor, void *timer) {
   (void)reactor;
-  *(timer_t *)timer = ticking();
+  *(timer_t *)timer = start_timer();
 }
 
 TEST(iterate_returns_on_a_signal) {
   udpr_reactor *reactor = new_reactor(0);
   set_handler(SIGUSR1, own_handler);
-  timer_t timer = ticking();
+  timer_t timer = start_timer();
   OK(udpr_reactor_start(reactor));
-  OK(udpr_reactor_iterate(reactor, -1)); /* nothing else could end it */
+  OK(udpr_reactor_iterate(reactor, -1)); /* only the signal can end it */
   CHECK(own_handled > 0);
   CHECK_EQ(0, timer_delete(timer));
   OK(udpr_reactor_free(reactor));
 }
 
-static void term_after_ten(int number) {
+static void raise_sigterm_after_ten(int number) {
   (void)number;
   if (++own_handled == 10) raise(SIGTERM);
 }
 
-TEST(run_goes_on_through_signals) {
+TEST(run_continues_after_other_signals) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   timer_t       timer;
-  set_handler(SIGUSR1, term_after_ten);
-  OK(udpr_reactor_call_later(reactor, 0, start_ticking, &timer, NULL, NULL));
+  set_handler(SIGUSR1, raise_sigterm_after_ten);
+  OK(udpr_reactor_call_later(reactor, 0, start_timer_call, &timer, NULL, NULL));
   OK(udpr_reactor_run(reactor));
   CHECK_EQ(0, timer_delete(timer));
   CHECK(own_handled >= 10);

@@ -1,28 +1,30 @@
-/* One thread at a time uses a reactor: whoever runs it, or else whoever calls. */
+/* Only one thread at a time can use a reactor: the thread that runs it, or one that calls a function between
+ * turns.
+ */
 #include "every_call.h"
 #include "probe.h"
 
-/* ---- fine: one after the other ------------------------------------------------------------------------- */
+/* ---- allowed: one thread after the other --------------------------------------------------------------- */
 
-static void make(void *reactor) { *(udpr_reactor **)reactor = new_reactor(0); }
-static void run_it(void *reactor) { run_with_timeout(reactor); }
-static void free_it(void *reactor) { OK(udpr_reactor_free(reactor)); }
+static void make_reactor(void *reactor) { *(udpr_reactor **)reactor = new_reactor(0); }
+static void run_reactor(void *reactor) { run_with_timeout(reactor); }
+static void free_reactor(void *reactor) { OK(udpr_reactor_free(reactor)); }
 
-TEST(made_here_run_there_freed_elsewhere) {
+TEST(made_run_and_freed_on_different_threads) {
   udpr_reactor *reactor;
   probe         port = {.on_datagram = crash_reactor};
-  run_in_thread(make, &reactor);
+  run_in_thread(make_reactor, &reactor);
   probe_listen(&port, reactor);
   send_letters(&port.host, "a");
-  run_in_thread(run_it, reactor);
+  run_in_thread(run_reactor, reactor);
   CHECK_STR("a", port.received);
-  run_in_thread(free_it, reactor);
+  run_in_thread(free_reactor, reactor);
   probe_check_ended(&port);
 }
 
-static void one_turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
+static void run_one_turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
 
-static void use_all(handles *with) {
+static void use_everything(handles *with) {
   OK(udpr_reactor_set_user(with->reactor, with));
   CHECK(udpr_reactor_user(with->reactor) == with);
   OK(udpr_reactor_call_later(with->reactor, SECONDS(100), call_must_not_run, with, count_freed, &with->call));
@@ -35,7 +37,7 @@ static void use_all(handles *with) {
   OK(udpr_transport_resume_reading(with->transport));
 }
 
-static void use_all_there(void *with) { use_all(with); }
+static void use_everything_in_thread(void *with) { use_everything(with); }
 
 TEST(between_turns_any_thread_may_call) {
   udpr_reactor *reactor = new_reactor(0);
@@ -44,10 +46,10 @@ TEST(between_turns_any_thread_may_call) {
   probe_listen(&port, reactor);
   handles with = {.reactor = reactor, .transport = port.transport, .to = port.host};
   for (int i = 0; i < 3; i++) {
-    run_in_thread(one_turn, reactor);
-    run_in_thread(use_all_there, &with);
+    run_in_thread(run_one_turn, reactor);
+    run_in_thread(use_everything_in_thread, &with);
     OK(udpr_reactor_iterate(reactor, 0));
-    use_all(&with);
+    use_everything(&with);
   }
   CHECK_EQ(6, atomic_load(&with.freed));
   RUN_UNTIL(reactor, strlen(port.received) == 6);
@@ -56,17 +58,17 @@ TEST(between_turns_any_thread_may_call) {
   probe_check_ended(&port);
 }
 
-/* ---- WRONG_THREAD: while another thread is inside ------------------------------------------------------ */
+/* ---- UDPR_E_WRONG_THREAD: while another thread is inside ----------------------------------------------- */
 
-static void all_is_wrong(void *arg) {
+static void check_wrong_thread(void *arg) {
   handles *with = arg;
   check_reactor_calls_return(UDPR_E_WRONG_THREAD, with);
   CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_free(with->reactor));
   check_transport_calls_return(UDPR_E_WRONG_THREAD, with);
 }
 
-/* A port, a pending call and a user, that refused calls must leave as they are. */
-static handles things_of(udpr_reactor *reactor, probe *port) {
+/* A port, a pending call and a user, which refused calls must not change. */
+static handles set_up_handles(udpr_reactor *reactor, probe *port) {
   handles with = {.reactor = reactor};
   probe_listen(port, reactor);
   with.transport = port->transport;
@@ -76,7 +78,7 @@ static handles things_of(udpr_reactor *reactor, probe *port) {
   return with;
 }
 
-static void nothing_happened(handles *with, probe *port) {
+static void check_unchanged(handles *with, probe *port) {
   CHECK(udpr_reactor_user(with->reactor) == port);
   CHECK_EQ(0, port->stops + port->freed);
   CHECK_STR("", port->received);
@@ -84,18 +86,18 @@ static void nothing_happened(handles *with, probe *port) {
   OK(udpr_reactor_cancel_call(with->reactor, with->call));
 }
 
-static void ask_from_another_thread(udpr_reactor *reactor, void *with) {
-  run_in_thread(all_is_wrong, with);
+static void check_from_another_thread(udpr_reactor *reactor, void *with) {
+  run_in_thread(check_wrong_thread, with);
   OK(udpr_reactor_crash(reactor));
 }
 
 TEST(wrong_thread_while_a_callback_runs) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  handles       with = things_of(reactor, &port);
-  OK(udpr_reactor_call_later(reactor, 0, ask_from_another_thread, &with, NULL, NULL));
+  handles       with = set_up_handles(reactor, &port);
+  OK(udpr_reactor_call_later(reactor, 0, check_from_another_thread, &with, NULL, NULL));
   run_with_timeout(reactor);
-  nothing_happened(&with, &port);
+  check_unchanged(&with, &port);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
@@ -103,10 +105,10 @@ TEST(wrong_thread_while_a_callback_runs) {
 TEST(wrong_thread_while_run_waits) {
   udpr_reactor  *reactor = new_reactor(0);
   probe          port = {0};
-  handles        with = things_of(reactor, &port);
+  handles        with = set_up_handles(reactor, &port);
   reactor_thread there;
   reactor_thread_start(&there, reactor);
-  all_is_wrong(&with);
+  check_wrong_thread(&with);
   CHECK_EQ(0, port.stops + port.freed);
   reactor_thread_stop(&there);
   CHECK_STR("", port.received);
@@ -115,57 +117,57 @@ TEST(wrong_thread_while_run_waits) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void ask_inside_a_call(probe *port, udpr_transport *transport) {
+static void check_inside_a_call(probe *port, udpr_transport *transport) {
   (void)transport;
-  run_in_thread(all_is_wrong, port->arg);
+  run_in_thread(check_wrong_thread, port->arg);
 }
 
-/* Outside run a call takes the reactor for as long as it lasts, its callbacks included. */
+/* Outside of run, a call holds the reactor until it returns, including its callbacks. */
 TEST(wrong_thread_while_a_call_lasts) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         port = {0}, second = {.on_start = ask_inside_a_call, .on_stop = ask_inside_a_call};
-  handles       with = things_of(reactor, &port);
+  probe         port = {0}, second = {.on_start = check_inside_a_call, .on_stop = check_inside_a_call};
+  handles       with = set_up_handles(reactor, &port);
   second.arg = &with;
   probe_listen(&second, reactor);
   OK(udpr_transport_close(second.transport));
   probe_check_ended(&second);
-  nothing_happened(&with, &port);
+  check_unchanged(&with, &port);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
 
-/* ---- PINNED: between turns too ------------------------------------------------------------------------- */
+/* ---- UDPR_REACTOR_PINNED: between turns, too ----------------------------------------------------------- */
 
-static void wrong_to_turn(void *reactor) {
+static void check_iterate_wrong_thread(void *reactor) {
   CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_iterate(reactor, 0));
 }
 
-typedef struct pinned {
+typedef struct pinned_fixture {
   handles with;
   probe   port;
   sem_t   turned, finish;
-} pinned;
+} pinned_fixture;
 
 static void pin_and_free(void *arg) {
-  pinned *all = arg;
+  pinned_fixture *all = arg;
   OK(udpr_reactor_iterate(all->with.reactor, 0));
   CHECK_EQ(0, sem_post(&all->turned));
   CHECK_EQ(0, sem_wait(&all->finish));
-  nothing_happened(&all->with, &all->port);
+  check_unchanged(&all->with, &all->port);
   OK(udpr_reactor_free(all->with.reactor));
 }
 
-TEST(the_first_turn_pins) {
-  pinned        all = {.port = {0}};
-  check_thread  thread;
-  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_PINNED);
+TEST(the_first_turn_pins_the_reactor) {
+  pinned_fixture all = {.port = {0}};
+  check_thread   thread;
+  udpr_reactor  *reactor = new_reactor(UDPR_REACTOR_PINNED);
   CHECK_EQ(0, sem_init(&all.turned, 0, 0));
   CHECK_EQ(0, sem_init(&all.finish, 0, 0));
-  all.with = things_of(reactor, &all.port); /* nobody has it yet */
+  all.with = set_up_handles(reactor, &all.port); /* not pinned yet */
   thread_start(&thread, pin_and_free, &all);
   CHECK_EQ(0, sem_wait(&all.turned));
 
-  all_is_wrong(&all.with);
+  check_wrong_thread(&all.with);
   CHECK(udpr_reactor_now(reactor) > 0);
   CHECK(!udpr_reactor_is_running(reactor));
 
@@ -174,72 +176,74 @@ TEST(the_first_turn_pins) {
   probe_check_ended(&all.port);
 }
 
-static void turn(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
+static void iterate_once(void *reactor) { OK(udpr_reactor_iterate(reactor, 0)); }
 
-static void turn_and_wait(void *arg) {
-  pinned *all = arg;
-  turn(all->with.reactor);
+static void iterate_and_wait(void *arg) {
+  pinned_fixture *all = arg;
+  iterate_once(all->with.reactor);
   CHECK_EQ(0, sem_post(&all->turned));
   CHECK_EQ(0, sem_wait(&all->finish));
 }
 
-/* The reactor is nobody's again when the thread that had it has ended, and pinned to the next one that runs it, also if that
- * has the number of the first: glibc gives a new thread the stack of the one that ended last. */
-TEST(the_end_of_its_thread_unpins) {
-  pinned        all = {.port = {0}};
-  check_thread  thread;
-  udpr_reactor *reactor = new_reactor(UDPR_REACTOR_PINNED);
+/* When the thread has ended, the reactor is unpinned, and the next thread that runs it is pinned. That must
+ * also work if the new thread has the id of the old one: glibc reuses the stack of the thread that ended
+ * last.
+ */
+TEST(the_end_of_the_thread_unpins_its_reactor) {
+  pinned_fixture all = {.port = {0}};
+  check_thread   thread;
+  udpr_reactor  *reactor = new_reactor(UDPR_REACTOR_PINNED);
   CHECK_EQ(0, sem_init(&all.turned, 0, 0));
   CHECK_EQ(0, sem_init(&all.finish, 0, 0));
-  all.with = things_of(reactor, &all.port);
+  all.with = set_up_handles(reactor, &all.port);
   for (int round = 0; round < 3; round++) {
-    run_in_thread(turn, reactor);
+    run_in_thread(iterate_once, reactor);
     CHECK(udpr_reactor_user(reactor) == &all.port);
-    thread_start(&thread, turn_and_wait, &all);
+    thread_start(&thread, iterate_and_wait, &all);
     CHECK_EQ(0, sem_wait(&all.turned));
-    all_is_wrong(&all.with);
+    check_wrong_thread(&all.with);
     CHECK_EQ(0, sem_post(&all.finish));
     thread_join(&thread);
   }
-  nothing_happened(&all.with, &all.port);
+  check_unchanged(&all.with, &all.port);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&all.port);
 }
 
-/* Also of several reactors, some of which are gone by then. */
-static void turn_all(void *arg) {
+/* Also for several reactors, some of which are freed before the thread ends. */
+static void iterate_all(void *arg) {
   udpr_reactor **reactors = arg;
-  for (int i = 0; i < 4; i++) turn(reactors[i]);
-  for (int i = 0; i < 4; i++) turn(reactors[i]);
+  for (int i = 0; i < 4; i++) iterate_once(reactors[i]);
+  for (int i = 0; i < 4; i++) iterate_once(reactors[i]);
   OK(udpr_reactor_free(reactors[1]));
 }
 
-TEST(the_end_of_a_thread_unpins_all_that_it_had) {
+TEST(the_end_of_a_thread_unpins_all_its_reactors) {
   udpr_reactor *reactors[4];
   for (int i = 0; i < 4; i++) reactors[i] = new_reactor(UDPR_REACTOR_PINNED);
-  run_in_thread(turn_all, reactors);
+  run_in_thread(iterate_all, reactors);
   OK(udpr_reactor_free(reactors[0]));
-  turn(reactors[2]);
-  run_in_thread(wrong_to_turn, reactors[2]);
+  iterate_once(reactors[2]);
+  run_in_thread(check_iterate_wrong_thread, reactors[2]);
   OK(udpr_reactor_free(reactors[2]));
   OK(udpr_reactor_free(reactors[3]));
 }
 
-static void turn_and_free(void *reactor) {
+static void iterate_and_free(void *reactor) {
   OK(udpr_reactor_iterate(reactor, 0));
   OK(udpr_reactor_free(reactor));
 }
 
-/* Moving a manual clock is no turn: only run and iterate pin. */
+/* Only run and iterate pin. advance does not. */
 TEST(advance_does_not_pin) {
   check_thread  thread;
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_PINNED | UDPR_REACTOR_MANUAL_CLOCK);
   OK(udpr_reactor_advance(reactor, 1));
-  thread_start(&thread, turn_and_free, reactor);
+  thread_start(&thread, iterate_and_free, reactor);
   thread_join(&thread);
 }
 
-/* ---- [any thread] -------------------------------------------------------------------------------------- */
+/* ---- functions for any thread -------------------------------------------------------------------------- */
 
 TEST(any_thread_functions_work_while_run_waits) {
   udpr_reactor  *reactor = new_reactor(0);
@@ -272,7 +276,7 @@ typedef struct numbered {
   int     number;
 } numbered;
 
-static void called_in_order(udpr_reactor *reactor, void *user) {
+static void check_called_in_order(udpr_reactor *reactor, void *user) {
   numbered *call = user;
   CHECK(reactor == call->by->there.reactor);
   CHECK(pthread_equal(pthread_self(), call->by->there.thread.id));
@@ -284,7 +288,7 @@ static void free_numbered(void *user) {
   free(user);
 }
 
-TEST(calls_from_another_thread_come_in_order) {
+TEST(calls_from_another_thread_are_made_in_order) {
   enum { COUNT = 1000 };
   caller        by = {.next = 0};
   udpr_reactor *reactor = new_reactor(0);
@@ -292,7 +296,7 @@ TEST(calls_from_another_thread_come_in_order) {
   for (int i = 0; i < COUNT; i++) {
     numbered *call = malloc(sizeof *call);
     *call = (numbered){.by = &by, .number = i};
-    OK(udpr_reactor_call_from_thread(reactor, called_in_order, call, free_numbered));
+    OK(udpr_reactor_call_from_thread(reactor, check_called_in_order, call, free_numbered));
   }
   OK(udpr_reactor_call_from_thread(reactor, stop_call, NULL, NULL));
   reactor_thread_join(&by.there);
@@ -302,7 +306,7 @@ TEST(calls_from_another_thread_come_in_order) {
 
 static void retain_and_release(void *transport) {
   for (int i = 0; i < 20000; i++) udpr_transport_release(udpr_transport_retain(transport));
-  udpr_transport_release(transport); /* the one it was given */
+  udpr_transport_release(transport); /* the reference that it was given */
 }
 
 TEST(retain_and_release_from_many_threads) {
@@ -322,7 +326,7 @@ TEST(retain_and_release_from_many_threads) {
 
 /* ---- transports that outlive their reactor ------------------------------------------------------------- */
 
-static void all_is_closed(void *arg) {
+static void check_everything_is_closed(void *arg) {
   handles *with = arg;
   check_transport_calls_return(UDPR_E_CLOSED, with);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(with->transport, "x", 1, &with->to));
@@ -330,14 +334,14 @@ static void all_is_closed(void *arg) {
 
 static void last_release(void *transport) { udpr_transport_release(transport); }
 
-TEST(beyond_free_a_transport_says_closed_on_any_thread) {
+TEST(a_transport_is_closed_on_any_thread_after_free) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  handles       with = things_of(reactor, &port);
+  handles       with = set_up_handles(reactor, &port);
   OK(udpr_reactor_free(reactor));
   CHECK(port.stops == 1 && port.freed == 1);
-  all_is_closed(&with);
-  run_in_thread(all_is_closed, &with);
+  check_everything_is_closed(&with);
+  run_in_thread(check_everything_is_closed, &with);
   run_in_thread(last_release, port.transport);
   CHECK(port.stops == 1 && port.freed == 1);
 }
@@ -346,41 +350,41 @@ TEST(beyond_free_a_transport_says_closed_on_any_thread) {
 
 enum { ROUNDS = 1000 };
 
-typedef struct player {
+typedef struct peer_reactor {
   udpr_reactor *reactor;
   int           rounds, stops;
-} player;
+} peer_reactor;
 
-/* The datagram goes back to where it came from, until this side has seen all its rounds. */
-static void play(udpr_transport *transport, const udpr_datagram *ball, void *user) {
-  player *side = user;
-  CHECK_EQ(4, ball->len);
-  OK(udpr_transport_write(transport, ball->data, ball->len, &ball->sender));
+/* Each side sends the datagram back until it has done all its rounds. */
+static void send_back(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+  peer_reactor *side = user;
+  CHECK_EQ(4, datagram->len);
+  OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
   if (++side->rounds == ROUNDS) OK(udpr_reactor_stop(side->reactor));
 }
 
-static void player_stopped(udpr_transport *transport, udpr_status reason, void *user) {
+static void peer_reactor_stopped(udpr_transport *transport, udpr_status reason, void *user) {
   (void)transport;
   OK(reason);
-  ((player *)user)->stops++;
+  ((peer_reactor *)user)->stops++;
 }
 
-static udpr_transport *player_listen(player *side) {
+static udpr_transport *peer_reactor_listen(peer_reactor *side) {
   udpr_protocol protocol = {.size = sizeof protocol,
                             .user = side,
-                            .datagram_received = play,
-                            .stop_protocol = player_stopped};
+                            .datagram_received = send_back,
+                            .stop_protocol = peer_reactor_stopped};
   side->reactor = new_reactor(0);
   return listen_on(side->reactor, "127.0.0.1", &protocol, NULL);
 }
 
 TEST(two_reactors_exchange_datagrams) {
-  player          sides[2] = {0};
-  udpr_transport *ports[2] = {player_listen(&sides[0]), player_listen(&sides[1])};
+  peer_reactor    sides[2] = {0};
+  udpr_transport *ports[2] = {peer_reactor_listen(&sides[0]), peer_reactor_listen(&sides[1])};
   udpr_addr       other = host_of(ports[1]);
   check_thread    thread;
   OK(udpr_transport_write(ports[0], "ball", 4, &other));
-  thread_start(&thread, run_it, sides[0].reactor);
+  thread_start(&thread, run_reactor, sides[0].reactor);
   run_with_timeout(sides[1].reactor);
   thread_join(&thread);
   for (int i = 0; i < 2; i++) {

@@ -1,7 +1,8 @@
-/* What is known without the network: literals, "localhost", what is refused, cancelled and dropped. */
+/* Look-ups that need no network: literals, "localhost", and look-ups that are refused, cancelled or dropped.
+ */
 #include "lookup.h"
 
-/* ---- answers ------------------------------------------------------------------------------------------- */
+/* ---- results ------------------------------------------------------------------------------------------- */
 
 TEST(literals) {
   udpr_reactor *reactor = new_lookup_reactor(0);
@@ -33,7 +34,7 @@ TEST(localhost) {
   free_lookup_reactor(reactor);
 }
 
-TEST(literals_need_no_look_up) {
+TEST(literals_need_no_thread) {
   static const char *const hosts[] = {"127.0.0.1", "::1", ""};
   udpr_reactor            *reactor = new_lookup_reactor(0);
   lookup                   literal;
@@ -71,7 +72,7 @@ TEST(many_at_once) {
 
 /* ---- refused in the call ------------------------------------------------------------------------------- */
 
-static void refused(udpr_reactor *reactor, const char *host, uint16_t family) {
+static void check_refused(udpr_reactor *reactor, const char *host, uint16_t family) {
   lookup      user = {0};
   udpr_id     id = 42;
   udpr_status status =
@@ -80,7 +81,7 @@ static void refused(udpr_reactor *reactor, const char *host, uint16_t family) {
   CHECK(user.freed == 1 && user.calls == 0 && id == 42);
 }
 
-TEST(what_cannot_be_a_name) {
+TEST(invalid_names) {
   static const char *const hosts[] = {".",          "..",         ".a",
                                       "a..b",       "a..",        "a b",
                                       " localhost", "localhost ", "local\thost",
@@ -92,11 +93,11 @@ TEST(what_cannot_be_a_name) {
                                       "a;b",        "*",          "255.255.255.256",
                                       "1.2.3.4.",   "1.2.3.4 "};
   udpr_reactor            *reactor = new_lookup_reactor(0);
-  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) refused(reactor, hosts[i], UDPR_AF_UNSPEC);
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) check_refused(reactor, hosts[i], UDPR_AF_UNSPEC);
   free_lookup_reactor(reactor);
 }
 
-/* `len` bytes that begin like `start` and go on as labels of 63. */
+/* Returns a name of `len` bytes that begins with `start` and continues with labels of 63 bytes. */
 static const char *long_name(size_t len, const char *start) {
   static char name[4097];
   CHECK(len < sizeof name);
@@ -111,24 +112,24 @@ TEST(names_that_are_too_long) {
   static const size_t lengths[] = {254, 255, 256, 257, 300, 512, 1024, 1025, 4096};
   udpr_reactor       *reactor = new_lookup_reactor(0);
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-    refused(reactor, long_name(lengths[i], ""), UDPR_AF_UNSPEC);
-    refused(reactor, long_name(lengths[i], "0x7f000001"), UDPR_AF_INET);
+    check_refused(reactor, long_name(lengths[i], ""), UDPR_AF_UNSPEC);
+    check_refused(reactor, long_name(lengths[i], "0x7f000001"), UDPR_AF_INET);
   }
   char zeros[300] = "";
   memset(zeros, '0', 255);
   memcpy(zeros, "0x", 2);
   memcpy(zeros + 247, "7f000001.example.com", 21);
-  refused(reactor, zeros, UDPR_AF_UNSPEC);
+  check_refused(reactor, zeros, UDPR_AF_UNSPEC);
   free_lookup_reactor(reactor);
 }
 
 TEST(arguments_are_checked) {
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        user = {0};
-  refused(NULL, "localhost", UDPR_AF_UNSPEC);
-  refused(reactor, NULL, UDPR_AF_UNSPEC);
-  refused(reactor, "localhost", 5);
-  refused(reactor, "127.0.0.1", AF_INET6); /* the system's number is not ours */
+  check_refused(NULL, "localhost", UDPR_AF_UNSPEC);
+  check_refused(reactor, NULL, UDPR_AF_UNSPEC);
+  check_refused(reactor, "localhost", 5);
+  check_refused(reactor, "127.0.0.1", AF_INET6); /* AF_INET6 is not UDPR_AF_INET6 */
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
                udpr_reactor_resolve(reactor, "localhost", 0, 0, 0, NULL, &user, count_free, NULL));
   CHECK_EQ(1, user.freed);
@@ -138,13 +139,13 @@ TEST(arguments_are_checked) {
 
 /* ---- cancel -------------------------------------------------------------------------------------------- */
 
-TEST(a_cancelled_look_up_says_so_once) {
+TEST(a_cancelled_look_up_calls_back_once) {
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        name = {0}, literal = {0};
   lookup_start(reactor, "localhost", 0, 0, &name);
   lookup_start(reactor, "127.0.0.1", 0, 0, &literal);
   OK(udpr_reactor_cancel_resolve(reactor, name.id));
-  CHECK_EQ(0, name.calls); /* that takes a turn */
+  CHECK_EQ(0, name.calls); /* the callback is called in a later turn */
   lookup_expect_status(UDPR_E_CANCELLED, reactor, &name);
   lookup_expect_status(UDPR_OK, reactor, &literal);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, name.id));
@@ -155,7 +156,7 @@ TEST(a_cancelled_look_up_says_so_once) {
   CHECK_EQ(1, name.freed);
 }
 
-TEST(until_it_is_told_a_literal_can_be_cancelled) {
+TEST(a_literal_can_be_cancelled_until_its_callback) {
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one = {0};
   lookup_start(reactor, "127.0.0.1", 0, 0, &one);
@@ -170,7 +171,7 @@ static void cancel_itself(udpr_reactor *reactor, lookup *self) {
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, self->id));
 }
 
-TEST(what_is_answered_cannot_be_cancelled) {
+TEST(a_completed_look_up_cannot_be_cancelled) {
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one = {.act = cancel_itself};
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_resolve(reactor, 0));
@@ -185,7 +186,7 @@ static void cancel_other(udpr_reactor *reactor, lookup *self) {
   udpr_reactor_cancel_resolve(reactor, ((lookup *)self->arg)->id);
 }
 
-/* Both may have their answers already: each is told one, whichever. */
+/* Both may have completed already. Each callback is called once, with either status. */
 TEST(cancel_another_in_a_callback) {
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        two[2] = {{.act = cancel_other, .arg = &two[1]}, {.act = cancel_other, .arg = &two[0]}};
@@ -197,7 +198,7 @@ TEST(cancel_another_in_a_callback) {
   free_lookup_reactor(reactor);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------- */
+/* ---- free ---------------------------------------------------------------------------------------------- */
 
 TEST(free_drops_look_ups) {
   enum { COUNT = 20 };

@@ -1,12 +1,15 @@
-/* Names by a hosts file and a DNS server of the test's own: order, families, failures, and look-ups that hang. */
+/* Look-ups with a hosts file and a DNS server of the test's own: order, families, failures, and look-ups that
+ * hang.
+ */
 #include "lookup_dns.h"
 
 #include <netdb.h>
 
 /* ---- hosts --------------------------------------------------------------------------------------------- */
 
-/* What getaddrinfo says here, as the reactor must repeat it. */
-static void same_as_the_system(udpr_reactor *reactor, const char *host, int system_family, uint16_t family) {
+/* Checks that the reactor reports the addresses that getaddrinfo returns here. */
+static void check_same_as_getaddrinfo(udpr_reactor *reactor, const char *host, int system_family,
+                                      uint16_t family) {
   struct addrinfo hints = {.ai_family = system_family, .ai_socktype = SOCK_DGRAM}, *list = NULL;
   lookup          one;
   size_t          count = 0;
@@ -26,11 +29,11 @@ TEST(all_addresses_in_the_systems_order) {
   enter_dns_namespace(HOSTS_FILE);
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one;
-  same_as_the_system(reactor, "both.test", AF_UNSPEC, UDPR_AF_UNSPEC);
-  same_as_the_system(reactor, "both.test", AF_INET, UDPR_AF_INET);
-  same_as_the_system(reactor, "both.test", AF_INET6, UDPR_AF_INET6);
+  check_same_as_getaddrinfo(reactor, "both.test", AF_UNSPEC, UDPR_AF_UNSPEC);
+  check_same_as_getaddrinfo(reactor, "both.test", AF_INET, UDPR_AF_INET);
+  check_same_as_getaddrinfo(reactor, "both.test", AF_INET6, UDPR_AF_INET6);
   lookup_run(UDPR_OK, reactor, "both.test", UDPR_AF_UNSPEC, &one);
-  CHECK_EQ(4, one.count); /* each once, though there is no network but the loopback */
+  CHECK_EQ(4, one.count); /* each once, although there is no network but the loopback */
   free_lookup_reactor(reactor);
 }
 
@@ -46,7 +49,7 @@ TEST(one_family) {
 
 /* ---- DNS ----------------------------------------------------------------------------------------------- */
 
-TEST(not_found_is_told_from_try_again) {
+TEST(not_found_and_try_again_are_distinguished) {
   dns_fixture fixture;
   lookup      one;
   set_up(&fixture, 0);
@@ -62,7 +65,7 @@ TEST(not_found_is_told_from_try_again) {
   tear_down(&fixture);
 }
 
-TEST(without_a_server_it_is_try_again) {
+TEST(try_again_without_a_server) {
   enter_dns_namespace(HOSTS_FILE);
   udpr_reactor *reactor = new_lookup_reactor(0);
   lookup        one;
@@ -70,7 +73,7 @@ TEST(without_a_server_it_is_try_again) {
   free_lookup_reactor(reactor);
 }
 
-TEST(what_is_refused_asks_nobody) {
+TEST(refused_names_are_not_queried) {
   static const char *const hosts[] = {"a..b", "a b", "nx.test/", "nx.test%1", ".nx.test"};
   dns_fixture              fixture;
   lookup                   one;
@@ -87,7 +90,7 @@ TEST(what_is_refused_asks_nobody) {
   tear_down(&fixture);
 }
 
-/* 253 bytes are a name, which is asked for as it is. */
+/* A name of 253 bytes is valid, and is queried as it is. */
 TEST(the_longest_name) {
   dns_fixture fixture;
   lookup      one;
@@ -101,9 +104,9 @@ TEST(the_longest_name) {
   tear_down(&fixture);
 }
 
-/* ---- look-ups that hang -------------------------------------------------------------------------------- */
+/* ---- hanging look-ups ---------------------------------------------------------------------------------- */
 
-TEST(a_look_up_that_hangs_times_out) {
+TEST(a_hanging_look_up_times_out) {
   dns_fixture fixture;
   lookup      one = {0}, other;
   set_up(&fixture, 0);
@@ -111,18 +114,20 @@ TEST(a_look_up_that_hangs_times_out) {
   start_hanging_lookup(&fixture, MS(50), &one);
   lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &one);
   CHECK(udpr_reactor_now(fixture.reactor) - begin >= MS(50));
-  lookup_run(UDPR_OK, fixture.reactor, "ok.test", UDPR_AF_INET, &other); /* it holds up nobody else */
+  /* it does not block other look-ups */
+  lookup_run(UDPR_OK, fixture.reactor, "ok.test", UDPR_AF_INET, &other);
 
   dns_answer_held(&fixture.dns); /* too late */
   lookup_run(UDPR_OK, fixture.reactor, "ok.test", UDPR_AF_INET6, &other);
-  WAIT_UNTIL(count_threads() == lookup_other_threads); /* the thread that was left behind has its answer */
+  /* the thread that was left behind gets its reply and ends */
+  WAIT_UNTIL(count_threads() == lookup_other_threads);
   run_turns(fixture.reactor, 5);
   CHECK_EQ(1, one.calls);
   tear_down(&fixture);
   CHECK_EQ(1, one.freed);
 }
 
-TEST(a_look_up_that_hangs_can_be_cancelled) {
+TEST(a_hanging_look_up_can_be_cancelled) {
   dns_fixture fixture;
   lookup      one = {0};
   set_up(&fixture, 0);
@@ -134,7 +139,7 @@ TEST(a_look_up_that_hangs_can_be_cancelled) {
   CHECK(one.calls == 1 && one.freed == 1);
 }
 
-/* The time runs while it waits for a thread, too. */
+/* The timeout includes the time that a look-up waits for a thread. */
 TEST(the_timeout_counts_from_the_call) {
   dns_fixture fixture;
   lookup      hanging[MAX_PENDING_PER_REACTOR] = {{0}}, waiting = {0};
@@ -152,7 +157,7 @@ TEST(the_timeout_counts_from_the_call) {
   tear_down(&fixture);
 }
 
-TEST(sixty_seconds_by_default) {
+TEST(the_default_timeout_is_sixty_seconds) {
   dns_fixture fixture;
   lookup      name = {0};
   set_up(&fixture, 0);
@@ -163,13 +168,13 @@ TEST(sixty_seconds_by_default) {
   run_turns(fixture.reactor, 5);
   CHECK_EQ(0, name.calls);
   OK(udpr_reactor_advance(fixture.reactor, 1));
-  CHECK_EQ(0, name.calls); /* advance is no turn */
+  CHECK_EQ(0, name.calls); /* advance runs no turn */
   lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &name);
   dns_answer_held(&fixture.dns);
   tear_down(&fixture);
 }
 
-TEST(free_does_not_wait_for_it) {
+TEST(free_does_not_wait_for_a_look_up) {
   dns_fixture fixture;
   lookup      hanging[3] = {{0}}, told = {0};
   set_up(&fixture, 4);
@@ -178,16 +183,16 @@ TEST(free_does_not_wait_for_it) {
   lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &told);
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_free(fixture.reactor));
-  CHECK(monotonic_ns() - begin < CHECK_TIMEOUT); /* the server would take half a minute */
+  CHECK(monotonic_ns() - begin < CHECK_TIMEOUT); /* the resolver's own timeout is half a minute */
   for (int i = 0; i < 3; i++) CHECK(hanging[i].calls == 0 && hanging[i].freed == 1);
   CHECK_EQ(1, told.freed);
-  dns_answer_held(&fixture.dns); /* now they end, and touch nothing that is gone */
+  dns_answer_held(&fixture.dns); /* the threads end, and must not use freed memory */
   WAIT_UNTIL(count_threads() == lookup_other_threads);
   dns_stop(&fixture.dns);
 }
 
-/* Work is waited for, though a look-up beside it is not. */
-TEST(free_waits_for_work_beside_it) {
+/* free waits for work, but not for look-ups. */
+TEST(free_waits_for_work_but_not_for_a_look_up) {
   dns_fixture  fixture;
   lookup       hanging = {0};
   sem_t        may_finish;

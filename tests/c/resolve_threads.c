@@ -1,9 +1,11 @@
-/* The threads of look-ups: apart from the pool, bounded by reactor and by process, and given up with their look-ups. */
+/* The threads of look-ups: separate from the thread pool, limited by reactor and by process, and free again
+ * when their look-ups are abandoned.
+ */
 #include "lookup_dns.h"
 
-/* ---- beside work --------------------------------------------------------------------------------------- */
+/* ---- look-ups and work --------------------------------------------------------------------------------- */
 
-TEST(look_ups_hold_up_no_work) {
+TEST(look_ups_do_not_block_work) {
   enum { COUNT = 2 * MAX_PENDING_PER_REACTOR };
   dns_fixture fixture;
   lookup      hanging[COUNT] = {{0}};
@@ -14,14 +16,14 @@ TEST(look_ups_hold_up_no_work) {
   job_submit(fixture.reactor, &work);
   RUN_UNTIL(fixture.reactor, work.freed);
   CHECK_EQ(MAX_PENDING_PER_REACTOR, fixture.dns.held);
-  dns_answer_held(&fixture.dns); /* the others begin, and hang in their turn */
+  dns_answer_held(&fixture.dns); /* the other look-ups start, and hang as well */
   RUN_UNTIL(fixture.reactor, atomic_load(&fixture.dns.held) == COUNT);
   dns_answer_held(&fixture.dns);
   for (int i = 0; i < COUNT; i++) lookup_expect_status(UDPR_OK, fixture.reactor, &hanging[i]);
   tear_down(&fixture);
 }
 
-TEST(work_holds_up_no_look_ups) {
+TEST(work_does_not_block_look_ups) {
   dns_fixture fixture;
   sem_t       may_finish;
   job         busy = {.may_finish = &may_finish};
@@ -36,42 +38,44 @@ TEST(work_holds_up_no_look_ups) {
   sem_destroy(&may_finish);
 }
 
-/* ---- given up ------------------------------------------------------------------------------------------ */
+/* ---- abandoned look-ups -------------------------------------------------------------------------------- */
 
-/* As many as may be under way hang, and have timed out or were cancelled: the next one finds its name at once. */
-static void dead_ones_hold_nothing(bool cancel) {
+/* The maximum number of look-ups hangs, and they have timed out or were cancelled. The next look-up must
+ * succeed at once.
+ */
+static void check_abandoned_block_nothing(bool cancel) {
   dns_fixture fixture;
-  lookup      dead[MAX_PENDING_PER_REACTOR] = {{0}};
+  lookup      abandoned[MAX_PENDING_PER_REACTOR] = {{0}};
   set_up(&fixture, 0);
   for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
-    start_hanging_lookup(&fixture, cancel ? 0 : MS(100), &dead[i]);
+    start_hanging_lookup(&fixture, cancel ? 0 : MS(100), &abandoned[i]);
   for (int i = 0; cancel && i < MAX_PENDING_PER_REACTOR; i++)
-    OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
+    OK(udpr_reactor_cancel_resolve(fixture.reactor, abandoned[i].id));
   for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
-    lookup_expect_status(cancel ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &dead[i]);
+    lookup_expect_status(cancel ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &abandoned[i]);
   for (int i = 0; i < 3; i++) lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
   dns_answer_held(&fixture.dns);
   tear_down(&fixture);
-  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++) CHECK(dead[i].calls == 1 && dead[i].freed == 1);
+  for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++) CHECK(abandoned[i].calls == 1 && abandoned[i].freed == 1);
 }
 
-TEST(what_has_timed_out_holds_nothing) { dead_ones_hold_nothing(false); }
-TEST(what_was_cancelled_holds_nothing) { dead_ones_hold_nothing(true); }
+TEST(timed_out_look_ups_block_nothing) { check_abandoned_block_nothing(false); }
+TEST(cancelled_look_ups_block_nothing) { check_abandoned_block_nothing(true); }
 
-/* What was given up before it began never begins. */
-TEST(what_was_given_up_leaves_the_queue) {
+/* A look-up that is abandoned before it has started never starts. */
+TEST(abandoned_look_ups_leave_the_queue) {
   enum { COUNT = 500 };
   dns_fixture   fixture;
   lookup        hanging[MAX_PENDING_PER_REACTOR] = {{0}};
-  static lookup dead[COUNT];
+  static lookup abandoned[COUNT];
   set_up(&fixture, 0);
   for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++) start_hanging_lookup(&fixture, 0, &hanging[i]);
   for (int i = 0; i < COUNT; i++) {
-    lookup_start(fixture.reactor, "nx.test", UDPR_AF_INET, i % 2 ? 0 : MS(1), &dead[i]);
-    if (i % 2) OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
+    lookup_start(fixture.reactor, "nx.test", UDPR_AF_INET, i % 2 ? 0 : MS(1), &abandoned[i]);
+    if (i % 2) OK(udpr_reactor_cancel_resolve(fixture.reactor, abandoned[i].id));
   }
   for (int i = 0; i < COUNT; i++)
-    lookup_expect_status(i % 2 ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &dead[i]);
+    lookup_expect_status(i % 2 ? UDPR_E_CANCELLED : UDPR_E_TIMED_OUT, fixture.reactor, &abandoned[i]);
   dns_answer_held(&fixture.dns);
   for (int i = 0; i < MAX_PENDING_PER_REACTOR; i++)
     lookup_expect_status(UDPR_OK, fixture.reactor, &hanging[i]);
@@ -80,35 +84,37 @@ TEST(what_was_given_up_leaves_the_queue) {
   tear_down(&fixture);
 }
 
-/* A burst of dead ones does not use up the threads: a name is still found soon, not when the system gives up. */
-TEST(a_burst_of_dead_ones_leaves_threads) {
+/* A burst of cancelled look-ups must not use up the threads: the next look-up succeeds soon, not after the
+ * resolver's timeout.
+ */
+TEST(a_burst_of_cancelled_look_ups_leaves_threads_free) {
   enum { COUNT = 200 };
   dns_fixture   fixture;
-  static lookup dead[COUNT];
+  static lookup abandoned[COUNT];
   set_up(&fixture, 0);
   for (int i = 0; i < COUNT; i++) {
-    lookup_start(fixture.reactor, "hang.test", UDPR_AF_INET, 0, &dead[i]);
-    OK(udpr_reactor_cancel_resolve(fixture.reactor, dead[i].id));
+    lookup_start(fixture.reactor, "hang.test", UDPR_AF_INET, 0, &abandoned[i]);
+    OK(udpr_reactor_cancel_resolve(fixture.reactor, abandoned[i].id));
   }
   CHECK(count_threads() - lookup_other_threads - 1 <= MAX_THREADS_PER_REACTOR);
   lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
-  for (int i = 0; i < COUNT; i++) CHECK(dead[i].calls == 1 && dead[i].status == UDPR_E_CANCELLED);
+  for (int i = 0; i < COUNT; i++) CHECK(abandoned[i].calls == 1 && abandoned[i].status == UDPR_E_CANCELLED);
   WAIT_UNTIL(atomic_load(&fixture.dns.held) >= MAX_PENDING_PER_REACTOR);
   do dns_answer_held(&fixture.dns);
   while (count_threads() > lookup_other_threads && sched_yield() == 0);
   tear_down(&fixture);
 }
 
-/* ---- of a process -------------------------------------------------------------------------------------- */
+/* ---- the limit of the process -------------------------------------------------------------------------- */
 
-TEST(freed_reactors_leave_no_more_threads_than_a_process_may_have) {
+TEST(threads_left_by_freed_reactors_are_limited) {
   static hanging_lookups all;
   lookup                 name = {0};
   int64_t                timeout;
   free_reactors_with_hanging_lookups(&all);
   lookup_start(all.fixture.reactor, "localhost", UDPR_AF_INET, 0, &name);
   run_turns(all.fixture.reactor, 5);
-  CHECK_EQ(0, name.calls); /* it waits for one of them to end */
+  CHECK_EQ(0, name.calls); /* it waits until one of the threads ends */
   OK(udpr_reactor_next_timeout(all.fixture.reactor, &timeout));
   CHECK(timeout >= 0 && timeout <= (int64_t)MS(20));
   WAIT_UNTIL(atomic_load(&all.fixture.dns.held) == MAX_THREADS_PER_PROCESS);

@@ -1,5 +1,5 @@
-/* Sandboxes that refuse system calls: where there is another way nothing else changes, and where there is none the call that
- * needs it says so.
+/* Sandboxes that refuse system calls. If there is an alternative, everything works. If there is none, the
+ * call that needs it returns an error.
  */
 #include "refuse_syscalls.h"
 
@@ -13,7 +13,7 @@ typedef struct port {
   int             got;
 } port;
 
-/* ---- a life in which everything happens ----------------------------------------------------------------- */
+/* ---- one use of everything ----------------------------------------------------------------------------- */
 
 static void echo(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   ((port *)user)->got++;
@@ -45,8 +45,8 @@ static void write_burst(udpr_reactor *reactor, void *user) {
   for (int i = 0; i < BURST; i++) OK(udpr_transport_write(self->from->transport, data, 100, &self->to->host));
 }
 
-/* Gathered in a callback, and one by one outside of callbacks. */
-static void echoes(udpr_reactor *reactor, const char *host) {
+/* Batched in a callback, and one by one outside of callbacks. */
+static void check_echoes(udpr_reactor *reactor, const char *host) {
   port server, client;
   open_port(&server, reactor, host, echo);
   open_port(&client, reactor, host, count);
@@ -64,27 +64,27 @@ static void echoes(udpr_reactor *reactor, const char *host) {
 
 static void note_time(udpr_reactor *reactor, void *user) { *(udpr_ns *)user = udpr_reactor_now(reactor); }
 
-static void timers(udpr_reactor *reactor) {
+static void check_timers(udpr_reactor *reactor) {
   udpr_ns due = udpr_reactor_now(reactor) + MS(3), called = 0;
   OK(udpr_reactor_call_later(reactor, MS(3), note_time, &called, NULL, NULL));
   RUN_UNTIL(reactor, called);
   CHECK(called >= due);
 }
 
-static void stop_by_remote(udpr_reactor *reactor, void *user) {
+static void stop_remote(udpr_reactor *reactor, void *user) {
   (void)reactor;
   OK(udpr_remote_stop(user));
 }
 
-static void call_by_remote(void *remote) { OK(udpr_remote_call(remote, stop_by_remote, remote, NULL)); }
+static void call_by_remote(void *remote) { OK(udpr_remote_call(remote, stop_remote, remote, NULL)); }
 
 static void begin_thread(udpr_reactor *reactor, void *user) {
   (void)reactor;
   thread_start(user, call_by_remote, ((check_thread *)user)->arg);
 }
 
-/* Run waits without an end: only a wake-up ends that. */
-static void wake_ups(udpr_reactor *reactor) {
+/* run waits without limit, so only a wake-up can end it. */
+static void check_wake_ups(udpr_reactor *reactor) {
   udpr_remote *remote;
   OK(udpr_reactor_remote(reactor, &remote));
   check_thread thread = {.arg = remote};
@@ -99,7 +99,7 @@ static void raise_term(udpr_reactor *reactor, void *user) {
   CHECK_EQ(0, kill(getpid(), SIGTERM));
 }
 
-static void signals(udpr_reactor *reactor) {
+static void check_signals(udpr_reactor *reactor) {
   OK(udpr_reactor_call_later(reactor, 0, raise_term, NULL, NULL, NULL));
   run_with_timeout(reactor);
 }
@@ -119,7 +119,7 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
   *(bool *)user = true;
 }
 
-static void threads(udpr_reactor *reactor) {
+static void check_threads(udpr_reactor *reactor) {
   int  step = 0;
   bool is_resolved = false;
   OK(udpr_reactor_call_in_thread(reactor, work, work_done, &step, NULL));
@@ -127,8 +127,8 @@ static void threads(udpr_reactor *reactor) {
   RUN_UNTIL(reactor, step == 2 && is_resolved);
 }
 
-/* A loop around this one has a descriptor that is readable when a call is due, or a status that says that there is none. */
-static void embedding(udpr_reactor *reactor) {
+/* An outer loop needs a descriptor that is readable when a call is due, or a status that there is none. */
+static void check_embedding(udpr_reactor *reactor) {
   int32_t fd = -1;
   if (!timerfd_is_available()) {
     CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_backend_fd(reactor, &fd));
@@ -147,142 +147,142 @@ static void embedding(udpr_reactor *reactor) {
 
 /* ---- forks ---------------------------------------------------------------------------------------------- */
 
-static void is_closed(udpr_reactor *reactor) {
+static void check_closed(udpr_reactor *reactor) {
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(reactor, 0));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(reactor, note_time, NULL, NULL));
 }
 
-static void idle_child(void *reactor) {
-  is_closed(reactor);
+static void child_after_idle(void *reactor) {
+  check_closed(reactor);
   OK(udpr_reactor_after_fork(reactor));
-  echoes(reactor, "127.0.0.1");
-  wake_ups(reactor);
+  check_echoes(reactor, "127.0.0.1");
+  check_wake_ups(reactor);
 }
 
-static void closed_child(void *reactor) {
-  is_closed(reactor);
+static void child_closes(void *reactor) {
+  check_closed(reactor);
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_after_fork(reactor));
 }
 
 static void fork_inside(udpr_reactor *reactor, void *user) {
-  run_in_killed_child(closed_child, reactor);
+  run_in_killed_child(child_closes, reactor);
   *(bool *)user = true;
 }
 
-static void forks(udpr_reactor *reactor) {
+static void check_forks(udpr_reactor *reactor) {
   bool is_forked = false;
-  run_in_killed_child(idle_child, reactor);
+  run_in_killed_child(child_after_idle, reactor);
   OK(udpr_reactor_call_later(reactor, 0, fork_inside, &is_forked, NULL, NULL));
   RUN_UNTIL(reactor, is_forked);
-  echoes(reactor, "127.0.0.1");
+  check_echoes(reactor, "127.0.0.1");
 }
 
-static void life(udpr_reactor *reactor) {
-  echoes(reactor, "127.0.0.1");
-  echoes(reactor, "::1");
-  timers(reactor);
-  wake_ups(reactor);
-  signals(reactor);
-  threads(reactor);
-  embedding(reactor);
-  forks(reactor);
+static void check_everything(udpr_reactor *reactor) {
+  check_echoes(reactor, "127.0.0.1");
+  check_echoes(reactor, "::1");
+  check_timers(reactor);
+  check_wake_ups(reactor);
+  check_signals(reactor);
+  check_threads(reactor);
+  check_embedding(reactor);
+  check_forks(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------ */
+/* ---- refused calls with an alternative ----------------------------------------------------------------- */
 
 typedef struct refusal {
   const replaceable_syscall *call;
   int                        error;
 } refusal;
 
-static void life_without_one(void *user) {
+static void check_everything_without_one(void *user) {
   refusal *self = user;
   refuse_replaceable(self->call, self->error);
-  life(new_reactor(UDPR_REACTOR_SIGNALS));
+  check_everything(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
-static void each_by_itself(int error) {
+static void check_each_refused(int error) {
   for (int i = 0; i < REPLACEABLE_SYSCALLS; i++) {
     refusal self = {&replaceable_syscalls[i], error};
     check_context = self.call->name;
-    run_in_child(life_without_one, &self);
+    run_in_child(check_everything_without_one, &self);
   }
 }
 
-TEST(each_refused_by_itself_with_enosys) { each_by_itself(ENOSYS); }
+TEST(each_replaceable_call_refused_with_enosys) { check_each_refused(ENOSYS); }
 
-TEST(each_refused_by_itself_with_eperm) { each_by_itself(EPERM); }
+TEST(each_replaceable_call_refused_with_eperm) { check_each_refused(EPERM); }
 
-TEST(each_refused_by_itself_with_eacces) { each_by_itself(EACCES); }
+TEST(each_replaceable_call_refused_with_eacces) { check_each_refused(EACCES); }
 
 /* gVisor, and Linux before 4.14. */
 TEST(madvise_refused_with_einval) {
   const int calls[] = {SYS_madvise};
   refuse_syscalls(calls, 1, EINVAL);
-  life(new_reactor(UDPR_REACTOR_SIGNALS));
+  check_everything(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
-static void all_refused(int error) {
+static void check_all_refused(int error) {
   refuse_all_replaceable(error);
-  life(new_reactor(UDPR_REACTOR_SIGNALS));
+  check_everything(new_reactor(UDPR_REACTOR_SIGNALS));
 }
 
-TEST(all_refused_with_enosys) { all_refused(ENOSYS); }
+TEST(all_refused_with_enosys) { check_all_refused(ENOSYS); }
 
-TEST(all_refused_with_eperm) { all_refused(EPERM); }
+TEST(all_refused_with_eperm) { check_all_refused(EPERM); }
 
-TEST(all_refused_with_eacces) { all_refused(EACCES); }
+TEST(all_refused_with_eacces) { check_all_refused(EACCES); }
 
-/* A program that goes into its sandbox when it has all that it needs. */
-static void refused_later(int error) {
+/* The program enters its sandbox after it has made the reactor. */
+static void check_all_refused_later(int error) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  echoes(reactor, "127.0.0.1");
+  check_echoes(reactor, "127.0.0.1");
   refuse_all_replaceable(error);
-  echoes(reactor, "127.0.0.1");
-  echoes(reactor, "::1");
-  timers(reactor);
-  wake_ups(reactor);
-  signals(reactor);
-  threads(reactor);
-  embedding(reactor);
+  check_echoes(reactor, "127.0.0.1");
+  check_echoes(reactor, "::1");
+  check_timers(reactor);
+  check_wake_ups(reactor);
+  check_signals(reactor);
+  check_threads(reactor);
+  check_embedding(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(all_refused_later_with_enosys) { refused_later(ENOSYS); }
+TEST(all_refused_later_with_enosys) { check_all_refused_later(ENOSYS); }
 
-TEST(all_refused_later_with_eperm) { refused_later(EPERM); }
+TEST(all_refused_later_with_eperm) { check_all_refused_later(EPERM); }
 
-TEST(all_refused_later_with_eacces) { refused_later(EACCES); }
+TEST(all_refused_later_with_eacces) { check_all_refused_later(EACCES); }
 
 static void sandboxed_child(void *reactor) {
   refuse_all_replaceable(ENOSYS);
-  idle_child(reactor);
+  child_after_idle(reactor);
 }
 
-/* A worker goes into the sandbox, the parent that has made its reactor does not. */
+/* A worker process enters the sandbox, its parent, which has made the reactor, does not. */
 TEST(all_refused_in_a_forked_child) {
   udpr_reactor *reactor = new_reactor(0);
   run_in_killed_child(sandboxed_child, reactor);
-  echoes(reactor, "127.0.0.1");
+  check_echoes(reactor, "127.0.0.1");
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(features_say_what_is_refused) {
+TEST(has_feature_reports_refused_calls) {
   const char *names[] = {"recvmmsg", "sendmmsg", "wipe_on_fork"};
   for (int i = 0; i < 3; i++) CHECK(udpr_has_feature(names[i]));
   refuse_all_replaceable(EPERM);
   for (int i = 0; i < 3; i++) CHECK(!udpr_has_feature(names[i]));
 }
 
-/* In an empty root there is no /dev/urandom either. */
-static void life_without_chance(void *root) {
+/* In an empty root directory there is no /dev/urandom either. */
+static void check_without_random_numbers(void *root) {
   const int calls[] = {SYS_getrandom};
   if (chroot(root) != 0 || chdir("/") != 0) SKIP("needs root for chroot");
   refuse_syscalls(calls, 1, EPERM);
   udpr_reactor *reactor = new_reactor(0);
-  echoes(reactor, "127.0.0.1");
-  wake_ups(reactor);
+  check_echoes(reactor, "127.0.0.1");
+  check_wake_ups(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -291,39 +291,39 @@ TEST(no_random_numbers_at_all) {
   CHECK(mkdtemp(root) != NULL);
   pid_t child = check_fork();
   if (child == 0) {
-    life_without_chance(root);
-    _exit(0); /* a leak checker would look for /proc */
+    check_without_random_numbers(root);
+    _exit(0); /* a leak checker would need /proc */
   }
   int status = check_wait(child);
   CHECK_EQ(0, rmdir(root));
   if (status != 0) _exit(WIFEXITED(status) ? WEXITSTATUS(status) : CHECK_FAILED);
 }
 
-/* ---- what nothing replaces ------------------------------------------------------------------------------ */
+/* ---- refused calls without an alternative -------------------------------------------------------------- */
 
-typedef struct deaf {
+typedef struct unreceivable_port {
   udpr_status reason, logged;
   int         stops;
-} deaf;
+} unreceivable_port;
 
-static void deaf_stopped(udpr_transport *transport, udpr_status reason, void *user) {
+static void unreceivable_stopped(udpr_transport *transport, udpr_status reason, void *user) {
   (void)transport;
-  deaf *self = user;
+  unreceivable_port *self = user;
   self->reason = reason, self->stops++;
 }
 
-static void deaf_logged(const udpr_log_record *record, void *user) {
-  if (record->level == UDPR_LOG_ERROR) ((deaf *)user)->logged = record->status;
+static void unreceivable_logged(const udpr_log_record *record, void *user) {
+  if (record->level == UDPR_LOG_ERROR) ((unreceivable_port *)user)->logged = record->status;
 }
 
-/* A port that can receive nothing is never silent. */
-static void nothing_can_be_received(int error) {
+/* A port that cannot receive stops with an error. */
+static void check_nothing_can_be_received(int error) {
   const int calls[] = {replaceable_syscalls[0].numbers[0], SYS_recvmsg, replaceable_syscalls[0].numbers[1]};
   refuse_syscalls(calls, replaceable_syscalls[0].count == 2 ? 3 : 2, error);
-  deaf          self = {.reason = UDPR_OK};
-  udpr_reactor *reactor = new_reactor(0);
-  udpr_protocol protocol = {.size = sizeof protocol, .user = &self, .stop_protocol = deaf_stopped};
-  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_ERROR, deaf_logged, &self, NULL));
+  unreceivable_port self = {.reason = UDPR_OK};
+  udpr_reactor     *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &self, .stop_protocol = unreceivable_stopped};
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_ERROR, unreceivable_logged, &self, NULL));
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
   OK(udpr_transport_write(transport, "x", 1, &host));
@@ -334,13 +334,13 @@ static void nothing_can_be_received(int error) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(nothing_can_be_received_enosys) { nothing_can_be_received(ENOSYS); }
+TEST(nothing_can_be_received_enosys) { check_nothing_can_be_received(ENOSYS); }
 
-TEST(nothing_can_be_received_eperm) { nothing_can_be_received(EPERM); }
+TEST(nothing_can_be_received_eperm) { check_nothing_can_be_received(EPERM); }
 
-TEST(nothing_can_be_received_eacces) { nothing_can_be_received(EACCES); }
+TEST(nothing_can_be_received_eacces) { check_nothing_can_be_received(EACCES); }
 
-static void nothing_can_be_sent(int error) {
+static void check_nothing_can_be_sent(int error) {
   const int calls[] = {SYS_sendmmsg, SYS_sendmsg};
   refuse_syscalls(calls, 2, error);
   udpr_reactor *reactor = new_reactor(0);
@@ -352,24 +352,24 @@ static void nothing_can_be_sent(int error) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(nothing_can_be_sent_enosys) { nothing_can_be_sent(ENOSYS); }
+TEST(nothing_can_be_sent_enosys) { check_nothing_can_be_sent(ENOSYS); }
 
-TEST(nothing_can_be_sent_eperm) { nothing_can_be_sent(EPERM); }
+TEST(nothing_can_be_sent_eperm) { check_nothing_can_be_sent(EPERM); }
 
-/* There is no reactor without one of them. */
-static void no_reactor_without(int call) {
+/* A reactor cannot be made without these calls. */
+static void check_no_reactor_without(int call) {
   udpr_reactor *reactor = NULL;
   refuse_syscalls(&call, 1, ENOSYS);
   CHECK_STATUS(UDPR_E_SYSTEM - ENOSYS, udpr_reactor_new(NULL, &reactor));
   CHECK(reactor == NULL);
 }
 
-TEST(no_reactor_without_epoll) { no_reactor_without(SYS_epoll_create1); }
+TEST(no_reactor_without_epoll) { check_no_reactor_without(SYS_epoll_create1); }
 
 TEST(no_reactor_without_eventfd_and_pipe) {
   const int calls[] = {SYS_eventfd2};
   refuse_syscalls(calls, 1, EPERM);
-  no_reactor_without(SYS_pipe2);
+  check_no_reactor_without(SYS_pipe2);
 }
 
 CHECK_MAIN()

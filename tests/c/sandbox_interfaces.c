@@ -1,44 +1,44 @@
-/* What is asked of the system about its interfaces, if it cannot be asked: the status says why, and not that there is no
- * such interface or that an address is wrong.
+/* If the system's interfaces cannot be queried, the status is that of the failed system call, and not "no
+ * such interface" or "invalid address".
  */
 #include "refuse_syscalls.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
 
-static void answers(udpr_status expected, const char *name) {
+static void check_index_status(udpr_status expected, const char *name) {
   uint32_t    index;
   udpr_status status = udpr_interface_index(name, &index);
   if (status != expected)
     FAIL("%s is %s, not %s", name, udpr_status_name(status), udpr_status_name(expected));
 }
 
-static void parses(udpr_status expected, const char *text) {
+static void check_parse_status(udpr_status expected, const char *text) {
   udpr_addr   parsed;
   udpr_status status = udpr_addr_parse(text, 9, &parsed);
   if (status != expected)
     FAIL("%s is %s, not %s", text, udpr_status_name(status), udpr_status_name(expected));
 }
 
-/* Nothing needs to be asked for these. */
-static void needs_nothing(void) {
-  answers(UDPR_E_INVALID_ARGUMENT, "");
-  answers(UDPR_OK, "0.0.0.0");
-  answers(UDPR_OK, "::");
-  answers(UDPR_E_NO_INTERFACE, "99999999999999999999");
-  parses(UDPR_OK, "fe80::1%1");
-  parses(UDPR_OK, "127.0.0.1");
-  parses(UDPR_E_INVALID_ADDRESS, "fe80:::1%lo");
+/* These calls need no socket. */
+static void check_calls_that_need_no_socket(void) {
+  check_index_status(UDPR_E_INVALID_ARGUMENT, "");
+  check_index_status(UDPR_OK, "0.0.0.0");
+  check_index_status(UDPR_OK, "::");
+  check_index_status(UDPR_E_NO_INTERFACE, "99999999999999999999");
+  check_parse_status(UDPR_OK, "fe80::1%1");
+  check_parse_status(UDPR_OK, "127.0.0.1");
+  check_parse_status(UDPR_E_INVALID_ADDRESS, "fe80:::1%lo");
 }
 
-static void all_are(udpr_status expected) {
+static void check_all_statuses(udpr_status expected) {
   static const char *const names[] = {"lo",        "nosuch", "1",          "127.0.0.1",
                                       "192.0.2.1", "::1",    "fe80::1%lo", "fe80::1%1"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) answers(expected, names[i]);
-  parses(expected, "fe80::1%lo");
-  parses(expected, "[fe80::1%lo]:53");
-  parses(expected, "fe80::1%nosuch");
-  needs_nothing();
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_index_status(expected, names[i]);
+  check_parse_status(expected, "fe80::1%lo");
+  check_parse_status(expected, "[fe80::1%lo]:53");
+  check_parse_status(expected, "fe80::1%nosuch");
+  check_calls_that_need_no_socket();
 }
 
 TEST(no_descriptor_is_left) {
@@ -46,30 +46,31 @@ TEST(no_descriptor_is_left) {
   CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &some));
   none = (struct rlimit){0, some.rlim_max};
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
-  all_are(UDPR_E_NO_FILES);
+  check_all_statuses(UDPR_E_NO_FILES);
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &some));
 }
 
 TEST(no_sockets_eafnosupport) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EAFNOSUPPORT);
-  all_are(UDPR_E_NOT_SUPPORTED);
+  check_all_statuses(UDPR_E_NOT_SUPPORTED);
 }
 
 TEST(no_sockets_eperm) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EPERM);
-  all_are(UDPR_E_PERMISSION);
+  check_all_statuses(UDPR_E_PERMISSION);
 }
 
 TEST(no_sockets_eacces) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EACCES);
-  all_are(UDPR_E_PERMISSION);
+  check_all_statuses(UDPR_E_PERMISSION);
 }
 
-/* As with RestrictAddressFamilies= of systemd: names can be looked up, addresses cannot. A filter cannot see the family that is
- * asked for by socketcall(2). */
+/* As with RestrictAddressFamilies= of systemd: names can be looked up, addresses cannot. A filter cannot see
+ * the family in the arguments of socketcall(2).
+ */
 #ifndef SYS_socketcall
 TEST(no_netlink) {
   struct sock_filter filter[] = {
@@ -84,14 +85,14 @@ TEST(no_netlink) {
   struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
   CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
-  answers(UDPR_E_NOT_SUPPORTED, "127.0.0.1");
-  answers(UDPR_E_NOT_SUPPORTED, "::1");
-  answers(UDPR_OK, "lo");
-  answers(UDPR_E_NO_INTERFACE, "nosuch");
-  answers(UDPR_OK, "fe80::1%lo");
-  parses(UDPR_OK, "fe80::1%lo");
-  parses(UDPR_E_INVALID_ADDRESS, "fe80::1%nosuch");
-  needs_nothing();
+  check_index_status(UDPR_E_NOT_SUPPORTED, "127.0.0.1");
+  check_index_status(UDPR_E_NOT_SUPPORTED, "::1");
+  check_index_status(UDPR_OK, "lo");
+  check_index_status(UDPR_E_NO_INTERFACE, "nosuch");
+  check_index_status(UDPR_OK, "fe80::1%lo");
+  check_parse_status(UDPR_OK, "fe80::1%lo");
+  check_parse_status(UDPR_E_INVALID_ADDRESS, "fe80::1%nosuch");
+  check_calls_that_need_no_socket();
 }
 #endif
 

@@ -1,8 +1,8 @@
 """bench.py BUILD [--quick] [NAME...]: measures udpr and its peers; scripts/bench calls it.
 
-BUILD is where the programs were built. A NAME is one of works.py; without one all are measured, and docs/performance.md
-and its chart are written. --quick is one short round, to see that everything works: its figures mean nothing.
-`report` as NAME writes the page anew from the figures of the last whole run.
+BUILD is the directory of the built programs. NAME is a benchmark of benchmarks.py; without NAME all benchmarks run, and
+docs/performance.md and its chart are written. --quick runs one short round, which only shows that everything works: its
+metrics mean nothing. With `report` as NAME, the page is written again from the metrics of the last complete run.
 """
 
 import contextlib
@@ -12,18 +12,18 @@ import signal
 import sys
 import time
 
-import machine
-import measure
+import benchmarks
+import environment
 import report
-import works
+import runner
 
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.1
-LIMIT = 25 * 60  # seconds, for all of it
+TIMEOUT = 25 * 60  # seconds, for the whole run
 
 
 class Progress:
-    """One line that changes, where somebody watches; otherwise one line a work."""
+    """On a terminal one line that is updated, otherwise one line for each benchmark."""
 
     def __init__(self):
         self.start = time.monotonic()
@@ -38,61 +38,62 @@ class Progress:
         sys.stderr.flush()
 
 
-def measure_work(programs, work, network, rounds, progress):
-    """Rounds of all contenders, which take turns at being first."""
-    samples = {contender: [] for contender in work.contenders}
-    for number in range(1 if work.exact else rounds):
-        first = number % len(work.contenders)
-        for contender in work.contenders[first:] + work.contenders[:first]:
-            progress.show(f"{work.name}: round {number + 1}, {contender}")
-            samples[contender].append(work.run(programs, contender, network))
-    progress.show(work.name, last=True)
+def measure_benchmark(programs, benchmark, network, rounds, progress):
+    """Runs rounds of all contenders. Each round begins with the next contender."""
+    samples = {contender: [] for contender in benchmark.contenders}
+    for number in range(1 if benchmark.deterministic else rounds):
+        first = number % len(benchmark.contenders)
+        for contender in benchmark.contenders[first:] + benchmark.contenders[:first]:
+            progress.show(f"{benchmark.name}: round {number + 1}, {contender}")
+            samples[contender].append(benchmark.run(programs, contender, network))
+    progress.show(benchmark.name, last=True)
     return samples
 
 
 def measure_all(programs, chosen, rounds):
     samples, progress = {}, Progress()
     with contextlib.ExitStack() as stack:
-        ethernet = None
-        if any(work.on_ethernet for work in chosen):
-            ethernet = stack.enter_context(machine.ethernet())
-        for work in chosen:
-            if work.on_ethernet and ethernet is None:
-                progress.show(f"{work.name}: skipped, it needs root, ip and ethtool", last=True)
+        veth = None
+        if any(benchmark.on_veth for benchmark in chosen):
+            veth = stack.enter_context(environment.veth_pair())
+        for benchmark in chosen:
+            if benchmark.on_veth and veth is None:
+                progress.show(f"{benchmark.name}: skipped: needs root, ip and ethtool", last=True)
                 continue
-            network = ethernet if work.on_ethernet else machine.LOOPBACK
-            samples[work.name] = measure_work(programs, work, network, rounds, progress)
+            network = veth if benchmark.on_veth else environment.LOOPBACK
+            samples[benchmark.name] = measure_benchmark(programs, benchmark, network, rounds, progress)
     return samples
 
 
 def show(results, chosen):
-    for work in chosen:
-        if work.name in results.samples:
-            print(f"\n{work.title}\n{report.plain(report.work_table(results, work))}")
-            print(report.losses(results, work), end="")
-    print(f"\nWhat was to be reached\n{report.plain(report.targets_table(results))}")
+    for benchmark in chosen:
+        if benchmark.name in results.samples:
+            print(f"\n{benchmark.title}\n{report.plain_text(report.benchmark_table(results, benchmark))}")
+            print(report.loss_line(results, benchmark), end="")
+    print(f"\nTargets\n{report.plain_text(report.targets_table(results))}")
 
 
-def _too_late(*_):
-    raise TimeoutError(f"not done after {LIMIT} s")
+def _time_out(*_):
+    raise TimeoutError(f"not done after {TIMEOUT} s")
 
 
 def main(build, *arguments):
-    signal.signal(signal.SIGALRM, _too_late)
-    signal.alarm(LIMIT)
+    signal.signal(signal.SIGALRM, _time_out)
+    signal.alarm(TIMEOUT)
     names = [argument for argument in arguments if argument != "--quick"]
     quick = "--quick" in arguments
     rounds, seconds = (QUICK_ROUNDS, QUICK_SECONDS) if quick else (ROUNDS, SECONDS)
-    kept = pathlib.Path(build) / "results.json"
+    results_file = pathlib.Path(build) / "results.json"
     if names == ["report"]:
-        report.write_page(report.Results(json.loads(kept.read_text())), machine.description(), rounds, seconds)
+        results = report.Results(json.loads(results_file.read_text()))
+        report.write_page(results, environment.description(), rounds, seconds)
         return
-    chosen = works.named(names)
-    results = report.Results(measure_all(measure.Programs(build, seconds), chosen, rounds))
+    chosen = benchmarks.select(names)
+    results = report.Results(measure_all(runner.Programs(build, seconds), chosen, rounds))
     show(results, chosen)
     if not names and not quick:
-        kept.write_text(json.dumps(results.samples))
-        report.write_page(results, machine.description(), rounds, seconds)
+        results_file.write_text(json.dumps(results.samples))
+        report.write_page(results, environment.description(), rounds, seconds)
 
 
 main(*sys.argv[1:])

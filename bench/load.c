@@ -1,17 +1,17 @@
-/* load: asks a server and waits for its answers, so that so many datagrams are always under way.
+/* load: the load generator. It keeps a fixed number of datagrams in flight between its clients and a server.
  *
- *     load PORT [-a ADDRESS] [-n CLIENTS] [-k IN_FLIGHT] [-s SIZE] [-g] [-r ANSWERS] [-t SECONDS] [-c COUNT]
+ *     load PORT [-a ADDRESS] [-n CLIENTS] [-k WINDOW] [-s SIZE] [-g] [-r REPLIES] [-t SECONDS] [-c COUNT]
  *
- *   -a  the server's IPv4 address (127.0.0.1)         -r  answers the server gives to each datagram (1);
- *   -n  clients, each on a socket of its own (1)          0: it is a sink, and is sent all that goes
- *   -k  answers each client waits for (1)             -t  seconds to run (1); the first tenth is not measured
- *   -s  bytes a datagram (64), 4 at least             -c  answers to wait for instead, for SECONDS at most
+ *   -a  the server's IPv4 address (127.0.0.1)         -r  replies that the server sends to each datagram (1);
+ *   -n  clients, each with a socket of its own (1)        0: none, and the clients send as fast as they can
+ *   -k  replies that each client waits for (1)        -t  seconds to run (1); the first tenth is not measured
+ *   -s  bytes of a datagram (64), at least 4          -c  run until COUNT replies were received, at most SECONDS
  *   -g  send with GSO, receive with GRO
  *
  * At the end it prints "sent N received N lost N seconds N rate N p50_ns N p99_ns N". The percentiles are of round
- * trips, which are timed with one client and one datagram under way. Each datagram begins with the epoch of its
- * client. A client that has heard nothing for 200 ms counts what it waits for as lost and begins a new epoch, in
- * which answers of the former one do not count.
+ * trips, which are measured with one client and one datagram in flight. Each datagram begins with the epoch of its
+ * client. A client that has received nothing for 200 ms counts the outstanding replies as lost and begins a new epoch.
+ * Replies of earlier epochs are ignored.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -27,30 +27,31 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, SEGMENTS_MOST = 64, BYTES_MOST = 65507, ROUND_TRIPS_MOST = 1 << 20 };
+enum { BATCH = 64, MAX_SEGMENTS = 64, MAX_BYTES = 65507, MAX_ROUND_TRIPS = 1 << 20 };
 
-static const uint64_t SECOND = 1000000000, PATIENCE = 200000000; /* ns */
+static const uint64_t SECOND = 1000000000, LOSS_TIMEOUT = 200000000; /* ns */
 
-typedef struct client {
+struct client {
   int      fd;
   uint32_t epoch;
-  unsigned due;            /* answers it waits for */
-  uint64_t received, seen; /* answers it got, and had got when patience was last tried */
-  uint64_t asked_at;
-} client;
+  unsigned outstanding;                 /* replies that it waits for */
+  uint64_t received, received_at_check; /* replies, in all and when timeouts were last checked */
+  uint64_t sent_at;
+};
 
-/* What the command line says. */
+/* The command line. */
 static const char *address = "127.0.0.1";
-static unsigned    port, clients_count = 1, in_flight = 1, size = 64, answers = 1;
+static unsigned    port, client_count = 1, window = 1, size = 64, replies = 1;
 static int         offload;
 static double      seconds = 1;
-static uint64_t    count_wanted;
+static uint64_t    replies_wanted;
 
-static client  *clients;
-static unsigned burst; /* datagrams a system call sends at most; with GSO that many or none */
+static struct client *clients;
+static unsigned
+    burst; /* the most datagrams that one system call sends; with GSO it sends exactly that many */
 static uint64_t sent, received, lost;
-static uint64_t trips;
-static uint32_t trip_ns[ROUND_TRIPS_MOST];
+static uint64_t round_trips;
+static uint32_t round_trip_ns[MAX_ROUND_TRIPS];
 
 static void require(int holds, const char *what) {
   if (holds) return;
@@ -66,20 +67,20 @@ static uint64_t now(void) {
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
-/* One datagram a message. All messages are the same one. */
-static unsigned send_singly(const client *asker, char *data, unsigned count) {
-  struct iovec   piece = {.iov_base = data, .iov_len = size};
+/* One datagram in each message. All messages have the same contents. */
+static unsigned send_singly(const struct client *client, char *data, unsigned count) {
+  struct iovec   iovec = {.iov_base = data, .iov_len = size};
   struct mmsghdr messages[BATCH];
   for (unsigned i = 0; i < count; i++)
-    messages[i].msg_hdr = (struct msghdr){.msg_iov = &piece, .msg_iovlen = 1};
-  int n = sendmmsg(asker->fd, messages, count, 0);
+    messages[i].msg_hdr = (struct msghdr){.msg_iov = &iovec, .msg_iovlen = 1};
+  int n = sendmmsg(client->fd, messages, count, 0);
   return n > 0 ? (unsigned)n : 0;
 }
 
-static unsigned send_gso(const client *asker, char *data, unsigned count) {
-  struct iovec    pieces[SEGMENTS_MOST];
+static unsigned send_gso(const struct client *client, char *data, unsigned count) {
+  struct iovec    iovecs[MAX_SEGMENTS];
   char            control[CMSG_SPACE(sizeof(uint16_t))] __attribute__((aligned(8))) = {0};
-  struct msghdr   message = {.msg_iov = pieces,
+  struct msghdr   message = {.msg_iov = iovecs,
                              .msg_iovlen = count,
                              .msg_control = control,
                              .msg_controllen = sizeof control};
@@ -88,34 +89,34 @@ static unsigned send_gso(const client *asker, char *data, unsigned count) {
   *header =
       (struct cmsghdr){.cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT, .cmsg_len = CMSG_LEN(sizeof segment)};
   memcpy(CMSG_DATA(header), &segment, sizeof segment);
-  for (unsigned i = 0; i < count; i++) pieces[i] = (struct iovec){.iov_base = data, .iov_len = size};
-  return sendmsg(asker->fd, &message, 0) > 0 ? count : 0;
+  for (unsigned i = 0; i < count; i++) iovecs[i] = (struct iovec){.iov_base = data, .iov_len = size};
+  return sendmsg(client->fd, &message, 0) > 0 ? count : 0;
 }
 
-static unsigned send_burst(const client *asker, unsigned count) {
-  static char data[BYTES_MOST];
-  memcpy(data, &asker->epoch, sizeof asker->epoch);
-  unsigned n = offload ? send_gso(asker, data, count) : send_singly(asker, data, count);
+static unsigned send_burst(const struct client *client, unsigned count) {
+  static char data[MAX_BYTES];
+  memcpy(data, &client->epoch, sizeof client->epoch);
+  unsigned n = offload ? send_gso(client, data, count) : send_singly(client, data, count);
   sent += n;
   return n;
 }
 
-/* Asks until as many answers are due as may be. */
-static void ask(client *asker) {
+/* Sends until the window is full. */
+static void fill_window(struct client *client) {
   for (;;) {
-    unsigned wanted = (in_flight - asker->due) / answers;
-    unsigned count = wanted < burst ? wanted : burst;
+    unsigned possible = (window - client->outstanding) / replies;
+    unsigned count = possible < burst ? possible : burst;
     if (count == 0 || (offload && count < burst)) return;
-    if (in_flight == 1) asker->asked_at = now();
-    unsigned n = send_burst(asker, count);
-    asker->due += n * answers;
-    if (n < count) return; /* patience will run out, and it asks again */
+    if (window == 1) client->sent_at = now();
+    unsigned n = send_burst(client, count);
+    client->outstanding += n * replies;
+    if (n < count) return; /* the send buffer is full; replies or check_timeouts come back here */
   }
 }
 
 /* ---- receiving ----------------------------------------------------------------------------------------- */
 
-/* How many datagrams GRO has merged into this message. */
+/* Returns how many datagrams GRO has merged into this message. */
 static unsigned datagrams_in(const struct mmsghdr *message) {
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message->msg_hdr);
   unsigned              segment;
@@ -124,44 +125,43 @@ static unsigned datagrams_in(const struct mmsghdr *message) {
   return (message->msg_len + segment - 1) / segment;
 }
 
-static int receive_batch(int fd, struct mmsghdr *messages, struct iovec *pieces) {
+static int receive_batch(int fd, struct mmsghdr *messages, struct iovec *iovecs) {
   static char data[BATCH][65536 + 64], controls[BATCH][CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
   for (int i = 0; i < BATCH; i++) {
-    pieces[i] = (struct iovec){.iov_base = data[i], .iov_len = sizeof data[i]};
-    messages[i].msg_hdr = (struct msghdr){.msg_iov = &pieces[i],
+    iovecs[i] = (struct iovec){.iov_base = data[i], .iov_len = sizeof data[i]};
+    messages[i].msg_hdr = (struct msghdr){.msg_iov = &iovecs[i],
                                           .msg_iovlen = 1,
                                           .msg_control = offload ? controls[i] : NULL,
                                           .msg_controllen = offload ? sizeof controls[i] : 0};
   }
-  return recvmmsg(fd, messages, clients_count > 1 && in_flight < BATCH ? in_flight : BATCH, MSG_DONTWAIT,
-                  NULL);
+  return recvmmsg(fd, messages, client_count > 1 && window < BATCH ? window : BATCH, MSG_DONTWAIT, NULL);
 }
 
-static void take_answers(client *asker) {
+static void take_answers(struct client *client) {
   struct mmsghdr messages[BATCH];
-  struct iovec   pieces[BATCH];
-  int            n = receive_batch(asker->fd, messages, pieces);
+  struct iovec   iovecs[BATCH];
+  int            n = receive_batch(client->fd, messages, iovecs);
   for (int i = 0; i < n; i++) {
     unsigned count = datagrams_in(&messages[i]);
-    if (memcmp(pieces[i].iov_base, &asker->epoch, sizeof asker->epoch) != 0) continue;
-    asker->due -= count < asker->due ? count : asker->due;
-    asker->received += count;
+    if (memcmp(iovecs[i].iov_base, &client->epoch, sizeof client->epoch) != 0) continue;
+    client->outstanding -= count < client->outstanding ? count : client->outstanding;
+    client->received += count;
     received += count;
   }
-  if (n > 0 && in_flight == 1 && trips < ROUND_TRIPS_MOST)
-    trip_ns[trips++] = (uint32_t)(now() - asker->asked_at);
-  ask(asker);
+  if (n > 0 && window == 1 && round_trips < MAX_ROUND_TRIPS)
+    round_trip_ns[round_trips++] = (uint32_t)(now() - client->sent_at);
+  fill_window(client);
 }
 
-static void try_patience(void) {
-  for (client *asker = clients; asker < clients + clients_count; asker++) {
-    if (asker->due > 0 && asker->received == asker->seen) {
-      lost += asker->due;
-      asker->due = 0;
-      asker->epoch++;
-      ask(asker);
+static void check_timeouts(void) {
+  for (struct client *client = clients; client < clients + client_count; client++) {
+    if (client->outstanding > 0 && client->received == client->received_at_check) {
+      lost += client->outstanding;
+      client->outstanding = 0;
+      client->epoch++;
+      fill_window(client);
     }
-    asker->seen = asker->received;
+    client->received_at_check = client->received;
   }
 }
 
@@ -170,8 +170,8 @@ static void try_patience(void) {
 static void open_clients(int epoll) {
   struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   require(inet_pton(AF_INET, address, &server.sin_addr) == 1, address);
-  clients = calloc(clients_count, sizeof *clients);
-  for (unsigned i = 0; i < clients_count; i++) {
+  clients = calloc(client_count, sizeof *clients);
+  for (unsigned i = 0; i < client_count; i++) {
     int                on = 1, room = 4 << 20, fd = socket(AF_INET, SOCK_DGRAM, 0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &clients[i]};
     require(fd >= 0, "socket");
@@ -184,61 +184,61 @@ static void open_clients(int epoll) {
   }
 }
 
-/* Runs until `end`, or until `wanted` answers have come. */
-static void converse(int epoll, uint64_t end, uint64_t wanted) {
+/* Runs until `end`, or until `wanted` replies were received. */
+static void run_echo(int epoll, uint64_t end, uint64_t wanted) {
   struct epoll_event events[256];
-  for (uint64_t patience_ends = now() + PATIENCE;;) {
+  for (uint64_t next_check = now() + LOSS_TIMEOUT;;) {
     int      n = epoll_wait(epoll, events, 256, 10);
     uint64_t time = now();
     for (int i = 0; i < n; i++) take_answers(events[i].data.ptr);
-    if (time >= patience_ends) try_patience(), patience_ends = time + PATIENCE;
+    if (time >= next_check) check_timeouts(), next_check = time + LOSS_TIMEOUT;
     if (time >= end || received >= wanted) return;
   }
 }
 
 static void flood(uint64_t end) {
   while (now() < end)
-    for (unsigned i = 0; i < clients_count; i++) send_burst(&clients[i], burst);
+    for (unsigned i = 0; i < client_count; i++) send_burst(&clients[i], burst);
 }
 
-static int by_size(const void *a, const void *b) {
+static int compare_u32(const void *a, const void *b) {
   uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
   return (left > right) - (left < right);
 }
 
 static unsigned long long percentile(unsigned percent) {
-  return trips == 0 ? 0 : trip_ns[(trips - 1) * percent / 100];
+  return round_trips == 0 ? 0 : round_trip_ns[(round_trips - 1) * percent / 100];
 }
 
 static void report(uint64_t start, uint64_t measured_from, uint64_t received_before) {
   double whole = (double)(now() - start) / 1e9, measured = (double)(now() - measured_from) / 1e9;
-  qsort(trip_ns, trips, sizeof *trip_ns, by_size);
+  qsort(round_trip_ns, round_trips, sizeof *round_trip_ns, compare_u32);
   printf("sent %llu received %llu lost %llu seconds %.6f rate %.0f p50_ns %llu p99_ns %llu\n",
          (unsigned long long)sent, (unsigned long long)received, (unsigned long long)lost, whole,
          (double)(received - received_before) / measured, percentile(50), percentile(99));
 }
 
-static void read_command_line(int argc, char **argv) {
+static void parse_arguments(int argc, char **argv) {
   int option;
   while ((option = getopt(argc, argv, "a:n:k:s:gr:t:c:")) != -1) {
     switch (option) {
     case 'a': address = optarg; break;
-    case 'n': clients_count = (unsigned)atoi(optarg); break;
-    case 'k': in_flight = (unsigned)atoi(optarg); break;
+    case 'n': client_count = (unsigned)atoi(optarg); break;
+    case 'k': window = (unsigned)atoi(optarg); break;
     case 's': size = (unsigned)atoi(optarg); break;
     case 'g': offload = 1; break;
-    case 'r': answers = (unsigned)atoi(optarg); break;
+    case 'r': replies = (unsigned)atoi(optarg); break;
     case 't': seconds = atof(optarg); break;
-    case 'c': count_wanted = (uint64_t)atoll(optarg); break;
+    case 'c': replies_wanted = (uint64_t)atoll(optarg); break;
     default: exit(2);
     }
   }
-  if (optind + 1 != argc || clients_count == 0 || in_flight < answers || in_flight == 0 || size < 4 ||
-      size > BYTES_MOST)
+  if (optind + 1 != argc || client_count == 0 || window < replies || window == 0 || size < 4 ||
+      size > MAX_BYTES)
     fprintf(stderr, "usage: load PORT [OPTION...], see load.c\n"), exit(2);
   port = (unsigned)atoi(argv[optind]);
-  burst = answers == 0 ? BATCH : in_flight / answers < BATCH ? in_flight / answers : BATCH;
-  if (offload && burst > BYTES_MOST / size) burst = BYTES_MOST / size;
+  burst = replies == 0 ? BATCH : window / replies < BATCH ? window / replies : BATCH;
+  if (offload && burst > MAX_BYTES / size) burst = MAX_BYTES / size;
 }
 
 int main(int argc, char **argv) {
@@ -247,20 +247,20 @@ int main(int argc, char **argv) {
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
 
-  read_command_line(argc, argv);
+  parse_arguments(argc, argv);
   int epoll = epoll_create1(0);
   open_clients(epoll);
   uint64_t start = now(), end = start + (uint64_t)(seconds * 1e9), measured_from = start, before = 0;
-  if (answers == 0) return flood(end), report(start, start, 0), EXIT_SUCCESS;
+  if (replies == 0) return flood(end), report(start, start, 0), EXIT_SUCCESS;
 
-  for (unsigned i = 0; i < clients_count; i++) ask(&clients[i]);
-  if (count_wanted == 0) {
-    converse(epoll, start + (end - start) / 10, UINT64_MAX);
-    measured_from = now(), before = received, trips = 0;
-    converse(epoll, end, UINT64_MAX);
+  for (unsigned i = 0; i < client_count; i++) fill_window(&clients[i]);
+  if (replies_wanted == 0) {
+    run_echo(epoll, start + (end - start) / 10, UINT64_MAX);
+    measured_from = now(), before = received, round_trips = 0;
+    run_echo(epoll, end, UINT64_MAX);
   } else {
-    converse(epoll, end, count_wanted);
+    run_echo(epoll, end, replies_wanted);
   }
   report(start, measured_from, before);
-  return received >= count_wanted ? EXIT_SUCCESS : EXIT_FAILURE;
+  return received >= replies_wanted ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,11 +1,11 @@
-"""From figures to the table, the page and the chart."""
+"""Formats metrics as tables, writes docs/performance.md and draws its chart."""
 
 import html
 import pathlib
 import statistics
 import string
 
-import works
+import benchmarks
 
 HERE = pathlib.Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -26,104 +26,104 @@ COLUMNS = {
 
 
 class Results:
-    """`samples` are figures by work and contender, one set a round."""
+    """`samples[benchmark][contender]` is a list of the metrics of each round."""
 
     def __init__(self, samples):
         self.samples = samples
 
-    def values(self, work, contender, figure):
-        return [sample[figure] for sample in self.samples[work][contender]]
+    def values(self, benchmark, contender, metric):
+        return [sample[metric] for sample in self.samples[benchmark][contender]]
 
-    def best(self, work, contender, figure):
-        choose = max if figure in works.HIGHER_IS_BETTER else min
-        return choose(self.values(work, contender, figure))
+    def best(self, benchmark, contender, metric):
+        choose = max if metric in benchmarks.HIGHER_IS_BETTER else min
+        return choose(self.values(benchmark, contender, metric))
 
-    def best_of(self, work, contenders, figure):
-        """The contender with the best figure, and that."""
-        choose = max if figure in works.HIGHER_IS_BETTER else min
-        return choose(((name, self.best(work, name, figure)) for name in contenders), key=lambda found: found[1])
+    def best_contender(self, benchmark, contenders, metric):
+        """Returns the contender with the best value, and that value."""
+        choose = max if metric in benchmarks.HIGHER_IS_BETTER else min
+        return choose(((name, self.best(benchmark, name, metric)) for name in contenders), key=lambda found: found[1])
 
 
 # ---- the table of targets ------------------------------------------------------------------------------------
 
 
 def target_rows(results):
-    """A row of the table for each target whose work was measured."""
-    for target in works.TARGETS:
-        if target.work not in results.samples:
+    """Yields a row for each target whose benchmark was measured."""
+    for target in benchmarks.TARGETS:
+        if target.benchmark not in results.samples:
             continue
-        work = next(work for work in works.WORKS if work.name == target.work)
-        measured = results.best(target.work, target.ours, target.figure)
+        benchmark = next(benchmark for benchmark in benchmarks.BENCHMARKS if benchmark.name == target.benchmark)
+        measured = results.best(target.benchmark, target.ours, target.metric)
         if target.theirs:
-            against, theirs = results.best_of(target.work, target.theirs, target.figure)
+            against, theirs = results.best_contender(target.benchmark, target.theirs, target.metric)
             measured /= theirs
             shown, limit, against = f"{measured:.2f} x", f"{target.limit:.2f} x", _label(against)
         else:
-            shown, limit, against = _text(target.figure, measured), _text(target.figure, target.limit), ""
+            shown, limit, against = _format(target.metric, measured), _format(target.metric, target.limit), ""
         reached = measured >= target.limit if target.at_least else measured <= target.limit
         bound = "at least " if target.at_least else "at most "
         outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.1%}"
-        yield work.title, COLUMNS[target.figure], against, bound + limit, shown, outcome
+        yield benchmark.title, COLUMNS[target.metric], against, bound + limit, shown, outcome
 
 
 def targets_table(results):
-    head = ("work", "figure", "against", "to reach", "measured", "")
-    return _markdown(head, _without_repeats(target_rows(results)))
+    head = ("benchmark", "metric", "compared with", "target", "measured", "")
+    return _markdown(head, _blank_repeats(target_rows(results)))
 
 
-def _without_repeats(rows):
+def _blank_repeats(rows):
     before = None
     for first, *rest in rows:
         yield ["" if first == before else first, *rest]
         before = first
 
 
-# ---- every figure --------------------------------------------------------------------------------------------
+# ---- every metric --------------------------------------------------------------------------------------------
 
 
-def work_table(results, work):
-    head = ["", *(COLUMNS[figure] for figure in work.figures)]
+def benchmark_table(results, benchmark):
+    head = ["", *(COLUMNS[metric] for metric in benchmark.metrics)]
     rows = []
-    for name in results.samples[work.name]:  # a later contender is not in an earlier run
-        rows.append([_label(name), *(_cell(results, work.name, name, figure) for figure in work.figures)])
+    for name in results.samples[benchmark.name]:  # results.json of an earlier run may lack a new contender
+        rows.append([_label(name), *(_summary(results, benchmark.name, name, metric) for metric in benchmark.metrics)])
     return _markdown(head, rows)
 
 
-def losses(results, work):
-    """A line that tells who has lost datagrams, in percent of what was sent to it; empty where nobody has."""
+def loss_line(results, benchmark):
+    """Returns a line with the share of datagrams that each contender lost, or an empty string if there were none."""
     shares = []
-    for name in results.samples[work.name]:
-        samples = results.samples[work.name][name]
+    for name in results.samples[benchmark.name]:
+        samples = results.samples[benchmark.name][name]
         lost = sum(sample.get("lost", 0) for sample in samples)
         if lost > 0:
             shares.append(f"{_label(name)}: {lost / sum(sample['sent'] for sample in samples):.2%}")
     return f"Lost by {'; '.join(shares)}\n" if shares else ""
 
 
-def _cell(results, work, contender, figure):
-    """The best of all rounds, then their median, and their spread in percent of it."""
-    values, best = results.values(work, contender, figure), _text(figure, results.best(work, contender, figure))
+def _summary(results, benchmark, contender, metric):
+    """Formats the best value of all rounds, their median, and their spread in percent of the median."""
+    values, best = results.values(benchmark, contender, metric), _format(metric, results.best(benchmark, contender, metric))
     if len(values) == 1:
         return best
     median = statistics.median(values)
     spread = (max(values) - min(values)) / median if median else 0
-    return f"{best} ({_text(figure, median)}, {spread:.0%})"
+    return f"{best} ({_format(metric, median)}, {spread:.0%})"
 
 
 def _label(contender):
-    return works.LABELS.get(contender, contender)
+    return benchmarks.LABELS.get(contender, contender)
 
 
-def _text(figure, value):
-    if figure in ("cpu_ns", "p50_ns", "p99_ns"):
+def _format(metric, value):
+    if metric in ("cpu_ns", "p50_ns", "p99_ns"):
         return f"{value / 1000:.2f} us"
-    if figure.endswith("_ns"):
+    if metric.endswith("_ns"):
         return f"{value:.0f} ns"
-    if figure in works.HIGHER_IS_BETTER:
+    if metric in benchmarks.HIGHER_IS_BETTER:
         return f"{value / 1e6:.2f} M/s" if value >= 1e6 else f"{value / 1e3:.1f} k/s"
-    if figure == "bytes":
+    if metric == "bytes":
         return f"{value / 1024:.0f} KiB"
-    return f"{value:.0f} B" if figure == "bytes_per_port" else f"{value:.0f}"
+    return f"{value:.0f} B" if metric == "bytes_per_port" else f"{value:.0f}"
 
 
 def _markdown(head, rows):
@@ -131,8 +131,8 @@ def _markdown(head, rows):
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
-def plain(table):
-    """A Markdown table for the terminal: its columns in line, its bars gone."""
+def plain_text(table):
+    """Formats a Markdown table for the terminal, with aligned columns and without bars."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if "---" not in line]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -142,10 +142,10 @@ def plain(table):
 
 
 def write_page(results, machine, rounds, seconds):
-    """docs/performance.md, from bench/performance.in.md, and the chart that it shows."""
-    measured = [work for work in works.WORKS if work.name in results.samples]
-    details = "\n".join(_section(results, work) for work in measured).rstrip()
-    template = string.Template((HERE / "performance.in.md").read_text(encoding="utf-8"))
+    """Writes docs/performance.md, from bench/performance.md.in, and its chart."""
+    measured = [benchmark for benchmark in benchmarks.BENCHMARKS if benchmark.name in results.samples]
+    details = "\n".join(_section(results, benchmark) for benchmark in measured).rstrip()
+    template = string.Template((HERE / "performance.md.in").read_text(encoding="utf-8"))
     page = template.substitute(
         machine=machine, rounds=rounds, seconds=seconds, targets=targets_table(results), details=details
     )
@@ -154,35 +154,35 @@ def write_page(results, machine, rounds, seconds):
     (DOCS / "performance.svg").write_text(chart(results), encoding="utf-8")
 
 
-def _section(results, work):
-    lost = losses(results, work)
-    return f"### {work.title}\n\n{work_table(results, work)}\n" + (f"\n{lost}" if lost else "")
+def _section(results, benchmark):
+    lost = loss_line(results, benchmark)
+    return f"### {benchmark.title}\n\n{benchmark_table(results, benchmark)}\n" + (f"\n{lost}" if lost else "")
 
 
-CHART_WORKS = "echo-64", "echo-100", "echo-gso"
+CHART_BENCHMARKS = "echo-64", "echo-100", "echo-gso"
 CHART_SERVERS = "udpr_plain", "loop_offload", "loop_mmsg", "libuv_try", "libuv_queue", "libevent", "asio"
 WIDTH, LEFT, ROW, HEAD, GAP = 800, 260, 20, 30, 14
 
 
 def chart(results):
-    """CPU time per echoed datagram as bars, a panel for each of CHART_WORKS."""
+    """Draws CPU time per echoed datagram as bars, a panel for each of CHART_BENCHMARKS."""
     panel = HEAD + len(CHART_SERVERS) * ROW + GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{len(CHART_WORKS) * panel + GAP}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{len(CHART_BENCHMARKS) * panel + GAP}"'
         ' font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="#ffffff"/>'
     ]
-    for number, work in enumerate(works.named(CHART_WORKS)):
-        parts += _panel(results, work, GAP + number * panel)
+    for number, benchmark in enumerate(benchmarks.select(CHART_BENCHMARKS)):
+        parts += _panel(results, benchmark, GAP + number * panel)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _panel(results, work, top):
-    values = {name: results.best(work.name, name, "cpu_ns") for name in CHART_SERVERS}
+def _panel(results, benchmark, top):
+    values = {name: results.best(benchmark.name, name, "cpu_ns") for name in CHART_SERVERS}
     scale = (WIDTH - LEFT - 90) / max(values.values())
-    yield f'<text x="12" y="{top + 16}" font-weight="bold">{work.title}: CPU per datagram</text>'
+    yield f'<text x="12" y="{top + 16}" font-weight="bold">{benchmark.title}: CPU per datagram</text>'
     for number, (name, value) in enumerate(values.items()):
         y, width = top + HEAD + number * ROW, value * scale
         fill = "#c2410c" if name == "udpr_plain" else "#94a3b8"
         yield f'<text x="{LEFT - 8}" y="{y + 12}" text-anchor="end">{html.escape(_label(name))}</text>'
         yield f'<rect x="{LEFT}" y="{y}" width="{width:.1f}" height="{ROW - 5}" fill="{fill}"/>'
-        yield f'<text x="{LEFT + width + 6:.1f}" y="{y + 12}">{_text("cpu_ns", value)}</text>'
+        yield f'<text x="{LEFT + width + 6:.1f}" y="{y + 12}">{_format("cpu_ns", value)}</text>'

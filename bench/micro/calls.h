@@ -1,10 +1,10 @@
-/* calls.h: calls from other threads into the loop's.
+/* calls.h: calls from other threads to the thread of the event loop.
  *
  *     PROGRAM PRODUCERS
  *
- * So many threads make a million calls together, as fast as they can, while the main thread runs the loop. A program
- * gives the three functions below. It prints "calls_per_s N", counted until the last call has run. The loop has the
- * last core that the process may use for itself, the producers share the first.
+ * PRODUCERS threads make a million calls in all, as fast as they can, while the main thread runs the loop. A program
+ * defines the four functions below. It prints "calls_per_s N", measured until the last call has run. The loop runs on
+ * the last core that the process may use, the producers share the first.
  */
 #ifndef UDPR_BENCH_CALLS_H
 #define UDPR_BENCH_CALLS_H
@@ -16,20 +16,20 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { CALLS = 1000000, PRODUCERS_MOST = 64 };
+enum { CALLS = 1000000, MAX_PRODUCERS = 64 };
 
 static void prepare(void);
-static void call(void); /* from a producer: has `count_call` called on the main thread */
+static void call(void); /* called by a producer: makes the main thread call `count_call` */
 static void run(void);  /* returns once stopped */
-static void stop(void); /* on the main thread */
+static void stop(void); /* called on the main thread */
 
-static unsigned calls_made_by_each, calls_expected, calls_run;
+static unsigned calls_per_producer, calls_expected, calls_run;
 
 static void count_call(void) {
   if (++calls_run == calls_expected) stop();
 }
 
-static void pin(int last) {
+static void pin_to_core(int last) {
   cpu_set_t allowed, chosen;
   int       cpu = last ? CPU_SETSIZE - 1 : 0;
   sched_getaffinity(0, sizeof allowed, &allowed);
@@ -41,8 +41,8 @@ static void pin(int last) {
 
 static void *produce(void *user) {
   (void)user;
-  pin(0);
-  for (unsigned i = 0; i < calls_made_by_each; i++) call();
+  pin_to_core(0);
+  for (unsigned i = 0; i < calls_per_producer; i++) call();
   return NULL;
 }
 
@@ -53,16 +53,15 @@ static double now_s(void) {
 }
 
 int main(int argc, char **argv) {
-  pthread_t threads[PRODUCERS_MOST];
+  pthread_t threads[MAX_PRODUCERS];
   int       producers = argc == 2 ? atoi(argv[1]) : 0;
-  if (producers < 1 || producers > PRODUCERS_MOST)
-    return fprintf(stderr, "usage: %s PRODUCERS\n", argv[0]), 2;
-  calls_made_by_each = CALLS / (unsigned)producers;
-  calls_expected = calls_made_by_each * (unsigned)producers;
+  if (producers < 1 || producers > MAX_PRODUCERS) return fprintf(stderr, "usage: %s PRODUCERS\n", argv[0]), 2;
+  calls_per_producer = CALLS / (unsigned)producers;
+  calls_expected = calls_per_producer * (unsigned)producers;
   prepare();
   double start = now_s();
   for (int i = 0; i < producers; i++) pthread_create(&threads[i], NULL, produce, NULL);
-  pin(1); /* not before: threads inherit it */
+  pin_to_core(1); /* not earlier, since new threads inherit the affinity */
   run();
   printf("calls_per_s %.0f\n", calls_run / (now_s() - start));
   for (int i = 0; i < producers; i++) pthread_join(threads[i], NULL);

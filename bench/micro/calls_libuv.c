@@ -1,5 +1,5 @@
-/* calls_libuv: uv_async_send, which only wakes the loop, over a queue under a mutex. The loop takes the whole queue
- * and leaves an empty one, so that the mutex is held for a moment only.
+/* calls_libuv: uv_async_send, which only wakes the loop, and a queue with a mutex. The loop swaps the queue for an empty
+ * one, so that it holds the mutex only briefly.
  */
 #define _GNU_SOURCE
 #include "calls.h"
@@ -13,13 +13,13 @@ typedef struct entry {
 
 typedef struct queue {
   entry *entries;
-  size_t count, room;
+  size_t count, capacity;
 } queue;
 
 static uv_loop_t *loop;
 static uv_async_t async;
 static uv_mutex_t mutex;
-static queue      waiting, running; /* `waiting` under the mutex */
+static queue      waiting, running; /* the mutex protects `waiting` */
 
 static void drain(uv_async_t *handle) {
   (void)handle;
@@ -45,9 +45,9 @@ static void called(void *user) {
 
 static void call(void) {
   uv_mutex_lock(&mutex);
-  if (waiting.count == waiting.room) {
-    waiting.room = waiting.room == 0 ? 64 : 2 * waiting.room;
-    waiting.entries = realloc(waiting.entries, waiting.room * sizeof *waiting.entries);
+  if (waiting.count == waiting.capacity) {
+    waiting.capacity = waiting.capacity == 0 ? 64 : 2 * waiting.capacity;
+    waiting.entries = realloc(waiting.entries, waiting.capacity * sizeof *waiting.entries);
   }
   waiting.entries[waiting.count++] = (entry){.fn = called};
   uv_mutex_unlock(&mutex);

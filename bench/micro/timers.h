@@ -1,8 +1,8 @@
-/* timers.h: a million delayed calls, inserted and cancelled, then inserted again and all called.
+/* timers.h: a million delayed calls are inserted and cancelled, then inserted again and all of them called.
  *
- * A program gives the four functions below. It prints "insert_ns N cancel_ns N fire_ns N", for one call each. Delays
- * are whole milliseconds, as libuv has them, at random; calls are cancelled in the order they were made, as those
- * that guard answers are.
+ * A program defines the four functions below. It prints "insert_ns N cancel_ns N fire_ns N", for one call each. Delays
+ * are random whole milliseconds, since libuv has no finer ones. Calls are cancelled in the order of their insertion, as
+ * most timeouts of requests are.
  */
 #ifndef UDPR_BENCH_TIMERS_H
 #define UDPR_BENCH_TIMERS_H
@@ -14,10 +14,10 @@
 
 enum { COUNT = 1000000, LONGEST_MS = 60000, SOON_MS = 100 };
 
-static void prepare(void);                      /* all that comes before the first insertion */
+static void prepare(void);                      /* called before the first insertion */
 static void insert(unsigned i, unsigned delay); /* in ms */
 static void cancel(unsigned i);
-static void fire(void); /* waits until `fired` is COUNT */
+static void fire(void); /* runs the loop until `fired` is COUNT */
 
 static unsigned fired;
 
@@ -31,7 +31,8 @@ static double insert_all(unsigned longest_ms) {
   uint32_t random = 1;
   double   start = now_ns();
   for (unsigned i = 0; i < COUNT; i++) {
-    random = random * 1664525 + 1013904223; /* Numerical Recipes: its high bits are good enough */
+    random = random * 1664525 +
+             1013904223; /* the generator of Numerical Recipes, of which only the high bits are used */
     insert(i, 1 + (unsigned)((uint64_t)random * longest_ms >> 32));
   }
   return (now_ns() - start) / COUNT;
@@ -43,7 +44,7 @@ static double cancel_all(void) {
   return (now_ns() - start) / COUNT;
 }
 
-/* All are due by then, so that no waiting is measured. */
+/* Waits until all calls are due, so that no waiting is measured. */
 static double fire_all(void) {
   nanosleep(&(struct timespec){.tv_nsec = SOON_MS * 1000000L}, NULL);
   double start = now_ns();

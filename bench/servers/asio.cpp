@@ -1,5 +1,5 @@
-// asio: asynchronous receives, answers sent at once. One thread, which the concurrency hint says.
-#include "../server.h"
+// asio: asynchronous receives, synchronous sends, on one thread, as the concurrency hint promises.
+#include "server.h"
 
 #include <asio.hpp>
 
@@ -12,7 +12,7 @@ static void receive(udp::socket &socket) {
   socket.async_receive_from(asio::buffer(data), sender, [&socket](std::error_code error, std::size_t len) {
     if (!error) {
       served = served + 1;
-      for (unsigned i = 0; i < answers; i++) socket.send_to(asio::buffer(data, len), sender, 0, error);
+      for (unsigned i = 0; i < replies; i++) socket.send_to(asio::buffer(data, len), sender, 0, error);
     }
     receive(socket);
   });

@@ -1,4 +1,4 @@
-"""asyncio, as Python's documentation echoes."""
+"""asyncio: the echo server of Python's documentation."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ class Echo(asyncio.DatagramProtocol):
 
     def datagram_received(self, data, addr):
         server.served += 1
-        for _ in range(server.ANSWERS):
+        for _ in range(server.REPLIES):
             self.transport.sendto(data, addr)
 
 

@@ -1,4 +1,4 @@
-"""udpr from Python by ctypes: a callback and a write for each batch of datagrams, which Python sees as bytes."""
+"""udpr called from Python by ctypes: a callback and a write for each batch of datagrams. Python gets the data as bytes."""
 
 import ctypes
 
@@ -7,8 +7,8 @@ from udpr_ctypes import Datagram, DatagramsFn, Message, serve, udpr
 
 SENDER = Datagram.sender.offset
 messages = (Message * 256)()  # the longest batch
-fields = list(messages)  # the same memory, each element wrapped once and for all
-taken = ctypes.c_size_t()
+fields = list(messages)  # the same memory, with one wrapper object for each element
+accepted = ctypes.c_size_t()
 for message in fields:
     message.size = ctypes.sizeof(Message)
 
@@ -21,8 +21,8 @@ def datagrams_received(transport, addresses, count, _user):
         message.data = data = ctypes.string_at(datagram.data, datagram.len)
         message.len = len(data)
         message.to = address + SENDER
-    for _ in range(server.ANSWERS):
-        udpr.udpr_transport_write_messages(transport, messages, count, ctypes.byref(taken))
+    for _ in range(server.REPLIES):
+        udpr.udpr_transport_write_messages(transport, messages, count, ctypes.byref(accepted))
     return count
 
 

@@ -1,4 +1,4 @@
-"""udpr from Python by ctypes: a callback and a write for each datagram, which Python sees as bytes."""
+"""udpr called from Python by ctypes: a callback and a write for each datagram. Python gets the data as bytes."""
 
 import ctypes
 
@@ -14,7 +14,7 @@ def datagram_received(transport, address, _user):
     server.served += 1
     datagram = Datagram.from_address(address)
     data = ctypes.string_at(datagram.data, datagram.len)
-    for _ in range(server.ANSWERS):
+    for _ in range(server.REPLIES):
         write(transport, data, len(data), address + SENDER)
 
 

@@ -1,9 +1,9 @@
 /* libevent: a persistent read event, which drains the socket each time. */
-#include "../server.h"
+#include "server.h"
 
 #include <event2/event.h>
 
-enum { BUDGET = 64 }; /* datagrams an event, so that others get their turn */
+enum { BUDGET = 64 }; /* datagrams for each event, so that other events are not delayed */
 
 static void readable(evutil_socket_t fd, short what, void *user) {
   (void)what, (void)user;
@@ -14,7 +14,7 @@ static void readable(evutil_socket_t fd, short what, void *user) {
     ssize_t   len = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&sender, &sender_len);
     if (len < 0) return;
     served++;
-    for (unsigned i = 0; i < answers; i++)
+    for (unsigned i = 0; i < replies; i++)
       sendto(fd, data, (size_t)len, 0, (struct sockaddr *)&sender, sender_len);
   }
 }

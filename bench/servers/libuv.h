@@ -1,10 +1,10 @@
 /* libuv.h: libuv ports that receive with recvmmsg. */
-#include "../server.h"
+#include "server.h"
 
 #include <uv.h>
 
-/* recvmmsg gets a 64 KiB chunk of the buffer for each datagram, 20 at most. */
-static void lend_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+/* libuv gives recvmmsg a chunk of 64 KiB of this buffer for each datagram, at most 20. */
+static void alloc_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
   (void)handle, (void)suggested;
   static char room[20 * 65536];
   *buffer = uv_buf_init(room, sizeof room);
@@ -14,7 +14,7 @@ static void listen_on(uv_udp_t *handle, uint16_t port, uv_udp_recv_cb received) 
   struct sockaddr_in address = any_address(port);
   require(uv_udp_init_ex(uv_default_loop(), handle, AF_INET | UV_UDP_RECVMMSG) == 0, "uv_udp_init_ex");
   require(uv_udp_bind(handle, (struct sockaddr *)&address, 0) == 0, "uv_udp_bind");
-  require(uv_udp_recv_start(handle, lend_buffer, received) == 0, "uv_udp_recv_start");
+  require(uv_udp_recv_start(handle, alloc_buffer, received) == 0, "uv_udp_recv_start");
 }
 
 static int serve(uv_udp_t *handle) {

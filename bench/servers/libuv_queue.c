@@ -1,8 +1,8 @@
-/* libuv_queue: libuv, answers queued with uv_udp_send, which sends 20 in one sendmmsg. */
+/* libuv_queue: libuv, replies queued with uv_udp_send, which sends up to 20 in one sendmmsg. */
 #include "libuv.h"
 
-/* A request and its data, which must stay until it was sent. Spent ones are kept, so that none is allocated in
- * the long run.
+/* A request with its data, which must exist until it was sent. Completed requests are used again, so that none is
+ * allocated in the steady state.
  */
 typedef struct request {
   uv_udp_send_t   send; /* first: a pointer to it is one to the request */
@@ -29,13 +29,13 @@ static request *take_request(void) {
 static void received(uv_udp_t *handle, ssize_t len, const uv_buf_t *buffer, const struct sockaddr *sender,
                      unsigned flags) {
   (void)flags;
-  if (len < 0 || sender == NULL) return; /* nothing more to read, or the buffer given back */
+  if (len < 0 || sender == NULL) return; /* nothing more to read, or the buffer is returned */
   served++;
-  for (unsigned i = 0; i < answers; i++) {
-    request *answer = take_request();
-    uv_buf_t data = uv_buf_init(answer->data, (unsigned)len);
-    memcpy(answer->data, buffer->base, (size_t)len);
-    uv_udp_send(&answer->send, handle, &data, 1, sender, sent);
+  for (unsigned i = 0; i < replies; i++) {
+    request *reply = take_request();
+    uv_buf_t data = uv_buf_init(reply->data, (unsigned)len);
+    memcpy(reply->data, buffer->base, (size_t)len);
+    uv_udp_send(&reply->send, handle, &data, 1, sender, sent);
   }
 }
 

@@ -1,5 +1,5 @@
-/* loop_recvfrom: the loop of every textbook. */
-#include "../server.h"
+/* loop_recvfrom: the textbook loop of recvfrom and sendto. */
+#include "server.h"
 
 int main(int argc, char **argv) {
   static char        data[65536];
@@ -11,7 +11,7 @@ int main(int argc, char **argv) {
     ssize_t   len = recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&sender, &sender_len);
     if (len < 0) continue;
     served++;
-    for (unsigned i = 0; i < answers; i++)
+    for (unsigned i = 0; i < replies; i++)
       sendto(fd, data, (size_t)len, 0, (struct sockaddr *)&sender, sender_len);
   }
 }

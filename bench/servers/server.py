@@ -1,4 +1,4 @@
-"""What the servers in Python share: server.h in another language."""
+"""The common part of the servers in Python: the same interface as server.h."""
 
 import os
 import resource
@@ -7,7 +7,7 @@ import sys
 
 served = 0
 PORT = int(sys.argv[1])
-ANSWERS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+REPLIES = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 _cpu_when_ready = 0
 
 
@@ -17,7 +17,7 @@ def _cpu_ns():
 
 
 def ready(sock):
-    """`sock`, a socket or a descriptor, is bound; what has happened until now does not count."""
+    """Reports that `sock`, a socket or a descriptor, is bound, and begins to count CPU time."""
     global _cpu_when_ready
     if isinstance(sock, int):
         sock = socket.socket(fileno=os.dup(sock))

@@ -1,4 +1,4 @@
-"""Twisted, as its documentation echoes; its reactor on Linux is the epoll one."""
+"""Twisted: the echo server of its documentation, on its default reactor, which uses epoll on Linux."""
 
 import server
 from twisted.internet import protocol, reactor
@@ -7,7 +7,7 @@ from twisted.internet import protocol, reactor
 class Echo(protocol.DatagramProtocol):
     def datagramReceived(self, datagram, addr):
         server.served += 1
-        for _ in range(server.ANSWERS):
+        for _ in range(server.REPLIES):
             self.transport.write(datagram, addr)
 
 

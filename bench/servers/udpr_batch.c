@@ -1,22 +1,22 @@
-/* udpr_batch: the callback that gets a batch, answered with one call. */
-#include "../server.h"
+/* udpr_batch: the callback that receives a batch of datagrams, and one call that writes all replies. */
+#include "server.h"
 
 #include <udpr/udpr.h>
 
-enum { BATCH_MOST = 256 }; /* as the header says */
+enum { MAX_BATCH = 256 }; /* as the header says */
 
 static size_t datagrams_received(udpr_transport *transport, const udpr_datagram *const *datagrams,
                                  size_t count, void *user) {
   (void)user;
-  static udpr_message messages[BATCH_MOST];
-  size_t              taken;
+  static udpr_message messages[MAX_BATCH];
+  size_t              accepted;
   for (size_t i = 0; i < count; i++)
     messages[i] = (udpr_message){.size = sizeof messages[i],
                                  .data = datagrams[i]->data,
                                  .len = datagrams[i]->len,
                                  .to = &datagrams[i]->sender};
   served += count;
-  for (unsigned i = 0; i < answers; i++) udpr_transport_write_messages(transport, messages, count, &taken);
+  for (unsigned i = 0; i < replies; i++) udpr_transport_write_messages(transport, messages, count, &accepted);
   return count;
 }
 

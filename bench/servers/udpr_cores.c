@@ -1,8 +1,8 @@
-/* udpr_cores: a reactor on each core that the process may use, all on one port, which the kernel shares out by flow.
- * What each serves is not counted: a counter in common would be a thing they share.
+/* udpr_cores: a reactor on each core that the process may use, all on one port. The kernel distributes the datagrams by
+ * flow. The datagrams served are not counted, since a common counter would be shared state.
  */
 #define _GNU_SOURCE
-#include "../server.h"
+#include "server.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -11,7 +11,7 @@
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
-  for (unsigned i = 0; i < answers; i++)
+  for (unsigned i = 0; i < replies; i++)
     udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
@@ -49,9 +49,9 @@ int main(int argc, char **argv) {
     if (!CPU_ISSET(cpu, &cpus)) continue;
     udpr_transport *transport = listen_on(port, &reactor);
     require(udpr_transport_get_host(transport, &host) == UDPR_OK, "get_host");
-    port = host.port; /* where the kernel chose the first, the others follow */
+    port = host.port; /* if the kernel chose it for the first reactor */
     fd = udpr_transport_fileno(transport);
-    widen(fd);
+    set_receive_buffer(fd);
     run_on(cpu, reactor);
   }
   server_ready(fd);

@@ -1,4 +1,4 @@
-"""The part of udpr.h that the ctypes servers need. UDPR_LIBRARY names the libudpr.so."""
+"""The part of udpr.h that the ctypes servers need. UDPR_LIBRARY is the path of libudpr.so."""
 
 import ctypes as c
 import os
@@ -21,7 +21,7 @@ class Addr(c.Structure):
     ]
 
 
-class Datagram(c.Structure):  # up to the sender; handed out by pointer, so the rest does not matter
+class Datagram(c.Structure):  # the fields up to the sender; udpr passes pointers, so the others may be left out
     _fields_ = [
         ("size", c.c_size_t),
         ("data", c.c_void_p),
@@ -45,7 +45,7 @@ class Message(c.Structure):
     ]
 
 
-# Pointers come as plain numbers, which is the cheapest way into Python.
+# Pointers are passed as plain numbers, which is the fastest way into Python.
 DatagramFn = c.CFUNCTYPE(None, c.c_void_p, c.c_void_p, c.c_void_p)
 DatagramsFn = c.CFUNCTYPE(c.c_size_t, c.c_void_p, c.c_void_p, c.c_size_t, c.c_void_p)
 
@@ -78,11 +78,11 @@ udpr.udpr_reactor_run.argtypes = udpr.udpr_reactor_free.argtypes = [c.c_void_p]
 
 def require(status):
     if status < 0:
-        raise OSError(f"udpr answers {status}")
+        raise OSError(f"udpr returned {status}")
 
 
 def serve(**callbacks):
-    """Runs a port with these callbacks until SIGTERM."""
+    """Listens with these callbacks and runs the reactor until SIGTERM."""
     options = ReactorOptions(size=c.sizeof(ReactorOptions), flags=SIGNALS)
     protocol = Protocol(size=c.sizeof(Protocol), **callbacks)
     reactor, transport = c.c_void_p(), c.c_void_p()

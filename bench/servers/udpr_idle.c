@@ -1,5 +1,5 @@
-/* udpr_idle: udpr_plain beside 10,000 idle ports. */
-#include "idle.h"
+/* udpr_idle: udpr_plain with 10,000 idle ports. */
+#include "idle_ports.h"
 
 #include <udpr/udpr.h>
 
@@ -8,13 +8,13 @@ static udpr_reactor *reactor;
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
   served++;
-  for (unsigned i = 0; i < answers; i++)
+  for (unsigned i = 0; i < replies; i++)
     udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
 static const udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = datagram_received};
 
-static void idle_listen(void) {
+static void open_idle_port(void) {
   require(udpr_reactor_listen_udp(reactor, 0, NULL, &protocol, NULL, NULL) == UDPR_OK, "listen_udp");
 }
 

@@ -1,5 +1,5 @@
 /* udpr_plain: the plain callback and the plain write, as in the README. */
-#include "../server.h"
+#include "server.h"
 
 #include <udpr/udpr.h>
 
@@ -9,17 +9,17 @@ static void echo(udpr_transport *transport, const udpr_datagram *datagram, void 
   udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
-/* None, or many. */
-static void answer(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+/* For no replies, or several to each datagram. */
+static void reply(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
   served++;
-  for (unsigned i = 0; i < answers; i++)
+  for (unsigned i = 0; i < replies; i++)
     udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
 int main(int argc, char **argv) {
   uint16_t            port = server_arguments(argc, argv);
-  const udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = answers == 1 ? echo : answer};
+  const udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = replies == 1 ? echo : reply};
   udpr_reactor       *reactor;
   udpr_transport     *transport;
   require(udpr_reactor_new(NULL, &reactor) == UDPR_OK, "udpr_reactor_new");

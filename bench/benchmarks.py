@@ -1,13 +1,13 @@
-"""What is measured, on what, and what udpr must reach."""
+"""The benchmarks, the programs that each of them compares, and the targets that udpr has to reach."""
 
 import dataclasses
 from collections.abc import Callable
 
-import measure
+import runner
 
 HIGHER_IS_BETTER = {"rate", "calls_per_s"}
 
-LABELS = {  # of the contenders whose names do not say it
+LABELS = {  # what reports show for contenders whose program names are not clear enough
     "udpr_plain": "udpr",
     "udpr_batch": "udpr, batch callback",
     "loop_recvfrom": "recvfrom and sendto by hand",
@@ -40,73 +40,75 @@ BY_HAND = (
 )
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
-OFFLOADERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
-IN_PYTHON = "ctypes_plain.py", "ctypes_batch.py", "twisted_echo.py", "asyncio_echo.py"
+GSO_SERVERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
+PYTHON_SERVERS = "ctypes_plain.py", "ctypes_batch.py", "twisted_echo.py", "asyncio_echo.py"
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """`run(programs, contender, network)` gives figures, of which `figures` are shown. A work `on_ethernet` gets the
-    veth pair as its network. `exact`: one round tells all.
+class Benchmark:
+    """`run(programs, contender, network)` returns metrics by name; those in `metrics` are reported. With `on_veth` the
+    network is the veth pair, otherwise loopback. A `deterministic` benchmark runs for one round only.
     """
 
     name: str
     title: str
     contenders: tuple
-    figures: tuple
+    metrics: tuple
     run: Callable
-    on_ethernet: bool = False
-    exact: bool = False
+    on_veth: bool = False
+    deterministic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A line of the table: udpr's best figure over the best of `theirs`, or as it is where there are none."""
+    """A row of the table of targets. With `theirs` it limits the ratio of udpr's best value to the best value of those,
+    otherwise udpr's best value itself.
+    """
 
-    work: str
-    figure: str
+    benchmark: str
+    metric: str
     ours: str
     theirs: tuple
     limit: float
 
     @property
     def at_least(self):
-        return self.figure in HIGHER_IS_BETTER
+        return self.metric in HIGHER_IS_BETTER
 
 
-def _echo(name, title, contenders, load, figures=("cpu_ns", "rate"), answers=1, on_ethernet=False):
+def _echo(name, title, contenders, load, metrics=("cpu_ns", "rate"), replies=1, on_veth=False):
     def run(programs, contender, network):
-        return measure.echo(programs, contender, load, answers, network)
+        return runner.run_echo(programs, contender, load, replies, network)
 
-    return Work(name, title, contenders, figures, run, on_ethernet)
+    return Benchmark(name, title, contenders, metrics, run, on_veth)
 
 
-def _program(name, title, contenders, figures, *arguments):
+def _program(name, title, contenders, metrics, *arguments):
     def run(programs, contender, _):
         return programs.run(contender, *arguments)
 
-    return Work(name, title, contenders, figures, run)
+    return Benchmark(name, title, contenders, metrics, run)
 
 
 def _instructions(name, title, load):
     def run(programs, contender, _):
-        return measure.instructions(programs, contender, load)
+        return runner.count_instructions(programs, contender, load)
 
-    return Work(name, title, ("udpr_plain", "udpr_batch", *LIBUV), ("instructions",), run, exact=True)
+    return Benchmark(name, title, ("udpr_plain", "udpr_batch", *LIBUV), ("instructions",), run, deterministic=True)
 
 
 def _memory(programs, contender, _):
     with programs.server(contender) as server:
         pass
-    return server.figures
+    return server.metrics
 
 
 def _cores(programs, contender, _):
-    return measure.cores(programs, int(contender.split()[0]))
+    return runner.run_on_cores(programs, int(contender.split()[0]))
 
 
 def _size(programs, *_):
-    return measure.library_bytes(programs)
+    return runner.library_size(programs)
 
 
 PLAIN, LARGE, GSO = ("-k", 256), ("-k", 256, "-s", 1200), ("-k", 256, "-s", 1200, "-g")
@@ -114,7 +116,7 @@ THOUSAND = "-n", 1000
 TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
 IDLE = "udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"
 
-WORKS = (
+BENCHMARKS = (
     _echo("echo-64", "Echo, 1 plain client, 64 B, 256 in flight", ECHO_SERVERS, PLAIN),
     _echo("echo-1200", "Echo, 1 plain client, 1200 B, 256 in flight", ECHO_SERVERS, LARGE),
     _echo("echo-gso", "Echo, 1 client sending GSO, 1200 B, 256 in flight", ECHO_SERVERS, GSO),
@@ -127,16 +129,29 @@ WORKS = (
     _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
     _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
     _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),
-    Work("memory", "Memory of an idle port, of 10,000", IDLE[::2], ("bytes_per_port",), _memory, exact=True),
-    _echo("idle", "Echo beside 10,000 idle ports, 1 plain client, 64 B, 256 in flight", IDLE, PLAIN),
-    Work("size", "The stripped shared library", ("libudpr.so",), ("bytes",), _size, exact=True),
-    _echo("ethernet-1200", "Echo over veth, 1 plain client, 1200 B", OFFLOADERS, LARGE, on_ethernet=True),
-    _echo("ethernet-gso", "Echo over veth, 1 client sending GSO, 1200 B", OFFLOADERS, GSO, on_ethernet=True),
-    _echo("sink-64", "Receiving only, from a plain sender, 64 B", OFFLOADERS, (), answers=0),
-    _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", OFFLOADERS, ("-s", 1200, "-g"), answers=0),
-    _echo("source-1200", "Sending 64 answers to each datagram, 1200 B, to GRO", OFFLOADERS, GSO, answers=64),
-    _echo("python", "Echo in Python, 64 B, 64 in flight", IN_PYTHON, ("-k", 64)),
-    Work("cores", "Echo, a reactor and a load on each core, all on one port", ("1 core", "2 cores"), ("rate",), _cores),
+    Benchmark(
+        "memory",
+        "Memory of an idle port, of 10,000",
+        ("udpr_idle", "libuv_idle"),
+        ("bytes_per_port",),
+        _memory,
+        deterministic=True,
+    ),
+    _echo("idle", "Echo with 10,000 idle ports, 1 plain client, 64 B, 256 in flight", IDLE, PLAIN),
+    Benchmark("size", "The stripped shared library", ("libudpr.so",), ("bytes",), _size, deterministic=True),
+    _echo("ethernet-1200", "Echo over veth, 1 plain client, 1200 B", GSO_SERVERS, LARGE, on_veth=True),
+    _echo("ethernet-gso", "Echo over veth, 1 client sending GSO, 1200 B", GSO_SERVERS, GSO, on_veth=True),
+    _echo("sink-64", "Receiving only, from a plain sender, 64 B", GSO_SERVERS, (), replies=0),
+    _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", GSO_SERVERS, ("-s", 1200, "-g"), replies=0),
+    _echo("source-1200", "Sending 64 replies to each datagram, 1200 B, to GRO", GSO_SERVERS, GSO, replies=64),
+    _echo("python", "Echo in Python, 64 B, 64 in flight", PYTHON_SERVERS, ("-k", 64)),
+    Benchmark(
+        "cores",
+        "Echo, a reactor and a load generator on each core, all on one port",
+        ("1 core", "2 cores"),
+        ("rate",),
+        _cores,
+    ),
 )
 
 TARGETS = (
@@ -164,13 +179,14 @@ TARGETS = (
 )
 
 
-def named(names):
-    """The works of these names, all of them for none; `echo` stands for each echo-*, and so on."""
-    unknown = [name for name in names if not any(_means(name, work) for work in WORKS)]
-    if unknown:
-        raise SystemExit(f"bench: there is no {unknown[0]}, but: " + " ".join(work.name for work in WORKS))
-    return [work for work in WORKS if not names or any(_means(name, work) for name in names)]
+def select(names):
+    """Returns the benchmarks with these names, or all if there are none. `echo` selects each echo-*, and so on."""
+    for name in names:
+        if not any(_matches(name, benchmark) for benchmark in BENCHMARKS):
+            known = " ".join(benchmark.name for benchmark in BENCHMARKS)
+            raise SystemExit(f"bench: no such benchmark: {name}; there are: {known}")
+    return [benchmark for benchmark in BENCHMARKS if not names or any(_matches(name, benchmark) for name in names)]
 
 
-def _means(name, work):
-    return work.name == name or work.name.startswith(name + "-")
+def _matches(name, benchmark):
+    return benchmark.name == name or benchmark.name.startswith(name + "-")

@@ -1,18 +1,23 @@
-"""check.py BUILD: every server of the bench echoes, counts and stops, and the load generator counts what it gets."""
+"""check_servers.py BUILD: each server echoes, counts and stops, and the load generator counts replies."""
 
 import collections
 import socket
 import subprocess
 import sys
 
-import measure
-import works
+import benchmarks
+import runner
 from harness import case, equal, main
 
-PROGRAMS = measure.Programs(sys.argv[1], seconds=0.1)
-SERVERS = {name for work in works.WORKS if work.figures[:1] == ("cpu_ns",) for name in work.contenders}
-SIZES = 1, 64, 1200, 1199, 1200, 1200, 1200, 0, 7, 7  # runs of one size, which can be gathered, and breaks in them
-ROUNDS = 5  # what 50 datagrams take fits into any receive buffer
+PROGRAMS = runner.Programs(sys.argv[1], seconds=0.1)
+SERVERS = {
+    name
+    for benchmark in benchmarks.BENCHMARKS
+    if benchmark.metrics[:1] == ("cpu_ns",)
+    for name in benchmark.contenders
+}
+SIZES = 1, 64, 1200, 1199, 1200, 1200, 1200, 0, 7, 7  # runs of one size, which GSO can merge, and others between them
+ROUNDS = 5  # 50 datagrams of these sizes fit into any receive buffer
 
 
 def datagrams(client, server):
@@ -22,18 +27,18 @@ def datagrams(client, server):
                 yield bytes([client, number] * size)[:size]
 
 
-def peers(port, count):
+def connected_sockets(port, count):
     for _ in range(count):
-        peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        peer.settimeout(10)
-        peer.connect(("127.0.0.1", port))
-        yield peer
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", port))
+        yield client
 
 
 def echoes_in_order(name):
-    """Three clients in turn, so that answers to each lie between those to the others."""
+    """Three clients send in turn, so that the replies to one alternate with those to the others."""
     with PROGRAMS.server(name) as server:
-        clients = list(peers(server.port, 3))
+        clients = list(connected_sockets(server.port, 3))
         sent = [list(datagrams(number, name)) for number in range(len(clients))]
         for turn in zip(*sent):
             for client, data in zip(clients, turn):
@@ -41,19 +46,19 @@ def echoes_in_order(name):
         for client, expected in zip(clients, sent):
             with client:
                 equal(expected, [client.recv(65536) for _ in expected])
-    equal(sum(map(len, sent)), server.figures["served"])
-    assert server.figures["cpu_ns"] > 0, server.figures
+    equal(sum(map(len, sent)), server.metrics["served"])
+    assert server.metrics["cpu_ns"] > 0, server.metrics
 
 
-def answers_as_often_as_told(name):
-    with PROGRAMS.server(name, answers=3) as server, next(peers(server.port, 1)) as client:
+def sends_the_given_number_of_replies(name):
+    with PROGRAMS.server(name, replies=3) as server, next(connected_sockets(server.port, 1)) as client:
         sent = [b"one", b"two!", b"three"]
         for data in sent:
             client.send(data)
         equal(dict.fromkeys(sent, 3), dict(collections.Counter(client.recv(65536) for _ in range(9))))
 
 
-def is_a_good_partner_of_load(name):
+def loses_nothing_under_load(name):
     with PROGRAMS.server(name) as server:
         got = PROGRAMS.load(server.port, ["-n", 3, "-k", 4, "-s", 100, "-c", 3000, "-t", 30])
         equal(0, got["lost"])
@@ -63,7 +68,7 @@ def is_a_good_partner_of_load(name):
 
 
 for _server in sorted(SERVERS):
-    for _test in echoes_in_order, answers_as_often_as_told, is_a_good_partner_of_load:
+    for _test in echoes_in_order, sends_the_given_number_of_replies, loses_nothing_under_load:
 
         def _case(server=_server, test=_test):
             test(server)
@@ -73,8 +78,8 @@ for _server in sorted(SERVERS):
 
 
 @case
-def load_goes_on_after_a_loss():
-    """A server that answers to every second datagram alone: the rest is lost, and told so."""
+def load_continues_after_a_loss():
+    """The server replies to every second datagram only: the load generator counts the others as lost."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         server.settimeout(0.01)
@@ -89,20 +94,20 @@ def load_goes_on_after_a_loss():
                 number += 1
                 if number % 2 == 0:
                     server.sendto(data, sender)
-            got = measure.figures(load.stdout.read())
+            got = runner.parse_metrics(load.stdout.read())
     assert got["lost"] >= 3 and got["received"] >= 2, got
 
 
 @case
-def a_sink_takes_and_says_nothing():
-    got = measure.echo(PROGRAMS, "loop_mmsg", ("-s", 64), answers=0)
+def a_sink_sends_no_replies():
+    got = runner.run_echo(PROGRAMS, "loop_mmsg", ("-s", 64), replies=0)
     equal(0, got["received"])
     assert got["sent"] > 0 and got["rate"] > 0, got
 
 
 @case
 def reactors_on_each_core_share_a_port():
-    assert measure.cores(PROGRAMS, 2)["rate"] > 0
+    assert runner.run_on_cores(PROGRAMS, 2)["rate"] > 0
 
 
 main()

@@ -1,6 +1,7 @@
-/* watched.h: how a loop by hand waits: in recvmmsg or, with WATCHED, by epoll, as whoever has more than one descriptor must.
+/* epoll_wait.h: how a hand-written loop waits: in recvmmsg, or with USE_EPOLL in epoll_wait, as a program with more
+ * than one descriptor has to.
  */
-#ifdef WATCHED
+#ifdef USE_EPOLL
 #include <sys/epoll.h>
 
 static int epoll;
@@ -11,7 +12,7 @@ static void watch(int fd) {
   require(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &readable) == 0, "epoll");
 }
 
-/* Waits; the answer is the flag for recvmmsg. */
+/* Waits; the reply is the flag for recvmmsg. */
 static int wait_readable(void) {
   struct epoll_event ready;
   epoll_wait(epoll, &ready, 1, -1);

@@ -1,10 +1,11 @@
-/* server.h: what the servers of the bench share, so that they differ in nothing but how they receive and send.
+/* server.h: the common part of the servers, which differ only in how they receive and send.
  *
- *     SERVER PORT [ANSWERS]
+ *     SERVER PORT [REPLIES]
  *
- * For each datagram ANSWERS copies go back: 1 (the default) is an echo, 0 a sink, many a source. PORT 0 lets the
- * kernel choose. The first line is "listening on 0.0.0.0:PORT". SIGTERM ends it with "served N cpu_ns N": the
- * datagrams received, and the CPU time, user and system, since that first line.
+ * Each datagram is sent back REPLIES times: 1 (the default) is an echo, 0 a sink, more a source. With PORT 0 the
+ * kernel chooses the port. The first line of output is "listening on 0.0.0.0:PORT". SIGTERM makes the server print
+ * "served N cpu_ns N" and end: the number of datagrams received, and the CPU time, user and system, since the first
+ * line.
  */
 #ifndef UDPR_BENCH_SERVER_H
 #define UDPR_BENCH_SERVER_H
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 static volatile uint64_t served;
-static unsigned          answers = 1;
+static unsigned          replies = 1;
 static long long         cpu_when_ready;
 
 static inline void require(int holds, const char *what) {
@@ -37,10 +38,10 @@ static inline long long cpu_ns(void) {
          (used.ru_utime.tv_usec + used.ru_stime.tv_usec) * 1000LL;
 }
 
-/* Reads the command line and gives the port. */
+/* Parses the command line and returns the port. */
 static inline uint16_t server_arguments(int argc, char **argv) {
-  if (argc < 2 || argc > 3) fprintf(stderr, "usage: %s PORT [ANSWERS]\n", argv[0]), exit(2);
-  if (argc == 3) answers = (unsigned)strtoul(argv[2], NULL, 10);
+  if (argc < 2 || argc > 3) fprintf(stderr, "usage: %s PORT [REPLIES]\n", argv[0]), exit(2);
+  if (argc == 3) replies = (unsigned)strtoul(argv[2], NULL, 10);
   return (uint16_t)strtoul(argv[1], NULL, 10);
 }
 
@@ -60,7 +61,7 @@ static inline int bound_socket(uint16_t port) {
   return fd;
 }
 
-/* In the handler itself, so that every loop, whoever wrote it, stops in the same way and pays nothing for it. */
+/* Runs in the signal handler, so that every event loop stops in the same way and at no cost. */
 static inline void server_report(int number) {
   (void)number;
   char line[96];
@@ -69,8 +70,8 @@ static inline void server_report(int number) {
   _exit(write(STDOUT_FILENO, line, (size_t)len) == len ? EXIT_SUCCESS : EXIT_FAILURE);
 }
 
-/* Room for every datagram under way, as far as this system lets us. */
-static inline void widen(int fd) {
+/* Makes the receive buffer as large as the system allows, so that no datagram in flight is dropped. */
+static inline void set_receive_buffer(int fd) {
   int bytes = 4 << 20;
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
     require(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0, "SO_RCVBUF");
@@ -79,7 +80,7 @@ static inline void widen(int fd) {
 static inline void server_ready(int fd) {
   struct sockaddr_in address;
   socklen_t          len = sizeof address;
-  widen(fd);
+  set_receive_buffer(fd);
   require(getsockname(fd, (struct sockaddr *)&address, &len) == 0, "getsockname");
   signal(SIGTERM, server_report);
   printf("listening on 0.0.0.0:%d\n", ntohs(address.sin_port));

@@ -1,22 +1,30 @@
-"""tally.py NAME STATUS RESULTS OUTCOMES: counts the runs of tests that one suite reports, for scripts/test.
-tally.py OUTCOMES: counts the tests of all suites.
+"""count_tests.py NAME STATUS RESULTS OUTCOMES: counts the test runs of one suite, for scripts/test.
+count_tests.py OUTCOMES: counts the tests of all suites.
 
 NAME is the suite's name and STATUS its exit code. RESULTS is the output of cargo test (the suite "cargo"), the output of a
 program, or a JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`,
-`skip NAME # why` and `N passed, N failed, N skipped`. The first form prints how many runs passed, failed and were skipped
-in one line, then a line for each run that failed or was skipped, and appends a line for each run to the file OUTCOMES.
+`skip NAME # why` and `N passed, N failed, N skipped`. The first form prints in one line how many runs passed, failed and
+were skipped, then a line for each run that failed or was skipped, and appends a line for each run to the file OUTCOMES.
 
 A test can run several times: with each library, with a sanitizer, under valgrind, without a feature of the kernel, for
-another target. The second form prints how many tests passed, failed and were skipped, and how many runs there were. A test
-has failed if one of its runs has, and has passed if one of its other runs has.
+another target. The second form prints how many tests passed, failed and were skipped, and how many runs there were, and in
+a second line how many variants of a few kinds passed. A test has failed if one of its runs has failed, and has passed if
+no run failed and at least one passed.
 """
 
 import re
 import sys
 import xml.etree.ElementTree as xml
 
-# The part of a program's name that says how it was run.
+# The part of a program's name that describes how it was run.
 VARIANT = re.compile(r"^(?:asan|tsan|i686)\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
+
+# Names of tests whose first group is counted, each value once.
+COUNTED_KINDS = {
+    "ways to link": r"(?:consumer|consumer\.(?:builds|static|plugins|cross)): (\w+)",
+    "compilers and language standards": r"header: ((?:gcc|g\+\+|clang|clang\+\+)_\S+)",
+    "programs in other languages": r"(ffi\.\S+): ",
+}
 
 
 def cargo_runs(text):
@@ -36,7 +44,7 @@ def ctest_runs(path):
 
 
 def program_runs(program, why, output):
-    """A program that fails without naming a case, or whose last line does not count its cases, is one more failure."""
+    """A program that fails without naming a case, or whose last line does not count its cases, counts as one failure."""
     runs = [(found[1], program, found[2]) for found in re.finditer(r"^(ok|not ok|skip) (.*)$", output, re.M)]
     yield from runs
     outcomes = [run[0] for run in runs]
@@ -59,7 +67,7 @@ def suite_runs(name, status, results):
         yield from program_runs("", None if status == "0" else f"exit code {status}", text)
 
 
-def tally_suite(name, status, results, outcomes):
+def count_suite(name, status, results, outcomes):
     try:
         runs = list(suite_runs(name, status, results))
     except (OSError, xml.ParseError) as error:
@@ -76,29 +84,39 @@ def tally_suite(name, status, results, outcomes):
 
 
 def test_name(outcome, program, text):
-    """The same for all runs of one test. Whole programs are run by sanitizers (`ok asan.NAME`) and for other targets
-    (`ok i686.c.NAME`)."""
+    """Returns a name that is the same for all runs of a test. scripts/sanitize (`ok asan.NAME`) and scripts/test-target
+    (`ok i686.c.NAME`) report whole programs, not cases."""
     case = text.split(" # " if outcome == "skip" else ": ")[0]
     name = f"{VARIANT.sub('', program)}: {case}" if program else case
     return re.sub(r"^i686\.", "", re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name))
 
 
-def tally_all(outcomes):
-    runs = {}
+def count_all(outcomes):
+    outcomes_by_name, total = {}, 0
     with open(outcomes, encoding="utf-8") as file:
         for line in file:
             outcome, name = line.rstrip("\n").split("\t", 1)
-            runs.setdefault(name, set()).add(outcome)
-    total = sum(1 for _ in open(outcomes, encoding="utf-8"))
-    programs = {name.split(": ")[0] for name in runs if ": " in name}
-    # A run of a whole program, whose cases are counted, is no further test unless it failed.
-    tests = [seen for name, seen in runs.items() if name not in programs or "not ok" in seen]
+            outcomes_by_name.setdefault(name, set()).add(outcome)
+            total += 1
+    programs = {name.split(": ")[0] for name in outcomes_by_name if ": " in name}
+    # The run of a whole program whose cases are counted is not a test of its own unless it failed.
+    tests = [seen for name, seen in outcomes_by_name.items() if name not in programs or "not ok" in seen]
     failed = sum("not ok" in seen for seen in tests)
     skipped = sum(seen == {"skip"} for seen in tests)
     print(len(tests) - failed - skipped, failed, skipped, total)
+    print(kinds_line(name for name, seen in outcomes_by_name.items() if "ok" in seen))
+
+
+def kinds_line(passed):
+    passed = list(passed)
+    counts = []
+    for kind, pattern in COUNTED_KINDS.items():
+        matches = (re.match(pattern, name) for name in passed)
+        counts.append(f"{len({match[1] for match in matches if match})} {kind}")
+    return ", ".join(counts)
 
 
 if len(sys.argv) == 2:
-    tally_all(sys.argv[1])
+    count_all(sys.argv[1])
 else:
-    tally_suite(*sys.argv[1:])
+    count_suite(*sys.argv[1:])

@@ -7,8 +7,8 @@
 
 static udpr_ns add(udpr_ns a, udpr_ns b) { return b == UDPR_NEVER || a + b < a ? UINT64_MAX : a + b; }
 
-/* Above INT64_MAX: a negative difference. */
-static bool no_delay(udpr_ns delay) { return delay > INT64_MAX && delay != UDPR_NEVER; }
+/* A value above INT64_MAX is a negative difference. */
+static bool invalid_delay(udpr_ns delay) { return delay > INT64_MAX && delay != UDPR_NEVER; }
 
 static udpr_ns any_delay(void) {
   return PICK((udpr_ns)0, 0, 1, below(1000), below(1000000), below(1000000), UINT64_C(3600000000000),
@@ -16,174 +16,173 @@ static udpr_ns any_delay(void) {
 }
 
 static void op_call_later(void) {
-  home *home = any_home();
-  if (!home) return;
-  user   *user = new_user(TIMER, home);
-  udpr_ns delay = any_delay();
-  bool    no_call = one_in(32), bad = no_call || no_delay(delay);
-  user->due_least = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
-  user->order = w.order++;
-  CALL(home, udpr_reactor_call_later, home->reactor, delay, no_call ? NULL : on_timer, user, free_fn(user),
-       &user->id);
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(TIMER, loop);
+  udpr_ns       delay = any_delay();
+  bool          no_call = one_in(32), bad = no_call || invalid_delay(delay);
+  reg->earliest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
+  reg->order = model.order++;
+  CALL(loop, udpr_reactor_call_later, loop->reactor, delay, no_call ? NULL : on_timer, reg, free_fn(reg),
+       &reg->id);
   if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) {
-    user->due_most = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
-    MUST(user->id != 0);
+    reg->latest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
+    ASSERT(reg->id != 0);
   } else {
-    user->id = 0, refused(user);
+    reg->id = 0, check_rejected(reg);
   }
 }
 
-/* A live timer, or sometimes an id that is none; then the answer is known, too. */
-static user *aim(home *home, udpr_id *id, udpr_status *answer) {
-  user *user = any_user(TIMER, home);
-  *answer = UDPR_E_NOT_FOUND;
-  if (!user || one_in(16)) {
-    struct user *other = any_user(PICK(TRIGGER, WATCH, LOOKUP), home);
+/* Chooses a timer, or sometimes an id of something else, and returns the status to expect. */
+static registration *any_timer(loop *loop, udpr_id *id, udpr_status *expected) {
+  registration *reg = any_registration(TIMER, loop);
+  *expected = UDPR_E_NOT_FOUND;
+  if (!reg || one_in(16)) {
+    struct registration *other = any_registration(PICK(TRIGGER, WATCH, LOOKUP), loop);
     *id = other ? other->id : PICK((udpr_id)0, (udpr_id)1 << 63, UINT64_MAX);
     return NULL;
   }
-  *id = user->id;
-  *answer = user->call == PENDING  ? UDPR_OK
-            : user->call == CALLED ? UDPR_E_ALREADY_CALLED
-                                   : UDPR_E_ALREADY_CANCELLED;
-  return user;
+  *id = reg->id;
+  *expected = reg->call == PENDING  ? UDPR_OK
+              : reg->call == CALLED ? UDPR_E_ALREADY_CALLED
+                                    : UDPR_E_ALREADY_CANCELLED;
+  return reg;
 }
 
 static void op_cancel(void) {
-  home *home = any_home();
-  if (!home) return;
-  udpr_id     id;
-  udpr_status answer;
-  user       *user = aim(home, &id, &answer);
-  /* Before the call: its free_user may look. */
-  bool mine = may_enter(home);
-  if (user && answer == UDPR_OK && mine && !home->closing)
-    user->call = CANCELLED, atomic_store(&user->live, false);
-  CALL(home, udpr_reactor_cancel_call, home->reactor, id);
-  if (home->closing) EXPECT(answer, UDPR_OK, UDPR_E_NOT_FOUND, UDPR_E_ALREADY_CANCELLED);
-  else if (EXPECT(answer)) must_be_freed(user);
+  loop *loop = any_loop();
+  if (!loop) return;
+  udpr_id       id;
+  udpr_status   expected;
+  registration *reg = any_timer(loop, &id, &expected);
+  /* Set before the call, since free_user may look at it. */
+  bool mine = may_enter(loop);
+  if (reg && expected == UDPR_OK && mine && !loop->closing)
+    reg->call = CANCELLED, atomic_store(&reg->live, false);
+  CALL(loop, udpr_reactor_cancel_call, loop->reactor, id);
+  if (loop->closing) EXPECT(expected, UDPR_OK, UDPR_E_NOT_FOUND, UDPR_E_ALREADY_CANCELLED);
+  else if (EXPECT(expected)) must_be_freed(reg);
 }
 
 static void op_move(void) {
-  home *home = any_home();
-  if (!home || home->closing) return;
-  udpr_id     id;
-  udpr_status answer;
-  user       *user = aim(home, &id, &answer);
-  udpr_ns     due = 0, now = TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay = any_delay();
-  int64_t     more = PICK((int64_t)0, 1, -1, INT64_MIN, INT64_MAX, (int64_t)delay, -(int64_t)below(2000000));
-  bool        reset = one_in(2);
-  CALL(home, udpr_reactor_call_time, home->reactor, id, &due);
-  if (!EXPECT(answer)) return;
-  if (due < user->due_least || due > user->due_most) FAIL("due at %llu", (unsigned long long)due);
-  if (reset) CALL(home, udpr_reactor_reset_call, home->reactor, id, delay);
-  else CALL(home, udpr_reactor_delay_call, home->reactor, id, more);
-  if (!EXPECT(reset && no_delay(delay) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK)) return;
+  loop *loop = any_loop();
+  if (!loop || loop->closing) return;
+  udpr_id       id;
+  udpr_status   expected;
+  registration *reg = any_timer(loop, &id, &expected);
+  udpr_ns due = 0, now = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay = any_delay();
+  int64_t more = PICK((int64_t)0, 1, -1, INT64_MIN, INT64_MAX, (int64_t)delay, -(int64_t)below(2000000));
+  bool    reset = one_in(2);
+  CALL(loop, udpr_reactor_call_time, loop->reactor, id, &due);
+  if (!EXPECT(expected)) return;
+  if (due < reg->earliest || due > reg->latest) FAIL("due at %llu", (unsigned long long)due);
+  if (reset) CALL(loop, udpr_reactor_reset_call, loop->reactor, id, delay);
+  else CALL(loop, udpr_reactor_delay_call, loop->reactor, id, more);
+  if (!EXPECT(reset && invalid_delay(delay) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK)) return;
   if (reset) {
-    user->due_least = add(now, delay);
-    user->due_most = add(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor), delay);
+    reg->earliest = add(now, delay);
+    reg->latest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
   } else {
     udpr_ns back = more < 0 ? 0 - (udpr_ns)more : 0;
-    user->due_least = user->due_most = more >= 0 ? add(due, (udpr_ns)more) : due > back ? due - back : 0;
+    reg->earliest = reg->latest = more >= 0 ? add(due, (udpr_ns)more) : due > back ? due - back : 0;
   }
 }
 
 static void op_delayed_calls(void) {
-  home *home = any_home();
-  if (!home || home->closing) return;
+  loop *loop = any_loop();
+  if (!loop || loop->closing) return;
   udpr_id ids[64];
   size_t  count = 0, capacity = below(64), expected = 0;
-  CALL(home, udpr_reactor_delayed_calls, home->reactor, capacity ? ids : NULL, capacity, &count);
+  CALL(loop, udpr_reactor_delayed_calls, loop->reactor, capacity ? ids : NULL, capacity, &count);
   if (!EXPECT(UDPR_OK)) return;
-  for (int i = 0; i < atomic_load(&w.user_count); i++) {
-    user *user = w.users[i];
-    if (user->kind != TIMER || user->home != home || !atomic_load(&user->live) || user->call != PENDING)
-      continue;
+  for (int i = 0; i < atomic_load(&model.registration_count); i++) {
+    registration *reg = model.registrations[i];
+    if (reg->kind != TIMER || reg->loop != loop || !atomic_load(&reg->live) || reg->call != PENDING) continue;
     expected++;
   }
   if (count != expected) FAIL("%zu delayed calls, not %zu", count, expected);
-  for (size_t i = 0; i < count && i < capacity; i++) MUST(ids[i] != 0);
+  for (size_t i = 0; i < count && i < capacity; i++) ASSERT(ids[i] != 0);
 }
 
 static void op_advance(void) {
-  home *home = any_home();
-  if (!home) return;
-  bool    manual = home->flags & UDPR_REACTOR_MANUAL_CLOCK, nested = home->inside > 0;
-  udpr_ns before = TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor);
+  loop *loop = any_loop();
+  if (!loop) return;
+  bool    manual = loop->flags & UDPR_REACTOR_MANUAL_CLOCK, nested = loop->inside > 0;
+  udpr_ns before = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor);
   udpr_ns by = one_in(16) ? PICK((udpr_ns)0, INT64_MAX, INT64_MAX + (udpr_ns)1, UDPR_NEVER) : below(1500000);
-  CALL(home, udpr_reactor_advance, home->reactor, by);
+  CALL(loop, udpr_reactor_advance, loop->reactor, by);
   if (nested) EXPECT(UDPR_E_REENTRANT);
   else if (!manual) EXPECT(UDPR_E_NOT_SUPPORTED);
   else if (by > INT64_MAX) EXPECT(UDPR_E_INVALID_ARGUMENT);
-  else if (EXPECT(UDPR_OK)) MUST(TAKE(udpr_ns, NULL, udpr_reactor_now, home->reactor) == add(before, by));
+  else if (EXPECT(UDPR_OK))
+    ASSERT(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor) == add(before, by));
 }
 
 /* ---- startup and shutdown ----------------------------------------------------------------------------------- */
 
 static void op_add_trigger(void) {
-  home *home = any_home();
-  if (!home) return;
-  user *user = new_user(TRIGGER, home);
-  bool  bad = one_in(24);
-  user->phase = below(3), user->event = below(2);
-  uint32_t phase = bad ? PICK(3u, UINT32_MAX) : user->phase;
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(TRIGGER, loop);
+  bool          bad = one_in(24);
+  reg->phase = below(3), reg->event = below(2);
+  uint32_t phase = bad ? PICK(3u, UINT32_MAX) : reg->phase;
   udpr_id  id = 0;
-  CALL(home, udpr_reactor_add_trigger, home->reactor, phase, user->event, on_trigger, user, free_fn(user),
-       &id);
-  if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) user->id = id;
-  else refused(user);
+  CALL(loop, udpr_reactor_add_trigger, loop->reactor, phase, reg->event, on_trigger, reg, free_fn(reg), &id);
+  if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) reg->id = id;
+  else check_rejected(reg);
 }
 
 static void op_call_when_running(void) {
-  home *home = any_home();
-  if (!home) return;
-  user     *user = new_user(STARTUP_CALL, home);
-  udpr_bool running = TAKE(udpr_bool, NULL, udpr_reactor_is_running, home->reactor);
-  udpr_id   id = 77;
-  CALL(home, udpr_reactor_call_when_running, home->reactor, on_running, user, free_fn(user), &id);
-  if (!EXPECT(UDPR_OK)) return refused(user);
-  MUST(running == (id == 0));
-  user->id = id;
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(STARTUP_CALL, loop);
+  udpr_bool     running = CALL_VALUE(udpr_bool, NULL, udpr_reactor_is_running, loop->reactor);
+  udpr_id       id = 77;
+  CALL(loop, udpr_reactor_call_when_running, loop->reactor, on_startup_call, reg, free_fn(reg), &id);
+  if (!EXPECT(UDPR_OK)) return check_rejected(reg);
+  ASSERT(running == (id == 0));
+  reg->id = id;
   if (!running) return;
-  MUST(atomic_load(&user->calls) == 1);
-  must_be_freed(user);
+  ASSERT(atomic_load(&reg->calls) == 1);
+  must_be_freed(reg);
 }
 
 static void op_remove_trigger(void) {
-  home *home = any_home();
-  user *user = home ? any_user(PICK(TRIGGER, TRIGGER, STARTUP_CALL), home) : NULL;
-  if (!user || home->closing) return;
-  bool live = atomic_load(&user->live), busy = atomic_load(&user->busy) > 0;
-  bool mine = may_enter(home);
-  if (user->kind == STARTUP_CALL && busy) live = false; /* taken out before its call */
-  else if (live && mine && !busy) atomic_store(&user->live, false);
-  CALL(home, udpr_reactor_remove_trigger, home->reactor, user->id);
-  if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND) && !busy) must_be_freed(user);
-  if (call_status() == UDPR_OK) atomic_store(&user->live, false);
-  if (home->stage & ENDING) home->stage |= IDLE;
+  loop         *loop = any_loop();
+  registration *reg = loop ? any_registration(PICK(TRIGGER, TRIGGER, STARTUP_CALL), loop) : NULL;
+  if (!reg || loop->closing) return;
+  bool live = atomic_load(&reg->live), busy = atomic_load(&reg->busy) > 0;
+  bool mine = may_enter(loop);
+  if (reg->kind == STARTUP_CALL && busy) live = false; /* it was removed before its call */
+  else if (live && mine && !busy) atomic_store(&reg->live, false);
+  CALL(loop, udpr_reactor_remove_trigger, loop->reactor, reg->id);
+  if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND) && !busy) must_be_freed(reg);
+  if (call_status() == UDPR_OK) atomic_store(&reg->live, false);
+  if (loop->stages & ENDING) loop->stages |= IDLE;
 }
 
 static void op_finish_trigger(void) {
-  home *home = any_home();
-  user *user = home ? any_user(TRIGGER, home) : NULL;
-  if (!user || home->closing) return;
-  bool pending = user->pending;
-  bool may = (pending || atomic_load(&user->busy) > 0) && atomic_load(&user->live);
-  user->pending = false; /* it may be called again inside, and be pending anew */
-  CALL(home, udpr_reactor_finish_trigger, home->reactor, user->id);
+  loop         *loop = any_loop();
+  registration *reg = loop ? any_registration(TRIGGER, loop) : NULL;
+  if (!reg || loop->closing) return;
+  bool pending = reg->pending;
+  bool may = (pending || atomic_load(&reg->busy) > 0) && atomic_load(&reg->live);
+  reg->pending = false; /* it may be called again inside, and be pending again */
+  CALL(loop, udpr_reactor_finish_trigger, loop->reactor, reg->id);
   if (may) EXPECT(UDPR_OK, UDPR_E_NOT_FOUND);
   else EXPECT(UDPR_E_NOT_FOUND);
-  if (call_status() != UDPR_OK) user->pending = pending;
-  if (home->stage & ENDING) home->stage |= IDLE;
+  if (call_status() != UDPR_OK) reg->pending = pending;
+  if (loop->stages & ENDING) loop->stages |= IDLE;
 }
 
 static void op_fire(void) {
-  home *home = any_home();
-  if (!home || home->closing) return;
+  loop *loop = any_loop();
+  if (!loop || loop->closing) return;
   uint32_t event = one_in(16) ? 2 : one_in(4);
-  /* Its triggers see that already. */
-  if (event == UDPR_EVENT_SHUTDOWN && may_enter(home) && home->stage != IDLE) home->stage |= IDLE | ENDING;
-  CALL(home, udpr_reactor_fire_event, home->reactor, event);
+  /* Set before the call, since its triggers run inside. */
+  if (event == UDPR_EVENT_SHUTDOWN && may_enter(loop) && loop->stages != IDLE) loop->stages |= IDLE | ENDING;
+  CALL(loop, udpr_reactor_fire_event, loop->reactor, event);
   if (event == 2) EXPECT(UDPR_E_INVALID_ARGUMENT);
   else EXPECT(UDPR_OK, UDPR_E_ALREADY_RUNNING);
 }
@@ -191,13 +190,14 @@ static void op_fire(void) {
 /* ---- watches ------------------------------------------------------------------------------------------------ */
 
 static void op_pipe(void) {
-  int *ends = w.pipes[below(PIPES)];
+  int *ends = model.pipes[below(PIPES)];
   if (ends[0] < 0) {
-    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
+    ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) == 0);
   } else if (one_in(6)) {
     int end = (int)below(2), fd = ends[end];
-    for (int i = 0; i < atomic_load(&w.user_count); i++)
-      if (w.users[i]->kind == WATCH && w.users[i]->fd == fd) return; /* unwatch comes before closing */
+    for (int i = 0; i < atomic_load(&model.registration_count); i++)
+      if (model.registrations[i]->kind == WATCH && model.registrations[i]->fd == fd)
+        return; /* unwatch has to come before close */
     close(fd);
     if (end == 0) ends[0] = ends[1];
     ends[1] = -1;
@@ -208,62 +208,62 @@ static void op_pipe(void) {
 }
 
 static void op_watch(void) {
-  home *home = any_home();
-  if (!home) return;
-  int      fd = w.pipes[below(PIPES)][below(2)];
+  loop *loop = any_loop();
+  if (!loop) return;
+  int      fd = model.pipes[below(PIPES)][below(2)];
   uint32_t events = one_in(16) ? PICK(0u, 8u, UINT32_MAX) : 1 + below(7);
   bool     bad = events == 0 || events > 7, double_watch = false;
-  for (int i = 0; i < atomic_load(&w.user_count); i++) {
-    user *other = w.users[i];
+  for (int i = 0; i < atomic_load(&model.registration_count); i++) {
+    registration *other = model.registrations[i];
     double_watch |=
-        other->kind == WATCH && other->home == home && other->fd == fd && atomic_load(&other->live);
+        other->kind == WATCH && other->loop == loop && other->fd == fd && atomic_load(&other->live);
   }
-  user *user = new_user(WATCH, home);
-  user->events = events;
-  CALL(home, udpr_reactor_watch, home->reactor, fd, events, on_watch, user, free_fn(user), &user->id);
+  registration *reg = new_registration(WATCH, loop);
+  reg->events = events;
+  CALL(loop, udpr_reactor_watch, loop->reactor, fd, events, on_watch, reg, free_fn(reg), &reg->id);
   if (bad) EXPECT(UDPR_E_INVALID_ARGUMENT);
   else if (fd < 0) EXPECT(SYSTEM(EBADF));
   else EXPECT(double_watch ? SYSTEM(EEXIST) : UDPR_OK);
-  if (call_status() == UDPR_OK) user->fd = fd;
-  else user->id = 0, refused(user);
+  if (call_status() == UDPR_OK) reg->fd = fd;
+  else reg->id = 0, check_rejected(reg);
 }
 
 static void op_change_watch(void) {
-  home *home = any_home();
-  user *user = home ? any_user(WATCH, home) : NULL;
-  if (!user || home->closing) return;
-  bool     live = atomic_load(&user->live);
+  loop         *loop = any_loop();
+  registration *reg = loop ? any_registration(WATCH, loop) : NULL;
+  if (!reg || loop->closing) return;
+  bool     live = atomic_load(&reg->live);
   uint32_t events = one_in(16) ? 0 : 1 + below(7);
-  CALL(home, udpr_reactor_change_watch, home->reactor, user->id, events);
+  CALL(loop, udpr_reactor_change_watch, loop->reactor, reg->id, events);
   if (events == 0) EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_NOT_FOUND);
-  else if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND)) user->events = events;
+  else if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND)) reg->events = events;
 }
 
 static void op_unwatch(void) {
-  home *home = any_home();
-  user *user = home ? any_user(WATCH, home) : NULL;
-  if (!user || home->closing) return;
-  bool live = atomic_load(&user->live), busy = atomic_load(&user->busy) > 0;
-  bool mine = may_enter(home);
-  if (live && mine) user->fd = -1;
-  if (live && mine && !busy) atomic_store(&user->live, false);
-  CALL(home, udpr_reactor_unwatch, home->reactor, user->id);
-  if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND) && !busy) must_be_freed(user);
-  if (call_status() == UDPR_OK) atomic_store(&user->live, false);
+  loop         *loop = any_loop();
+  registration *reg = loop ? any_registration(WATCH, loop) : NULL;
+  if (!reg || loop->closing) return;
+  bool live = atomic_load(&reg->live), busy = atomic_load(&reg->busy) > 0;
+  bool mine = may_enter(loop);
+  if (live && mine) reg->fd = -1;
+  if (live && mine && !busy) atomic_store(&reg->live, false);
+  CALL(loop, udpr_reactor_unwatch, loop->reactor, reg->id);
+  if (EXPECT(live ? UDPR_OK : UDPR_E_NOT_FOUND) && !busy) must_be_freed(reg);
+  if (call_status() == UDPR_OK) atomic_store(&reg->live, false);
 }
 
-const operation event_operations[] = {{op_call_later, "call_later", 6},
-                                      {op_cancel, "cancel_call", 2},
-                                      {op_move, "move_call", 3},
-                                      {op_delayed_calls, "delayed_calls", 1},
-                                      {op_advance, "advance", 3},
-                                      {op_add_trigger, "add_trigger", 3},
-                                      {op_call_when_running, "when_running", 2},
-                                      {op_remove_trigger, "remove_trigger", 2},
-                                      {op_finish_trigger, "finish_trigger", 3},
-                                      {op_fire, "fire_event", 1},
-                                      {op_pipe, "pipe", 3},
-                                      {op_watch, "watch", 3},
-                                      {op_change_watch, "change_watch", 2},
-                                      {op_unwatch, "unwatch", 2},
-                                      {NULL, NULL, 0}};
+const operation event_operations[] = {{op_call_later, 6},
+                                      {op_cancel, 2},
+                                      {op_move, 3},
+                                      {op_delayed_calls, 1},
+                                      {op_advance, 3},
+                                      {op_add_trigger, 3},
+                                      {op_call_when_running, 2},
+                                      {op_remove_trigger, 2},
+                                      {op_finish_trigger, 3},
+                                      {op_fire, 1},
+                                      {op_pipe, 3},
+                                      {op_watch, 3},
+                                      {op_change_watch, 2},
+                                      {op_unwatch, 2},
+                                      {NULL, 0}};

@@ -1,5 +1,5 @@
-/* faults.c: the kernel's and the resolver's part that is played. These take the place of the C library's functions in the
- * whole program; what is not played goes on to those. The seed decides, call by call, on the threads of the lockstep alone.
+/* faults.c: simulated failures of system calls, and a simulated resolver. These functions replace those of the C library in
+ * the whole program, and call them if nothing is simulated. The seed decides about each call, on the threads in lockstep only.
  */
 #include "fuzz.h"
 
@@ -15,9 +15,9 @@ unsigned fault_count;
 static bool     faulty;
 static uint64_t fault_state;
 
-/* One call in 16, in sequences that have faults. */
-static bool strikes(void) {
-  if (!faulty || me > 1 || inner_function() == FUNCTIONS) return false;
+/* Whether this call fails: one in 16, in sequences with faults. */
+static bool inject_fault(void) {
+  if (!faulty || thread_number > 1 || current_function() == FUNCTIONS) return false;
   fault_state = fault_state * 6364136223846793005u + 1442695040888963407u;
   if (fault_state >> 60) return false;
   fault_count++;
@@ -34,7 +34,7 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   static const int errors[] = {EAGAIN,   ENOBUFS,     EPERM, EINVAL, EIO,
                                EMSGSIZE, ENETUNREACH, EINTR, ENOMEM, ECONNREFUSED};
   NEXT(sendmmsg)
-  if (strikes()) {
+  if (inject_fault()) {
     if (count > 1 && fault_choice(2)) return next(fd, messages, 1 + fault_choice(count - 1), flags);
     errno = errors[fault_choice(sizeof errors / sizeof *errors)];
     return -1;
@@ -45,7 +45,7 @@ int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
   static const int errors[] = {EAGAIN, EINTR, ENOMEM, ECONNREFUSED, EHOSTUNREACH, EIO};
   NEXT(recvmmsg)
-  if (strikes()) {
+  if (inject_fault()) {
     if (count > 1 && fault_choice(2)) return next(fd, messages, 1, flags, timeout);
     errno = errors[fault_choice(sizeof errors / sizeof *errors)];
     return -1;
@@ -53,8 +53,8 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct
   return next(fd, messages, count, flags, timeout);
 }
 
-/* The library makes the system call by its number, since the C library may not know it. Who hands fewer than six arguments
- * does not mind what is read behind them. */
+/* The library makes this system call by its number, since the C library may not know it. If the caller passes fewer than six
+ * arguments, the values read for the others are not used. */
 __attribute__((no_sanitize_address)) long syscall(long number, ...) {
   NEXT(syscall)
   va_list list;
@@ -62,7 +62,7 @@ __attribute__((no_sanitize_address)) long syscall(long number, ...) {
   va_start(list, number);
   for (int i = 0; i < 6; i++) args[i] = va_arg(list, long);
   va_end(list);
-  if (number == SYS_epoll_pwait2 && strikes()) {
+  if (number == SYS_epoll_pwait2 && inject_fault()) {
     if (fault_choice(2)) return errno = EINTR, -1;
     args[2] = 1; /* events */
   }
@@ -72,7 +72,7 @@ __attribute__((no_sanitize_address)) long syscall(long number, ...) {
 int socket(int domain, int type, int protocol) {
   static const int errors[] = {EMFILE, ENFILE, ENOMEM, EACCES};
   NEXT(socket)
-  if (strikes()) {
+  if (inject_fault()) {
     errno = errors[fault_choice(4)];
     return -1;
   }
@@ -85,66 +85,66 @@ static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t  names_change = PTHREAD_COND_INITIALIZER;
 static bool            slow_may_end;
 
-/* slow.test has its answer at the end of the sequence, when its reactor may be gone. */
-static void wait_for_the_end(void) {
+/* The look-up of slow.test ends at the end of the sequence, when its reactor may be gone. */
+static void wait_for_end_of_sequence(void) {
   pthread_mutex_lock(&names_lock);
   while (!slow_may_end) pthread_cond_wait(&names_change, &names_lock);
   pthread_mutex_unlock(&names_lock);
 }
 
-static void slow_names(bool may_end) {
+static void set_slow_lookups(bool may_end) {
   pthread_mutex_lock(&names_lock);
   slow_may_end = may_end;
   pthread_cond_broadcast(&names_change);
   pthread_mutex_unlock(&names_lock);
 }
 
-/* Also for those that begin later, on a thread that the reactor's end has left behind. */
-void slow_names_end(void) { slow_names(true); }
+/* Also ends look-ups that begin later, on a thread that the end of the reactor did not wait for. */
+void end_slow_lookups(void) { set_slow_lookups(true); }
 
-void faults_begin(bool on, uint64_t seed) {
+void begin_faults(bool on, uint64_t seed) {
   faulty = on, fault_state = seed;
-  slow_names(false);
+  set_slow_lookups(false);
 }
 
-typedef struct answer {
+typedef struct entry {
   struct addrinfo     info;
   struct sockaddr_in6 addr;
-} answer;
+} entry;
 
-static struct addrinfo *make_answers(int count, int family) {
+static struct addrinfo *make_addrinfo(int count, int family) {
   struct addrinfo *list = NULL;
   for (int i = 0; i < count; i++) {
-    bool    v6 = family == AF_INET6 || (family == AF_UNSPEC && i % 2);
-    answer *answer = calloc(1, sizeof *answer);
-    MUST(answer != NULL);
-    if (v6) answer->addr = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool   v6 = family == AF_INET6 || (family == AF_UNSPEC && i % 2);
+    entry *entry = calloc(1, sizeof *entry);
+    ASSERT(entry != NULL);
+    if (v6) entry->addr = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
     else
-      *(struct sockaddr_in *)&answer->addr =
+      *(struct sockaddr_in *)&entry->addr =
           (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
-    answer->info =
+    entry->info =
         (struct addrinfo){.ai_family = v6 ? AF_INET6 : AF_INET,
                           .ai_socktype = SOCK_DGRAM,
                           .ai_addrlen = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in),
-                          .ai_addr = (struct sockaddr *)&answer->addr,
+                          .ai_addr = (struct sockaddr *)&entry->addr,
                           .ai_next = list};
-    list = &answer->info;
+    list = &entry->info;
   }
   return list;
 }
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
   int count = 1, family = hints->ai_family;
-  MUST(node != NULL && service == NULL);
+  ASSERT(node != NULL && service == NULL);
   if (strcmp(node, "none.test") == 0) return EAI_NONAME;
   if (strcmp(node, "again.test") == 0) return EAI_AGAIN;
   if (strcmp(node, "memory.test") == 0) return EAI_MEMORY;
   if (strcmp(node, "system.test") == 0) return errno = EIO, EAI_SYSTEM;
   if (strcmp(node, "v4.test") == 0 && family == AF_INET6) return EAI_NODATA;
   if (strcmp(node, "v4.test") == 0) family = AF_INET;
-  if (strcmp(node, "slow.test") == 0) wait_for_the_end();
+  if (strcmp(node, "slow.test") == 0) wait_for_end_of_sequence();
   if (strcmp(node, "many.test") == 0) count = 40;
-  *out = make_answers(count, family);
+  *out = make_addrinfo(count, family);
   return 0;
 }
 

@@ -1,113 +1,115 @@
-/* threads.c: operations for any thread, work on the pool, look-ups. */
+/* threads.c: operations of other threads, on the thread pool, and look-ups. */
 #include "fuzz.h"
 
-static door *any_door(void) {
-  int start = (int)below(DOORS);
-  for (int i = 0; i < DOORS; i++) {
-    door *door = &w.doors[(start + i) % DOORS];
-    if (door->held > 0) return door;
+static remote *any_remote(void) {
+  int start = (int)below(REMOTES);
+  for (int i = 0; i < REMOTES; i++) {
+    remote *remote = &model.remotes[(start + i) % REMOTES];
+    if (remote->references > 0) return remote;
   }
   return NULL;
 }
 
 static void op_remote(void) {
-  home *home = any_home();
-  if (!home) return;
-  for (int i = 0; i < DOORS; i++) {
-    door *door = &w.doors[i];
-    if (door->held > 0) continue;
+  loop *loop = any_loop();
+  if (!loop) return;
+  for (int i = 0; i < REMOTES; i++) {
+    remote *remote = &model.remotes[i];
+    if (remote->references > 0) continue;
     udpr_remote *out = NULL;
-    CALL(NULL, udpr_reactor_remote, home->reactor, &out);
-    if (EXPECT(UDPR_OK)) *door = (struct door){.remote = out, .home = home, .held = 1};
+    CALL(NULL, udpr_reactor_remote, loop->reactor, &out);
+    if (EXPECT(UDPR_OK)) *remote = (struct remote){.handle = out, .loop = loop, .references = 1};
     return;
   }
 }
 
-static void op_hold(void) {
-  door *door = any_door();
-  if (!door) return;
-  if (door->held < 3 && one_in(3)) {
-    MUST(TAKE(udpr_remote *, NULL, udpr_remote_retain, door->remote) == door->remote);
-    door->held++;
+static void op_retain_release(void) {
+  remote *remote = any_remote();
+  if (!remote) return;
+  if (remote->references < 3 && one_in(3)) {
+    ASSERT(CALL_VALUE(udpr_remote *, NULL, udpr_remote_retain, remote->handle) == remote->handle);
+    remote->references++;
   } else {
     call_begin(FN_udpr_remote_release, NULL);
-    udpr_remote_release(door->remote);
+    udpr_remote_release(remote->handle);
     call_end(UDPR_OK);
-    door->held--;
+    remote->references--;
   }
 }
 
-/* While the reactor is freed, all of it is closed. */
-static bool shut(const door *door) { return door->closed || (door->home && door->home->closing); }
+/* A remote is closed as soon as its reactor is being freed. */
+static bool is_closed(const remote *remote) {
+  return remote->closed || (remote->loop && remote->loop->closing);
+}
 
 static void op_remote_call(void) {
-  door *door = any_door();
-  if (!door) return;
-  user *user = new_user(THREAD_CALL, door->home);
-  bool  bad = one_in(24), free = door->home && door->home->closing;
-  CALL(NULL, udpr_remote_call, door->remote, bad ? NULL : on_call, user, free_fn(user));
+  remote *remote = any_remote();
+  if (!remote) return;
+  registration *reg = new_registration(THREAD_CALL, remote->loop);
+  bool          bad = one_in(24), free = remote->loop && remote->loop->closing;
+  CALL(NULL, udpr_remote_call, remote->handle, bad ? NULL : on_call, reg, free_fn(reg));
   if (bad) EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_CLOSED);
   else if (free) EXPECT(UDPR_E_CLOSED, UDPR_OK);
-  else EXPECT(shut(door) ? UDPR_E_CLOSED : UDPR_OK);
-  if (call_status() != UDPR_OK) refused(user);
+  else EXPECT(is_closed(remote) ? UDPR_E_CLOSED : UDPR_OK);
+  if (call_status() != UDPR_OK) check_rejected(reg);
 }
 
 static void op_remote_stop(void) {
-  door *door = any_door();
-  if (!door) return;
-  home *home = door->home;
-  if (home) widen_stage(home);
-  CALL(NULL, udpr_remote_stop, door->remote);
-  if (shut(door))
-    EXPECT(UDPR_E_CLOSED, door->closed ? UDPR_E_CLOSED : UDPR_E_NOT_RUNNING,
-           door->closed ? UDPR_E_CLOSED : UDPR_OK);
-  else if (home->stage == IDLE) EXPECT(UDPR_E_NOT_RUNNING);
-  else if (home->stage & IDLE) EXPECT(UDPR_OK, UDPR_E_NOT_RUNNING);
+  remote *remote = any_remote();
+  if (!remote) return;
+  loop *loop = remote->loop;
+  if (loop) add_possible_stages(loop);
+  CALL(NULL, udpr_remote_stop, remote->handle);
+  if (is_closed(remote))
+    EXPECT(UDPR_E_CLOSED, remote->closed ? UDPR_E_CLOSED : UDPR_E_NOT_RUNNING,
+           remote->closed ? UDPR_E_CLOSED : UDPR_OK);
+  else if (loop->stages == IDLE) EXPECT(UDPR_E_NOT_RUNNING);
+  else if (loop->stages & IDLE) EXPECT(UDPR_OK, UDPR_E_NOT_RUNNING);
   else EXPECT(UDPR_OK);
-  if (call_status() == UDPR_OK && home) home->stop_asked = true;
+  if (call_status() == UDPR_OK && loop) loop->stop_requested = true;
 }
 
 static void op_remote_wake(void) {
-  door *door = any_door();
-  if (!door) return;
-  CALL(NULL, udpr_remote_wake, door->remote);
-  EXPECT(door->closed ? UDPR_E_CLOSED : UDPR_OK, shut(door) ? UDPR_E_CLOSED : UDPR_OK);
+  remote *remote = any_remote();
+  if (!remote) return;
+  CALL(NULL, udpr_remote_wake, remote->handle);
+  EXPECT(remote->closed ? UDPR_E_CLOSED : UDPR_OK, is_closed(remote) ? UDPR_E_CLOSED : UDPR_OK);
 }
 
 static void op_call_from_thread(void) {
-  home *home = any_home();
-  if (!home) return;
-  user *user = new_user(THREAD_CALL, home);
-  bool  closing = home->closing;
-  CALL(NULL, udpr_reactor_call_from_thread, home->reactor, on_call, user, free_fn(user));
-  if (!EXPECT(UDPR_OK, closing ? UDPR_E_CLOSED : UDPR_OK)) refused(user);
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(THREAD_CALL, loop);
+  bool          closing = loop->closing;
+  CALL(NULL, udpr_reactor_call_from_thread, loop->reactor, on_call, reg, free_fn(reg));
+  if (!EXPECT(UDPR_OK, closing ? UDPR_E_CLOSED : UDPR_OK)) check_rejected(reg);
 }
 
 static void op_work(void) {
-  home *home = any_home();
-  if (!home) return;
-  user *user = new_user(WORK, home);
-  bool  done = !one_in(4), bad = one_in(24);
-  CALL(home, udpr_reactor_call_in_thread, home->reactor, bad ? NULL : on_work, done ? on_done : NULL, user,
-       free_fn(user));
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(WORK, loop);
+  bool          done = !one_in(4), bad = one_in(24);
+  CALL(loop, udpr_reactor_call_in_thread, loop->reactor, bad ? NULL : on_work, done ? on_done : NULL, reg,
+       free_fn(reg));
   if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) return;
-  refused(user);
+  check_rejected(reg);
 }
 
 static void op_pool_size(void) {
-  home *home = any_home();
-  if (!home) return;
+  loop *loop = any_loop();
+  if (!loop) return;
   uint32_t size = PICK(0u, 1u, 2u, 5u, 1024u, 1025u, UINT32_MAX);
-  CALL(home, udpr_reactor_suggest_thread_pool_size, home->reactor, size);
+  CALL(loop, udpr_reactor_suggest_thread_pool_size, loop->reactor, size);
   EXPECT(size > 1024 ? UDPR_E_INVALID_ARGUMENT : UDPR_OK);
 }
 
-/* ---- names: faults.c answers for the system ---------------------------------------------------------------- */
+/* ---- look-ups, whose results come from faults.c ---------------------------------------------------------------- */
 
 typedef struct name {
   const char *text;
   udpr_status
-      answers[3]; /* for both families, IPv4, IPv6; UDPR_E_INVALID_ARGUMENT is the call's own result */
+      statuses[3]; /* for both families, IPv4, IPv6; UDPR_E_INVALID_ARGUMENT is the call's own result */
 } name;
 
 #define ALL(status) \
@@ -131,42 +133,41 @@ static const name known_names[] = {
 };
 
 static void op_resolve(void) {
-  home *home = any_home();
-  if (!home) return;
-  const name *name = &known_names[below(sizeof known_names / sizeof *known_names)];
-  uint32_t    family = below(3);
-  user       *user = new_user(LOOKUP, home);
-  udpr_ns     timeout = PICK((udpr_ns)0, 1, 1000000, INT64_MAX, UDPR_NEVER, UDPR_NEVER - 1);
-  uint16_t port = (uint16_t)random_word(), code = one_in(24) ? 5 : (uint16_t)(family * 2 + (family ? 2 : 0));
-  user->event = port;
-  for (int i = 0; i < 3; i++) user->answers[i] = name->answers[family];
-  bool bad = name->answers[family] == UDPR_E_INVALID_ARGUMENT || code == 5 || timeout == UDPR_NEVER - 1;
-  CALL(home, udpr_reactor_resolve, home->reactor, name->text, port, code, timeout, on_resolved, user,
-       free_fn(user), &user->id);
+  loop *loop = any_loop();
+  if (!loop) return;
+  const name   *name = &known_names[below(sizeof known_names / sizeof *known_names)];
+  uint32_t      family = below(3);
+  registration *reg = new_registration(LOOKUP, loop);
+  udpr_ns       timeout = PICK((udpr_ns)0, 1, 1000000, INT64_MAX, UDPR_NEVER, UDPR_NEVER - 1);
+  uint16_t port = (uint16_t)random_u64(), code = one_in(24) ? 5 : (uint16_t)(family * 2 + (family ? 2 : 0));
+  reg->event = port;
+  for (int i = 0; i < 3; i++) reg->expected[i] = name->statuses[family];
+  bool bad = name->statuses[family] == UDPR_E_INVALID_ARGUMENT || code == 5 || timeout == UDPR_NEVER - 1;
+  CALL(loop, udpr_reactor_resolve, loop->reactor, name->text, port, code, timeout, on_resolved, reg,
+       free_fn(reg), &reg->id);
   if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) return;
-  user->id = 0;
-  refused(user);
+  reg->id = 0;
+  check_rejected(reg);
 }
 
 static void op_cancel_resolve(void) {
-  home *home = any_home();
-  user *user = home ? any_user(LOOKUP, home) : NULL;
-  if (!user || home->closing) return;
-  bool open = atomic_load(&user->live) && atomic_load(&user->calls) == 0 && !user->cancelled;
-  CALL(home, udpr_reactor_cancel_resolve, home->reactor, user->id);
-  if (EXPECT(open ? UDPR_OK : UDPR_E_NOT_FOUND)) user->cancelled = true;
+  loop         *loop = any_loop();
+  registration *reg = loop ? any_registration(LOOKUP, loop) : NULL;
+  if (!reg || loop->closing) return;
+  bool open = atomic_load(&reg->live) && atomic_load(&reg->calls) == 0 && !reg->cancelled;
+  CALL(loop, udpr_reactor_cancel_resolve, loop->reactor, reg->id);
+  if (EXPECT(open ? UDPR_OK : UDPR_E_NOT_FOUND)) reg->cancelled = true;
 }
 
-/* ---- one of the others on the other thread ------------------------------------------------------------------ */
+/* ---- any operation, on the second thread ------------------------------------------------------------------ */
 
-static void op_elsewhere(void) {
-  if (me == 0) elsewhere(any_operation);
+static void op_other_thread(void) {
+  if (thread_number == 0) run_on_other_thread(run_random_operation);
 }
 
-const operation thread_operations[] = {
-    {op_remote, "remote", 2},           {op_hold, "hold", 1},
-    {op_remote_call, "remote_call", 3}, {op_remote_stop, "remote_stop", 1},
-    {op_remote_wake, "remote_wake", 1}, {op_call_from_thread, "call_from_thread", 3},
-    {op_work, "call_in_thread", 2},     {op_pool_size, "pool_size", 1},
-    {op_resolve, "resolve", 3},         {op_cancel_resolve, "cancel_resolve", 1},
-    {op_elsewhere, "elsewhere", 8},     {NULL, NULL, 0}};
+const operation thread_operations[] = {{op_remote, 2},       {op_retain_release, 1},
+                                       {op_remote_call, 3},  {op_remote_stop, 1},
+                                       {op_remote_wake, 1},  {op_call_from_thread, 3},
+                                       {op_work, 2},         {op_pool_size, 1},
+                                       {op_resolve, 3},      {op_cancel_resolve, 1},
+                                       {op_other_thread, 8}, {NULL, 0}};

@@ -1,4 +1,4 @@
-"""dependencies.py: the crates that Cargo.lock names are those of docs/dependencies.md, under its rules."""
+"""dependencies.py: the crates in Cargo.lock are those of docs/dependencies.md, and follow its rules."""
 
 import json
 import pathlib
@@ -15,7 +15,7 @@ FOR_DEVELOPMENT = {"MPL-2.0"}
 
 
 def metadata(*options):
-    """Every package by its id, and by its id what it depends on."""
+    """Returns all packages by id, their dependencies by id, and the id of the root package."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1", *options]
     known = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
     nodes = {node["id"]: node["deps"] for node in known["resolve"]["nodes"]}
@@ -23,14 +23,14 @@ def metadata(*options):
 
 
 def runtime(*options):
-    """What gets into the library: without what is for development."""
+    """Returns the crates in the library, by name, and their number: all dependencies that are not for development."""
     packages, nodes, root = metadata(*options)
-    seen, to_do = set(), [root]
-    while to_do:
-        for needed in nodes[to_do.pop()]:
+    seen, pending = set(), [root]
+    while pending:
+        for needed in nodes[pending.pop()]:
             if needed["pkg"] not in seen and any(kind["kind"] != "dev" for kind in needed["dep_kinds"]):
                 seen.add(needed["pkg"])
-                to_do.append(needed["pkg"])
+                pending.append(needed["pkg"])
     return {packages[one]["name"]: packages[one] for one in seen}, len(seen)
 
 
@@ -39,7 +39,7 @@ def section(title):
 
 
 def table():
-    """The page's first table: crate, version, licence, build script."""
+    """Returns the page's first table: version, licence and build script by crate."""
     rows = re.findall(r"^\| (\S+) \| (\d\S*) \| (.+?) \| (yes|no) \|", section("In the library on Linux"), re.M)
     return {row[0]: row[1:] for row in rows}
 
@@ -76,7 +76,7 @@ def what_runs_while_it_is_built_is_named():
 
 
 def locked(directory="."):
-    """What a Cargo.lock says of each package."""
+    """Returns the fields of each package in a Cargo.lock."""
     text = (ROOT / directory / "Cargo.lock").read_text(encoding="utf-8")
     return [dict(re.findall(r'^(\w+) = "(.*)"$', package, re.M)) for package in text.split("[[package]]")[1:]]
 
@@ -102,7 +102,7 @@ def what_is_fuzzed_is_the_library_and_these_crates_beside_it():
 
 
 def allowed(expression, licences):
-    """Of an SPDX expression without nested parentheses, one alternative of each part has to be among them."""
+    """Whether one alternative of each part of an SPDX expression (without nested parentheses) is in `licences`."""
     parts = [part.strip("() ") for part in re.split(r" AND ", expression)]
     return all(any(one.strip() in licences for one in re.split(r" OR |/", part)) for part in parts)
 

@@ -1,7 +1,7 @@
-"""docs_compile.py LIBRARY_DIR: the code in README.md and docs, against the libudpr.so there.
+"""docs_compile.py LIBRARY_DIR: compiles the code in README.md and docs, and runs it with the libudpr.so in LIBRARY_DIR.
 
-Each ```c block is a whole program; so is a ```cpp block; marked ```c fragment it is declarations, which need the headers below and nothing else.
-A program whose next block is ```text is run, and prints that; so is a ```python block.
+Each ```c and ```cpp block is a whole program; a ```c fragment block has declarations that need only the headers below. If
+the block after a program or a ```python block is ```text, the program is run and has to print that text.
 """
 
 import os
@@ -36,7 +36,7 @@ def blocks(document):
 
 
 def build(source, directory, library_dir):
-    """The path of the program that `source` makes, linked as the README says."""
+    """Compiles `source`, linked as described in the README, and returns the path of the program."""
     program = os.path.join(directory, "program")
     flags = glib() if "#include <glib" in source else []
     link = [f"-L{library_dir}", "-ludpr", "-lpthread", f"-Wl,-rpath,{library_dir}"]
@@ -98,7 +98,7 @@ def prints(output, command, environment=None):
 
 
 def checks(document, library_dir):
-    """A case for each block of a document that can be checked."""
+    """Yields a name and a check for each block of a document that can be checked."""
     found = [*blocks(document), Block("", "", "", "")]
     for block, following in zip(found, found[1:]):
         output = following.text if following.language == "text" else None

@@ -1,4 +1,4 @@
-"""docs_links.py: links in README.md and docs lead somewhere, and every page can be reached from the README."""
+"""docs_links.py: the targets of links in README.md and docs exist, and every page can be reached from the README."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ README = ROOT / "README.md"
 
 
 def links(page):
-    """What a page links to inside the project: files, and titles in them."""
+    """Yields the link targets of a page inside the project: files, and titles in them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if not re.match(r"[a-z]+:", target):
@@ -24,23 +24,23 @@ def titles(page):
 
 
 def reachable():
-    seen, to_do = set(), [README]
-    while to_do:
-        page = to_do.pop()
+    seen, pending = set(), [README]
+    while pending:
+        page = pending.pop()
         if page not in seen and page.suffix == ".md" and page.exists():
             seen.add(page)
-            to_do.extend(target for target, _ in links(page))
+            pending.extend(target for target, _ in links(page))
     return seen
 
 
 @case
-def every_link_leads_somewhere():
+def every_link_has_a_target():
     pages = reachable()
     assert len(pages) > 5, pages
     dead = [(page.name, str(target)) for page in pages for target, _ in links(page) if not target.exists()]
     equal([], dead)
-    lost = [(page.name, title) for page in pages for target, title in links(page) if title and title not in titles(target)]
-    equal([], lost)
+    missing = [(page.name, title) for page in pages for target, title in links(page) if title and title not in titles(target)]
+    equal([], missing)
 
 
 @case

@@ -1,34 +1,36 @@
-"""misuse.py: what docs/misuse.md names is there, and no function, callback, enum or struct of the header is left out."""
+"""docs_misuse.py: the statuses in docs/misuse.md exist, and the tests of misuse leave out no function, callback, enum or
+struct of the header.
+"""
 
 import pathlib
 import re
 
 from harness import case, equal, main
-from tables import rows
+from docs_tables import rows
 
 ROOT = pathlib.Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 HEADER = (ROOT / "include/udpr/udpr.h").read_text(encoding="utf-8")
-# What the library fills in, and a size: nobody can pass a wrong one.
+# Enums that are never passed to the library, so no wrong value can be passed.
 NEVER_PASSED = {"udpr_status_code", "udpr_origin_code", "udpr_datagram_flag", "udpr_limit"}
 HANDED_OUT = {"udpr_datagram", "udpr_error_report", "udpr_log_record"}
 
 
 def text(name):
-    """A test without its comments and its texts."""
+    """Returns the source of a test without comments and string literals."""
     source = (TESTS / name).read_text(encoding="utf-8")
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"', " ", source, flags=re.S)
 
 
 def functions():
-    """Name, documentation and parameters of every function of the header."""
+    """Returns the name, documentation and parameters of every function of the header."""
     found = re.findall(r"/\*\*((?:(?!\*/).)*)\*/\s*UDPR_API ([^;]*?)(udpr_\w+)\(([^;]*)\);", HEADER, re.S)
     assert len(found) == HEADER.count("\nUDPR_API "), len(found)
     return [(name, doc, [one.strip() for one in arguments.split(",")]) for doc, _, name, arguments in found]
 
 
 def calls(source, name):
-    """The arguments of every call of a function in a test."""
+    """Yields the arguments of every call of a function in a test."""
     for match in re.finditer(rf"\b{name}\(", source):
         depth, start, arguments = 1, match.end(), []
         for at in range(match.end(), len(source)):
@@ -46,7 +48,7 @@ def calling(name, *tests):
 
 
 @case
-def every_status_of_the_table_is_one():
+def every_status_in_the_tables_exists():
     named = {f"UDPR_E_{name}" for row in rows("misuse.md") for name in re.findall(r"`([A-Z_]+)`", row[1])}
     assert len(named) > 10, named
     equal(set(), named - set(re.findall(r"(UDPR_E_\w+) =", HEADER)))
@@ -70,7 +72,7 @@ def every_function_has_each_pointer_null():
 
 @case
 def every_function_is_called_from_a_wrong_thread():
-    """Those of the reactor's thread where they are wrong, those for any thread where they are right."""
+    """Functions for the reactor's thread are called on a wrong thread, those for any thread on another thread."""
     for name, doc, _ in functions():
         places = ["c/misuse_threads.c"] if "[any thread" in doc else ["c/every_call.h", "c/reactor_threads.c", "c/fork_in_callback.c"]
         assert calling(name, *places), f"{name} is called in none of {places}"
@@ -78,7 +80,7 @@ def every_function_is_called_from_a_wrong_thread():
 
 @case
 def every_callback_has_misuse_in_it():
-    """c/every_callback.h names a place by the field of udpr_protocol or by the callback's type; work has tests of its own."""
+    """c/every_callback.h names a callback by its field in udpr_protocol or by its type; work has tests of its own."""
     places = re.findall(r'\] = "(\w+)(?: of (\w+))?', (TESTS / "c/every_callback.h").read_text(encoding="utf-8"))
     protocol = re.search(r"typedef struct udpr_protocol \{(.*?)\} udpr_protocol;", HEADER, re.S)[1]
     fields = {field: kind for kind, field in re.findall(r"(udpr_\w+_fn) (\w+);", protocol) if field != "free_user"}
@@ -93,7 +95,7 @@ def every_callback_has_misuse_in_it():
 
 
 @case
-def every_enum_has_numbers_that_there_are_not():
+def every_enum_is_passed_with_an_unknown_number():
     enums = set(re.findall(r"typedef enum (udpr_\w+) \{", HEADER)) - NEVER_PASSED
     source = (TESTS / "c/misuse_values.c").read_text(encoding="utf-8")
     members = {enum: re.findall(r"(UDPR_\w+) =", body) for enum, body in re.findall(r"typedef enum (udpr_\w+) \{(.*?)\} \1;", HEADER, re.S)}

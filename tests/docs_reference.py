@@ -1,4 +1,4 @@
-"""reference.py: the reference that Doxygen makes of the header has everything, and it sees what is not documented."""
+"""docs_reference.py: the reference that Doxygen generates is complete, and Doxygen reports items without documentation."""
 
 import pathlib
 import re
@@ -13,7 +13,7 @@ HEADER = (ROOT / "include/udpr/udpr.h").read_text(encoding="utf-8")
 
 
 def reference(header):
-    """What Doxygen complains of, and the text of all the pages that it made."""
+    """Returns Doxygen's warnings, and the text of all pages that it generated."""
     if not shutil.which("doxygen"):
         raise Skip("no doxygen")
     with tempfile.TemporaryDirectory() as directory:
@@ -28,9 +28,9 @@ def reference(header):
 
 
 @case
-def everything_is_documented_and_there():
-    complaints, pages = reference(HEADER)
-    equal("", complaints)
+def everything_is_documented_and_in_the_reference():
+    warnings, pages = reference(HEADER)
+    equal("", warnings)
     functions = re.findall(r"^UDPR_API [^;(]*?(\w+)\(", HEADER, re.M)
     assert len(functions) > 90, functions
     names = [*functions, *re.findall(r"^  (UDPR_\w+) = ", HEADER, re.M), *re.findall(r"^} (\w+);", HEADER, re.M)]
@@ -41,7 +41,7 @@ def everything_is_documented_and_there():
 
 @case
 def every_number_is_documented():
-    """Doxygen before 1.9.7 does not ask for that."""
+    """Doxygen before 1.9.7 does not check that."""
     lines = HEADER.splitlines()
     numbers = [at for at, line in enumerate(lines) if re.match(r"  UDPR_\w+ = |#define UDPR_VERSION", line)]
     assert len(numbers) > 70, numbers
@@ -49,7 +49,7 @@ def every_number_is_documented():
 
 
 @case
-def what_is_not_documented_is_told():
+def an_item_without_documentation_is_reported():
     """A function, a field and a type, each without its comment."""
     for name, line in {
         "udpr_status_name": r"UDPR_API const char \*udpr_status_name\(",
@@ -58,8 +58,8 @@ def what_is_not_documented_is_told():
     }.items():
         text, count = re.subn(rf"/\*\*(?:(?!\*/).)*\*/\n(?={line})", "", HEADER, flags=re.S)
         equal(1, count)
-        complaints, _ = reference(text)
-        assert name in complaints, f"{name}: {complaints!r}"
+        warnings, _ = reference(text)
+        assert name in warnings, f"{name}: {warnings!r}"
 
 
 main()

@@ -1,4 +1,4 @@
-"""tables.py: tables of docs whose last column names the tests of each row: `c/watch.c tcp, null_is_told`."""
+"""Reads the tables of docs whose last column names the tests of each row, as `c/watch.c tcp, null_is_rejected`."""
 
 import pathlib
 import re
@@ -8,7 +8,7 @@ DOCS = TESTS.parent / "docs"
 
 
 def rows(page):
-    """The cells of each line of the tables that have a column "test"."""
+    """Returns the cells of each row of the tables with a column "test"."""
     text, found = (DOCS / page).read_text(encoding="utf-8"), []
     for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
         head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
@@ -19,12 +19,12 @@ def rows(page):
 
 
 def tests(row):
-    """File and name of each test that a row names."""
+    """Returns the file and the name of each test in a row."""
     return [(file, name) for file, names in re.findall(r"`([\w/]+\.\w+) ([\w, ]+)`", row[-1]) for name in names.split(", ")]
 
 
 def exists(program, name):
-    """C and C++: TEST(name); Python: a case; Rust: a test."""
+    """Whether the file has that test: TEST(name) in C and C++, a case in Python, a test in Rust."""
     file = TESTS / program
     if not file.is_file():
         return False

@@ -1,4 +1,4 @@
-"""What the tests of the example programs share: cases, a program to talk to, and nc.
+"""The test harness of all tests in Python: cases, programs that are tested, and sockets to talk to them.
 
 Each case prints `ok NAME`, `not ok NAME: why` or `skip NAME # why`; the last line counts them.
 """
@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 
-PATIENCE = 60  # seconds a case may take; the build that scripts/run may do is the longest
+TIMEOUT = 60  # seconds for each case
 _cases = []
 
 
@@ -33,21 +33,21 @@ def main():
 
 
 def _run(function):
-    signal.signal(signal.SIGALRM, _too_late)
-    signal.alarm(PATIENCE)
+    signal.signal(signal.SIGALRM, _time_out)
+    signal.alarm(TIMEOUT)
     try:
         function()
         return "ok", ""
     except Skip as why:
         return "skip", f" # {why}"
-    except Exception as error:  # whatever goes wrong is the case's failure
+    except Exception as error:
         return "not ok", f": {type(error).__name__}: {error}"
     finally:
         signal.alarm(0)
 
 
-def _too_late(*_):
-    raise TimeoutError(f"not done after {PATIENCE} s")
+def _time_out(*_):
+    raise TimeoutError(f"not done after {TIMEOUT} s")
 
 
 def equal(expected, actual):
@@ -57,7 +57,7 @@ def equal(expected, actual):
 
 @contextlib.contextmanager
 def running(*command, environment=None):
-    """A started program, killed at the end if it still runs then."""
+    """Starts a program, and kills it at the end of the block if it still runs."""
     program = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
@@ -68,8 +68,8 @@ def running(*command, environment=None):
             program.kill()
 
 
-def line_starting(program, start):
-    """Reads the program's lines up to the one that starts so, and gives what follows there."""
+def read_line_starting(program, start):
+    """Reads lines of the program up to one that begins with `start`, and returns the rest of that line."""
     for line in program.stdout:
         if line.startswith(start):
             return line[len(start) :].rstrip("\n")
@@ -77,11 +77,11 @@ def line_starting(program, start):
 
 
 def listening_port(program):
-    return int(line_starting(program, "listening on 0.0.0.0:"))
+    return int(read_line_starting(program, "listening on 0.0.0.0:"))
 
 
-def ends_cleanly(program, number):
-    """The signal ends the program with exit code 0 and without complaint. Gives what it still printed."""
+def end_with_signal(program, number):
+    """Sends a signal, which has to end the program with exit code 0 and no error output. Returns its remaining output."""
     program.send_signal(number)
     out, err = program.communicate()
     equal("", err)
@@ -89,32 +89,32 @@ def ends_cleanly(program, number):
     return out
 
 
-def nc(port):
-    """What the seeds' line gets back."""
+def netcat_reply(port):
+    """Sends a line with netcat and returns the reply."""
     line = f'echo "Hello World!" | nc -4u -w1 localhost {port}'
     return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
 
 
-def udp_socket():
-    """A socket on a port of its own, and that port."""
+def bound_socket():
+    """Returns a socket that is bound to a free port, and that port."""
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.bind(("127.0.0.1", 0))
     return peer, peer.getsockname()[1]
 
 
-_dead = []
+_sockets_of_refusing_ports = []
 
 
-def dead_port(family=socket.AF_INET, host="127.0.0.1"):
-    """A port that is nobody's until this process ends: its socket is connected to itself, and so hears nobody else."""
+def refusing_port(family=socket.AF_INET, host="127.0.0.1"):
+    """Returns a port that refuses all datagrams until this process ends: its socket is connected to itself."""
     peer = socket.socket(family, socket.SOCK_DGRAM)
     peer.bind((host, 0))
     peer.connect(peer.getsockname())
-    _dead.append(peer)
+    _sockets_of_refusing_ports.append(peer)
     return peer.getsockname()[1]
 
 
-def need_free(port):
+def skip_unless_free(port):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("0.0.0.0", port))

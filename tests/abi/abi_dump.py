@@ -1,7 +1,7 @@
-"""What a program sees of the library: the header's text, as libabigail describes it.
+"""The ABI in the header, as libabigail describes it.
 
-The dump is of a stub that is compiled from the header alone. That says what C programs are compiled with; Rust's own debug
-information names no constant, and changes with the compiler. Other tests hold the header and the library together.
+The dump is of a stub library that is compiled from the header alone, as C programs are. Rust's debug information names no
+constants and changes with the compiler. Other tests check that the header and the library agree.
 """
 
 import os
@@ -16,12 +16,12 @@ from harness import Skip
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 HEADER = ROOT / "include/udpr/udpr.h"
-PROMISED = HERE / "udpr_0.1.abi"
+RECORD = HERE / "udpr_0.1.abi"
 SYMBOLS = HERE / "udpr_0.1.symbols"
 
 
 def code(text):
-    """The header without its comments."""
+    """Returns the header without its comments."""
     return re.sub(r"/\*.*?\*/|//.*?$", "", text, flags=re.S | re.M)
 
 
@@ -34,20 +34,20 @@ def enums(text):
 
 
 def structs(text):
-    """The fields of each struct, by its name, in their order."""
+    """Returns the fields of each struct in their order, by the name of the struct."""
     found = re.findall(r"^typedef struct (\w+) \{\n(.*?)^\} \1;", code(text), re.M | re.S)
     return {name: re.findall(r"(\w+)(?:\[\d+\])?;", fields) for name, fields in found}
 
 
 def stub(text):
-    """A library with every function of the header, and one that takes every enum, since no other does."""
+    """Returns the source of a library with every function of the header, and one that uses every enum."""
     bodies = [f"{function} {{ for (;;) {{}} }}" for function in functions(text)]
     numbers = ", ".join(f"{name} _{name}" for name in enums(text))
     return "\n".join(["#include <udpr/udpr.h>", *bodies, f"void udpr_numbers({numbers}) {{}}"])
 
 
 def dump(text, directory):
-    """The path of a dump of what the header `text` says."""
+    """Writes a dump of the header `text`, and returns its path."""
     need("abidw")
     include = directory / "udpr"
     include.mkdir(parents=True, exist_ok=True)
@@ -60,10 +60,10 @@ def dump(text, directory):
     return result
 
 
-def without_growth(text, promised):
-    """The header without the fields that structs with a size have gained at their end since the dump `promised`."""
+def without_growth(text, record):
+    """Returns the header without the fields that structs with a size have gained at their end since the dump `record`."""
     for name, fields in structs(text).items():
-        kept = len(fields_in(promised).get(name, fields))
+        kept = len(fields_in(record).get(name, fields))
         if fields[0] == "size" and len(fields) > kept:
             text = re.sub(rf"(typedef struct {name} \{{\n.*?\b{fields[kept - 1]};).*?(\n\}} {name};)", r"\1\2", text, flags=re.S)
     return text
@@ -75,8 +75,7 @@ def fields_in(dumped):
 
 
 def breaks(before, text, directory):
-    """What of the dump `before` is gone or changed in the header `text`, in libabigail's words; "" where programs notice
-    nothing."""
+    """Returns libabigail's description of what was removed or changed in the header `text` since the dump `before`, or ""."""
     return difference(before, dump(without_growth(text, before), directory))
 
 

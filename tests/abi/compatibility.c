@@ -1,6 +1,6 @@
-/* A program that gives every struct with a size to the library, and is given every one. Compiled with today's header and,
- * with LATER, with one in which each of them has one more field at its end, `later`: in a library that knows that field too,
- * it is 7 in what the library fills, and may have any value in what is passed. Prints what it saw.
+/* A program that passes every struct with a size to the library, or receives it. It is compiled with the present header and,
+ * with LATER, with one in which each of these structs has one more field at its end, `later`. A library that knows the field
+ * sets it to 7 in structs that it fills, and accepts any value in structs that are passed. The program prints what it received.
  */
 #include <stdio.h>
 #include <string.h>
@@ -9,15 +9,15 @@
 enum { WANTED = 3 };
 
 static udpr_reactor   *reactor;
-static udpr_transport *transport, *dead_end;
+static udpr_transport *transport, *refusing;
 static int             received, reported, logged;
 static unsigned        later_seen;
 
 #ifdef LATER
-#define SEE(filled) \
+#define COUNT_LATER(filled) \
   if ((filled)->size >= sizeof *(filled)) later_seen += (filled)->later == 7
 #else
-#define SEE(filled) (void)(filled)
+#define COUNT_LATER(filled) (void)(filled)
 #endif
 
 static int fail(const char *what, udpr_status status) {
@@ -31,19 +31,19 @@ static size_t datagrams(udpr_transport *from, const udpr_datagram *const *all, s
     if (udpr_transport_get_host(from, &host) != UDPR_OK || !udpr_addr_equal(&host, &all[i]->sender))
       return count;
     if (all[i]->len == 5 && !memcmp(all[i]->data, user, 5) && all[i]->tos >= 0 && all[i]->ttl > 0) received++;
-    if (received == 1) SEE(all[i]);
+    if (received == 1) COUNT_LATER(all[i]);
   }
   return count;
 }
 
 static void error_received(udpr_transport *from, const udpr_error_report *report, void *user) {
   (void)from, (void)user;
-  if (!reported++) SEE(report);
+  if (!reported++) COUNT_LATER(report);
 }
 
-static void told(const udpr_log_record *record, void *user) {
+static void log_received(const udpr_log_record *record, void *user) {
   (void)user;
-  if (!logged++ && record->message[0]) SEE(record);
+  if (!logged++ && record->message[0]) COUNT_LATER(record);
 }
 
 static udpr_status send_three(void) {
@@ -62,15 +62,15 @@ static udpr_status send_three(void) {
   return status;
 }
 
-/* A port that has just been closed: whoever is written to there refuses. */
-static udpr_status write_to_nobody(void) {
-  udpr_addr     nobody;
+/* Writes to a port that has just been closed, which causes an error report. */
+static udpr_status write_to_closed_port(void) {
+  udpr_addr     closed;
   udpr_protocol none = {.size = sizeof none};
-  udpr_status   status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &none, NULL, &dead_end);
-  if (status == UDPR_OK) status = udpr_transport_get_host(dead_end, &nobody);
-  if (status == UDPR_OK) status = udpr_transport_close(dead_end);
-  udpr_transport_release(dead_end);
-  if (status == UDPR_OK) status = udpr_transport_write(transport, "x", 1, &nobody);
+  udpr_status   status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &none, NULL, &refusing);
+  if (status == UDPR_OK) status = udpr_transport_get_host(refusing, &closed);
+  if (status == UDPR_OK) status = udpr_transport_close(refusing);
+  udpr_transport_release(refusing);
+  if (status == UDPR_OK) status = udpr_transport_write(transport, "x", 1, &closed);
   return status;
 }
 
@@ -92,7 +92,7 @@ static int print_stats(void) {
   return 0;
 }
 
-/* What a later program asks of the library with a field that this one may not know. */
+/* Requests something by a field that the library may not know. */
 static void ask_for_later(void) {
 #ifdef LATER
   udpr_reactor_options options = {.size = sizeof options, .later = 1};
@@ -116,11 +116,11 @@ int main(void) {
                                .error_received = error_received};
   udpr_status      status = udpr_reactor_new(&options, &reactor);
   if (status != UDPR_OK) return fail("new", status);
-  status = udpr_reactor_set_logger(reactor, UDPR_LOG_DEBUG, told, NULL, NULL);
+  status = udpr_reactor_set_logger(reactor, UDPR_LOG_DEBUG, log_received, NULL, NULL);
   if (status == UDPR_OK)
     status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, &udp, &transport);
   if (status == UDPR_OK) status = send_three();
-  if (status == UDPR_OK) status = write_to_nobody();
+  if (status == UDPR_OK) status = write_to_closed_port();
   if (status == UDPR_OK) ask_for_later();
   if (status == UDPR_OK) status = udpr_reactor_start(reactor);
   while (status == UDPR_OK && (received < WANTED || !reported)) status = udpr_reactor_iterate(reactor, -1);

@@ -1,7 +1,7 @@
-"""generations.py SHARED: programs and libraries of different ages work together.
+"""compatibility.py SHARED: programs and libraries of different versions work together.
 
-A later release is made of this one: in a copy of the source every struct with a size gets one more field at its end. Then
-tests/abi/generations.c, compiled with today's header and with the later one, runs with both libraries.
+A later version is made from this one: in a copy of the source, every struct with a size gets one more field at its end.
+tests/abi/compatibility.c is compiled with the present header and with the later one, and runs with both libraries.
 """
 
 import atexit
@@ -13,43 +13,43 @@ import tempfile
 
 import harness
 from harness import case, equal, main
-from surface import HEADER, HERE, ROOT, structs, tool
+from abi_dump import HEADER, HERE, ROOT, structs, tool
 
-harness.PATIENCE = 600  # a build of the Rust code
+harness.TIMEOUT = 600  # a build of the Rust code
 TODAY = pathlib.Path(sys.argv[1]).parent
-WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-generations-"))
+WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-compatibility-"))
 atexit.register(shutil.rmtree, WORK)
 SIZED = [name for name, fields in structs(HEADER.read_text(encoding="utf-8")).items() if fields[0] == "size"]
-RAN = "transports {} datagrams_in 3 kept 0\nreceived 3 reported 1 logged 1 later {}\n"
-REFUSED = "asked: UDPR_E_VERSION UDPR_E_VERSION UDPR_E_VERSION\n"
-TAKEN = "asked: UDPR_OK UDPR_OK UDPR_OK\n"
+RAN_OUTPUT = "transports {} datagrams_in 3 kept 0\nreceived 3 reported 1 logged 1 later {}\n"
+REJECTED = "asked: UDPR_E_VERSION UDPR_E_VERSION UDPR_E_VERSION\n"
+ACCEPTED = "asked: UDPR_OK UDPR_OK UDPR_OK\n"
 
 
 @case
 def todays_program_with_todays_library():
-    equal(RAN.format(1, 0), ran(ROOT / "include", TODAY))
+    equal(RAN_OUTPUT.format(1, 0), output(ROOT / "include", TODAY))
 
 
 @case
 def todays_program_with_a_later_library():
-    equal(RAN.format(1, 0), ran(ROOT / "include", later_library()))
+    equal(RAN_OUTPUT.format(1, 0), output(ROOT / "include", later_library()))
 
 
 @case
 def a_later_program_with_todays_library():
-    """It must look at size before it reads, and is told where it asks for what is not there."""
-    equal(REFUSED + "stats later 0 0\n" + RAN.format(1, 0), ran(later_header(), TODAY, "-DLATER"))
+    """The program has to check size before it reads a field. Its requests for unknown fields are rejected."""
+    equal(REJECTED + "stats later 0 0\n" + RAN_OUTPUT.format(1, 0), output(later_header(), TODAY, "-DLATER"))
 
 
 @case
 def a_later_program_with_a_later_library():
-    equal(TAKEN + "stats later 7 7\n" + RAN.format(3, 3), ran(later_header(), later_library(), "-DLATER"))
+    equal(ACCEPTED + "stats later 7 7\n" + RAN_OUTPUT.format(3, 3), output(later_header(), later_library(), "-DLATER"))
 
 
-def ran(include, library, *flags):
+def output(include, library, *flags):
     program = WORK / "program"
     link = (f"-L{library}", "-ludpr", f"-Wl,-rpath,{library}", "-o", program)
-    tool("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, f"-I{include}", HERE / "generations.c", *link)
+    tool("cc", "-std=c11", "-Wall", "-Wextra", "-Werror", *flags, f"-I{include}", HERE / "compatibility.c", *link)
     return tool(program)
 
 
@@ -75,7 +75,8 @@ def later_library():
 
 
 def grow(src):
-    """What a release does that appends a field: 8 bytes more than in the first release, 7 in what the library fills."""
+    """Appends a field, as a later version may: the size of the first version stays 8 bytes smaller, and the library sets the
+    field to 7 in the structs that it fills."""
     types = src / "capi/types.rs"
     text = types.read_text(encoding="utf-8")
     for name in SIZED:

@@ -1,6 +1,6 @@
-/* Where everything in the public structs lies. Compiled only: for this machine's ABI by tests/abi/layout.py, and for
- * 32-bit ones, where no struct may have padding at its end either (a field appended there would not change its size).
- * Where a struct with `size` grows it gets lines, and another SIZE; no other number ever changes.
+/* Asserts sizes and offsets of the public structs. tests/abi/layout.py only compiles it, for this machine's ABI and for
+ * 32-bit ABIs, on which no struct may have padding at its end either (appending a field would not change its size).
+ * If a struct with `size` grows, add lines and change its SIZE; no other number ever changes.
  */
 #include <stddef.h>
 #include <udpr/udpr.h>

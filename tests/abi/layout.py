@@ -1,11 +1,11 @@
-"""layout.py: sizes and offsets of every public struct, in tests/abi/layout.c, on several ABIs."""
+"""layout.py: tests/abi/layout.c asserts sizes and offsets of every public struct, and compiles for several ABIs."""
 
 import os
 import re
 import subprocess
 
 from harness import Skip, case, equal, main
-from surface import HEADER, HERE, ROOT, structs
+from abi_dump import HEADER, HERE, ROOT, structs
 
 SOURCE = HERE / "layout.c"
 
@@ -28,18 +28,18 @@ def layout_of_this_machine():
 
 
 @case
-def layout_of_32_bits_with_eights_on_fours():
+def layout_of_32_bits_with_8_byte_types_aligned_to_4():
     compile_for("-m32")  # i386
 
 
 @case
-def layout_of_32_bits_with_eights_on_eights():
-    compile_for("-m32", "-malign-double")  # as 32-bit ARM lays out its structs
+def layout_of_32_bits_with_8_byte_types_aligned_to_8():
+    compile_for("-m32", "-malign-double")  # the same struct layout as on 32-bit ARM
 
 
 @case
-def a_moved_field_is_told():
-    """That the assertions assert."""
+def a_moved_field_is_reported():
+    """The assertions can fail."""
     text = SOURCE.read_text(encoding="utf-8").replace("AT(udpr_message, tos, ", "AT(udpr_message, tos, 4 + ")
     ended = compiled(text)
     assert "offsetof(udpr_message, tos)" in ended.stderr and ended.returncode, ended.stderr
@@ -53,7 +53,7 @@ def compile_for(*options):
 
 
 def compiled(text, *options):
-    """Freestanding: 32-bit headers of the C library need not be there."""
+    """Compiles freestanding, so that no 32-bit headers of the C library are needed."""
     command = [os.environ.get("CC", "cc"), "-std=c11", "-ffreestanding", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
     return subprocess.run(
         [*command, *options, f"-I{ROOT}/include", "-x", "c", "-"], input=text, capture_output=True, text=True, check=False

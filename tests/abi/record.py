@@ -1,4 +1,4 @@
-"""note.py [--break]: writes what tests/abi/promise.py compares with; see scripts/abi."""
+"""record.py [--break]: records the present ABI, with which tests/abi/stability.py compares later ones; see scripts/abi."""
 
 import pathlib
 import re
@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 
-from surface import HEADER, PROMISED, SYMBOLS, breaks, dump, functions
+from abi_dump import HEADER, RECORD, SYMBOLS, breaks, dump, functions
 
 
 def main(allowed):
@@ -17,15 +17,15 @@ def main(allowed):
         broken = "" if allowed else broken_by(text, symbols, pathlib.Path(directory))
         if broken:
             sys.exit(broken + "This breaks programs. Nothing was written; see scripts/abi --help.")
-        shutil.copyfile(dump(text, pathlib.Path(directory)), PROMISED)
+        shutil.copyfile(dump(text, pathlib.Path(directory)), RECORD)
     SYMBOLS.write_text("".join(f"{name}\n" for name in sorted(symbols)), encoding="utf-8")
 
 
 def broken_by(text, symbols, directory):
-    if not PROMISED.exists():
+    if not RECORD.exists():
         return ""
     gone = set(SYMBOLS.read_text(encoding="utf-8").split()) - symbols
-    return breaks(PROMISED, text, directory) + "".join(f"gone: {name}\n" for name in sorted(gone))
+    return breaks(RECORD, text, directory) + "".join(f"gone: {name}\n" for name in sorted(gone))
 
 
 main(sys.argv[1:] == ["--break"])

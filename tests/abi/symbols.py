@@ -1,4 +1,4 @@
-"""library.py HEADER SHARED STATIC VERSION: what the two libraries show to a linker."""
+"""symbols.py HEADER SHARED STATIC VERSION: the symbols and dynamic section of the two libraries."""
 
 import pathlib
 import re
@@ -33,7 +33,7 @@ def shared_exports_what_the_header_declares():
 
 
 @case
-def static_shows_what_the_header_declares():
+def static_defines_what_the_header_declares():
     symbols = tool("nm", "-g", "--defined-only", "--format=just-symbols", STATIC).split()
     same(declared(), {name for name in symbols if not name.endswith(":")})
 

@@ -1,6 +1,6 @@
 /* every_call.h: calls each function that belongs to the reactor's thread, with valid arguments, and each
  * function for any thread that can return UDPR_E_CLOSED or UDPR_E_WRONG_THREAD. If the reactor may not be
- * used, all of them must return the same status, and registrations must free their user. tests/misuse.py
+ * used, all of them must return the same status, and registrations must free their user. tests/docs_misuse.py
  * reads the names of the functions from this file.
  */
 #ifndef UDPR_TESTS_EVERY_CALL_H

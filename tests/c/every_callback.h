@@ -42,7 +42,7 @@ typedef enum callback_kind {
   CALLBACK_KINDS,
 } callback_kind;
 
-/* The type of each callback in the header, or its field in udpr_protocol. tests/misuse.py reads this table.
+/* The type of each callback in the header, or its field in udpr_protocol. tests/docs_misuse.py reads this table.
  */
 static const char *const callback_names[] = {
     [START_PROTOCOL] = "start_protocol",

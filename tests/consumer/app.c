@@ -1,4 +1,4 @@
-/* Uses a little of each part, and says which library it found. */
+/* Uses a little of each part, and prints the version of the library. */
 #include <stdio.h>
 #include <udpr/udpr.h>
 

@@ -1,5 +1,5 @@
-"""builds.py: the source as a stranger's subdirectory, with every generator and configuration, and with a cargo that is not
-there. Takes minutes: behind scripts/test --all.
+"""builds.py: the source as a subdirectory of a consumer's project, with every generator and configuration, and with a
+missing or failing cargo. It takes minutes, so only scripts/test --all runs it.
 """
 
 import os
@@ -12,7 +12,7 @@ import harness
 from harness import case, equal, main
 from project import GENERATORS, HERE, ROOT, WORK, build_and_run, configure, runs, snapshot, tool
 
-harness.PATIENCE = 900  # three builds of the Rust code, optimised as a whole
+harness.TIMEOUT = 900  # three optimised builds of the Rust code
 RUST = re.search(r'^rust-version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
 
 
@@ -28,7 +28,7 @@ def add_cases():
 
 
 def builds(generator, config):
-    """Its own copy of the source: a file of it is touched."""
+    """Builds a copy of the source, since this changes the time stamp of a file in it."""
     source = WORK / "source"
     if not source.exists():
         copy_source(source)
@@ -53,7 +53,7 @@ def copy_source(to):
 
 
 def refused(cargo):
-    """What CMake says when it is given such a cargo: one error."""
+    """Returns CMake's error message for such a cargo. There has to be only one."""
     build = WORK / f"refused-{len(list(WORK.iterdir()))}"
     command = ["cmake", "-S", HERE, "-B", build, f"-DUDPR_SOURCE={ROOT}", f"-DUDPR_CARGO={cargo}"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -78,7 +78,7 @@ def an_old_cargo_is_one_clear_message():
 
 @case
 def no_cargo_is_one_clear_message():
-    said = refused(cargo="")  # as after a search that found none
+    said = refused(cargo="")  # the value if find_program finds none
     for part in (f"needs Rust {RUST} or later", "no cargo was found", "-DUDPR_CARGO="):
         assert part in said, said
 
@@ -91,7 +91,7 @@ def a_cargo_that_fails_is_one_clear_message():
 
 
 @case
-def offline_says_so_to_cargo():
+def offline_is_passed_to_cargo():
     log = WORK / "arguments"
     cargo = script(f'case $1 in --version) exec cargo "$@" ;; esac; printf "%s\\n" "$@" >{log}; exit 1')
     for option, wanted in (("ON", True), ("OFF", False)):

@@ -1,4 +1,4 @@
-"""consumer.py BUILD_DIR CONFIG: a stranger's project against what BUILD_DIR installs, and against the source."""
+"""consumer.py BUILD_DIR CONFIG: a consumer's project with the installation of BUILD_DIR, and with the source."""
 
 import os
 import re
@@ -10,7 +10,9 @@ from installation import CONFIG, install, pkg_config, static_flags, system_libra
 from project import GENERATORS, HERE, ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
 from project import links_static, need, tool
 
-harness.PATIENCE = 300  # an optimised build of the Rust code
+harness.TIMEOUT = 300  # an optimised build of the Rust code
+
+
 @case
 def find_package():
     prefix, _ = install()
@@ -31,7 +33,7 @@ def find_package_can_mean_the_static_library():
 
 
 def found(components):
-    """What CMake says of a project that asks for these components of the package: nothing when it finds them."""
+    """Returns the build directory and CMake's error output for a project that requires these components."""
     prefix, _ = install()
     source = WORK / f"components-{components.replace(' ', '-')}"
     source.mkdir()
@@ -105,7 +107,7 @@ def makefile_with_pkg_config():
 
 @case
 def pkg_config_static():
-    """As the man page says; and where no shared library is, by the flags as they come."""
+    """Links as described in the man page and, without a shared library, with unchanged flags."""
     flags = pkg_config("--static", "--cflags", "--libs")
     static = ["-l:libudpr.a" if flag == "-ludpr" else flag for flag in flags]
     links_static(compiled("by-pkg-config-static", "app.c", *static))
@@ -137,12 +139,12 @@ def the_static_library_beside_another_rust_archive():
     tool("cargo", "build", *options)
     archives = [WORK / "other/release/libother_rust.a", libraries / "libudpr.a"]
     for name, order in (("beside", archives), ("beside-reversed", archives[::-1])):
-        program = compiled(name, "beside.c", f"-I{prefix}/include", *order, *system_libraries())
+        program = compiled(name, "two_rust_libraries.c", f"-I{prefix}/include", *order, *system_libraries())
         equal("UDPR_OK 42", tool(program).split(" ", 1)[1].strip())
 
 
 @case
-def what_else_is_installed():
+def licences_and_headers_are_installed():
     prefix, _ = install()
     for name in ("LICENSE-MIT", "LICENSE-APACHE"):
         equal((ROOT / name).read_bytes(), (prefix / "share/doc/udpr" / name).read_bytes())
@@ -152,12 +154,12 @@ def what_else_is_installed():
 
 
 def tree(root):
-    """Every file below, with its content."""
+    """Returns the contents of every file below `root`, by path."""
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 @case
-def the_header_for_foreign_readers_is_where_pkg_config_says():
+def pkg_config_has_the_path_of_the_ffi_header():
     (path,) = pkg_config("--variable=ffi_header")
     with open(path, encoding="utf-8") as file:
         text = file.read()

@@ -1,5 +1,5 @@
-"""cross.py: udpr and a stranger's project with it, built for other systems than this one. Takes minutes: behind scripts/test
---all. What is built for i686 runs here, too.
+"""cross.py: udpr and a consumer's project, built for other systems. Programs for i686 also run here. It takes minutes, so
+only scripts/test --all runs it.
 """
 
 import subprocess
@@ -8,15 +8,15 @@ import harness
 from harness import case, equal, main
 from project import HERE, ROOT, WORK, links_shared, links_static, need, tool
 
-harness.PATIENCE = 900  # the toolchain is fetched, and two builds of the Rust code
+harness.TIMEOUT = 900  # fetching the toolchain, and two builds of the Rust code
 COMPILER, I686 = "i686-linux-gnu-gcc", "i686-unknown-linux-gnu"
-# Programs for i686 are started with the C library of the cross compiler.
+# Programs for i686 run with the C library of the cross compiler.
 C_LIBRARY = "/usr/i686-linux-gnu/lib"
 LINK = f"-Wl,--dynamic-linker={C_LIBRARY}/ld-linux.so.2,--disable-new-dtags,-rpath,{C_LIBRARY}"
 
 
 def cargo():
-    """Of the oldest Rust that is supported, which has the standard library for i686."""
+    """Returns the cargo of the oldest supported Rust, which has the standard library for i686."""
     need(COMPILER, "gcc-i686-linux-gnu")
     return tool(ROOT / "scripts/toolchain", I686).splitlines()[-1] + "/bin/cargo"
 
@@ -48,7 +48,7 @@ def a_toolchain_file_is_enough():
 
 
 @case
-def so_is_the_compiler_with_a_rust_target():
+def a_compiler_and_a_rust_target_are_enough():
     builds_for_i686("rust-target", "Release", f"-DCMAKE_C_COMPILER={COMPILER}", f"-DUDPR_RUST_TARGET={I686}")
 
 
@@ -61,7 +61,7 @@ def a_compiler_for_32_bits_without_a_target_is_one_clear_message():
 
 
 def cargo_that_makes_nothing():
-    """It writes its arguments down, and succeeds."""
+    """Returns a script that stores its arguments and succeeds."""
     path = WORK / "cargo"
     lines = f'case $1 in --version) exec cargo "$@" ;; esac\nprintf "%s\\n" "$@" >{WORK}/arguments\n'
     path.write_text(f"#!/bin/sh\n{lines}", encoding="utf-8")
@@ -70,7 +70,7 @@ def cargo_that_makes_nothing():
 
 
 def asked_for(machine):
-    """The Rust target that is built for such a compiler; and what the build says, which ends without a library."""
+    """Returns the Rust target that is chosen for such a compiler, and the errors of the build, which makes no library."""
     need("clang", "clang")
     system = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY")
     compiler = ("-DCMAKE_C_COMPILER=clang", f"-DCMAKE_C_COMPILER_TARGET={machine}")
@@ -83,7 +83,7 @@ def asked_for(machine):
 
 
 @case
-def the_compilers_target_is_rusts():
+def the_compilers_target_determines_rusts():
     targets = {
         "aarch64-linux-gnu": "aarch64-unknown-linux-gnu",
         "aarch64-poky-linux": "aarch64-unknown-linux-gnu",

@@ -1,4 +1,4 @@
-"""dist.py: the release tarball is made, and builds where there is no network and no crate but those in it."""
+"""dist.py: the release tarball is complete, and can be built without a network and with only the crates in it."""
 
 import os
 import pathlib
@@ -9,12 +9,12 @@ import harness
 from harness import Skip, case, equal, main
 from project import ROOT, VERSION, WORK, compiled, links_shared, links_static, need, tool
 
-harness.PATIENCE = 900  # an optimised build of the Rust code
+harness.TIMEOUT = 900  # an optimised build of the Rust code
 NAME = f"udpr-{VERSION}"
 
 
 def tarball():
-    """Its path, and the directory it was unpacked to."""
+    """Makes and unpacks the tarball. Returns its path and the directory."""
     made, unpacked = WORK / "dist" / f"{NAME}.tar.xz", WORK / "unpacked"
     if not unpacked.exists():
         need("git", "git")
@@ -28,7 +28,7 @@ def tarball():
 
 
 def without_network(*command):
-    """In a network of its own, which has nothing; and with a cargo that has fetched nothing yet."""
+    """Runs a command in an empty network namespace, with a cargo that has fetched nothing."""
     if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
         raise Skip("unshare --net is not permitted")
     home = WORK / "home"
@@ -39,7 +39,7 @@ def without_network(*command):
 
 
 @case
-def has_all_and_nothing_else():
+def has_all_tracked_files_and_nothing_else():
     made, source = tarball()
     tracked = set(tool("git", "-C", ROOT, "ls-tree", "-r", "--name-only", "HEAD").split("\n")[:-1])
     inside = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
@@ -74,7 +74,7 @@ def builds_and_installs_without_a_network():
 
 @case
 def its_rust_tests_can_be_built_without_a_network():
-    """Those need crates that the library does without; that cargo finds them all is enough."""
+    """The tests need more crates than the library. It is enough that cargo finds all of them."""
     _, source = tarball()
     said = without_network("sh", "-c", f"cd {source} && cargo metadata --format-version=1 --offline --locked")
     assert "/vendor/cbindgen-" in said, said[:1000]

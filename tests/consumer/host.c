@@ -1,4 +1,4 @@
-/* host PLUGIN: uses udpr itself, and loads and unloads a plug-in that does. Says whether they share one copy of it. */
+/* host PLUGIN: uses udpr itself, loads and unloads a plug-in that uses it, and prints whether they share one copy of it. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <udpr/udpr.h>

@@ -1,4 +1,4 @@
-"""What BUILD_DIR installs (the first argument; the second is the configuration), for the tests that link with it."""
+"""The installation of a build directory, for the tests that link with it. Arguments of the script: BUILD_DIR CONFIG."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ BUILD_DIR, CONFIG = sys.argv[1:]
 
 
 def install():
-    """The installed tree, moved away from where it was installed to. Gives it and its library directory."""
+    """Installs udpr and moves the tree to another place. Returns it and its library directory."""
     prefix = WORK / "moved"
     if not prefix.exists():
         tool("cmake", "--install", BUILD_DIR, "--config", CONFIG, "--prefix", WORK / "prefix")
@@ -25,12 +25,12 @@ def pkg_config(*arguments):
 
 
 def system_libraries():
-    """As the README names them."""
+    """Returns the linker flags of the README."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     return re.search(r"libudpr\.a ((?:-l\w+ )+)-o app", readme).group(1).split()
 
 
 def static_flags():
-    """What links a program with the static library, by hand."""
+    """Returns the compiler flags that link a program with the static library."""
     prefix, libraries = install()
     return [f"-I{prefix}/include", libraries / "libudpr.a", *system_libraries()]

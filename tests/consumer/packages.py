@@ -1,4 +1,4 @@
-"""packages.py: the Debian packages, put by dpkg into a root of their own, and programs linked with what is there."""
+"""packages.py: the Debian packages, installed by dpkg into a separate root, and programs that are linked with them."""
 
 import gzip
 import os
@@ -10,13 +10,13 @@ import harness
 from harness import case, equal, main
 from project import ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared, need, tool
 
-harness.PATIENCE = 900  # an optimised build of the Rust code
+harness.TIMEOUT = 900  # an optimised build of the Rust code
 RUNTIME, DEV = f"libudpr{SERIES}", "libudpr-dev"
 PACKAGED = f"{VERSION}-1"
 
 
 def packages():
-    """The two packages, by their names."""
+    """Builds the two packages. Returns their paths by name."""
     need("dpkg-shlibdeps", "dpkg-dev")
     build = WORK / "build"
     if not build.exists():
@@ -32,7 +32,7 @@ def field(path, name):
 
 
 def root():
-    """A root with both packages in it, as dpkg puts them there. What they depend on is this machine's."""
+    """Installs both packages into a separate root, without their dependencies. Returns it and its library directory."""
     at = WORK / "root"
     if not at.exists():
         both = packages()
@@ -44,7 +44,7 @@ def root():
 
 
 def dpkg(at, *arguments):
-    """Its scripts, which only call ldconfig, would need a system in there."""
+    """Runs dpkg for that root. The packages' scripts run outside of it, since it has no programs."""
     options = ["--force-not-root", "--force-script-chrootless", "--force-bad-path", f"--root={at}"]
     ended = subprocess.run(["dpkg", *options, *arguments], capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -52,7 +52,7 @@ def dpkg(at, *arguments):
 
 
 @case
-def are_the_two_and_depend_on_each_other():
+def there_are_two_with_the_right_dependencies():
     both = packages()
     equal({RUNTIME, DEV}, set(both))
     equal([PACKAGED, PACKAGED], [field(path, "Version") for path in both.values()])
@@ -64,7 +64,7 @@ def are_the_two_and_depend_on_each_other():
 
 
 @case
-def hold_what_belongs_to_each():
+def have_the_right_files():
     listed = {name: contents(path) for name, path in packages().items()}
     about = ["changelog.Debian.gz", "changelog.gz", "copyright"]
     equal([*about, f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(listed[RUNTIME]))
@@ -73,7 +73,7 @@ def hold_what_belongs_to_each():
 
 
 @case
-def tell_where_they_come_from():
+def have_copyright_and_changelog():
     at, _ = root()
     for name, path in packages().items():
         about = at / "usr/share/doc" / name
@@ -110,7 +110,7 @@ def install_and_link_by_cmake():
 
 
 @case
-def are_removed_without_a_rest():
+def are_removed_completely():
     at, _ = root()
     dpkg(at, "--purge", DEV, RUNTIME)
     equal([], [str(path) for path in (at / "usr").rglob("*")] if (at / "usr").exists() else [])

@@ -1,4 +1,4 @@
-/* A stranger's plug-in: it runs a reactor, with work on the pool, and says where its udpr is. */
+/* A consumer's plug-in: it runs a reactor with work on the thread pool, and returns an address inside its copy of udpr. */
 #include <udpr/udpr.h>
 
 int         plugin_runs(void);

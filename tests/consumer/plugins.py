@@ -1,11 +1,11 @@
-"""plugins.py BUILD_DIR CONFIG: plug-ins that use udpr, in a program that does so, too, as docs/linking.md describes them."""
+"""plugins.py BUILD_DIR CONFIG: plug-ins that use udpr, in a program that also uses it, as described in docs/linking.md."""
 
 import harness
 from harness import case, equal, main
 from installation import CONFIG, install, static_flags
 from project import HERE, ROOT, WORK, compiled, needed, tool
 
-harness.PATIENCE = 120
+harness.TIMEOUT = 120
 OWN = ("-Wl,--exclude-libs,libudpr.a", "-Wl,-z,nodelete")
 MODULE = ("-shared", "-fPIC")
 
@@ -40,7 +40,7 @@ def with_the_static_library_it_has_its_own():
 
 @case
 def without_the_option_it_exports_a_copy_and_uses_another():
-    """Why the page asks for it."""
+    """The reason why docs/linking.md requires the option."""
     plugin = compiled("exporting.so", "plugin.c", *MODULE, *static_flags())
     assert "udpr_reactor_new" in exported(plugin)
     equal("one copy\n", tool(host(), plugin))
@@ -48,7 +48,7 @@ def without_the_option_it_exports_a_copy_and_uses_another():
 
 @case
 def by_cmake():
-    """The lines of the page, as they are there."""
+    """Uses the lines of docs/linking.md unchanged."""
     prefix, _ = install()
     page = (ROOT / "docs/linking.md").read_text(encoding="utf-8")
     lines = next(block.split("```")[0] for block in page.split("```cmake\n") if "MODULE" in block)

@@ -1,4 +1,4 @@
-"""What the tests of installing and linking share: a place to work in, tools that must succeed, a stranger's project."""
+"""The common part of the tests of installing and linking: a temporary directory, tools, and a consumer's project."""
 
 import atexit
 import os
@@ -37,7 +37,7 @@ def runs(program, **options):
 
 
 def needed(program):
-    """The names of the shared libraries that a program is linked with."""
+    """Returns the names of the shared libraries that a program is linked with."""
     return re.findall(r"NEEDED.*\[(.*)\]", tool("readelf", "-dW", program))
 
 
@@ -57,7 +57,7 @@ def compiled(name, source, *flags):
 
 
 def configure(name, generator, config, *options):
-    """The build directory of the stranger's project, and the configurations that it has."""
+    """Configures the consumer's project. Returns its build directory and its configurations."""
     build = WORK / name
     if generator.startswith("Ninja"):
         need("ninja", "ninja-build")
@@ -66,7 +66,7 @@ def configure(name, generator, config, *options):
 
 
 def build_and_run(build, config):
-    """Builds, runs the programs, and builds again, which has nothing to do."""
+    """Builds, runs the programs, and builds again, which must not build anything."""
     tool("cmake", "--build", build, "--config", config)
     links_shared(build / config / "app-shared")
     links_shared(build / config / "app-udpr")
@@ -78,6 +78,6 @@ def build_and_run(build, config):
 
 
 def snapshot(build):
-    """When each product was written."""
+    """Returns the time of the last change of each product."""
     files = [path for path in build.rglob("*") if path.suffix in (".a", ".o", ".so") or path.name.startswith("app-")]
     return {str(path.relative_to(build)): path.stat().st_mtime_ns for path in files if path.is_file()}

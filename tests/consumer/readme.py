@@ -1,6 +1,6 @@
-"""readme.py BUILD_DIR CONFIG: the README's program, after the README's installation, starts and echoes.
+"""readme.py BUILD_DIR CONFIG: the README's program echoes, after an installation as described in the README.
 
-It is installed into /usr/local of a mount namespace in which what is written to the system is gone afterwards.
+The installation goes to /usr/local, in a mount namespace whose changes to the system are discarded at the end.
 """
 
 import pathlib
@@ -14,19 +14,19 @@ from docs_compile import ROOT, blocks
 from harness import Skip, case, equal, main, running
 from project import tool
 
-harness.PATIENCE = 120
-WRITTEN_TO = ("/usr/local", "/etc", "/var/cache")
+harness.TIMEOUT = 120
+OVERLAID = ("/usr/local", "/etc", "/var/cache")
 NO_OVERLAY = 77
 
 
 def readme(language, start):
-    """The first such block with a line that starts so."""
+    """Returns the first block of that language with a line that begins with `start`."""
     found = (block.text for block in blocks(ROOT / "README.md") if block.language == language)
     return next(text for text in found if any(line.startswith(start) for line in text.splitlines()))
 
 
 def overlay(directory, work):
-    """Lets what is written to the directory go elsewhere."""
+    """Mounts an overlay, so that writes to the directory go elsewhere."""
     upper, other = work / directory.replace("/", "-"), work / (directory.replace("/", "-") + ".work")
     upper.mkdir()
     other.mkdir()
@@ -36,10 +36,10 @@ def overlay(directory, work):
 
 
 def install_and_run(build_dir):
-    """In namespaces of its own."""
+    """Runs in namespaces of its own."""
     work = pathlib.Path(tempfile.mkdtemp())
     tool("mount", "-t", "tmpfs", "udpr", work)
-    for directory in WRITTEN_TO:
+    for directory in OVERLAID:
         overlay(directory, work)
     tool("ip", "link", "set", "lo", "up")
     for line in readme("sh", "cmake --install").splitlines():
@@ -53,7 +53,7 @@ def install_and_run(build_dir):
 
 
 def echoed(program, data):
-    """The program says nothing when it starts: until then the kernel refuses what is sent."""
+    """Sends until the program listens; before that, the kernel refuses the datagrams."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.connect(("127.0.0.1", 9999))
         while program.poll() is None:

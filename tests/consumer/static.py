@@ -1,4 +1,4 @@
-"""static.py BUILD_DIR CONFIG: programs that are linked with the static library, some of them with nothing shared at all."""
+"""static.py BUILD_DIR CONFIG: programs that are linked with the static library, some of them completely static."""
 
 import os
 
@@ -7,7 +7,7 @@ from harness import case, equal, main
 from installation import BUILD_DIR, CONFIG, install, pkg_config, static_flags
 from project import HERE, VERSION, WORK, compiled, configure, links_shared, links_static, need, needed, tool
 
-harness.PATIENCE = 120
+harness.TIMEOUT = 120
 
 
 def links_nothing_shared(program):
@@ -31,8 +31,8 @@ def pkg_config_and_cc_static():
 
 
 @case
-def no_library_of_the_compiler_is_asked_for():
-    """Which one is needed differs between static and other programs: the compiler knows."""
+def no_library_of_the_compiler_is_named():
+    """The compiler adds the right one, which is different for static programs."""
     equal([], [flag for flag in [*static_flags(), *pkg_config("--static", "--libs")] if "gcc" in str(flag)])
     prefix, _ = install()
     for path in prefix.rglob("*.cmake"):
@@ -75,8 +75,8 @@ def meson_with_nothing_shared():
 
 
 @case
-def what_is_not_used_can_be_left_out():
-    """Functions have sections of their own: a program that calls few is small, and runs when it is stripped, too."""
+def unused_code_can_be_left_out():
+    """Functions have sections of their own: a program that calls few of them is small, and also runs when stripped."""
     whole = compiled("whole", "app.c", *static_flags())
     less = compiled("less", "app.c", "-Wl,--gc-sections", *static_flags())
     stripped = compiled("stripped", "app.c", "-Wl,--gc-sections", "-s", *static_flags())
@@ -110,7 +110,7 @@ def both_libraries_can_be_stripped():
 
 @case
 def a_release_has_no_debug_information():
-    """Rust's standard library comes with its own, which is larger than all the code."""
+    """That of Rust's standard library would be larger than all the code."""
     _, libraries = install()
     for name in ("libudpr.so", "libudpr.a"):
         has = ".debug_info" in tool("readelf", "-SW", libraries / name)

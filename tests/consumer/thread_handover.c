@@ -1,5 +1,5 @@
-/* usage: handover NAME. What one thread hands over to another through the library, in a program for ThreadSanitizer: it reports
- * a race, with exit code 66, where it does not see the hand-over. All memory is accessed without atomics and locks here.
+/* usage: thread_handover NAME. Data that one thread passes to another through the library, in a program for ThreadSanitizer,
+ * which reports a race, with exit code 66, if it does not see the synchronization. This program uses no atomics and no locks.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -38,7 +38,7 @@ static void stop(udpr_reactor *self, void *user) {
   must(udpr_reactor_stop(self));
 }
 
-/* A block that is filled in one thread and read and freed in another. */
+/* Returns a block that one thread fills and another one reads and frees. */
 static int *filled(int number) {
   int *block = malloc(2 * sizeof *block);
   if (block == NULL) exit(1);
@@ -46,7 +46,7 @@ static int *filled(int number) {
   return block;
 }
 
-static void take(udpr_reactor *self, void *user) {
+static void check_and_free(udpr_reactor *self, void *user) {
   int *block = user;
   if (block[0] + block[1] != 0) exit(1);
   free(block);
@@ -56,7 +56,7 @@ static void take(udpr_reactor *self, void *user) {
 /* ---- calls --------------------------------------------------------------------------------------------- */
 
 static void *call(void *unused) {
-  for (int i = 0; i < COUNT; i++) must(udpr_remote_call(remote, take, filled(i), NULL));
+  for (int i = 0; i < COUNT; i++) must(udpr_remote_call(remote, check_and_free, filled(i), NULL));
   return unused;
 }
 
@@ -67,7 +67,8 @@ static void calls(void) {
 }
 
 static void *call_from_thread(void *unused) {
-  for (int i = 0; i < COUNT; i++) must(udpr_reactor_call_from_thread(reactor, take, filled(i), NULL));
+  for (int i = 0; i < COUNT; i++)
+    must(udpr_reactor_call_from_thread(reactor, check_and_free, filled(i), NULL));
   return unused;
 }
 
@@ -118,11 +119,11 @@ static void work(void *user) {
 
 static void work_and_done(void) {
   for (int i = 0; i < THREADS * COUNT; i++)
-    must(udpr_reactor_call_in_thread(reactor, work, take, filled(i), NULL));
+    must(udpr_reactor_call_in_thread(reactor, work, check_and_free, filled(i), NULL));
   must(udpr_reactor_run(reactor));
 }
 
-/* What free has waited for is done. */
+/* After udpr_reactor_free, which waits for the work, its results can be read. */
 static void work_then_free(void) {
   int *blocks[20];
   for (int i = 0; i < 20; i++)
@@ -161,11 +162,11 @@ static void *run(void *unused) {
   return unused;
 }
 
-/* Run in one thread, then used in another as soon as it may be. */
+/* A reactor runs on one thread, and is used by another one as soon as the run has ended. */
 static void one_thread_after_the_other(void) {
   must(udpr_reactor_call_later(reactor, 1000000, write_and_stop, NULL, NULL, NULL));
   if (pthread_create(&threads[0], NULL, run, NULL) != 0) exit(1);
-  while (udpr_reactor_user(reactor) == NULL) sched_yield(); /* on a wrong thread it is NULL */
+  while (udpr_reactor_user(reactor) == NULL) sched_yield(); /* NULL while the other thread runs it */
   if (written != 42) exit(1);
   must(udpr_reactor_free(reactor));
   reactor = NULL;
@@ -227,13 +228,13 @@ static void *post_until_closed(void *unused) {
   return unused;
 }
 
-/* The holder of the last reference frees. */
+/* The thread that releases the last reference frees the transport. */
 static void transports(void) {
   must(udpr_reactor_free(reactor));
   for (int i = 0; i < ROUNDS; i++) {
     must(udpr_reactor_new(NULL, &reactor));
     listen_here();
-    seen = THREADS * COUNT; /* it counts no more */
+    seen = THREADS * COUNT; /* so that it does not count any longer */
     for (int k = 1; k < THREADS; k++) udpr_transport_retain(port);
     start(post_until_closed);
     for (int k = 0; k < 4; k++) must(udpr_reactor_iterate(reactor, 0));
@@ -266,15 +267,15 @@ static void remotes(void) {
   reactor = NULL, remote = NULL;
 }
 
-/* ---- the proof that races are found -------------------------------------------------------------------- */
+/* ---- a race, which has to be reported -------------------------------------------------------------------- */
 
-static void *write_without_handing_over(void *unused) {
+static void *write_without_synchronization(void *unused) {
   for (int i = 0; i < COUNT; i++) written++;
   return unused;
 }
 
 static void race(void) {
-  start(write_without_handing_over);
+  start(write_without_synchronization);
   join();
 }
 
@@ -304,7 +305,7 @@ int main(int argc, char **argv) {
     must(udpr_reactor_remote(reactor, &remote));
     udpr_remote *first = remote;
     cases[i].body();
-    must(udpr_reactor_free(reactor)); /* NULL if the case has done it */
+    must(udpr_reactor_free(reactor)); /* NULL if the case has freed it */
     udpr_remote_release(first);
     return puts("done") < 0;
   }

@@ -1,4 +1,4 @@
-"""tsan.py BUILD_DIR CONFIG: ThreadSanitizer in a program of a stranger's, with the installed libraries, which are not built for it."""
+"""tsan.py BUILD_DIR CONFIG: a consumer's program with ThreadSanitizer, and the installed libraries, built without it."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ SYSTEM = ("-lutil", "-lrt", "-lpthread", "-lm", "-ldl")
 
 
 def install():
-    """The installed tree, and its library directory."""
+    """Installs udpr. Returns the installed tree and its library directory."""
     prefix = WORK / "prefix"
     if not prefix.exists():
         tool("cmake", "--install", BUILD_DIR, "--config", CONFIG, "--prefix", prefix)
@@ -24,20 +24,20 @@ def compiled(kind):
     prefix, libraries = install()
     linked = {"shared": ("-L", libraries, "-ludpr", f"-Wl,-rpath,{libraries}"), "static": (libraries / "libudpr.a",)}
     flags = ("-std=gnu11", "-g", "-O1", "-fsanitize=thread", f"-I{prefix}/include")
-    tool("gcc", *flags, HERE / "handover.c", *linked[kind], *SYSTEM, "-o", WORK / kind)
+    tool("gcc", *flags, HERE / "thread_handover.c", *linked[kind], *SYSTEM, "-o", WORK / kind)
     return WORK / kind
 
 
 def run(program, name):
-    """ThreadSanitizer may not find its place where the kernel scatters mappings over 32 bits (Linux 6.6)."""
-    unscattered = ("setarch", "--addr-no-randomize")
-    can = subprocess.run((*unscattered, "true"), capture_output=True, check=False).returncode == 0
-    command = (*(unscattered if can else ()), program, name)
+    """Runs without address randomization: ThreadSanitizer fails if the kernel randomizes by 32 bits (Linux 6.6)."""
+    prefix = ("setarch", "--addr-no-randomize")
+    can = subprocess.run((*prefix, "true"), capture_output=True, check=False).returncode == 0
+    command = (*(prefix if can else ()), program, name)
     environment = {**os.environ, "TSAN_OPTIONS": "exitcode=66"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
 
 
-def follows_every_hand_over(program):
+def sees_every_hand_over(program):
     names = tool(program).split()
     assert len(names) > 10 and "race" in names, names
     ended = {name: run(program, name) for name in names}
@@ -48,12 +48,12 @@ def follows_every_hand_over(program):
 
 @case
 def the_shared_library():
-    follows_every_hand_over(compiled("shared"))
+    sees_every_hand_over(compiled("shared"))
 
 
 @case
 def the_static_library():
-    follows_every_hand_over(compiled("static"))
+    sees_every_hand_over(compiled("static"))
 
 
 main()

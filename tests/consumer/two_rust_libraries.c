@@ -1,4 +1,4 @@
-/* Two Rust libraries in one program, each with a standard library of its own. */
+/* Two Rust libraries in one program, each with its own copy of Rust's standard library. */
 #include <stdio.h>
 #include <udpr/udpr.h>
 

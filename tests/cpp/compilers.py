@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 
-from harness import Skip, case, equal, line_starting, main, running, udp_socket
+from harness import Skip, bound_socket, case, equal, main, read_line_starting, running
 
 LIBRARY_DIR = sys.argv[1]
 ROOT = pathlib.Path(__file__).parents[2]
@@ -51,9 +51,9 @@ def echoes(compiler, standard):
     with tempfile.TemporaryDirectory() as directory:
         program = f"{directory}/echo"
         compiled(compiler, f"-std={standard}", *FLAGS, str(ROOT / "c_examples/echo.cpp"), "-o", program, *link())
-        peer, _ = udp_socket()
+        peer, _ = bound_socket()
         with peer, running(program, "0") as echo:
-            peer.sendto(b"hello", ("127.0.0.1", int(line_starting(echo, "listening on 0.0.0.0:"))))
+            peer.sendto(b"hello", ("127.0.0.1", int(read_line_starting(echo, "listening on 0.0.0.0:"))))
             equal(b"hello", peer.recv(100))
 
 

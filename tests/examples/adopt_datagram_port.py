@@ -4,7 +4,17 @@ import signal
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, main, nc, need_free, running, udp_socket
+from harness import (
+    bound_socket,
+    case,
+    end_with_signal,
+    equal,
+    main,
+    netcat_reply,
+    read_line_starting,
+    running,
+    skip_unless_free,
+)
 
 PROGRAM = sys.argv[1]
 LISTENING = "listening on 127.0.0.1:"
@@ -12,27 +22,27 @@ LISTENING = "listening on 127.0.0.1:"
 
 @case
 def answers_nc_on_port_9999():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
-        equal("9999", line_starting(program, LISTENING))
-        equal("Hello World!\n", nc(9999))
-        equal("", ends_cleanly(program, signal.SIGINT))
+        equal("9999", read_line_starting(program, LISTENING))
+        equal("Hello World!\n", netcat_reply(9999))
+        equal("", end_with_signal(program, signal.SIGINT))
 
 
 @case
 def echoes_again_and_again():
-    peer, _ = udp_socket()
+    peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
-        host = ("127.0.0.1", int(line_starting(program, LISTENING)))
+        host = ("127.0.0.1", int(read_line_starting(program, LISTENING)))
         for data in (b"", b"one", bytes(65507)):
             peer.sendto(data, host)
             equal((data, host), peer.recvfrom(65536))
-        equal("", ends_cleanly(program, signal.SIGTERM))
+        equal("", end_with_signal(program, signal.SIGTERM))
 
 
 @case
 def port_in_use_is_one_clear_line():
-    other, port = udp_socket()
+    other, port = bound_socket()
     with other:
         ended = subprocess.run([PROGRAM, str(port)], capture_output=True, text=True, check=False)
     equal((1, ""), (ended.returncode, ended.stdout))

@@ -5,7 +5,18 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, nc, need_free, running, udp_socket
+from harness import (
+    bound_socket,
+    case,
+    end_with_signal,
+    equal,
+    listening_port,
+    main,
+    netcat_reply,
+    read_line_starting,
+    running,
+    skip_unless_free,
+)
 
 PROGRAM = sys.argv[1]
 RECEIVED = 'received "Hello World!\\n" from 127.0.0.1:'
@@ -13,11 +24,11 @@ RECEIVED = 'received "Hello World!\\n" from 127.0.0.1:'
 
 @case
 def answers_nc_on_port_9999():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
-        equal("Hello World!\n", nc(9999))
-        assert 0 < int(line_starting(program, RECEIVED)) < 65536
+        equal("Hello World!\n", netcat_reply(9999))
+        assert 0 < int(read_line_starting(program, RECEIVED)) < 65536
 
 
 @case
@@ -29,7 +40,7 @@ def says_what_it_received_and_from_whom():
         bytes([0, 7, 31, 127, 128, 255]): r"\x00\x07\x1f\x7f\x80\xff",
         "h\u00e9".encode(): r"h\xc3\xa9",
     }
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         for data, text in escaped.items():
@@ -41,7 +52,7 @@ def says_what_it_received_and_from_whom():
 @case
 def echoes_the_longest_datagram():
     data = (bytes(range(256)) * 256)[:65507]
-    peer, _ = udp_socket()
+    peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         peer.sendto(data, ("127.0.0.1", port))
@@ -61,11 +72,11 @@ def sigterm_stops_it():
 
 def stops_on(number):
     """It answers first: it listens before it runs, and only a reactor that runs catches signals."""
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         peer.sendto(b"x", ("127.0.0.1", listening_port(program)))
         equal(b"x", peer.recv(65536))
-        equal(f'received "x" from 127.0.0.1:{peer_port}\nstopped\n', ends_cleanly(program, number))
+        equal(f'received "x" from 127.0.0.1:{peer_port}\nstopped\n', end_with_signal(program, number))
 
 
 @case

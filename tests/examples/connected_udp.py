@@ -6,23 +6,23 @@ import socket
 import subprocess
 import sys
 
-from harness import case, dead_port, ends_cleanly, equal, line_starting, main, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, main, read_line_starting, refusing_port, running
 
 PROGRAM = sys.argv[1]
 
 
 @case
 def one_write_finds_no_one_listening():
-    port = dead_port()
+    port = refusing_port()
     with running(PROGRAM, "127.0.0.1", str(port)) as program:
         equal(f"we can only send to 127.0.0.1:{port} now\n", program.stdout.readline())
         equal("No one listening\n", program.stdout.readline())
-        equal("", ends_cleanly(program, signal.SIGINT))
+        equal("", end_with_signal(program, signal.SIGINT))
 
 
 @case
 def no_one_listens_over_ipv6():
-    port = dead_port(socket.AF_INET6, "::1")
+    port = refusing_port(socket.AF_INET6, "::1")
     with running(PROGRAM, "::1", str(port)) as program:
         equal(f"we can only send to [::1]:{port} now\n", program.stdout.readline())
         equal("No one listening\n", program.stdout.readline())
@@ -30,25 +30,25 @@ def no_one_listens_over_ipv6():
 
 @case
 def talks_with_its_peer_alone():
-    (peer, port), (stranger, _) = udp_socket(), udp_socket()
+    (peer, port), (stranger, _) = bound_socket(), bound_socket()
     with peer, stranger, running(PROGRAM, "127.0.0.1", str(port)) as program:
         data, sender = peer.recvfrom(100)
         equal(b"hello", data)
         stranger.sendto(b"not for you", sender)
         peer.sendto(b"hello\n yourself", sender)
-        equal("hello. yourself", line_starting(program, 'received "').rstrip('"'))
-        equal("", ends_cleanly(program, signal.SIGINT))
+        equal("hello. yourself", read_line_starting(program, 'received "').rstrip('"'))
+        equal("", end_with_signal(program, signal.SIGINT))
 
 
 @case
 def talks_with_nc():
-    peer, port = udp_socket()
+    peer, port = bound_socket()
     peer.close()
     with running("nc", "-4", "-u", "-l", "-v", "127.0.0.1", str(port)) as nc:
         line = nc.stderr.readline()  # "Bound on ...": it listens
         assert re.search("Bound|Listening", line), line
         with running(PROGRAM, "127.0.0.1", str(port)) as program:
-            line_starting(program, "we can only send")
+            read_line_starting(program, "we can only send")
             equal("hello", nc.stdout.read(5))
 
 

@@ -5,30 +5,41 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, nc, need_free, running, udp_socket
+from harness import (
+    bound_socket,
+    case,
+    end_with_signal,
+    equal,
+    listening_port,
+    main,
+    netcat_reply,
+    read_line_starting,
+    running,
+    skip_unless_free,
+)
 
 PROGRAM = sys.argv[1]
 
 
 @case
 def answers_nc_on_port_9999():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
-        equal("Hello World!\n", nc(9999))
-        assert 0 < int(line_starting(program, "13 bytes from 127.0.0.1:")) < 65536
+        equal("Hello World!\n", netcat_reply(9999))
+        assert 0 < int(read_line_starting(program, "13 bytes from 127.0.0.1:")) < 65536
 
 
 @case
 def counts_until_ctrl_c():
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         for data in (b"", b"abc", bytes(65507)):
             peer.sendto(data, ("127.0.0.1", port))
             equal(data, peer.recv(65536))
             equal(f"{len(data)} bytes from 127.0.0.1:{peer_port}\n", program.stdout.readline())
-        equal("stopped after 3 datagrams\n", ends_cleanly(program, signal.SIGINT))
+        equal("stopped after 3 datagrams\n", end_with_signal(program, signal.SIGINT))
 
 
 @case

@@ -3,14 +3,14 @@
 import signal
 import sys
 
-from harness import case, ends_cleanly, equal, listening_port, main, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, listening_port, main, running
 
 PROGRAM = sys.argv[1]
 
 
 @case
 def echoes_while_glibs_clock_ticks():
-    peer, _ = udp_socket()
+    peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         for i in range(3):
@@ -25,7 +25,7 @@ def signals_stop_it():
     for number in (signal.SIGINT, signal.SIGTERM):
         with running(PROGRAM, "0") as program:
             listening_port(program)
-            equal("", ends_cleanly(program, number))
+            equal("", end_with_signal(program, number))
 
 
 main()

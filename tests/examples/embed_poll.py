@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from harness import case, equal, listening_port, main, udp_socket
+from harness import bound_socket, case, equal, listening_port, main
 
 PROGRAM = sys.argv[1]
 
@@ -27,7 +27,7 @@ def type_in(program, text):
 
 @case
 def talks_both_ways():
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, chatting("0") as program:
         port = listening_port(program)
         for i in range(10):

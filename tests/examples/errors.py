@@ -5,15 +5,15 @@ import socket
 import subprocess
 import sys
 
-from harness import case, dead_port, ends_cleanly, equal, main, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, main, refusing_port, running
 
 PROGRAM = sys.argv[1]
 
 
 @case
 def each_address_gets_its_own_line():
-    v4, v6 = dead_port(), dead_port(socket.AF_INET6, "::1")
-    peer, port = udp_socket()
+    v4, v6 = refusing_port(), refusing_port(socket.AF_INET6, "::1")
+    peer, port = bound_socket()
     with peer, running(PROGRAM, f"127.0.0.1:{v4}", f"127.0.0.1:{port}", f"[::1]:{v6}") as program:
         data, sender = peer.recvfrom(100)
         equal(b"hello", data)
@@ -26,12 +26,12 @@ def each_address_gets_its_own_line():
         equal(expected, lines)
         peer.sendto(b"here I am", ("127.0.0.1", sender[1]))
         equal(f'127.0.0.1:{port}: answers "here I am"\n', program.stdout.readline())
-        equal("", ends_cleanly(program, signal.SIGINT))
+        equal("", end_with_signal(program, signal.SIGINT))
 
 
 @case
 def what_is_known_at_once_is_said_at_once():
-    peer, port = udp_socket()
+    peer, port = bound_socket()
     with peer, running(PROGRAM, "nowhere", "127.0.0.1:0", f"127.0.0.1:{port}") as program:
         for start in ("errors: nowhere: UDPR_E_INVALID_ADDRESS: ", "errors: 127.0.0.1:0: UDPR_E_INVALID_ARGUMENT: "):
             equal(start, program.stderr.readline()[: len(start)])

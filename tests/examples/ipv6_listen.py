@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, main, nc, need_free, running
+from harness import case, end_with_signal, equal, main, netcat_reply, read_line_starting, running, skip_unless_free
 
 PROGRAM = sys.argv[1]
 
@@ -22,33 +22,33 @@ def asks(family, address):
 
 @case
 def answers_nc_over_both_versions():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
-        line_starting(program, "listening on [::]:9999")
+        read_line_starting(program, "listening on [::]:9999")
         line = 'echo "Hello World!" | nc -6u -w1 ::1 9999'
         equal("Hello World!\n", subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout)
-        assert 0 < int(line_starting(program, "received 13 bytes from [::1]:")) < 65536
-        equal("Hello World!\n", nc(9999))
-        assert line_starting(program, "received 13 bytes from 127.0.0.1:").endswith(" by IPv4")
-        ends_cleanly(program, signal.SIGINT)
+        assert 0 < int(read_line_starting(program, "received 13 bytes from [::1]:")) < 65536
+        equal("Hello World!\n", netcat_reply(9999))
+        assert read_line_starting(program, "received 13 bytes from 127.0.0.1:").endswith(" by IPv4")
+        end_with_signal(program, signal.SIGINT)
 
 
 @case
 def says_who_asked():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
-        line_starting(program, "listening on [::]:9999")
+        read_line_starting(program, "listening on [::]:9999")
         port = asks(socket.AF_INET6, "::1")
-        equal(str(port), line_starting(program, "received 5 bytes from [::1]:"))
+        equal(str(port), read_line_starting(program, "received 5 bytes from [::1]:"))
         port = asks(socket.AF_INET, "127.0.0.1")
-        equal(f"{port} by IPv4", line_starting(program, "received 5 bytes from 127.0.0.1:"))
+        equal(f"{port} by IPv4", read_line_starting(program, "received 5 bytes from 127.0.0.1:"))
 
 
 @case
 def an_address_of_ones_own_takes_no_ipv4():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM, "::1") as program:
-        line_starting(program, "listening on [::1]:9999")
+        read_line_starting(program, "listening on [::1]:9999")
         asks(socket.AF_INET6, "::1")
         try:
             asks(socket.AF_INET, "127.0.0.1")

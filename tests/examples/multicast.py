@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, need_free, running
+from harness import case, end_with_signal, equal, listening_port, main, read_line_starting, running, skip_unless_free
 
 SERVER, CLIENT = sys.argv[1:]
 GROUP = ("228.0.0.5", 9999)
@@ -30,28 +30,28 @@ def sender():
 
 @case
 def every_client_sees_every_ping():
-    need_free(9999)
+    skip_unless_free(9999)
     with started(SERVER, "lo") as server:
         with started(CLIENT, "lo") as first:
-            equal("127.0.0.1:9999", line_starting(first, PING_FROM))
-            equal("127.0.0.1:9999", line_starting(server, PING_FROM))
+            equal("127.0.0.1:9999", read_line_starting(first, PING_FROM))
+            equal("127.0.0.1:9999", read_line_starting(server, PING_FROM))
             with started(CLIENT, "lo") as second:
                 for program in (server, first, second):
-                    equal("127.0.0.1:9999", line_starting(program, PING_FROM))
-                ends_cleanly(second, signal.SIGINT)
-            ends_cleanly(first, signal.SIGINT)
-        ends_cleanly(server, signal.SIGTERM)
+                    equal("127.0.0.1:9999", read_line_starting(program, PING_FROM))
+                end_with_signal(second, signal.SIGINT)
+            end_with_signal(first, signal.SIGINT)
+        end_with_signal(server, signal.SIGTERM)
 
 
 @case
 def the_server_answers_a_ping_and_nothing_else():
-    need_free(9999)
+    skip_unless_free(9999)
     peer, port = sender()
     with peer, started(SERVER, "127.0.0.1") as server:  # an interface by its address
         for message in (b"Client: Pin", b"", b"Client: Ping"):
             peer.sendto(message, GROUP)
         equal((b"Server: Pong", ("127.0.0.1", 9999)), peer.recvfrom(65536))
-        equal(f"127.0.0.1:{port}", line_starting(server, PING_FROM))
+        equal(f"127.0.0.1:{port}", read_line_starting(server, PING_FROM))
         peer.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             raise AssertionError(f"one more answer: {peer.recv(65536)}")
@@ -59,12 +59,12 @@ def the_server_answers_a_ping_and_nothing_else():
 
 @case
 def the_client_prints_whatever_comes_to_the_group():
-    need_free(9999)
+    skip_unless_free(9999)
     peer, port = sender()
     with peer, started(CLIENT, "1") as client:  # the loopback by its number
-        line_starting(client, PING_FROM)
+        read_line_starting(client, PING_FROM)
         peer.sendto(b"good morning", GROUP)
-        equal(f"127.0.0.1:{port}", line_starting(client, 'received "good morning" from '))
+        equal(f"127.0.0.1:{port}", read_line_starting(client, 'received "good morning" from '))
 
 
 @case
@@ -79,7 +79,7 @@ def wrong_arguments_get_the_usage():
 @case
 def a_port_that_is_taken_is_one_clear_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        need_free(9999)
+        skip_unless_free(9999)
         other.bind(("0.0.0.0", 9999))
         ended = subprocess.run([SERVER, "lo"], capture_output=True, text=True, check=False)
     equal((1, ""), (ended.returncode, ended.stdout))

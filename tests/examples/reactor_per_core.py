@@ -5,14 +5,14 @@ import signal
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, listening_port, main, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, listening_port, main, running
 
 PROGRAM = sys.argv[1]
 FLOWS, ROUNDS = 64, 5
 
 
 def talk(port):
-    peers = [udp_socket()[0] for _ in range(FLOWS)]
+    peers = [bound_socket()[0] for _ in range(FLOWS)]
     for round_ in range(ROUNDS):
         for i, peer in enumerate(peers):
             peer.sendto(b"%d %d" % (i, round_), ("127.0.0.1", port))
@@ -33,7 +33,7 @@ def counts(out):
 def a_flow_stays_with_its_thread():
     with running(PROGRAM, "0", "4") as program:
         talk(listening_port(program))
-        threads = counts(ends_cleanly(program, signal.SIGINT))
+        threads = counts(end_with_signal(program, signal.SIGINT))
     equal(4, len(threads))
     equal(FLOWS, sum(flows for _, flows in threads))
     for datagrams, flows in threads:
@@ -45,7 +45,7 @@ def a_flow_stays_with_its_thread():
 def a_thread_for_each_core_by_default():
     with running(PROGRAM, "0") as program:
         talk(listening_port(program))
-        threads = counts(ends_cleanly(program, signal.SIGTERM))
+        threads = counts(end_with_signal(program, signal.SIGTERM))
     equal(FLOWS * ROUNDS, sum(datagrams for datagrams, _ in threads))
 
 

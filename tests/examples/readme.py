@@ -6,19 +6,19 @@ import sys
 import tempfile
 
 from docs_compile import ROOT, blocks, build
-from harness import case, ends_cleanly, equal, main, need_free, running
+from harness import case, end_with_signal, equal, main, running, skip_unless_free
 
 LIBRARY_DIR = sys.argv[1]
 
 
 @case
 def program_compiles_and_echoes():
-    need_free(9999)
+    skip_unless_free(9999)
     source = next(block.text for block in blocks(ROOT / "README.md") if block.language == "c")
     with tempfile.TemporaryDirectory() as directory:
         with running(build(source, directory, LIBRARY_DIR)) as echo:
             equal(b"hello", first_answer(echo, b"hello"))
-            ends_cleanly(echo, signal.SIGINT)
+            end_with_signal(echo, signal.SIGINT)
 
 
 def first_answer(program, data):

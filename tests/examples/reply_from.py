@@ -5,7 +5,17 @@ import socket
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, need_free, running, udp_socket
+from harness import (
+    bound_socket,
+    case,
+    end_with_signal,
+    equal,
+    listening_port,
+    main,
+    read_line_starting,
+    running,
+    skip_unless_free,
+)
 
 PROGRAM = sys.argv[1]
 LOOPBACK = socket.if_nametoindex("lo")
@@ -13,7 +23,7 @@ LOOPBACK = socket.if_nametoindex("lo")
 
 @case
 def each_address_answers_for_itself():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
         for address in ("127.0.0.1", "127.0.0.7", "127.1.2.3"):
@@ -23,13 +33,13 @@ def each_address_answers_for_itself():
                 peer.send(b"hello")
                 equal(b"hello", peer.recv(65536))
                 sender = "{}:{}".format(*peer.getsockname())
-                equal(f"{address}:9999 on interface {LOOPBACK}", line_starting(program, f"{sender} has asked "))
-        ends_cleanly(program, signal.SIGINT)
+                equal(f"{address}:9999 on interface {LOOPBACK}", read_line_starting(program, f"{sender} has asked "))
+        end_with_signal(program, signal.SIGINT)
 
 
 @case
 def nc_gets_its_answer():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
         line = 'echo "Hello World!" | nc -4u -w1 127.0.0.7 9999'
@@ -38,8 +48,8 @@ def nc_gets_its_answer():
 
 @case
 def a_group_and_a_broadcast_are_no_source():
-    need_free(9999)
-    peer, port = udp_socket()
+    skip_unless_free(9999)
+    peer, port = bound_socket()
     peer.settimeout(30)
     peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
@@ -48,14 +58,14 @@ def a_group_and_a_broadcast_are_no_source():
         for asked in ("228.0.0.5", "127.255.255.255"):
             peer.sendto(b"who is there", (asked, 9999))
             equal((b"who is there", ("127.0.0.1", 9999)), peer.recvfrom(65536))
-            told = line_starting(program, f"127.0.0.1:{port} has asked ")
+            told = read_line_starting(program, f"127.0.0.1:{port} has asked ")
             equal(f"{asked}:9999 on interface {LOOPBACK}", told)
-        equal("", ends_cleanly(program, signal.SIGTERM))
+        equal("", end_with_signal(program, signal.SIGTERM))
 
 
 @case
 def what_cannot_be_joined_is_one_clear_line():
-    need_free(9999)
+    skip_unless_free(9999)
     wrong = {("127.0.0.1", "lo"): "UDPR_E_NOT_MULTICAST", ("228.0.0.5", "nosuch0"): "UDPR_E_NO_INTERFACE"}
     for arguments, status in wrong.items():
         ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from harness import case, equal, main, running, udp_socket
+from harness import bound_socket, case, equal, main, running
 
 PROGRAM = sys.argv[1]
 
@@ -19,7 +19,7 @@ def result(program):
 
 @case
 def prints_the_answer():
-    server, port = udp_socket()
+    server, port = bound_socket()
     with server, asking(port) as program:
         request, client = server.recvfrom(2000)
         number, text = request.split(b" ", 1)
@@ -30,7 +30,7 @@ def prints_the_answer():
 
 @case
 def asks_the_same_again_until_an_answer_comes():
-    server, port = udp_socket()
+    server, port = bound_socket()
     with server, asking(port) as program:
         requests = [server.recvfrom(2000) for _ in range(3)]
         equal(1, len(set(requests)))
@@ -40,8 +40,8 @@ def asks_the_same_again_until_an_answer_comes():
 
 @case
 def takes_no_answer_but_its_own():
-    server, port = udp_socket()
-    other, _ = udp_socket()
+    server, port = bound_socket()
+    other, _ = bound_socket()
     with server, other, asking(port) as program:
         request, client = server.recvfrom(2000)
         other.sendto(request, client)  # from somebody else
@@ -53,7 +53,7 @@ def takes_no_answer_but_its_own():
 
 @case
 def gives_up_in_the_end():
-    server, port = udp_socket()
+    server, port = bound_socket()
     with server, asking(port) as program:
         code, lines, err = result(program)
     equal((1, [f"try {i}" for i in range(1, 5)]), (code, lines))
@@ -63,7 +63,7 @@ def gives_up_in_the_end():
 
 @case
 def says_when_nobody_listens():
-    server, port = udp_socket()
+    server, port = bound_socket()
     server.close()
     with asking(port) as program:
         code, lines, _ = result(program)

@@ -7,19 +7,19 @@ import signal
 import subprocess
 import tempfile
 
-from harness import case, equal, line_starting, listening_port, main, need_free, running
+from harness import case, equal, listening_port, main, read_line_starting, running, skip_unless_free
 
 RUN = pathlib.Path(__file__).parents[2] / "scripts" / "run"
 
 
 @case
 def runs_basic_example_and_says_what_to_try():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(RUN) as program:
-        line = line_starting(program, "Try it in another shell:  ")
+        line = read_line_starting(program, "Try it in another shell:  ")
         equal(9999, listening_port(program))
         equal("Hello World!\n", on_a_fresh_machine(line))
-        assert re.fullmatch(r"[1-9][0-9]*", line_starting(program, 'received "Hello World!\\n" from 127.0.0.1:'))
+        assert re.fullmatch(r"[1-9][0-9]*", read_line_starting(program, 'received "Hello World!\\n" from 127.0.0.1:'))
         program.send_signal(signal.SIGINT)
         out, err = program.communicate()
         equal(("stopped\n", 0), (out, program.returncode))

@@ -3,26 +3,26 @@
 import signal
 import sys
 
-from harness import case, ends_cleanly, equal, listening_port, main, need_free, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, listening_port, main, running, skip_unless_free
 
 PROGRAM = sys.argv[1]
 
 
 def asker(port):
-    peer, _ = udp_socket()
+    peer, _ = bound_socket()
     peer.connect(("127.0.0.1", port))
     return peer
 
 
 @case
 def answers_on_port_9999():
-    need_free(9999)
+    skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
         with asker(9999) as peer:
             peer.send(b"1000000\n")
             equal(b"78498 primes below 1000000\n", peer.recv(100))
-        ends_cleanly(program, signal.SIGINT)
+        end_with_signal(program, signal.SIGINT)
 
 
 @case
@@ -61,7 +61,7 @@ def ctrl_c_stops_it_at_work():
         peer.send(b"3000000")
         peer.send(b"10")
         equal(b"4 primes below 10\n", peer.recv(100))
-        ends_cleanly(program, signal.SIGINT)
+        end_with_signal(program, signal.SIGINT)
 
 
 main()

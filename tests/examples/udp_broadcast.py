@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 
-from harness import case, ends_cleanly, equal, line_starting, listening_port, main, running, udp_socket
+from harness import bound_socket, case, end_with_signal, equal, listening_port, main, read_line_starting, running
 
 PROGRAM = sys.argv[1]
 
 
 def free_port():
-    peer, port = udp_socket()
+    peer, port = bound_socket()
     peer.close()
     return port
 
@@ -18,30 +18,30 @@ def free_port():
 @case
 def hears_itself_and_counts_every_answer():
     port = free_port()
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
         equal(port, listening_port(program))
-        ping = line_starting(program, "SEND PING ")
-        equal(f"{ping} from 127.0.0.1:{port}", line_starting(program, "RECV PING "))
-        equal(f"{ping} from 127.0.0.1:{port}: 1 so far", line_starting(program, "RECV PONG "))
+        ping = read_line_starting(program, "SEND PING ")
+        equal(f"{ping} from 127.0.0.1:{port}", read_line_starting(program, "RECV PING "))
+        equal(f"{ping} from 127.0.0.1:{port}: 1 so far", read_line_starting(program, "RECV PONG "))
         peer.sendto(f"PONG {ping}".encode(), ("127.0.0.1", port))
-        equal(f"{ping} from 127.0.0.1:{peer_port}: 2 so far", line_starting(program, "RECV PONG "))
+        equal(f"{ping} from 127.0.0.1:{peer_port}: 2 so far", read_line_starting(program, "RECV PONG "))
         process, number = ping.split("-")
-        equal(f"{process}-{int(number) + 1}", line_starting(program, "SEND PING "))  # a second later
-        ends_cleanly(program, signal.SIGINT)
+        equal(f"{process}-{int(number) + 1}", read_line_starting(program, "SEND PING "))  # a second later
+        end_with_signal(program, signal.SIGINT)
 
 
 @case
 def answers_a_ping_with_its_id():
     port = free_port()
-    peer, peer_port = udp_socket()
+    peer, peer_port = bound_socket()
     with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
         equal(port, listening_port(program))
         for junk in (b"", b"PING", b"PONG 1-1", b"hello", bytes(range(256))):
             peer.sendto(junk, ("127.0.0.1", port))
         peer.sendto(b"PING 1-77", ("127.0.0.1", port))
         equal((b"PONG 1-77", ("127.0.0.1", port)), peer.recvfrom(65536))
-        while (line := line_starting(program, "RECV PING ")) != f"1-77 from 127.0.0.1:{peer_port}":
+        while (line := read_line_starting(program, "RECV PING ")) != f"1-77 from 127.0.0.1:{peer_port}":
             assert line.endswith(f"from 127.0.0.1:{port}"), line  # its own
 
 

@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 
-from harness import Skip, case, equal, line_starting, main, running
+from harness import Skip, case, equal, main, read_line_starting, running
 
 LANGUAGE, LIBRARY, HEADER = sys.argv[1:]
 HERE = pathlib.Path(__file__).parent
@@ -109,10 +109,10 @@ class Echo:
         command, self.releaser = PROGRAMS[LANGUAGE]
         self._running = running(*command())
         self.program = self._running.__enter__()
-        equal("UDPR_E_INVALID_ADDRESS, user freed: 1", line_starting(self.program, "a failed listen: "))
+        equal("UDPR_E_INVALID_ADDRESS, user freed: 1", read_line_starting(self.program, "a failed listen: "))
         self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.peer.settimeout(IN_TIME)
-        self.peer.connect(("127.0.0.1", int(line_starting(self.program, "listening on 127.0.0.1:"))))
+        self.peer.connect(("127.0.0.1", int(read_line_starting(self.program, "listening on 127.0.0.1:"))))
         return self
 
     def __exit__(self, *error):

@@ -1,6 +1,6 @@
-"""matrix.py LIBRARY_DIR: the header with each compiler and each edition of C and C++, all warnings being errors.
+"""compilers.py LIBRARY_DIR: the header compiles with each compiler and each standard of C and C++, without warnings.
 
-Two files that include it become a program, which runs with the libudpr.so there.
+A program of two files that include it is linked with the libudpr.so in LIBRARY_DIR, and runs.
 """
 
 import pathlib
@@ -38,7 +38,7 @@ def builds_and_runs(compiler, flags, language):
         program = f"{directory}/program"
         link = ["-xnone", f"-L{LIBRARY_DIR}", "-ludpr", f"-Wl,-rpath,{LIBRARY_DIR}", "-o", program]
         twice = ["-include", "udpr/udpr.h"]
-        compiled(compiler, *flags, f"-I{INCLUDE}", *twice, language, HERE / "one.c", HERE / "two.c", *link)
+        compiled(compiler, *flags, f"-I{INCLUDE}", *twice, language, HERE / "main.c", HERE / "second_file.c", *link)
         equal(0, subprocess.run([program], check=False).returncode)
 
 
@@ -49,7 +49,7 @@ def compiled(*command):
 
 @case
 def plain_mode_is_nothing_but_c():
-    """What FFI readers take: no preprocessor lines, no attributes, nothing included."""
+    """The header for FFI readers has no preprocessor lines, no attributes, and includes nothing."""
     source = INCLUDE / "udpr/udpr.h"
     text = subprocess.run(["cc", "-E", "-P", "-DUDPR_PLAIN", source], capture_output=True, text=True, check=True).stdout
     for foreign in ("#", "__attribute__", "__extension__", "extern", "size_t;"):

@@ -1,4 +1,4 @@
-/* The header is all that a file needs, and may be included from several. This is C and C++ alike. */
+/* A file needs only this header, and several files may include it. This code is valid in C and C++. */
 #include <udpr/udpr.h>
 
 uint32_t version_in_two(void);

@@ -1,4 +1,4 @@
-/* Faults made on purpose, which a sanitizer must find: see scripts/sanitize. Ends with 0 when nobody stopped it. */
+/* Bugs that a sanitizer has to report: see scripts/sanitize. The program exits with 0 if none was reported. */
 #define _GNU_SOURCE
 #include <limits.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@ static void overflow_in_c(void) {
   free((char *)bytes);
 }
 
-/* The room is said to be greater than it is: it is the Rust code that writes beyond it. */
+/* The buffer is too small, so the Rust code writes beyond its end. */
 static void overflow_in_library(void) {
   udpr_addr *beyond = malloc(sizeof *beyond / 2);
   udpr_addr_parse("127.0.0.1", 9999, beyond);
@@ -44,26 +44,26 @@ static void *parse(void *unused) {
   return unused;
 }
 
-static void in_two_threads(void *(*body)(void *)) {
+static void run_in_two_threads(void *(*body)(void *)) {
   pthread_t threads[2];
   for (int i = 0; i < 2; i++) pthread_create(&threads[i], NULL, body, NULL);
   for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
 }
 
-static void race_in_c(void) { in_two_threads(count); }
-static void race_in_library(void) { in_two_threads(parse); }
+static void race_in_c(void) { run_in_two_threads(count); }
+static void race_in_library(void) { run_in_two_threads(parse); }
 
-#define FAULT(name) \
+#define BUG(name) \
   { #name, name }
 static const struct {
   const char *name;
-  void (*commit)(void);
-} faults[] = {FAULT(overflow_in_c), FAULT(overflow_in_library), FAULT(leak),
-              FAULT(undefined),     FAULT(race_in_c),           FAULT(race_in_library)};
+  void (*run)(void);
+} bugs[] = {BUG(overflow_in_c), BUG(overflow_in_library), BUG(leak),
+            BUG(undefined),     BUG(race_in_c),           BUG(race_in_library)};
 
 int main(int argc, char **argv) {
-  for (size_t i = 0; argc == 2 && i < sizeof faults / sizeof *faults; i++) {
-    if (strcmp(argv[1], faults[i].name) == 0) return faults[i].commit(), 0;
+  for (size_t i = 0; argc == 2 && i < sizeof bugs / sizeof *bugs; i++) {
+    if (strcmp(argv[1], bugs[i].name) == 0) return bugs[i].run(), 0;
   }
-  return fprintf(stderr, "usage: faults NAME\n"), 0;
+  return fprintf(stderr, "usage: deliberate_bugs NAME\n"), 0;
 }

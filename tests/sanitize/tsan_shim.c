@@ -1,8 +1,8 @@
-/* What programs that are built for ThreadSanitizer need beside gcc's libtsan. */
+/* Functions that programs built for ThreadSanitizer need in addition to gcc's libtsan. */
 #include <pthread.h>
 #include <string.h>
 
-/* What rustc's code calls, and libtsan knows by the plain names only. */
+/* The names by which rustc's code calls these functions. libtsan only has the plain names. */
 void *__tsan_memcpy(void *to, const void *from, size_t len);
 void *__tsan_memmove(void *to, const void *from, size_t len);
 void *__tsan_memset(void *to, int byte, size_t len);
@@ -13,7 +13,8 @@ void *__tsan_memset(void *to, int byte, size_t len) { return memset(to, byte, le
 
 static void *return_at_once(void *arg) { return arg; }
 
-/* With a process's first thread libtsan starts one of its own: now, before a test counts threads. */
+/* Together with the first thread of a process, libtsan starts a thread of its own. This makes it start before a test counts
+ * threads. */
 __attribute__((constructor)) static void start_its_thread(void) {
   pthread_t thread;
   if (pthread_create(&thread, NULL, return_at_once, NULL) == 0) pthread_join(thread, NULL);

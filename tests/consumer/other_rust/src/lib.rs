@@ -1,6 +1,6 @@
-//! Uses what two Rust libraries in one program would both bring: panics, threads, allocation.
+//! Uses parts of Rust's standard library of which each Rust library in a program has a copy: panics, threads, allocation.
 
-/// 42, when this library's own standard library works.
+/// Returns 42 if this library's copy of the standard library works.
 #[no_mangle]
 pub extern "C" fn other_answer() -> u32 {
     let caught = std::panic::catch_unwind(|| std::panic::resume_unwind(Box::new(40u32)));

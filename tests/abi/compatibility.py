@@ -93,7 +93,7 @@ def grow(src):
     for name in ("reactor_stats", "transport_stats"):
         text = replaced(text, rf"let udpr_{name} \{{(.*?)\}} = out;", rf"let udpr_{name} {{ later,\1}} = out; *later = 7;")
     written(path, text)
-    path = src / "sys/batch.rs"
+    path = src / "sys/datagrams.rs"
     text = replaced(path.read_text(encoding="utf-8"), r"(pub struct Datagram \{\n.*?)^\}", r"\1    later: u64,\n}")
     written(path, replaced(text, r"= Datagram \{", r"\g<0> later: 7,"))
 

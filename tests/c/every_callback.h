@@ -97,8 +97,8 @@ struct callback_fixture {
   udpr_remote  *remote;
   registration  registrations[MAX_REGISTRATIONS], visitor;
   int           count;
-  registration *single, *batch, *connected, *watch, *lookup, *call,
-      *triggers[5]; /* point into `registrations` */
+  /* These point into `registrations`. */
+  registration   *single, *batch, *connected, *watch, *lookup, *call, *triggers[5];
   callback_kind   kind;
   act_fn          act;
   registration   *acting;           /* whose callback called `act` */

@@ -17,9 +17,9 @@ struct probe {
   int             starts, stops, freed;
   char            received[32]; /* one letter for each datagram */
   bool            stopped;      /* set when no datagram may be received any more */
-  probe_fn        on_start, on_datagram, on_stop,
-      on_free; /* called inside the callbacks; on_free has no transport */
-  void *arg;   /* for these functions */
+  /* Called inside the callbacks, on_free without a transport. `arg` is for these functions. */
+  probe_fn on_start, on_datagram, on_stop, on_free;
+  void    *arg;
 };
 
 /* ---- the protocol, which checks the order of its callbacks --------------------------------------------- */

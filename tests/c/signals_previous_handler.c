@@ -1,5 +1,6 @@
-/* What our handler does when nobody listens: a host that saves handlers and restores them, as readline(3) and getpass(3) do,
- * leaves it behind after run. Then it is as good as the one that was there before.
+/* The library's handler, called while no reactor runs. A program that saves and restores handlers, as
+ * readline(3) and getpass(3) do, can install it again after run. It must then act like the handler that was
+ * there before the run.
  */
 #include "probe.h"
 
@@ -23,42 +24,45 @@ static void set_handler(void (*handler)(int)) {
   CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
 }
 
-static struct sigaction now(void) {
+static struct sigaction current_action(void) {
   struct sigaction action;
   CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
   return action;
 }
 
-static void save_and_stop(udpr_reactor *reactor, void *user) {
+static void save_action_and_stop(udpr_reactor *reactor, void *user) {
   struct sigaction action = {.sa_handler = other_handler};
   (void)user;
   CHECK_EQ(0, sigaction(SIGTERM, &action, &saved));
   OK(udpr_reactor_stop(reactor));
 }
 
-/* A run during which the host puts a handler of its own there, and after which it puts back what it had found: ours. */
-static void leave_ours_behind(void) {
+/* During run, the program saves the library's handler and installs another one. After run it restores the
+ * saved one.
+ */
+static void restore_librarys_handler(void) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  OK(udpr_reactor_call_later(reactor, 0, save_and_stop, NULL, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, save_action_and_stop, NULL, NULL, NULL));
   run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
-  CHECK(now().sa_handler == other_handler); /* a handler that somebody has put in our place stays */
+  /* run does not replace a handler that the program has installed */
+  CHECK(current_action().sa_handler == other_handler);
   CHECK_EQ(0, sigaction(SIGTERM, &saved, NULL));
 }
 
-static void run_and_raise(udpr_reactor *reactor, void *user) {
+static void raise_call(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   CHECK_EQ(0, raise(SIGTERM));
 }
 
-static void runs_until_sigterm(void) {
+static void run_until_sigterm(void) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  OK(udpr_reactor_call_later(reactor, 0, run_and_raise, NULL, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, raise_call, NULL, NULL, NULL));
   run_with_timeout(reactor);
   OK(udpr_reactor_free(reactor));
 }
 
-static void ends_by_sigterm(void (*body)(void)) {
+static void check_ended_by_sigterm(void (*body)(void)) {
   pid_t child = check_fork();
   if (child == 0) {
     body();
@@ -68,14 +72,14 @@ static void ends_by_sigterm(void (*body)(void)) {
   CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
 }
 
-/* ---- every kind of former action ------------------------------------------------------------------------- */
+/* ---- every kind of previous action --------------------------------------------------------------------- */
 
-static void raise_with_default(void) {
-  leave_ours_behind();
+static void raise_after_restore(void) {
+  restore_librarys_handler();
   raise(SIGTERM);
 }
 
-TEST(the_default_ends_the_process) { ends_by_sigterm(raise_with_default); }
+TEST(the_default_action_ends_the_process) { check_ended_by_sigterm(raise_after_restore); }
 
 static void *in_another_thread(void *arg) {
   (void)arg;
@@ -85,44 +89,44 @@ static void *in_another_thread(void *arg) {
 
 static void raise_in_a_thread(void) {
   pthread_t thread;
-  leave_ours_behind();
+  restore_librarys_handler();
   CHECK_EQ(0, pthread_create(&thread, NULL, in_another_thread, NULL));
   pthread_join(thread, NULL);
 }
 
-TEST(the_default_ends_the_process_from_any_thread) { ends_by_sigterm(raise_in_a_thread); }
+TEST(the_default_action_ends_the_process_from_any_thread) { check_ended_by_sigterm(raise_in_a_thread); }
 
 static void raise_in_a_child(void) {
-  leave_ours_behind();
-  ends_by_sigterm(raise_with_default);
+  restore_librarys_handler();
+  check_ended_by_sigterm(raise_after_restore);
   raise(SIGTERM);
 }
 
-TEST(the_default_ends_a_child_too) { ends_by_sigterm(raise_in_a_child); }
+TEST(the_default_action_ends_a_child) { check_ended_by_sigterm(raise_in_a_child); }
 
 TEST(an_ignored_signal_stays_ignored) {
   set_handler(SIG_IGN);
-  leave_ours_behind();
+  restore_librarys_handler();
   for (int i = 0; i < 3; i++) CHECK_EQ(0, raise(SIGTERM));
   CHECK_EQ(0, other_handled);
 }
 
-TEST(a_handler_is_called_once_a_signal) {
+TEST(a_handler_is_called_once_for_each_signal) {
   set_handler(own_handler);
-  leave_ours_behind();
+  restore_librarys_handler();
   for (int i = 1; i <= 3; i++) {
     CHECK_EQ(0, raise(SIGTERM));
     CHECK_EQ(i, own_handled);
   }
-  runs_until_sigterm(); /* which works, and ends with the former handler */
-  CHECK(own_handled == 3 && now().sa_handler == own_handler);
+  run_until_sigterm(); /* a run works, and restores the previous handler */
+  CHECK(own_handled == 3 && current_action().sa_handler == own_handler);
 }
 
 static sigset_t  seen_mask;
 static siginfo_t seen_info;
 static void     *seen_context;
 
-static void look_around(int number, siginfo_t *info, void *context) {
+static void record_arguments(int number, siginfo_t *info, void *context) {
   CHECK_EQ(SIGTERM, number);
   own_handled++;
   seen_info = *info, seen_context = context;
@@ -130,11 +134,11 @@ static void look_around(int number, siginfo_t *info, void *context) {
 }
 
 TEST(a_handler_gets_its_arguments_and_its_mask) {
-  struct sigaction action = {.sa_sigaction = look_around, .sa_flags = SA_SIGINFO | SA_NODEFER};
+  struct sigaction action = {.sa_sigaction = record_arguments, .sa_flags = SA_SIGINFO | SA_NODEFER};
   union sigval     value = {.sival_int = 4711};
   sigaddset(&action.sa_mask, SIGUSR1);
   CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
-  leave_ours_behind();
+  restore_librarys_handler();
   CHECK_EQ(0, sigqueue(getpid(), SIGTERM, value));
   CHECK(own_handled == 1 && seen_context != NULL);
   CHECK(seen_info.si_code == SI_QUEUE && seen_info.si_pid == getpid());
@@ -144,25 +148,25 @@ TEST(a_handler_gets_its_arguments_and_its_mask) {
   CHECK(!sigismember(&seen_mask, SIGUSR1));
 }
 
-/* signal(2) asks for one argument only. */
-TEST(a_handler_that_was_put_back_by_signal) {
-  struct sigaction action = {.sa_sigaction = look_around, .sa_flags = SA_SIGINFO};
+/* signal(2) passes only one argument. */
+TEST(the_librarys_handler_is_restored_by_signal) {
+  struct sigaction action = {.sa_sigaction = record_arguments, .sa_flags = SA_SIGINFO};
   CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
-  leave_ours_behind();
+  restore_librarys_handler();
   CHECK(signal(SIGTERM, saved.sa_handler) != SIG_ERR);
   CHECK_EQ(0, raise(SIGTERM));
   CHECK(own_handled == 1 && seen_info.si_signo == SIGTERM && seen_context == NULL);
-  runs_until_sigterm();
-  CHECK(now().sa_sigaction == look_around);
+  run_until_sigterm();
+  CHECK(current_action().sa_sigaction == record_arguments);
 }
 
-/* What read says while signals come; after `count` of them there is a byte. */
-static int interrupted_by(int flags, int count) {
+/* Returns the error of read(2) while signals arrive. After `count` signals, a byte arrives. */
+static int read_during_signals(int flags, int count) {
   struct sigaction action = {.sa_handler = own_handler, .sa_flags = flags};
   int              ends[2];
   char             byte;
   CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
-  leave_ours_behind();
+  restore_librarys_handler();
   CHECK_EQ(0, pipe(ends));
   pid_t child = check_fork();
   if (child == 0) {
@@ -179,66 +183,73 @@ static int interrupted_by(int flags, int count) {
   return received < 0 ? error : 0;
 }
 
-TEST(a_call_is_interrupted_where_the_former_handler_does_it) { CHECK_EQ(EINTR, interrupted_by(0, 1000000)); }
-TEST(a_call_goes_on_where_the_former_handler_has_it_so) { CHECK_EQ(0, interrupted_by(SA_RESTART, 50)); }
+TEST(a_call_is_interrupted_if_the_previous_handler_interrupts) {
+  CHECK_EQ(EINTR, read_during_signals(0, 1000000));
+}
+TEST(a_call_is_restarted_if_the_previous_handler_restarts) {
+  CHECK_EQ(0, read_during_signals(SA_RESTART, 50));
+}
 
-static void handle_once(void) {
+static void raise_with_resethand(void) {
   struct sigaction action = {.sa_handler = own_handler, .sa_flags = (int)SA_RESETHAND};
   CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
-  leave_ours_behind();
+  restore_librarys_handler();
   raise(SIGTERM);
   if (own_handled != 1) exit(43);
   raise(SIGTERM);
 }
 
-TEST(a_handler_for_one_signal_is_called_for_one) { ends_by_sigterm(handle_once); }
+TEST(a_handler_with_resethand_is_called_once) { check_ended_by_sigterm(raise_with_resethand); }
 
-static sigjmp_buf out;
+static sigjmp_buf jump;
 
-static void leap(int number) {
+static void leave_by_siglongjmp(int number) {
   own_handled++;
-  siglongjmp(out, number);
+  siglongjmp(jump, number);
 }
 
 TEST(a_handler_may_leave_by_siglongjmp) {
-  set_handler(leap);
-  leave_ours_behind();
+  set_handler(leave_by_siglongjmp);
+  restore_librarys_handler();
   for (volatile int i = 1; i <= 3; i++) {
-    if (sigsetjmp(out, 1) == 0) {
+    if (sigsetjmp(jump, 1) == 0) {
       raise(SIGTERM);
       FAIL("%s", "raise has returned");
     }
     CHECK_EQ(i, own_handled);
   }
-  runs_until_sigterm();
+  run_until_sigterm();
 }
 
-/* ---- several in a row ------------------------------------------------------------------------------------ */
+/* ---- chains of handlers -------------------------------------------------------------------------------- */
 
-/* A handler of the host's that calls the one before it, as it has found it. */
-static struct sigaction before_chain;
+/* A handler of the program that calls the one that it has found. */
+static struct sigaction chained_action;
 
-static void chain(int number) {
+static void chaining_handler(int number) {
   other_handled++;
-  if (before_chain.sa_flags & SA_SIGINFO) before_chain.sa_sigaction(number, &(siginfo_t){0}, NULL);
-  else before_chain.sa_handler(number);
+  if (chained_action.sa_flags & SA_SIGINFO) chained_action.sa_sigaction(number, &(siginfo_t){0}, NULL);
+  else chained_action.sa_handler(number);
 }
 
-static void install_chain(udpr_reactor *reactor, void *user) {
-  struct sigaction action = {.sa_handler = chain};
+static void install_chaining_handler(udpr_reactor *reactor, void *user) {
+  struct sigaction action = {.sa_handler = chaining_handler};
   (void)reactor, (void)user;
-  CHECK_EQ(0, sigaction(SIGTERM, &action, &before_chain));
-  CHECK_EQ(0, raise(SIGTERM)); /* through `chain` to ours, which listens: run ends */
+  CHECK_EQ(0, sigaction(SIGTERM, &action, &chained_action));
+  CHECK_EQ(0, raise(SIGTERM)); /* chaining_handler calls the library's handler, which ends run */
 }
 
-TEST(a_handler_that_calls_ours_finds_the_one_before_it) {
+TEST(a_handler_may_chain_to_the_librarys_handler) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(own_handler);
-  OK(udpr_reactor_call_later(reactor, 0, install_chain, NULL, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, install_chaining_handler, NULL, NULL, NULL));
   run_with_timeout(reactor);
   CHECK(own_handled == 0 && other_handled == 1);
-  set_handler(chain);
-  leave_ours_behind(); /* another one of ours: it stands in for `chain`, which calls the first, for own_handler */
+  set_handler(chaining_handler);
+  /* The library's second handler has `chaining_handler` as its previous one, which calls the library's first,
+   * whose previous one is own_handler.
+   */
+  restore_librarys_handler();
   CHECK_EQ(0, raise(SIGTERM));
   CHECK(own_handled == 1 && other_handled == 2);
   OK(udpr_reactor_free(reactor));
@@ -250,29 +261,31 @@ static void install_other(udpr_reactor *reactor, void *user) {
   OK(udpr_reactor_stop(reactor));
 }
 
-TEST(a_handler_that_the_host_installs_during_run_stays) {
+TEST(a_handler_installed_during_run_stays) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   set_handler(own_handler);
   for (int again = 0; again < 3; again++) {
     OK(udpr_reactor_call_later(reactor, 0, install_other, NULL, NULL, NULL));
     run_with_timeout(reactor);
-    CHECK(now().sa_handler == other_handler);
+    CHECK(current_action().sa_handler == other_handler);
   }
   CHECK_EQ(0, raise(SIGTERM));
   CHECK(own_handled == 0 && other_handled == 1);
   OK(udpr_reactor_free(reactor));
 }
 
-/* More former handlers than ours has places for, each alive in one that was saved. */
-TEST(many_different_handlers) {
+/* More different previous handlers than the library has slots for; each is still referred to by a saved
+ * action.
+ */
+TEST(many_different_previous_handlers) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   for (int number = SIGRTMIN; number < SIGRTMIN + 12; number++) {
     struct sigaction action = {.sa_handler = own_handler}, after;
     sigaddset(&action.sa_mask, number);
     CHECK_EQ(0, sigaction(SIGTERM, &action, NULL));
-    OK(udpr_reactor_call_later(reactor, 0, run_and_raise, NULL, NULL, NULL));
+    OK(udpr_reactor_call_later(reactor, 0, raise_call, NULL, NULL, NULL));
     run_with_timeout(reactor);
-    after = now();
+    after = current_action();
     CHECK(after.sa_handler == own_handler && own_handled == 0);
     for (int other = SIGRTMIN; other < SIGRTMIN + 12; other++)
       CHECK_EQ(sigismember(&action.sa_mask, other), sigismember(&after.sa_mask, other));

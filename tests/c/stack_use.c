@@ -1,81 +1,85 @@
-/* How much stack the library needs, on a thread whose stack is painted before each step. */
+/* How much stack each function needs, measured on a thread whose stack is filled with a pattern before each
+ * step.
+ */
 #include "check.h"
 
-/* What docs/threads.md promises. A library that is not optimised has every variable in a place of its own. */
+/* The limit documented in docs/threads.md. Without optimisation, each variable has a place of its own. */
 #ifdef NDEBUG
-enum { PROMISED = 16 * 1024 };
+enum { STACK_LIMIT = 16 * 1024 };
 #else
-enum { PROMISED = 32 * 1024 };
+enum { STACK_LIMIT = 32 * 1024 };
 #endif
 enum { STACK = 1 << 20, PAINT = 0xA5 };
 
-typedef struct scene {
+typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_remote    *remote;
   udpr_transport *port, *other, *connected, *v6, *adopted;
-  udpr_addr       to, to6, dead;
+  udpr_addr       to, to6, refusing;
   udpr_id         call;
   int             received, errors, resolved, done, logged;
-} scene;
+} fixture;
 
-static scene here;
-static char  large[65507];
+static fixture f;
+static char    large[65507];
 
-/* ---- paint --------------------------------------------------------------------------------------------- */
+/* ---- measuring ----------------------------------------------------------------------------------------- */
 
-static unsigned char *bottom;
+static unsigned char *stack_bottom;
 
-/* Runs `step` and returns the bytes of stack that it has touched below this frame: none with a tool that watches the stack. */
-__attribute__((noinline)) static size_t stack_of(void (*step)(void)) {
-  unsigned char *frame = __builtin_frame_address(0), *end = frame - 512;
+/* Runs `step` and returns how many bytes of stack it has overwritten below this frame. Returns 0 under a tool
+ * that watches the stack.
+ */
+__attribute__((noinline)) static size_t measure_stack(void (*step)(void)) {
+  unsigned char *frame = __builtin_frame_address(0), *tear_down = frame - 512;
   if (check_is_slow()) return step(), 0;
-  for (volatile unsigned char *byte = bottom; byte < end; byte++) *byte = PAINT;
+  for (volatile unsigned char *byte = stack_bottom; byte < tear_down; byte++) *byte = PAINT;
   step();
-  unsigned char *lowest = bottom;
-  while (lowest < end && *lowest == PAINT) lowest++;
+  unsigned char *lowest = stack_bottom;
+  while (lowest < tear_down && *lowest == PAINT) lowest++;
   return (size_t)(frame - lowest);
 }
 
-static void on_painted_stack(void *(*body)(void *)) {
+static void run_on_painted_stack(void *(*body)(void *)) {
   pthread_attr_t attr;
   pthread_t      thread;
-  bottom = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  CHECK(bottom != MAP_FAILED);
-  CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstack(&attr, bottom, STACK) == 0);
+  stack_bottom = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(stack_bottom != MAP_FAILED);
+  CHECK(pthread_attr_init(&attr) == 0 && pthread_attr_setstack(&attr, stack_bottom, STACK) == 0);
   CHECK_EQ(0, pthread_create(&thread, &attr, body, NULL));
   CHECK_EQ(0, pthread_join(thread, NULL));
-  CHECK(pthread_attr_destroy(&attr) == 0 && munmap(bottom, STACK) == 0);
+  CHECK(pthread_attr_destroy(&attr) == 0 && munmap(stack_bottom, STACK) == 0);
 }
 
 /* ---- callbacks ----------------------------------------------------------------------------------------- */
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
-  here.received++;
+  f.received++;
   if (datagram->len < 100) udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
 }
 
 static void error(udpr_transport *transport, const udpr_error_report *report, void *user) {
   (void)transport, (void)report, (void)user;
-  here.errors++;
+  f.errors++;
 }
 
 static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
                      size_t count, void *user) {
   (void)reactor, (void)id, (void)status, (void)addrs, (void)count, (void)user;
-  here.resolved++;
+  f.resolved++;
 }
 
 static void done(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
-  here.done++;
+  f.done++;
 }
 
 static void work(void *user) { (void)user; }
 
 static void log_line(const udpr_log_record *record, void *user) {
   (void)record, (void)user;
-  here.logged++;
+  f.logged++;
 }
 
 static udpr_status trigger(udpr_reactor *reactor, udpr_id id, void *user) {
@@ -90,138 +94,137 @@ static void watched(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t even
 
 /* ---- the steps ----------------------------------------------------------------------------------------- */
 
-static void turn(void) { OK(udpr_reactor_iterate(here.reactor, 0)); }
+static void turn(void) { OK(udpr_reactor_iterate(f.reactor, 0)); }
 
-static void make(void) {
-  OK(udpr_reactor_new(NULL, &here.reactor));
-  OK(udpr_reactor_remote(here.reactor, &here.remote));
-  OK(udpr_reactor_set_logger(here.reactor, UDPR_LOG_DEBUG, log_line, NULL, NULL));
-  OK(udpr_reactor_add_trigger(here.reactor, UDPR_PHASE_BEFORE, UDPR_EVENT_SHUTDOWN, trigger, NULL, NULL,
-                              NULL));
-  OK(udpr_reactor_start(here.reactor));
+static void set_up(void) {
+  OK(udpr_reactor_new(NULL, &f.reactor));
+  OK(udpr_reactor_remote(f.reactor, &f.remote));
+  OK(udpr_reactor_set_logger(f.reactor, UDPR_LOG_DEBUG, log_line, NULL, NULL));
+  OK(udpr_reactor_add_trigger(f.reactor, UDPR_PHASE_BEFORE, UDPR_EVENT_SHUTDOWN, trigger, NULL, NULL, NULL));
+  OK(udpr_reactor_start(f.reactor));
 }
 
 enum {
-  EVERYTHING =
+  ALL_METADATA =
       UDPR_UDP_ERROR_REPORTS | UDPR_UDP_PACKET_INFO | UDPR_UDP_TIMESTAMPS | UDPR_UDP_TOS | UDPR_UDP_TTL
 };
 
-static udpr_transport *listening(const char *address, uint32_t flags) {
+static udpr_transport *listen_with(const char *address, uint32_t flags) {
   udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = received, .error_received = error};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
-  return listen_on(here.reactor, address, &protocol, &options);
+  return listen_on(f.reactor, address, &protocol, &options);
 }
 
-static void listen_to_all(void) {
-  here.port = listening("127.0.0.1", 0);
-  here.other = listening("127.0.0.1", EVERYTHING);
-  here.connected = listening("127.0.0.1", UDPR_UDP_LISTEN_MULTIPLE);
-  here.v6 = listening("::", EVERYTHING);
-  here.to = host_of(here.port), here.to6 = addr("::1", host_of(here.v6).port);
+static void listen_on_all(void) {
+  f.port = listen_with("127.0.0.1", 0);
+  f.other = listen_with("127.0.0.1", ALL_METADATA);
+  f.connected = listen_with("127.0.0.1", UDPR_UDP_LISTEN_MULTIPLE);
+  f.v6 = listen_with("::", ALL_METADATA);
+  f.to = host_of(f.port), f.to6 = addr("::1", host_of(f.v6).port);
 }
 
 static void adopt(void) {
   udpr_protocol    protocol = {.size = sizeof protocol, .datagram_received = received};
   udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TAKE_FD | UDPR_UDP_OFFLOAD};
-  OK(udpr_reactor_adopt_datagram_port(here.reactor, peer_open(AF_INET), UDPR_AF_INET, &protocol, &options,
-                                      &here.adopted));
+  OK(udpr_reactor_adopt_datagram_port(f.reactor, peer_open(AF_INET), UDPR_AF_INET, &protocol, &options,
+                                      &f.adopted));
 }
 
-static void the_first_datagram(void) {
-  OK(udpr_transport_write(here.other, "x", 1, &here.to));
+static void first_datagram(void) {
+  OK(udpr_transport_write(f.other, "x", 1, &f.to));
   turn();
   turn();
-  CHECK(here.received > 0);
+  CHECK(f.received > 0);
 }
 
 static void many_datagrams(void) {
   for (int i = 0; i < 20; i++) {
-    for (int k = 0; k < 40; k++) udpr_transport_write(here.other, large, 200, &here.to);
-    for (int k = 0; k < 40; k++) udpr_transport_write(here.v6, large, 1200, &here.to6);
-    udpr_transport_write(here.other, large, sizeof large, &here.to);
+    for (int k = 0; k < 40; k++) udpr_transport_write(f.other, large, 200, &f.to);
+    for (int k = 0; k < 40; k++) udpr_transport_write(f.v6, large, 1200, &f.to6);
+    udpr_transport_write(f.other, large, sizeof large, &f.to);
     turn();
   }
 }
 
 static void messages(void) {
   udpr_message message = {
-      .size = sizeof message, .data = large, .len = 6400, .to = &here.to, .segment_size = 100, .tos = 8};
+      .size = sizeof message, .data = large, .len = 6400, .to = &f.to, .segment_size = 100, .tos = 8};
   udpr_bytes pieces[] = {{"head", 4}, {large, 400}, {"tail", 4}};
   size_t     taken;
-  udpr_transport_write_messages(here.other, &message, 1, &taken);
-  OK(udpr_transport_write_sequence(here.other, pieces, 3, &here.to));
+  udpr_transport_write_messages(f.other, &message, 1, &taken);
+  OK(udpr_transport_write_sequence(f.other, pieces, 3, &f.to));
   turn();
 }
 
 static void errors(void) {
   for (int i = 0; i < 3; i++) {
-    udpr_transport_write(here.other, "dead", 4, &here.dead);
+    udpr_transport_write(f.other, "dead", 4, &f.refusing);
     turn();
   }
-  CHECK(here.errors > 0);
+  CHECK(f.errors > 0);
 }
 
-static void from_other_threads(void) {
-  OK(udpr_transport_post(here.other, large, sizeof large, &here.to));
-  OK(udpr_remote_call(here.remote, done, NULL, NULL));
+static void calls_from_threads(void) {
+  OK(udpr_transport_post(f.other, large, sizeof large, &f.to));
+  OK(udpr_remote_call(f.remote, done, NULL, NULL));
   turn();
-  CHECK(here.done > 0);
+  CHECK(f.done > 0);
 }
 
-static void calls(void) {
+static void delayed_calls(void) {
   for (int i = 0; i < 1000; i++)
-    OK(udpr_reactor_call_later(here.reactor, i % 2 ? 1 : SECONDS(1), done, NULL, NULL, &here.call));
-  OK(udpr_reactor_reset_call(here.reactor, here.call, 1));
+    OK(udpr_reactor_call_later(f.reactor, i % 2 ? 1 : SECONDS(1), done, NULL, NULL, &f.call));
+  OK(udpr_reactor_reset_call(f.reactor, f.call, 1));
   turn();
 }
 
-static void work_and_names(void) {
-  OK(udpr_reactor_call_in_thread(here.reactor, work, done, NULL, NULL));
-  OK(udpr_reactor_resolve(here.reactor, "localhost", 1, 0, 0, resolved, NULL, NULL, NULL));
-  RUN_UNTIL(here.reactor, here.resolved);
+static void work_and_look_ups(void) {
+  OK(udpr_reactor_call_in_thread(f.reactor, work, done, NULL, NULL));
+  OK(udpr_reactor_resolve(f.reactor, "localhost", 1, 0, 0, resolved, NULL, NULL, NULL));
+  RUN_UNTIL(f.reactor, f.resolved);
 }
 
 static void groups(void) {
   udpr_addr group = addr("224.0.0.200", 0), group6 = addr("ff02::1234", 0), source = addr("127.0.0.1", 0);
   uint32_t  index = 0;
-  udpr_transport_join_group(here.port, &group, 1);
-  udpr_transport_join_source_group(here.other, &group, &source, 1);
-  udpr_transport_join_group(here.v6, &group6, 1);
-  udpr_transport_leave_group(here.port, &group, 1);
-  udpr_transport_set_outgoing_interface(here.other, 1);
+  udpr_transport_join_group(f.port, &group, 1);
+  udpr_transport_join_source_group(f.other, &group, &source, 1);
+  udpr_transport_join_group(f.v6, &group6, 1);
+  udpr_transport_leave_group(f.port, &group, 1);
+  udpr_transport_set_outgoing_interface(f.other, 1);
   OK(udpr_interface_index("127.0.0.1", &index));
 }
 
 static void connects(void) {
-  OK(udpr_transport_connect(here.connected, &here.to));
-  OK(udpr_transport_write(here.connected, "x", 1, NULL));
+  OK(udpr_transport_connect(f.connected, &f.to));
+  OK(udpr_transport_write(f.connected, "x", 1, NULL));
   turn();
-  OK(udpr_transport_connect(here.connected, &here.dead));
-  udpr_transport_write(here.connected, "x", 1, NULL);
+  OK(udpr_transport_connect(f.connected, &f.refusing));
+  udpr_transport_write(f.connected, "x", 1, NULL);
   turn();
-  OK(udpr_transport_disconnect(here.connected));
+  OK(udpr_transport_disconnect(f.connected));
 }
 
 static void watches(void) {
   int ends[2];
   CHECK_EQ(0, pipe(ends));
-  OK(udpr_reactor_watch(here.reactor, ends[1], UDPR_WATCH_WRITABLE, watched, NULL, NULL, NULL));
+  OK(udpr_reactor_watch(f.reactor, ends[1], UDPR_WATCH_WRITABLE, watched, NULL, NULL, NULL));
   turn();
   close(ends[0]), close(ends[1]);
 }
 
-static void stop_one(void) { OK(udpr_transport_stop_listening(here.connected)); }
+static void stop_one(void) { OK(udpr_transport_stop_listening(f.connected)); }
 
-static void shut_down(void) {
-  OK(udpr_reactor_stop(here.reactor));
+static void stop(void) {
+  OK(udpr_reactor_stop(f.reactor));
   turn();
 }
 
-static void end(void) {
-  OK(udpr_reactor_free(here.reactor));
-  udpr_transport *all[] = {here.port, here.other, here.connected, here.v6, here.adopted};
+static void tear_down(void) {
+  OK(udpr_reactor_free(f.reactor));
+  udpr_transport *all[] = {f.port, f.other, f.connected, f.v6, f.adopted};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) udpr_transport_release(all[i]);
-  udpr_remote_release(here.remote);
+  udpr_remote_release(f.remote);
 }
 
 #define STEP(name) \
@@ -229,27 +232,27 @@ static void end(void) {
 static const struct {
   const char *name;
   void (*run)(void);
-} steps[] = {STEP(make),           STEP(listen_to_all),  STEP(adopt),     STEP(the_first_datagram),
-             STEP(many_datagrams), STEP(messages),       STEP(errors),    STEP(from_other_threads),
-             STEP(calls),          STEP(work_and_names), STEP(groups),    STEP(connects),
-             STEP(watches),        STEP(stop_one),       STEP(shut_down), STEP(end)};
+} steps[] = {STEP(set_up),         STEP(listen_on_all),     STEP(adopt),  STEP(first_datagram),
+             STEP(many_datagrams), STEP(messages),          STEP(errors), STEP(calls_from_threads),
+             STEP(delayed_calls),  STEP(work_and_look_ups), STEP(groups), STEP(connects),
+             STEP(watches),        STEP(stop_one),          STEP(stop),   STEP(tear_down)};
 
-static void *measure(void *unused) {
+static void *measure_all(void *unused) {
   for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-    size_t used = stack_of(steps[i].run);
+    size_t used = measure_stack(steps[i].run);
     NOTE("%s: %zu bytes of stack", steps[i].name, used);
     check_context = steps[i].name;
-    CHECK(used <= PROMISED);
+    CHECK(used <= STACK_LIMIT);
     CHECK(used > 0 || check_is_slow());
   }
   return unused;
 }
 
-TEST(everything_needs_no_more_than_promised) {
-  int dead = peer_open_refusing(AF_INET);
-  here.dead = peer_addr(dead);
-  on_painted_stack(measure);
-  close(dead);
+TEST(every_step_stays_within_the_documented_stack) {
+  int refusing = peer_open_refusing(AF_INET);
+  f.refusing = peer_addr(refusing);
+  run_on_painted_stack(measure_all);
+  close(refusing);
 }
 
 CHECK_MAIN()

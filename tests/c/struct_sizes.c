@@ -1,19 +1,18 @@
-/* The size rules of every struct that carries `size`: what lets a program and a library of different ages
- * work together.
+/* The rules of every struct with a `size`, which allow a program and a library of different versions to work
+ * together.
  */
 #include "check.h"
 
 enum { LARGEST = 4096 };
 
-/* A call that takes one struct, of which `bytes` is a well-formed one in a block of LARGEST + 8 zero bytes.
- */
+/* A function that takes one struct. `bytes` is a valid one, in a block of LARGEST + 8 zero bytes. */
 typedef udpr_status (*call_fn)(void *bytes, void *arg);
 
-typedef struct rule {
-  size_t known;    /* our size, which is the first release's */
-  size_t flags_at; /* where the flags are, 0: none */
+typedef struct layout {
+  size_t known;    /* the library's size, which is that of the first release */
+  size_t flags_at; /* the offset of the flags; 0 if it has none */
   size_t reserved_at;
-} rule;
+} layout;
 
 static void set_size(void *bytes, size_t size) { memcpy(bytes, &size, sizeof size); }
 
@@ -21,10 +20,10 @@ static void set_word(void *bytes, size_t at, uint32_t value) {
   memcpy((char *)bytes + at, &value, sizeof value);
 }
 
-static void check_rules(const rule *rule, call_fn call, void *arg) {
+static void check_rules(const layout *layout, call_fn call, void *arg) {
   static _Alignas(max_align_t) char bytes[LARGEST + 8];
-  size_t                            refused[] = {0, 4, rule->known - 1, LARGEST + 1, SIZE_MAX},
-         taken[] = {rule->known, rule->known + 8, LARGEST};
+  size_t                            refused[] = {0, 4, layout->known - 1, LARGEST + 1, SIZE_MAX},
+         taken[] = {layout->known, layout->known + 8, LARGEST};
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     set_size(bytes, refused[i]);
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, call(bytes, arg));
@@ -33,26 +32,26 @@ static void check_rules(const rule *rule, call_fn call, void *arg) {
     set_size(bytes, taken[i]);
     CHECK_STATUS(UDPR_OK, call(bytes, arg));
   }
-  size_t larger[] = {rule->known + 1, rule->known + 8, LARGEST};
+  size_t larger[] = {layout->known + 1, layout->known + 8, LARGEST};
   for (size_t i = 0; i < sizeof larger / sizeof *larger; i++) {
     set_size(bytes, larger[i]);
     bytes[larger[i] - 1] = 1;
     CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
     bytes[larger[i] - 1] = 0;
   }
-  set_size(bytes, rule->known);
-  bytes[rule->known] = 1; /* behind the size it is not ours to look at */
+  set_size(bytes, layout->known);
+  bytes[layout->known] = 1; /* bytes behind `size` must not be read */
   CHECK_STATUS(UDPR_OK, call(bytes, arg));
-  bytes[rule->known] = 0;
-  if (rule->flags_at) {
-    set_word(bytes, rule->flags_at, 0x80000000);
+  bytes[layout->known] = 0;
+  if (layout->flags_at) {
+    set_word(bytes, layout->flags_at, 0x80000000);
     CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
-    set_word(bytes, rule->flags_at, 0);
+    set_word(bytes, layout->flags_at, 0);
   }
-  if (rule->reserved_at) {
-    set_word(bytes, rule->reserved_at, 1);
+  if (layout->reserved_at) {
+    set_word(bytes, layout->reserved_at, 1);
     CHECK_STATUS(UDPR_E_VERSION, call(bytes, arg));
-    set_word(bytes, rule->reserved_at, 0);
+    set_word(bytes, layout->reserved_at, 0);
   }
   memset(bytes, 0, sizeof bytes);
 }
@@ -86,23 +85,23 @@ static udpr_status listen_with_protocol(void *protocol, void *reactor) {
 }
 
 TEST(reactor_options) {
-  rule rule = {.known = sizeof(udpr_reactor_options), .flags_at = offsetof(udpr_reactor_options, flags)};
-  check_rules(&rule, new_with, NULL);
+  layout layout = {.known = sizeof(udpr_reactor_options), .flags_at = offsetof(udpr_reactor_options, flags)};
+  check_rules(&layout, new_with, NULL);
 }
 
 TEST(udp_options) {
   udpr_reactor *reactor = new_reactor(0);
-  rule          rule = {.known = sizeof(udpr_udp_options),
-                        .flags_at = offsetof(udpr_udp_options, flags),
-                        .reserved_at = offsetof(udpr_udp_options, reserved)};
-  check_rules(&rule, listen_with_options, reactor);
+  layout        layout = {.known = sizeof(udpr_udp_options),
+                          .flags_at = offsetof(udpr_udp_options, flags),
+                          .reserved_at = offsetof(udpr_udp_options, reserved)};
+  check_rules(&layout, listen_with_options, reactor);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(protocol) {
   udpr_reactor *reactor = new_reactor(0);
-  rule          rule = {.known = sizeof(udpr_protocol)};
-  check_rules(&rule, listen_with_protocol, reactor);
+  layout        layout = {.known = sizeof(udpr_protocol)};
+  check_rules(&layout, listen_with_protocol, reactor);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -113,22 +112,21 @@ static udpr_status write_with(void *message, void *transport) {
   return status;
 }
 
-/* An empty datagram to the peer, which is the port itself. */
+/* An empty datagram, which the port sends to itself. */
 TEST(message) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
-  rule            rule = {.known = sizeof(udpr_message), .flags_at = offsetof(udpr_message, flags)};
+  layout          layout = {.known = sizeof(udpr_message), .flags_at = offsetof(udpr_message, flags)};
   OK(udpr_transport_connect(transport, &host));
-  check_rules(&rule, write_with, transport);
+  check_rules(&layout, write_with, transport);
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
 }
 
-/* Where the protocol's size is refused, its user is freed all the same when free_user lies inside that size.
- */
-TEST(a_protocol_from_the_future_frees_its_user) {
+/* If the protocol's size is refused, its user is freed if free_user lies within that size. */
+TEST(a_protocol_of_a_newer_header_frees_its_user) {
   struct {
     udpr_protocol now;
     uint64_t      later;
@@ -141,8 +139,8 @@ TEST(a_protocol_from_the_future_frees_its_user) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* Structs that the library fills: a larger one is zeroed behind what this library knows. */
-TEST(stats_of_a_later_header) {
+/* Structs that the library fills: the part behind the fields that the library knows is set to zero. */
+TEST(stats_of_a_newer_header) {
   struct {
     udpr_reactor_stats now;
     uint64_t           later;
@@ -164,7 +162,7 @@ TEST(stats_of_a_later_header) {
   CHECK_EQ(1, reactor_stats.now.transports);
   CHECK_EQ(0, transport_stats.later);
   CHECK_EQ(0, transport_stats.now.kept_datagrams);
-  /* Where size_t has 32 bits there may be padding behind it. */
+  /* If size_t has 32 bits, `size` may be followed by padding. */
   const uint8_t *all[] = {(uint8_t *)&reactor_stats.now, (uint8_t *)&transport_stats.now};
   const size_t   first[] = {offsetof(udpr_reactor_stats, iterations),
                             offsetof(udpr_transport_stats, datagrams_in)};
@@ -183,7 +181,8 @@ TEST(stats_of_a_later_header) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* A message of another size than the first one's is refused, and nothing behind the array is read: there, nothing is. */
+/* A message whose size differs from the first one's is refused. Nothing is read behind the end of the array.
+ */
 TEST(messages_of_different_sizes) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};

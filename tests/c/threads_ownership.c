@@ -1,4 +1,6 @@
-/* Threads that ask for one reactor until they are let in: nothing but its own check keeps them apart. */
+/* Several threads run turns of one reactor, retrying until they get in. Only the reactor's own check excludes
+ * them from each other.
+ */
 #include "check.h"
 
 #include <sched.h>
@@ -7,10 +9,10 @@ enum { THREADS = 3 };
 
 typedef struct shared {
   udpr_reactor *reactor;
-  unsigned      each, calls; /* no atomics and no lock: whoever is in has it alone */
+  unsigned      turns, calls; /* neither atomic nor locked, since only one thread is inside */
 } shared;
 
-static unsigned turns_each(void) { return check_seconds() > 60 ? 2000 : 20000; }
+static unsigned turns_per_thread(void) { return check_seconds() > 60 ? 2000 : 20000; }
 
 static void count_call(udpr_reactor *reactor, void *user) {
   shared *all = user;
@@ -18,23 +20,23 @@ static void count_call(udpr_reactor *reactor, void *user) {
   OK(udpr_reactor_call_later(reactor, 0, count_call, all, NULL, NULL));
 }
 
-static void take_turns(void *arg) {
+static void run_all_turns(void *arg) {
   shared *all = arg;
-  for (unsigned turn = 0; turn < all->each; turn++) {
+  for (unsigned turn = 0; turn < all->turns; turn++) {
     udpr_status status;
     while ((status = udpr_reactor_iterate(all->reactor, 0)) == UDPR_E_WRONG_THREAD) sched_yield();
     OK(status);
   }
 }
 
-/* Each turn has one call, which makes that of the next. */
-TEST(whoever_is_let_in_has_it_alone) {
+/* Each turn makes one call, which schedules that of the next turn. */
+TEST(only_one_thread_at_a_time_enters_the_reactor) {
   check_thread threads[THREADS];
-  shared       all = {.reactor = new_reactor(0), .each = turns_each()};
+  shared       all = {.reactor = new_reactor(0), .turns = turns_per_thread()};
   OK(udpr_reactor_call_later(all.reactor, 0, count_call, &all, NULL, NULL));
-  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], take_turns, &all);
+  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], run_all_turns, &all);
   for (int i = 0; i < THREADS; i++) thread_join(&threads[i]);
-  CHECK_EQ(THREADS * all.each, all.calls);
+  CHECK_EQ(THREADS * all.turns, all.calls);
   OK(udpr_reactor_free(all.reactor));
 }
 

@@ -1,4 +1,4 @@
-/* Signals, masks and stacks of the pool's threads, and the processes that work starts. */
+/* Signals, signal masks and stacks of the pool's threads, and of processes that work starts. */
 #include "pool.h"
 
 #include <spawn.h>
@@ -6,17 +6,17 @@
 
 extern char **environ;
 
-typedef struct errand errand;
-struct errand {
+typedef struct signal_job signal_job;
+struct signal_job {
   atomic_int         freed;
-  int                signal;  /* for work to raise */
-  sigset_t           mask;    /* of the thread, inside work */
-  unsigned long long blocked; /* by a process that work has started, as in proc(5) */
+  int                signal;        /* raised by the work */
+  sigset_t           mask;          /* of the thread, inside the work */
+  unsigned long long child_blocked; /* in the process started by the work, from proc(5) */
   pid_t              thread;
   size_t             stack;
 };
 
-static void run_errand(udpr_reactor *reactor, udpr_work_fn work, errand *self) {
+static void run_signal_job(udpr_reactor *reactor, udpr_work_fn work, signal_job *self) {
   self->freed = 0;
   OK(udpr_reactor_call_in_thread(reactor, work, NULL, self, count_free));
   RUN_UNTIL(reactor, self->freed);
@@ -28,81 +28,81 @@ static void block(int how, int signal) {
   CHECK_EQ(0, pthread_sigmask(how, &one, NULL));
 }
 
-/* ---- what a thread causes itself ----------------------------------------------------------------------- */
+/* ---- synchronous signals ------------------------------------------------------------------------------- */
 
-static char         *page;
+static char         *protected_page;
 static volatile int  faults;
-static volatile bool traps;
+static volatile bool is_trapped;
 
 static void on_fault(int signal) {
   (void)signal;
   faults++;
-  mprotect(page, 4096, PROT_READ | PROT_WRITE);
+  mprotect(protected_page, 4096, PROT_READ | PROT_WRITE);
 }
 
 static void on_trap(int signal) {
   (void)signal;
-  traps = true;
+  is_trapped = true;
 }
 
-static void fault(void *unused) {
+static void write_to_protected_page(void *unused) {
   (void)unused;
-  *(volatile char *)page = 1;
+  *(volatile char *)protected_page = 1;
 }
 
-static void trap(void *user) { CHECK_EQ(0, raise(((errand *)user)->signal)); }
+static void raise_signal(void *user) { CHECK_EQ(0, raise(((signal_job *)user)->signal)); }
 
-TEST(a_fault_inside_work_is_the_hosts_to_handle) {
+TEST(a_fault_inside_work_calls_the_programs_handler) {
   udpr_reactor *reactor = new_reactor(0);
-  errand        user = {0};
-  page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  CHECK(page != MAP_FAILED && signal(SIGSEGV, on_fault) != SIG_ERR);
-  run_errand(reactor, fault, &user);
+  signal_job    user = {0};
+  protected_page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(protected_page != MAP_FAILED && signal(SIGSEGV, on_fault) != SIG_ERR);
+  run_signal_job(reactor, write_to_protected_page, &user);
   CHECK_EQ(1, faults);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(every_synchronous_signal_reaches_its_handler_inside_work) {
+TEST(synchronous_signals_inside_work_call_their_handlers) {
   static const int all[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
   udpr_reactor    *reactor = new_reactor(0);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-    errand user = {.signal = all[i]};
-    traps = false;
+    signal_job user = {.signal = all[i]};
+    is_trapped = false;
     CHECK(signal(all[i], on_trap) != SIG_ERR);
-    run_errand(reactor, trap, &user);
-    CHECK(traps);
+    run_signal_job(reactor, raise_signal, &user);
+    CHECK(is_trapped);
   }
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- the mask ------------------------------------------------------------------------------------------ */
+/* ---- signal masks -------------------------------------------------------------------------------------- */
 
-static void note_mask(void *user) {
-  CHECK_EQ(0, pthread_sigmask(SIG_SETMASK, NULL, &((errand *)user)->mask));
+static void record_mask(void *user) {
+  CHECK_EQ(0, pthread_sigmask(SIG_SETMASK, NULL, &((signal_job *)user)->mask));
 }
 
-static void spoil_mask(void *user) {
+static void block_in_work(void *user) {
   (void)user;
   block(SIG_BLOCK, SIGUSR2);
 }
 
-TEST(work_has_the_mask_of_the_thread_that_handed_it_in) {
+TEST(work_has_the_signal_mask_of_the_submitting_thread) {
   udpr_reactor *reactor = new_reactor_with_pool(1);
-  errand        user = {0};
-  run_errand(reactor, note_mask, &user);
+  signal_job    user = {0};
+  run_signal_job(reactor, record_mask, &user);
   for (int signal = 1; signal < 32; signal++) CHECK_EQ(0, sigismember(&user.mask, signal));
-  run_errand(reactor, spoil_mask, &user); /* which stays with this work */
+  run_signal_job(reactor, block_in_work, &user); /* must not affect later work */
   block(SIG_BLOCK, SIGUSR1);
-  run_errand(reactor, note_mask, &user);
+  run_signal_job(reactor, record_mask, &user);
   for (int signal = 1; signal < 32; signal++) CHECK_EQ(signal == SIGUSR1, sigismember(&user.mask, signal));
   block(SIG_UNBLOCK, SIGUSR1);
-  run_errand(reactor, note_mask, &user);
+  run_signal_job(reactor, record_mask, &user);
   CHECK_EQ(0, sigismember(&user.mask, SIGUSR1));
   OK(udpr_reactor_free(reactor));
 }
 
-/* proc(5): the line "SigBlk:" of a process or thread. */
-static unsigned long long blocked_by(const char *path) {
+/* Reads the line "SigBlk:" of proc(5) for a process or thread. */
+static unsigned long long blocked_signals(const char *path) {
   unsigned long long mask = 0;
   char               line[256];
   bool               found = false;
@@ -125,58 +125,59 @@ static void start_process(void *user) {
   CHECK_EQ(0, posix_spawnp(&child, "grep", &actions, NULL, arguments, environ));
   close(ends[1]);
   CHECK(read(ends[0], line, sizeof line - 1) > 0);
-  CHECK(sscanf(line, "SigBlk: %llx", &((errand *)user)->blocked) == 1);
+  CHECK(sscanf(line, "SigBlk: %llx", &((signal_job *)user)->child_blocked) == 1);
   CHECK(waitpid(child, &status, 0) == child && status == 0);
   close(ends[0]), posix_spawn_file_actions_destroy(&actions);
 }
 
-TEST(a_process_that_work_starts_blocks_nothing) {
+TEST(a_process_started_by_work_has_no_blocked_signals) {
   udpr_reactor *reactor = new_reactor(0);
-  errand        user = {.blocked = 1};
-  run_errand(reactor, start_process, &user);
-  CHECK_EQ(0, user.blocked);
+  signal_job    user = {.child_blocked = 1};
+  run_signal_job(reactor, start_process, &user);
+  CHECK_EQ(0, user.child_blocked);
   OK(udpr_reactor_free(reactor));
 }
 
-static void note_thread(void *user) { ((errand *)user)->thread = (pid_t)syscall(SYS_gettid); }
+static void record_thread(void *user) { ((signal_job *)user)->thread = (pid_t)syscall(SYS_gettid); }
 
-static unsigned long long bit(int signal) { return 1ULL << (signal - 1); }
+static unsigned long long signal_bit(int signal) { return 1ULL << (signal - 1); }
 
-/* Handlers of the host run on the host's threads, and in its work. */
-TEST(an_idle_thread_blocks_what_others_send) {
+/* Handlers of the program run on its own threads, or inside its work. */
+TEST(an_idle_thread_blocks_asynchronous_signals) {
   udpr_reactor      *reactor = new_reactor_with_pool(1);
-  errand             user = {0};
+  signal_job         user = {0};
   char               path[64];
-  unsigned long long synchronous =
-      bit(SIGSEGV) | bit(SIGBUS) | bit(SIGFPE) | bit(SIGILL) | bit(SIGTRAP) | bit(SIGSYS);
-  unsigned long long sent = bit(SIGTERM) | bit(SIGINT) | bit(SIGUSR1) | bit(SIGCHLD);
-  run_errand(reactor, note_thread, &user);
+  unsigned long long synchronous = signal_bit(SIGSEGV) | signal_bit(SIGBUS) | signal_bit(SIGFPE) |
+                                   signal_bit(SIGILL) | signal_bit(SIGTRAP) | signal_bit(SIGSYS);
+  unsigned long long sent =
+      signal_bit(SIGTERM) | signal_bit(SIGINT) | signal_bit(SIGUSR1) | signal_bit(SIGCHLD);
+  run_signal_job(reactor, record_thread, &user);
   snprintf(path, sizeof path, "/proc/self/task/%d/status", user.thread);
-  WAIT_UNTIL((blocked_by(path) & (synchronous | sent)) == sent);
+  WAIT_UNTIL((blocked_signals(path) & (synchronous | sent)) == sent);
   OK(udpr_reactor_free(reactor));
 }
 
 /* ---- the stack ----------------------------------------------------------------------------------------- */
 
-static void note_stack(void *user) {
+static void record_stack_size(void *user) {
   pthread_attr_t attr;
   CHECK_EQ(0, pthread_getattr_np(pthread_self(), &attr));
-  CHECK_EQ(0, pthread_attr_getstacksize(&attr, &((errand *)user)->stack));
+  CHECK_EQ(0, pthread_attr_getstacksize(&attr, &((signal_job *)user)->stack));
   CHECK_EQ(0, pthread_attr_destroy(&attr));
 }
 
-static void has_two_megabytes(const char *environment) {
+static void check_stack_size(const char *environment) {
   udpr_reactor *reactor = new_reactor(0);
-  errand        user = {0};
+  signal_job    user = {0};
   if (environment) CHECK_EQ(0, setenv("RUST_MIN_STACK", environment, 1));
-  run_errand(reactor, note_stack, &user);
+  run_signal_job(reactor, record_stack_size, &user);
   CHECK(user.stack >= 2u << 20);
-  CHECK(user.stack < 3u << 20 || check_is_slow()); /* ThreadSanitizer adds to it */
+  CHECK(user.stack < 3u << 20 || check_is_slow()); /* ThreadSanitizer enlarges it */
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(its_stack_is_two_megabytes) { has_two_megabytes(NULL); }
-TEST(the_environment_makes_no_stack_larger) { has_two_megabytes("100000000000000"); }
-TEST(the_environment_makes_no_stack_smaller) { has_two_megabytes("1"); }
+TEST(the_stack_has_two_megabytes) { check_stack_size(NULL); }
+TEST(rust_min_stack_does_not_make_the_stack_larger) { check_stack_size("100000000000000"); }
+TEST(rust_min_stack_does_not_make_the_stack_smaller) { check_stack_size("1"); }
 
 CHECK_MAIN()

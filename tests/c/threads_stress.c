@@ -1,4 +1,4 @@
-/* Four threads with a million calls each: all arrive, in order for each thread. */
+/* Four threads make a million calls each. All of them are made, in order for each thread. */
 #include "probe.h"
 
 enum { PRODUCERS = 4 };
@@ -8,19 +8,19 @@ static unsigned calls_each(void) { return check_is_slow() ? 20000 : 1000000; }
 typedef struct producer {
   udpr_remote *remote;
   check_thread thread;
-  unsigned     next; /* the number that must come now */
+  unsigned     next; /* the number of the next call */
   unsigned     freed;
 } producer;
 
 static producer producers[PRODUCERS];
 static unsigned finished;
 
-/* A call's user is its number, and its producer in the lowest bits. */
+/* The user of a call is its number, with its producer in the lowest bits. */
 static void *user_of(unsigned number, unsigned producer) {
   return (void *)((uintptr_t)number * PRODUCERS + producer);
 }
 
-static void arrives(udpr_reactor *reactor, void *user) {
+static void check_in_order(udpr_reactor *reactor, void *user) {
   producer *from = &producers[(uintptr_t)user % PRODUCERS];
   CHECK_EQ(from->next, (uintptr_t)user / PRODUCERS);
   CHECK_EQ(from->next, from->freed);
@@ -29,10 +29,11 @@ static void arrives(udpr_reactor *reactor, void *user) {
 
 static void freed(void *user) { producers[(uintptr_t)user % PRODUCERS].freed++; }
 
-static void produce(void *arg) {
+static void make_calls(void *arg) {
   producer *self = arg;
   unsigned  which = (unsigned)(self - producers), count = calls_each();
-  for (unsigned i = 0; i < count; i++) OK(udpr_remote_call(self->remote, arrives, user_of(i, which), freed));
+  for (unsigned i = 0; i < count; i++)
+    OK(udpr_remote_call(self->remote, check_in_order, user_of(i, which), freed));
 }
 
 TEST(a_million_calls_from_each_of_four_threads) {
@@ -41,9 +42,9 @@ TEST(a_million_calls_from_each_of_four_threads) {
   OK(udpr_reactor_remote(reactor, &remote));
   for (int i = 0; i < PRODUCERS; i++) {
     producers[i].remote = remote;
-    thread_start(&producers[i].thread, produce, &producers[i]);
+    thread_start(&producers[i].thread, make_calls, &producers[i]);
   }
-  OK(udpr_reactor_run(reactor)); /* until all have arrived, or the case's time is over */
+  OK(udpr_reactor_run(reactor)); /* until all were made, or the time limit of the case */
   for (int i = 0; i < PRODUCERS; i++) {
     thread_join(&producers[i].thread);
     CHECK_EQ(calls_each(), producers[i].next);
@@ -56,7 +57,7 @@ TEST(a_million_calls_from_each_of_four_threads) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- work and its results ------------------------------------------------------------------------------ */
+/* ---- work on the pool ---------------------------------------------------------------------------------- */
 
 typedef struct job {
   atomic_int freed, worked;

@@ -1,5 +1,5 @@
-/* Delayed calls by the real clock: when they run, in which order, what the other calls on them answer, who
- * frees.
+/* Delayed calls on the real clock: when and in which order they are made, which statuses the other functions
+ * return, and when users are freed.
  */
 #include "check.h"
 
@@ -15,42 +15,43 @@ static void count(udpr_reactor *reactor, void *user) {
   self->called++;
 }
 
-static udpr_id later(udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user) {
+static udpr_id call_later(udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user) {
   udpr_id id = 0;
   OK(udpr_reactor_call_later(reactor, delay, fn, user, NULL, &id));
   CHECK(id != 0);
   return id;
 }
 
-static size_t pending(udpr_reactor *reactor) {
+static size_t count_pending(udpr_reactor *reactor) {
   udpr_id id;
   size_t  total = 99;
   OK(udpr_reactor_delayed_calls(reactor, &id, 0, &total));
   return total;
 }
 
-/* ---- when ---------------------------------------------------------------------------------------------- */
+/* ---- due times ----------------------------------------------------------------------------------------- */
 
-typedef struct alarm_call {
+typedef struct timed_call {
   udpr_ns due;
   int    *left;
-} alarm_call;
+} timed_call;
 
-static void not_early(udpr_reactor *reactor, void *user) {
-  alarm_call *self = user;
+static void check_not_early(udpr_reactor *reactor, void *user) {
+  timed_call *self = user;
   CHECK(udpr_reactor_now(reactor) >= self->due);
   --*self->left;
 }
 
-TEST(never_early) {
+TEST(calls_are_never_early) {
   enum { CALLS = 200 };
-  alarm_call    calls[CALLS];
+  timed_call    calls[CALLS];
   int           left = CALLS;
   udpr_reactor *reactor = new_reactor(0);
   for (int i = 0; i < CALLS; i++) {
-    udpr_ns delay = (udpr_ns)(i * 7919 % 20000) * 1000 + (udpr_ns)i; /* 0 to 20 ms, no whole milliseconds */
-    calls[i] = (alarm_call){.due = udpr_reactor_now(reactor) + delay, .left = &left};
-    later(reactor, delay, not_early, &calls[i]);
+    /* 0 to 20 ms, not in whole milliseconds */
+    udpr_ns delay = (udpr_ns)(i * 7919 % 20000) * 1000 + (udpr_ns)i;
+    calls[i] = (timed_call){.due = udpr_reactor_now(reactor) + delay, .left = &left};
+    call_later(reactor, delay, check_not_early, &calls[i]);
   }
   RUN_UNTIL(reactor, left == 0);
   OK(udpr_reactor_free(reactor));
@@ -69,14 +70,15 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
   count(reactor, user);
 }
 
-/* A tick that is late: its instant minus now is below 0, which as an unsigned number is 584 years. */
-TEST(a_negative_difference_is_no_delay) {
+/* If a periodic call is late, its next time minus now is negative, which as an unsigned number is 584 years.
+ */
+TEST(negative_differences_are_refused) {
   const udpr_ns refused[] = {0 - (udpr_ns)2, 0 - SECONDS(1), (udpr_ns)1 << 63, ((udpr_ns)1 << 63) + 1};
   udpr_reactor *reactor = new_reactor(0);
   counter       tick = {0}, far = {0}, never = {0}, name = {0};
   udpr_ns       due = 0, before = 0;
-  udpr_id       id = later(reactor, (udpr_ns)INT64_MAX, count, &far);
-  later(reactor, UDPR_NEVER, count, &never);
+  udpr_id       id = call_later(reactor, (udpr_ns)INT64_MAX, count, &far);
+  call_later(reactor, UDPR_NEVER, count, &never);
   OK(udpr_reactor_call_time(reactor, id, &before));
   for (int i = 0; i < 4; i++) {
     udpr_id none = 7;
@@ -89,7 +91,7 @@ TEST(a_negative_difference_is_no_delay) {
     CHECK_EQ(i * 2 + 2, tick.freed);
   }
   OK(udpr_reactor_call_time(reactor, id, &due));
-  CHECK(due == before && pending(reactor) == 2);
+  CHECK(due == before && count_pending(reactor) == 2);
   OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, UDPR_NEVER, resolved, &name, NULL, NULL));
   OK(udpr_reactor_resolve(reactor, "127.0.0.1", 1, 0, (udpr_ns)INT64_MAX, resolved, &name, NULL, NULL));
   RUN_UNTIL(reactor, name.called == 2);
@@ -115,54 +117,54 @@ TEST(now_is_monotonic_and_moves) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* A turn that may wait for ever waits until the next call is due, not longer. */
+/* A turn with an unlimited timeout ends when the next call is due. */
 TEST(a_turn_waits_for_the_next_call) {
   counter       user = {0};
   udpr_reactor *reactor = new_reactor(0);
   udpr_ns       start = monotonic_ns();
-  later(reactor, MS(20), count, &user);
+  call_later(reactor, MS(20), count, &user);
   while (user.called == 0) OK(udpr_reactor_iterate(reactor, -1));
   CHECK(monotonic_ns() - start >= MS(20));
   CHECK(monotonic_ns() - start < SECONDS(5));
   OK(udpr_reactor_free(reactor));
 }
 
-static void call_zero(udpr_reactor *reactor, void *user) { later(reactor, 0, count, user); }
+static void call_later_again(udpr_reactor *reactor, void *user) { call_later(reactor, 0, count, user); }
 
 TEST(zero_delay_in_a_call_runs_next_turn) {
   counter       user = {0};
   udpr_reactor *reactor = new_reactor(0);
-  later(reactor, 0, call_zero, &user);
+  call_later(reactor, 0, call_later_again, &user);
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(0, user.called);
-  CHECK_EQ(1, pending(reactor));
-  OK(udpr_reactor_iterate(reactor, -1)); /* due: no wait */
+  CHECK_EQ(1, count_pending(reactor));
+  OK(udpr_reactor_iterate(reactor, -1)); /* already due: must not wait */
   CHECK_EQ(1, user.called);
   OK(udpr_reactor_free(reactor));
 }
 
-typedef struct log_book {
+typedef struct call_log {
   char text[32];
-} log_book;
+} call_log;
 
-static void log_a(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((log_book *)user)->text, "a"); }
-static void log_b(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((log_book *)user)->text, "b"); }
-static void log_c(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((log_book *)user)->text, "c"); }
+static void log_a(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((call_log *)user)->text, "a"); }
+static void log_b(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((call_log *)user)->text, "b"); }
+static void log_c(udpr_reactor *reactor, void *user) { (void)reactor, strcat(((call_log *)user)->text, "c"); }
 
 TEST(zero_delays_run_in_the_order_made) {
-  log_book      book = {""};
+  call_log      log = {""};
   udpr_reactor *reactor = new_reactor(0);
-  later(reactor, 0, log_c, &book);
-  later(reactor, 0, log_a, &book);
-  later(reactor, 0, log_b, &book);
+  call_later(reactor, 0, log_c, &log);
+  call_later(reactor, 0, log_a, &log);
+  call_later(reactor, 0, log_b, &log);
   OK(udpr_reactor_iterate(reactor, 0));
-  CHECK_STR("cab", book.text);
+  CHECK_STR("cab", log.text);
   OK(udpr_reactor_free(reactor));
 }
 
 /* ---- cancel, reset, delay, call_time ------------------------------------------------------------------- */
 
-static void all_say(udpr_reactor *reactor, udpr_status expected, udpr_id id) {
+static void check_all_return(udpr_reactor *reactor, udpr_status expected, udpr_id id) {
   udpr_ns due = 42;
   CHECK_STATUS(expected, udpr_reactor_cancel_call(reactor, id));
   CHECK_STATUS(expected, udpr_reactor_reset_call(reactor, id, 0));
@@ -171,13 +173,13 @@ static void all_say(udpr_reactor *reactor, udpr_status expected, udpr_id id) {
   CHECK_EQ(42, due);
 }
 
-TEST(a_call_that_ran) {
+TEST(a_call_that_was_made) {
   counter       user = {0};
   udpr_reactor *reactor = new_reactor(0);
-  udpr_id       id = later(reactor, 0, count, &user);
+  udpr_id       id = call_later(reactor, 0, count, &user);
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(1, user.called);
-  all_say(reactor, UDPR_E_ALREADY_CALLED, id);
+  check_all_return(reactor, UDPR_E_ALREADY_CALLED, id);
   run_turns(reactor, 2);
   CHECK_EQ(1, user.called);
   OK(udpr_reactor_free(reactor));
@@ -186,29 +188,29 @@ TEST(a_call_that_ran) {
 TEST(a_call_that_was_cancelled) {
   counter       user = {0};
   udpr_reactor *reactor = new_reactor(0);
-  udpr_id       id = later(reactor, 0, count, &user);
+  udpr_id       id = call_later(reactor, 0, count, &user);
   OK(udpr_reactor_cancel_call(reactor, id));
-  all_say(reactor, UDPR_E_ALREADY_CANCELLED, id);
+  check_all_return(reactor, UDPR_E_ALREADY_CANCELLED, id);
   run_turns(reactor, 2);
   CHECK_EQ(0, user.called);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_call_that_never_was) {
+TEST(ids_that_never_existed) {
   udpr_reactor *reactor = new_reactor(0);
-  udpr_id       id = later(reactor, SECONDS(60), count, NULL);
-  all_say(reactor, UDPR_E_NOT_FOUND, 0);
-  all_say(reactor, UDPR_E_NOT_FOUND, id + 1);
-  all_say(reactor, UDPR_E_NOT_FOUND, UINT64_MAX);
+  udpr_id       id = call_later(reactor, SECONDS(60), count, NULL);
+  check_all_return(reactor, UDPR_E_NOT_FOUND, 0);
+  check_all_return(reactor, UDPR_E_NOT_FOUND, id + 1);
+  check_all_return(reactor, UDPR_E_NOT_FOUND, UINT64_MAX);
   OK(udpr_reactor_cancel_call(reactor, id));
   OK(udpr_reactor_free(reactor));
 }
 
-/* An id of one reactor is not another's call. */
+/* An id is not valid for another reactor. */
 TEST(ids_of_two_reactors) {
   counter       user = {0};
   udpr_reactor *one = new_reactor(0), *two = new_reactor(0);
-  udpr_id       id = later(one, 0, count, &user);
+  udpr_id       id = call_later(one, 0, count, &user);
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_call(two, id));
   OK(udpr_reactor_iterate(one, 0));
   CHECK_EQ(1, user.called);
@@ -221,17 +223,17 @@ typedef struct self_call {
   int     called;
 } self_call;
 
-static void ask_about_itself(udpr_reactor *reactor, void *user) {
+static void check_itself(udpr_reactor *reactor, void *user) {
   self_call *self = user;
   self->called++;
-  all_say(reactor, UDPR_E_ALREADY_CALLED, self->id);
-  CHECK_EQ(0, pending(reactor));
+  check_all_return(reactor, UDPR_E_ALREADY_CALLED, self->id);
+  CHECK_EQ(0, count_pending(reactor));
 }
 
-TEST(in_its_own_callback_a_call_is_called) {
+TEST(in_its_callback_a_call_counts_as_called) {
   self_call     self = {0};
   udpr_reactor *reactor = new_reactor(0);
-  self.id = later(reactor, 0, ask_about_itself, &self);
+  self.id = call_later(reactor, 0, check_itself, &self);
   run_turns(reactor, 2);
   CHECK_EQ(1, self.called);
   OK(udpr_reactor_free(reactor));
@@ -245,21 +247,21 @@ TEST(cancel_of_one_due_in_the_same_turn) {
   counter       user = {0};
   udpr_id       other = 0;
   udpr_reactor *reactor = new_reactor(0);
-  later(reactor, 0, cancel_the_other, &other);
-  other = later(reactor, 0, count, &user);
+  call_later(reactor, 0, cancel_the_other, &other);
+  other = call_later(reactor, 0, count, &user);
   run_turns(reactor, 3);
   CHECK_EQ(0, user.called);
   OK(udpr_reactor_free(reactor));
 }
 
-/* The last 4096 that ended are told apart, older ones are forgotten. */
-TEST(what_the_last_4096_became) {
+/* The last 4096 calls that ended are remembered as called or cancelled. Older ones are not found. */
+TEST(the_last_4096_ended_calls_are_remembered) {
   enum { ENDED = 10000, KEPT = 4096 };
   static udpr_id ids[ENDED];
   counter        user = {0};
   udpr_reactor  *reactor = new_reactor(0);
   for (int i = 0; i < ENDED; i++) {
-    ids[i] = later(reactor, 0, count, &user);
+    ids[i] = call_later(reactor, 0, count, &user);
     if (i % 3 == 0) OK(udpr_reactor_cancel_call(reactor, ids[i]));
     else OK(udpr_reactor_iterate(reactor, 0));
   }
@@ -272,12 +274,12 @@ TEST(what_the_last_4096_became) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(delayed_calls_lists_what_is_pending) {
+TEST(delayed_calls_lists_pending_calls) {
   udpr_id       listed[4] = {0}, ids[3];
   size_t        total = 99;
   udpr_reactor *reactor = new_reactor(0);
-  CHECK_EQ(0, pending(reactor));
-  for (int i = 0; i < 3; i++) ids[i] = later(reactor, SECONDS(60), count, NULL);
+  CHECK_EQ(0, count_pending(reactor));
+  for (int i = 0; i < 3; i++) ids[i] = call_later(reactor, SECONDS(60), count, NULL);
   OK(udpr_reactor_delayed_calls(reactor, listed, 4, &total));
   CHECK_EQ(3, total);
   CHECK_EQ(0, listed[3]);
@@ -288,17 +290,17 @@ TEST(delayed_calls_lists_what_is_pending) {
   CHECK_EQ(3, total);
   CHECK(listed[0] != 0 && listed[1] != 0 && listed[2] == 0);
   for (int i = 0; i < 3; i++) OK(udpr_reactor_cancel_call(reactor, ids[i]));
-  CHECK_EQ(0, pending(reactor));
+  CHECK_EQ(0, count_pending(reactor));
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- who frees ----------------------------------------------------------------------------------------- */
+/* ---- free_user ----------------------------------------------------------------------------------------- */
 
 TEST(user_is_freed_after_the_call) {
   counter       user = {0};
   udpr_reactor *reactor = new_reactor(0);
-  OK(udpr_reactor_call_later(reactor, 0, count, &user, count_free,
-                             NULL)); /* count checks that it is not freed yet */
+  /* `count` checks that the user is not freed yet. */
+  OK(udpr_reactor_call_later(reactor, 0, count, &user, count_free, NULL));
   CHECK_EQ(0, user.freed);
   OK(udpr_reactor_iterate(reactor, 0));
   CHECK_EQ(1, user.called);

@@ -152,7 +152,7 @@ fn arrows_point_down_and_unsafe_stays_at_both_ends() {
 #[test]
 fn wrong_arrows_are_found() {
     let wrong = [
-        ("sys/epoll.rs", "use crate::context::Context;"),
+        ("sys/linux/epoll.rs", "use crate::context::Context;"),
         ("context/mod.rs", "use crate::port::Port;"),
         ("port/write.rs", "use crate::{addr::Addr, status::{Result, Status}, reactor::Reactor};"),
         ("port/write.rs", "use crate::timer::Timers;"),
@@ -190,7 +190,7 @@ fn right_arrows_pass() {
         ("log.rs", "use crate::status::Status;"),
         ("capi/guard/tests.rs", "use super::super::callback::Core;"),
         ("timer/mod.rs", "use crate::slots::{self, Kind, Slots}; // not crate::sys, and nothing unsafe"),
-        ("sys/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;"),
+        ("sys/linux/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;"),
     ];
     for (path, text) in right {
         assert_eq!(Source::new(path, text).faults(), [""; 0], "{path}");

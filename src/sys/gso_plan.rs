@@ -1,7 +1,7 @@
 //! How datagrams gather: those to one destination, of one size and with the same control data leave as one message,
 //! which the kernel cuts again (UDP_SEGMENT, udp(7)). Pure: it keeps account of where bytes lie, and looks at none.
 
-use super::cmsg::Control;
+use super::imp::cmsg::Control;
 use crate::addr::Addr;
 
 /// The most messages of one sendmmsg(2) here.

@@ -1,7 +1,7 @@
 //! The seam: every system call that a port or the loop makes goes through here, so that a test can answer in the
 //! kernel's place.
 
-use super::names::{self, LookUp};
+use super::imp::names::{self, LookUp};
 use super::{
     Epoll, Readiness, Received, RecvBatch, RecvOptions, Report, SendBatch, epoll, error_queue, netdevice,
     socket,

@@ -1,11 +1,12 @@
 //! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
 
 use super::cache_padded::CachePadded;
-use super::thread::this_thread;
+use super::imp::process_id;
+use super::imp::thread::this_thread;
+use super::imp::wiped_page::WipedPage;
 use super::tsan;
 use crate::status::{Result, Status};
 use std::io;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
 /// The child of a fork finds this: the page is wiped there (MADV_WIPEONFORK, madvise(2)).
@@ -24,6 +25,7 @@ const FORKED_BUSY: usize = PINNED | POISONED;
 const BUSY: usize = CLOSED | POISONED;
 
 /// What is on the page.
+#[derive(Debug)]
 #[repr(C)]
 struct Page {
     owner: CachePadded<AtomicUsize>,
@@ -42,43 +44,21 @@ struct Page {
 /// long ones.
 #[derive(Debug)]
 pub struct OwnerLock {
-    page: NonNull<Page>,
-    size: usize,
-    /// The process that the word is of, negative while a thread of it marks it as forked; 0 where the page is wiped.
+    page: WipedPage<Page>,
+    /// The process that the word is of, negative while a thread of it marks it as forked; 0 if the page is wiped.
     process: AtomicI32,
-    /// The thread that is inside, or 0. Not on the page: in a forked child it tells who was inside at the fork.
+    /// The thread that is inside, or 0. It is not on the page: in a forked child it tells who was inside at the fork.
     inside: AtomicUsize,
 }
 
-// SAFETY: the page holds atomic words and lives as long as the Gate.
-unsafe impl Send for OwnerLock {}
-// SAFETY: as above.
-unsafe impl Sync for OwnerLock {}
-
 impl OwnerLock {
-    /// An idle gate. Errors: ENOMEM.
+    /// An idle lock. Errors: ENOMEM.
     pub fn new() -> io::Result<OwnerLock> {
-        // SAFETY: sysconf(3) takes a constant.
-        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
-        let (protection, flags) =
-            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-        // SAFETY: a new anonymous mapping, wherever the kernel likes.
-        let page = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, flags, -1, 0) };
-        if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let words = NonNull::new(page.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        // SAFETY: the page was mapped above with this size.
-        let is_wiped = unsafe { libc::madvise(page, size, libc::MADV_WIPEONFORK) } == 0;
-        let process = AtomicI32::new(if is_wiped { 0 } else { own_process() });
-        let owner = OwnerLock { page: words, size, process, inside: AtomicUsize::new(0) };
-        owner.page().owner.store(IDLE, Ordering::Release);
-        Ok(owner)
-    }
-
-    fn page(&self) -> &Page {
-        // SAFETY: the mapping lives until drop, is aligned, and is only ever used as these words, of which any bits are values.
-        unsafe { self.page.as_ref() }
+        // SAFETY: the page holds atomic integers, which may be 0.
+        let (page, is_wiped) = unsafe { WipedPage::<Page>::new() }?;
+        let process = AtomicI32::new(if is_wiped { 0 } else { process_id() });
+        page.owner.store(IDLE, Ordering::Release);
+        Ok(OwnerLock { page, process, inside: AtomicUsize::new(0) })
     }
 
     /// False where the process id is compared instead.
@@ -92,13 +72,13 @@ impl OwnerLock {
         if !self.is_wiped_on_fork() {
             self.detect_fork();
         }
-        &self.page().owner
+        &self.page.owner
     }
 
     /// In a forked child: makes the page what it would be if it had been wiped.
     #[cold]
     fn detect_fork(&self) {
-        let own = own_process();
+        let own = process_id();
         loop {
             let known = self.process.load(Ordering::Acquire);
             if known == own {
@@ -110,7 +90,7 @@ impl OwnerLock {
                 continue;
             }
             if self.process.compare_exchange(known, -own, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                self.page().owner.store(FORKED, Ordering::Release);
+                self.page.owner.store(FORKED, Ordering::Release);
                 return self.process.store(own, Ordering::Release);
             }
         }
@@ -125,7 +105,7 @@ impl OwnerLock {
     /// True where the calling thread is inside already, and may go on.
     #[inline]
     pub fn is_inside(&self) -> bool {
-        self.page().owner.load(Ordering::Relaxed) == this_thread()
+        self.page.owner.load(Ordering::Relaxed) == this_thread()
     }
 
     /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
@@ -133,7 +113,7 @@ impl OwnerLock {
     #[inline]
     pub fn enter(&self) -> Result<OwnerGuard<'_>> {
         let me = this_thread();
-        if self.page().owner.load(Ordering::Relaxed) == me {
+        if self.page.owner.load(Ordering::Relaxed) == me {
             return Ok(OwnerGuard { owner: self, leave: None });
         }
         self.take(me)
@@ -173,7 +153,7 @@ impl OwnerLock {
     /// True where nobody may go on: in a child that was forked in a callback, and after a panic. For the thread that is inside.
     #[inline]
     pub fn is_unusable(&self) -> bool {
-        is_unusable(self.page().owner.load(Ordering::Relaxed)) && self.confirm_unusable()
+        is_unusable(self.page.owner.load(Ordering::Relaxed)) && self.confirm_unusable()
     }
 
     #[cold]
@@ -185,17 +165,17 @@ impl OwnerLock {
     /// True until something is [disturbed](OwnerLock::invalidate_batch) or the gate is lost: one look, for every datagram.
     #[inline]
     pub fn is_batch_valid(&self) -> bool {
-        self.page().batch_valid.load(Ordering::Relaxed) != 0
+        self.page.batch_valid.load(Ordering::Relaxed) != 0
     }
 
     /// Said by the thread that is inside, where the gate is not lost, before it goes through a batch.
     pub fn mark_batch_valid(&self) {
-        self.page().batch_valid.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
+        self.page.batch_valid.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
     }
 
     /// Said by the thread that is inside: whoever goes through a batch must look whether it may go on.
     pub fn invalidate_batch(&self) {
-        self.page().batch_valid.store(0, Ordering::Relaxed);
+        self.page.batch_valid.store(0, Ordering::Relaxed);
     }
 
     /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
@@ -249,20 +229,8 @@ impl OwnerLock {
     }
 }
 
-impl Drop for OwnerLock {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in new, which nothing refers to any more.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), self.size) };
-    }
-}
-
 fn is_unusable(word: usize) -> bool {
     word == FORKED || word & POISONED != 0
-}
-
-fn own_process() -> i32 {
-    // SAFETY: getpid(2) always succeeds, and may be called in a signal handler.
-    unsafe { libc::getpid() }
 }
 
 /// One stay inside a [`OwnerLock`].

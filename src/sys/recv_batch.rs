@@ -1,11 +1,11 @@
 //! Receiving many datagrams by one recvmmsg(2), merged ones (GRO) among them.
 
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
-use super::cmsg::ControlBuffer;
 use super::datagrams::{BATCH_MAX, Datagram, Datagrams, TRUNCATED};
+use super::imp::cmsg::ControlBuffer;
+use super::imp::mmsg::MmsgCalls;
+use super::imp::recv_meta;
 use super::memory::StableArray;
-use super::mmsg::MmsgCalls;
-use super::recv_meta;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;

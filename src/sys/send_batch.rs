@@ -3,10 +3,10 @@
 
 use super::append_cursor::{AppendSpace, Appended};
 use super::buffers::{Buffers, RecvSlice};
-use super::cmsg::Control;
 use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, RUNS, Target};
+use super::imp::cmsg::Control;
+use super::imp::mmsg::MmsgCalls;
 use super::memory::{StableArray, ZeroedBytes};
-use super::mmsg::MmsgCalls;
 use super::recv_batch::{NAME_SIZE, header};
 use crate::addr::Addr;
 use std::io;

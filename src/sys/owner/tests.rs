@@ -102,7 +102,7 @@ fn a_thread_that_was_inside_at_the_fork_keeps_a_child_from_reviving() {
 /// As if the page could not be wiped.
 fn unwiped() -> OwnerLock {
     let owner = OwnerLock::new().unwrap();
-    owner.process.store(own_process(), Ordering::Relaxed);
+    owner.process.store(process_id(), Ordering::Relaxed);
     owner
 }
 
@@ -140,7 +140,7 @@ fn without_the_wiped_page_all_is_the_same() {
 
 /// The same words in another process, as a forked child has them.
 fn fork(owner: &OwnerLock) {
-    owner.process.store(own_process() + 1, Ordering::Relaxed);
+    owner.process.store(process_id() + 1, Ordering::Relaxed);
 }
 
 #[test]
@@ -166,6 +166,6 @@ fn without_the_wiped_page_a_child_is_found_out() {
 #[test]
 fn without_the_wiped_page_nobody_waits_for_the_parent() {
     let owner = unwiped();
-    owner.process.store(-(own_process() + 1), Ordering::Relaxed);
+    owner.process.store(-(process_id() + 1), Ordering::Relaxed);
     assert_eq!(owner.enter().err(), Some(Status::CLOSED));
 }

@@ -1,7 +1,9 @@
 //! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe where a sandbox refuses eventfd(2).
 
+use super::fd::TolerantFd;
 use super::mmsg::may_be_refused;
-use super::{TolerantFd, check, errno, replace, tsan};
+use super::{check, errno, replace};
+use crate::sys::tsan;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -93,7 +95,7 @@ impl Waker {
     }
 
     /// The part that signal handlers look at.
-    pub(super) fn state(&self) -> &'static WakerState {
+    pub(in crate::sys) fn state(&self) -> &'static WakerState {
         self.0
     }
 }
@@ -111,7 +113,7 @@ impl Drop for Waker {
 /// may look at all of them at any time, and nobody ever waits for a handler to end: a descriptor that a handler is about to
 /// write to when its waker ends is closed by that handler.
 #[derive(Debug)]
-pub(super) struct WakerState {
+pub(in crate::sys) struct WakerState {
     fd: AtomicI32,
     /// The end to write to, if it is a pipe, else -1.
     write_end: AtomicI32,
@@ -139,7 +141,7 @@ const HANDLERS: u32 = USED - 1;
 static FIRST: AtomicPtr<WakerState> = AtomicPtr::new(std::ptr::null_mut());
 
 /// All that there are.
-pub(super) fn all() -> impl Iterator<Item = &'static WakerState> {
+pub(in crate::sys) fn all() -> impl Iterator<Item = &'static WakerState> {
     let follow = |link: &AtomicPtr<WakerState>| {
         // SAFETY: null, or one that was made by claim, and is never freed.
         unsafe { link.load(Ordering::Acquire).as_ref() }
@@ -193,17 +195,17 @@ impl WakerState {
     }
 
     /// The process whose signals wake it; 0 for none. To be unset before its waker is dropped.
-    pub(super) fn set_signal_process(&self, process: i32) {
+    pub(in crate::sys) fn set_signal_process(&self, process: i32) {
         self.signal_process.store(process, Ordering::SeqCst);
     }
 
     /// True while signals of that process wake it.
-    pub(super) fn listens_to_signals_of(&self, process: i32) -> bool {
+    pub(in crate::sys) fn listens_to_signals_of(&self, process: i32) -> bool {
         self.signal_process.load(Ordering::SeqCst) == process
     }
 
     /// How many signals have come so far.
-    pub(super) fn signal_count(&self) -> u32 {
+    pub(in crate::sys) fn signal_count(&self) -> u32 {
         self.signal_count.load(Ordering::Acquire)
     }
 
@@ -211,7 +213,7 @@ impl WakerState {
     ///
     /// It looks twice. The first look keeps handlers of a forked child away from the count, which may be the parent's; the
     /// second is for a waker that ended in between.
-    pub(super) fn record_signal(&self, process: i32) -> bool {
+    pub(in crate::sys) fn record_signal(&self, process: i32) -> bool {
         if !self.listens_to_signals_of(process) {
             return false;
         }
@@ -270,7 +272,7 @@ fn pipe() -> io::Result<[TolerantFd; 2]> {
 /// By syscall(2): write(3) is a cancellation point, and a thread that ended here would leave a waker that says it was raised.
 fn notify(fd: RawFd) {
     let one = 1u64;
-    errno::keep(|| {
+    errno::preserve(|| {
         // SAFETY: write(2) is async-signal-safe (signal-safety(7)) and reads eight bytes.
         unsafe { libc::syscall(libc::SYS_write, fd, (&raw const one), 8usize) };
     });

@@ -12,18 +12,18 @@ const FREE: i32 = 0;
 const PAUSE: Duration = Duration::from_micros(20);
 
 /// See the module.
-pub(super) struct RobustLock {
+pub(in crate::sys) struct RobustLock {
     /// The thread that holds it, by its number in the kernel, which no other thread of this process has.
     holder: AtomicI32,
 }
 
 impl RobustLock {
-    pub(super) const fn new() -> RobustLock {
+    pub(in crate::sys) const fn new() -> RobustLock {
         RobustLock { holder: AtomicI32::new(FREE) }
     }
 
     /// Holds it until the answer is dropped. Not for a thread that holds it, nor for signal handlers.
-    pub(super) fn lock(&self) -> Held<'_> {
+    pub(in crate::sys) fn lock(&self) -> Held<'_> {
         let me = thread_number();
         let take = |from| self.holder.compare_exchange(from, me, Ordering::Acquire, Ordering::Relaxed);
         while let Err(holder) = take(FREE) {
@@ -37,7 +37,7 @@ impl RobustLock {
 }
 
 /// The lock is free again when this is dropped.
-pub(super) struct Held<'a>(&'a RobustLock);
+pub(in crate::sys) struct Held<'a>(&'a RobustLock);
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
@@ -52,7 +52,7 @@ fn thread_number() -> i32 {
 
 /// Whether this process has that thread, the calling one excepted, which asks because it does not hold the lock.
 fn is_here(thread: i32) -> bool {
-    let process = super::process();
+    let process = super::process_id();
     // SAFETY: tgkill(2) takes integers; signal 0 only looks whether the thread is there.
     let found = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) };
     let missing = found != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);

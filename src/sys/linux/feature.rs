@@ -1,7 +1,8 @@
 //! What this system can do, found out by trying.
 
-use super::{OwnerLock, mmsg, socket};
+use super::{mmsg, socket};
 use crate::addr::family;
+use crate::sys::OwnerLock;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// True where the feature of this name works here; false for names that nobody knows.

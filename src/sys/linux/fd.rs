@@ -1,7 +1,8 @@
 //! Descriptors that are kept for long, and closed whatever the host has done to their numbers meanwhile: dropping an
 //! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
-use super::{CancelDisabled, tsan};
+use super::cancel::CancelDisabled;
+use crate::sys::tsan;
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 

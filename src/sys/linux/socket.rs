@@ -7,36 +7,36 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// A UDP socket, non-blocking and close-on-exec.
-pub(super) fn udp(version: u16) -> io::Result<OwnedFd> {
+pub(in crate::sys) fn udp(version: u16) -> io::Result<OwnedFd> {
     let domain = if version == family::INET6 { Domain::IPV6 } else { Domain::IPV4 };
     Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map(OwnedFd::from)
 }
 
 /// bind(2).
-pub(super) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
+pub(in crate::sys) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
     borrow(fd, |socket| socket.bind(&name(addr)?))
 }
 
 /// getsockname(2).
-pub(super) fn local_addr(fd: RawFd) -> io::Result<Addr> {
+pub(in crate::sys) fn local_addr(fd: RawFd) -> io::Result<Addr> {
     borrow(fd, |socket| addr(&socket.local_addr()?))
 }
 
 /// getpeername(2).
-pub(super) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
+pub(in crate::sys) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
     borrow(fd, |socket| addr(&socket.peer_addr()?))
 }
 
 /// connect(2); the unspecified address, AF_UNSPEC, ends a connection.
-pub(super) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
-    let mut bytes = [0; super::recv_batch::NAME_SIZE];
+pub(in crate::sys) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
+    let mut bytes = [0; crate::sys::recv_batch::NAME_SIZE];
     let len = addr.to_sockaddr(&mut bytes).max(size_of::<libc::sockaddr>()) as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes; all zero is AF_UNSPEC.
     check(unsafe { libc::connect(fd, bytes.as_ptr().cast(), len) }.into()).map(drop)
 }
 
 /// A second descriptor of the same socket, close-on-exec.
-pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
+pub(in crate::sys) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     borrow(fd, |socket| socket.try_clone().map(OwnedFd::from))
 }
 
@@ -53,7 +53,7 @@ pub unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
 
 /// setsockopt(2) with any value. EINVAL for a length that is no `int`, as the kernel says where it is below 0: cut to 32
 /// bits it could be one that is right.
-pub(super) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+pub(in crate::sys) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     let len = i32::try_from(value.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let (data, len) = (value.as_ptr().cast(), len as libc::socklen_t);
     // SAFETY: the kernel reads `len` bytes.
@@ -61,7 +61,7 @@ pub(super) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::
 }
 
 /// getsockopt(2) into any buffer; the answer is how much of it was filled.
-pub(super) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
     let mut len = value.len() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes, and how many to `len`.
     check(unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &mut len) }.into())?;
@@ -69,7 +69,7 @@ pub(super) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::
 }
 
 /// Whether shutdown(2) has ended receiving: poll(2) with POLLRDHUP, without waiting.
-pub(super) fn is_shut(fd: RawFd) -> bool {
+pub(in crate::sys) fn is_shut(fd: RawFd) -> bool {
     let mut one = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
     // SAFETY: poll(2) reads and writes one entry.
     let ready = unsafe { libc::poll(&mut one, 1, 0) };
@@ -85,7 +85,7 @@ fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::
 }
 
 fn name(addr: &Addr) -> io::Result<SockAddr> {
-    let mut bytes = [0; super::recv_batch::NAME_SIZE];
+    let mut bytes = [0; crate::sys::recv_batch::NAME_SIZE];
     let len = addr.to_sockaddr(&mut bytes);
     let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {
         // SAFETY: a sockaddr storage has room for any socket address.

@@ -13,7 +13,7 @@ const CONTROL_SIZE: usize = space(20) + 2 * space(4);
 /// Room for control data, aligned as `struct cmsghdr` is.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(8))]
-pub(super) struct ControlBuffer<const SIZE: usize>(pub(super) [u8; SIZE]);
+pub(in crate::sys) struct ControlBuffer<const SIZE: usize>(pub(in crate::sys) [u8; SIZE]);
 
 /// One received item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Control {
     pub const EMPTY: Control = Control { room: ControlBuffer([0; CONTROL_SIZE]), len: 0 };
 
     /// Adds an item. Without effect where there is no room, which CONTROL_SIZE rules out.
-    pub(super) fn add(&mut self, level: i32, kind: i32, value: &[u8]) {
+    pub(in crate::sys) fn add(&mut self, level: i32, kind: i32, value: &[u8]) {
         let end = self.len + space(value.len());
         let Some(place) = self.room.0.get_mut(self.len..end) else { return };
         place[..WORD].copy_from_slice(&(HEADER + value.len()).to_ne_bytes());
@@ -72,7 +72,7 @@ impl Control {
     }
 
     /// Where its bytes lie, for `msg_control`.
-    pub(super) fn place(control: *mut Control) -> *mut libc::c_void {
+    pub(in crate::sys) fn place(control: *mut Control) -> *mut libc::c_void {
         control.wrapping_byte_add(std::mem::offset_of!(Control, room)).cast()
     }
 

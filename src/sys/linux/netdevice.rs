@@ -11,12 +11,12 @@ const NONE: u32 = 0;
 type Request = libc::c_ulong;
 
 /// True if there is no interface with this index, or no more. False if that cannot be asked.
-pub(super) fn is_gone(fd: RawFd, index: u32) -> bool {
+pub(in crate::sys) fn is_gone(fd: RawFd, index: u32) -> bool {
     name_of(fd, index).is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV))
 }
 
 /// The first IPv4 address of an interface.
-pub(super) fn first_v4(fd: RawFd, index: u32) -> Option<[u8; 4]> {
+pub(in crate::sys) fn first_v4(fd: RawFd, index: u32) -> Option<[u8; 4]> {
     let entry = addressed(fd).into_iter().find(|one| index_of(fd, *one) == Some(index))?;
     // SAFETY: SIOCGIFCONF lists addresses of AF_INET, each in a sockaddr_in, which is as long as a sockaddr.
     let sockaddr = unsafe { entry.ifr_ifru.ifru_addr };
@@ -26,7 +26,7 @@ pub(super) fn first_v4(fd: RawFd, index: u32) -> Option<[u8; 4]> {
 
 /// The interfaces that a socket may have joined a group on: those of its namespace that have an IPv4 address, and all
 /// of the calling thread's namespace, which mostly is the same.
-pub(super) fn indexes(fd: RawFd) -> Vec<u32> {
+pub(in crate::sys) fn indexes(fd: RawFd) -> Vec<u32> {
     let mut indexes: Vec<u32> = addressed(fd).into_iter().filter_map(|one| index_of(fd, one)).collect();
     // SAFETY: a list that ends in an entry of index 0, or NULL.
     let list = unsafe { libc::if_nameindex() };

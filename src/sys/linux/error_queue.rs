@@ -3,9 +3,9 @@
 
 use super::check;
 use super::cmsg::{Item, items};
-use super::recv_batch::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
+use crate::sys::recv_batch::{NAME_SIZE, header};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -59,7 +59,7 @@ const CONTROL_WORDS: usize = 64;
 
 /// The next entry of the queue: one recvmsg(2) with MSG_ERRQUEUE, which never waits. None for an entry that is no error
 /// (a time stamp, say). Errors: EAGAIN where the queue is empty.
-pub(super) fn read(fd: RawFd) -> io::Result<Option<Report>> {
+pub(in crate::sys) fn read(fd: RawFd) -> io::Result<Option<Report>> {
     let (mut data, mut name, mut control) = ([0u8; DATA_MAX], [0u8; NAME_SIZE], [0u64; CONTROL_WORDS]);
     let mut vector = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: DATA_MAX };
     let mut message = header(&raw mut vector, &raw mut name).msg_hdr;

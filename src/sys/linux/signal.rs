@@ -16,7 +16,7 @@
 
 use super::robust_lock::RobustLock;
 use super::waker::{self, Waker};
-use super::{check, errno, process};
+use super::{check, errno, process_id};
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use std::io;
 use std::ptr::{null, null_mut};
@@ -40,7 +40,7 @@ impl<'a> Signals<'a> {
     /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
     pub fn listen(waker: &'a Waker) -> io::Result<Signals<'a>> {
         let _changing = CHANGING.lock();
-        let signals = Signals { waker, process: process(), before: waker.state().signal_count() };
+        let signals = Signals { waker, process: process_id(), before: waker.state().signal_count() };
         // Before the handlers are there: they always find somebody to wake.
         waker.state().set_signal_process(signals.process);
         INSTALLED.iter().try_for_each(InstalledHandler::install).inspect_err(|_| signals.end())?;
@@ -54,7 +54,7 @@ impl<'a> Signals<'a> {
 
     /// Under the lock.
     fn end(&self) {
-        let process = process();
+        let process = process_id();
         if self.process == process {
             self.waker.state().set_signal_process(0);
         }
@@ -77,8 +77,8 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
     info: *mut siginfo_t,
     context: *mut c_void,
 ) {
-    let listeners = errno::keep(|| {
-        let process = process();
+    let listeners = errno::preserve(|| {
+        let process = process_id();
         waker::all().filter(|waker| waker.record_signal(process)).count()
     });
     let taken = INSTALLED.iter().find(|taken| taken.signal == signal);

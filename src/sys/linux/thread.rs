@@ -1,6 +1,6 @@
 //! Threads of the library's own.
 
-use super::CancelDisabled;
+use super::cancel::CancelDisabled;
 use std::ffi::CStr;
 use std::io;
 use std::thread::{Builder, JoinHandle};

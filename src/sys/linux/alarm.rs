@@ -1,6 +1,7 @@
 //! A descriptor that becomes readable at an instant: timerfd_create(2).
 
-use super::{TolerantFd, check};
+use super::check;
+use super::fd::TolerantFd;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 

@@ -1,7 +1,8 @@
 //! epoll(7), level-triggered.
 
+use super::check;
+use super::fd::TolerantFd;
 use super::mmsg::may_be_refused;
-use super::{TolerantFd, check};
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -75,7 +76,13 @@ impl Epoll {
 }
 
 /// epoll_ctl(2).
-pub(super) fn control(epoll: RawFd, operation: i32, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
+pub(in crate::sys) fn control(
+    epoll: RawFd,
+    operation: i32,
+    fd: RawFd,
+    events: u32,
+    token: u64,
+) -> io::Result<()> {
     let mut event = Readiness { events, u64: token };
     // SAFETY: the kernel reads one event.
     check(unsafe { libc::epoll_ctl(epoll, operation, fd, &mut event) }.into()).map(drop)

@@ -1,12 +1,12 @@
 //! What control data means: facts that the kernel tells of a received datagram, and those it is told of one to send.
 
 use super::cmsg::{Control, items};
-use super::datagrams::Datagram;
 use crate::addr::{Addr, family};
+use crate::sys::datagrams::Datagram;
 
 /// Room for all that is asked for of one datagram, on a dual-stack socket of both families, and for more that may have
 /// been turned on behind our back.
-pub(super) const RECV_CONTROL_SIZE: usize = 256;
+pub(in crate::sys) const RECV_CONTROL_SIZE: usize = 256;
 
 /// Puts the facts of `control` into a datagram that came in at the local port `port`.
 pub fn read(datagram: &mut Datagram, control: &[u8], port: u16) {

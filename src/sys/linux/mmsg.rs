@@ -21,14 +21,14 @@ fn is_refused(probe: io::Result<usize>) -> bool {
 }
 
 /// Whether this process may call recvmmsg(2).
-pub(super) fn has_recvmmsg() -> bool {
+pub(in crate::sys) fn has_recvmmsg() -> bool {
     let (nowhere, no_timeout) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: no headers.
     !is_refused(check(unsafe { libc::recvmmsg(NONE, nowhere, 0, 0, no_timeout) }.into()))
 }
 
 /// Whether this process may call sendmmsg(2).
-pub(super) fn has_sendmmsg() -> bool {
+pub(in crate::sys) fn has_sendmmsg() -> bool {
     // SAFETY: no headers.
     !is_refused(check(unsafe { libc::sendmmsg(NONE, std::ptr::null_mut(), 0, 0) }.into()))
 }
@@ -43,13 +43,13 @@ fn has_recvmsg() -> bool {
 
 /// How messages are received, or sent: many by one call, until that is refused.
 #[derive(Debug, Default)]
-pub(super) struct MmsgCalls {
+pub(in crate::sys) struct MmsgCalls {
     singly: bool,
 }
 
 /// What [`MmsgCalls::receive`] returns: how many messages, and an error that came behind them, which the socket does not have any
 /// more. After recvmmsg(2) it still has it.
-pub(super) type Got = (usize, Option<i32>);
+pub(in crate::sys) type Got = (usize, Option<i32>);
 
 impl MmsgCalls {
     /// As recvmmsg(2). ENOSYS where nothing can be received at all.
@@ -57,7 +57,7 @@ impl MmsgCalls {
     /// # Safety
     /// `headers` are `count` valid ones, over memory that nobody else uses meanwhile.
     #[inline]
-    pub(super) unsafe fn receive(
+    pub(in crate::sys) unsafe fn receive(
         &mut self,
         fd: RawFd,
         headers: *mut libc::mmsghdr,
@@ -94,7 +94,7 @@ impl MmsgCalls {
     /// # Safety
     /// `headers` are `count` valid ones.
     #[inline]
-    pub(super) unsafe fn send(
+    pub(in crate::sys) unsafe fn send(
         &mut self,
         fd: RawFd,
         headers: *mut libc::mmsghdr,

@@ -131,8 +131,15 @@ static inline unsigned check_seconds(void) {
   return text ? (unsigned)atoi(text) : 60;
 }
 
-/* A longer time limit means a slow machine, a sanitizer or valgrind, so tests do less work. */
+/* A longer time limit means a slow machine, a sanitizer or valgrind. */
 static inline bool check_is_slow(void) { return check_seconds() > 60; }
+
+/* How many rounds a case does that looks for a rare fault: `many` if UDPR_TEST_FULL is set, as scripts/test does, and the machine
+ * is not slow.
+ */
+static inline unsigned check_rounds(unsigned few, unsigned many) {
+  return getenv("UDPR_TEST_FULL") && !check_is_slow() ? many : few;
+}
 
 static inline int check_count_descriptors(void) {
   DIR *dir = opendir("/proc/self/fd");

@@ -80,7 +80,7 @@ TEST(a_child_of_a_busy_process_can_use_a_new_reactor) {
   set_up(&all, call_until_done);
   thread_start(&all.runner, run, &all);
   WAIT_UNTIL(udpr_reactor_is_running(all.reactor));
-  for (int i = check_is_slow() ? 5 : 100; i > 0; i--) run_in_killed_child(use_own_reactor, NULL);
+  for (unsigned i = check_rounds(5, 100); i > 0; i--) run_in_killed_child(use_own_reactor, NULL);
   all.done = 1;
   callers_end(&all);
   OK(udpr_remote_stop(all.remote));
@@ -123,7 +123,7 @@ TEST(after_fork_while_a_thread_was_posting) {
   all.to = peer_addr(sink);
   all.transport = listen_on(all.reactor, "127.0.0.1", &protocol, NULL);
   thread_start(&poster, post_until_done, &all);
-  for (int i = check_is_slow() ? 5 : 100; i > 0; i--) {
+  for (unsigned i = check_rounds(5, 100); i > 0; i--) {
     run_in_killed_child(continue_or_wrong_thread, &all);
     run_turns(all.reactor, 1); /* sends posts, so that more fit into the queue */
   }
@@ -151,7 +151,7 @@ static void call_after_fork(void *reactor) { OK(udpr_reactor_after_fork(reactor)
  */
 TEST(after_fork_while_work_and_look_ups_end) {
   udpr_reactor *reactor = new_reactor_with_pool(WORKERS);
-  for (int i = check_is_slow() ? 1 : 150; i > 0; i--) {
+  for (unsigned i = check_rounds(1, 150); i > 0; i--) {
     users_freed = 0;
     for (int n = 0; n < JOBS; n++)
       OK(udpr_reactor_call_in_thread(reactor, work_briefly, NULL, &users_freed, count_free));

@@ -55,7 +55,7 @@ static void free_in_all_threads(void *arg) {
 static void with_children(void (*body)(void *)) {
   fixture all = {.reactor = new_reactor(0)};
   probe_listen(&all.port, all.reactor);
-  for (int i = check_is_slow() ? 3 : CHILDREN; i > 0; i--) run_in_killed_child(body, &all);
+  for (unsigned i = check_rounds(3, CHILDREN); i > 0; i--) run_in_killed_child(body, &all);
   send_letters(&all.port.host, "z");
   RUN_UNTIL(all.reactor, *all.port.received);
   OK(udpr_reactor_free(all.reactor));
@@ -86,7 +86,7 @@ static void fork_while_first_reactor_is_made(void *arg) {
 }
 
 TEST(a_fork_while_the_first_reactor_is_made) {
-  for (int i = check_is_slow() ? 20 : 600; i > 0; i--)
+  for (unsigned i = check_rounds(20, 600); i > 0; i--)
     run_in_killed_child(fork_while_first_reactor_is_made, &(int){i * 4});
 }
 

@@ -6,7 +6,7 @@
 
 enum { FLOOD_FACTOR = 4, FLOOD_INITIAL = 100, FLOOD_LEN = 300 };
 
-static inline uint32_t fewer_if_slow(uint32_t count) { return check_is_slow() ? count / 10 : count; }
+static inline uint32_t some_of(uint32_t count) { return check_rounds(count / 10, count); }
 
 /* Returns the resident set size of this process. */
 static inline size_t resident_bytes(void) {

@@ -58,7 +58,7 @@ static atomic_int senders_done;
 static void send_as_fast_as_possible(void *arg) {
   sender *self = arg;
   char    data[LEN] = "";
-  for (uint32_t i = fewer_if_slow(EACH); i > 0; i--) peer_send(self->fd, &self->to, data, sizeof data);
+  for (uint32_t i = some_of(EACH); i > 0; i--) peer_send(self->fd, &self->to, data, sizeof data);
   atomic_fetch_add(&senders_done, 1);
 }
 
@@ -78,7 +78,7 @@ static void tick(udpr_reactor *reactor, void *user) {
 TEST(every_datagram_of_three_senders_is_accounted_for) {
   server           s = {.reactor = NULL};
   sender           senders[SENDERS];
-  uint64_t         sent = (uint64_t)SENDERS * fewer_if_slow(EACH), echoed = 0;
+  uint64_t         sent = (uint64_t)SENDERS * some_of(EACH), echoed = 0;
   udpr_protocol    protocol = {.size = sizeof protocol, .datagram_received = echo};
   udpr_udp_options options = {.size = sizeof options, .receive_buffer = BUFFER};
   enter_network_namespace();

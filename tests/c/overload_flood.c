@@ -16,7 +16,7 @@ static const udpr_protocol one_by_one = {.datagram_received = flood_received},
 
 static void a_turn_is_short_and_memory_bounded(const udpr_protocol *callbacks) {
   flood f;
-  flood_begin(&f, callbacks, fewer_if_slow(HANDLED));
+  flood_begin(&f, callbacks, some_of(HANDLED));
   size_t before = resident_bytes();
   while (f.handled < f.end) {
     uint32_t handled = f.handled;
@@ -65,7 +65,7 @@ static void timer_each(flood *flood, void *arg) {
 
 TEST(a_due_call_waits_for_at_most_one_turn) {
   timer_fixture b = {.calls = 0};
-  flood_begin(&b.flood, &one_by_one, fewer_if_slow(HANDLED));
+  flood_begin(&b.flood, &one_by_one, some_of(HANDLED));
   b.flood.each = timer_each, b.flood.arg = &b;
   schedule_call(&b);
   flood_end(&b.flood);
@@ -130,7 +130,7 @@ static void request_in_turn(flood *flood, void *arg) {
 static void sources_begin(sources *self) {
   udpr_protocol other_port = {.size = sizeof other_port, .user = self, .datagram_received = serve_datagram};
   *self = (sources){.count_served = {0}};
-  flood_begin(&self->flood, &one_by_one, fewer_if_slow(HANDLED));
+  flood_begin(&self->flood, &one_by_one, some_of(HANDLED));
   self->other_port = listen_on(self->flood.reactor, "127.0.0.1", &other_port, NULL);
   self->host = host_of(self->other_port);
   OK(udpr_reactor_remote(self->flood.reactor, &self->remote));
@@ -176,7 +176,7 @@ static void call_from_calling_thread(udpr_reactor *reactor, void *user) {
 
 static void call_repeatedly(void *arg) {
   calling_thread *self = arg;
-  for (uint32_t i = fewer_if_slow(200); i > 0; i--) {
+  for (uint32_t i = some_of(200); i > 0; i--) {
     OK(udpr_remote_call(self->sources.remote, call_from_calling_thread, self, NULL));
     while (sem_wait(&self->called) != 0) {}
   }

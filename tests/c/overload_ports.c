@@ -16,12 +16,12 @@ static uint32_t raise_descriptor_limit(void) {
   CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
   raised.rlim_cur = raised.rlim_max = PORTS + SPARE;
   if (limit.rlim_max > raised.rlim_max) raised.rlim_max = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return fewer_if_slow(PORTS);
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) return some_of(PORTS);
   limit.rlim_cur = limit.rlim_max;
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
   CHECK(limit.rlim_max > 2 * SPARE);
   NOTE("a limit of %llu descriptors that cannot be raised", (unsigned long long)limit.rlim_max);
-  return fewer_if_slow((uint32_t)limit.rlim_max - SPARE);
+  return some_of((uint32_t)limit.rlim_max - SPARE);
 }
 
 typedef struct many {

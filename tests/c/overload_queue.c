@@ -212,7 +212,7 @@ static void set_up(fixture *f, const scenario *scenario, uint32_t each) {
   pin_to_current_core();
   enter_network_namespace();
   snprintf(command, sizeof command, "qdisc add dev lo root tbf rate %ukbit %s",
-           fewer_if_slow(30000) / 30 * scenario->mbit, scenario->queue);
+           some_of(30000) / 30 * scenario->mbit, scenario->queue);
   run_network_tool("tc", command);
   *f = (fixture){.scenario = scenario, .reactor = new_reactor(0), .each = each};
   udpr_protocol    protocol = {.size = sizeof protocol,
@@ -297,22 +297,22 @@ enum { EACH = 1000 };
 
 TEST(a_full_socket) {
   static const scenario scenario = {FULL_SOCKET};
-  check_nothing_is_lost(&scenario, fewer_if_slow(EACH));
+  check_nothing_is_lost(&scenario, some_of(EACH));
 }
 
 TEST(a_full_socket_of_a_connected_port) {
   static const scenario scenario = {FULL_SOCKET, .is_connected = true};
-  check_nothing_is_lost(&scenario, fewer_if_slow(EACH));
+  check_nothing_is_lost(&scenario, some_of(EACH));
 }
 
 TEST(a_full_socket_while_others_refuse) {
   static const scenario scenario = {FULL_SOCKET, .flags = UDPR_UDP_ERROR_REPORTS, .some_are_refused = true};
-  check_nothing_is_lost(&scenario, fewer_if_slow(EACH));
+  check_nothing_is_lost(&scenario, some_of(EACH));
 }
 
 TEST(a_full_socket_without_merging) {
   static const scenario scenario = {FULL_SOCKET, .flags = UDPR_UDP_NO_OFFLOAD};
-  check_nothing_is_lost(&scenario, fewer_if_slow(EACH));
+  check_nothing_is_lost(&scenario, some_of(EACH));
 }
 
 /* The device's queue is full before the socket is. The kernel returns ENOBUFS only if IP_RECVERR is set. */
@@ -322,7 +322,7 @@ TEST(a_full_device) {
                                     .flags = UDPR_UDP_ERROR_REPORTS,
                                     .send_buffer = 1 << 20,
                                     .send_queue = 20000};
-  check_nothing_is_lost(&scenario, fewer_if_slow(3 * EACH));
+  check_nothing_is_lost(&scenario, some_of(3 * EACH));
 }
 
 CHECK_MAIN()

@@ -83,7 +83,7 @@ static void do_while_others_run(void (*body)(void)) {
 }
 
 static void fork_children_that_run(void) {
-  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--)
+  for (unsigned i = check_rounds(10, CHILDREN); i > 0; i--)
     run_in_killed_child(run_until_sigterm_twice, NULL);
 }
 
@@ -97,7 +97,7 @@ static void raise_without_a_run(void *arg) {
 }
 
 static void fork_children_that_raise(void) {
-  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) run_in_killed_child(raise_without_a_run, NULL);
+  for (unsigned i = check_rounds(10, CHILDREN); i > 0; i--) run_in_killed_child(raise_without_a_run, NULL);
 }
 
 TEST(children_receive_a_signal_without_a_run) { do_while_others_run(fork_children_that_raise); }
@@ -115,7 +115,7 @@ static void fork_and_stop_parent(udpr_reactor *reactor, void *user) {
 }
 
 static void fork_in_callbacks(void) {
-  for (int i = check_is_slow() ? 10 : CHILDREN; i > 0; i--) {
+  for (unsigned i = check_rounds(10, CHILDREN); i > 0; i--) {
     udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
     OK(udpr_reactor_call_later(reactor, 0, fork_and_stop_parent, NULL, NULL, NULL));
     udpr_status status = udpr_reactor_run(reactor);
@@ -133,7 +133,7 @@ TEST(children_return_from_the_callback_that_forked) { do_while_others_run(fork_i
 
 /* Each signal is handled by a run, or by the program's handler. */
 static void raise_many_times(void) {
-  for (int i = check_is_slow() ? 100 : 20000; i > 0; i--) CHECK_EQ(0, raise(SIGTERM));
+  for (unsigned i = check_rounds(100, 20000); i > 0; i--) CHECK_EQ(0, raise(SIGTERM));
 }
 
 static void run_until_done_with_signals(void *arg) {

@@ -3,7 +3,7 @@
 
 enum { PRODUCERS = 4 };
 
-static unsigned calls_each(void) { return check_is_slow() ? 20000 : 1000000; }
+static unsigned calls_each(void) { return check_rounds(20000, 1000000); }
 
 typedef struct producer {
   udpr_remote *remote;

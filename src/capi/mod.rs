@@ -3,6 +3,7 @@
 //! Each checks its pointers, calls one safe method and maps the answer to a status. `include/udpr/udpr.h` is made
 //! from these files by cbindgen, so their comments are written for who reads C.
 #![allow(unsafe_code)]
+#![allow(rustdoc::broken_intra_doc_links, reason = "the header's comments show C, as in messages[0].size")]
 #![allow(clippy::missing_safety_doc, reason = "the header's head says what a caller promises")]
 
 pub mod addr;

@@ -11,7 +11,7 @@ pub const TRUNCATED: u32 = 1;
 
 /// One received datagram, with the layout of `udpr_datagram`.
 ///
-/// Its bytes belong to the [`RecvBatch`] or [`DeferredBatch`] that lends it out; with any it is made nowhere else, and it cannot be
+/// Its bytes belong to the [`RecvBatch`](super::RecvBatch) or [`DeferredBatch`] that lends it out; with any it is made nowhere else, and it cannot be
 /// copied.
 #[repr(C)]
 #[derive(Debug)]

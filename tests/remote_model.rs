@@ -101,7 +101,7 @@ impl Run {
     }
 
     fn wake(&mut self) {
-        assert_eq!(self.reactor.remote.wake(), Ok(()));
+        assert_eq!(self.reactor.remote.shared.wake(), Ok(()));
         self.woken = true;
     }
 
@@ -117,9 +117,9 @@ impl Run {
 
     /// A run that stops in its first turn.
     fn run(&mut self) {
-        assert_eq!(self.reactor.remote.stop(), Err(Status::NOT_RUNNING));
+        assert_eq!(self.reactor.remote.shared.request_stop(), Err(Status::NOT_RUNNING));
         let remote = self.reactor.remote.clone();
-        let stop = move |_: &_| assert_eq!(remote.stop(), Ok(()));
+        let stop = move |_: &_| assert_eq!(remote.shared.request_stop(), Ok(()));
         self.reactor.call_later(0, Later::new(stop)).expect("an open reactor");
         // The delayed call comes after those from threads, and what it asks for comes in the turn behind.
         self.reactor.run().expect("a run");
@@ -285,7 +285,7 @@ fn a_stop_is_never_lost() {
         let (remote, ended) = (&reactor.remote, &runs);
         let stopper = scope.spawn(move || {
             for run in 0..RUNS {
-                wait_until(|| remote.stop() == Ok(()));
+                wait_until(|| remote.shared.request_stop() == Ok(()));
                 wait_until(|| ended.load(Ordering::Acquire) > run);
             }
         });
@@ -319,7 +319,7 @@ struct StopAgain;
 
 impl Trigger<Later> for StopAgain {
     fn fire(&self, reactor: &Reactor<Later>, _: u64) -> Status {
-        assert_eq!(reactor.remote.stop(), Ok(()));
+        assert_eq!(reactor.remote.shared.request_stop(), Ok(()));
         Status::OK
     }
 }

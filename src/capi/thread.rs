@@ -4,7 +4,6 @@ use super::callback::{CCall, CJob, CResolved, User};
 use super::guard::*;
 use super::ptr::{self, Lent, Out, give_out};
 use super::types::*;
-use crate::reactor::Remote;
 use crate::status::Status;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
@@ -157,7 +156,7 @@ pub unsafe extern "C" fn udpr_remote_call(
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let remote = unsafe { Lent::new(remote) };
-    status(remote.shared().and_then(Remote::stop))
+    status(remote.shared().and_then(|remote| remote.shared.request_stop()))
 }
 
 /// Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno]
@@ -165,5 +164,5 @@ pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_stat
 pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let remote = unsafe { Lent::new(remote) };
-    status(remote.shared().and_then(Remote::wake))
+    status(remote.shared().and_then(|remote| remote.shared.wake()))
 }

@@ -2,9 +2,11 @@
 //!
 //! Ports leave their tokens here with [`Context::schedule`]; the reactor, which knows who they are, looks at them again.
 
+mod lifecycle;
 mod schedule;
 mod shared;
 
+pub use lifecycle::{Lifecycle, Stage};
 pub use schedule::{BACK_OFF, RETRIES_MAX, Reason};
 pub use shared::Shared;
 

@@ -1,9 +1,10 @@
 //! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
 
+use super::lifecycle::Lifecycle;
 use crate::status::Result;
 use crate::sys::{CachePadded, Mutex, OwnerGuard, OwnerLock, ThreadExit, Waker, at_thread_exit, clock, tsan};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// The part of a reactor that outlives it and belongs to every thread.
@@ -13,8 +14,8 @@ pub struct Shared {
     pub owner: CachePadded<OwnerLock>,
     /// Ends its waiting.
     pub waker: Waker,
-    started: AtomicBool,
-    running: AtomicBool,
+    /// How far its run has come.
+    pub lifecycle: Lifecycle,
     manual: Option<AtomicU64>,
     posted_ports: Mutex<Vec<u64>>,
 }
@@ -25,8 +26,7 @@ impl Shared {
         Ok(Shared {
             owner: CachePadded(OwnerLock::new()?),
             waker: Waker::new()?,
-            started: AtomicBool::new(false),
-            running: AtomicBool::new(false),
+            lifecycle: Lifecycle::default(),
             manual: manual_clock.then(|| AtomicU64::new(0)),
             posted_ports: Mutex::default(),
         })
@@ -62,27 +62,30 @@ impl Shared {
         }
     }
 
-    /// True from startup to shutdown; never in a forked child, nor after a panic.
+    /// True from startup to shutdown, but not in a forked child or after a panic.
     pub fn is_running(&self) -> bool {
-        let running = self.running.load(Ordering::Acquire) && !self.owner.is_unusable();
-        tsan::acquire(&self.running);
-        running
+        self.lifecycle.is_running() && !self.owner.is_unusable()
     }
 
-    /// True from `start` to the end of the shutdown: there is something to stop.
-    pub fn is_started(&self) -> bool {
-        self.started.load(Ordering::Acquire) && !self.owner.is_unusable()
+    /// Requests a stop, which the loop takes in its next turn. Any thread.
+    ///
+    /// # Errors
+    /// CLOSED after the reactor's end and in a forked child, PANIC after a panic, NOT_RUNNING if there is no run.
+    pub fn request_stop(&self) -> Result {
+        self.owner.check_open()?;
+        self.lifecycle.request_stop()?;
+        self.waker.wake();
+        Ok(())
     }
 
-    /// Said by the loop.
-    pub fn set_started(&self, started: bool) {
-        self.started.store(started, Ordering::Release);
-    }
-
-    /// Said by the loop.
-    pub fn set_running(&self, running: bool) {
-        tsan::release(&self.running);
-        self.running.store(running, Ordering::Release);
+    /// Ends the wait of the present turn, or of the next one. Any thread, and signal safe.
+    ///
+    /// # Errors
+    /// CLOSED after the reactor's end and in a forked child, PANIC after a panic.
+    pub fn wake(&self) -> Result {
+        self.owner.check_open()?;
+        self.waker.wake();
+        Ok(())
     }
 
     /// The port with this token has mail from another thread: to be said before the waker is woken. NO_MEMORY.

@@ -1,6 +1,6 @@
 //! Startup and shutdown: their triggers, in three phases.
 
-use super::{Call, Reactor, Stage};
+use super::{Call, Reactor};
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::trigger::{Event, Phase};
@@ -69,8 +69,8 @@ impl<C: Call> Reactor<C> {
 
     /// The event from its beginning, up to what is pending. One that was under way goes no further.
     pub(super) fn fire(&self, event: Event) {
-        if event == Event::Shutdown && self.stage.get() != Stage::Idle {
-            self.stage.set(Stage::ShuttingDown);
+        if event == Event::Shutdown {
+            self.context.shared.lifecycle.begin_shutdown();
         }
         self.triggers.borrow_mut().release_all();
         self.firing.set(Some(Firing { event, phase: Phase::Before, last: 0, busy: false }));
@@ -117,10 +117,7 @@ impl<C: Call> Reactor<C> {
 
     /// What lies between before and during.
     fn end_before_phase(&self, event: Event) {
-        let runs = event == Event::Startup;
-        if !runs || self.stage.get() != Stage::Idle {
-            self.context.shared.set_running(runs);
-        }
+        self.context.shared.lifecycle.set_running(event == Event::Startup);
         if event == Event::Shutdown {
             // Those that are made meanwhile stay for the next run.
             self.close_ports();
@@ -131,10 +128,7 @@ impl<C: Call> Reactor<C> {
     pub(super) fn end_run(&self) {
         self.firing.set(None);
         self.triggers.borrow_mut().release_all();
-        self.stage.set(Stage::Idle);
-        self.ended.set(self.ended.get() + 1);
-        self.context.shared.set_running(false);
-        self.context.shared.set_started(false);
+        self.context.shared.lifecycle.end();
     }
 
     fn fire_one(&self, phase: Phase, id: u64) {

@@ -82,9 +82,6 @@ pub struct Reactor<C: Call> {
     /// When a look-up that waits for a thread may begin, in CLOCK_MONOTONIC.
     next_look_up: Cell<Option<u64>>,
     embedding: Embedding,
-    stage: Cell<Stage>,
-    /// How often a run has ended: one that a crash has ended is over, also where the reactor was started again meanwhile.
-    ended: Cell<u64>,
     user: Cell<*mut ()>,
     counters: stats::Counters,
     events: RefCell<Vec<Readiness>>,
@@ -96,17 +93,6 @@ pub struct Reactor<C: Call> {
 enum Source<C: Call> {
     Port(Arc<Port>),
     Watch(Rc<watches::Watch<C>>),
-}
-
-/// Where a reactor stands between `start` and the end of its shutdown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Idle,
-    Started,
-    /// `stop` was called: the shutdown begins at the end of the turn.
-    Stopping,
-    /// The shutdown has begun; a trigger may hold it back.
-    ShuttingDown,
 }
 
 impl<C: Call> Reactor<C> {
@@ -138,8 +124,6 @@ impl<C: Call> Reactor<C> {
             lookups: RefCell::default(),
             next_look_up: Cell::new(None),
             embedding: Embedding::default(),
-            stage: Cell::new(Stage::Idle),
-            ended: Cell::new(0),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),
             events: RefCell::new(vec![Readiness { events: 0, u64: 0 }; EVENTS]),

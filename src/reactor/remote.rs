@@ -6,7 +6,6 @@ use crate::status::{Result, Status};
 use crate::sys::{AtomicStack, CachePadded, Drained, Mutex, tsan};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A reactor's door for other threads; it may outlive the reactor, and then answers CLOSED.
 pub struct Remote<C> {
@@ -16,7 +15,6 @@ pub struct Remote<C> {
     /// From the library's own threads, which may be at it whenever the host forks.
     finished: AtomicStack<C>,
     results: AtomicStack<(u64, LookupResult)>,
-    stop: AtomicBool,
 }
 
 struct Queue<C> {
@@ -32,7 +30,6 @@ impl<C> Remote<C> {
             queue: CachePadded(Mutex::new(queue)),
             finished: AtomicStack::default(),
             results: AtomicStack::default(),
-            stop: AtomicBool::new(false),
         }
     }
 
@@ -65,25 +62,6 @@ impl<C> Remote<C> {
         }
     }
 
-    /// Stops the reactor in its next turn. NOT_RUNNING when nothing runs, CLOSED after the reactor's end.
-    pub fn stop(&self) -> Result {
-        self.shared.owner.check_open()?;
-        if !self.shared.is_started() {
-            return Err(Status::NOT_RUNNING);
-        }
-        tsan::release(&self.stop);
-        self.stop.store(true, Ordering::Release);
-        self.shared.waker.wake();
-        Ok(())
-    }
-
-    /// Ends the waiting of the present turn, or of the next one. Signal safe. CLOSED after the reactor's end.
-    pub fn wake(&self) -> Result {
-        self.shared.owner.check_open()?;
-        self.shared.waker.wake();
-        Ok(())
-    }
-
     /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
     /// it.
     pub(super) fn finish(&self, call: C) {
@@ -111,14 +89,6 @@ impl<C> Remote<C> {
         let mut calls = VecDeque::from(std::mem::replace(&mut self.queue.lock().calls, empty));
         calls.extend(finished);
         calls
-    }
-
-    pub(super) fn take_stop(&self) -> bool {
-        let stop = self.stop.swap(false, Ordering::AcqRel);
-        if stop {
-            tsan::acquire(&self.stop);
-        }
-        stop
     }
 
     /// Nothing is accepted any more; the answer is what nobody will run.

@@ -1,7 +1,7 @@
 //! The loop: wait, I/O, calls from threads, due calls, a due shutdown.
 
-use super::{Call, Reactor, Source, Stage, flag};
-use crate::context::{Reason, WAKE_TOKEN};
+use super::{Call, Reactor, Source, flag};
+use crate::context::{Lifecycle, Reason, Stage, WAKE_TOKEN};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Readiness;
@@ -22,16 +22,16 @@ impl<C: Call> Reactor<C> {
     pub fn run(&self) -> Result {
         let listens = self.flags & flag::SIGNALS != 0;
         let signals = listens.then(|| Signals::listen(&self.context.shared.waker)).transpose()?;
-        let ended = self.ended.get();
+        let ended = self.runs_ended();
         self.start()?;
         let mut seen = 0;
-        while self.ended.get() == ended {
+        while self.runs_ended() == ended {
             if let Err(status) = self.turn_once(None) {
                 let _ = self.crash();
                 return Err(status);
             }
             let signal_count = signals.as_ref().map_or(0, Signals::signal_count);
-            if signal_count > seen && self.ended.get() == ended {
+            if signal_count > seen && self.runs_ended() == ended {
                 seen = signal_count;
                 self.stop_by_signal();
             }
@@ -49,30 +49,21 @@ impl<C: Call> Reactor<C> {
     /// What `run` does before its first turn: the startup event. ALREADY_RUNNING.
     pub fn start(&self) -> Result {
         self.context.check_open()?;
-        if self.stage.get() != Stage::Idle {
-            return Err(Status::ALREADY_RUNNING);
-        }
-        self.stage.set(Stage::Started);
-        // A stop from a thread that came too late for the run before is not for this one; one that finds this one started is.
-        self.remote.take_stop();
-        self.context.shared.set_started(true);
+        self.lifecycle().start()?;
         self.fire(Event::Startup);
         Ok(())
     }
 
     /// At the end of the turn the shutdown begins, and `run` returns when it is over. NOT_RUNNING, also after a first stop.
     pub fn stop(&self) -> Result {
-        if self.stage.get() != Stage::Started {
-            return Err(Status::NOT_RUNNING);
-        }
-        self.stage.set(Stage::Stopping);
+        self.lifecycle().stop()?;
         self.update_alarm();
         Ok(())
     }
 
     /// `run` returns after this turn, also where a trigger holds a shutdown back; ports stay open. NOT_RUNNING.
     pub fn crash(&self) -> Result {
-        if self.stage.get() == Stage::Idle {
+        if self.lifecycle().stage() == Stage::Idle {
             return Err(Status::NOT_RUNNING);
         }
         self.end_run();
@@ -82,6 +73,14 @@ impl<C: Call> Reactor<C> {
     /// One turn, which waits `timeout` nanoseconds at most, for ever without one.
     pub fn iterate(&self, timeout: Option<u64>) -> Result {
         self.turn_once(timeout)
+    }
+
+    fn lifecycle(&self) -> &Lifecycle {
+        &self.context.shared.lifecycle
+    }
+
+    fn runs_ended(&self) -> u64 {
+        self.lifecycle().runs_ended()
     }
 
     fn turn_once(&self, limit: Option<u64>) -> Result {
@@ -101,7 +100,7 @@ impl<C: Call> Reactor<C> {
         };
         self.events.replace(events);
         dispatched?;
-        if self.stage.get() == Stage::Stopping {
+        if self.lifecycle().stage() == Stage::Stopping {
             self.fire(Event::Shutdown);
         }
         self.sweep();
@@ -123,7 +122,7 @@ impl<C: Call> Reactor<C> {
 
     /// True where a turn has something to do that neither the clock nor a descriptor tells of.
     pub(super) fn is_due(&self) -> bool {
-        self.context.is_due() || self.stage.get() == Stage::Stopping || self.has_results()
+        self.context.is_due() || self.lifecycle().stage() == Stage::Stopping || self.has_results()
     }
 
     /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. A manual clock's calls are due now, or
@@ -211,10 +210,10 @@ impl<C: Call> Reactor<C> {
         }
         self.collect_lookups();
         // Before the calls: a stop that was asked for behind a call does not overtake it.
-        let (stop, ended) = (self.remote.take_stop() && self.stage.get() != Stage::Idle, self.ended.get());
+        let (stop, ended) = (self.lifecycle().take_stop_request(), self.runs_ended());
         self.run_calls();
         // Nor is it for a run that one of the calls has begun.
-        if stop && self.ended.get() == ended {
+        if stop && self.runs_ended() == ended {
             let _ = self.stop();
         }
     }

@@ -1,5 +1,5 @@
-/* Sockets made elsewhere: duplicated or taken over, in every state, refused where they are no UDP sockets, and left to
- * their other holders as they were.
+/* Adopted sockets: duplicated or taken over, in every state; refused if they are not UDP sockets; and
+ * restored when the port closes, for their other owners.
  */
 #include "network_namespace.h"
 
@@ -24,7 +24,7 @@ typedef struct fixture {
   int             fd, peer;
   udpr_addr       live;
   int             started, stopped, received;
-  char            got[8];
+  char            received_text[8];
   udpr_addr       sender;
 } fixture;
 
@@ -36,9 +36,9 @@ static udpr_status started(udpr_transport *transport, void *user) {
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   fixture *f = user;
-  CHECK(datagram->len < sizeof f->got);
-  memset(f->got, 0, sizeof f->got);
-  memcpy(f->got, datagram->data, datagram->len);
+  CHECK(datagram->len < sizeof f->received_text);
+  memset(f->received_text, 0, sizeof f->received_text);
+  memcpy(f->received_text, datagram->data, datagram->len);
   f->sender = datagram->sender;
   f->received++;
   OK(udpr_transport_write(transport, "echo", 4, &datagram->sender));
@@ -74,15 +74,15 @@ static void tear_down(fixture *f) {
   close(f->peer);
 }
 
-/* A datagram from the peer arrives, and is answered. */
-static void round_trip(fixture *f) {
+/* A datagram from the peer is received, and the reply arrives. */
+static void check_round_trip(fixture *f) {
   udpr_addr host = host_of(f->transport), from;
   char      answer[8] = "";
   int       before = f->received;
   if (host.bytes[0] == 0 && host.family == UDPR_AF_INET) host = addr("127.0.0.1", host.port);
   peer_send(f->peer, &host, "hello", 5);
   RUN_UNTIL(f->reactor, f->received == before + 1);
-  CHECK_STR("hello", f->got);
+  CHECK_STR("hello", f->received_text);
   CHECK_EQ(4, peer_receive_from(f->peer, answer, sizeof answer, &from));
   CHECK_STR("echo", answer);
   CHECK_EQ(host.port, from.port);
@@ -92,7 +92,7 @@ static bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 /* ---- ways to adopt ------------------------------------------------------------------------------------- */
 
-static void duplicates(int family) {
+static void check_duplicate(int family) {
   fixture f;
   set_up(&f, family);
   udpr_addr was = peer_addr(f.fd);
@@ -102,20 +102,20 @@ static void duplicates(int family) {
   CHECK_ADDR(&was, &host);
   CHECK(udpr_transport_fileno(f.transport) != f.fd);
   CHECK_EQ(FD_CLOEXEC, fcntl(udpr_transport_fileno(f.transport), F_GETFD));
-  close(f.fd); /* at once */
-  round_trip(&f);
+  close(f.fd); /* the port keeps its duplicate */
+  check_round_trip(&f);
   tear_down(&f);
 }
 
-TEST(duplicates_ipv4) { duplicates(AF_INET); }
-TEST(duplicates_ipv6) { duplicates(AF_INET6); }
+TEST(duplicates_ipv4) { check_duplicate(AF_INET); }
+TEST(duplicates_ipv6) { check_duplicate(AF_INET6); }
 
 TEST(the_original_outlives_the_port) {
   fixture f;
   set_up(&f, AF_INET);
   udpr_addr was = peer_addr(f.fd);
   OK(adopt(&f, f.fd, UDPR_AF_INET, 0));
-  round_trip(&f);
+  check_round_trip(&f);
   OK(udpr_transport_stop_listening(f.transport));
   RUN_UNTIL(f.reactor, f.stopped == 1);
   CHECK_EQ(1, f.freed);
@@ -129,12 +129,12 @@ TEST(the_original_outlives_the_port) {
   close(f.peer);
 }
 
-TEST(takes_the_descriptor_over) {
+TEST(take_fd) {
   fixture f;
   set_up(&f, AF_INET);
   OK(adopt(&f, f.fd, UDPR_AF_UNSPEC, UDPR_UDP_TAKE_FD));
   CHECK_EQ(f.fd, udpr_transport_fileno(f.transport));
-  round_trip(&f);
+  check_round_trip(&f);
   OK(udpr_transport_close(f.transport));
   CHECK(!is_open(f.fd));
   udpr_transport_release(f.transport);
@@ -142,17 +142,17 @@ TEST(takes_the_descriptor_over) {
   tear_down(&f);
 }
 
-static udpr_status never_starts(udpr_transport *transport, void *user) {
+static udpr_status fail_start(udpr_transport *transport, void *user) {
   (void)transport, (void)user;
   return UDPR_E_CANCELLED;
 }
 
-TEST(takes_the_descriptor_over_also_when_it_fails) {
+TEST(take_fd_closes_the_descriptor_if_adopting_fails) {
   fixture          f;
-  udpr_protocol    protocol = {.size = sizeof protocol}, stubborn = {.size = sizeof stubborn};
+  udpr_protocol    protocol = {.size = sizeof protocol}, failing = {.size = sizeof failing};
   udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TAKE_FD};
   set_up(&f, AF_INET);
-  stubborn.start_protocol = never_starts;
+  failing.start_protocol = fail_start;
   udpr_protocol bad_size = {.size = 4};
   struct {
     udpr_status          status;
@@ -167,7 +167,7 @@ TEST(takes_the_descriptor_over_also_when_it_fails) {
               {UDPR_E_ADDRESS_FAMILY, f.reactor, UDPR_AF_INET6, &protocol, 0},
               {UDPR_E_INVALID_ARGUMENT, f.reactor, 0, &protocol, UDPR_UDP_REUSE_PORT},
               {UDPR_E_VERSION, f.reactor, 0, &protocol, 0x80000000},
-              {UDPR_E_CANCELLED, f.reactor, 0, &stubborn, 0}};
+              {UDPR_E_CANCELLED, f.reactor, 0, &failing, 0}};
   close(f.fd);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     int fd = peer_open(AF_INET);
@@ -181,12 +181,12 @@ TEST(takes_the_descriptor_over_also_when_it_fails) {
   tear_down(&f);
 }
 
-TEST(a_failure_leaves_nothing) {
+TEST(a_failed_adoption_changes_nothing) {
   fixture f;
   set_up(&f, AF_INET);
   int before = check_count_descriptors();
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, adopt(&f, f.fd, UDPR_AF_INET6, 0));
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, adopt(&f, f.fd, AF_INET, 0)); /* the kernel's number, not ours */
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, adopt(&f, f.fd, AF_INET, 0)); /* AF_INET instead of UDPR_AF_INET */
   uint32_t late[] = {UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY};
   for (size_t i = 0; i < sizeof late / sizeof *late; i++)
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, adopt(&f, f.fd, 0, late[i]));
@@ -198,13 +198,13 @@ TEST(a_failure_leaves_nothing) {
   CHECK_EQ(0, f.started);
   CHECK(f.transport == NULL);
   CHECK_EQ(before, check_count_descriptors());
-  OK(adopt(&f, f.fd, UDPR_AF_INET, 0)); /* and the socket can be adopted still */
-  round_trip(&f);
+  OK(adopt(&f, f.fd, UDPR_AF_INET, 0)); /* the socket can still be adopted */
+  check_round_trip(&f);
   close(f.fd);
   tear_down(&f);
 }
 
-TEST(listening_knows_no_descriptor) {
+TEST(listen_refuses_flags_of_adopt) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = {.size = sizeof protocol};
   uint32_t      flags[] = {UDPR_UDP_TAKE_FD, UDPR_UDP_OFFLOAD};
@@ -216,9 +216,9 @@ TEST(listening_knows_no_descriptor) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- what is no UDP socket ----------------------------------------------------------------------------- */
+/* ---- descriptors that are not UDP sockets -------------------------------------------------------------- */
 
-static void refuses(udpr_status expected, int fd) {
+static void check_refused(udpr_status expected, int fd) {
   fixture f = {.reactor = new_reactor(0)};
   if (fd < 0 && expected != UDPR_E_SYSTEM - EBADF) SKIP(strerror(errno));
   CHECK_STATUS(expected, adopt(&f, fd, UDPR_AF_UNSPEC, 0));
@@ -229,15 +229,15 @@ static void refuses(udpr_status expected, int fd) {
 }
 
 TEST(refuses_tcp) {
-  refuses(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_STREAM, 0));
-  refuses(UDPR_E_SOCKET_TYPE, socket(AF_INET6, SOCK_STREAM, 0));
+  check_refused(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_STREAM, 0));
+  check_refused(UDPR_E_SOCKET_TYPE, socket(AF_INET6, SOCK_STREAM, 0));
 }
 TEST(refuses_unix) {
-  refuses(UDPR_E_ADDRESS_FAMILY, socket(AF_UNIX, SOCK_DGRAM, 0));
-  refuses(UDPR_E_ADDRESS_FAMILY, socket(AF_UNIX, SOCK_STREAM, 0));
+  check_refused(UDPR_E_ADDRESS_FAMILY, socket(AF_UNIX, SOCK_DGRAM, 0));
+  check_refused(UDPR_E_ADDRESS_FAMILY, socket(AF_UNIX, SOCK_STREAM, 0));
 }
-TEST(refuses_udp_lite) { refuses(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)); }
-TEST(refuses_files) { refuses(UDPR_E_SOCKET_TYPE, open("/dev/null", O_RDONLY)); }
+TEST(refuses_udp_lite) { check_refused(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE)); }
+TEST(refuses_files) { check_refused(UDPR_E_SOCKET_TYPE, open("/dev/null", O_RDONLY)); }
 TEST(refuses_closed_descriptors) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   close(fd);
@@ -245,20 +245,20 @@ TEST(refuses_closed_descriptors) {
   fixture f = {.reactor = new_reactor(0)};
   CHECK_STATUS(UDPR_E_SYSTEM - EBADF, adopt(&f, fd + 100, UDPR_AF_UNSPEC, 0));
   OK(udpr_reactor_free(f.reactor));
-  refuses(UDPR_E_SYSTEM - EBADF, -1);
+  check_refused(UDPR_E_SYSTEM - EBADF, -1);
 }
 
-/* A ping socket is a datagram socket for who may have one (net.ipv4.ping_group_range). */
+/* A ping socket is a datagram socket, too, for groups that may open one (net.ipv4.ping_group_range). */
 TEST(refuses_ping) {
   enter_network_namespace();
   FILE *range = fopen("/proc/sys/net/ipv4/ping_group_range", "w");
   CHECK(range && fputs("0 0", range) >= 0 && fclose(range) == 0);
-  refuses(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
+  check_refused(UDPR_E_SOCKET_TYPE, socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMP));
 }
 
 /* ---- every state --------------------------------------------------------------------------------------- */
 
-TEST(a_connected_socket_is_a_connected_port) {
+TEST(a_connected_socket_becomes_a_connected_port) {
   fixture   f;
   udpr_addr peer, stranger = addr("127.0.0.1", 9);
   set_up(&f, AF_INET);
@@ -272,7 +272,7 @@ TEST(a_connected_socket_is_a_connected_port) {
   OK(udpr_transport_write(f.transport, "known", 5, NULL));
   PEER_RECEIVES(f.peer, "known");
   CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_write(f.transport, "x", 1, &stranger));
-  round_trip(&f);
+  check_round_trip(&f);
   close(f.fd);
   tear_down(&f);
 }
@@ -287,26 +287,26 @@ TEST(an_unbound_socket_is_bound_by_its_first_write) {
   OK(udpr_transport_write(f.transport, "first", 5, &f.live));
   PEER_RECEIVES(f.peer, "first");
   CHECK(host_of(f.transport).port != 0);
-  round_trip(&f);
+  check_round_trip(&f);
   close(fd);
   tear_down(&f);
 }
 
-/* The port never waits in a call, and the other holder still does where it did. */
-TEST(a_blocking_socket_stays_one) {
+/* The port must not block, and the socket must stay blocking for its other owner. */
+TEST(a_blocking_socket_stays_blocking) {
   fixture f;
   set_up(&f, AF_INET);
   CHECK_EQ(0, fcntl(f.fd, F_GETFL) & O_NONBLOCK);
   OK(adopt(&f, f.fd, UDPR_AF_UNSPEC, 0));
   CHECK_EQ(0, fcntl(f.fd, F_GETFL) & O_NONBLOCK);
-  for (int i = 0; i < 3; i++) round_trip(&f);
+  for (int i = 0; i < 3; i++) check_round_trip(&f);
   run_turns(f.reactor, 5);
   CHECK_EQ(0, fcntl(f.fd, F_GETFL) & O_NONBLOCK);
   close(f.fd);
   tear_down(&f);
 }
 
-TEST(flags_of_the_socket_are_the_ports) {
+TEST(flags_of_the_socket_apply_to_the_port) {
   fixture   f;
   int       on = 1;
   udpr_addr everyone = addr("255.255.255.255", 9), mapped = addr("::ffff:127.0.0.1", 9);
@@ -326,8 +326,8 @@ TEST(flags_of_the_socket_are_the_ports) {
   tear_down(&f);
 }
 
-/* An ephemeral port of somebody else's choice keeps its number, too. */
-TEST(an_adopted_port_connects_and_keeps_its_number) {
+/* Also if the kernel chose the number before the adoption. */
+TEST(an_adopted_port_keeps_its_number_when_it_connects) {
   fixture f;
   set_up(&f, AF_INET);
   uint16_t number = peer_addr(f.fd).port;
@@ -335,7 +335,7 @@ TEST(an_adopted_port_connects_and_keeps_its_number) {
   for (int i = 0; i < 3; i++) {
     OK(udpr_transport_connect(f.transport, &f.live));
     CHECK_EQ(number, host_of(f.transport).port);
-    round_trip(&f);
+    check_round_trip(&f);
     OK(udpr_transport_disconnect(f.transport));
     CHECK_EQ(number, host_of(f.transport).port);
   }
@@ -343,8 +343,8 @@ TEST(an_adopted_port_connects_and_keeps_its_number) {
   tear_down(&f);
 }
 
-/* Its maker has it merge datagrams: the port gets them one by one, and the socket stays as it is. */
-static void merging_socket(uint32_t flags, int meanwhile) {
+/* The socket's owner has enabled UDP_GRO: the port receives single datagrams, and the option is restored. */
+static void check_gro_socket(uint32_t flags, int meanwhile) {
   fixture   f;
   int       on = 1, segment = 4;
   socklen_t len = sizeof on;
@@ -357,7 +357,7 @@ static void merging_socket(uint32_t flags, int meanwhile) {
   CHECK_EQ(meanwhile, on);
   peer_send(f.peer, &host, "one two six", 11);
   RUN_UNTIL(f.reactor, f.received == 3);
-  CHECK_STR("six", f.got);
+  CHECK_STR("six", f.received_text);
   OK(udpr_transport_close(f.transport));
   CHECK_EQ(0, getsockopt(f.fd, IPPROTO_UDP, UDP_GRO, &on, &len));
   CHECK_EQ(1, on);
@@ -367,29 +367,29 @@ static void merging_socket(uint32_t flags, int meanwhile) {
   tear_down(&f);
 }
 
-TEST(a_merging_socket) { merging_socket(0, 1); }
-TEST(a_merging_socket_that_is_to_merge) { merging_socket(UDPR_UDP_OFFLOAD, 1); }
-TEST(a_merging_socket_that_is_not_to_merge) { merging_socket(UDPR_UDP_NO_OFFLOAD, 0); }
+TEST(a_socket_with_gro) { check_gro_socket(0, 1); }
+TEST(a_socket_with_gro_and_the_offload_flag) { check_gro_socket(UDPR_UDP_OFFLOAD, 1); }
+TEST(a_socket_with_gro_and_the_no_offload_flag) { check_gro_socket(UDPR_UDP_NO_OFFLOAD, 0); }
 
-/* ---- the other holder ---------------------------------------------------------------------------------- */
+/* ---- the other owner of the socket --------------------------------------------------------------------- */
 
 static const struct {
   int level, name;
-} watched_options[] = {{SOL_SOCKET, SO_BROADCAST},
-                       {SOL_SOCKET, SO_RCVBUF},
-                       {SOL_SOCKET, SO_SNDBUF},
-                       {IPPROTO_IP, IP_RECVERR},
-                       {IPPROTO_UDP, UDP_GRO}};
-enum { OPTIONS = sizeof watched_options / sizeof *watched_options };
+} restored_options[] = {{SOL_SOCKET, SO_BROADCAST},
+                        {SOL_SOCKET, SO_RCVBUF},
+                        {SOL_SOCKET, SO_SNDBUF},
+                        {IPPROTO_IP, IP_RECVERR},
+                        {IPPROTO_UDP, UDP_GRO}};
+enum { OPTIONS = sizeof restored_options / sizeof *restored_options };
 
 static void read_options(int fd, int values[OPTIONS]) {
   for (int i = 0; i < OPTIONS; i++) {
     socklen_t len = sizeof *values;
-    CHECK_EQ(0, getsockopt(fd, watched_options[i].level, watched_options[i].name, &values[i], &len));
+    CHECK_EQ(0, getsockopt(fd, restored_options[i].level, restored_options[i].name, &values[i], &len));
   }
 }
 
-static void options_are_put_back(int initial) {
+static void check_options_restored(int initial) {
   fixture f;
   int     before[OPTIONS], meanwhile[OPTIONS], after[OPTIONS];
   set_up(&f, AF_INET);
@@ -418,11 +418,11 @@ static void options_are_put_back(int initial) {
   close(f.fd), close(f.peer);
 }
 
-TEST(options_that_were_off_are_off_again) { options_are_put_back(0); }
-TEST(options_that_were_on_are_on_again) { options_are_put_back(1); }
+TEST(options_that_were_off_are_restored) { check_options_restored(0); }
+TEST(options_that_were_on_are_restored) { check_options_restored(1); }
 
-/* What the functions of the port set later counts as well, and so do its groups. */
-TEST(settings_and_groups_are_put_back) {
+/* Options set later by functions of the port are restored as well, and its groups are left. */
+TEST(settings_are_restored_and_groups_left) {
   static const int names[] = {IP_TTL, IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_ALL, IP_MULTICAST_IF};
   enum { COUNT = sizeof names / sizeof *names };
   int            before[COUNT], after[COUNT], broadcast;
@@ -460,7 +460,7 @@ TEST(settings_and_groups_are_put_back) {
   tear_down(&f);
 }
 
-TEST(the_connection_is_put_back) {
+TEST(the_connection_is_undone) {
   fixture                 f;
   struct sockaddr_storage name;
   socklen_t               len = sizeof name;
@@ -478,31 +478,31 @@ TEST(the_connection_is_put_back) {
   tear_down(&f);
 }
 
-/* The other holder's own epoll set, that saw the socket before, while and after it was adopted. */
-TEST(the_other_holders_epoll_and_recv_work) {
+/* The other owner's epoll set reports the socket before, during and after the adoption. */
+TEST(epoll_and_recv_of_the_other_owner_work) {
   fixture            f;
-  struct epoll_event event = {.events = EPOLLIN}, got;
+  struct epoll_event event = {.events = EPOLLIN}, received_text;
   set_up(&f, AF_INET);
   udpr_addr was = peer_addr(f.fd);
   int       set = epoll_create1(EPOLL_CLOEXEC);
   CHECK_EQ(0, epoll_ctl(set, EPOLL_CTL_ADD, f.fd, &event));
   OK(adopt(&f, f.fd, 0, 0));
-  round_trip(&f);
+  check_round_trip(&f);
   OK(udpr_transport_pause_reading(f.transport));
   peer_send(f.peer, &was, "both", 4);
-  CHECK_EQ(1, epoll_wait(set, &got, 1, 5000));
+  CHECK_EQ(1, epoll_wait(set, &received_text, 1, 5000));
   OK(udpr_transport_close(f.transport));
-  CHECK_EQ(1, epoll_wait(set, &got, 1, 5000));
+  CHECK_EQ(1, epoll_wait(set, &received_text, 1, 5000));
   PEER_RECEIVES(f.fd, "both");
-  CHECK_EQ(0, epoll_wait(set, &got, 1, 0));
+  CHECK_EQ(0, epoll_wait(set, &received_text, 1, 0));
   close(set), close(f.fd);
   udpr_transport_release(f.transport);
   f.transport = NULL;
   tear_down(&f);
 }
 
-/* What comes for the other holder wakes a reactor no more whose port has stopped. */
-TEST(a_stopped_port_is_out_of_the_reactors_epoll) {
+/* Datagrams for the other owner must not wake the reactor after the port has closed. */
+TEST(a_stopped_port_is_removed_from_the_reactors_epoll_set) {
   fixture            f;
   udpr_reactor_stats before = {.size = sizeof before}, after = {.size = sizeof after};
   set_up(&f, AF_INET);
@@ -521,12 +521,12 @@ TEST(a_stopped_port_is_out_of_the_reactors_epoll) {
   tear_down(&f);
 }
 
-/* ---- systemd's socket activation: descriptor 3, said in LISTEN_PID and LISTEN_FDS -------------------------- */
+/* ---- systemd's socket activation: descriptor 3, LISTEN_PID and LISTEN_FDS ------------------------------ */
 
 enum { LISTEN_FDS_START = 3 };
 
-/* What a service does with it; the test execs itself to be one. */
-static int serve_activated(void) {
+/* What the service does. The test executes itself as the service. */
+static int run_service(void) {
   fixture     f = {.reactor = new_reactor(0)};
   const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
   if (!pid || atoi(pid) != getpid() || !count || atoi(count) != 1) return 2;
@@ -541,7 +541,7 @@ static int serve_activated(void) {
 
 static void exec_as_service(void *arg) {
   char    pid[16], self[4096] = "";
-  ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1); /* by its name, for valgrind's sake */
+  ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1); /* valgrind needs the real path */
   CHECK(len > 0);
   snprintf(pid, sizeof pid, "%d", getpid());
   CHECK_EQ(LISTEN_FDS_START, dup2(*(int *)arg, LISTEN_FDS_START));
@@ -556,7 +556,7 @@ static void exec_as_service(void *arg) {
 TEST(socket_activation) {
   int       activated = peer_open(AF_INET), peer = peer_open(AF_INET);
   udpr_addr to = peer_addr(activated);
-  /* It waits in the socket until the service is there, which is the point of activation. */
+  /* The datagram waits in the socket until the service has started. */
   peer_send(peer, &to, "wake", 4);
   run_in_child(exec_as_service, &activated);
   PEER_RECEIVES(peer, "echo");
@@ -564,5 +564,5 @@ TEST(socket_activation) {
 }
 
 int main(int argc, char **argv) {
-  return getenv("UDPR_TEST_SERVICE") ? serve_activated() : check_main(argc, argv);
+  return getenv("UDPR_TEST_SERVICE") ? run_service() : check_main(argc, argv);
 }

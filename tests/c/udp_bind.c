@@ -1,4 +1,4 @@
-/* listen_udp: what it binds, the bind errors it answers with, and the options that sharing a port needs. */
+/* listen_udp: which address it binds, its errors, and the options needed to share a port number. */
 #include "check.h"
 #include <fcntl.h>
 
@@ -6,20 +6,20 @@ typedef struct user {
   atomic_int freed;
 } user;
 
-static udpr_protocol freed_by(user *u) {
+static udpr_protocol check_freed(user *u) {
   return (udpr_protocol){.size = sizeof(udpr_protocol), .user = u, .free_user = count_free};
 }
 
-static void drop(udpr_transport *transport) {
+static void close_and_release(udpr_transport *transport) {
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
 }
 
-/* The listen fails, leaves `out` alone and no descriptor open, and frees the user once. */
-static void refused(udpr_reactor *reactor, udpr_status expected, uint16_t port, const char *local_address,
-                    const udpr_udp_options *options) {
+/* listen_udp fails, does not set `out`, leaves no descriptor open, and frees the user once. */
+static void check_refused(udpr_reactor *reactor, udpr_status expected, uint16_t port,
+                          const char *local_address, const udpr_udp_options *options) {
   user            u = {0};
-  udpr_protocol   protocol = freed_by(&u);
+  udpr_protocol   protocol = check_freed(&u);
   udpr_transport *untouched = (udpr_transport *)(void *)&u, *out = untouched;
   int             before = check_count_descriptors();
   CHECK_STATUS(expected, udpr_reactor_listen_udp(reactor, port, local_address, &protocol, options, &out));
@@ -28,7 +28,7 @@ static void refused(udpr_reactor *reactor, udpr_status expected, uint16_t port, 
   CHECK(out == untouched);
 }
 
-/* ---- what is bound ------------------------------------------------------------------------------------- */
+/* ---- the bound address --------------------------------------------------------------------------------- */
 
 TEST(port_0_is_the_kernels_choice) {
   udpr_reactor   *reactor = new_reactor(0);
@@ -40,21 +40,21 @@ TEST(port_0_is_the_kernels_choice) {
   CHECK(udpr_transport_fileno(one) >= 0);
   CHECK(udpr_transport_fileno(one) != udpr_transport_fileno(two));
   CHECK(udpr_transport_reactor(one) == reactor);
-  drop(one);
-  drop(two);
+  close_and_release(one);
+  close_and_release(two);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_number_is_bound_and_free_again_after_close) {
+TEST(a_number_is_free_again_after_close) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
-  drop(transport);
+  close_and_release(transport);
   OK(udpr_reactor_listen_udp(reactor, host.port, "127.0.0.1", &protocol, NULL, &transport));
   udpr_addr again = host_of(transport);
   CHECK_ADDR(&host, &again);
-  drop(transport);
+  close_and_release(transport);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -66,7 +66,7 @@ TEST(null_and_empty_are_every_ipv4_address) {
     udpr_transport *transport = listen_on(reactor, texts[i], &protocol, NULL);
     udpr_addr       host = host_of(transport), any = addr("0.0.0.0", host.port);
     CHECK_ADDR(&any, &host);
-    drop(transport);
+    close_and_release(transport);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -74,10 +74,10 @@ TEST(null_and_empty_are_every_ipv4_address) {
 TEST(out_may_be_null) {
   user          u = {0};
   udpr_reactor *reactor = new_reactor(0);
-  udpr_protocol protocol = freed_by(&u);
+  udpr_protocol protocol = check_freed(&u);
   OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
   CHECK_EQ(0, u.freed);
-  OK(udpr_reactor_free(reactor)); /* closes what still listens */
+  OK(udpr_reactor_free(reactor)); /* closes the port */
   CHECK_EQ(1, u.freed);
 }
 
@@ -93,22 +93,22 @@ TEST(the_socket_is_non_blocking_and_close_on_exec) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- bind errors --------------------------------------------------------------------------------------- */
+/* ---- errors of bind ------------------------------------------------------------------------------------ */
 
 TEST(address_in_use) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
-  refused(reactor, UDPR_E_ADDRESS_IN_USE, host_of(transport).port, "127.0.0.1", NULL);
-  refused(reactor, UDPR_E_ADDRESS_IN_USE, host_of(transport).port, NULL, NULL);
-  drop(transport);
+  check_refused(reactor, UDPR_E_ADDRESS_IN_USE, host_of(transport).port, "127.0.0.1", NULL);
+  check_refused(reactor, UDPR_E_ADDRESS_IN_USE, host_of(transport).port, NULL, NULL);
+  close_and_release(transport);
   OK(udpr_reactor_free(reactor));
 }
 
 TEST(an_address_of_another_host) {
   udpr_reactor *reactor = new_reactor(0);
-  refused(reactor, UDPR_E_ADDRESS_NOT_AVAILABLE, 0, "192.0.2.1", NULL);
-  refused(reactor, UDPR_E_ADDRESS_NOT_AVAILABLE, 0, "2001:db8::1", NULL);
+  check_refused(reactor, UDPR_E_ADDRESS_NOT_AVAILABLE, 0, "192.0.2.1", NULL);
+  check_refused(reactor, UDPR_E_ADDRESS_NOT_AVAILABLE, 0, "2001:db8::1", NULL);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -117,11 +117,11 @@ TEST(only_bare_literals) {
   const char   *texts[] = {"localhost", "example.com", "lo",         "127.0.0.1:53", "[::1]",
                            "[::1]:53",  "127.1",       "0x7f.0.0.1", " 127.0.0.1"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-    refused(reactor, UDPR_E_INVALID_ADDRESS, 0, texts[i], NULL);
+    check_refused(reactor, UDPR_E_INVALID_ADDRESS, 0, texts[i], NULL);
   OK(udpr_reactor_free(reactor));
 }
 
-/* What lies above the numbers that need a privilege, as this kernel has it. */
+/* Returns the first port number that needs no privilege on this system. */
 static int first_unprivileged_port(void) {
   int   port = 1024;
   FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "r");
@@ -140,7 +140,7 @@ static void listen_unprivileged(void *arg) {
   CHECK_STATUS(UDPR_E_ACCESS, udpr_reactor_listen_udp(reactor, 1, "127.0.0.1", &protocol, NULL, &out));
   CHECK(out == NULL);
   OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, &out));
-  drop(out);
+  close_and_release(out);
   OK(udpr_reactor_free(reactor));
 }
 
@@ -149,9 +149,9 @@ TEST(a_privileged_port_without_the_privilege) {
   run_in_child(listen_unprivileged, NULL);
 }
 
-/* ---- sharing a port ------------------------------------------------------------------------------------ */
+/* ---- shared port numbers ------------------------------------------------------------------------------- */
 
-static void shared_with(uint32_t flags) {
+static void check_shared(uint32_t flags) {
   udpr_reactor    *reactor = new_reactor(0);
   udpr_protocol    protocol = {.size = sizeof protocol};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
@@ -159,15 +159,16 @@ static void shared_with(uint32_t flags) {
   udpr_addr        host = host_of(one);
   OK(udpr_reactor_listen_udp(reactor, host.port, "127.0.0.1", &protocol, &options, &two));
   CHECK(one != two);
-  refused(reactor, UDPR_E_ADDRESS_IN_USE, host.port, "127.0.0.1", NULL); /* both must wish it */
-  drop(two);
-  drop(one);
+  /* both ports must set the option */
+  check_refused(reactor, UDPR_E_ADDRESS_IN_USE, host.port, "127.0.0.1", NULL);
+  close_and_release(two);
+  close_and_release(one);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(reuse_address_shares) { shared_with(UDPR_UDP_REUSE_ADDRESS); }
-TEST(reuse_port_shares) { shared_with(UDPR_UDP_REUSE_PORT); }
-TEST(listen_multiple_shares) { shared_with(UDPR_UDP_LISTEN_MULTIPLE); }
+TEST(reuse_address_shares) { check_shared(UDPR_UDP_REUSE_ADDRESS); }
+TEST(reuse_port_shares) { check_shared(UDPR_UDP_REUSE_PORT); }
+TEST(listen_multiple_shares) { check_shared(UDPR_UDP_LISTEN_MULTIPLE); }
 
 static int option_of(udpr_transport *transport, int name) {
   int       value = -1;
@@ -192,7 +193,7 @@ TEST(each_flag_sets_its_own_options) {
     udpr_transport  *transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
     CHECK_EQ(expected[i].address, option_of(transport, SO_REUSEADDR) != 0);
     CHECK_EQ(expected[i].port, option_of(transport, SO_REUSEPORT) != 0);
-    drop(transport);
+    close_and_release(transport);
   }
   OK(udpr_reactor_free(reactor));
 }
@@ -220,22 +221,22 @@ TEST(reuse_port_spreads_flows) {
     close(peer);
   }
   RUN_UNTIL(reactor, counts[0] + counts[1] == CLIENTS);
-  CHECK(counts[0] > 0 && counts[1] > 0); /* by chance on one side: once in 2^63 */
-  drop(two);
-  drop(one);
+  CHECK(counts[0] > 0 && counts[1] > 0); /* all on one side only by chance, once in 2^63 */
+  close_and_release(two);
+  close_and_release(one);
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- buffers ------------------------------------------------------------------------------------------- */
+/* ---- buffer sizes -------------------------------------------------------------------------------------- */
 
 TEST(buffer_sizes) {
   udpr_reactor    *reactor = new_reactor(0);
   udpr_protocol    protocol = {.size = sizeof protocol};
   udpr_udp_options options = {.size = sizeof options, .receive_buffer = 16384, .send_buffer = 8192};
   udpr_transport  *transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
-  CHECK_EQ(2 * 16384, option_of(transport, SO_RCVBUF)); /* Linux doubles what it is told: socket(7) */
+  CHECK_EQ(2 * 16384, option_of(transport, SO_RCVBUF)); /* Linux doubles the size: socket(7) */
   CHECK_EQ(2 * 8192, option_of(transport, SO_SNDBUF));
-  drop(transport);
+  close_and_release(transport);
   OK(udpr_reactor_free(reactor));
 }
 

@@ -1,4 +1,4 @@
-/* Broadcasts, between two hosts of the case's own: leave to send them, and who gets them. */
+/* Broadcasts between two hosts: the permission to send them, and which ports receive them. */
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -26,18 +26,18 @@ static void tear_down(fixture *f) {
   two_hosts_close(&f->hosts);
 }
 
-static udpr_bool allowed(const udpr_transport *transport) {
+static udpr_bool is_allowed(const udpr_transport *transport) {
   udpr_bool out = 99;
   OK(udpr_transport_get_broadcast_allowed(transport, &out));
   return out;
 }
 
-TEST(not_allowed_is_said_at_once) {
+TEST(a_broadcast_without_permission_is_refused_at_once) {
   udpr_reactor *reactor = new_reactor(0);
   recorder      port;
   udpr_addr     everyone = addr("255.255.255.255", 9), mapped = addr("::ffff:255.255.255.255", 9);
   recorder_listen(&port, reactor, NULL, 0, 0);
-  CHECK_EQ(0, allowed(port.transport));
+  CHECK_EQ(0, is_allowed(port.transport));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_write(port.transport, "x", 1, &everyone));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_post(port.transport, "x", 1, &everyone));
   CHECK_EQ(0, stats_of(port.transport).syscalls_out);
@@ -52,7 +52,7 @@ TEST(not_allowed_is_said_at_once) {
 TEST(allowed_by_the_flag) {
   fixture f;
   set_up(&f, UDPR_UDP_BROADCAST);
-  CHECK_EQ(1, allowed(f.near.transport));
+  CHECK_EQ(1, is_allowed(f.near.transport));
   write_text(f.near.transport, "everyone", &f.everyone);
   CHECK_ADDR(&f.everyone, &recorder_expect(f.reactor, &f.far, "everyone")->datagram.destination);
   udpr_addr network = addr("10.77.0.255", 9999);
@@ -65,20 +65,20 @@ TEST(allowed_and_forbidden_later) {
   fixture f;
   set_up(&f, 0);
   OK(udpr_transport_set_broadcast_allowed(f.near.transport, 42));
-  CHECK_EQ(1, allowed(f.near.transport));
+  CHECK_EQ(1, is_allowed(f.near.transport));
   write_text(f.near.transport, "written", &f.everyone);
   recorder_expect(f.reactor, &f.far, "written");
   OK(udpr_transport_post(f.near.transport, "posted", 6, &f.everyone));
   recorder_expect(f.reactor, &f.far, "posted");
   OK(udpr_transport_set_broadcast_allowed(f.near.transport, 0));
-  CHECK_EQ(0, allowed(f.near.transport));
+  CHECK_EQ(0, is_allowed(f.near.transport));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_write(f.near.transport, "x", 1, &f.everyone));
   CHECK_STATUS(UDPR_E_ACCESS, udpr_transport_post(f.near.transport, "x", 1, &f.everyone));
   tear_down(&f);
 }
 
-/* Only the kernel knows that this is a network's broadcast address. */
-TEST(a_networks_address_is_refused_by_the_kernel) {
+/* Only the kernel can tell that this is a broadcast address of a subnet. */
+TEST(a_subnet_broadcast_is_refused_by_the_kernel) {
   fixture   f;
   udpr_addr network = addr("10.77.0.255", 9999);
   set_up(&f, 0);
@@ -86,7 +86,7 @@ TEST(a_networks_address_is_refused_by_the_kernel) {
   tear_down(&f);
 }
 
-/* What was gathered under the permission leaves with it. */
+/* A broadcast in a batch is sent under the permission that it was written with. */
 static void write_and_forbid(udpr_reactor *reactor, void *user) {
   (void)reactor;
   fixture *f = user;
@@ -94,7 +94,7 @@ static void write_and_forbid(udpr_reactor *reactor, void *user) {
   OK(udpr_transport_set_broadcast_allowed(f->near.transport, 0));
 }
 
-TEST(what_was_gathered_leaves_before_the_permission_ends) {
+TEST(batched_broadcasts_are_sent_before_the_permission_ends) {
   fixture f;
   set_up(&f, UDPR_UDP_BROADCAST);
   OK(udpr_reactor_call_later(f.reactor, 0, write_and_forbid, &f, NULL, NULL));

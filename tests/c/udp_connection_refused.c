@@ -1,13 +1,13 @@
-/* A dead port at the other end: connection_refused after one write, on every path by which the kernel tells; the
- * port lives on, and nobody else's datagram is lost.
+/* The peer's port refuses: connection_refused is called after one write, however the kernel reports it. The
+ * port still works, and no datagram to another peer is lost.
  */
 #include "check.h"
 
 typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  udpr_addr       host, dead; /* dead: nobody listens there */
-  int             peer, dead_peer;
+  udpr_addr       host, refusing_addr; /* refusing_addr refuses datagrams */
+  int             peer, refusing_peer;
   udpr_addr       live;
   int             refused, received, reports;
   void (*on_refused)(struct fixture *f);
@@ -29,15 +29,15 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
   fixture *f = user;
   (void)transport;
   CHECK_STATUS(UDPR_E_CONNECTION_REFUSED, report->status);
-  CHECK_EQ(0, f->refused); /* the reports come first */
+  CHECK_EQ(0, f->refused); /* error_received is called before connection_refused */
   f->reports++;
 }
 
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0),
-                 .dead_peer = peer_open_refusing(family),
+                 .refusing_peer = peer_open_refusing(family),
                  .peer = peer_open(family)};
-  f->dead = peer_addr(f->dead_peer);
+  f->refusing_addr = peer_addr(f->refusing_peer);
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
                                .datagram_received = received,
@@ -56,11 +56,11 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
-  close(f->dead_peer);
+  close(f->refusing_peer);
 }
 
-/* The port answers after all that: it sends and receives, and epoll has nothing more to say of it. */
-static void lives_on(fixture *f) {
+/* The port still sends and receives, and epoll reports no further error. */
+static void check_port_works(fixture *f) {
   udpr_reactor_stats before = {.size = sizeof before}, after = {.size = sizeof after};
   int                received = f->received, refused = f->refused;
   run_turns(f->reactor, 2);
@@ -77,46 +77,46 @@ static void lives_on(fixture *f) {
   CHECK_EQ(refused, f->refused);
 }
 
-static void one_write_is_enough(const char *local, int family, uint32_t flags) {
+static void check_one_write(const char *local, int family, uint32_t flags) {
   fixture f;
   set_up_on(&f, local, family, flags);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "anybody?", 8, NULL));
-  CHECK_EQ(0, f.refused); /* never inside a call */
+  CHECK_EQ(0, f.refused); /* never inside the call */
   RUN_UNTIL(f.reactor, f.refused == 1);
   CHECK_EQ(1, stats_of(f.transport).refused);
   CHECK_EQ(flags & UDPR_UDP_ERROR_REPORTS ? 1 : 0, f.reports);
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
-TEST(one_write_ipv4) { one_write_is_enough("127.0.0.1", AF_INET, 0); }
-TEST(one_write_ipv6) { one_write_is_enough("::1", AF_INET6, 0); }
-TEST(one_write_unbatched) { one_write_is_enough("127.0.0.1", AF_INET, UDPR_UDP_UNBATCHED); }
-TEST(one_write_with_reports) { one_write_is_enough("127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS); }
-TEST(one_write_with_reports_ipv6) { one_write_is_enough("::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
+TEST(one_write_ipv4) { check_one_write("127.0.0.1", AF_INET, 0); }
+TEST(one_write_ipv6) { check_one_write("::1", AF_INET6, 0); }
+TEST(one_write_unbatched) { check_one_write("127.0.0.1", AF_INET, UDPR_UDP_UNBATCHED); }
+TEST(one_write_with_reports) { check_one_write("127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS); }
+TEST(one_write_with_reports_ipv6) { check_one_write("::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
 
-/* The write after the first meets the error: it is no error of its own, and leaves. */
-static void the_next_write_meets_the_error(uint32_t flags) {
+/* The second write finds the error of the first. It must send its datagram and succeed. */
+static void check_write_finds_error(uint32_t flags) {
   fixture f;
   set_up(&f, flags);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   for (int i = 0; i < 10; i++) OK(udpr_transport_write(f.transport, "x", 1, NULL));
   CHECK_EQ(0, f.refused);
   CHECK_EQ(10, stats_of(f.transport).datagrams_out);
   RUN_UNTIL(f.reactor, f.refused > 0);
   run_turns(f.reactor, 3);
-  CHECK_EQ(1, f.refused); /* once a turn */
+  CHECK_EQ(1, f.refused); /* once in a turn */
   CHECK_EQ(10, stats_of(f.transport).refused);
   CHECK_EQ(flags & UDPR_UDP_ERROR_REPORTS ? 10 : 0, f.reports);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
-TEST(the_error_is_met_by_a_write) { the_next_write_meets_the_error(0); }
-TEST(the_error_is_met_by_an_unbatched_write) { the_next_write_meets_the_error(UDPR_UDP_UNBATCHED); }
-TEST(the_error_is_met_by_a_write_with_reports) { the_next_write_meets_the_error(UDPR_UDP_ERROR_REPORTS); }
+TEST(a_write_that_finds_the_error_succeeds) { check_write_finds_error(0); }
+TEST(an_unbatched_write_that_finds_the_error_succeeds) { check_write_finds_error(UDPR_UDP_UNBATCHED); }
+TEST(a_write_that_finds_the_error_succeeds_with_reports) { check_write_finds_error(UDPR_UDP_ERROR_REPORTS); }
 
 static void write_ten(udpr_reactor *reactor, void *user) {
   fixture *f = user;
@@ -124,14 +124,14 @@ static void write_ten(udpr_reactor *reactor, void *user) {
   for (int i = 0; i < 10; i++) OK(udpr_transport_write(f->transport, "x", 1, NULL));
 }
 
-TEST(the_error_is_met_among_gathered_writes) {
+TEST(batched_writes_that_find_the_error_succeed) {
   fixture f;
   set_up(&f, 0);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_reactor_call_later(f.reactor, 0, write_ten, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.refused > 0);
   CHECK_EQ(10, stats_of(f.transport).datagrams_out);
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
@@ -146,15 +146,15 @@ TEST(a_port_may_be_its_own_peer) {
   tear_down(&f);
 }
 
-TEST(a_paused_port_is_refused_too) {
+TEST(connection_refused_on_a_paused_port) {
   fixture f;
   set_up(&f, 0);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_pause_reading(f.transport));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   RUN_UNTIL(f.reactor, f.refused == 1);
   OK(udpr_transport_resume_reading(f.transport));
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
@@ -162,26 +162,26 @@ static void write_again(fixture *f) {
   if (f->refused < 5) OK(udpr_transport_write(f->transport, "again", 5, NULL));
 }
 
-TEST(each_time_anew) {
+TEST(connection_refused_each_time) {
   fixture f;
   set_up(&f, 0);
   f.on_refused = write_again;
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   RUN_UNTIL(f.reactor, f.refused == 5);
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
 static void close_port(fixture *f) { OK(udpr_transport_close(f->transport)); }
 static void stop_port(fixture *f) { OK(udpr_transport_stop_listening(f->transport)); }
 
-static void ends_in_the_callback(void (*end)(fixture *)) {
+static void check_end_in_callback(void (*end)(fixture *)) {
   fixture   f;
   udpr_addr host;
   set_up(&f, 0);
   f.on_refused = end;
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   RUN_UNTIL(f.reactor, f.refused == 1);
   run_turns(f.reactor, 2);
@@ -189,16 +189,16 @@ static void ends_in_the_callback(void (*end)(fixture *)) {
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
-  close(f.dead_peer);
+  close(f.refusing_peer);
 }
 
-TEST(close_in_the_callback) { ends_in_the_callback(close_port); }
-TEST(stop_in_the_callback) { ends_in_the_callback(stop_port); }
+TEST(close_in_the_callback) { check_end_in_callback(close_port); }
+TEST(stop_in_the_callback) { check_end_in_callback(stop_port); }
 
-TEST(nothing_after_a_stop) {
+TEST(no_callback_after_stop_listening) {
   fixture f;
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   OK(udpr_transport_stop_listening(f.transport));
   run_turns(f.reactor, 3);
@@ -206,34 +206,34 @@ TEST(nothing_after_a_stop) {
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
-  close(f.dead_peer);
+  close(f.refusing_peer);
 }
 
-/* A refusal is the business of the peer that refused, not of the next one. */
-TEST(a_new_peer_has_refused_nothing) {
+/* A refusal by the previous peer must not be reported for the new one. */
+TEST(connect_discards_a_refusal_of_the_previous_peer) {
   fixture f;
   set_up(&f, 0);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
   OK(udpr_transport_connect(f.transport, &f.live));
   run_turns(f.reactor, 3);
   CHECK_EQ(0, f.refused);
-  lives_on(&f);
+  check_port_works(&f);
   tear_down(&f);
 }
 
 /* ---- unconnected ports --------------------------------------------------------------------------------- */
 
-static void dead_and_live_by_turns(uint32_t flags, uint64_t refusals) {
+static void check_alternating_writes(uint32_t flags, uint64_t refusals) {
   fixture f;
   set_up(&f, flags);
   for (int i = 0; i < 100; i++) {
-    OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
+    OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
     PEER_RECEIVES(f.peer, "live");
   }
   run_turns(f.reactor, 5);
-  CHECK_EQ(0, f.refused); /* which only a connected port has */
+  CHECK_EQ(0, f.refused); /* it is called only on connected ports */
   CHECK_EQ(refusals, f.reports);
   CHECK_EQ(refusals, stats_of(f.transport).refused);
   CHECK_EQ(200, stats_of(f.transport).datagrams_out);
@@ -243,26 +243,26 @@ static void dead_and_live_by_turns(uint32_t flags, uint64_t refusals) {
   tear_down(&f);
 }
 
-TEST(an_unconnected_port_is_not_disturbed) { dead_and_live_by_turns(0, 0); }
-TEST(reports_disturb_no_write_to_another) { dead_and_live_by_turns(UDPR_UDP_ERROR_REPORTS, 100); }
-TEST(reports_disturb_no_unbatched_write) {
-  dead_and_live_by_turns(UDPR_UDP_ERROR_REPORTS | UDPR_UDP_UNBATCHED, 100);
+TEST(refusals_on_an_unconnected_port) { check_alternating_writes(0, 0); }
+TEST(reports_do_not_fail_writes_to_other_peers) { check_alternating_writes(UDPR_UDP_ERROR_REPORTS, 100); }
+TEST(reports_do_not_fail_unbatched_writes) {
+  check_alternating_writes(UDPR_UDP_ERROR_REPORTS | UDPR_UDP_UNBATCHED, 100);
 }
 
 static void write_both(udpr_reactor *reactor, void *user) {
   fixture *f = user;
   (void)reactor;
   for (int i = 0; i < 50; i++) {
-    OK(udpr_transport_write(f->transport, "dead", 4, &f->dead));
+    OK(udpr_transport_write(f->transport, "dead", 4, &f->refusing_addr));
     OK(udpr_transport_write(f->transport, "live", 4, &f->live));
   }
 }
 
-TEST(reports_disturb_no_gathered_write) {
+TEST(reports_do_not_fail_batched_writes) {
   fixture f;
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   OK(udpr_reactor_call_later(f.reactor, 0, write_both, &f, NULL, NULL));
-  RUN_UNTIL(f.reactor, f.reports > 0); /* one may stand for all of them, which left merged */
+  RUN_UNTIL(f.reactor, f.reports > 0); /* they were merged, so one report may stand for all */
   for (int i = 0; i < 50; i++) PEER_RECEIVES(f.peer, "live");
   CHECK(peer_has_no_datagram(f.peer));
   CHECK_EQ(0, stats_of(f.transport).dropped_out);

@@ -1,5 +1,5 @@
-/* A port that sends back what it receives: every size, IPv4, IPv6 and dual-stack, and what a datagram says of
- * itself.
+/* A port that echoes: datagrams of every size over IPv4, IPv6 and dual-stack ports, and the fields of a
+ * datagram.
  */
 #include "check.h"
 
@@ -9,7 +9,7 @@ typedef struct echo {
   atomic_int    freed;
   int           received, stopped;
   size_t        len;
-  udpr_datagram datagram; /* the last one; its data is gone */
+  udpr_datagram datagram; /* the last one; its `data` is no longer valid */
   udpr_status   reason;
 } echo;
 
@@ -63,8 +63,8 @@ static void tear_down(fixture *f) {
   close(f->peer);
 }
 
-/* `len` bytes go to `to` and come back from there unchanged. */
-static void round_trip(fixture *f, const udpr_addr *to, size_t len) {
+/* `len` bytes sent to `to` come back unchanged. */
+static void check_echo(fixture *f, const udpr_addr *to, size_t len) {
   static uint8_t sent[LONGEST_V6], got[LONGEST_V6 + 1];
   int            before = f->server.received;
   udpr_addr      from;
@@ -79,28 +79,28 @@ static void round_trip(fixture *f, const udpr_addr *to, size_t len) {
 TEST(echo_ipv4_every_size) {
   fixture f;
   set_up(&f, "127.0.0.1", AF_INET, 0);
-  round_trip(&f, &f.host, 0);
-  round_trip(&f, &f.host, 1);
-  round_trip(&f, &f.host, 1200);
-  round_trip(&f, &f.host, LONGEST_V4);
+  check_echo(&f, &f.host, 0);
+  check_echo(&f, &f.host, 1);
+  check_echo(&f, &f.host, 1200);
+  check_echo(&f, &f.host, LONGEST_V4);
   tear_down(&f);
 }
 
 TEST(echo_ipv6_every_size) {
   fixture f;
   set_up(&f, "::1", AF_INET6, 0);
-  round_trip(&f, &f.host, 0);
-  round_trip(&f, &f.host, 1);
-  round_trip(&f, &f.host, 1200);
-  round_trip(&f, &f.host, LONGEST_V6);
+  check_echo(&f, &f.host, 0);
+  check_echo(&f, &f.host, 1);
+  check_echo(&f, &f.host, 1200);
+  check_echo(&f, &f.host, LONGEST_V6);
   tear_down(&f);
 }
 
 TEST(echo_unbatched) {
   fixture f;
   set_up(&f, "127.0.0.1", AF_INET, UDPR_UDP_UNBATCHED);
-  round_trip(&f, &f.host, 0);
-  round_trip(&f, &f.host, LONGEST_V4);
+  check_echo(&f, &f.host, 0);
+  check_echo(&f, &f.host, LONGEST_V4);
   tear_down(&f);
 }
 
@@ -108,7 +108,7 @@ TEST(echo_on_every_ipv4_address) {
   fixture f;
   set_up(&f, NULL, AF_INET, 0);
   udpr_addr to = addr("127.0.0.1", f.host.port);
-  round_trip(&f, &to, 5);
+  check_echo(&f, &to, 5);
   tear_down(&f);
 }
 
@@ -135,7 +135,7 @@ TEST(dual_stack_port_sees_mapped_senders) {
   fixture f;
   set_up(&f, "::", AF_INET, 0);
   udpr_addr to = addr("127.0.0.1", f.host.port), client = peer_addr(f.peer), mapped;
-  round_trip(&f, &to, 3);
+  check_echo(&f, &to, 3);
   OK(udpr_addr_map_v4(&client, &mapped));
   CHECK_ADDR(&mapped, &f.server.datagram.sender);
 
@@ -150,14 +150,14 @@ TEST(dual_stack_port_sees_mapped_senders) {
   tear_down(&f);
 }
 
-TEST(v6_only_port_leaves_ipv4_alone) {
+TEST(v6_only_port_does_not_use_ipv4) {
   fixture f;
   set_up(&f, "::", AF_INET6, UDPR_UDP_V6_ONLY);
   udpr_addr v4_host = addr("127.0.0.1", f.host.port), v6_host = addr("::1", f.host.port);
 
   int v4 = peer_open(AF_INET);
   peer_send(v4, &v4_host, "lost", 4);
-  round_trip(&f, &v6_host, 3);
+  check_echo(&f, &v6_host, 3);
   CHECK_EQ(1, f.server.received);
   close(v4);
 
@@ -174,7 +174,7 @@ TEST(datagram_fields) {
   fixture f;
   set_up(&f, "127.0.0.1", AF_INET, 0);
   udpr_addr client = peer_addr(f.peer), unspec = {0};
-  round_trip(&f, &f.host, 1200);
+  check_echo(&f, &f.host, 1200);
   const udpr_datagram *datagram = &f.server.datagram;
   CHECK(datagram->size >= sizeof *datagram);
   CHECK(datagram->data != NULL);
@@ -188,13 +188,13 @@ TEST(datagram_fields) {
   CHECK_EQ(-1, datagram->tos);
   CHECK_EQ(-1, datagram->ttl);
 
-  round_trip(&f, &f.host, 0);
+  check_echo(&f, &f.host, 0);
   CHECK(datagram->data != NULL);
   CHECK_EQ(0, datagram->full_len);
   tear_down(&f);
 }
 
-/* Callbacks are optional: a port without any reads and discards, and stays alive. */
+/* All callbacks are optional. A port without any reads and discards datagrams. */
 TEST(port_without_callbacks) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
@@ -209,8 +209,8 @@ TEST(port_without_callbacks) {
   close(peer);
 }
 
-/* The same inside run, that stop ends. */
-static void answer_and_stop(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+/* The same inside run, which stop ends. */
+static void echo_and_stop(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   send_back(transport, datagram, user);
   OK(udpr_reactor_stop(udpr_transport_reactor(transport)));
 }
@@ -219,7 +219,7 @@ TEST(echo_inside_run) {
   echo          server = {0};
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = echo_protocol(&server);
-  protocol.datagram_received = answer_and_stop;
+  protocol.datagram_received = echo_and_stop;
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
   int             peer = peer_open(AF_INET);

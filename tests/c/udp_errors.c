@@ -1,5 +1,5 @@
-/* error_received: what the kernel and the network have to say of datagrams that were sent, each error once and with
- * its destination; and accepted writes that were not sent after all.
+/* error_received: errors that the network or the kernel reports for sent datagrams, each once and with its
+ * destination; and accepted writes that could not be sent.
  */
 #include "spoof.h"
 
@@ -11,8 +11,8 @@ enum { MOST = 64 };
 typedef struct fixture {
   udpr_reactor     *reactor;
   udpr_transport   *transport;
-  udpr_addr         host, dead; /* dead: nobody listens there */
-  int               peer, dead_peer;
+  udpr_addr         host, refusing_addr; /* refusing_addr refuses datagrams */
+  int               peer, refusing_peer;
   udpr_addr         live;
   int               count;
   udpr_error_report reports[MOST];
@@ -32,9 +32,9 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
 
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0),
-                 .dead_peer = peer_open_refusing(family),
+                 .refusing_peer = peer_open_refusing(family),
                  .peer = peer_open(family)};
-  f->dead = peer_addr(f->dead_peer);
+  f->refusing_addr = peer_addr(f->refusing_peer);
   udpr_protocol    protocol = {.size = sizeof protocol, .user = f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->transport = listen_on(f->reactor, local, &protocol, &options);
@@ -50,7 +50,7 @@ static uint64_t wakeups(const fixture *f) {
   return stats.wakeups;
 }
 
-/* Epoll has nothing more to say, no report comes again, and writes work. */
+/* epoll reports no further error, no report is repeated, and writes work. */
 static void tear_down(fixture *f) {
   int count = f->count;
   run_turns(f->reactor, 2);
@@ -64,22 +64,22 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
-  close(f->dead_peer);
+  close(f->refusing_peer);
 }
 
-/* ---- from the network ---------------------------------------------------------------------------------- */
+/* ---- errors from the network --------------------------------------------------------------------------- */
 
-static void dead_port(const char *local, const char *reporter, int family, uint32_t origin, uint32_t type,
-                      uint32_t code) {
+static void check_refused_report(const char *local, const char *reporter, int family, uint32_t origin,
+                                 uint32_t type, uint32_t code) {
   fixture f;
   set_up_on(&f, local, family, UDPR_UDP_ERROR_REPORTS);
   udpr_addr from = addr(reporter, 0);
-  if (from.family != f.dead.family) {
-    OK(udpr_addr_map_v4(&f.dead, &f.dead));
+  if (from.family != f.refusing_addr.family) {
+    OK(udpr_addr_map_v4(&f.refusing_addr, &f.refusing_addr));
     OK(udpr_addr_map_v4(&f.live, &f.live));
   }
-  OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
-  OK(udpr_transport_write(f.transport, "more", 4, &f.dead));
+  OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
+  OK(udpr_transport_write(f.transport, "more", 4, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 2);
   for (int i = 0; i < 2; i++) {
     const udpr_error_report *report = &f.reports[i];
@@ -88,7 +88,7 @@ static void dead_port(const char *local, const char *reporter, int family, uint3
     CHECK_EQ(type, report->icmp_type);
     CHECK_EQ(code, report->icmp_code);
     CHECK_EQ(0, report->mtu);
-    CHECK_ADDR(&f.dead, &report->to);
+    CHECK_ADDR(&f.refusing_addr, &report->to);
     CHECK_ADDR(&from, &report->reporter);
     CHECK_EQ(4, report->len);
     CHECK_STR(i ? "more" : "dead", f.data[i]);
@@ -97,35 +97,39 @@ static void dead_port(const char *local, const char *reporter, int family, uint3
   tear_down(&f);
 }
 
-TEST(dead_port_ipv4) {
-  dead_port("127.0.0.1", "127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+TEST(a_refusing_port_ipv4) {
+  check_refused_report("127.0.0.1", "127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH,
+                       ICMP_PORT_UNREACH);
 }
-TEST(dead_port_ipv6) {
-  dead_port("::1", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT);
+TEST(a_refusing_port_ipv6) {
+  check_refused_report("::1", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH,
+                       ICMP6_DST_UNREACH_NOPORT);
 }
-TEST(dead_port_dual_stack_ipv6) {
-  dead_port("::", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT);
+TEST(a_refusing_port_dual_stack_ipv6) {
+  check_refused_report("::", "::1", AF_INET6, UDPR_ORIGIN_ICMP6, ICMP6_DST_UNREACH, ICMP6_DST_UNREACH_NOPORT);
 }
-TEST(dead_port_dual_stack_ipv4) {
-  dead_port("::", "::ffff:127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH);
+TEST(a_refusing_port_dual_stack_ipv4) {
+  check_refused_report("::", "::ffff:127.0.0.1", AF_INET, UDPR_ORIGIN_ICMP, ICMP_DEST_UNREACH,
+                       ICMP_PORT_UNREACH);
 }
 
-TEST(each_destination_is_named) {
+TEST(reports_have_the_destination) {
   enum { COUNT = 20 };
   fixture   f;
   int       peers[COUNT];
-  udpr_addr dead[COUNT];
+  udpr_addr refusing_addr[COUNT];
   char      text[8];
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
-  for (int i = 0; i < COUNT; i++) peers[i] = peer_open_refusing(AF_INET), dead[i] = peer_addr(peers[i]);
+  for (int i = 0; i < COUNT; i++)
+    peers[i] = peer_open_refusing(AF_INET), refusing_addr[i] = peer_addr(peers[i]);
   for (int i = 0; i < COUNT; i++) {
     snprintf(text, sizeof text, "to %d", i);
-    OK(udpr_transport_write(f.transport, text, strlen(text), &dead[i]));
+    OK(udpr_transport_write(f.transport, text, strlen(text), &refusing_addr[i]));
   }
   RUN_UNTIL(f.reactor, f.count == COUNT);
   for (int i = 0; i < COUNT; i++) {
     snprintf(text, sizeof text, "to %d", i);
-    CHECK_ADDR(&dead[i], &f.reports[i].to);
+    CHECK_ADDR(&refusing_addr[i], &f.reports[i].to);
     CHECK_STR(text, f.data[i]);
     close(peers[i]);
   }
@@ -135,16 +139,17 @@ TEST(each_destination_is_named) {
 TEST(reports_on_and_off) {
   fixture f;
   set_up(&f, 0);
-  OK(udpr_transport_write(f.transport, "off", 3, &f.dead));
+  OK(udpr_transport_write(f.transport, "off", 3, &f.refusing_addr));
   run_turns(f.reactor, 3);
   CHECK_EQ(0, f.count);
   OK(udpr_transport_set_error_reports(f.transport, 7));
-  OK(udpr_transport_write(f.transport, "on", 2, &f.dead));
+  OK(udpr_transport_write(f.transport, "on", 2, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 1);
   CHECK_STR("on", f.data[0]);
-  OK(udpr_transport_write(f.transport, "last", 4, &f.dead));
-  OK(udpr_transport_set_error_reports(f.transport, 0)); /* what is there is told */
-  OK(udpr_transport_write(f.transport, "off", 3, &f.dead));
+  OK(udpr_transport_write(f.transport, "last", 4, &f.refusing_addr));
+  /* reports that are already in the socket are delivered */
+  OK(udpr_transport_set_error_reports(f.transport, 0));
+  OK(udpr_transport_write(f.transport, "off", 3, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 2);
   CHECK_STR("last", f.data[1]);
   tear_down(&f);
@@ -154,19 +159,19 @@ TEST(a_paused_port_reports) {
   fixture f;
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   OK(udpr_transport_pause_reading(f.transport));
-  OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 1);
   tear_down(&f);
 }
 
-/* Somebody else asked for the error queue: it is emptied all the same, and disturbs nobody. */
-TEST(an_option_set_behind_our_back) {
+/* If the program enables the error queue itself, the library empties it, and no write fails. */
+TEST(error_queue_enabled_by_the_program) {
   fixture f;
   int     on = 1;
   set_up(&f, 0);
   CHECK_EQ(0, setsockopt(udpr_transport_fileno(f.transport), IPPROTO_IP, IP_RECVERR, &on, sizeof on));
   for (int i = 0; i < 5; i++) {
-    OK(udpr_transport_write(f.transport, "dead", 4, &f.dead));
+    OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
     PEER_RECEIVES(f.peer, "live");
   }
@@ -175,14 +180,14 @@ TEST(an_option_set_behind_our_back) {
 }
 
 static void write_again(fixture *f) {
-  if (f->count < 5) OK(udpr_transport_write(f->transport, "again", 5, &f->dead));
+  if (f->count < 5) OK(udpr_transport_write(f->transport, "again", 5, &f->refusing_addr));
 }
 
 TEST(write_in_the_callback) {
   fixture f;
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   f.on_report = write_again;
-  OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  OK(udpr_transport_write(f.transport, "x", 1, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 5);
   tear_down(&f);
 }
@@ -193,17 +198,17 @@ TEST(close_in_the_callback) {
   fixture f;
   set_up(&f, UDPR_UDP_ERROR_REPORTS);
   f.on_report = close_port;
-  for (int i = 0; i < 5; i++) OK(udpr_transport_write(f.transport, "x", 1, &f.dead));
+  for (int i = 0; i < 5; i++) OK(udpr_transport_write(f.transport, "x", 1, &f.refusing_addr));
   RUN_UNTIL(f.reactor, f.count == 1);
   run_turns(f.reactor, 3);
   CHECK_EQ(1, f.count);
   udpr_transport_release(f.transport);
   OK(udpr_reactor_free(f.reactor));
   close(f.peer);
-  close(f.dead_peer);
+  close(f.refusing_peer);
 }
 
-/* ---- ICMP of every kind --------------------------------------------------------------------------------- */
+/* ---- every kind of ICMP message ------------------------------------------------------------------------ */
 
 typedef struct icmp_row {
   uint8_t     type, code;
@@ -227,7 +232,7 @@ TEST(every_kind_of_icmp) {
   udpr_addr router = addr("127.0.0.9", 0), to = addr("192.0.2.7", 4242);
   for (int i = 0; i < COUNT; i++) {
     spoof_icmp(&f.host, &to, rows[i].type, rows[i].code, rows[i].mtu);
-    /* An earlier error is not this one's, whatever it is. */
+    /* A previous error must not fail this write. */
     OK(udpr_transport_write(f.transport, "live", 4, &f.live));
     PEER_RECEIVES(f.peer, "live");
   }
@@ -245,8 +250,10 @@ TEST(every_kind_of_icmp) {
   tear_down(&f);
 }
 
-/* A connected port without reports: the kernel keeps the error for the next call on the socket, whose it is not. */
-TEST(no_icmp_fails_the_next_write_of_a_connected_port) {
+/* On a connected port without reports, the kernel returns the error from the next call on the socket, which
+ * did not cause it.
+ */
+TEST(icmp_errors_do_not_fail_the_next_write_of_a_connected_port) {
   static const uint8_t codes[] = {ICMP_PROT_UNREACH, ICMP_FRAG_NEEDED, ICMP_HOST_UNKNOWN, ICMP_PKT_FILTERED};
   fixture              f;
   enter_network_namespace();
@@ -294,24 +301,24 @@ TEST(packet_too_big_ipv6) {
   tear_down(&f);
 }
 
-/* ---- accepted, and refused by our own kernel ------------------------------------------------------------ */
+/* ---- accepted writes that the local kernel refuses ----------------------------------------------------- */
 
-typedef struct letter {
+typedef struct one_write {
   fixture    *f;
   udpr_addr   to;
   const char *data;
   size_t      len;
-} letter;
+} one_write;
 
-static void write_letter(udpr_reactor *reactor, void *user) {
-  letter *one = user;
+static void write_between_others(udpr_reactor *reactor, void *user) {
+  one_write *one = user;
   (void)reactor;
   OK(udpr_transport_write(one->f->transport, "before", 6, &one->f->live));
   OK(udpr_transport_write(one->f->transport, one->data, one->len, &one->to));
   OK(udpr_transport_write(one->f->transport, "behind", 6, &one->f->live));
 }
 
-static void is_local(const letter *one, udpr_status status, uint32_t mtu, int index) {
+static void check_local_report(const one_write *one, udpr_status status, uint32_t mtu, int index) {
   const udpr_error_report *report = &one->f->reports[index];
   udpr_addr                none = {0};
   CHECK_STATUS(status, report->status);
@@ -324,10 +331,11 @@ static void is_local(const letter *one, udpr_status status, uint32_t mtu, int in
   CHECK(strncmp(one->data, one->f->data[index], sizeof *one->f->data - 1) == 0);
 }
 
-/* The write is told when it leaves at once; when it was gathered or posted, error_received is. */
-static void refused_by_the_kernel(fixture *f, const char *to, udpr_status status, size_t len, uint32_t mtu) {
+/* A write that is sent at once returns the error. For a batched write or a post, error_received is called. */
+static void check_refused_by_kernel(fixture *f, const char *to, udpr_status status, size_t len,
+                                    uint32_t mtu) {
   static const char data[4000] = "refused";
-  letter            one = {.f = f, .to = addr(to, 4242), .data = data, .len = len};
+  one_write         one = {.f = f, .to = addr(to, 4242), .data = data, .len = len};
   uint64_t          dropped = stats_of(f->transport).dropped_out;
   int               count = f->count;
   CHECK_STATUS(status, udpr_transport_write(f->transport, data, len, &one.to));
@@ -335,37 +343,37 @@ static void refused_by_the_kernel(fixture *f, const char *to, udpr_status status
   CHECK_EQ(count, f->count);
   CHECK_EQ(dropped, stats_of(f->transport).dropped_out);
 
-  OK(udpr_reactor_call_later(f->reactor, 0, write_letter, &one, NULL, NULL));
+  OK(udpr_reactor_call_later(f->reactor, 0, write_between_others, &one, NULL, NULL));
   RUN_UNTIL(f->reactor, f->count == count + 1);
-  is_local(&one, status, mtu, count);
+  check_local_report(&one, status, mtu, count);
   PEER_RECEIVES(f->peer, "before");
   PEER_RECEIVES(f->peer, "behind");
 
   OK(udpr_transport_post(f->transport, data, len, &one.to));
   RUN_UNTIL(f->reactor, f->count == count + 2);
-  is_local(&one, status, mtu, count + 1);
+  check_local_report(&one, status, mtu, count + 1);
   run_turns(f->reactor, 3);
   CHECK_EQ(count + 2, f->count);
   CHECK_EQ(dropped + 2, stats_of(f->transport).dropped_out);
 }
 
-static void refused_by_the_routes(uint32_t flags) {
+static void check_refused_by_routes(uint32_t flags) {
   fixture f;
   enter_network_namespace();
   run_network_tool("ip", "route add prohibit 198.51.100.1");
   run_network_tool("ip", "route add unreachable 198.51.100.2");
   set_up_on(&f, NULL, AF_INET, flags);
-  refused_by_the_kernel(&f, "192.0.2.1", UDPR_E_NETWORK_UNREACHABLE, 7, 0);
-  refused_by_the_kernel(&f, "198.51.100.1", UDPR_E_ACCESS, 7, 0);
-  refused_by_the_kernel(&f, "198.51.100.2", UDPR_E_HOST_UNREACHABLE, 7, 0);
+  check_refused_by_kernel(&f, "192.0.2.1", UDPR_E_NETWORK_UNREACHABLE, 7, 0);
+  check_refused_by_kernel(&f, "198.51.100.1", UDPR_E_ACCESS, 7, 0);
+  check_refused_by_kernel(&f, "198.51.100.2", UDPR_E_HOST_UNREACHABLE, 7, 0);
   tear_down(&f);
 }
 
-TEST(refused_by_the_routes_without_reports) { refused_by_the_routes(0); }
-TEST(refused_by_the_routes_with_reports) { refused_by_the_routes(UDPR_UDP_ERROR_REPORTS); }
+TEST(refused_by_the_routes_without_reports) { check_refused_by_routes(0); }
+TEST(refused_by_the_routes_with_reports) { check_refused_by_routes(UDPR_UDP_ERROR_REPORTS); }
 
-/* The kernel puts this one on the error queue, too: it is told once. */
-static void too_long_for_the_path(const char *local, const char *to, int family, uint32_t flags) {
+/* The kernel also puts this error into the error queue. It must be reported only once. */
+static void check_too_long(const char *local, const char *to, int family, uint32_t flags) {
   fixture f;
   int     v4 = IP_PMTUDISC_DO, v6 = IPV6_PMTUDISC_DO;
   enter_network_namespace();
@@ -374,35 +382,33 @@ static void too_long_for_the_path(const char *local, const char *to, int family,
   int fd = udpr_transport_fileno(f.transport);
   if (family == AF_INET6) CHECK_EQ(0, setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6));
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &v4, sizeof v4));
-  refused_by_the_kernel(&f, to, UDPR_E_MESSAGE_TOO_LONG, 2000, 1500);
+  check_refused_by_kernel(&f, to, UDPR_E_MESSAGE_TOO_LONG, 2000, 1500);
   tear_down(&f);
 }
 
-TEST(too_long_ipv4) { too_long_for_the_path("127.0.0.1", "127.0.0.1", AF_INET, 0); }
+TEST(too_long_ipv4) { check_too_long("127.0.0.1", "127.0.0.1", AF_INET, 0); }
 TEST(too_long_ipv4_with_reports) {
-  too_long_for_the_path("127.0.0.1", "127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS);
+  check_too_long("127.0.0.1", "127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS);
 }
-TEST(too_long_ipv6) { too_long_for_the_path("::1", "::1", AF_INET6, 0); }
-TEST(too_long_ipv6_with_reports) { too_long_for_the_path("::1", "::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
-TEST(too_long_dual_stack) {
-  too_long_for_the_path("::", "::ffff:127.0.0.1", AF_INET6, UDPR_UDP_ERROR_REPORTS);
-}
+TEST(too_long_ipv6) { check_too_long("::1", "::1", AF_INET6, 0); }
+TEST(too_long_ipv6_with_reports) { check_too_long("::1", "::1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
+TEST(too_long_dual_stack) { check_too_long("::", "::ffff:127.0.0.1", AF_INET6, UDPR_UDP_ERROR_REPORTS); }
 
-static void refused_by_a_firewall(uint32_t flags) {
+static void check_refused_by_firewall(uint32_t flags) {
   fixture f;
   enter_network_namespace();
   run_network_tool("nft", "add table inet t");
   run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
   run_network_tool("nft", "add rule inet t out udp dport 4242 drop");
   set_up(&f, flags);
-  refused_by_the_kernel(&f, "127.0.0.1", UDPR_E_PERMISSION, 7, 0);
+  check_refused_by_kernel(&f, "127.0.0.1", UDPR_E_PERMISSION, 7, 0);
   tear_down(&f);
 }
 
-TEST(refused_by_a_firewall_without_reports) { refused_by_a_firewall(0); }
-TEST(refused_by_a_firewall_with_reports) { refused_by_a_firewall(UDPR_UDP_ERROR_REPORTS); }
+TEST(refused_by_a_firewall_without_reports) { check_refused_by_firewall(0); }
+TEST(refused_by_a_firewall_with_reports) { check_refused_by_firewall(UDPR_UDP_ERROR_REPORTS); }
 
-TEST(rejected_by_a_firewall) {
+TEST(rejected_by_a_firewall_of_the_receiver) {
   fixture f;
   enter_network_namespace();
   run_network_tool("nft", "add table inet t");
@@ -419,8 +425,8 @@ TEST(rejected_by_a_firewall) {
   tear_down(&f);
 }
 
-/* It tells the writer, and sends an ICMP message as well, for every try. */
-TEST(rejected_by_a_firewall_before_it_leaves) {
+/* The kernel fails the write and also sends an ICMP message, for each attempt. */
+TEST(rejected_by_a_firewall_of_the_sender) {
   fixture f;
   enter_network_namespace();
   run_network_tool("nft", "add table inet t");
@@ -435,18 +441,18 @@ TEST(rejected_by_a_firewall_before_it_leaves) {
 }
 
 static void write_abc(udpr_reactor *reactor, void *user) {
-  letter *one = user;
+  one_write *one = user;
   (void)reactor;
   for (const char *data = "abc"; *data; data++)
     OK(udpr_transport_write(one->f->transport, data, 1, &one->to));
 }
 
-/* Neighbours to one destination leave merged: each of them is told. */
-TEST(each_of_many_to_one_destination_is_told) {
+/* The writes are merged, but each of them is reported. */
+TEST(each_of_many_writes_to_one_destination_is_reported) {
   fixture f;
   enter_network_namespace();
   set_up_on(&f, NULL, AF_INET, 0);
-  letter one = {.f = &f, .to = addr("192.0.2.1", 9)};
+  one_write one = {.f = &f, .to = addr("192.0.2.1", 9)};
   OK(udpr_reactor_call_later(f.reactor, 0, write_abc, &one, NULL, NULL));
   RUN_UNTIL(f.reactor, f.count == 3);
   for (int i = 0; i < 3; i++) {
@@ -458,12 +464,12 @@ TEST(each_of_many_to_one_destination_is_told) {
   tear_down(&f);
 }
 
-/* A program that does not look is not drowned: what waits is bounded, and everything is counted. */
+/* Reports that are not delivered yet are bounded, and all of them are counted. */
 static void write_many(udpr_reactor *reactor, void *user) {
   fixture  *f = user;
-  udpr_addr nowhere = addr("192.0.2.1", 9);
+  udpr_addr unreachable = addr("192.0.2.1", 9);
   (void)reactor;
-  for (int i = 0; i < 1000; i++) OK(udpr_transport_write(f->transport, "x", 1, &nowhere));
+  for (int i = 0; i < 1000; i++) OK(udpr_transport_write(f->transport, "x", 1, &unreachable));
 }
 
 TEST(reports_are_bounded) {
@@ -471,7 +477,7 @@ TEST(reports_are_bounded) {
   enter_network_namespace();
   f = (fixture){.reactor = new_reactor(0),
                 .peer = peer_open(AF_INET),
-                .dead_peer = peer_open_refusing(AF_INET)};
+                .refusing_peer = peer_open_refusing(AF_INET)};
   udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = 4096};
   f.transport = listen_on(f.reactor, NULL, &protocol, &options);

@@ -1,4 +1,4 @@
-/* A port under a burst of 100,000 empty datagrams does not starve a second port, nor delayed calls. */
+/* A port that receives a burst of 100,000 empty datagrams must not starve another port or delayed calls. */
 #include "check.h"
 
 enum { BURST = 100000, WAITING = 200 };
@@ -9,10 +9,10 @@ typedef struct busy {
   int       sent, received;
 } busy;
 
-/* For each datagram taken another is sent, so that this port always has some: only the reactor can end its
+/* For each datagram received another one is sent, so the port is always ready. Only the reactor can end its
  * turn.
  */
-static void refill(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void send_another(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   busy *self = user;
   (void)transport;
   CHECK_EQ(0, datagram->len);
@@ -36,7 +36,7 @@ TEST(a_burst_does_not_starve_the_others) {
   busy            flood = {.peer = peer_open(AF_INET)};
   int             served = 0, called = 0, asked = 0;
   udpr_reactor   *reactor = new_reactor(0);
-  udpr_protocol   first = {.size = sizeof first, .user = &flood, .datagram_received = refill};
+  udpr_protocol   first = {.size = sizeof first, .user = &flood, .datagram_received = send_another};
   udpr_protocol   second = {.size = sizeof second, .user = &served, .datagram_received = count};
   udpr_transport *flooded = listen_on(reactor, "127.0.0.1", &first, NULL);
   udpr_transport *quiet = listen_on(reactor, "127.0.0.1", &second, NULL);
@@ -53,7 +53,7 @@ TEST(a_burst_does_not_starve_the_others) {
     CHECK_EQ(asked, called);
   }
   CHECK_EQ(BURST, flood.received);
-  CHECK(asked >= 100); /* no turn took a great part of the burst */
+  CHECK(asked >= 100); /* no turn handled a great part of the burst */
 
   OK(udpr_transport_close(flooded));
   OK(udpr_transport_close(quiet));
@@ -63,10 +63,12 @@ TEST(a_burst_does_not_starve_the_others) {
   close(flood.peer);
 }
 
-/* Calls that always make another with zero delay do not starve I/O: each runs in a turn of its own. */
-static void again(udpr_reactor *reactor, void *user) {
+/* Calls that always make another call with zero delay must not starve I/O: each of them is made in a turn of
+ * its own.
+ */
+static void call_again(udpr_reactor *reactor, void *user) {
   ++*(int *)user;
-  OK(udpr_reactor_call_later(reactor, 0, again, user, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, call_again, user, NULL, NULL));
 }
 
 TEST(zero_delay_calls_do_not_starve_ports) {
@@ -76,10 +78,10 @@ TEST(zero_delay_calls_do_not_starve_ports) {
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
   int             peer = peer_open(AF_INET);
-  OK(udpr_reactor_call_later(reactor, 0, again, &calls, NULL, NULL));
+  OK(udpr_reactor_call_later(reactor, 0, call_again, &calls, NULL, NULL));
   for (int turn = 1; turn <= 100; turn++) {
     peer_send(peer, &host, "x", 1);
-    OK(udpr_reactor_iterate(reactor, -1)); /* something is due: no wait */
+    OK(udpr_reactor_iterate(reactor, -1)); /* a call is due: must not wait */
     CHECK_EQ(turn, served);
     CHECK_EQ(turn, calls);
   }

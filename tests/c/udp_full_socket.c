@@ -1,4 +1,4 @@
-/* A socket that is full: the bounded queue, UDPR_E_WOULD_BLOCK and write_ready. */
+/* A full send buffer: the bounded send queue, UDPR_E_WOULD_BLOCK and write_ready. */
 #include "slow_network.h"
 
 enum { LEN = 500, SEND_BUFFER = 4608, QUEUE = 8192, MANY = 1000 };
@@ -9,9 +9,9 @@ typedef struct fixture {
   udpr_transport      *transport;
   int                  peer;
   udpr_addr            to;
-  uint32_t             accepted; /* so many writes were */
+  uint32_t             accepted; /* how many writes were accepted */
   int                  ready;
-  udpr_transport_stats last; /* as stop_protocol found them */
+  udpr_transport_stats final_stats; /* the statistics in stop_protocol */
 } fixture;
 
 static void write_ready(udpr_transport *transport, void *user) {
@@ -21,7 +21,7 @@ static void write_ready(udpr_transport *transport, void *user) {
 
 static void stopped(udpr_transport *transport, udpr_status reason, void *user) {
   CHECK_EQ(UDPR_OK, reason);
-  ((fixture *)user)->last = stats_of(transport);
+  ((fixture *)user)->final_stats = stats_of(transport);
 }
 
 static void set_up(fixture *f, uint32_t flags) {
@@ -54,7 +54,7 @@ static udpr_status write_number(fixture *f, uint32_t number) {
   return udpr_transport_write(f->transport, data, sizeof data, &f->to);
 }
 
-/* Writes the numbers from `accepted` on until one is refused, which must come before long. */
+/* Writes consecutive numbers until a write is refused, which must happen soon. */
 static void write_until_refused(fixture *f) {
   for (int i = 0; i < MANY; i++) {
     udpr_status status = write_number(f, f->accepted);
@@ -79,7 +79,7 @@ static void receive_numbers(fixture *f, uint32_t first, uint32_t end) {
   for (; first < end; first++) CHECK_EQ(first, receive_number(f));
 }
 
-TEST(nothing_accepted_is_lost_and_write_ready_comes) {
+TEST(accepted_writes_are_sent_and_write_ready_is_called) {
   fixture f;
   set_up(&f, 0);
   write_until_refused(&f);
@@ -93,7 +93,7 @@ TEST(nothing_accepted_is_lost_and_write_ready_comes) {
   RUN_UNTIL(f.reactor, stats_of(f.transport).queued_datagrams == 0);
   receive_numbers(&f, 0, f.accepted);
   run_turns(f.reactor, 3);
-  CHECK_EQ(1, f.ready); /* once for one WOULD_BLOCK */
+  CHECK_EQ(1, f.ready); /* once for each UDPR_E_WOULD_BLOCK */
   CHECK_EQ(0, stats_of(f.transport).queued_bytes);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   CHECK_EQ(f.accepted, stats_of(f.transport).datagrams_out);
@@ -107,7 +107,7 @@ static void write_in_a_call(udpr_reactor *reactor, void *user) {
   write_until_refused(f);
 }
 
-TEST(gathered_writes_are_bounded_and_kept_as_well) {
+TEST(batched_writes_are_queued_and_bounded) {
   fixture f;
   set_up(&f, 0);
   OK(udpr_reactor_call_later(f.reactor, 0, write_in_a_call, &f, NULL, NULL));
@@ -119,7 +119,7 @@ TEST(gathered_writes_are_bounded_and_kept_as_well) {
   tear_down(&f);
 }
 
-TEST(write_messages_says_how_many_it_took) {
+TEST(write_messages_returns_how_many_were_accepted) {
   enum { COUNT = 200 };
   static uint8_t      data[COUNT][LEN];
   static udpr_message messages[COUNT];
@@ -139,7 +139,7 @@ TEST(write_messages_says_how_many_it_took) {
   tear_down(&f);
 }
 
-/* While the queue is not empty nothing overtakes it. */
+/* While the queue is not empty, no datagram overtakes it. */
 TEST(the_queue_is_first_in_first_out) {
   fixture f;
   set_up(&f, 0);
@@ -152,7 +152,7 @@ TEST(the_queue_is_first_in_first_out) {
   tear_down(&f);
 }
 
-TEST(no_queue_drops_and_counts) {
+TEST(without_a_queue_datagrams_are_dropped_and_counted) {
   enum { COUNT = 100 };
   fixture f;
   set_up(&f, UDPR_UDP_NO_QUEUE);
@@ -161,11 +161,11 @@ TEST(no_queue_drops_and_counts) {
   CHECK(stats.dropped_out > 0);
   CHECK_EQ(0, stats.queued_datagrams);
   CHECK_EQ(COUNT, stats.datagrams_out + stats.dropped_out);
-  uint32_t last = 0;
+  uint32_t final_stats = 0;
   for (uint64_t i = 0; i < stats.datagrams_out; i++) {
     uint32_t number = receive_number(&f);
-    CHECK(i == 0 ? number == 0 : number > last); /* gaps, and in order */
-    last = number;
+    CHECK(i == 0 ? number == 0 : number > final_stats); /* some are missing, but the order is kept */
+    final_stats = number;
   }
   run_turns(f.reactor, 3);
   CHECK(peer_has_no_datagram(f.peer));
@@ -173,7 +173,7 @@ TEST(no_queue_drops_and_counts) {
   tear_down(&f);
 }
 
-TEST(unbatched_tells_at_once_and_never_queues) {
+TEST(unbatched_writes_fail_at_once_and_are_not_queued) {
   fixture f;
   set_up(&f, UDPR_UDP_UNBATCHED);
   write_until_refused(&f);
@@ -191,29 +191,29 @@ static void ends_with_a_full_queue(udpr_status (*end)(udpr_transport *)) {
   CHECK(stats_of(f.transport).queued_datagrams > 0);
   OK(end(f.transport));
   RUN_UNTIL(f.reactor, f.freed == 1);
-  CHECK(f.last.dropped_out > 0);
-  CHECK_EQ(f.accepted, f.last.datagrams_out + f.last.dropped_out);
-  CHECK_EQ(0, f.last.queued_datagrams);
-  receive_numbers(&f, 0, (uint32_t)f.last.datagrams_out);
+  CHECK(f.final_stats.dropped_out > 0);
+  CHECK_EQ(f.accepted, f.final_stats.datagrams_out + f.final_stats.dropped_out);
+  CHECK_EQ(0, f.final_stats.queued_datagrams);
+  receive_numbers(&f, 0, (uint32_t)f.final_stats.datagrams_out);
   CHECK(peer_has_no_datagram(f.peer));
   CHECK_EQ(0, f.ready);
   tear_down(&f);
 }
 
-TEST(close_drops_and_counts_the_queue) { ends_with_a_full_queue(udpr_transport_close); }
-TEST(stop_listening_drops_and_counts_the_queue) { ends_with_a_full_queue(udpr_transport_stop_listening); }
+TEST(close_drops_the_queue_and_counts_it) { ends_with_a_full_queue(udpr_transport_close); }
+TEST(stop_listening_drops_the_queue_and_counts_it) { ends_with_a_full_queue(udpr_transport_stop_listening); }
 
-/* write_ready may write, to the full again. */
-static void fill_again(udpr_transport *transport, void *user) {
+/* write_ready may write until the queue is full again. */
+static void write_until_full_again(udpr_transport *transport, void *user) {
   fixture *f = user;
   (void)transport;
   f->ready++;
   if (f->ready < 3) write_until_refused(f);
 }
 
-/* asyncio's had no bound (CVE-2024-12254). */
+/* asyncio's queue was unbounded (CVE-2024-12254). */
 TEST(the_queue_is_bounded_by_default) {
-  enum { DEFAULT = 1024 * 1024, LONG = 1400 }; /* more than the bucket holds would be lost */
+  enum { DEFAULT = 1024 * 1024, LONG = 1400 }; /* the token bucket would drop longer ones */
   udpr_udp_options     options = {.size = sizeof options, .send_buffer = SEND_BUFFER};
   static const uint8_t data[LONG];
   enter_slow_network();
@@ -233,7 +233,7 @@ TEST(the_queue_is_bounded_by_default) {
 TEST(write_ready_may_fill_the_queue_again) {
   fixture f;
   set_up(&f, 0);
-  udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .write_ready = fill_again};
+  udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .write_ready = write_until_full_again};
   udpr_udp_options options = {.size = sizeof options, .send_buffer = SEND_BUFFER, .send_queue_bytes = QUEUE};
   OK(udpr_transport_close(f.transport));
   udpr_transport_release(f.transport);

@@ -1,25 +1,25 @@
-/* IPv6: link-local addresses with their zone, dual-stack ports and V6_ONLY, and addresses of the wrong kind. */
+/* IPv6: link-local addresses with a zone, dual-stack ports, V6_ONLY, and addresses of the wrong family. */
 #include "recorder.h"
 #include "two_hosts.h"
 
-static void answer(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void reply(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
   OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
 static udpr_transport *echo_on(udpr_reactor *reactor, const char *local_address) {
-  udpr_protocol   protocol = {.size = sizeof protocol, .datagram_received = answer};
+  udpr_protocol   protocol = {.size = sizeof protocol, .datagram_received = reply};
   udpr_transport *out = NULL;
   OK(udpr_reactor_listen_udp(reactor, 9999, local_address, &protocol, NULL, &out));
   return out;
 }
 
-static void end(udpr_transport *transport) {
+static void tear_down(udpr_transport *transport) {
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
 }
 
-TEST(an_answer_to_a_link_local_sender_arrives) {
+TEST(a_reply_to_a_link_local_sender_arrives) {
   two_hosts hosts;
   recorder  near;
   two_hosts_create(&hosts);
@@ -35,7 +35,7 @@ TEST(an_answer_to_a_link_local_sender_arrives) {
     udpr_addr to = addr("fe80::2%near", 9999);
     write_text(near.transport, "hello", &to);
     CHECK_ADDR(&to, &recorder_expect(reactor, &near, "hello")->datagram.sender);
-    end(echo);
+    tear_down(echo);
   }
   recorder_close(&near);
   OK(udpr_reactor_free(reactor));
@@ -57,8 +57,8 @@ TEST(a_link_local_address_needs_its_zone) {
   two_hosts_close(&hosts);
 }
 
-/* ::1, and IPv4 where the port is dual-stack. */
-static void echoes(int family, const udpr_transport *port) {
+/* The port receives from ::1, and from IPv4 if it is dual-stack. */
+static void check_echoes(int family, const udpr_transport *port) {
   int       peer = peer_open(family);
   udpr_addr to = addr(family == AF_INET ? "127.0.0.1" : "::1", host_of(port).port);
   peer_send(peer, &to, "hello", 5);
@@ -67,17 +67,17 @@ static void echoes(int family, const udpr_transport *port) {
   close(peer);
 }
 
-/* Whatever net.ipv6.bindv6only says, which is the namespace's own. */
-TEST(any_address_is_dual_stack_whatever_the_system_says) {
+/* Whatever net.ipv6.bindv6only is, in a network namespace of its own. */
+TEST(the_any_address_is_dual_stack_despite_bindv6only) {
   two_hosts hosts;
   two_hosts_create(&hosts);
   for (int only = 0; only < 2; only++) {
     host_command("echo %d > /proc/sys/net/ipv6/bindv6only", only);
     udpr_reactor   *reactor = new_reactor(0);
     udpr_transport *port = echo_on(reactor, "::");
-    echoes(AF_INET6, port);
-    echoes(AF_INET, port);
-    end(port);
+    check_echoes(AF_INET6, port);
+    check_echoes(AF_INET, port);
+    tear_down(port);
     OK(udpr_reactor_free(reactor));
   }
   two_hosts_close(&hosts);
@@ -89,7 +89,7 @@ TEST(v6_only_leaves_ipv4_to_others) {
   udpr_protocol protocol = {.size = sizeof protocol};
   udpr_addr     v4 = addr("127.0.0.1", 9), mapped = addr("::ffff:127.0.0.1", 9);
   recorder_listen(&six, reactor, "::", 0, UDPR_UDP_V6_ONLY);
-  recorder_listen(&four, reactor, "0.0.0.0", six.host.port, 0); /* the number is free over IPv4 */
+  recorder_listen(&four, reactor, "0.0.0.0", six.host.port, 0); /* the number can still be bound over IPv4 */
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(six.transport, "x", 1, &v4));
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, udpr_transport_write(six.transport, "x", 1, &mapped));
   recorder_close(&four);

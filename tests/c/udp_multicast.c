@@ -1,4 +1,4 @@
-/* Groups over IPv4: on the loopback where that can tell, else between two hosts of the case's own. */
+/* IPv4 groups: on the loopback if it is sufficient, else between two hosts. */
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -9,7 +9,7 @@
 #define LEAVE_SOURCE(port, group, source, index) \
   udpr_transport_leave_source_group((port)->transport, group, source, index)
 
-/* A reactor with one port and one sender to groups on the loopback. */
+/* A port and a sender, both on the loopback. */
 typedef struct fixture {
   udpr_reactor *reactor;
   recorder      port, sender;
@@ -32,14 +32,14 @@ static void tear_down(fixture *f) {
   OK(udpr_reactor_free(f->reactor));
 }
 
-/* Of what was sent since, this comes first: what should not come has not come. */
-static void then_comes(fixture *f, const char *text) {
+/* This is the next datagram received. Those sent before it that must not be received have not been. */
+static void expect_next(fixture *f, const char *text) {
   udpr_addr straight = with_port(addr("127.0.0.1", 0), f->port.host.port);
   write_text(f->sender.transport, text, &straight);
   recorder_expect(f->reactor, &f->port, text);
 }
 
-TEST(getters_give_back_what_was_set) {
+TEST(getters_return_the_set_values) {
   fixture   f;
   uint32_t  number = 99;
   udpr_bool on = 99;
@@ -84,14 +84,14 @@ TEST(a_joined_group_is_received_until_it_is_left) {
   CHECK_ADDR(&f.sender.host, &recorder_expect(f.reactor, &f.port, "one")->datagram.sender);
   OK(LEAVE(&f.port, &f.group, f.lo));
   write_text(f.sender.transport, "two", &f.group);
-  then_comes(&f, "three");
+  expect_next(&f, "three");
   OK(JOIN(&f.port, &f.group, f.lo));
   write_text(f.sender.transport, "four", &f.group);
   recorder_expect(f.reactor, &f.port, "four");
   tear_down(&f);
 }
 
-TEST(what_cannot_be_joined_or_left) {
+TEST(joins_and_leaves_that_fail) {
   fixture   f;
   udpr_addr unicast = addr("127.0.0.1", 0), any = addr("0.0.0.0", 0), v6 = addr("ff02::1", 0), junk = {0};
   set_up(&f, NULL, 0);
@@ -108,7 +108,7 @@ TEST(what_cannot_be_joined_or_left) {
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, LEAVE(&f.port, &v6, f.lo));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, JOIN(&f.port, &junk, f.lo));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, JOIN(&f.port, NULL, f.lo));
-  OK(LEAVE(&f.port, &f.group, f.lo)); /* still there after all that */
+  OK(LEAVE(&f.port, &f.group, f.lo)); /* still joined */
   CHECK_STATUS(UDPR_E_NOT_JOINED, LEAVE(&f.port, &f.group, f.lo));
   OK(udpr_transport_close(f.port.transport));
   CHECK_STATUS(UDPR_E_CLOSED, JOIN(&f.port, &f.group, f.lo));
@@ -116,8 +116,8 @@ TEST(what_cannot_be_joined_or_left) {
   tear_down(&f);
 }
 
-/* Linux delivers every group that anybody on the host has joined; here `neighbour` has. */
-TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
+/* Linux delivers datagrams of every group that any socket of the host has joined, here `neighbour`. */
+TEST(after_its_first_join_a_port_receives_only_its_groups) {
   fixture  f;
   recorder neighbour;
   set_up(&f, NULL, 0);
@@ -131,12 +131,12 @@ TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
   recorder_expect(f.reactor, &f.port, "mine");
   OK(LEAVE(&f.port, &f.group, f.lo));
   write_text(f.sender.transport, "nor now", &f.other);
-  then_comes(&f, "straight");
+  expect_next(&f, "straight");
   recorder_close(&neighbour);
   tear_down(&f);
 }
 
-/* A join that failed is no first join. */
+/* A failed join does not count as the first join. */
 TEST(a_failed_join_changes_nothing) {
   fixture  f;
   recorder neighbour;
@@ -150,7 +150,7 @@ TEST(a_failed_join_changes_nothing) {
   tear_down(&f);
 }
 
-TEST(several_ports_of_one_number_all_get_it) {
+TEST(several_ports_of_one_number_all_receive) {
   fixture  f;
   recorder second;
   set_up(&f, NULL, UDPR_UDP_LISTEN_MULTIPLE);
@@ -165,7 +165,7 @@ TEST(several_ports_of_one_number_all_get_it) {
   tear_down(&f);
 }
 
-TEST(only_the_chosen_source_is_heard) {
+TEST(only_the_joined_source_is_received) {
   fixture   f;
   recorder  chosen;
   udpr_addr source = addr("127.0.0.2", 0), group;
@@ -187,13 +187,13 @@ TEST(only_the_chosen_source_is_heard) {
   recorder_expect(f.reactor, &f.port, "stays");
   OK(LEAVE_SOURCE(&f.port, &group, &second, f.lo));
   write_text(f.sender.transport, "gone", &group);
-  then_comes(&f, "straight");
+  expect_next(&f, "straight");
   recorder_close(&chosen);
   tear_down(&f);
 }
 
-/* The kernel would turn a membership for everybody into one for a source, by a leave that fails, too. */
-TEST(a_group_is_joined_for_all_or_for_some) {
+/* The kernel would change a membership for any source into one for a source, even in a leave that fails. */
+TEST(a_group_is_joined_for_any_source_or_for_chosen_ones) {
   fixture   f;
   udpr_addr source = addr("127.0.0.2", 0), v6 = addr("::1", 0);
   set_up(&f, NULL, 0);
@@ -233,7 +233,7 @@ TEST(a_dual_stack_port_joins_ipv4_groups_by_their_mapped_address) {
   recorder_expect(f.reactor, &f.port, "its own");
   OK(LEAVE(&f.port, &mapped, f.lo));
   write_text(f.sender.transport, "left", &f.group);
-  then_comes(&f, "straight");
+  expect_next(&f, "straight");
   recorder_close(&f.port);
   recorder_listen(&f.port, f.reactor, "::", 0, UDPR_UDP_V6_ONLY);
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, JOIN(&f.port, &mapped, f.lo));
@@ -247,8 +247,8 @@ static int option_of(int fd, int name) {
   return value;
 }
 
-/* Its other holder finds the socket as it was. */
-TEST(an_adopted_socket_is_left_as_it_was) {
+/* The socket is restored for its other owner. */
+TEST(an_adopted_socket_is_restored) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *port = NULL;
@@ -269,7 +269,8 @@ TEST(an_adopted_socket_is_left_as_it_was) {
   CHECK_EQ(0, option_of(fd, IP_MULTICAST_IF));
   struct ip_mreqn request = {.imr_ifindex = (int)interface_index("lo")};
   request.imr_multiaddr.s_addr = inet_addr("228.0.0.5");
-  CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request)); /* was left */
+  /* the port has left the group */
+  CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request));
   close(fd);
   OK(udpr_reactor_free(reactor));
 }
@@ -284,7 +285,7 @@ typedef struct pair {
   uint32_t      device;
 } pair;
 
-/* A port on each host that has joined the group there. */
+/* A port on each host, which has joined the group there. */
 static void set_up_pair(pair *p) {
   *p = (pair){0};
   two_hosts_create(&p->hosts);
@@ -306,7 +307,7 @@ static void tear_down_pair(pair *p) {
   two_hosts_close(&p->hosts);
 }
 
-TEST(loopback_mode_is_for_this_host_alone) {
+TEST(loopback_mode_affects_only_this_host) {
   pair p;
   set_up_pair(&p);
   write_text(p.near.transport, "both", &p.group);
@@ -322,7 +323,7 @@ TEST(loopback_mode_is_for_this_host_alone) {
   tear_down_pair(&p);
 }
 
-TEST(the_ttl_is_on_the_wire) {
+TEST(the_ttl_is_sent) {
   pair p;
   set_up_pair(&p);
   write_text(p.near.transport, "one", &p.group);
@@ -343,8 +344,10 @@ TEST(the_ttl_is_on_the_wire) {
   tear_down_pair(&p);
 }
 
-/* The default route goes out by the veth: by the index alone the kernel would take that one's address. */
-TEST(the_outgoing_interface_gives_its_address) {
+/* The default route uses the veth device. Given only the index, the kernel would take the address of that
+ * device.
+ */
+TEST(the_outgoing_interface_determines_the_source_address) {
   pair      p;
   udpr_addr lo = addr("127.0.0.1", 9999), near = addr("10.77.0.1", 9999);
   set_up_pair(&p);
@@ -361,7 +364,7 @@ TEST(the_outgoing_interface_gives_its_address) {
   tear_down_pair(&p);
 }
 
-TEST(interface_0_goes_by_the_route) {
+TEST(interface_0_uses_the_route) {
   pair      p;
   udpr_addr other = addr("228.0.0.7", 9999);
   set_up_pair(&p);
@@ -375,7 +378,7 @@ TEST(interface_0_goes_by_the_route) {
   tear_down_pair(&p);
 }
 
-/* A group that was gathered before a setter leaves under the former setting. */
+/* A batched datagram to a group is sent with the settings at the time of the write. */
 static void change_ttl(udpr_reactor *reactor, void *user) {
   (void)reactor;
   pair *p = user;
@@ -385,7 +388,7 @@ static void change_ttl(udpr_reactor *reactor, void *user) {
   write_text(p->near.transport, "four", &p->group);
 }
 
-TEST(what_was_gathered_leaves_before_a_setter) {
+TEST(batched_writes_are_sent_before_a_setter_takes_effect) {
   pair p;
   set_up_pair(&p);
   OK(udpr_reactor_call_later(p.reactor, 0, change_ttl, &p, NULL, NULL));

@@ -1,4 +1,4 @@
-/* Groups over IPv6, between two hosts of the case's own: the loopback has no IPv6 multicast. */
+/* IPv6 groups, between two hosts, since the loopback has no IPv6 multicast. */
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -13,7 +13,7 @@ typedef struct fixture {
   uint32_t      device, far_device;
 } fixture;
 
-/* A port on each host; the far one has joined the group. */
+/* A port on each host. The far one has joined the group. */
 static void set_up(fixture *f) {
   *f = (fixture){0};
   two_hosts_create(&f->hosts);
@@ -36,14 +36,14 @@ static void tear_down(fixture *f) {
   two_hosts_close(&f->hosts);
 }
 
-/* Of what was sent to the far port since, this comes first. */
-static void then_comes(fixture *f, const char *text) {
+/* The next datagram that the far port receives. */
+static void expect_next(fixture *f, const char *text) {
   udpr_addr straight = addr("fd77::2", 9999);
   write_text(f->near.transport, text, &straight);
   recorder_expect(f->reactor, &f->far, text);
 }
 
-TEST(getters_give_back_what_was_set) {
+TEST(getters_return_the_set_values) {
   fixture   f;
   uint32_t  number = 99;
   udpr_bool on = 99;
@@ -80,11 +80,11 @@ TEST(a_joined_group_is_received_until_it_is_left) {
   CHECK_EQ(1, one->datagram.ttl);
   OK(LEAVE(&f.far, &f.group, f.far_device));
   write_text(f.near.transport, "two", &f.group);
-  then_comes(&f, "three");
+  expect_next(&f, "three");
   tear_down(&f);
 }
 
-TEST(what_cannot_be_joined_or_left) {
+TEST(joins_and_leaves_that_fail) {
   fixture   f;
   udpr_addr unicast = addr("::1", 0), v4 = addr("228.0.0.5", 0), other = addr("ff05::6", 0);
   udpr_addr mapped_unicast = addr("::ffff:127.0.0.1", 0);
@@ -103,7 +103,7 @@ TEST(what_cannot_be_joined_or_left) {
   tear_down(&f);
 }
 
-TEST(a_groups_zone_is_its_interface) {
+TEST(the_zone_of_a_group_is_its_interface) {
   fixture f;
   set_up(&f);
   udpr_addr group = addr("ff02::5%near", 9999), bare = addr("ff02::5", 9999);
@@ -118,7 +118,7 @@ TEST(a_groups_zone_is_its_interface) {
   tear_down(&f);
 }
 
-TEST(hops_are_on_the_wire) {
+TEST(the_hop_limit_is_sent) {
   fixture f;
   set_up(&f);
   OK(udpr_transport_set_ttl(f.near.transport, 5));
@@ -133,7 +133,7 @@ TEST(hops_are_on_the_wire) {
   tear_down(&f);
 }
 
-TEST(loopback_mode_is_for_this_host_alone) {
+TEST(loopback_mode_affects_only_this_host) {
   fixture f;
   set_up(&f);
   OK(JOIN(&f.near, &f.group, f.device));
@@ -150,9 +150,10 @@ TEST(loopback_mode_is_for_this_host_alone) {
   tear_down(&f);
 }
 
-/* Linux delivers every group that anybody on the host has joined; here `neighbour` has. (Not so IPv4's to an IPv6
- * socket.) */
-TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
+/* Linux delivers datagrams of every group that any socket of the host has joined, here `neighbour`. (IPv4
+ * groups on an IPv6 socket are filtered.)
+ */
+TEST(after_its_first_join_a_port_receives_only_its_groups) {
   fixture   f;
   recorder  neighbour;
   udpr_addr other = addr("ff05::6", 9998), mine = addr("ff05::7", 9998),
@@ -177,13 +178,13 @@ TEST(from_its_first_join_on_a_port_gets_only_its_groups) {
   tear_down(&f);
 }
 
-TEST(only_the_chosen_source_is_heard) {
+TEST(only_the_joined_source_is_received) {
   fixture   f;
   udpr_addr group = addr("ff35::5", 9999), source = addr("fd77::1", 0), stranger = addr("fd77::99", 0);
   set_up(&f);
   OK(udpr_transport_join_source_group(f.far.transport, &group, &stranger, f.far_device));
   write_text(f.near.transport, "stranger", &group);
-  then_comes(&f, "end");
+  expect_next(&f, "end");
   OK(udpr_transport_join_source_group(f.far.transport, &group, &source, f.far_device));
   CHECK_STATUS(UDPR_E_ALREADY_JOINED,
                udpr_transport_join_source_group(f.far.transport, &group, &source, f.far_device));
@@ -197,16 +198,16 @@ TEST(only_the_chosen_source_is_heard) {
                udpr_transport_leave_source_group(f.far.transport, &group, &source, f.far_device));
   enter_near_host(&f.hosts);
   write_text(f.near.transport, "left", &group);
-  then_comes(&f, "end again");
+  expect_next(&f, "end again");
   tear_down(&f);
 }
 
-TEST(a_mapped_group_leaves_by_the_outgoing_interface_too) {
+TEST(a_mapped_group_uses_the_outgoing_interface) {
   fixture   f;
   udpr_addr mapped = addr("::ffff:228.0.0.5", 9999), from = addr("::ffff:10.77.0.1", 9999);
   set_up(&f);
   OK(JOIN(&f.far, &mapped, f.far_device));
-  host_command("ip route del default dev near"); /* nothing but the interface tells where to */
+  host_command("ip route del default dev near"); /* only the interface is left to select the route */
   write_text(f.near.transport, "mapped", &mapped);
   const recorded_datagram *one = recorder_expect(f.reactor, &f.far, "mapped");
   CHECK_ADDR(&from, &one->datagram.sender);

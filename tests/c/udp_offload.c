@@ -1,31 +1,33 @@
-/* Merged datagrams, as the kernel and real peers see them: UDP_SEGMENT (GSO) on what leaves, UDP_GRO on what arrives. */
+/* Merged datagrams, as seen by the kernel and by real peers: UDP_SEGMENT (GSO) for sending, UDP_GRO for
+ * receiving.
+ */
 #include "two_hosts.h"
 
 #include <netinet/udp.h>
 #include <sys/syscall.h>
 
-/* ---- the kernel's side of sendmmsg --------------------------------------------------------------------- */
+/* ---- a sendmmsg that records messages ------------------------------------------------------------------ */
 
-typedef struct sent {
-  int      segment;  /* of UDP_SEGMENT, or 0 */
-  int      controls; /* control data of any kind */
+typedef struct sent_message {
+  int      segment;          /* the value of UDP_SEGMENT, or 0 */
+  int      control_messages; /* how many, of any kind */
   size_t   pieces, bytes;
-  void    *place; /* of the first piece */
+  void    *first_piece; /* the address of the first iovec */
   unsigned to_len;
-} sent;
+} sent_message;
 
-static sent seen[64]; /* the messages that left, in order */
-static int  seen_count, calls, refusals;
-static int  refuse_merged; /* the errno for a message with UDP_SEGMENT */
+static sent_message sent_messages[64]; /* in the order in which they were sent */
+static int          sent_count, sendmmsg_calls, refusals;
+static int          refuse_merged_with; /* the errno for messages with UDP_SEGMENT; 0 if they are sent */
 
-static sent look_at(struct msghdr *message) {
-  sent one = {.pieces = message->msg_iovlen,
-              .place = message->msg_iov[0].iov_base,
-              .to_len = message->msg_namelen};
+static sent_message describe(struct msghdr *message) {
+  sent_message one = {.pieces = message->msg_iovlen,
+                      .first_piece = message->msg_iov[0].iov_base,
+                      .to_len = message->msg_namelen};
   for (size_t i = 0; i < one.pieces; i++) one.bytes += message->msg_iov[i].iov_len;
   for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item; item = CMSG_NXTHDR(message, item)) {
     uint16_t segment = 0;
-    one.controls++;
+    one.control_messages++;
     if (item->cmsg_level != IPPROTO_UDP || item->cmsg_type != UDP_SEGMENT) continue;
     CHECK_EQ(CMSG_LEN(sizeof segment), item->cmsg_len);
     memcpy(&segment, CMSG_DATA(item), sizeof segment);
@@ -34,19 +36,20 @@ static sent look_at(struct msghdr *message) {
   return one;
 }
 
-/* Called instead of the C library's. */
+/* Replaces the function of the C library. */
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   unsigned good = 0;
-  calls++;
-  while (good < count && !(refuse_merged && look_at(&messages[good].msg_hdr).segment > 0)) good++;
-  if (good == 0) return refusals++, errno = refuse_merged, -1;
+  sendmmsg_calls++;
+  while (good < count && !(refuse_merged_with && describe(&messages[good].msg_hdr).segment > 0)) good++;
+  if (good == 0) return refusals++, errno = refuse_merged_with, -1;
   int taken = (int)syscall(SYS_sendmmsg, fd, messages, good, flags);
   refusals += taken < 0;
-  for (int i = 0; i < taken && seen_count < 64; i++) seen[seen_count++] = look_at(&messages[i].msg_hdr);
+  for (int i = 0; i < taken && sent_count < 64; i++)
+    sent_messages[sent_count++] = describe(&messages[i].msg_hdr);
   return taken;
 }
 
-static void forget(void) { seen_count = calls = refusals = 0; }
+static void clear_sent(void) { sent_count = sendmmsg_calls = refusals = 0; }
 
 /* ---- one port and two peers ---------------------------------------------------------------------------- */
 
@@ -58,7 +61,7 @@ typedef struct fixture {
   void (*body)(struct fixture *);
   bool        done;
   size_t      largest, callbacks;
-  const void *place; /* of the first datagram that came */
+  const void *first_piece; /* of the first datagram received */
 } fixture;
 
 static void echo_one(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -98,7 +101,7 @@ static void call_body(udpr_reactor *reactor, void *user) {
   f->done = true;
 }
 
-/* Runs `body` in a callback, and the turn to its end. */
+/* Calls `body` in a callback, and finishes that turn. */
 static void in_callback(fixture *f, void (*body)(fixture *)) {
   f->body = body, f->done = false;
   OK(udpr_reactor_call_later(f->reactor, 0, call_body, f, NULL, NULL));
@@ -122,7 +125,7 @@ static void fill_payload(void) {
   for (size_t i = 0; i < sizeof payload; i++) payload[i] = (uint8_t)(i % 251);
 }
 
-/* `count` writes of `size` bytes, one behind the other in the payload. */
+/* `count` writes of `size` bytes each, which are adjacent in the payload. */
 static void write_pieces(fixture *f, size_t count, size_t size, const udpr_addr *to) {
   for (size_t i = 0; i < count; i++) OK(udpr_transport_write(f->transport, payload + i * size, size, to));
 }
@@ -136,23 +139,23 @@ static void check_pieces(int peer, size_t count, size_t size) {
   CHECK(peer_has_no_datagram(peer));
 }
 
-/* ---- what leaves --------------------------------------------------------------------------------------- */
+/* ---- sending ------------------------------------------------------------------------------------------- */
 
 static void write_three_and_a_short_one(fixture *f) {
   write_pieces(f, 3, 100, &f->to[0]);
   OK(udpr_transport_write(f->transport, "short", 5, &f->to[0]));
 }
 
-TEST(neighbours_are_one_message_of_one_piece) {
+TEST(adjacent_writes_are_one_message_with_one_iovec) {
   fixture f;
   set_up(&f, 0, false);
   in_callback(&f, write_three_and_a_short_one);
-  CHECK_EQ(1, calls);
-  CHECK_EQ(1, seen_count);
-  CHECK_EQ(100, seen[0].segment);
-  CHECK_EQ(305, seen[0].bytes);
-  CHECK_EQ(1, seen[0].pieces);
-  CHECK_EQ(1, seen[0].controls);
+  CHECK_EQ(1, sendmmsg_calls);
+  CHECK_EQ(1, sent_count);
+  CHECK_EQ(100, sent_messages[0].segment);
+  CHECK_EQ(305, sent_messages[0].bytes);
+  CHECK_EQ(1, sent_messages[0].pieces);
+  CHECK_EQ(1, sent_messages[0].control_messages);
   for (int i = 0; i < 3; i++) CHECK_EQ(100, peer_receive(f.peers[0], payload, sizeof payload));
   PEER_RECEIVES(f.peers[0], "short");
   CHECK_EQ(4, stats_of(f.transport).datagrams_out);
@@ -164,32 +167,32 @@ static void write_one_each(fixture *f) {
   for (int i = 0; i < 2; i++) write_pieces(f, 1, 100, &f->to[i]);
 }
 
-TEST(one_datagram_carries_no_control_data) {
+TEST(a_single_datagram_has_no_control_data) {
   fixture f;
   set_up(&f, 0, false);
   in_callback(&f, write_one_each);
-  CHECK_EQ(1, calls);
-  CHECK_EQ(2, seen_count);
-  for (int i = 0; i < 2; i++) CHECK_EQ(0, seen[i].controls);
+  CHECK_EQ(1, sendmmsg_calls);
+  CHECK_EQ(2, sent_count);
+  for (int i = 0; i < 2; i++) CHECK_EQ(0, sent_messages[i].control_messages);
   for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 1, 100);
   tear_down(&f);
 }
 
-static void write_in_turns(fixture *f) {
+static void write_alternating(fixture *f) {
   for (int i = 0; i < 10; i++)
     OK(udpr_transport_write(f->transport, payload + i / 2 * 100, 100, &f->to[i % 2]));
 }
 
-TEST(interleaved_destinations_are_a_message_each) {
+TEST(interleaved_destinations_are_one_message_each) {
   fixture f;
   fill_payload();
   set_up(&f, 0, false);
-  in_callback(&f, write_in_turns);
-  CHECK_EQ(1, calls);
-  CHECK_EQ(2, seen_count);
+  in_callback(&f, write_alternating);
+  CHECK_EQ(1, sendmmsg_calls);
+  CHECK_EQ(2, sent_count);
   for (int i = 0; i < 2; i++) {
-    CHECK_EQ(100, seen[i].segment);
-    CHECK_EQ(5, seen[i].pieces);
+    CHECK_EQ(100, sent_messages[i].segment);
+    CHECK_EQ(5, sent_messages[i].pieces);
     check_pieces(f.peers[i], 5, 100);
   }
   tear_down(&f);
@@ -197,15 +200,15 @@ TEST(interleaved_destinations_are_a_message_each) {
 
 static void write_to_the_peer(fixture *f) { write_pieces(f, 5, 100, NULL); }
 
-TEST(a_connected_port_names_nobody) {
+TEST(a_connected_port_sends_no_destination) {
   fixture f;
   fill_payload();
   set_up(&f, 0, false);
   OK(udpr_transport_connect(f.transport, &f.to[1]));
   in_callback(&f, write_to_the_peer);
-  CHECK_EQ(1, seen_count);
-  CHECK_EQ(100, seen[0].segment);
-  CHECK_EQ(0, seen[0].to_len);
+  CHECK_EQ(1, sent_count);
+  CHECK_EQ(100, sent_messages[0].segment);
+  CHECK_EQ(0, sent_messages[0].to_len);
   check_pieces(f.peers[1], 5, 100);
   tear_down(&f);
 }
@@ -219,46 +222,46 @@ static void write_with_and_without_tos(fixture *f) {
   }
 }
 
-TEST(what_differs_in_control_data_is_not_merged) {
+TEST(datagrams_with_different_control_data_are_not_merged) {
   fixture f;
   set_up(&f, 0, false);
   in_callback(&f, write_with_and_without_tos);
-  CHECK_EQ(1, calls);
-  CHECK_EQ(2, seen_count);
-  CHECK_EQ(1, seen[0].controls);
-  CHECK_EQ(2, seen[1].controls);
-  for (int i = 0; i < 2; i++) CHECK_EQ(100, seen[i].segment);
+  CHECK_EQ(1, sendmmsg_calls);
+  CHECK_EQ(2, sent_count);
+  CHECK_EQ(1, sent_messages[0].control_messages);
+  CHECK_EQ(2, sent_messages[1].control_messages);
+  for (int i = 0; i < 2; i++) CHECK_EQ(100, sent_messages[i].segment);
   for (int i = 0; i < 4; i++) CHECK_EQ(100, peer_receive(f.peers[0], payload, sizeof payload));
   tear_down(&f);
 }
 
-TEST(no_offload_is_neither_gso_nor_gro) {
+TEST(no_offload_disables_gso_and_gro) {
   fixture f;
   fill_payload();
   set_up(&f, UDPR_UDP_NO_OFFLOAD, false);
   CHECK_EQ(0, get_udp(udpr_transport_fileno(f.transport), UDP_GRO));
-  in_callback(&f, write_in_turns);
-  CHECK_EQ(1, calls);
-  CHECK_EQ(10, seen_count);
-  for (int i = 0; i < 10; i++) CHECK_EQ(0, seen[i].controls);
+  in_callback(&f, write_alternating);
+  CHECK_EQ(1, sendmmsg_calls);
+  CHECK_EQ(10, sent_count);
+  for (int i = 0; i < 10; i++) CHECK_EQ(0, sent_messages[i].control_messages);
   for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 5, 100);
   tear_down(&f);
 }
 
-TEST(timestamps_turn_gro_off_and_leave_gso_on) {
+TEST(timestamps_disable_gro_but_not_gso) {
   fixture f;
   fill_payload();
   set_up(&f, UDPR_UDP_TIMESTAMPS, false);
   CHECK_EQ(0, get_udp(udpr_transport_fileno(f.transport), UDP_GRO));
-  in_callback(&f, write_in_turns);
-  CHECK_EQ(2, seen_count);
+  in_callback(&f, write_alternating);
+  CHECK_EQ(2, sent_count);
   for (int i = 0; i < 2; i++) check_pieces(f.peers[i], 5, 100);
   tear_down(&f);
 }
 
-/* ---- there and back ------------------------------------------------------------------------------------ */
+/* ---- sending and receiving ----------------------------------------------------------------------------- */
 
-/* What 500 datagrams of 100 bytes, sent as five messages, come back as. */
+/* 500 datagrams of 100 bytes, received in five merged messages, are echoed. */
 static void echo_merged(bool batches) {
   static uint8_t got[65536];
   enum { MESSAGES = 5, BYTES = 10000 };
@@ -282,45 +285,47 @@ static void echo_merged(bool batches) {
   CHECK_EQ(500, stats.datagrams_in);
   CHECK_EQ(500, stats.datagrams_out);
   CHECK_EQ(1, stats.syscalls_in);
-  CHECK(seen_count <= 5); /* 128 datagrams each, and one more for the second batch */
+  CHECK(sent_count <= 5); /* each with up to 128 datagrams, and one more for the second batch */
   tear_down(&f);
 }
 
 TEST(merged_datagrams_are_split_for_datagram_received) { echo_merged(false); }
 TEST(merged_datagrams_are_split_for_datagrams_received) { echo_merged(true); }
 
-/* Goes back as a message of the options that a write does not have. */
-static void pass_on(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+/* Forwards by write, and by a message with default options. */
+static void forward(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   fixture     *f = user;
   udpr_message message = {.size = sizeof message,
                           .data = datagram->data,
                           .len = datagram->len,
                           .to = &f->to[1]};
   size_t       taken = 0;
-  if (f->callbacks++ == 0) f->place = datagram->data;
+  if (f->callbacks++ == 0) f->first_piece = datagram->data;
   OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
   OK(udpr_transport_write_messages(transport, &message, 1, &taken));
 }
 
-/* What comes merged, a short one at its end, is sent on to two, by writes and by messages: a message of one piece each. */
-TEST(merged_datagrams_are_sent_on_from_where_they_lie) {
+/* Merged datagrams, the last of which is shorter, are forwarded to two peers, by write and by message. Each
+ * peer is sent one message with one iovec.
+ */
+TEST(merged_datagrams_are_forwarded_without_a_copy) {
   enum { SIZE = 1000, COUNT = 20, LAST = 700 };
   fixture f;
   uint8_t got[2048];
   fill_payload();
   set_up(&f, 0, false);
-  udpr_protocol   protocol = {.size = sizeof protocol, .user = &f, .datagram_received = pass_on};
+  udpr_protocol   protocol = {.size = sizeof protocol, .user = &f, .datagram_received = forward};
   udpr_transport *relay = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(relay);
   for (size_t round = 1; round <= 3; round++) {
-    forget();
+    clear_sent();
     f.callbacks = 0;
     set_udp(f.peers[0], UDP_SEGMENT, SIZE);
     peer_send(f.peers[0], &host, payload + round, (COUNT - 1) * SIZE + LAST);
-    RUN_UNTIL(f.reactor, f.callbacks == COUNT && seen_count == 2);
+    RUN_UNTIL(f.reactor, f.callbacks == COUNT && sent_count == 2);
     for (int i = 0; i < 2; i++) {
-      CHECK_EQ(1, seen[i].pieces);
-      CHECK(f.place == seen[i].place);
+      CHECK_EQ(1, sent_messages[i].pieces);
+      CHECK(f.first_piece == sent_messages[i].first_piece);
       for (size_t n = 0; n < COUNT; n++) {
         size_t len = n + 1 < COUNT ? SIZE : LAST;
         CHECK_EQ(len, peer_receive(f.peers[i], got, sizeof got));
@@ -334,23 +339,23 @@ TEST(merged_datagrams_are_sent_on_from_where_they_lie) {
   tear_down(&f);
 }
 
-/* ---- what is refused ----------------------------------------------------------------------------------- */
+/* ---- refused messages ---------------------------------------------------------------------------------- */
 
-TEST(a_kernel_that_refuses_merged_messages_gets_them_singly) {
+TEST(refused_merged_messages_are_sent_singly) {
   const int errors[] = {EIO, EINVAL, EMSGSIZE};
   for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
     fixture f;
     fill_payload();
     set_up(&f, 0, false);
-    refuse_merged = errors[i];
-    forget();
-    in_callback(&f, write_in_turns);
-    CHECK_EQ(10, seen_count);
+    refuse_merged_with = errors[i];
+    clear_sent();
+    in_callback(&f, write_alternating);
+    CHECK_EQ(10, sent_count);
     for (int peer = 0; peer < 2; peer++) check_pieces(f.peers[peer], 5, 100);
     int once = refusals;
     CHECK(once == 1 || once == 2);
-    in_callback(&f, write_in_turns);
-    CHECK_EQ(once, refusals); /* not asked again */
+    in_callback(&f, write_alternating);
+    CHECK_EQ(once, refusals); /* merged messages are not tried again */
     for (int peer = 0; peer < 2; peer++) check_pieces(f.peers[peer], 5, 100);
     CHECK_EQ(0, stats_of(f.transport).dropped_out);
     CHECK_EQ(20, stats_of(f.transport).datagrams_out);
@@ -361,7 +366,7 @@ TEST(a_kernel_that_refuses_merged_messages_gets_them_singly) {
 static void write_above_the_mtu(fixture *f) { write_pieces(f, 5, 2000, &f->to[0]); }
 static void write_below_the_mtu(fixture *f) { write_pieces(f, 5, 1400, &f->to[0]); }
 
-static int far_socket(const char *host, int family) {
+static int open_far_socket(const char *host, int family) {
   struct sockaddr_storage local;
   struct timeval          patience = {.tv_sec = 5};
   udpr_addr               any = addr(host, 0);
@@ -373,7 +378,7 @@ static int far_socket(const char *host, int family) {
   return fd;
 }
 
-/* The real thing: a segment above the path's MTU cannot be cut off, but a datagram can be fragmented. */
+/* With a real device: a GSO segment must not exceed the MTU, but a single datagram is fragmented. */
 static void check_small_mtu(const char *near, const char *far, int family) {
   two_hosts hosts;
   fixture   f;
@@ -384,22 +389,22 @@ static void check_small_mtu(const char *near, const char *far, int family) {
   udpr_protocol   protocol = {.size = sizeof protocol};
   f.transport = listen_on(f.reactor, near, &protocol, NULL);
   enter_far_host(&hosts);
-  int far_peer = far_socket(far, family);
+  int far_peer = open_far_socket(far, family);
   enter_near_host(&hosts);
   f.to[0] = peer_addr(far_peer);
   in_callback(&f, write_above_the_mtu);
   CHECK_EQ(1, refusals);
-  CHECK_EQ(5, seen_count);
+  CHECK_EQ(5, sent_count);
   check_pieces(far_peer, 5, 2000);
-  forget();
+  clear_sent();
   in_callback(&f, write_above_the_mtu);
   CHECK_EQ(0, refusals);
   check_pieces(far_peer, 5, 2000);
-  forget();
+  clear_sent();
   in_callback(&f, write_below_the_mtu);
   CHECK_EQ(0, refusals);
-  CHECK_EQ(1, seen_count);
-  CHECK_EQ(1400, seen[0].segment);
+  CHECK_EQ(1, sent_count);
+  CHECK_EQ(1400, sent_messages[0].segment);
   check_pieces(far_peer, 5, 1400);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);
   OK(udpr_transport_close(loopback));

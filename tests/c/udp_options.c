@@ -1,4 +1,4 @@
-/* set_option and get_option, those that are refused, and bind_device. */
+/* set_option, get_option, and the options that they refuse; bind_device. */
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -53,7 +53,7 @@ TEST(any_other_option_is_set_and_read) {
   OK(udpr_transport_set_option(port.transport, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time));
   OK(udpr_transport_get_option(port.transport, SOL_SOCKET, SO_SNDTIMEO, &got, &len));
   CHECK(got.tv_sec == 7 && len == sizeof got);
-  /* Less room: as much as fits. More: the length says how much there is. */
+  /* A small buffer gets the first part of the value. For a large one, `len` is the length of the value. */
   unsigned char bytes[64];
   memset(bytes, 0xee, sizeof bytes);
   len = 2;
@@ -66,7 +66,7 @@ TEST(any_other_option_is_set_and_read) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(what_the_kernel_and_the_library_refuse) {
+TEST(options_refused_by_the_kernel_or_the_library) {
   udpr_reactor *reactor = new_reactor(0);
   recorder      port;
   int           value = 1;
@@ -93,21 +93,21 @@ TEST(what_the_kernel_and_the_library_refuse) {
   OK(udpr_reactor_free(reactor));
 }
 
-static udpr_status bind_to(udpr_reactor *reactor, const char *device, udpr_transport **out) {
+static udpr_status check_bind_device(udpr_reactor *reactor, const char *device, udpr_transport **out) {
   udpr_protocol    protocol = {.size = sizeof protocol};
   udpr_udp_options options = {.size = sizeof options, .bind_device = device};
   return udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, out);
 }
 
-TEST(bind_device_takes_an_interface_that_is_there) {
+TEST(bind_device_requires_an_existing_interface) {
   udpr_reactor *reactor = new_reactor(0);
-  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "nosuch", NULL));
-  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "", NULL));
-  CHECK_STATUS(UDPR_E_NO_INTERFACE, bind_to(reactor, "lo-and-more-than-fifteen", NULL));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, check_bind_device(reactor, "nosuch", NULL));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, check_bind_device(reactor, "", NULL));
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, check_bind_device(reactor, "lo-and-more-than-fifteen", NULL));
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(bind_device_hears_that_interface_alone) {
+TEST(bind_device_receives_only_from_that_interface) {
   two_hosts       hosts;
   recorder        far, near;
   udpr_transport *bound = NULL;

@@ -1,4 +1,4 @@
-/* Datagrams of one sender come, and leave again, in the order sent: 10,000 in bursts that fit the socket
+/* Datagrams of one sender are received, and echoed, in order: 10,000 in bursts that fit into the socket
  * buffer.
  */
 #include "check.h"
@@ -7,11 +7,11 @@ enum { DATAGRAMS = 10000, BURST = 100, FLOOD = 3000 };
 
 typedef struct counter {
   atomic_int freed;
-  uint32_t   next; /* the number that must come now */
+  uint32_t   next; /* the number expected next */
   bool       echo;
 } counter;
 
-static void take(counter *self, udpr_transport *transport, const udpr_datagram *datagram) {
+static void check_next(counter *self, udpr_transport *transport, const udpr_datagram *datagram) {
   uint32_t number;
   CHECK(datagram->len >= sizeof number);
   memcpy(&number, datagram->data, sizeof number);
@@ -21,12 +21,12 @@ static void take(counter *self, udpr_transport *transport, const udpr_datagram *
 }
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
-  take(user, transport, datagram);
+  check_next(user, transport, datagram);
 }
 
 static size_t received_batch(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
                              void *user) {
-  for (size_t i = 0; i < count; i++) take(user, transport, datagrams[i]);
+  for (size_t i = 0; i < count; i++) check_next(user, transport, datagrams[i]);
   return count;
 }
 
@@ -34,7 +34,7 @@ static void send_burst(int peer, const udpr_addr *to, uint32_t first) {
   uint8_t data[64] = {0};
   for (uint32_t number = first; number < first + BURST; number++) {
     memcpy(data, &number, sizeof number);
-    peer_send(peer, to, data, sizeof number + number % 60); /* lengths differ, as in life */
+    peer_send(peer, to, data, sizeof number + number % 60); /* of different lengths */
   }
 }
 
@@ -48,7 +48,7 @@ static void receive_burst(int peer, uint32_t first) {
   }
 }
 
-static void keep_order(const udpr_protocol *callbacks, bool echo) {
+static void check_order(const udpr_protocol *callbacks, bool echo) {
   counter       server = {.echo = echo};
   udpr_protocol protocol = *callbacks;
   udpr_reactor *reactor = new_reactor(0);
@@ -70,14 +70,14 @@ static void keep_order(const udpr_protocol *callbacks, bool echo) {
   close(peer);
 }
 
-TEST(order_by_datagram_received) { keep_order(&(udpr_protocol){.datagram_received = received}, false); }
+TEST(order_by_datagram_received) { check_order(&(udpr_protocol){.datagram_received = received}, false); }
 TEST(order_by_datagrams_received) {
-  keep_order(&(udpr_protocol){.datagrams_received = received_batch}, false);
+  check_order(&(udpr_protocol){.datagrams_received = received_batch}, false);
 }
-TEST(order_of_echoes) { keep_order(&(udpr_protocol){.datagram_received = received}, true); }
-TEST(order_of_echoes_by_batch) { keep_order(&(udpr_protocol){.datagrams_received = received_batch}, true); }
+TEST(order_of_echoes) { check_order(&(udpr_protocol){.datagram_received = received}, true); }
+TEST(order_of_echoes_by_batch) { check_order(&(udpr_protocol){.datagrams_received = received_batch}, true); }
 
-/* A port read while another thread sends without pause: what the kernel drops is missing, what comes is in
+/* A port is read while another thread sends as fast as possible. The kernel drops some; the others are in
  * order.
  */
 typedef struct flood {
@@ -93,7 +93,7 @@ static void send_flood(void *arg) {
   self->done = true;
 }
 
-static void received_rising(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void received_in_order(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   counter *self = user;
   uint32_t number;
   (void)transport;
@@ -103,16 +103,16 @@ static void received_rising(udpr_transport *transport, const udpr_datagram *data
 }
 
 TEST(order_under_flood) {
-  counter         server = {0};
-  udpr_reactor   *reactor = new_reactor(0);
-  udpr_protocol   protocol = {.size = sizeof protocol, .user = &server, .datagram_received = received_rising};
+  counter       server = {0};
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &server, .datagram_received = received_in_order};
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   flood           sender = {.peer = peer_open(AF_INET), .to = host_of(transport)};
   check_thread    thread;
   thread_start(&thread, send_flood, &sender);
   RUN_UNTIL(reactor, sender.done);
   thread_join(&thread);
-  run_turns(reactor, 100); /* more than enough for what one socket buffer holds */
+  run_turns(reactor, 100); /* more than enough for the contents of one socket buffer */
   CHECK(server.next > 0);
   CHECK(stats_of(transport).datagrams_in + stats_of(transport).dropped_in <= FLOOD);
   OK(udpr_transport_close(transport));

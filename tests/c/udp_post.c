@@ -8,8 +8,9 @@ typedef struct producer {
   check_thread    thread;
   udpr_transport *transport;
   udpr_addr       to;
-  uint32_t        index, next; /* `next`: what the reader expects of it */
-  sem_t           window;      /* so that the peer's socket buffer never overflows */
+  uint32_t        index, next; /* `next` is the number that the reader expects */
+  /* limits the number of datagrams on their way, so that the peer's socket buffer never overflows */
+  sem_t window;
 } producer;
 
 typedef struct item {
@@ -25,8 +26,8 @@ static void post_all(void *arg) {
   }
 }
 
-/* Takes what has arrived; says how much has arrived in all. */
-static uint32_t take_arrived(int peer, producer *producers) {
+/* Receives what has arrived. Returns the total so far. */
+static uint32_t receive_posts(int peer, producer *producers) {
   item     one;
   uint32_t total = 0;
   while (recv(peer, &one, sizeof one, MSG_DONTWAIT) == sizeof one) {
@@ -54,7 +55,7 @@ TEST(four_threads_post_in_order) {
     CHECK_EQ(0, sem_init(&producers[i].window, 0, WINDOW));
     thread_start(&producers[i].thread, post_all, &producers[i]);
   }
-  RUN_UNTIL(reactor, take_arrived(peer, producers) == THREADS * EACH);
+  RUN_UNTIL(reactor, receive_posts(peer, producers) == THREADS * EACH);
   for (int i = 0; i < THREADS; i++) thread_join(&producers[i].thread);
   CHECK_EQ(THREADS * EACH, stats_of(transport).datagrams_out);
   OK(udpr_transport_close(transport));
@@ -63,24 +64,24 @@ TEST(four_threads_post_in_order) {
   close(peer);
 }
 
-typedef struct waiting {
+typedef struct wake_fixture {
   udpr_transport *transport;
   udpr_reactor   *reactor;
   udpr_addr       to;
   int             peer;
-} waiting;
+} wake_fixture;
 
-static void run_reactor(void *arg) { run_with_timeout(((waiting *)arg)->reactor); }
+static void run_reactor(void *arg) { run_with_timeout(((wake_fixture *)arg)->reactor); }
 
-static void stop_at_stop(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void stop_on_datagram(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)datagram, (void)user;
   OK(udpr_reactor_stop(udpr_transport_reactor(transport)));
 }
 
-/* A reactor that sleeps in run wakes up for a post; the answer to it ends run. */
-TEST(post_wakes_a_sleeping_reactor) {
-  waiting       w = {.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
-  udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = stop_at_stop};
+/* A post wakes a reactor that waits in run. A datagram from the peer then ends run. */
+TEST(post_wakes_a_waiting_reactor) {
+  wake_fixture  w = {.reactor = new_reactor(0), .peer = peer_open(AF_INET)};
+  udpr_protocol protocol = {.size = sizeof protocol, .datagram_received = stop_on_datagram};
   check_thread  thread;
   w.transport = listen_on(w.reactor, "127.0.0.1", &protocol, NULL);
   w.to = peer_addr(w.peer);
@@ -97,22 +98,22 @@ TEST(post_wakes_a_sleeping_reactor) {
   close(w.peer);
 }
 
-typedef struct attempt {
+typedef struct post_attempt {
   udpr_transport  *transport;
   const void      *data;
   size_t           len;
   const udpr_addr *to;
   udpr_status      status;
-} attempt;
+} post_attempt;
 
 static void post_once(void *arg) {
-  attempt *self = arg;
+  post_attempt *self = arg;
   self->status = udpr_transport_post(self->transport, self->data, self->len, self->to);
 }
 
-static udpr_status post_elsewhere(udpr_transport *transport, const void *data, size_t len,
-                                  const udpr_addr *to) {
-  attempt one = {transport, data, len, to, UDPR_OK};
+static udpr_status post_from_thread(udpr_transport *transport, const void *data, size_t len,
+                                    const udpr_addr *to) {
+  post_attempt one = {transport, data, len, to, UDPR_OK};
   run_in_thread(post_once, &one);
   return one.status;
 }
@@ -123,20 +124,20 @@ TEST(post_refuses) {
   udpr_transport      *transport = listen_with(reactor, NULL);
   int                  peer = peer_open(AF_INET);
   udpr_addr            to = peer_addr(peer), v6 = addr("::1", 9);
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_elsewhere(NULL, "x", 1, &to));
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_elsewhere(transport, NULL, 1, &to));
-  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, post_elsewhere(transport, big, sizeof big, &to));
-  CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, post_elsewhere(transport, "x", 1, &v6));
-  OK(post_elsewhere(transport, NULL, 0, &to));
-  OK(post_elsewhere(transport, "works", 5, &to));
-  CHECK(peer_has_no_datagram(peer)); /* it leaves in a turn, never in the call */
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_from_thread(NULL, "x", 1, &to));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_from_thread(transport, NULL, 1, &to));
+  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, post_from_thread(transport, big, sizeof big, &to));
+  CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, post_from_thread(transport, "x", 1, &v6));
+  OK(post_from_thread(transport, NULL, 0, &to));
+  OK(post_from_thread(transport, "works", 5, &to));
+  CHECK(peer_has_no_datagram(peer)); /* it is sent in a turn, never in the call */
   OK(udpr_reactor_iterate(reactor, 0));
   PEER_RECEIVES(peer, "");
   PEER_RECEIVES(peer, "works");
   OK(udpr_transport_close(transport));
-  CHECK_STATUS(UDPR_E_CLOSED, post_elsewhere(transport, "x", 1, &to));
+  CHECK_STATUS(UDPR_E_CLOSED, post_from_thread(transport, "x", 1, &to));
   OK(udpr_reactor_free(reactor));
-  CHECK_STATUS(UDPR_E_CLOSED, post_elsewhere(transport, "x", 1, &to)); /* the handle outlives its reactor */
+  CHECK_STATUS(UDPR_E_CLOSED, post_from_thread(transport, "x", 1, &to)); /* the reference is still valid */
   udpr_transport_release(transport);
   close(peer);
 }
@@ -151,14 +152,14 @@ TEST(post_is_bounded_like_the_send_queue) {
   udpr_status      status = UDPR_OK;
   int              accepted = 0;
   for (; accepted < 100; accepted++) {
-    if ((status = post_elsewhere(transport, data, sizeof data, &to)) != UDPR_OK) break;
+    if ((status = post_from_thread(transport, data, sizeof data, &to)) != UDPR_OK) break;
   }
   CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
   CHECK(accepted >= 1 && accepted <= 4);
   OK(udpr_reactor_iterate(reactor, 0));
   for (int i = 0; i < accepted; i++) CHECK_EQ(sizeof data, peer_receive(peer, data, sizeof data));
   CHECK(peer_has_no_datagram(peer));
-  OK(post_elsewhere(transport, "room again", 10, &to));
+  OK(post_from_thread(transport, "room again", 10, &to));
   OK(udpr_reactor_iterate(reactor, 0));
   PEER_RECEIVES(peer, "room again");
   OK(udpr_transport_close(transport));
@@ -172,8 +173,10 @@ static void count_ready(udpr_transport *transport, void *user) {
   ++*(int *)user;
 }
 
-/* As a write is while nothing waits. So a post that is refused waits for another one, and write_ready comes. */
-TEST(one_post_is_accepted_whatever_it_counts) {
+/* As for a write with an empty queue. So a refused post always has another one before it, and write_ready is
+ * called.
+ */
+TEST(an_empty_queue_accepts_a_post_of_any_size) {
   const uint32_t bounds[] = {1, 63, 64, 1000, 1199, 1200};
   const size_t   lengths[] = {0, 1, 1200};
   int            peer = peer_open(AF_INET);
@@ -188,14 +191,14 @@ TEST(one_post_is_accepted_whatever_it_counts) {
     for (int i = 0; i < 3; i++) {
       size_t first = lengths[i] > 64 ? lengths[i] : 64;
       bool   room = first + 64 <= bounds[b];
-      OK(post_elsewhere(transport, data, lengths[i], &to));
-      CHECK_STATUS(room ? UDPR_OK : UDPR_E_WOULD_BLOCK, post_elsewhere(transport, "x", 1, &to));
+      OK(post_from_thread(transport, data, lengths[i], &to));
+      CHECK_STATUS(room ? UDPR_OK : UDPR_E_WOULD_BLOCK, post_from_thread(transport, "x", 1, &to));
       run_turns(reactor, 3);
       CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
       if (room) PEER_RECEIVES(peer, "x");
       CHECK(peer_has_no_datagram(peer));
       CHECK_EQ(room ? 0 : 1, ready);
-      OK(post_elsewhere(transport, data, lengths[i], &to));
+      OK(post_from_thread(transport, data, lengths[i], &to));
       run_turns(reactor, 3);
       CHECK_EQ(lengths[i], peer_receive(peer, got, sizeof got));
       CHECK_EQ((room ? 0 : 1) + (first > bounds[b]), ready); /* it filled the queue alone */

@@ -1,4 +1,4 @@
-/* A message with segment_size: one buffer, cut into datagrams. */
+/* A message with a segment_size: one buffer, sent as several datagrams. */
 #include "check.h"
 
 typedef struct fixture {
@@ -6,7 +6,7 @@ typedef struct fixture {
   udpr_transport *transport;
   int             peer;
   udpr_addr       to;
-  size_t          len; /* for the call */
+  size_t          len; /* for write_segmented_call */
   uint32_t        segment;
 } fixture;
 
@@ -30,7 +30,7 @@ static void tear_down(fixture *f) {
   close(f->peer);
 }
 
-static udpr_status cut(fixture *f, size_t len, uint32_t segment, uint32_t flags) {
+static udpr_status write_segmented(fixture *f, size_t len, uint32_t segment, uint32_t flags) {
   udpr_message message = {.size = sizeof message,
                           .data = data,
                           .len = len,
@@ -42,8 +42,8 @@ static udpr_status cut(fixture *f, size_t len, uint32_t segment, uint32_t flags)
 
 static size_t pieces(size_t len, size_t segment) { return len == 0 ? 1 : (len + segment - 1) / segment; }
 
-/* All of it, in order, each as long as it should be. */
-static void peer_gets_cut(fixture *f, size_t len, size_t segment) {
+/* The peer receives everything in order, in segments of the expected length. */
+static void check_peer_receives_segments(fixture *f, size_t len, size_t segment) {
   static uint8_t got[70000];
   for (size_t at = 0, i = 0; i < pieces(len, segment); i++, at += segment) {
     size_t due = len - at < segment ? len - at : segment;
@@ -62,8 +62,8 @@ TEST(every_size_outside_of_callbacks) {
   fixture f;
   set_up(&f, 0, 0);
   for (int i = 0; i < SIZES; i++) {
-    OK(cut(&f, sizes[i][0], (uint32_t)sizes[i][1], 0));
-    peer_gets_cut(&f, sizes[i][0], sizes[i][1]);
+    OK(write_segmented(&f, sizes[i][0], (uint32_t)sizes[i][1], 0));
+    check_peer_receives_segments(&f, sizes[i][0], sizes[i][1]);
   }
   tear_down(&f);
 }
@@ -72,16 +72,16 @@ TEST(every_size_unbatched) {
   fixture f;
   set_up(&f, UDPR_UDP_UNBATCHED, 0);
   for (int i = 0; i < SIZES; i++) {
-    OK(cut(&f, sizes[i][0], (uint32_t)sizes[i][1], UDPR_MESSAGE_NOW));
-    peer_gets_cut(&f, sizes[i][0], sizes[i][1]);
+    OK(write_segmented(&f, sizes[i][0], (uint32_t)sizes[i][1], UDPR_MESSAGE_NOW));
+    check_peer_receives_segments(&f, sizes[i][0], sizes[i][1]);
   }
   tear_down(&f);
 }
 
-static void write_cut(udpr_reactor *reactor, void *user) {
+static void write_segmented_call(udpr_reactor *reactor, void *user) {
   (void)reactor;
   fixture *f = user;
-  OK(cut(f, f->len, f->segment, 0));
+  OK(write_segmented(f, f->len, f->segment, 0));
 }
 
 TEST(every_size_gathered) {
@@ -89,18 +89,18 @@ TEST(every_size_gathered) {
   set_up(&f, 0, 0);
   for (int i = 0; i < SIZES; i++) {
     f.len = sizes[i][0], f.segment = (uint32_t)sizes[i][1];
-    OK(udpr_reactor_call_later(f.reactor, 0, write_cut, &f, NULL, NULL));
+    OK(udpr_reactor_call_later(f.reactor, 0, write_segmented_call, &f, NULL, NULL));
     RUN_UNTIL(f.reactor, !peer_has_no_datagram(f.peer));
-    peer_gets_cut(&f, f.len, f.segment);
+    check_peer_receives_segments(&f, f.len, f.segment);
   }
   tear_down(&f);
 }
 
-TEST(segments_of_one_message_leave_together) {
+TEST(segments_of_one_message_are_sent_together) {
   fixture f;
   set_up(&f, 0, 0);
-  OK(cut(&f, 12000, 1200, 0));
-  peer_gets_cut(&f, 12000, 1200);
+  OK(write_segmented(&f, 12000, 1200, 0));
+  check_peer_receives_segments(&f, 12000, 1200);
   udpr_transport_stats stats = stats_of(f.transport);
   CHECK_EQ(1, stats.syscalls_out);
   CHECK_EQ(10, stats.datagrams_out);
@@ -111,19 +111,19 @@ TEST(segments_of_one_message_leave_together) {
 TEST(a_segment_is_no_longer_than_a_datagram) {
   fixture f;
   set_up(&f, 0, 0);
-  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, cut(&f, 65508, 65508, 0));
-  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, cut(&f, 140000, 65508, 0));
-  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, cut(&f, 65508, 0, 0));
-  OK(cut(&f, 100, UINT32_MAX, 0)); /* not that long after all */
-  peer_gets_cut(&f, 100, 100);
+  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_segmented(&f, 65508, 65508, 0));
+  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_segmented(&f, 140000, 65508, 0));
+  CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, write_segmented(&f, 65508, 0, 0));
+  OK(write_segmented(&f, 100, UINT32_MAX, 0)); /* longer than the message */
+  check_peer_receives_segments(&f, 100, 100);
   f.to.port = 0;
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, cut(&f, 12000, 1200, 0));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, write_segmented(&f, 12000, 1200, 0));
   CHECK_EQ(1, stats_of(f.transport).datagrams_out);
   tear_down(&f);
 }
 
-/* With a TOS, each piece has it. */
-TEST(pieces_have_the_messages_tos) {
+/* Each segment has the TOS of the message. */
+TEST(segments_have_the_tos_of_the_message) {
   fixture f;
   int     on = 1;
   set_up(&f, 0, 0);

@@ -1,4 +1,4 @@
-/* start_protocol runs inside listen_udp: what it may do there, and what is left when it fails (nothing). */
+/* start_protocol is called inside listen_udp: what it may do there, and that nothing is left if it fails. */
 #include "check.h"
 
 typedef struct starter {
@@ -6,7 +6,7 @@ typedef struct starter {
   udpr_status result;
   void (*act)(struct starter *, udpr_transport *);
   udpr_reactor    *reactor;
-  udpr_transport **out; /* what listen_udp will fill */
+  udpr_transport **out; /* the `out` of listen_udp */
   udpr_transport  *retained;
   udpr_addr        to;
   int              started, stopped;
@@ -39,9 +39,9 @@ static udpr_status listen_as(starter *self, uint16_t port, udpr_transport **out)
   return udpr_reactor_listen_udp(self->reactor, port, "127.0.0.1", &protocol, NULL, out);
 }
 
-/* ---- start_protocol that fails ------------------------------------------------------------------------- */
+/* ---- start_protocol fails ------------------------------------------------------------------------------ */
 
-static void fails_as(udpr_status result, udpr_status expected) {
+static void check_fails_as(udpr_status result, udpr_status expected) {
   starter         self = {.reactor = new_reactor(0), .result = result};
   udpr_transport *out = NULL;
   int             before = check_count_descriptors();
@@ -57,15 +57,21 @@ static void fails_as(udpr_status result, udpr_status expected) {
   CHECK_EQ(1, self.freed);
 }
 
-TEST(a_failing_start_fails_the_listen) { fails_as(UDPR_E_NOT_SUPPORTED, UDPR_E_NOT_SUPPORTED); }
-TEST(a_positive_start_is_an_invalid_argument) { fails_as(UDPR_PENDING, UDPR_E_INVALID_ARGUMENT); }
-TEST(an_unknown_positive_start_too) { fails_as(INT32_MAX, UDPR_E_INVALID_ARGUMENT); }
-TEST(a_system_status_passes_through) { fails_as(UDPR_E_SYSTEM - ENOTTY, UDPR_E_SYSTEM - ENOTTY); }
-TEST(an_unknown_failure_passes_through) { fails_as(-12345, -12345); }
+TEST(a_failing_start_protocol_fails_the_listen) {
+  check_fails_as(UDPR_E_NOT_SUPPORTED, UDPR_E_NOT_SUPPORTED);
+}
+TEST(a_positive_status_is_an_invalid_argument) { check_fails_as(UDPR_PENDING, UDPR_E_INVALID_ARGUMENT); }
+TEST(an_unknown_positive_status_is_an_invalid_argument) {
+  check_fails_as(INT32_MAX, UDPR_E_INVALID_ARGUMENT);
+}
+TEST(a_system_status_is_returned_by_listen) {
+  check_fails_as(UDPR_E_SYSTEM - ENOTTY, UDPR_E_SYSTEM - ENOTTY);
+}
+TEST(an_unknown_failure_is_returned_by_listen) { check_fails_as(-12345, -12345); }
 
 static void note_host(starter *self, udpr_transport *transport) { self->to = host_of(transport); }
 
-TEST(after_a_failing_start_the_number_is_free) {
+TEST(after_a_failing_start_protocol_the_number_is_free) {
   starter         self = {.reactor = new_reactor(0), .result = UDPR_E_NOT_SUPPORTED, .act = note_host};
   udpr_transport *out = NULL;
   CHECK_STATUS(UDPR_E_NOT_SUPPORTED, listen_as(&self, 0, &out));
@@ -82,7 +88,7 @@ static void retain(starter *self, udpr_transport *transport) {
   self->retained = udpr_transport_retain(transport);
 }
 
-TEST(a_transport_retained_in_a_failing_start_is_closed) {
+TEST(a_transport_retained_in_a_failing_start_protocol_is_closed) {
   starter   self = {.reactor = new_reactor(0), .result = UDPR_E_NOT_SUPPORTED, .act = retain};
   udpr_addr to = addr("127.0.0.1", 9), host;
   CHECK_STATUS(UDPR_E_NOT_SUPPORTED, listen_as(&self, 0, NULL));
@@ -96,9 +102,9 @@ TEST(a_transport_retained_in_a_failing_start_is_closed) {
   CHECK_EQ(1, self.freed);
 }
 
-/* ---- what it may do ------------------------------------------------------------------------------------ */
+/* ---- what start_protocol may do ------------------------------------------------------------------------ */
 
-static void look_around(starter *self, udpr_transport *transport) {
+static void check_transport(starter *self, udpr_transport *transport) {
   CHECK(*self->out == NULL); /* not yet set */
   CHECK(udpr_transport_reactor(transport) == self->reactor);
   CHECK(udpr_transport_user(transport) == self);
@@ -109,8 +115,8 @@ static void look_around(starter *self, udpr_transport *transport) {
   self->retained = udpr_transport_retain(transport);
 }
 
-TEST(the_transport_is_whole_in_start) {
-  starter         self = {.reactor = new_reactor(0), .act = look_around};
+TEST(the_transport_is_usable_in_start_protocol) {
+  starter         self = {.reactor = new_reactor(0), .act = check_transport};
   udpr_transport *out = NULL;
   OK(listen_as(&self, 0, &out));
   CHECK(out == self.retained);
@@ -121,14 +127,14 @@ TEST(the_transport_is_whole_in_start) {
   CHECK_EQ(1, self.freed);
 }
 
-static void greet(starter *self, udpr_transport *transport) {
+static void write_greeting(starter *self, udpr_transport *transport) {
   OK(udpr_transport_write(transport, "hello", 5, &self->to));
   OK(udpr_transport_write(transport, "again", 5, &self->to));
 }
 
-TEST(writes_of_start_leave_with_the_listen) {
+TEST(writes_in_start_protocol_are_sent_before_listen_returns) {
   int             peer = peer_open(AF_INET);
-  starter         self = {.reactor = new_reactor(0), .act = greet, .to = peer_addr(peer)};
+  starter         self = {.reactor = new_reactor(0), .act = write_greeting, .to = peer_addr(peer)};
   udpr_transport *out = NULL;
   OK(listen_as(&self, 0, &out));
   CHECK(!peer_has_no_datagram(peer)); /* before any turn */
@@ -140,15 +146,15 @@ TEST(writes_of_start_leave_with_the_listen) {
   close(peer);
 }
 
-static void greet_and_stop(starter *self, udpr_transport *transport) {
-  greet(self, transport);
+static void write_greeting_and_stop(starter *self, udpr_transport *transport) {
+  write_greeting(self, transport);
   OK(udpr_transport_stop_listening(transport));
   CHECK_EQ(0, self->stopped);
 }
 
-TEST(stop_listening_in_start) {
+TEST(stop_listening_in_start_protocol) {
   int             peer = peer_open(AF_INET);
-  starter         self = {.reactor = new_reactor(0), .act = greet_and_stop, .to = peer_addr(peer)};
+  starter         self = {.reactor = new_reactor(0), .act = write_greeting_and_stop, .to = peer_addr(peer)};
   udpr_transport *out = NULL;
   OK(listen_as(&self, 0, &out));
   CHECK(out != NULL);
@@ -165,15 +171,15 @@ TEST(stop_listening_in_start) {
   close(peer);
 }
 
-static void greet_and_close(starter *self, udpr_transport *transport) {
-  greet(self, transport);
+static void write_greeting_and_close(starter *self, udpr_transport *transport) {
+  write_greeting(self, transport);
   OK(udpr_transport_close(transport));
   CHECK_EQ(1, self->stopped); /* before close returns */
 }
 
-TEST(close_in_start) {
+TEST(close_in_start_protocol) {
   int             peer = peer_open(AF_INET);
-  starter         self = {.reactor = new_reactor(0), .act = greet_and_close, .to = peer_addr(peer)};
+  starter         self = {.reactor = new_reactor(0), .act = write_greeting_and_close, .to = peer_addr(peer)};
   udpr_transport *out = NULL;
   int             before = check_count_descriptors();
   OK(listen_as(&self, 0, &out));
@@ -197,7 +203,7 @@ static void listen_inside(starter *self, udpr_transport *transport) {
   OK(udpr_reactor_listen_udp(self->reactor, 0, "127.0.0.1", &protocol, NULL, &self->retained));
 }
 
-TEST(another_port_in_start) {
+TEST(listen_in_start_protocol) {
   starter         self = {.reactor = new_reactor(0), .act = listen_inside};
   udpr_transport *out = NULL;
   OK(listen_as(&self, 0, &out));
@@ -217,10 +223,10 @@ static void pause_at_once(starter *self, udpr_transport *transport) {
 
 static void received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport, (void)datagram;
-  ((starter *)user)->started++; /* counts: one for the start, one for each datagram */
+  ((starter *)user)->started++; /* counts one for the start, and one for each datagram */
 }
 
-TEST(a_port_paused_in_start) {
+TEST(pause_in_start_protocol) {
   starter       self = {.reactor = new_reactor(0), .act = pause_at_once};
   udpr_protocol protocol = protocol_of(&self);
   protocol.datagram_received = received;
@@ -238,7 +244,7 @@ TEST(a_port_paused_in_start) {
   close(peer);
 }
 
-/* A port listened for inside a running reactor's callback starts inside that call as well. */
+/* A port made inside a callback of a running reactor also starts inside the call. */
 static void listen_call(udpr_reactor *reactor, void *user) {
   starter *self = user;
   (void)reactor;

@@ -1,4 +1,4 @@
-/* What a port and a reactor count. */
+/* The statistics of ports and reactors. */
 #include "check.h"
 
 typedef struct server {
@@ -64,7 +64,7 @@ TEST(datagrams_and_bytes_in_and_out) {
   CHECK_EQ(COUNT * LEN, stats.bytes_in);
   CHECK_EQ(COUNT, stats.datagrams_out);
   CHECK_EQ(COUNT * LEN, stats.bytes_out);
-  CHECK(stats.syscalls_in >= 1 && stats.syscalls_in < COUNT); /* batches, both ways */
+  CHECK(stats.syscalls_in >= 1 && stats.syscalls_in < COUNT); /* batches in both directions */
   CHECK(stats.syscalls_out >= 1 && stats.syscalls_out < COUNT);
   CHECK_EQ(0, stats.dropped_in);
   CHECK_EQ(0, stats.dropped_out);
@@ -87,7 +87,7 @@ TEST(empty_datagrams_count) {
   tear_down(&f);
 }
 
-TEST(refused_writes_do_not_count) {
+TEST(failed_writes_do_not_count) {
   fixture f;
   set_up(&f, 0);
   CHECK_STATUS(UDPR_E_NOT_CONNECTED, udpr_transport_write(f.transport, "x", 1, NULL));
@@ -96,8 +96,8 @@ TEST(refused_writes_do_not_count) {
   tear_down(&f);
 }
 
-/* What overflows the receive buffer is the kernel's to drop, and ours to count. */
-TEST(kernel_drops) {
+/* The kernel drops datagrams that do not fit into the receive buffer, and the library counts them. */
+TEST(drops_of_the_kernel) {
   enum { SENT = 2000 };
   fixture f;
   uint8_t data[500] = {0};
@@ -147,7 +147,7 @@ static void visit(udpr_transport *transport, void *user) {
   for (int i = 0; i < 3; i++) {
     if (self->expected[i] != transport) continue;
     known = true;
-    self->expected[i] = NULL; /* each once */
+    self->expected[i] = NULL; /* each is visited once */
   }
   CHECK(known);
   self->count++;
@@ -169,7 +169,7 @@ TEST(each_transport_visits_every_open_port_once) {
   OK(udpr_reactor_each_transport(reactor, visit, &seen));
   CHECK_EQ(2, seen.count);
 
-  OK(udpr_transport_stop_listening(ports[0])); /* its stop_protocol is still to come */
+  OK(udpr_transport_stop_listening(ports[0])); /* its stop_protocol has not been called yet */
   seen = (visits){.expected = {ports[0], ports[2]}};
   OK(udpr_reactor_each_transport(reactor, visit, &seen));
   CHECK_EQ(2, seen.count);

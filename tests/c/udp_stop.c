@@ -1,23 +1,23 @@
-/* stop_listening and close: from outside, from callbacks, in the middle of a batch, from another port. The
- * protocol in probe.h checks of every port that nothing comes after stop_protocol, and that stop_protocol and
- * free_user come once.
+/* stop_listening and close: from outside, from callbacks, in the middle of a batch, and from another port.
+ * The protocol in probe.h checks for every port that no callback is called after stop_protocol, and that
+ * stop_protocol and free_user are called once.
  */
 #include "probe.h"
 
-/* What get_stats says in stop_protocol. A case that looks at it stops one port only. */
+/* The counter in stop_protocol. A case that checks it stops only one port. */
 static uint64_t discarded;
 
-static void note_discarded(probe *port, udpr_transport *transport) {
+static void record_discarded(probe *port, udpr_transport *transport) {
   (void)port;
   discarded = stats_of(transport).discarded_in;
 }
 
 static bool is_first(const probe *port) { return port->received[1] == '\0'; }
 
-/* Sends four datagrams, which one turn takes in one batch. */
-static udpr_reactor *with_four(probe *port) {
+/* Sends four datagrams, which one turn receives in one batch. */
+static udpr_reactor *reactor_with_four_datagrams(probe *port) {
   udpr_reactor *reactor = new_reactor(0);
-  port->on_stop = note_discarded;
+  port->on_stop = record_discarded;
   probe_listen(port, reactor);
   send_letters(&port->host, "abcd");
   return reactor;
@@ -25,11 +25,11 @@ static udpr_reactor *with_four(probe *port) {
 
 /* ---- from outside -------------------------------------------------------------------------------------- */
 
-TEST(close_is_done_when_it_returns) {
+TEST(close_is_complete_when_it_returns) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
-  send_letters(&port.host, "abcd"); /* never to come */
+  send_letters(&port.host, "abcd"); /* not delivered */
   OK(udpr_transport_close(port.transport));
   CHECK(port.stops == 1 && port.freed == 1);
   check_transport_closed(port.transport);
@@ -42,17 +42,17 @@ TEST(close_is_done_when_it_returns) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(stop_listening_is_done_in_a_later_turn) {
+TEST(stop_listening_completes_in_a_later_turn) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
   send_letters(&port.host, "abcd");
   OK(udpr_transport_stop_listening(port.transport));
-  OK(udpr_transport_stop_listening(port.transport)); /* again is fine */
+  OK(udpr_transport_stop_listening(port.transport)); /* has no effect */
   CHECK_EQ(0, port.stops);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(port.transport, "x", 1, &port.host));
   port.stopped = true;
-  OK(udpr_reactor_iterate(reactor, -1)); /* a deferred stop is work to do: this does not wait */
+  OK(udpr_reactor_iterate(reactor, -1)); /* a deferred stop is due: must not wait */
   CHECK(port.stops == 1 && port.freed == 1);
   check_transport_closed(port.transport);
   run_turns(reactor, 3);
@@ -60,7 +60,7 @@ TEST(stop_listening_is_done_in_a_later_turn) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(stop_listening_and_no_turn) {
+TEST(stop_listening_without_a_turn) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {.stopped = true};
   probe_listen(&port, reactor);
@@ -70,7 +70,7 @@ TEST(stop_listening_and_no_turn) {
   probe_check_ended(&port);
 }
 
-TEST(close_after_stop_listening_does_not_wait) {
+TEST(close_after_stop_listening_completes_at_once) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
@@ -82,7 +82,7 @@ TEST(close_after_stop_listening_does_not_wait) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- in datagram_received, three more in the batch ----------------------------------------------------- */
+/* ---- in datagram_received, with three more in the batch ------------------------------------------------ */
 
 static void stop_at_first(probe *port, udpr_transport *transport) {
   port->stopped = true;
@@ -94,9 +94,9 @@ static void stop_at_first(probe *port, udpr_transport *transport) {
 
 TEST(stop_listening_in_datagram_received) {
   probe         port = {.on_datagram = stop_at_first};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   RUN_UNTIL(reactor, *port.received);
-  CHECK(port.stops == 0 && port.freed == 0); /* a later turn's */
+  CHECK(port.stops == 0 && port.freed == 0); /* in a later turn */
   RUN_UNTIL(reactor, port.stops == 1);
   CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
@@ -106,7 +106,7 @@ TEST(stop_listening_in_datagram_received) {
 
 static void close_at_first(probe *port, udpr_transport *transport) {
   OK(udpr_transport_close(transport));
-  CHECK(port->stops == 1 && port->freed == 0); /* this callback has the user still */
+  CHECK(port->stops == 1 && port->freed == 0); /* the user is freed after this callback */
   check_transport_closed(transport);
 }
 
@@ -120,9 +120,9 @@ static void pause_and_close_at_first(probe *port, udpr_transport *transport) {
   close_at_first(port, transport);
 }
 
-static void close_within(probe_fn act) {
+static void check_closed_within(probe_fn act) {
   probe         port = {.on_datagram = act};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   RUN_UNTIL(reactor, *port.received);
   CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
@@ -131,9 +131,9 @@ static void close_within(probe_fn act) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(close_in_datagram_received) { close_within(close_at_first); }
-TEST(stop_listening_and_close_in_datagram_received) { close_within(stop_and_close_at_first); }
-TEST(pause_and_close_in_datagram_received) { close_within(pause_and_close_at_first); }
+TEST(close_in_datagram_received) { check_closed_within(close_at_first); }
+TEST(stop_listening_and_close_in_datagram_received) { check_closed_within(stop_and_close_at_first); }
+TEST(pause_and_close_in_datagram_received) { check_closed_within(pause_and_close_at_first); }
 
 static void release_at_first(probe *port, udpr_transport *transport) {
   if (is_first(port)) udpr_transport_release(transport);
@@ -142,7 +142,7 @@ static void release_at_first(probe *port, udpr_transport *transport) {
 
 TEST(release_in_datagram_received_closes_nothing) {
   probe         port = {.on_datagram = release_at_first};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   RUN_UNTIL(reactor, strlen(port.received) == 4);
   send_letters(&port.host, "e");
   RUN_UNTIL(reactor, strlen(port.received) == 5);
@@ -154,12 +154,12 @@ TEST(release_in_datagram_received_closes_nothing) {
 
 static void release_and_close_at_first(probe *port, udpr_transport *transport) {
   udpr_transport_release(transport);
-  close_at_first(port, transport); /* what a callback is handed is valid until it returns */
+  close_at_first(port, transport); /* the transport is valid until the callback returns */
 }
 
 TEST(release_and_close_in_datagram_received) {
   probe         port = {.on_datagram = release_and_close_at_first};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   RUN_UNTIL(reactor, port.freed == 1);
   CHECK_STR("a", port.received);
   CHECK_EQ(3, discarded);
@@ -172,7 +172,7 @@ static void listen_at_first(probe *port, udpr_transport *transport) {
 
 TEST(listen_in_datagram_received) {
   probe         second = {0}, port = {.on_datagram = listen_at_first, .arg = &second};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   RUN_UNTIL(reactor, strlen(port.received) == 4);
   CHECK_STR("abcd", port.received);
   send_letters(&second.host, "xy");
@@ -187,10 +187,10 @@ static void stop_reactor_at_first(probe *port, udpr_transport *transport) {
   if (is_first(port)) stop_reactor(port, transport);
 }
 
-/* The reactor stops at the turn's end: what it had received comes before that. */
+/* The reactor stops at the end of the turn, so the received datagrams are delivered before. */
 TEST(reactor_stop_in_datagram_received) {
   probe         port = {.on_datagram = stop_reactor_at_first};
-  udpr_reactor *reactor = with_four(&port);
+  udpr_reactor *reactor = reactor_with_four_datagrams(&port);
   run_with_timeout(reactor);
   CHECK_STR("abcd", port.received);
   CHECK_EQ(0, discarded);
@@ -201,7 +201,7 @@ TEST(reactor_stop_in_datagram_received) {
 /* ---- in datagrams_received ----------------------------------------------------------------------------- */
 
 static udpr_status (*batch_act)(udpr_transport *);
-static size_t batch_takes;
+static size_t batch_taken;
 
 static size_t act_on_batch(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
                            void *user) {
@@ -211,15 +211,15 @@ static size_t act_on_batch(udpr_transport *transport, const udpr_datagram *const
   port->stopped = true;
   OK(batch_act(transport));
   CHECK_EQ('d', datagrams[3]->data[0]); /* valid until the callback returns */
-  return batch_takes;
+  return batch_taken;
 }
 
-static void within_batch(udpr_status (*act)(udpr_transport *), size_t takes) {
-  probe         port = {.on_stop = note_discarded};
+static void check_within_batch(udpr_status (*act)(udpr_transport *), size_t taken) {
+  probe         port = {.on_stop = record_discarded};
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = probe_protocol(&port);
   protocol.datagrams_received = act_on_batch;
-  batch_act = act, batch_takes = takes;
+  batch_act = act, batch_taken = taken;
   port.transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   port.host = host_of(port.transport);
   send_letters(&port.host, "abcd");
@@ -230,19 +230,19 @@ static void within_batch(udpr_status (*act)(udpr_transport *), size_t takes) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(close_in_datagrams_received) { within_batch(udpr_transport_close, 1); }
+TEST(close_in_datagrams_received) { check_within_batch(udpr_transport_close, 1); }
 
 TEST(stop_listening_in_datagrams_received) {
-  within_batch(udpr_transport_stop_listening, 1);
-  CHECK_EQ(3, discarded); /* what it did not take */
+  check_within_batch(udpr_transport_stop_listening, 1);
+  CHECK_EQ(3, discarded); /* those not taken */
 }
 
-TEST(stop_listening_in_datagrams_received_that_took_all) {
-  within_batch(udpr_transport_stop_listening, 4);
+TEST(stop_listening_in_datagrams_received_after_taking_all) {
+  check_within_batch(udpr_transport_stop_listening, 4);
   CHECK_EQ(0, discarded);
 }
 
-/* ---- in start_protocol: the reactor -------------------------------------------------------------------- */
+/* ---- the reactor, in start_protocol -------------------------------------------------------------------- */
 
 static void listen_at_start(probe *port, udpr_transport *transport) {
   probe_listen(port->arg, udpr_transport_reactor(transport));
@@ -266,9 +266,9 @@ TEST(listen_and_reactor_stop_in_start_protocol) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- ports that stop others ---------------------------------------------------------------------------- */
+/* ---- ports that stop other ports ----------------------------------------------------------------------- */
 
-enum { CROWD = 8 };
+enum { PORTS = 8 };
 
 static void close_one(udpr_transport *transport, void *user) {
   (void)user;
@@ -290,25 +290,25 @@ static void stop_all(probe *port, udpr_transport *transport) {
   OK(udpr_reactor_each_transport(udpr_transport_reactor(transport), stop_one, NULL));
 }
 
-static bool all_freed(const probe *ports) {
-  for (int i = 0; i < CROWD; i++)
+static bool all_ports_freed(const probe *ports) {
+  for (int i = 0; i < PORTS; i++)
     if (ports[i].freed == 0) return false;
   return true;
 }
 
-/* All have datagrams waiting in the same turn; whichever comes first silences all, itself included. */
-static void one_ends_all(probe_fn act) {
+/* All ports have datagrams in the same turn. The first one called stops all of them, including itself. */
+static void check_one_ends_all(probe_fn act) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         ports[CROWD] = {0};
+  probe         ports[PORTS] = {0};
   size_t        received = 0;
-  for (int i = 0; i < CROWD; i++) {
+  for (int i = 0; i < PORTS; i++) {
     ports[i].on_datagram = act;
     probe_listen(&ports[i], reactor);
   }
-  for (int i = 0; i < CROWD; i++) send_letters(&ports[i].host, "abc");
-  RUN_UNTIL(reactor, all_freed(ports));
+  for (int i = 0; i < PORTS; i++) send_letters(&ports[i].host, "abc");
+  RUN_UNTIL(reactor, all_ports_freed(ports));
   run_turns(reactor, 3);
-  for (int i = 0; i < CROWD; i++) {
+  for (int i = 0; i < PORTS; i++) {
     received += strlen(ports[i].received);
     probe_check_ended(&ports[i]);
   }
@@ -316,14 +316,14 @@ static void one_ends_all(probe_fn act) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(one_port_closes_all) { one_ends_all(close_all); }
-TEST(one_port_stops_all) { one_ends_all(stop_all); }
+TEST(one_port_closes_all) { check_one_ends_all(close_all); }
+TEST(one_port_stops_all) { check_one_ends_all(stop_all); }
 
 static void close_in_call(udpr_reactor *reactor, void *user) {
   probe *port = user;
   (void)reactor;
   OK(udpr_transport_close(port->transport));
-  CHECK(port->stops == 1 && port->freed == 1); /* none of its callbacks is running */
+  CHECK(port->stops == 1 && port->freed == 1); /* none of its callbacks is being called */
 }
 
 static void stop_in_call(udpr_reactor *reactor, void *user) {

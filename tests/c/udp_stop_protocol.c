@@ -1,7 +1,7 @@
-/* A port's last two callbacks, stop_protocol and free_user, and what may be done in them. */
+/* The last two callbacks of a port, stop_protocol and free_user, and what may be done in them. */
 #include "probe.h"
 
-/* ---- the number is free again -------------------------------------------------------------------------- */
+/* ---- the port number is free again --------------------------------------------------------------------- */
 
 typedef struct successor {
   udpr_reactor *reactor;
@@ -17,7 +17,7 @@ static void listen_again(probe *port, udpr_transport *transport) {
                              &next->port.transport));
 }
 
-static void succeed(udpr_status (*end)(udpr_transport *), probe_fn on_stop, probe_fn on_free) {
+static void check_number_reused(udpr_status (*end)(udpr_transport *), probe_fn on_stop, probe_fn on_free) {
   successor next = {.reactor = new_reactor(0)};
   probe     port = {.on_stop = on_stop, .on_free = on_free, .arg = &next};
   probe_listen(&port, next.reactor);
@@ -32,26 +32,26 @@ static void succeed(udpr_status (*end)(udpr_transport *), probe_fn on_stop, prob
 }
 
 TEST(the_number_is_free_in_stop_protocol) {
-  succeed(udpr_transport_close, listen_again, NULL);
-  succeed(udpr_transport_stop_listening, listen_again, NULL);
+  check_number_reused(udpr_transport_close, listen_again, NULL);
+  check_number_reused(udpr_transport_stop_listening, listen_again, NULL);
 }
 
 TEST(the_number_is_free_in_free_user) {
-  succeed(udpr_transport_close, NULL, listen_again);
-  succeed(udpr_transport_stop_listening, NULL, listen_again);
+  check_number_reused(udpr_transport_close, NULL, listen_again);
+  check_number_reused(udpr_transport_stop_listening, NULL, listen_again);
 }
 
-/* ---- everything else says closed ----------------------------------------------------------------------- */
+/* ---- all other functions return UDPR_E_CLOSED ---------------------------------------------------------- */
 
-static void say_farewell_in_vain(probe *port, udpr_transport *transport) {
+static void check_closed_in_stop(probe *port, udpr_transport *transport) {
   CHECK(transport == port->transport);
   check_transport_closed(transport);
-  udpr_transport_stop_listening(transport); /* too late for either to do anything */
+  udpr_transport_stop_listening(transport); /* neither has any effect */
   udpr_transport_close(transport);
   CHECK(port->stops == 1 && port->freed == 0);
 }
 
-static void still_closed(probe *port, udpr_transport *transport) {
+static void check_closed_in_free_user(probe *port, udpr_transport *transport) {
   (void)transport;
   check_transport_closed(port->transport);
 }
@@ -60,7 +60,7 @@ TEST(a_port_is_closed_in_its_last_callbacks) {
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[2] = {0};
   for (int i = 0; i < 2; i++) {
-    ports[i] = (probe){.on_stop = say_farewell_in_vain, .on_free = still_closed};
+    ports[i] = (probe){.on_stop = check_closed_in_stop, .on_free = check_closed_in_free_user};
     probe_listen(&ports[i], reactor);
   }
   OK(udpr_transport_close(ports[0].transport));
@@ -70,19 +70,19 @@ TEST(a_port_is_closed_in_its_last_callbacks) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void close_it_too(const udpr_log_record *record, void *user) {
+static void close_again(const udpr_log_record *record, void *user) {
   probe *port = user;
   if (strcmp(record->message, "closed") != 0) return;
   OK(udpr_transport_close(port->transport));
-  CHECK_EQ(0, port->stops); /* this call does not run it, the one that is at work will */
+  CHECK_EQ(0, port->stops); /* called by the outer close, not by this one */
   check_transport_closed(port->transport);
 }
 
-TEST(a_logger_closes_the_port_that_is_being_closed) {
+TEST(close_in_a_logger_called_by_close) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
-  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_INFO, close_it_too, &port, NULL));
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_INFO, close_again, &port, NULL));
   OK(udpr_transport_close(port.transport));
   CHECK(port.stops == 1 && port.freed == 1);
   probe_check_ended(&port);
@@ -94,7 +94,7 @@ static void release_at_stop(probe *port, udpr_transport *transport) {
   udpr_transport_release(transport);
 }
 
-TEST(the_last_release_in_stop_protocol) {
+TEST(the_last_reference_is_released_in_stop_protocol) {
   udpr_reactor *reactor = new_reactor(0);
   probe         closed = {.on_stop = release_at_stop}, stopped = {.on_stop = release_at_stop};
   probe_listen(&closed, reactor);
@@ -106,7 +106,7 @@ TEST(the_last_release_in_stop_protocol) {
   OK(udpr_reactor_free(reactor));
 }
 
-/* ---- one stop leads to another ------------------------------------------------------------------------- */
+/* ---- chains of stops ----------------------------------------------------------------------------------- */
 
 static void close_the_next(probe *port, udpr_transport *transport) {
   probe *next = port->arg;
@@ -114,7 +114,7 @@ static void close_the_next(probe *port, udpr_transport *transport) {
   if (next) OK(udpr_transport_close(next->transport));
 }
 
-TEST(ports_that_close_each_other_in_a_row) {
+TEST(each_port_closes_the_next_in_stop_protocol) {
   enum { COUNT = 20 };
   udpr_reactor *reactor = new_reactor(0);
   probe         ports[COUNT] = {0};

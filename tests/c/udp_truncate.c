@@ -1,4 +1,4 @@
-/* max_packet_size: what is longer is cut, flagged and counted, and tells how long it was. */
+/* max_packet_size: longer datagrams are cut, flagged and counted, and full_len has their length. */
 #include "check.h"
 
 typedef struct reader {
@@ -46,8 +46,8 @@ static void tear_down(fixture *f) {
   close(f->peer);
 }
 
-/* A datagram of `sent` bytes, whose byte i is i + 1, arrives with `len` of them. */
-static void expect(fixture *f, size_t sent, size_t len) {
+/* A datagram of `sent` bytes, of which byte i is i + 1, is received with `len` bytes. */
+static void check_received(fixture *f, size_t sent, size_t len) {
   static uint8_t data[65507];
   int            before = f->reader.received;
   for (size_t i = 0; i < sent; i++) data[i] = (uint8_t)(i + 1);
@@ -59,43 +59,43 @@ static void expect(fixture *f, size_t sent, size_t len) {
   CHECK_EQ((uint8_t)len, f->reader.last_byte);
 }
 
-static void cut_at_100(bool batch) {
+static void check_cut_at_100(bool batch) {
   fixture f;
   set_up(&f, 100, batch);
-  expect(&f, 0, 0);
-  expect(&f, 99, 99);
-  expect(&f, 100, 100);
+  check_received(&f, 0, 0);
+  check_received(&f, 99, 99);
+  check_received(&f, 100, 100);
   CHECK_EQ(0, stats_of(f.transport).truncated_in);
-  expect(&f, 101, 100);
-  expect(&f, 60000, 100);
+  check_received(&f, 101, 100);
+  check_received(&f, 60000, 100);
   CHECK_EQ(2, stats_of(f.transport).truncated_in);
-  expect(&f, 1, 1); /* the flag belongs to one datagram, not to the buffer */
+  check_received(&f, 1, 1); /* the flag is not left over in the buffer */
   CHECK_EQ(2, stats_of(f.transport).truncated_in);
   CHECK_EQ(6, stats_of(f.transport).datagrams_in);
   tear_down(&f);
 }
 
-TEST(cut_by_datagram_received) { cut_at_100(false); }
-TEST(cut_by_datagrams_received) { cut_at_100(true); }
+TEST(datagram_received_cuts_long_datagrams) { check_cut_at_100(false); }
+TEST(datagrams_received_cuts_long_datagrams) { check_cut_at_100(true); }
 
-TEST(cut_at_one_byte) {
+TEST(a_limit_of_one_byte) {
   fixture f;
   set_up(&f, 1, false);
-  expect(&f, 1, 1);
-  expect(&f, 2, 1);
+  check_received(&f, 1, 1);
+  check_received(&f, 2, 1);
   tear_down(&f);
 }
 
 TEST(nothing_is_cut_by_default) {
   fixture f;
   set_up(&f, 0, false);
-  expect(&f, 65507, 65507);
+  check_received(&f, 65507, 65507);
   CHECK_EQ(0, stats_of(f.transport).truncated_in);
   tear_down(&f);
 }
 
-/* Ports share the buffers they receive into: each keeps its own limit. */
-TEST(limits_of_two_ports_of_one_reactor) {
+/* Ports share receive buffers, but each has its own limit. */
+TEST(two_ports_with_different_limits) {
   fixture       f;
   reader        whole = {0};
   udpr_protocol protocol = {.size = sizeof protocol, .user = &whole, .datagram_received = received};

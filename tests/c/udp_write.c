@@ -1,4 +1,4 @@
-/* The three ways to write on the reactor's thread, and what each refuses. */
+/* The three ways to write on the reactor's thread, and what each of them refuses. */
 #include "check.h"
 
 typedef struct fixture {
@@ -29,7 +29,7 @@ static void write_text(fixture *f, const char *text) {
   OK(udpr_transport_write(f->transport, text, strlen(text), &f->to));
 }
 
-static udpr_message message(const void *data, size_t len, const udpr_addr *to) {
+static udpr_message message_of(const void *data, size_t len, const udpr_addr *to) {
   return (udpr_message){.size = sizeof(udpr_message), .data = data, .len = len, .to = to};
 }
 
@@ -49,7 +49,7 @@ TEST(write_refuses) {
   tear_down(&f);
 }
 
-TEST(an_ipv6_port_takes_ipv4_mapped_only) {
+TEST(an_ipv6_port_accepts_only_ipv6_and_mapped_addresses) {
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *transport = listen_on(reactor, "::", &protocol, NULL);
@@ -78,7 +78,7 @@ TEST(null_and_zero_is_an_empty_datagram) {
   tear_down(&f);
 }
 
-TEST(write_sequence_joins_its_pieces) {
+TEST(write_sequence_concatenates_its_pieces) {
   fixture    f;
   udpr_bytes pieces[] = {{"Hello", 5}, {NULL, 0}, {" ", 1}, {"World", 5}, {"!", 1}};
   set_up(&f);
@@ -119,13 +119,14 @@ TEST(write_sequence_refuses) {
 
 /* ---- write_messages ------------------------------------------------------------------------------------ */
 
-TEST(write_messages_takes_all) {
+TEST(write_messages_sends_all) {
   fixture f;
   size_t  taken = 99;
   set_up(&f);
   int          second = peer_open(AF_INET);
   udpr_addr    second_addr = peer_addr(second);
-  udpr_message messages[] = {message("a", 1, &f.to), message("b", 1, &second_addr), message(NULL, 0, &f.to)};
+  udpr_message messages[] = {message_of("a", 1, &f.to), message_of("b", 1, &second_addr),
+                             message_of(NULL, 0, &f.to)};
   OK(udpr_transport_write_messages(f.transport, messages, 3, &taken));
   CHECK_EQ(3, taken);
   PEER_RECEIVES(f.peer, "a");
@@ -145,13 +146,13 @@ TEST(write_messages_stops_at_the_first_refused) {
   struct {
     udpr_message bad;
     udpr_status  status;
-  } refusals[] = {{message("x", 1, &v6), UDPR_E_ADDRESS_FAMILY},
-                  {message("x", 1, NULL), UDPR_E_NOT_CONNECTED},
-                  {message(NULL, 1, &f.to), UDPR_E_INVALID_ARGUMENT},
-                  {message("x", 65508, &f.to), UDPR_E_MESSAGE_TOO_LONG}};
+  } refusals[] = {{message_of("x", 1, &v6), UDPR_E_ADDRESS_FAMILY},
+                  {message_of("x", 1, NULL), UDPR_E_NOT_CONNECTED},
+                  {message_of(NULL, 1, &f.to), UDPR_E_INVALID_ARGUMENT},
+                  {message_of("x", 65508, &f.to), UDPR_E_MESSAGE_TOO_LONG}};
   for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-    udpr_message messages[] = {message("a", 1, &f.to), message("b", 1, &f.to), refusals[i].bad,
-                               message("c", 1, &f.to)};
+    udpr_message messages[] = {message_of("a", 1, &f.to), message_of("b", 1, &f.to), refusals[i].bad,
+                               message_of("c", 1, &f.to)};
     taken = 99;
     CHECK_STATUS(refusals[i].status, udpr_transport_write_messages(f.transport, messages, 4, &taken));
     CHECK_EQ(2, taken);
@@ -162,19 +163,19 @@ TEST(write_messages_stops_at_the_first_refused) {
   tear_down(&f);
 }
 
-/* A program built against a later header: its messages are longer, and their new fields zero. */
-typedef struct later_message {
+/* In a program built with a newer header, messages are longer, and their new fields are zero. */
+typedef struct newer_message {
   udpr_message now;
   uint64_t     later;
-} later_message;
+} newer_message;
 
-TEST(write_messages_strides_by_size) {
+TEST(write_messages_uses_size_as_stride) {
   fixture f;
   size_t  taken = 99;
   set_up(&f);
-  later_message messages[] = {{message("a", 1, &f.to), 0},
-                              {message("b", 1, &f.to), 0},
-                              {message("c", 1, &f.to), 0}};
+  newer_message messages[] = {{message_of("a", 1, &f.to), 0},
+                              {message_of("b", 1, &f.to), 0},
+                              {message_of("c", 1, &f.to), 0}};
   for (size_t i = 0; i < 3; i++) messages[i].now.size = sizeof *messages;
   OK(udpr_transport_write_messages(f.transport, &messages[0].now, 3, &taken));
   CHECK_EQ(3, taken);
@@ -189,11 +190,11 @@ TEST(write_messages_strides_by_size) {
   tear_down(&f);
 }
 
-TEST(write_messages_minds_size_and_flags) {
+TEST(write_messages_checks_size_and_flags) {
   fixture f;
   size_t  taken = 99;
   set_up(&f);
-  udpr_message small = message("a", 1, &f.to), unknown = small;
+  udpr_message small = message_of("a", 1, &f.to), unknown = small;
   small.size = sizeof small - 1;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_write_messages(f.transport, &small, 1, &taken));
   CHECK_EQ(0, taken);
@@ -212,7 +213,7 @@ TEST(write_messages_after_stop) {
   fixture f;
   size_t  taken = 99;
   set_up(&f);
-  udpr_message one = message("a", 1, &f.to);
+  udpr_message one = message_of("a", 1, &f.to);
   OK(udpr_transport_stop_listening(f.transport));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(f.transport, "a", 1, &f.to));
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write_messages(f.transport, &one, 1, &taken));

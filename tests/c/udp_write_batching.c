@@ -1,11 +1,11 @@
-/* When what was written leaves: at once outside callbacks; after the dispatch, in order, when made in one. */
+/* When writes are sent: at once outside of callbacks; if made in a callback, after it, in order. */
 #include "check.h"
 
 typedef struct fixture {
   atomic_int      freed;
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  int             peer, second_peer; /* the second one in one case only */
+  int             peer, second_peer; /* the second one is used in one case */
   udpr_addr       to;                /* the peer's address */
   void (*body)(struct fixture *);
   int called;
@@ -35,7 +35,7 @@ static void call_body(udpr_reactor *reactor, void *user) {
   f->body(f);
 }
 
-/* Runs `body` in a callback of the next turn. */
+/* Calls `body` in a callback of the next turn. */
 static void in_callback(fixture *f, void (*body)(fixture *)) {
   int before = f->called;
   f->body = body;
@@ -47,7 +47,7 @@ static void write_text(fixture *f, const char *text) {
   OK(udpr_transport_write(f->transport, text, strlen(text), &f->to));
 }
 
-TEST(outside_callbacks_a_write_leaves_at_once) {
+TEST(outside_callbacks_a_write_is_sent_at_once) {
   fixture f;
   set_up(&f, 0);
   write_text(&f, "now");
@@ -62,7 +62,7 @@ static void write_two(fixture *f) {
   CHECK(peer_has_no_datagram(f->peer));
 }
 
-TEST(in_a_callback_writes_leave_after_it) {
+TEST(writes_in_a_callback_are_sent_after_it) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_two);
@@ -76,7 +76,7 @@ static void second_of_the_pass(udpr_reactor *reactor, void *user) {
   CHECK(peer_has_no_datagram(((fixture *)user)->peer));
 }
 
-TEST(one_pass_of_calls_is_one_dispatch) {
+TEST(calls_of_one_turn_share_a_batch) {
   fixture f;
   set_up(&f, 0);
   f.body = write_two;
@@ -97,7 +97,7 @@ static void write_flush_write(fixture *f) {
   CHECK(peer_has_no_datagram(f->peer));
 }
 
-TEST(flush_sends_what_was_gathered) {
+TEST(flush_sends_the_batch) {
   fixture f;
   set_up(&f, 0);
   OK(udpr_transport_flush(f.transport)); /* nothing to flush */
@@ -111,7 +111,7 @@ static void write_and_see(fixture *f) {
   PEER_RECEIVES(f->peer, "at once");
 }
 
-TEST(unbatched_writes_leave_in_the_call) {
+TEST(unbatched_writes_are_sent_in_the_call) {
   fixture f;
   set_up(&f, UDPR_UDP_UNBATCHED);
   in_callback(&f, write_and_see);
@@ -129,7 +129,7 @@ static void write_two_then_now(fixture *f) {
   PEER_RECEIVES(f->peer, "three");
 }
 
-TEST(message_now_leaves_after_what_was_gathered) {
+TEST(message_now_is_sent_after_the_batch) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_two_then_now);
@@ -141,7 +141,7 @@ static void write_two_and_close(fixture *f) {
   OK(udpr_transport_close(f->transport));
 }
 
-TEST(gathered_writes_leave_before_close) {
+TEST(batched_writes_are_sent_before_close) {
   fixture f;
   set_up(&f, 0);
   udpr_addr host = host_of(f.transport), from;
@@ -161,10 +161,10 @@ TEST(gathered_writes_leave_before_close) {
 static void write_two_and_stop(fixture *f) {
   write_two(f);
   OK(udpr_transport_stop_listening(f->transport));
-  CHECK(!peer_has_no_datagram(f->peer)); /* at once: nothing is written after them */
+  CHECK(!peer_has_no_datagram(f->peer)); /* at once, although no other write follows */
 }
 
-TEST(gathered_writes_leave_before_stop_listening) {
+TEST(batched_writes_are_sent_before_stop_listening) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_two_and_stop);
@@ -213,7 +213,7 @@ static void write_to_both(fixture *f) {
   }
 }
 
-TEST(destinations_taken_in_turn_keep_their_order) {
+TEST(alternating_destinations_keep_their_order) {
   fixture f;
   set_up(&f, 0);
   f.second_peer = peer_open(AF_INET);
@@ -236,7 +236,7 @@ static void write_from_a_buffer_used_again(fixture *f) {
   text[0] = 'x';
 }
 
-TEST(what_is_written_is_copied) {
+TEST(written_data_is_copied) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_from_a_buffer_used_again);
@@ -254,7 +254,7 @@ static void write_200(fixture *f) {
   }
 }
 
-TEST(more_than_one_system_call_takes) {
+TEST(more_than_fits_into_one_system_call) {
   fixture f;
   set_up(&f, 0);
   in_callback(&f, write_200);
@@ -267,7 +267,7 @@ TEST(more_than_one_system_call_takes) {
   tear_down(&f);
 }
 
-/* Small and large ones by turns: whatever they gather in runs full in the middle. */
+/* Small and large ones alternate, so that buffers become full in the middle. */
 static void write_small_and_large(fixture *f) {
   static uint8_t large[60000];
   for (int i = 0; i < 10; i++)
@@ -289,14 +289,14 @@ TEST(small_and_large_keep_their_order) {
 }
 
 enum { PORTS = 40 };
-typedef struct crowd {
+typedef struct many_ports {
   udpr_transport *ports[PORTS];
   udpr_addr       to;
   int             peer;
-} crowd;
+} many_ports;
 
 static void write_by_all(udpr_reactor *reactor, void *user) {
-  crowd *self = user;
+  many_ports *self = user;
   (void)reactor;
   for (int round = 0; round < 2; round++) {
     for (uint8_t i = 0; i < PORTS; i++)
@@ -304,9 +304,9 @@ static void write_by_all(udpr_reactor *reactor, void *user) {
   }
 }
 
-/* Each port's own order holds, however many gather in one callback. */
+/* Each port keeps its order, however many ports write in one callback. */
 TEST(forty_ports_write_in_one_callback) {
-  crowd         all = {.peer = peer_open(AF_INET)};
+  many_ports    all = {.peer = peer_open(AF_INET)};
   int           got[PORTS] = {0};
   udpr_reactor *reactor = new_reactor(0);
   udpr_protocol protocol = {.size = sizeof protocol};

@@ -1,10 +1,12 @@
-/* What may be done in write_ready: all but run, iterate, advance and free; ending the port as well. */
+/* What may be done in write_ready: everything except run, iterate, advance and free, including stopping the
+ * port.
+ */
 #include "probe.h"
 #include "slow_network.h"
 
 typedef struct sender {
   probe    port;
-  probe_fn act; /* in write_ready */
+  probe_fn act; /* called in write_ready */
   int      ready;
 } sender;
 
@@ -15,8 +17,8 @@ static void write_ready(udpr_transport *transport, void *user) {
   self->act(&self->port, transport);
 }
 
-/* Writes until nothing more is taken, so that write_ready must come. */
-static void fill(sender *self, const udpr_addr *to) {
+/* Writes until a write is refused, so that write_ready must be called. */
+static void write_until_blocked(sender *self, const udpr_addr *to) {
   static const uint8_t data[500];
   udpr_status          status;
   while ((status = udpr_transport_write(self->port.transport, data, sizeof data, to)) == UDPR_OK) {}
@@ -26,7 +28,7 @@ static void fill(sender *self, const udpr_addr *to) {
 static udpr_reactor *act_when_ready(sender *self, probe_fn act) {
   enter_slow_network();
   udpr_reactor    *reactor = new_reactor(0);
-  udpr_protocol    protocol = probe_protocol(&self->port); /* the sender begins with it */
+  udpr_protocol    protocol = probe_protocol(&self->port); /* must be the first member */
   udpr_udp_options options = {.size = sizeof options, .send_buffer = 4608, .send_queue_bytes = 4096};
   int              peer = peer_open(AF_INET);
   udpr_addr        to = peer_addr(peer);
@@ -35,14 +37,14 @@ static udpr_reactor *act_when_ready(sender *self, probe_fn act) {
   self->port.transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
   self->port.host = host_of(self->port.transport);
   OK(udpr_reactor_start(reactor));
-  fill(self, &to);
+  write_until_blocked(self, &to);
   close(peer);
   CHECK_EQ(0, self->ready);
   RUN_UNTIL(reactor, self->ready == 1);
   return reactor;
 }
 
-static void refused(probe *port, udpr_transport *transport) {
+static void check_reentrant(probe *port, udpr_transport *transport) {
   udpr_reactor *reactor = udpr_transport_reactor(transport);
   (void)port;
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_run(reactor));
@@ -53,14 +55,14 @@ static void refused(probe *port, udpr_transport *transport) {
 
 TEST(turns_and_free_in_write_ready) {
   sender        self = {.ready = 0};
-  udpr_reactor *reactor = act_when_ready(&self, refused);
+  udpr_reactor *reactor = act_when_ready(&self, check_reentrant);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&self.port);
 }
 
 static void close_port(probe *port, udpr_transport *transport) {
   OK(udpr_transport_close(transport));
-  CHECK(port->stops == 1 && port->freed == 0); /* this callback has the user still */
+  CHECK(port->stops == 1 && port->freed == 0); /* the user is freed after this callback */
   check_transport_closed(transport);
 }
 

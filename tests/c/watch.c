@@ -1,17 +1,17 @@
-/* Descriptors of others in the loop: pipes, TCP, another epoll set. */
+/* Watches of descriptors: pipes, TCP sockets, another epoll set. */
 #include "watcher.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-static void refused(udpr_status expected, udpr_reactor *reactor, int fd, uint32_t events) {
+static void check_refused(udpr_status expected, udpr_reactor *reactor, int fd, uint32_t events) {
   watcher user = {0};
   udpr_id id = 42;
   CHECK_STATUS(expected, udpr_reactor_watch(reactor, fd, events, on_ready, &user, count_free, &id));
   CHECK(user.freed == 1 && id == 42);
 }
 
-/* A connected pair on the loopback. */
+/* Makes a pair of connected TCP sockets on the loopback. */
 static void tcp_pair(int ends[2]) {
   struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   socklen_t          len = sizeof local;
@@ -25,7 +25,7 @@ static void tcp_pair(int ends[2]) {
   close(listener);
 }
 
-/* ---- what is reported ---------------------------------------------------------------------------------- */
+/* ---- reported events ----------------------------------------------------------------------------------- */
 
 TEST(readable_until_it_is_read) {
   udpr_reactor *reactor = new_reactor(0);
@@ -44,7 +44,7 @@ TEST(readable_until_it_is_read) {
   CHECK_EQ(3, reader.calls);
   OK(udpr_reactor_free(reactor));
   CHECK_EQ(1, reader.freed);
-  close_pipe(ends); /* they stayed open */
+  close_pipe(ends); /* the reactor has not closed them */
 }
 
 TEST(writable_while_there_is_room) {
@@ -82,8 +82,8 @@ TEST(a_turn_waits_for_a_watch) {
   close_pipe(ends);
 }
 
-/* What the end of the other side looks like, to a watch for `events`. */
-static uint32_t seen_at_hangup(uint32_t events, bool with_data) {
+/* Returns the events of a watch for `events` when the other side has closed. */
+static uint32_t events_at_hangup(uint32_t events, bool with_data) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       reader = {0};
   int           ends[2];
@@ -92,7 +92,7 @@ static uint32_t seen_at_hangup(uint32_t events, bool with_data) {
   if (with_data) CHECK_EQ(1, write(ends[1], "x", 1));
   close(ends[1]);
   run_turns(reactor, 2);
-  CHECK_EQ(2, reader.calls); /* until it is unwatched */
+  CHECK_EQ(2, reader.calls); /* repeated until it is unwatched */
   OK(udpr_reactor_unwatch(reactor, reader.id));
   run_turns(reactor, 2);
   CHECK(reader.calls == 2 && reader.freed == 1);
@@ -101,11 +101,11 @@ static uint32_t seen_at_hangup(uint32_t events, bool with_data) {
   return reader.seen_events;
 }
 
-TEST(hangup_is_always_reported_and_never_made_readable) {
-  CHECK_EQ(H, seen_at_hangup(R, false));
-  CHECK_EQ(R | H, seen_at_hangup(R, true));
-  CHECK_EQ(H, seen_at_hangup(W, true));
-  CHECK_EQ(H, seen_at_hangup(H, true));
+TEST(hangup_is_always_reported_without_readable) {
+  CHECK_EQ(H, events_at_hangup(R, false));
+  CHECK_EQ(R | H, events_at_hangup(R, true));
+  CHECK_EQ(H, events_at_hangup(W, true));
+  CHECK_EQ(H, events_at_hangup(H, true));
 }
 
 TEST(an_error_is_a_hangup) {
@@ -114,7 +114,7 @@ TEST(an_error_is_a_hangup) {
   int           ends[2];
   open_pipe(ends);
   watch(reactor, ends[1], W, &writer);
-  close(ends[0]); /* EPOLLERR: nobody can read any more */
+  close(ends[0]); /* EPOLLERR: the pipe has no reader */
   run_turns(reactor, 1);
   CHECK(writer.seen_events & H);
   OK(udpr_reactor_free(reactor));
@@ -140,7 +140,7 @@ TEST(tcp) {
 
   OK(udpr_reactor_unwatch(reactor, other.id));
   CHECK_EQ(0, setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &abort_it, sizeof abort_it));
-  close(ends[1]); /* a reset */
+  close(ends[1]); /* with unread data: a reset */
   RUN_UNTIL(reactor, one.seen_events & H);
   OK(udpr_reactor_free(reactor));
   CHECK(one.freed == 1 && other.freed == 1);
@@ -164,14 +164,14 @@ TEST(another_epoll_set) {
   close(counter);
 }
 
-static void turn_inner(udpr_reactor *reactor, watcher *self, uint32_t now) {
+static void iterate_inner(udpr_reactor *reactor, watcher *self, uint32_t now) {
   (void)reactor, (void)now;
   OK(udpr_reactor_iterate(self->arg, 0));
 }
 
 TEST(another_reactor) {
   udpr_reactor *outer = new_reactor(0), *inner = new_reactor(0);
-  watcher       nested = {.act = turn_inner, .arg = inner};
+  watcher       nested = {.act = iterate_inner, .arg = inner};
   int32_t       fd = -1;
   OK(udpr_reactor_backend_fd(inner, &fd));
   watch(outer, fd, R, &nested);
@@ -182,18 +182,18 @@ TEST(another_reactor) {
   OK(udpr_reactor_free(inner));
 }
 
-/* ---- what can be watched ------------------------------------------------------------------------------- */
+/* ---- which descriptors can be watched ------------------------------------------------------------------ */
 
-TEST(one_watch_a_descriptor) {
+TEST(one_watch_for_each_descriptor) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       first = {0}, again = {0}, other = {0};
   int           ends[2];
   open_pipe(ends);
   int copy = dup(ends[0]);
   watch(reactor, ends[0], R, &first);
-  refused(UDPR_E_SYSTEM - EEXIST, reactor, ends[0], R);
-  refused(UDPR_E_SYSTEM - EEXIST, reactor, ends[0], W);
-  watch(reactor, copy, R, &other); /* a number of its own */
+  check_refused(UDPR_E_SYSTEM - EEXIST, reactor, ends[0], R);
+  check_refused(UDPR_E_SYSTEM - EEXIST, reactor, ends[0], W);
+  watch(reactor, copy, R, &other); /* a duplicate has a number of its own */
   OK(udpr_reactor_unwatch(reactor, first.id));
   watch(reactor, ends[0], R, &again);
   CHECK(again.id != first.id);
@@ -206,25 +206,25 @@ TEST(one_watch_a_descriptor) {
   close_pipe(ends);
 }
 
-TEST(what_cannot_be_watched) {
+TEST(descriptors_that_cannot_be_watched) {
   udpr_reactor *reactor = new_reactor(0);
   FILE         *file = tmpfile();
   int           ends[2];
   CHECK(file != NULL);
   open_pipe(ends);
-  refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 0);
-  refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 8);
-  refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], R | 0x80000000u);
-  refused(UDPR_E_NOT_SUPPORTED, reactor, fileno(file), R);
-  refused(UDPR_E_SYSTEM - EBADF, reactor, -1, R);
+  check_refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 0);
+  check_refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], 8);
+  check_refused(UDPR_E_INVALID_ARGUMENT, reactor, ends[0], R | 0x80000000u);
+  check_refused(UDPR_E_NOT_SUPPORTED, reactor, fileno(file), R);
+  check_refused(UDPR_E_SYSTEM - EBADF, reactor, -1, R);
   close_pipe(ends);
-  refused(UDPR_E_SYSTEM - EBADF, reactor, ends[0], R);
+  check_refused(UDPR_E_SYSTEM - EBADF, reactor, ends[0], R);
   CHECK_EQ(EBADF, udpr_status_errno(UDPR_E_SYSTEM - EBADF));
   fclose(file);
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(null_is_told) {
+TEST(null_arguments) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       user = {0};
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_watch(NULL, 0, R, on_ready, &user, count_free, NULL));

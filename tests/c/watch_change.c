@@ -1,7 +1,7 @@
-/* change_watch and unwatch, in callbacks too, and numbers that are given out again in a turn. */
+/* change_watch and unwatch, also in callbacks, and descriptors that are closed and reused within a turn. */
 #include "watcher.h"
 
-/* ---- change -------------------------------------------------------------------------------------------- */
+/* ---- change_watch -------------------------------------------------------------------------------------- */
 
 TEST(change_watch_changes_the_events) {
   udpr_reactor *reactor = new_reactor(0);
@@ -28,7 +28,7 @@ TEST(change_watch_changes_the_events) {
   close_pipe(ends);
 }
 
-TEST(change_and_unwatch_check_what_they_get) {
+TEST(change_and_unwatch_check_their_arguments) {
   udpr_reactor *reactor = new_reactor(0), *other = new_reactor(0);
   watcher       one = {0};
   int           ends[2];
@@ -45,9 +45,9 @@ TEST(change_and_unwatch_check_what_they_get) {
 
   CHECK_EQ(1, write(ends[1], "x", 1));
   run_turns(reactor, 1);
-  CHECK_EQ(1, one.calls); /* as it was */
+  CHECK_EQ(1, one.calls); /* not changed */
   OK(udpr_reactor_unwatch(reactor, one.id));
-  CHECK_EQ(1, one.freed); /* in the call */
+  CHECK_EQ(1, one.freed); /* before unwatch returns */
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, one.id));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_change_watch(reactor, one.id, R));
   OK(udpr_reactor_free(reactor));
@@ -77,14 +77,14 @@ TEST(unwatch_in_its_own_callback) {
   close_pipe(ends);
 }
 
-static void write_next(udpr_reactor *reactor, watcher *self, uint32_t now) {
+static void alternate_events(udpr_reactor *reactor, watcher *self, uint32_t now) {
   CHECK_EQ(self->calls % 2 ? R : W, now);
   OK(udpr_reactor_change_watch(reactor, self->id, self->calls % 2 ? W : R));
 }
 
 TEST(change_in_its_own_callback) {
   udpr_reactor *reactor = new_reactor(0);
-  watcher       one = {.act = write_next};
+  watcher       one = {.act = alternate_events};
   int           ends[2];
   CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
   CHECK_EQ(1, write(ends[1], "x", 1));
@@ -95,16 +95,16 @@ TEST(change_in_its_own_callback) {
   close_pipe(ends);
 }
 
-/* Both are ready in one turn: whichever is called first acts on the other. */
-typedef struct rivals {
+/* Both watches are ready in one turn. The one called first acts on the other. */
+typedef struct fixture {
   udpr_reactor *reactor;
   watcher       two[2];
   int           ends[2][2];
-  watcher       heir; /* for a number given out again */
-} rivals;
+  watcher       new_watch; /* for a reused descriptor */
+} fixture;
 
-static void set_up(rivals *all, void (*act)(udpr_reactor *, watcher *, uint32_t)) {
-  *all = (rivals){.reactor = new_reactor(0)};
+static void set_up(fixture *all, void (*act)(udpr_reactor *, watcher *, uint32_t)) {
+  *all = (fixture){.reactor = new_reactor(0)};
   for (int i = 0; i < 2; i++) {
     all->two[i] = (watcher){.act = act, .arg = all};
     open_pipe(all->ends[i]);
@@ -113,16 +113,16 @@ static void set_up(rivals *all, void (*act)(udpr_reactor *, watcher *, uint32_t)
   }
 }
 
-static void tear_down(rivals *all) {
+static void tear_down(fixture *all) {
   OK(udpr_reactor_free(all->reactor));
   CHECK(all->two[0].freed == 1 && all->two[1].freed == 1);
   for (int i = 0; i < 2; i++) close_pipe(all->ends[i]);
 }
 
-static int other_of(const watcher *self) { return self == &((rivals *)self->arg)->two[0]; }
+static int other_of(const watcher *self) { return self == &((fixture *)self->arg)->two[0]; }
 
 static void unwatch_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  watcher *other = &((rivals *)self->arg)->two[other_of(self)];
+  watcher *other = &((fixture *)self->arg)->two[other_of(self)];
   (void)now;
   if (other->freed) return;
   OK(udpr_reactor_unwatch(reactor, other->id));
@@ -130,7 +130,7 @@ static void unwatch_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
 }
 
 TEST(unwatch_another_that_is_ready_in_the_same_turn) {
-  rivals all;
+  fixture all;
   set_up(&all, unwatch_other);
   run_turns(all.reactor, 1);
   CHECK_EQ(1, all.two[0].calls + all.two[1].calls);
@@ -140,64 +140,65 @@ TEST(unwatch_another_that_is_ready_in_the_same_turn) {
   tear_down(&all);
 }
 
-/* The other's number now belongs to the read end of an empty pipe. */
-static void give_out_again(rivals *all, int which) {
+/* The other watch's descriptor becomes the read end of an empty pipe. */
+static void reuse_descriptor(fixture *all, int which) {
   int fresh[2];
   open_pipe(fresh);
-  CHECK_EQ(all->ends[which][0], dup3(fresh[0], all->ends[which][0], O_CLOEXEC)); /* closes it, too */
+  CHECK_EQ(all->ends[which][0], dup3(fresh[0], all->ends[which][0], O_CLOEXEC)); /* also closes the old one */
   close(fresh[0]);
   close(all->ends[which][1]);
   all->ends[which][1] = fresh[1];
 }
 
 static void unwatch_and_reuse(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  rivals *all = self->arg;
-  int     other = other_of(self);
+  fixture *all = self->arg;
+  int      other = other_of(self);
   (void)now;
-  if (all->heir.id) return;
+  if (all->new_watch.id) return;
   OK(udpr_reactor_unwatch(reactor, all->two[other].id));
-  give_out_again(all, other);
-  watch(reactor, all->ends[other][0], R, &all->heir);
+  reuse_descriptor(all, other);
+  watch(reactor, all->ends[other][0], R, &all->new_watch);
 }
 
-static void just_reuse(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  rivals *all = self->arg;
-  int     other = other_of(self);
+static void reuse_without_unwatch(udpr_reactor *reactor, watcher *self, uint32_t now) {
+  fixture *all = self->arg;
+  int      other = other_of(self);
   (void)now;
-  if (all->heir.id) return;
-  give_out_again(all, other);
-  watch(reactor, all->ends[other][0], R, &all->heir);
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, all->two[other].id)); /* not its heir */
+  if (all->new_watch.id) return;
+  reuse_descriptor(all, other);
+  watch(reactor, all->ends[other][0], R, &all->new_watch);
+  /* must not end the new watch */
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, all->two[other].id));
   CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_change_watch(reactor, all->two[other].id, W));
   CHECK_EQ(1, all->two[other].freed);
 }
 
-static void heir_gets_its_own_only(void (*act)(udpr_reactor *, watcher *, uint32_t)) {
-  rivals all;
+static void check_new_watch(void (*act)(udpr_reactor *, watcher *, uint32_t)) {
+  fixture all;
   set_up(&all, act);
   run_turns(all.reactor, 3);
-  CHECK_EQ(0, all.heir.calls); /* its pipe is empty */
+  CHECK_EQ(0, all.new_watch.calls); /* its pipe is empty */
   CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
   int which = all.two[0].calls ? 1 : 0;
   CHECK_EQ(1, write(all.ends[which][1], "y", 1));
   run_turns(all.reactor, 2);
-  CHECK(all.heir.calls == 2 && all.heir.seen_events == R && all.two[which].calls == 0);
+  CHECK(all.new_watch.calls == 2 && all.new_watch.seen_events == R && all.two[which].calls == 0);
   tear_down(&all);
-  CHECK_EQ(1, all.heir.freed);
+  CHECK_EQ(1, all.new_watch.freed);
 }
 
-TEST(a_number_unwatched_closed_and_given_out_again) { heir_gets_its_own_only(unwatch_and_reuse); }
-TEST(a_number_closed_behind_its_watchs_back) { heir_gets_its_own_only(just_reuse); }
+TEST(a_descriptor_unwatched_closed_and_reused) { check_new_watch(unwatch_and_reuse); }
+TEST(a_descriptor_closed_and_reused_without_unwatch) { check_new_watch(reuse_without_unwatch); }
 
 static void change_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  rivals *all = self->arg;
+  fixture *all = self->arg;
   (void)now;
   OK(udpr_reactor_change_watch(reactor, all->two[other_of(self)].id, W));
 }
 
-/* The other is readable in the same turn, but that is not asked for any more. */
+/* The other descriptor is readable in the same turn, but this event is no longer watched. */
 TEST(change_another_that_is_ready_in_the_same_turn) {
-  rivals all;
+  fixture all;
   set_up(&all, change_other);
   run_turns(all.reactor, 3);
   CHECK_EQ(3, all.two[0].calls + all.two[1].calls);

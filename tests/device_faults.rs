@@ -27,7 +27,7 @@ fn connected() -> Scene {
 
 fn device(port: &Arc<Port>) -> Vec<u8> {
     let mut name = vec![0; libc::IFNAMSIZ];
-    let len = Linux.option(port.fileno(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name);
+    let len = Linux.raw_option(port.fileno(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name);
     name.truncate(len.expect("an open port"));
     name
 }

@@ -152,7 +152,7 @@ fn adopt_with_options() {
         lend(stage, "[::]:0");
         let lent = stage.lent.borrow();
         let fd = lent.as_ref().expect("a socket").as_raw_fd();
-        Linux.set_option(fd, SOL_UDP, UDP_GRO, &1u32.to_ne_bytes()).expect("this kernel merges");
+        Linux.set_raw_option(fd, SOL_UDP, UDP_GRO, &1u32.to_ne_bytes()).expect("this kernel merges");
     };
     let act = |stage: &Stage| {
         let flags = flag::META | flag::DONT_FRAGMENT | flag::ERROR_REPORTS;

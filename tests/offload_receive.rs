@@ -62,7 +62,7 @@ fn pattern(len: usize) -> Vec<u8> {
 
 fn option(port: &Port, level: i32, name: i32) -> u32 {
     let mut value = [0; 4];
-    Linux.option(port.fileno(), level, name, &mut value).expect("a known option");
+    Linux.raw_option(port.fileno(), level, name, &mut value).expect("a known option");
     u32::from_ne_bytes(value)
 }
 

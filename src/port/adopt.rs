@@ -127,6 +127,6 @@ fn flags_of(kernel: &dyn Kernel, fd: RawFd, version: u16) -> Result<u32> {
 
 fn integer(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
     let mut value = [0; 4];
-    kernel.option(fd, level, name, &mut value)?;
+    kernel.raw_option(fd, level, name, &mut value)?;
     Ok(i32::from_ne_bytes(value))
 }

@@ -58,7 +58,7 @@ pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
     let mut shared = Vec::new();
     for name in [libc::SO_REUSEADDR, libc::SO_REUSEPORT] {
         let mut value = [0; 4];
-        kernel.option(fd, libc::SOL_SOCKET, name, &mut value)?;
+        kernel.raw_option(fd, libc::SOL_SOCKET, name, &mut value)?;
         if value != [0; 4] {
             shared.push((name, value));
         }
@@ -68,8 +68,8 @@ pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
     if shared.is_empty() || host.port != 0 {
         return Ok(());
     }
-    let unset = |(name, _): &(i32, [u8; 4])| kernel.set_option(fd, libc::SOL_SOCKET, *name, &[0; 4]);
+    let unset = |(name, _): &(i32, [u8; 4])| kernel.set_raw_option(fd, libc::SOL_SOCKET, *name, &[0; 4]);
     let bound = shared.iter().try_for_each(unset).and_then(|()| kernel.bind(fd, &host));
-    let reset = |(name, value): &(i32, [u8; 4])| kernel.set_option(fd, libc::SOL_SOCKET, *name, value);
+    let reset = |(name, value): &(i32, [u8; 4])| kernel.set_raw_option(fd, libc::SOL_SOCKET, *name, value);
     shared.iter().map(reset).fold(bound, io::Result::and)
 }

@@ -58,7 +58,7 @@ impl Device {
     /// The device that the socket is bound to. ENODEV before Linux 5.1 if it is gone.
     pub(super) fn of(kernel: &dyn Kernel, fd: RawFd) -> io::Result<Device> {
         let mut index = [0; 4];
-        match kernel.option(fd, libc::SOL_SOCKET, BY_INDEX, &mut index) {
+        match kernel.raw_option(fd, libc::SOL_SOCKET, BY_INDEX, &mut index) {
             Ok(_) if index == [0; 4] => Ok(Device::None),
             Ok(_) => Ok(Device::Index(u32::from_ne_bytes(index))),
             Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Device::named(kernel, fd),
@@ -69,7 +69,7 @@ impl Device {
     /// Only what the call says that it wrote counts: without a device that is nothing.
     fn named(kernel: &dyn Kernel, fd: RawFd) -> io::Result<Device> {
         let mut name = [0; libc::IFNAMSIZ];
-        let written = kernel.option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name)?;
+        let written = kernel.raw_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name)?;
         name.iter_mut().skip(written).for_each(|byte| *byte = 0);
         Ok(if name[0] == 0 { Device::None } else { Device::Name(name) })
     }
@@ -78,8 +78,10 @@ impl Device {
     pub(super) fn bind(&self, kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
         match self {
             Device::None => Ok(()),
-            Device::Index(index) => kernel.set_option(fd, libc::SOL_SOCKET, BY_INDEX, &index.to_ne_bytes()),
-            Device::Name(name) => kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name),
+            Device::Index(index) => {
+                kernel.set_raw_option(fd, libc::SOL_SOCKET, BY_INDEX, &index.to_ne_bytes())
+            }
+            Device::Name(name) => kernel.set_raw_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name),
         }
     }
 
@@ -242,11 +244,11 @@ impl Open {
         let (fd, number) = (socket.as_raw_fd(), index.to_ne_bytes());
         Device::Index(device).bind(kernel, fd)?;
         if self.family == family::INET6 {
-            return kernel.set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number);
+            return kernel.set_raw_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF, &number);
         }
         // struct ip_mreqn, whose last member is the index.
         let mut request = [0; 12];
         request[8..].copy_from_slice(&number);
-        kernel.set_option(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+        kernel.set_raw_option(fd, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
     }
 }

@@ -109,7 +109,7 @@ impl Open {
     pub(super) fn drain_error_queue(&self) {
         self.drain_errors();
         let mut error = [0; 4];
-        let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
+        let got = self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
         let error = i32::from_ne_bytes(error);
         if got.is_ok() && error != 0 {
             self.interest.record_progress();
@@ -212,9 +212,9 @@ impl Open {
             (libc::IPPROTO_IP, libc::IP_RECVERR)
         };
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        let set = |on: u32| kernel.set_option(fd, level, name, &on.to_ne_bytes());
+        let set = |on: u32| kernel.set_raw_option(fd, level, name, &on.to_ne_bytes());
         let mut are_on = [1; 4];
-        let mut are_off = || kernel.option(fd, level, name, &mut are_on).is_ok() && are_on == [0; 4];
+        let mut are_off = || kernel.raw_option(fd, level, name, &mut are_on).is_ok() && are_on == [0; 4];
         let mtu = self.reported_mtu(&to);
         if mtu != 0 || !are_off() || set(1).is_err() {
             return (Err(Status::MESSAGE_TOO_LONG), mtu);

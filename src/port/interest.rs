@@ -110,7 +110,7 @@ impl Open {
             return add().or_else(|_| change()).is_ok();
         }
         // What the host has put in the socket's place is not watched.
-        let is_socket = || kernel.option(fd, libc::SOL_SOCKET, libc::SO_TYPE, &mut [0; 4]).is_ok();
+        let is_socket = || kernel.raw_option(fd, libc::SOL_SOCKET, libc::SO_TYPE, &mut [0; 4]).is_ok();
         let anew = |_| {
             if !is_socket() {
                 return Ok(());

@@ -142,7 +142,7 @@ impl Open {
     fn ask_for_merging(&self) {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         let offload = !self.has(flag::NO_OFFLOAD);
-        if offload && kernel.option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
+        if offload && kernel.raw_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
             self.segmentation.set(Segmentation::Full);
         }
         let wanted = self.saved_options.is_none() || self.has(flag::OFFLOAD);
@@ -160,7 +160,7 @@ impl Open {
         ];
         for (name, wish, what) in wishes.into_iter().filter(|(_, wish, _)| *wish > 0) {
             let mut value = [0; 4];
-            let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
+            let got = self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
             let granted = u32::from_ne_bytes(value) / 2;
             if got.is_ok() && granted < wish {
                 self.context.log_record(
@@ -214,11 +214,11 @@ pub(super) fn confine(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Op
         if !(1..libc::IFNAMSIZ).contains(&device.count_bytes()) {
             return Err(Status::NO_INTERFACE);
         }
-        kernel.set_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
+        kernel.set_raw_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
     }
     Ok(())
 }
 
 fn set(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, value: u32) -> Result {
-    Ok(kernel.set_option(fd, level, name, &value.to_ne_bytes())?)
+    Ok(kernel.set_raw_option(fd, level, name, &value.to_ne_bytes())?)
 }

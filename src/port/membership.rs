@@ -262,7 +262,7 @@ impl Open {
         let mut request = [0; FILTER];
         request[..4].copy_from_slice(&index.to_ne_bytes());
         write_addr(group, &mut request[FIRST..]);
-        self.context.kernel.option(self.fd.get(), level(group), libc::MCAST_MSFILTER, &mut request)?;
+        self.context.kernel.raw_option(self.fd.get(), level(group), libc::MCAST_MSFILTER, &mut request)?;
         let number = |at: usize| request[at..].first_chunk().map_or(0, |bytes| u32::from_ne_bytes(*bytes));
         Ok(Filter { mode: number(FIRST + STORAGE), sources: number(FIRST + STORAGE + 4) })
     }
@@ -280,7 +280,7 @@ impl Open {
                 (with_source, request.len())
             }
         };
-        self.context.kernel.set_option(self.fd.get(), level(group), name, &request[..len])
+        self.context.kernel.set_raw_option(self.fd.get(), level(group), name, &request[..len])
     }
 }
 

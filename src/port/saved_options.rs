@@ -43,9 +43,11 @@ impl Open {
     /// setsockopt(2). On an adopted socket, what was there first is put back when the port stops.
     pub(super) fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        let Some(saved) = &self.saved_options else { return Ok(kernel.set_option(fd, level, name, value)?) };
+        let Some(saved) = &self.saved_options else {
+            return Ok(kernel.set_raw_option(fd, level, name, value)?);
+        };
         if saved.knows(level, name) {
-            return Ok(kernel.set_option(fd, level, name, value)?);
+            return Ok(kernel.set_raw_option(fd, level, name, value)?);
         }
         let mut was = Vec::new();
         if (level, name) == (libc::SOL_SOCKET, libc::SO_TIMESTAMPNS) {
@@ -55,7 +57,7 @@ impl Open {
         if was.last().is_some_and(|(.., was)| was == value) {
             return Ok(());
         }
-        kernel.set_option(fd, level, name, value)?;
+        kernel.set_raw_option(fd, level, name, value)?;
         saved.options.borrow_mut().extend(was);
         Ok(())
     }
@@ -125,7 +127,7 @@ fn is_default(kernel: &dyn Kernel, version: u16, level: i32, name: i32, value: i
 
 fn read(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, len: usize) -> io::Result<Vec<u8>> {
     let mut value = vec![0; len];
-    let got = kernel.option(fd, level, name, &mut value)?;
+    let got = kernel.raw_option(fd, level, name, &mut value)?;
     value.truncate(got);
     Ok(value)
 }
@@ -153,7 +155,7 @@ fn set_again(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, value: &[u8]
         _ => None,
     };
     match forced {
-        Some(forced) if kernel.set_option(fd, level, forced, value).is_ok() => Ok(()),
-        _ => kernel.set_option(fd, level, name, value),
+        Some(forced) if kernel.set_raw_option(fd, level, forced, value).is_ok() => Ok(()),
+        _ => kernel.set_raw_option(fd, level, name, value),
     }
 }

@@ -106,7 +106,7 @@ impl IpOption {
     fn get(self, open: &Open) -> Result<i32> {
         let (level, name) = self.of(open.family);
         let mut value = [0; 4];
-        open.context.kernel.option(open.fd.get(), level, name, &mut value)?;
+        open.context.kernel.raw_option(open.fd.get(), level, name, &mut value)?;
         Ok(i32::from_ne_bytes(value))
     }
 }
@@ -140,7 +140,7 @@ impl Port {
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         check_unmanaged(level, name)?;
         let open = self.settable()?;
-        open.context.kernel.set_option(open.fd.get(), level, name, value)?;
+        open.context.kernel.set_raw_option(open.fd.get(), level, name, value)?;
         if is_device_option(level, name) {
             open.device_was_set();
         }
@@ -151,7 +151,7 @@ impl Port {
     pub fn get_option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
         check_unmanaged(level, name)?;
         let open = self.readable()?;
-        Ok(open.context.kernel.option(open.fd.get(), level, name, value)?)
+        Ok(open.context.kernel.raw_option(open.fd.get(), level, name, value)?)
     }
 
     /// A number from `least` to 255, for both versions on a dual-stack port.

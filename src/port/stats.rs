@@ -74,7 +74,8 @@ impl Open {
     fn socket_drops(&self) -> Option<u32> {
         const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
         let mut info = [0; (DROPS + 1) * 4];
-        let got = self.context.kernel.option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
+        let got =
+            self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
         let word = info.last_chunk().filter(|_| got.is_ok_and(|len| len == info.len()));
         word.map(|word| u32::from_ne_bytes(*word))
     }

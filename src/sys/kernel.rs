@@ -43,13 +43,13 @@ pub trait Kernel {
         socket::duplicate(fd)
     }
 
-    /// setsockopt(2).
-    fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    /// setsockopt(2) of an option by its numbers, for the C function that takes them.
+    fn set_raw_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         socket::set_option(fd, level, name, value)
     }
 
-    /// getsockopt(2): how many bytes of `value` were filled.
-    fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+    /// getsockopt(2) of an option by its numbers. Returns how many bytes of `value` were filled.
+    fn raw_option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         socket::option(fd, level, name, value)
     }
 

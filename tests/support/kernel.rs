@@ -252,16 +252,16 @@ impl Kernel for Scripted {
         returned.map_or_else(|| Linux.read_error(fd), Ok)
     }
 
-    fn set_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+    fn set_raw_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         self.answer_step(Step { syscall: Syscall::SetOption, option: (level, name) })?;
         self.check_known(level, name)?;
-        Linux.set_option(fd, level, name, value)
+        Linux.set_raw_option(fd, level, name, value)
     }
 
-    fn option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+    fn raw_option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         self.answer_step(Step { syscall: Syscall::Option, option: (level, name) })?;
         self.check_known(level, name)?;
-        let got = Linux.option(fd, level, name, value);
+        let got = Linux.raw_option(fd, level, name, value);
         let drops = self.drops.get().filter(|_| (level, name) == (libc::SOL_SOCKET, libc::SO_MEMINFO));
         if let (Some(drops), Some(word)) = (drops, value.last_chunk_mut()) {
             *word = drops.to_ne_bytes();

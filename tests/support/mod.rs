@@ -53,7 +53,7 @@ impl Peer {
     }
 
     pub(crate) fn set_option(&self, level: i32, name: i32, value: u32) {
-        Linux.set_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes()).expect("a known option");
+        Linux.set_raw_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes()).expect("a known option");
     }
 
     /// What it sends is cut into datagrams of `segment` bytes, and travels on loopback as it is.

@@ -250,7 +250,7 @@ impl Look {
     fn at(fd: RawFd, peer: Option<Addr>) -> Look {
         let option = |(level, name): &(i32, i32)| {
             let mut value = vec![0; 64];
-            let len = Linux.option(fd, *level, *name, &mut value).ok()?;
+            let len = Linux.raw_option(fd, *level, *name, &mut value).ok()?;
             value.truncate(len);
             Some(value)
         };

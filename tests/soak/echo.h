@@ -1,4 +1,4 @@
-/* echo.h: servers on a thread and a reactor of their own, and a client for each kind of them. */
+/* echo.h: echo servers on a thread and a reactor of their own, and a client for each kind of server. */
 #ifndef UDPR_SOAK_ECHO_H
 #define UDPR_SOAK_ECHO_H
 
@@ -9,19 +9,19 @@ enum { ECHO_KINDS = 4, SERVERS = ECHO_KINDS + 1, WINDOW = 64, LONGEST = 60000 };
 static const struct {
   const char *host;
   uint32_t    flags;
-} kinds[SERVERS] = {{"127.0.0.1", 0},
-                    {"::1", UDPR_UDP_PACKET_INFO | UDPR_UDP_TTL},
-                    {"127.0.0.1", UDPR_UDP_NO_OFFLOAD | UDPR_UDP_TIMESTAMPS},
-                    {"127.0.0.1", UDPR_UDP_UNBATCHED},
-                    {"127.0.0.1", 0}}; /* the last one is for other loads */
+} kind_options[SERVERS] = {{"127.0.0.1", 0},
+                           {"::1", UDPR_UDP_PACKET_INFO | UDPR_UDP_TTL},
+                           {"127.0.0.1", UDPR_UDP_NO_OFFLOAD | UDPR_UDP_TIMESTAMPS},
+                           {"127.0.0.1", UDPR_UDP_UNBATCHED},
+                           {"127.0.0.1", 0}}; /* the last one is for other loads */
 
 /* ---- servers ------------------------------------------------------------------------------------------- */
 
 typedef struct server {
   udpr_transport      *transport;
   udpr_addr            host;
-  uint64_t             refused; /* answers that no queue took; the server's thread's */
-  udpr_transport_stats stats;   /* as they were told last */
+  uint64_t             refused; /* replies that no queue accepted; used by the server's thread only */
+  udpr_transport_stats stats;   /* as they were last read */
   uint64_t             stats_refused;
   int                  stopped;
 } server;
@@ -30,9 +30,9 @@ static server        servers[SERVERS];
 static udpr_reactor *servers_reactor;
 static udpr_remote  *servers_remote;
 static check_thread  servers_thread;
-static atomic_bool   servers_told;
+static atomic_bool   servers_stats_copied;
 
-static void answer(server *self, const udpr_datagram *datagram) {
+static void echo_datagram(server *self, const udpr_datagram *datagram) {
   udpr_status status =
       udpr_transport_write(self->transport, datagram->data, datagram->len, &datagram->sender);
   if (status == UDPR_OK) return;
@@ -40,15 +40,15 @@ static void answer(server *self, const udpr_datagram *datagram) {
   self->refused++;
 }
 
-static void answer_one(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
+static void echo_one(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport;
-  answer(user, datagram);
+  echo_datagram(user, datagram);
 }
 
-static size_t answer_many(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
-                          void *user) {
+static size_t echo_batch(udpr_transport *transport, const udpr_datagram *const *datagrams, size_t count,
+                         void *user) {
   (void)transport;
-  for (size_t i = 0; i < count; i++) answer(user, datagrams[i]);
+  for (size_t i = 0; i < count; i++) echo_datagram(user, datagrams[i]);
   return count;
 }
 
@@ -64,16 +64,16 @@ static void servers_run(void *unused) {
 }
 
 static void servers_start(void) {
-  servers_reactor = grown_reactor();
+  servers_reactor = reactor_with_buffers();
   OK(udpr_reactor_remote(servers_reactor, &servers_remote));
   for (int i = 0; i < SERVERS; i++) {
     udpr_protocol    protocol = {.size = sizeof protocol,
                                  .user = &servers[i],
-                                 .datagram_received = answer_one,
-                                 .datagrams_received = i == 1 ? answer_many : NULL,
+                                 .datagram_received = echo_one,
+                                 .datagrams_received = i == 1 ? echo_batch : NULL,
                                  .stop_protocol = server_stopped};
-    udpr_udp_options options = {.size = sizeof options, .flags = kinds[i].flags};
-    OK(udpr_reactor_listen_udp(servers_reactor, 0, kinds[i].host, &protocol, &options,
+    udpr_udp_options options = {.size = sizeof options, .flags = kind_options[i].flags};
+    OK(udpr_reactor_listen_udp(servers_reactor, 0, kind_options[i].host, &protocol, &options,
                                &servers[i].transport));
     servers[i].host = host_of(servers[i].transport);
   }
@@ -91,19 +91,19 @@ static void servers_stop(void) {
   OK(udpr_reactor_free(servers_reactor));
 }
 
-static void servers_tell(udpr_reactor *reactor, void *user) {
+static void servers_copy_stats(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   for (int i = 0; i < SERVERS; i++) {
     servers[i].stats = stats_of(servers[i].transport);
     servers[i].stats_refused = servers[i].refused;
   }
-  atomic_store(&servers_told, true);
+  atomic_store(&servers_stats_copied, true);
 }
 
-static void servers_ask(void) {
-  atomic_store(&servers_told, false);
-  OK(udpr_remote_call(servers_remote, servers_tell, NULL, NULL));
-  RUN_UNTIL(soak.reactor, atomic_load(&servers_told));
+static void servers_get_stats(void) {
+  atomic_store(&servers_stats_copied, false);
+  OK(udpr_remote_call(servers_remote, servers_copy_stats, NULL, NULL));
+  RUN_UNTIL(soak.reactor, atomic_load(&servers_stats_copied));
 }
 
 /* ---- clients ------------------------------------------------------------------------------------------- */
@@ -111,8 +111,8 @@ static void servers_ask(void) {
 typedef struct client {
   udpr_transport *transport;
   server         *server;
-  server          before; /* as it was when the round began */
-  uint64_t        next, accepted, came, came_at_look;
+  server          before; /* at the beginning of the round */
+  uint64_t        next, accepted, received, received_at_check;
   unsigned        in_flight;
   bool            merged;
 } client;
@@ -121,7 +121,7 @@ static client   clients[ECHO_KINDS];
 static uint64_t echoed;
 static uint8_t  pattern[LONGEST + 4096];
 
-/* Runs of one length can be merged; one in a thousand is fragmented. */
+/* Runs of the same length can be merged; one datagram in a thousand is fragmented. */
 static size_t length_of(uint64_t number) {
   return number % 1000 == 999 ? LONGEST : 8 + (number / 64 * 7919) % 1400;
 }
@@ -147,30 +147,30 @@ static void client_received(udpr_transport *transport, const udpr_datagram *data
   CHECK_EQ(length_of(number), datagram->len);
   CHECK(memcmp(datagram->data + 8, bytes_of(number), datagram->len - 8) == 0);
   CHECK_ADDR(&self->server->host, &datagram->sender);
-  self->came++, echoed++;
+  self->received++, echoed++;
   if (self->in_flight > 0) self->in_flight--;
   if (self->in_flight <= WINDOW / 2) client_fill(self);
 }
 
 static void echo_begin(void) {
-  for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (uint8_t)any_below(256);
-  servers_ask();
+  for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (uint8_t)random_below(256);
+  servers_get_stats();
   for (int i = 0; i < ECHO_KINDS; i++) {
     udpr_protocol protocol = {.size = sizeof protocol,
                               .user = &clients[i],
                               .datagram_received = client_received};
     clients[i] = (client){.server = &servers[i], .before = servers[i]};
-    clients[i].merged = !(kinds[i].flags & UDPR_UDP_NO_OFFLOAD);
-    clients[i].transport = soak_listen(kinds[i].host, &protocol, kinds[i].flags);
+    clients[i].merged = !(kind_options[i].flags & UDPR_UDP_NO_OFFLOAD);
+    clients[i].transport = soak_listen(kind_options[i].host, &protocol, kind_options[i].flags);
   }
 }
 
-/* What is lost never comes back: where nothing came for a while, the window opens again. */
+/* Replies may be lost: if none was received for a while, the window is opened again. */
 static void echo_tick(void) {
   for (client *self = clients; self < clients + ECHO_KINDS; self++) {
     if (soak.ticks % 256 == 0) {
-      if (self->came == self->came_at_look) self->in_flight = 0;
-      self->came_at_look = self->came;
+      if (self->received == self->received_at_check) self->in_flight = 0;
+      self->received_at_check = self->received;
     }
     client_fill(self);
   }
@@ -179,17 +179,17 @@ static void echo_tick(void) {
 static bool client_settled(const client *self) {
   const udpr_transport_stats own = stats_of(self->transport), *now = &self->server->stats,
                              *then = &self->before.stats;
-  uint64_t answers = now->datagrams_out - then->datagrams_out, asked = now->datagrams_in - then->datagrams_in,
+  uint64_t replies = now->datagrams_out - then->datagrams_out, asked = now->datagrams_in - then->datagrams_in,
            unsent = now->dropped_out - then->dropped_out + self->server->stats_refused -
                     self->before.stats_refused;
-  CHECK_EQ(self->came, own.datagrams_in);
-  return self->accepted == own.datagrams_out + own.dropped_out && asked == answers + unsent &&
-         accounted(own.datagrams_out, asked, now->dropped_in - then->dropped_in, self->merged) &&
-         accounted(answers, own.datagrams_in, own.dropped_in, self->merged);
+  CHECK_EQ(self->received, own.datagrams_in);
+  return self->accepted == own.datagrams_out + own.dropped_out && asked == replies + unsent &&
+         adds_up(own.datagrams_out, asked, now->dropped_in - then->dropped_in, self->merged) &&
+         adds_up(replies, own.datagrams_in, own.dropped_in, self->merged);
 }
 
 static bool echo_settled(void) {
-  servers_ask();
+  servers_get_stats();
   for (int i = 0; i < ECHO_KINDS; i++) {
     if (!client_settled(&clients[i])) return false;
   }

@@ -1,6 +1,6 @@
-/* Preloaded (ld.so(8), LD_PRELOAD), it makes one in UDPR_SOAK_FAULTS of the system calls that udpr makes fail, as the man
- * pages allow. Nothing is done then; or sendmmsg and recvmmsg do one message only. Calls of the program itself and of the C
- * library are left alone.
+/* A library for LD_PRELOAD (ld.so(8)): one in UDPR_SOAK_FAULTS of udpr's system calls fails, with an error that its man page
+ * allows. A failing call does nothing; or sendmmsg and recvmmsg process only one message. Calls of the program itself and of
+ * the C library are not changed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -19,12 +19,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { ONE_ONLY = -1 }; /* of the messages */
+enum { ONE_MESSAGE = -1 };
 
 static atomic_ullong calls, faults;
 static atomic_bool   begun;
-static uintptr_t     udpr_begin, udpr_end; /* where its code is */
-static unsigned      every;
+static uintptr_t     udpr_begin, udpr_end; /* the library's code */
+static unsigned      interval;
 
 static int find_udpr(struct dl_phdr_info *object, size_t size, void *unused) {
   (void)size, (void)unused;
@@ -38,19 +38,19 @@ static int find_udpr(struct dl_phdr_info *object, size_t size, void *unused) {
   return 1;
 }
 
-/* How many there were. The first call begins them. */
+/* Returns the number of injected faults. The first call begins the injection. */
 unsigned long long soak_faults(void);
 unsigned long long soak_faults(void) {
   if (!begun) {
     const char *text = getenv("UDPR_SOAK_FAULTS");
-    every = text ? (unsigned)atoi(text) : 1000;
+    interval = text ? (unsigned)atoi(text) : 1000;
     dl_iterate_phdr(find_udpr, NULL);
     begun = true;
   }
   return faults;
 }
 
-/* splitmix64: two calls in a row may fail, and any row of calls may succeed. */
+/* splitmix64. Random, so that successive calls may fail, and any sequence of calls may succeed. */
 static uint64_t random_of(uint64_t number) {
   number = (number + 1) * UINT64_C(0x9e3779b97f4a7c15);
   number = (number ^ number >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -58,10 +58,10 @@ static uint64_t random_of(uint64_t number) {
   return number ^ number >> 31;
 }
 
-/* What goes wrong at this call from `caller`: 0 for nothing, or one of the `count` errors, in turn. */
+/* Returns 0 if this call from `caller` does not fail, otherwise the next of the `count` errors. */
 static int fault(const void *caller, const int *errors, unsigned count) {
   if (!begun || (uintptr_t)caller < udpr_begin || (uintptr_t)caller >= udpr_end) return 0;
-  if (random_of(atomic_fetch_add(&calls, 1)) % every != 0) return 0;
+  if (random_of(atomic_fetch_add(&calls, 1)) % interval != 0) return 0;
   return errors[atomic_fetch_add(&faults, 1) % count];
 }
 
@@ -75,7 +75,7 @@ static int fault(const void *caller, const int *errors, unsigned count) {
     if (error) return errno = error, -1; \
   } while (0)
 
-/* The C library's own. ISO C has no way from an object pointer to a function's. */
+/* Declares `next`, the C library's function. ISO C has no conversion from an object pointer to a function pointer. */
 #define NEXT(function)                          \
   static __typeof__(function) *next;            \
   if (!next) {                                  \
@@ -87,14 +87,14 @@ static int fault(const void *caller, const int *errors, unsigned count) {
 
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags) {
   NEXT(sendmmsg)
-  int error = ANY_OF(EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, ONE_ONLY);
+  int error = ANY_OF(EINTR, EAGAIN, ENOBUFS, ENOMEM, EPERM, ONE_MESSAGE);
   if (error > 0) return errno = error, -1;
   return next(fd, messages, error ? 1 : count, flags);
 }
 
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout) {
   NEXT(recvmmsg)
-  int error = ANY_OF(EINTR, EAGAIN, ENOMEM, ENOBUFS, ONE_ONLY);
+  int error = ANY_OF(EINTR, EAGAIN, ENOMEM, ENOBUFS, ONE_MESSAGE);
   if (error > 0) return errno = error, -1;
   return next(fd, messages, error ? 1 : count, flags, timeout);
 }
@@ -155,7 +155,7 @@ int epoll_ctl(int fd, int what, int other, struct epoll_event *event) {
   return next(fd, what, other, event);
 }
 
-/* epoll_pwait2, which not every C library has. */
+/* Used for epoll_pwait2, which not every C library has. */
 long syscall(long number, ...) {
   NEXT(syscall)
   va_list rest;

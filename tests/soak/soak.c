@@ -1,30 +1,31 @@
-/* The soak: every kind of work at once on one reactor, in rounds. After each round all accounts balance, every `user` was
- * freed once, nothing is left in the reactor, and descriptors and memory are as after the first. See scripts/soak.
+/* The soak test: every kind of load at the same time on one reactor, in rounds. After each round, all counts have to add up,
+ * every `user` was freed once, the reactor is empty, and descriptors and memory are as after the first round. See
+ * scripts/soak.
  */
 #include "../c/fake_dns.h"
 
 #include <dlfcn.h>
 #include <malloc.h>
 
-#include "churn.h"
 #include "connected.h"
-#include "disturb.h"
+#include "disturbances.h"
 #include "echo.h"
 #include "groups.h"
-#include "names.h"
+#include "lookups.h"
+#include "ports.h"
+#include "threads.h"
 #include "timers.h"
-#include "workers.h"
 
 static const load *const loads[] = {&echo_load,    &connected_load, &reports_load, &groups_load,
-                                    &timers_load,  &workers_load,   &names_load,   &churn_load,
+                                    &timers_load,  &threads_load,   &lookups_load, &ports_load,
                                     &watches_load, &signals_load,   &firewall_load};
 enum { LOADS = sizeof loads / sizeof *loads };
 
-/* Bytes. While a reactor lives, its lists grow with the most that a turn had to do, which differs from round to round.
- * When it is free, what the C library keeps for itself is left: in ten seconds a leak of 16 bytes a port is more. Both
- * without malloc's caches for each thread (GLIBC_TUNABLES=glibc.malloc.tcache_count=0), which count as in use.
+/* In bytes. A reactor's lists grow with the largest turn, which differs between rounds. After all reactors are freed, only
+ * memory of the C library is left: a leak of 16 bytes per port exceeds that in ten seconds. malloc's caches for each thread
+ * count as in use and are turned off (GLIBC_TUNABLES=glibc.malloc.tcache_count=0).
  */
-enum { GROWN_BOUND = 512 * 1024, LEFT_BOUND = 128 * 1024, RESIDENT_BOUND = 8 * 1024 * 1024 };
+enum { MAX_GROWTH = 512 * 1024, MAX_LEFT = 128 * 1024, MAX_RESIDENT_GROWTH = 8 * 1024 * 1024 };
 
 typedef struct usage {
   long   descriptors;
@@ -37,10 +38,11 @@ static usage usage_now(void) {
   FILE            *file = fopen("/proc/self/statm", "re");
   CHECK(file && fscanf(file, "%*u %lu", &pages) == 1);
   fclose(file);
-  return (usage){check_count_descriptors(), info.uordblks + info.hblkhd, pages * (size_t)sysconf(_SC_PAGESIZE)};
+  return (usage){check_count_descriptors(), info.uordblks + info.hblkhd,
+                 pages * (size_t)sysconf(_SC_PAGESIZE)};
 }
 
-static unsigned long long (*count_faults)(void); /* NULL: there are none */
+static unsigned long long (*count_faults)(void); /* NULL without fault injection */
 
 static void show(const char *what, udpr_ns began) {
   usage now = usage_now();
@@ -62,8 +64,8 @@ static void tick(udpr_reactor *reactor, void *user) {
 static void settle(const load *one) {
   udpr_ns end = monotonic_ns() + CHECK_TIMEOUT;
   while (!one->settled()) {
-    if (monotonic_ns() > end) FAIL("the accounts of \"%s\" do not balance", one->unit);
-    OK_OR_FAULT(udpr_reactor_iterate(soak.reactor, (int64_t)MS(5)));
+    if (monotonic_ns() > end) FAIL("the counts of \"%s\" do not add up", one->unit);
+    OK_OR_INJECTED(udpr_reactor_iterate(soak.reactor, (int64_t)MS(5)));
   }
 }
 
@@ -74,7 +76,7 @@ static void round_run(udpr_ns began, udpr_ns end, udpr_ns show_every) {
   for (int i = 0; i < LOADS; i++) loads[i]->begin();
   tick(soak.reactor, &ticker);
   for (udpr_ns now; (now = monotonic_ns()) < end;) {
-    OK_OR_FAULT(udpr_reactor_iterate(soak.reactor, (int64_t)MS(20)));
+    OK_OR_INJECTED(udpr_reactor_iterate(soak.reactor, (int64_t)MS(20)));
     if (now >= next) show("at work", began), next = now + show_every;
   }
   soak.ending = true;
@@ -83,23 +85,24 @@ static void round_run(udpr_ns began, udpr_ns end, udpr_ns show_every) {
   for (int i = 0; i < LOADS; i++) loads[i]->end();
 }
 
-/* The reactor holds nothing of the round. */
+/* Nothing of the round is left in the reactor. */
 static void check_empty(void) {
   udpr_reactor_stats stats = {.size = sizeof stats};
   run_turns(soak.reactor, 2);
   OK(udpr_reactor_get_stats(soak.reactor, &stats));
   CHECK_EQ(0, stats.transports);
   CHECK_EQ(0, stats.timers_pending);
-  CHECK_EQ(users_made, users_back);
+  CHECK_EQ(registrations_made, registrations_freed);
   malloc_trim(0);
 }
 
 static void check_same(const usage *before, size_t bound) {
   usage now = usage_now();
   CHECK_EQ(before->descriptors, now.descriptors);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose memory is counted in, too */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* whose own memory would count */
   if (now.heap > before->heap + bound) FAIL("%zu bytes of memory in use, before %zu", now.heap, before->heap);
-  if (now.rss > before->rss + RESIDENT_BOUND) FAIL("%zu bytes resident, before %zu", now.rss, before->rss);
+  if (now.rss > before->rss + MAX_RESIDENT_GROWTH)
+    FAIL("%zu bytes resident, before %zu", now.rss, before->rss);
 #endif
 }
 
@@ -118,7 +121,7 @@ static void rounds_run(udpr_ns began, unsigned seconds, unsigned rounds) {
     snprintf(what, sizeof what, "after round %u of %u", i, rounds);
     show(what, began);
     if (i == 1) first = usage_now();
-    check_same(&first, GROWN_BOUND);
+    check_same(&first, MAX_GROWTH);
   }
 }
 
@@ -138,8 +141,8 @@ TEST(everything_at_once) {
   show("before there is a reactor", began);
 
   servers_start();
-  soak.reactor = grown_reactor();
-  soak.faults = count_faults && count_faults() == 0; /* from here on */
+  soak.reactor = reactor_with_buffers();
+  soak.faults = count_faults && count_faults() == 0; /* the first call begins the injection */
   if (soak.faults) firewall_start();
   rounds_run(began, seconds, seconds < 120 ? 4 : seconds / 30);
   OK(udpr_reactor_free(soak.reactor));
@@ -147,7 +150,7 @@ TEST(everything_at_once) {
 
   malloc_trim(0);
   show("when all reactors are free", began);
-  check_same(&before, LEFT_BOUND);
+  check_same(&before, MAX_LEFT);
   dns_stop(&dns);
   close(dns.fd);
 }

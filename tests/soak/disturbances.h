@@ -1,6 +1,6 @@
-/* disturb.h: what disturbs the others where there are faults: signals, a firewall, and no descriptor to be had. */
-#ifndef UDPR_SOAK_DISTURB_H
-#define UDPR_SOAK_DISTURB_H
+/* disturbances.h: disturbs the other loads in a soak with faults: signals, a firewall, and moments without descriptors. */
+#ifndef UDPR_SOAK_DISTURBANCES_H
+#define UDPR_SOAK_DISTURBANCES_H
 
 #include "soak.h"
 
@@ -10,7 +10,7 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-/* ---- signals: a thousand a second interrupt whatever the reactor's thread waits in ------------------------ */
+/* ---- signals: a thousand per second interrupt the reactor's thread ------------------------ */
 
 static timer_t  signals;
 static uint64_t signals_caught;
@@ -30,9 +30,9 @@ static void signals_begin(void) {
   CHECK_EQ(0, timer_settime(signals, 0, &every, NULL));
 }
 
-/* ---- a firewall: it refuses one send in 500, which is EPERM ----------------------------------------------- */
+/* ---- a firewall: it rejects one send in 500 with EPERM ----------------------------------------------- */
 
-enum { UNTOUCHED = 1 }; /* the mark of a socket whose sends it lets through: not udpr's */
+enum { BYPASS_MARK = 1 }; /* of sockets that are not udpr's; the firewall accepts their sends */
 #define RULES                                                                                \
   "add table inet soak; add counter inet soak refused; "                                     \
   "add chain inet soak out { type filter hook output priority 0; }; "                        \
@@ -48,7 +48,7 @@ static void firewall_start(void) {
   if (!firewall) printf("# no firewall: needs nft (nftables), and nft_numgen in the kernel\n");
 }
 
-static void firewall_look(void) {
+static void firewall_read_counter(void) {
   if (!firewall) return;
   FILE              *listing = popen("nft list counter inet soak refused", "re");
   char               line[256];
@@ -60,7 +60,7 @@ static void firewall_look(void) {
   firewall_refused = packets;
 }
 
-/* ---- descriptors: for a moment there is none -------------------------------------------------------------- */
+/* ---- descriptors: for a moment none is available -------------------------------------------------------------- */
 
 static void without_descriptors(void) {
   udpr_protocol   protocol = {.size = sizeof protocol};
@@ -72,27 +72,27 @@ static void without_descriptors(void) {
   for (int i = 0; i < 100; i++) {
     udpr_status status = udpr_reactor_listen_udp(soak.reactor, 0, "127.0.0.1", &protocol, NULL, &transport);
     if (status == UDPR_E_NO_FILES) continue;
-    CHECK(status < 0); /* another one, injected */
+    CHECK(status < 0); /* an injected error */
   }
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
 }
 
 /* ---- the load ------------------------------------------------------------------------------------------ */
 
-static void disturb_begin(void) {
+static void disturbances_begin(void) {
   if (soak.faults) signals_begin();
 }
 
-static void disturb_end(void) {
+static void disturbances_end(void) {
   if (!soak.faults) return;
   CHECK_EQ(0, timer_delete(signals));
-  firewall_look();
+  firewall_read_counter();
   without_descriptors();
 }
 
-static const load signals_load = {"signals",     &signals_caught, disturb_begin,
-                                  nothing_to_do, always,          disturb_end};
+static const load signals_load = {"signals", &signals_caught, disturbances_begin,
+                                  no_action, always,          disturbances_end};
 static const load firewall_load = {
-    "refused by the firewall", &firewall_refused, nothing_to_do, nothing_to_do, always, nothing_to_do};
+    "refused by the firewall", &firewall_refused, no_action, no_action, always, no_action};
 
 #endif

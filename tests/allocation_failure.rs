@@ -101,7 +101,7 @@ impl Kernel for Full {
 
 struct Sender {
     kernel: Rc<Full>,
-    reactor: Reactor<Later>,
+    reactor: Reactor<ClosureCall>,
     port: Arc<Port>,
     peer: Peer,
 }
@@ -111,7 +111,7 @@ impl Sender {
     fn new() -> Sender {
         let kernel = Rc::new(Full::default());
         let reactor = Reactor::with_kernel(0, kernel.clone()).expect("a reactor");
-        let closures = Box::new(Closures::new(&Rc::default()));
+        let closures = Box::new(ClosureProtocol::new(&Rc::default()));
         let port = reactor.listen_udp(0, "127.0.0.1", &Options::default(), closures).expect("a port");
         let sender = Sender { kernel, reactor, port, peer: Peer::new() };
         sender.write(0).expect("a write");
@@ -139,7 +139,7 @@ fn a_write_to_a_full_socket_that_cannot_be_queued() {
     let failed: u32 = (1..40).map(|number| sweep(state, || sender.write(number))).sum();
     assert!(failed >= 39, "each is copied, {failed} failed");
     sender.turn_until_sent(40);
-    assert_eq!(sender.peer.numbers(40), (0..40).collect::<Vec<_>>());
+    assert_eq!(sender.peer.receive_numbers(40), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn of_a_message_that_is_cut_all_is_queued_or_nothing() {
     let failed = sweep(state, || sender.port.write_message(&message));
     assert!(failed > 20, "each piece is copied, {failed} failed");
     sender.turn_until_sent(22);
-    assert_eq!(sender.peer.numbers(22), (0..22).collect::<Vec<_>>());
+    assert_eq!(sender.peer.receive_numbers(22), (0..22).collect::<Vec<_>>());
 }
 
 #[test]
@@ -180,13 +180,13 @@ fn a_post_that_cannot_be_copied() {
     let failed: u32 = (3..40).map(|number| sweep(|| (), || post(number))).sum();
     assert!(failed >= 37, "each is copied, {failed} failed");
     sender.turn_until_sent(40);
-    assert_eq!(sender.peer.numbers(40), (0..40).collect::<Vec<_>>());
+    assert_eq!(sender.peer.receive_numbers(40), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
     let (sender, calls) = (Sender::new(), Arc::new(AtomicU32::new(0)));
-    let count = |calls: Arc<AtomicU32>| Later::new(move |_| _ = calls.fetch_add(1, Ordering::Relaxed));
+    let count = |calls: Arc<AtomicU32>| ClosureCall::new(move |_| _ = calls.fetch_add(1, Ordering::Relaxed));
     for queued in 0..40 {
         let (first, second) = (count(calls.clone()), count(calls.clone()));
         let mut waiting = [Some(second), Some(first)].into_iter().flatten();
@@ -254,7 +254,7 @@ impl Counting {
 
     fn turn_until_called(&self, count: u32) {
         while self.calls.load(Ordering::Relaxed) < count {
-            self.reactor.iterate(Some(PATIENCE.as_nanos() as u64)).expect("a turn");
+            self.reactor.iterate(Some(TIMEOUT.as_nanos() as u64)).expect("a turn");
         }
         assert_eq!((self.calls.load(Ordering::Relaxed), Arc::strong_count(&self.calls)), (count, 1));
     }
@@ -262,12 +262,12 @@ impl Counting {
 
 #[test]
 fn a_delayed_call_that_has_no_place_is_dropped() {
-    let scene = Counting::new();
-    let state = || (scene.reactor.delayed_calls(&mut []), Arc::strong_count(&scene.calls));
-    let call = || scene.reactor.call_later(0, scene.count()).map(drop);
+    let fixture = Counting::new();
+    let state = || (fixture.reactor.delayed_calls(&mut []), Arc::strong_count(&fixture.calls));
+    let call = || fixture.reactor.call_later(0, fixture.count()).map(drop);
     let failed: u32 = (0..100).map(|_| sweep(state, call)).sum();
     assert!(failed >= 3 * 5, "lists double from 4 to 128, {failed} failed");
-    scene.turn_until_called(100);
+    fixture.turn_until_called(100);
 }
 
 #[test]
@@ -314,27 +314,27 @@ fn a_delayed_call_that_is_there_needs_no_memory_to_be_called_or_cancelled() {
 
 #[test]
 fn a_trigger_that_has_no_place_is_dropped() {
-    let scene = Counting::new();
+    let fixture = Counting::new();
     let mut ids = Vec::with_capacity(100);
     let before = [Event::Startup, Event::Shutdown];
     for round in 0..100 {
-        let trigger = Rc::new(scene.count());
+        let trigger = Rc::new(fixture.count());
         let add = || {
             let event = before[round % 2];
-            let id = scene.reactor.add_trigger(Phase::Before, event, trigger.clone())?;
+            let id = fixture.reactor.add_trigger(Phase::Before, event, trigger.clone())?;
             ids.push(id);
             Ok(())
         };
         sweep(|| Rc::strong_count(&trigger), add);
         assert_eq!(Rc::strong_count(&trigger), 2);
     }
-    let when_running = || scene.reactor.call_when_running(scene.count()).map(drop);
-    let failed: u32 = (0..100).map(|_| sweep(|| Arc::strong_count(&scene.calls), when_running)).sum();
+    let when_running = || fixture.reactor.call_when_running(fixture.count()).map(drop);
+    let failed: u32 = (0..100).map(|_| sweep(|| Arc::strong_count(&fixture.calls), when_running)).sum();
     assert!(failed >= 3, "from 128 places to 256, {failed} failed");
-    dry(|| scene.reactor.start()).expect("started");
-    assert_eq!(scene.calls.load(Ordering::Relaxed), 50, "those before a startup");
-    dry(|| ids.iter().for_each(|id| scene.reactor.remove_trigger(*id).expect("it is there")));
-    scene.turn_until_called(150);
+    dry(|| fixture.reactor.start()).expect("started");
+    assert_eq!(fixture.calls.load(Ordering::Relaxed), 50, "those before a startup");
+    dry(|| ids.iter().for_each(|id| fixture.reactor.remove_trigger(*id).expect("it is there")));
+    fixture.turn_until_called(150);
 }
 
 /// Does `act` with each of the allocations failing in turn that come before a box of a fixed size. What was had stays.
@@ -349,65 +349,71 @@ fn fail_each<T: std::fmt::Debug>(allocations: &[u32], mut act: impl FnMut() -> R
 
 #[test]
 fn a_watch_that_has_no_place_is_dropped() {
-    let (scene, socket) = (Counting::new(), UdpSocket::bind("127.0.0.1:0").expect("a socket"));
-    let mut watchers: Vec<Box<Count>> = (0..4).map(|_| Box::new(scene.count())).collect();
-    let mut watch =
-        || scene.reactor.watch(socket.as_raw_fd(), watch::flag::READABLE, watchers.pop().expect("a watcher"));
+    let (fixture, socket) = (Counting::new(), UdpSocket::bind("127.0.0.1:0").expect("a socket"));
+    let mut watchers: Vec<Box<Count>> = (0..4).map(|_| Box::new(fixture.count())).collect();
+    let mut watch = || {
+        fixture.reactor.watch(socket.as_raw_fd(), watch::flag::READABLE, watchers.pop().expect("a watcher"))
+    };
     // The slots, the list of vacant ones, the table of descriptors.
     fail_each(&[0, 1, 1], &mut watch);
     watch().expect("a watch");
-    assert_eq!(Arc::strong_count(&scene.calls), 2);
+    assert_eq!(Arc::strong_count(&fixture.calls), 2);
 }
 
 #[test]
 fn a_look_up_that_has_no_place_is_dropped() {
-    let scene = Counting::new();
-    let mut calls: Vec<Box<Count>> = (0..7).map(|_| Box::new(scene.count())).collect();
-    let mut resolve = || scene.reactor.resolve("127.0.0.1", 1, 0, 0, calls.pop().expect("a call"));
+    let fixture = Counting::new();
+    let mut calls: Vec<Box<Count>> = (0..7).map(|_| Box::new(fixture.count())).collect();
+    let mut resolve = || fixture.reactor.resolve("127.0.0.1", 1, 0, 0, calls.pop().expect("a call"));
     // Behind the answer: the slots and the list of vacant ones; of the deadlines the heap, the same two, and the new ones.
     fail_each(&[1, 2, 2, 2, 2, 2], &mut resolve);
     resolve().expect("a look-up");
-    assert_eq!(Arc::strong_count(&scene.calls), 2);
-    scene.turn_until_called(1);
+    assert_eq!(Arc::strong_count(&fixture.calls), 2);
+    fixture.turn_until_called(1);
 }
 
 #[test]
 fn work_that_has_no_place_is_dropped() {
-    let scene = Counting::new();
-    scene.reactor.suggest_thread_pool_size(1).expect("a pool");
-    let mut jobs: Vec<Box<Count>> = (0..2).map(|_| Box::new(scene.count())).collect();
-    let mut work = || scene.reactor.call_in_thread(jobs.pop().expect("a job"));
+    let fixture = Counting::new();
+    fixture.reactor.suggest_thread_pool_size(1).expect("a pool");
+    let mut jobs: Vec<Box<Count>> = (0..2).map(|_| Box::new(fixture.count())).collect();
+    let mut work = || fixture.reactor.call_in_thread(jobs.pop().expect("a job"));
     // Behind its box.
     fail_each(&[1], &mut work);
     work().expect("room");
-    scene.turn_until_called(1);
-    assert_eq!(Arc::strong_count(&scene.calls), 1);
+    fixture.turn_until_called(1);
+    assert_eq!(Arc::strong_count(&fixture.calls), 1);
 }
 
 #[test]
 fn a_port_that_has_no_place_is_dropped() {
-    let (reactor, diary) = (Reactor::<Later>::new(0, 0).expect("a reactor"), Rc::new(Diary::default()));
-    let mut protocols: Vec<Box<Closures>> = (0..3).map(|_| Box::new(Closures::new(&diary))).collect();
+    let (reactor, record) =
+        (Reactor::<ClosureCall>::new(0, 0).expect("a reactor"), Rc::new(CallbackRecord::default()));
+    let mut protocols: Vec<Box<ClosureProtocol>> =
+        (0..3).map(|_| Box::new(ClosureProtocol::new(&record))).collect();
     let mut listen = || {
         let protocol = protocols.pop().expect("a protocol");
         reactor.listen_udp(0, "127.0.0.1", &Options::default(), protocol)
     };
     fail_each(&[0, 1], || listen().map(drop));
     listen().expect("a port");
-    assert_eq!((diary.dropped.get(), diary.started.get()), (2, 1));
+    assert_eq!((record.dropped.get(), record.started.get()), (2, 1));
 }
 
 #[test]
 fn datagrams_that_cannot_be_kept_are_discarded_and_counted() {
-    let (reactor, diary, peer) =
-        (Reactor::<Later>::new(0, 0).expect("a reactor"), Rc::new(Diary::default()), Peer::new());
-    let pausing = Closures::new(&diary).at_datagram(|port, _| port.pause_reading().expect("open"));
+    let (reactor, record, peer) = (
+        Reactor::<ClosureCall>::new(0, 0).expect("a reactor"),
+        Rc::new(CallbackRecord::default()),
+        Peer::new(),
+    );
+    let pausing = ClosureProtocol::new(&record).on_datagram(|port, _| port.pause_reading().expect("open"));
     let port = reactor.listen_udp(0, "127.0.0.1", &Options::default(), Box::new(pausing)).expect("a port");
     let to = port.get_host().expect("an address");
     let turn = |received: usize| {
         port.resume_reading().expect("open");
-        reactor.iterate(Some(PATIENCE.as_nanos() as u64)).expect("a turn");
-        assert_eq!(diary.received.get(), received);
+        reactor.iterate(Some(TIMEOUT.as_nanos() as u64)).expect("a turn");
+        assert_eq!(record.received.get(), received);
     };
     // So that what is made once is there.
     (0..2).for_each(|_| peer.send(b"kept", &to));

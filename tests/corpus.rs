@@ -6,7 +6,7 @@ mod support;
 mod targets;
 
 use std::path::{Path, PathBuf};
-use support::{Random, alone};
+use support::{Random, exclusive};
 use targets::TARGETS;
 
 /// Changed inputs of each target.
@@ -26,7 +26,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 fn replay(name: &str) {
     let (_, run) = TARGETS.into_iter().find(|target| target.0 == name).expect("a target");
     // Targets count descriptors.
-    let _alone = alone();
+    let _exclusive = exclusive();
     let inputs = corpus(name);
     assert!(inputs.len() >= LEAST, "{} inputs", inputs.len());
     inputs.iter().for_each(|input| run(input));

@@ -9,11 +9,11 @@ use support::*;
 use udpr::port::{Flush, Options, Stats, flag};
 use udpr::status::Status;
 
-use Answer::{AtMost, Errno, Real};
+use CallResult::{AtMost, Errno, Real};
 use Syscall::{Receive, Rewatch, Send};
 
 impl Random {
-    fn send_answer(&self) -> Answer {
+    fn send_answer(&self) -> CallResult {
         match self.below(12) {
             0 | 1 => Errno(libc::EAGAIN),
             2 => Errno(libc::ENOBUFS),
@@ -26,7 +26,7 @@ impl Random {
     }
 
     /// Not EAGAIN: where a datagram waits no kernel says that, and a port that is told so often waits for a new one.
-    fn receive_answer(&self) -> Answer {
+    fn receive_answer(&self) -> CallResult {
         match self.below(8) {
             0 | 1 => Errno(libc::EINTR),
             2 => Errno(libc::ENOMEM),
@@ -61,14 +61,14 @@ impl Writes {
 }
 
 /// Writes in random ways through random answers. The answer is what the peer got.
-fn write_through(scene: &Scene, random: &Random, writes: &Writes) -> Vec<u32> {
+fn write_through(fixture: &Fixture, random: &Random, writes: &Writes) -> Vec<u32> {
     let mut received = Vec::new();
     for _ in 0..300 {
-        scene.kernel.script(Send, (0..random.below(6)).map(|_| random.send_answer()));
-        let (to, count) = (scene.peer.addr(), random.below(20));
+        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random.send_answer()));
+        let (to, count) = (fixture.peer.addr(), random.below(20));
         if random.below(2) == 0 {
             let (random, writes) = (random.clone(), writes.clone());
-            scene.in_callback(move |port| {
+            fixture.in_callback(move |port| {
                 for _ in 0..count {
                     let flush = if random.below(8) == 0 { Flush::Immediate } else { Flush::Batched };
                     let number = writes.next();
@@ -78,34 +78,35 @@ fn write_through(scene: &Scene, random: &Random, writes: &Writes) -> Vec<u32> {
         } else {
             for _ in 0..count {
                 let number = writes.next();
-                writes.record(scene.write(number), number);
+                writes.record(fixture.write(number), number);
             }
         }
         // With ENOBUFS among the answers that takes some milliseconds.
         if random.below(3) == 0 {
-            scene.turn_until_sent();
+            fixture.turn_until_sent();
         }
-        scene.assert_sums(writes.accepted.borrow().len() as u64);
-        received.extend(scene.peer.numbers(scene.stats().datagrams_out as usize - received.len()));
+        fixture.assert_counters(writes.accepted.borrow().len() as u64);
+        received
+            .extend(fixture.peer.receive_numbers(fixture.stats().datagrams_out as usize - received.len()));
     }
-    scene.turn_until_sent();
-    received.extend(scene.peer.numbers(scene.stats().datagrams_out as usize - received.len()));
+    fixture.turn_until_sent();
+    received.extend(fixture.peer.receive_numbers(fixture.stats().datagrams_out as usize - received.len()));
     received
 }
 
 fn assert_sent_adds_up(flags: u32, seed: u64) -> Stats {
-    let scene = Scene::with(&Options { flags, send_queue_bytes: 2000, ..Options::default() });
+    let fixture = Fixture::with(&Options { flags, send_queue_bytes: 2000, ..Options::default() });
     let (random, writes) = (Random::new(seed), Writes::default());
-    let received = write_through(&scene, &random, &writes);
-    let (stats, accepted) = (scene.stats(), writes.accepted.borrow());
-    scene.assert_sums(accepted.len() as u64);
+    let received = write_through(&fixture, &random, &writes);
+    let (stats, accepted) = (fixture.stats(), writes.accepted.borrow());
+    fixture.assert_counters(accepted.len() as u64);
     assert_eq!(stats.bytes_out, 4 * stats.datagrams_out);
     assert!(received.is_sorted_by(|a, b| a < b), "in order, and none twice");
     assert!(received.iter().all(|number| accepted.binary_search(number).is_ok()), "none that was refused");
-    assert!(scene.peer.is_silent());
+    assert!(fixture.peer.has_nothing_to_read());
     assert!(stats.refused > 0 && stats.datagrams_out > 1000, "the script was played: {stats:?}");
     let may_block = flags & flag::NO_QUEUE == 0;
-    assert_eq!((writes.blocked.get() > 0, scene.diary.ready.get() > 0), (may_block, may_block));
+    assert_eq!((writes.blocked.get() > 0, fixture.record.ready.get() > 0), (may_block, may_block));
     stats
 }
 
@@ -125,11 +126,11 @@ fn what_was_accepted_was_sent_dropped_or_waits() {
 #[test]
 fn what_was_received_was_delivered_kept_or_discarded() {
     for seed in 1..=5 {
-        let (scene, random) = (Scene::new(), Random::new(seed));
+        let (fixture, random) = (Fixture::new(), Random::new(seed));
         let (next, last) = (Rc::new(Cell::new(0u32)), Rc::new(Cell::default()));
         let (expected, at_stop, in_callback) = (next.clone(), last.clone(), random.clone());
-        let protocol = Closures::new(&scene.diary)
-            .at_datagram(move |port, datagram| {
+        let protocol = ClosureProtocol::new(&fixture.record)
+            .on_datagram(move |port, datagram| {
                 assert_eq!(datagram.data(), expected.get().to_be_bytes(), "in order, and none twice");
                 expected.set(expected.get() + 1);
                 if in_callback.below(10) == 0 {
@@ -139,20 +140,20 @@ fn what_was_received_was_delivered_kept_or_discarded() {
                     port.close(Status::OK).expect("open until now");
                 }
             })
-            .at_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
-        let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
+            .on_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+        let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
         let (host, mut sent) = (port.get_host().expect("open"), 0u32);
         while port.is_open() {
-            scene.kernel.script(Receive, (0..random.below(4)).map(|_| random.receive_answer()));
+            fixture.kernel.script(Receive, (0..random.below(4)).map(|_| random.receive_answer()));
             if random.below(20) == 0 {
-                scene.kernel.fail(Rewatch, [libc::ENOMEM]);
+                fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
             }
             // No more than the receive buffer holds wait at once.
             for _ in 0..random.below(40).min(u64::from(next.get() + 100 - sent)) {
-                scene.peer.send(&sent.to_be_bytes(), &host);
+                fixture.peer.send(&sent.to_be_bytes(), &host);
                 sent += 1;
             }
-            scene.reactor.iterate(Some(0)).expect("a turn");
+            fixture.reactor.iterate(Some(0)).expect("a turn");
             if let Ok(stats) = port.get_stats() {
                 assert_eq!(stats.datagrams_in, u64::from(next.get()) + stats.kept_datagrams);
                 assert_eq!((stats.bytes_in, stats.dropped_in), (4 * stats.datagrams_in, 0));
@@ -162,6 +163,6 @@ fn what_was_received_was_delivered_kept_or_discarded() {
         let stats: Stats = last.get();
         assert_eq!(stats.datagrams_in, 3000 + stats.discarded_in);
         assert_eq!((stats.kept_datagrams, stats.dropped_in), (0, 0));
-        assert_eq!(stats.syscalls_in, scene.kernel.count(Receive) as u64);
+        assert_eq!(stats.syscalls_in, fixture.kernel.count(Receive) as u64);
     }
 }

@@ -14,41 +14,41 @@ use udpr::port::{Flush, Options, Port};
 use udpr::reactor::Reactor;
 use udpr::sys::{Datagram, Kernel, Linux, SendBatch};
 
-use Answer::{AtMost, Errno};
+use CallResult::{AtMost, Errno};
 use Syscall::Send;
 
 /// A port that does something with each datagram of the bursts that its peer sends.
 struct Relay {
-    reactor: Reactor<Later>,
+    reactor: Reactor<ClosureCall>,
     port: Arc<Port>,
-    diary: Rc<Diary>,
+    record: Rc<CallbackRecord>,
     peer: Peer,
 }
 
 impl Relay {
     fn new(kernel: Rc<dyn Kernel>, act: impl Fn(&Arc<Port>, &Datagram) + 'static) -> Relay {
-        let diary = Rc::new(Diary::default());
+        let record = Rc::new(CallbackRecord::default());
         let reactor = Reactor::with_kernel(0, kernel).expect("a reactor");
-        let protocol = Closures::new(&diary).at_datagram(act);
-        let port = listen_merging(&reactor, &Options::default(), protocol).expect("a port");
-        Relay { reactor, port, diary, peer: Peer::new() }
+        let protocol = ClosureProtocol::new(&record).on_datagram(act);
+        let port = listen_with_offload(&reactor, &Options::default(), protocol).expect("a port");
+        Relay { reactor, port, record, peer: Peer::new() }
     }
 
     /// Datagrams with these numbers, `len` bytes each and the last one `last`, arrive as one message; turns until all were
     /// taken.
     fn burst(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
-        let taken = self.diary.received.get() + numbers.len();
+        let taken = self.record.received.get() + numbers.len();
         let final_one = numbers.end - 1;
         let data: Vec<u8> =
             numbers.flat_map(|number| sized(number, if number == final_one { last } else { len })).collect();
-        self.peer.send_merged(&data, len as u32, &self.port.get_host().expect("open"));
-        turn_until(&self.reactor, || self.diary.received.get() == taken);
+        self.peer.send_gso(&data, len as u32, &self.port.get_host().expect("open"));
+        turn_until(&self.reactor, || self.record.received.get() == taken);
     }
 
     fn assert_echoed(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
         let final_one = numbers.end - 1;
         for number in numbers {
-            assert_eq!(self.peer.sized(), (number, if number == final_one { last } else { len }));
+            assert_eq!(self.peer.receive_sized(), (number, if number == final_one { last } else { len }));
         }
     }
 }
@@ -60,7 +60,7 @@ impl Drop for Relay {
 }
 
 fn echo(port: &Arc<Port>, datagram: &Datagram) {
-    write_shortly(port, datagram.data(), &datagram.sender);
+    write_by_append(port, datagram.data(), &datagram.sender);
 }
 
 /// The kernel itself, and from where each datagram was sent.
@@ -114,7 +114,7 @@ fn short_ones_and_those_of_the_host_are_copied() {
     assert!(sent.iter().all(|place| !seen.contains(place)));
     let [sent, seen] = places(1200, 1200, |port, datagram| {
         let own: Box<[u8]> = datagram.data().into();
-        write_shortly(port, &own, &datagram.sender);
+        write_by_append(port, &own, &datagram.sender);
     });
     assert!(sent.iter().all(|place| !seen.contains(place)));
 }
@@ -126,14 +126,14 @@ fn what_goes_to_one_peer_many_times_is_copied_but_once() {
     let count = shortly.clone();
     let relay = Relay::new(kernel.clone(), move |port, datagram| {
         for _ in 0..10 {
-            let shortly = write_shortly(port, datagram.data(), &datagram.sender);
+            let shortly = write_by_append(port, datagram.data(), &datagram.sender);
             count.set(count.get() + usize::from(shortly));
         }
     });
     relay.burst(0..2, 1200, 1200);
     assert_eq!((kernel.calls.get(), shortly.get()), (1, 18), "one in place, one opens the short way");
     for number in 0..2 {
-        (0..10).for_each(|_| assert_eq!(relay.peer.sized(), (number, 1200)));
+        (0..10).for_each(|_| assert_eq!(relay.peer.receive_sized(), (number, 1200)));
     }
 }
 
@@ -157,7 +157,7 @@ fn a_datagram_alone_is_copied() {
 
 #[test]
 fn what_a_full_socket_leaves_is_not_what_comes_later() {
-    let kernel = Rc::new(Scripted::default());
+    let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
     for round in 0..20 {
         kernel.script(Send, [Errno(libc::EAGAIN); 2]);
@@ -172,9 +172,9 @@ fn what_a_full_socket_leaves_is_not_what_comes_later() {
 
 #[test]
 fn what_a_kernel_does_not_merge_leaves_singly() {
-    let kernel = Rc::new(Scripted::default());
+    let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
-    kernel.set_rule(|merged| (merged.size > 1000).then_some(libc::EMSGSIZE));
+    kernel.set_send_rule(|merged| (merged.size > 1000).then_some(libc::EMSGSIZE));
     for round in 0..5 {
         relay.burst(round * 40..round * 40 + 40, 1200, 100);
         relay.assert_echoed(round * 40..round * 40 + 40, 1200, 100);
@@ -183,12 +183,12 @@ fn what_a_kernel_does_not_merge_leaves_singly() {
 
 #[test]
 fn a_report_of_what_was_not_sent_has_its_bytes() {
-    let kernel = Rc::new(Scripted::default());
+    let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
     kernel.script(Send, [Errno(libc::EPERM)]);
     relay.burst(0..10, 1200, 1200);
-    turn_until(&relay.reactor, || relay.diary.reports.borrow().len() == 10);
-    for (expected, report) in (0..).zip(relay.diary.reports.borrow().iter()) {
+    turn_until(&relay.reactor, || relay.record.reports.borrow().len() == 10);
+    for (expected, report) in (0..).zip(relay.record.reports.borrow().iter()) {
         assert_eq!(report.to, relay.peer.addr());
         assert!(*report.data == sized(expected, report.data.len()), "{expected}");
     }
@@ -198,7 +198,7 @@ fn a_report_of_what_was_not_sent_has_its_bytes() {
 /// sometimes a socket is full.
 #[test]
 fn at_random() {
-    let (kernel, random) = (Rc::new(Scripted::default()), Rc::new(Random::new(5)));
+    let (kernel, random) = (Rc::new(ScriptedKernel::default()), Rc::new(Random::new(5)));
     let (peers, other) = ([Peer::new(), Peer::new()], Rc::new(RefCell::new(None::<Arc<Port>>)));
     let ways: [Addr; 2] = [peers[0].addr(), peers[1].addr()];
     let expected: Rc<[RefCell<Vec<Vec<u8>>>; 4]> = Rc::default();
@@ -210,12 +210,12 @@ fn at_random() {
         let guard = through.borrow();
         let port = if second { guard.as_ref().expect("another port") } else { port };
         for _ in 0..[0, 1, 1, 1, 1, 2][dice.below(6) as usize] {
-            write_shortly(port, data, &ways[peer]);
+            write_by_append(port, data, &ways[peer]);
             written[2 * peer + usize::from(second)].borrow_mut().push(data.to_vec());
         }
     });
-    let plain = Closures::new(&relay.diary);
-    let second = listen_merging(&relay.reactor, &Options::default(), plain).expect("another port");
+    let plain = ClosureProtocol::new(&relay.record);
+    let second = listen_with_offload(&relay.reactor, &Options::default(), plain).expect("another port");
     other.replace(Some(second.clone()));
     let hosts = [&relay.port, &second].map(|port| port.get_host().expect("open"));
     let mut number = 0;
@@ -238,6 +238,6 @@ fn at_random() {
             }
         }
     }
-    assert!(peers.iter().all(Peer::is_silent) && number > 1000);
+    assert!(peers.iter().all(Peer::has_nothing_to_read) && number > 1000);
     other.take();
 }

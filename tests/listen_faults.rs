@@ -10,7 +10,7 @@ use udpr::port::{Flush, Options, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Status;
 
-use Answer::{Errno, Real};
+use CallResult::{Errno, Real};
 use Syscall::{Bind, Connect, LocalAddr, Option as GetOption, SetOption, Socket, Unwatch, Watch};
 
 /// Every option that is a system call of its own.
@@ -30,40 +30,40 @@ fn alone_with_its_number() -> Options<'static> {
 
 /// A reactor without a port.
 struct Empty {
-    kernel: Rc<Scripted>,
-    reactor: Reactor<Later>,
+    kernel: Rc<ScriptedKernel>,
+    reactor: Reactor<ClosureCall>,
     descriptors: usize,
     watched: usize,
     own: usize,
-    _alone: MutexGuard<'static, ()>,
+    _exclusive: MutexGuard<'static, ()>,
 }
 
 impl Empty {
     fn new() -> Empty {
-        let _alone = alone();
-        let kernel = Rc::new(Scripted::default());
+        let _exclusive = exclusive();
+        let kernel = Rc::new(ScriptedKernel::default());
         let reactor = reactor(&kernel);
-        let (watched, own) = (watched(&reactor), reactor.descriptors().len());
-        Empty { kernel, reactor, descriptors: descriptors(), watched, own, _alone }
+        let (watched, own) = (watched_descriptors(&reactor), reactor.descriptors().len());
+        Empty { kernel, reactor, descriptors: open_descriptors(), watched, own, _exclusive }
     }
 
-    fn listen(&self, diary: &Rc<Diary>) -> Result<std::sync::Arc<udpr::port::Port>, Status> {
-        self.listen_with(&every_option(), diary)
+    fn listen(&self, record: &Rc<CallbackRecord>) -> Result<std::sync::Arc<udpr::port::Port>, Status> {
+        self.listen_with(&every_option(), record)
     }
 
     fn listen_with(
         &self,
         options: &Options<'_>,
-        diary: &Rc<Diary>,
+        record: &Rc<CallbackRecord>,
     ) -> Result<std::sync::Arc<udpr::port::Port>, Status> {
-        self.reactor.listen_udp(0, "::1", options, Box::new(Closures::new(diary)))
+        self.reactor.listen_udp(0, "::1", options, Box::new(ClosureProtocol::new(record)))
     }
 
-    fn assert_nothing_left(&self, diary: &Diary) {
-        assert_eq!(diary.dropped.get(), 1, "the protocol is dropped once");
-        assert!(diary.stopped.borrow().is_empty(), "what never was up does not stop");
-        assert_eq!(descriptors(), self.descriptors);
-        assert_eq!(watched(&self.reactor), self.watched);
+    fn assert_nothing_left(&self, record: &CallbackRecord) {
+        assert_eq!(record.dropped.get(), 1, "the protocol is dropped once");
+        assert!(record.stopped.borrow().is_empty(), "what never was up does not stop");
+        assert_eq!(open_descriptors(), self.descriptors);
+        assert_eq!(watched_descriptors(&self.reactor), self.watched);
         assert_eq!(self.reactor.get_stats().transports, 0);
         assert_eq!(self.reactor.descriptors().len(), self.own);
         self.reactor.each_transport(|_| panic!("no port is left"));
@@ -71,17 +71,17 @@ impl Empty {
 
     /// A port listens, answers, and ends.
     fn assert_usable(&self) {
-        let (diary, peer) = (Rc::default(), Peer::new());
-        let echo = Closures::new(&diary).at_datagram(|port, datagram| {
+        let (record, peer) = (Rc::default(), Peer::new());
+        let echo = ClosureProtocol::new(&record).on_datagram(|port, datagram| {
             port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
         });
         let port = listen(&self.reactor, &Options::default(), echo).expect("a port");
         peer.send(b"hello", &port.get_host().expect("open"));
-        turn_until(&self.reactor, || diary.received.get() == 1);
+        turn_until(&self.reactor, || record.received.get() == 1);
         assert_eq!(peer.receive(&mut [0; 8]), b"hello");
         drop(peer);
         port.close(Status::OK).expect("open until now");
-        assert_eq!((diary.dropped.get(), descriptors()), (1, self.descriptors));
+        assert_eq!((record.dropped.get(), open_descriptors()), (1, self.descriptors));
     }
 }
 
@@ -99,8 +99,8 @@ fn every_step_of_a_port_that_shares_nothing_may_fail() {
 
 fn may_fail(options: &Options<'_>, expected: [usize; 5]) {
     let empty = Empty::new();
-    let diary = Rc::default();
-    let port = empty.listen_with(options, &diary).expect("every step succeeds on this system");
+    let record = Rc::default();
+    let port = empty.listen_with(options, &record).expect("every step succeeds on this system");
     let steps = [Socket, SetOption, Bind, Connect, Watch].map(|step| {
         let before = if step == Watch { 1 } else { 0 }; // that of the wake-up
         (step, empty.kernel.count(step) - before)
@@ -112,12 +112,12 @@ fn may_fail(options: &Options<'_>, expected: [usize; 5]) {
         [(libc::EMFILE, Status::NO_FILES), (libc::EACCES, Status::ACCESS), (libc::ENOMEM, Status::NO_MEMORY)];
     for (step, count) in steps {
         for (before, (errno, status)) in (0..count).flat_map(|before| errnos.map(|errno| (before, errno))) {
-            let diary = Rc::default();
+            let record = Rc::default();
             empty.kernel.script(step, std::iter::repeat_n(Real, before).chain([Errno(errno)]));
-            assert_eq!(empty.listen_with(options, &diary).err(), Some(status), "{step:?} {before}");
-            assert_eq!(empty.kernel.waiting(step), 0);
-            assert_eq!(diary.started.get(), 0);
-            empty.assert_nothing_left(&diary);
+            assert_eq!(empty.listen_with(options, &record).err(), Some(status), "{step:?} {before}");
+            assert_eq!(empty.kernel.remaining(step), 0);
+            assert_eq!(record.started.get(), 0);
+            empty.assert_nothing_left(&record);
         }
     }
     empty.assert_usable();
@@ -127,13 +127,13 @@ fn may_fail(options: &Options<'_>, expected: [usize; 5]) {
 fn what_only_informs_may_fail() {
     let empty = Empty::new();
     for (step, needed) in [(GetOption, 1), (LocalAddr, 1)] {
-        let diary = Rc::default();
+        let record = Rc::default();
         empty.kernel.script(step, std::iter::repeat_n(Real, needed).chain([Errno(libc::ENOBUFS)]));
-        let port = empty.listen(&diary).expect("a port");
-        assert_eq!(empty.kernel.waiting(step), 0);
+        let port = empty.listen(&record).expect("a port");
+        assert_eq!(empty.kernel.remaining(step), 0);
         assert_eq!(port.close(Status::OK), Ok(()));
-        assert_eq!(empty.kernel.waiting(step), 0);
-        assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 1));
+        assert_eq!(empty.kernel.remaining(step), 0);
+        assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
     }
     empty.assert_usable();
 }
@@ -145,7 +145,7 @@ fn a_number_that_is_taken_meanwhile_is_chosen_anew() {
     empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE), Real, Errno(libc::EADDRINUSE)]);
     let listen = || empty.listen_with(&alone_with_its_number(), &Rc::default());
     let port = listen().expect("a port");
-    assert_eq!((empty.kernel.waiting(Bind), empty.kernel.count(Bind)), (0, 6));
+    assert_eq!((empty.kernel.remaining(Bind), empty.kernel.count(Bind)), (0, 6));
     assert_eq!(port.close(Status::OK), Ok(()));
     empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE)].into_iter().cycle().take(1000));
     assert_eq!(listen().err(), Some(Status::ADDRESS_IN_USE));
@@ -164,28 +164,28 @@ fn a_host_that_the_kernel_does_not_tell_is_that_errno() {
 #[test]
 fn a_port_that_epoll_does_not_forget_is_closed_all_the_same() {
     let empty = Empty::new();
-    let diary = Rc::default();
-    let port = empty.listen(&diary).expect("a port");
+    let record = Rc::default();
+    let port = empty.listen(&record).expect("a port");
     empty.kernel.fail(Unwatch, [libc::ENOENT]);
     assert_eq!(port.close(Status::OK), Ok(()));
-    assert_eq!((descriptors(), watched(&empty.reactor)), (empty.descriptors, empty.watched));
-    assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 1));
+    assert_eq!((open_descriptors(), watched_descriptors(&empty.reactor)), (empty.descriptors, empty.watched));
+    assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
     empty.assert_usable();
 }
 
 #[test]
 fn a_start_protocol_that_fails_leaves_nothing() {
     let empty = Empty::new();
-    let (diary, peer) = (Rc::default(), Peer::new());
+    let (record, peer) = (Rc::default(), Peer::new());
     let to = peer.addr();
-    let protocol = Closures::new(&diary).at_start(move |port| {
+    let protocol = ClosureProtocol::new(&record).on_start(move |port| {
         write_number(port, 1, &to, Flush::Batched).expect("a port that starts may write");
         Err(Status::CANCELLED)
     });
     assert_eq!(listen(&empty.reactor, &Options::default(), protocol).err(), Some(Status::CANCELLED));
-    assert_eq!(peer.numbers(1), [1]);
+    assert_eq!(peer.receive_numbers(1), [1]);
     drop(peer);
-    empty.assert_nothing_left(&diary);
+    empty.assert_nothing_left(&record);
     empty.assert_usable();
 }
 
@@ -196,17 +196,18 @@ fn every_step_may_fail_inside_a_callback() {
     let empty = Empty::new();
     for (step, errno) in [(Bind, libc::EADDRINUSE), (SetOption, libc::EPERM), (Watch, libc::ENOMEM)] {
         empty.kernel.fail(step, [errno]);
-        let call = Later::new(|reactor| {
-            let diary: Rc<Diary> = Rc::default();
-            let result = reactor.listen_udp(0, "::1", &every_option(), Box::new(Closures::new(&diary)));
+        let call = ClosureCall::new(|reactor| {
+            let record: Rc<CallbackRecord> = Rc::default();
+            let result =
+                reactor.listen_udp(0, "::1", &every_option(), Box::new(ClosureProtocol::new(&record)));
             OUTCOMES.lock().expect("not poisoned").extend(result.err());
-            assert_eq!((diary.dropped.get(), diary.stopped.borrow().len()), (1, 0));
+            assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 0));
         });
         empty.reactor.call_later(0, call).expect("a call");
         turn_until(&empty.reactor, || empty.reactor.get_stats().timers_pending == 0);
-        let diary = Diary::default();
-        diary.dropped.set(1);
-        empty.assert_nothing_left(&diary);
+        let record = CallbackRecord::default();
+        record.dropped.set(1);
+        empty.assert_nothing_left(&record);
     }
     let expected = [Status::ADDRESS_IN_USE, Status::PERMISSION, Status::NO_MEMORY];
     assert_eq!(*OUTCOMES.lock().expect("not poisoned"), expected);
@@ -215,11 +216,11 @@ fn every_step_may_fail_inside_a_callback() {
 
 #[test]
 fn a_reactor_that_cannot_watch_its_own_wake_up_is_not_made() {
-    let _alone = alone();
-    let before = descriptors();
-    let kernel = Rc::new(Scripted::default());
+    let _exclusive = exclusive();
+    let before = open_descriptors();
+    let kernel = Rc::new(ScriptedKernel::default());
     kernel.fail(Watch, [libc::ENOSPC]);
-    let made = Reactor::<Later>::with_kernel(0, kernel);
+    let made = Reactor::<ClosureCall>::with_kernel(0, kernel);
     assert_eq!(made.err(), Some(Status::from_errno(libc::ENOSPC)));
-    assert_eq!(descriptors(), before);
+    assert_eq!(open_descriptors(), before);
 }

@@ -8,7 +8,7 @@ use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, flag};
 use udpr::status::{Result, Status};
 
-use Answer::{AtMost, Errno};
+use CallResult::{AtMost, Errno};
 use Syscall::Send;
 
 fn whole<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
@@ -17,102 +17,102 @@ fn whole<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
 }
 
 /// `count` numbers of four bytes each, cut so that each is a datagram.
-fn write_cut(scene: &Scene, count: u32, flush: Flush) -> Result {
+fn write_cut(fixture: &Fixture, count: u32, flush: Flush) -> Result {
     let data: Vec<u8> = (0..count).flat_map(u32::to_be_bytes).collect();
-    scene.port.write_message(&Message { segment_size: 4, flush, ..whole(&data, &scene.peer.addr()) })
+    fixture.port.write_message(&Message { segment_size: 4, flush, ..whole(&data, &fixture.peer.addr()) })
 }
 
 #[test]
 fn a_short_send_goes_on_with_the_rest() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [AtMost(3), Errno(libc::EINTR), AtMost(1)]);
-    assert_eq!(write_cut(&scene, 10, Flush::Batched), Ok(()));
-    scene.assert_sums(10);
-    scene.assert_received(0..10);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [AtMost(3), Errno(libc::EINTR), AtMost(1)]);
+    assert_eq!(write_cut(&fixture, 10, Flush::Batched), Ok(()));
+    fixture.assert_counters(10);
+    fixture.assert_received(0..10);
 }
 
 #[test]
 fn a_first_segment_that_fails_is_the_message_that_fails() {
-    let scene = Scene::new();
-    scene.kernel.fail(Send, [libc::EPERM]);
-    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::PERMISSION));
-    assert_eq!(scene.stats().dropped_out, 0);
-    scene.assert_sums(0);
-    scene.assert_received([]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Send, [libc::EPERM]);
+    assert_eq!(write_cut(&fixture, 10, Flush::Batched), Err(Status::PERMISSION));
+    assert_eq!(fixture.stats().dropped_out, 0);
+    fixture.assert_counters(0);
+    fixture.assert_received([]);
 }
 
 #[test]
 fn a_later_segment_that_fails_is_lost_with_those_behind_it() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [AtMost(3), Errno(libc::EPERM)]);
-    assert_eq!(write_cut(&scene, 10, Flush::Immediate), Ok(()));
-    assert_eq!(scene.stats().dropped_out, 7);
-    scene.assert_sums(10);
-    scene.assert_received(0..3);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [AtMost(3), Errno(libc::EPERM)]);
+    assert_eq!(write_cut(&fixture, 10, Flush::Immediate), Ok(()));
+    assert_eq!(fixture.stats().dropped_out, 7);
+    fixture.assert_counters(10);
+    fixture.assert_received(0..3);
 }
 
 #[test]
 fn a_full_socket_queues_the_rest_in_order() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [AtMost(3), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&scene, 200, Flush::Batched), Ok(()));
-    assert_eq!(scene.stats().queued_datagrams, 197);
-    scene.assert_sums(200);
-    scene.assert_received(0..200);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [AtMost(3), Errno(libc::EAGAIN)]);
+    assert_eq!(write_cut(&fixture, 200, Flush::Batched), Ok(()));
+    assert_eq!(fixture.stats().queued_datagrams, 197);
+    fixture.assert_counters(200);
+    fixture.assert_received(0..200);
 }
 
 #[test]
 fn what_waits_already_is_not_overtaken() {
-    let scene = Scene::new();
-    scene.kernel.fail(Send, [libc::EAGAIN]);
-    assert_eq!(scene.write(1000), Ok(()));
-    assert_eq!(write_cut(&scene, 5, Flush::Immediate), Ok(()));
-    assert_eq!(scene.stats().queued_datagrams, 6);
-    scene.assert_received([1000, 0, 1, 2, 3, 4]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    assert_eq!(fixture.write(1000), Ok(()));
+    assert_eq!(write_cut(&fixture, 5, Flush::Immediate), Ok(()));
+    assert_eq!(fixture.stats().queued_datagrams, 6);
+    fixture.assert_received([1000, 0, 1, 2, 3, 4]);
 }
 
 #[test]
 fn a_message_without_room_in_the_queue_is_refused_whole() {
     let options = Options { send_queue_bytes: 64 * 10, ..Options::default() };
-    let scene = Scene::with(&options);
-    scene.kernel.fail(Send, [libc::EAGAIN]);
-    assert_eq!(scene.write(1000), Ok(()));
-    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
-    assert_eq!(scene.stats().queued_datagrams, 1);
-    assert_eq!(write_cut(&scene, 9, Flush::Batched), Ok(()));
-    assert_eq!(scene.stats().queued_datagrams, 10);
-    scene.turn_until(|scene| scene.stats().queued_datagrams == 0);
-    scene.assert_sums(10);
-    scene.assert_received([1000].into_iter().chain(0..9));
+    let fixture = Fixture::with(&options);
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    assert_eq!(fixture.write(1000), Ok(()));
+    assert_eq!(write_cut(&fixture, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
+    assert_eq!(fixture.stats().queued_datagrams, 1);
+    assert_eq!(write_cut(&fixture, 9, Flush::Batched), Ok(()));
+    assert_eq!(fixture.stats().queued_datagrams, 10);
+    fixture.turn_until(|fixture| fixture.stats().queued_datagrams == 0);
+    fixture.assert_counters(10);
+    fixture.assert_received([1000].into_iter().chain(0..9));
 }
 
 #[test]
 fn without_a_queue_a_full_socket_refuses_the_whole_or_loses_the_rest() {
     let options = Options { flags: flag::UNBATCHED, ..Options::default() };
-    let scene = Scene::with(&options);
-    scene.kernel.fail(Send, [libc::EAGAIN]);
-    assert_eq!(write_cut(&scene, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
-    scene.assert_sums(0);
-    scene.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&scene, 10, Flush::Batched), Ok(()));
-    assert_eq!(scene.stats().dropped_out, 8);
-    scene.assert_sums(10);
+    let fixture = Fixture::with(&options);
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    assert_eq!(write_cut(&fixture, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
+    fixture.assert_counters(0);
+    fixture.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
+    assert_eq!(write_cut(&fixture, 10, Flush::Batched), Ok(()));
+    assert_eq!(fixture.stats().dropped_out, 8);
+    fixture.assert_counters(10);
 }
 
 #[test]
 fn a_queued_datagram_keeps_its_source() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    peer.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+    peer.set_read_timeout(Some(TIMEOUT)).expect("SO_RCVTIMEO");
     let to = Addr::v4([127, 0, 0, 1], peer.local_addr().expect("bound").port());
-    scene.kernel.fail(Send, [libc::EAGAIN]);
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
     for last in [9, 1, 7] {
         let source = Addr::v4([127, 0, 0, last], 0);
         let message = Message { source: Some(&source), ..whole(b"x", &to) };
-        assert_eq!(scene.port.write_message(&message), Ok(()));
+        assert_eq!(fixture.port.write_message(&message), Ok(()));
     }
-    assert_eq!(scene.stats().queued_datagrams, 3);
-    scene.turn_until_sent();
+    assert_eq!(fixture.stats().queued_datagrams, 3);
+    fixture.turn_until_sent();
     for last in [9, 1, 7] {
         let (len, from) = peer.recv_from(&mut [0; 8]).expect("a datagram in time");
         assert_eq!((len, from.ip()), (1, Ipv4Addr::new(127, 0, 0, last).into()));

@@ -10,7 +10,7 @@ use udpr::port::{Options, Port};
 use udpr::reactor::Reactor;
 use udpr::status::Status;
 
-use Answer::{Errno, Real};
+use CallResult::{Errno, Real};
 
 const GROUP: Addr = Addr::v4([228, 0, 0, 5], 0);
 
@@ -19,14 +19,14 @@ fn lo() -> u32 {
 }
 
 /// A port whose first join failed: the kernel joined, would not leave the other groups out, and could not leave this one.
-fn half_joined() -> (Rc<Scripted>, Reactor<Later>, Arc<Port>) {
-    let kernel = Rc::new(Scripted::default());
+fn half_joined() -> (Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>) {
+    let kernel = Rc::new(ScriptedKernel::default());
     let reactor = reactor(&kernel);
-    let closures = Box::new(Closures::new(&Rc::default()));
+    let closures = Box::new(ClosureProtocol::new(&Rc::default()));
     let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
     kernel.script(Syscall::SetOption, [Real, Errno(libc::ENOBUFS), Errno(libc::ENOMEM)]);
     assert_eq!(port.join_group(&GROUP, None, lo()), Err(Status::from_errno(libc::ENOBUFS)));
-    assert_eq!(kernel.waiting(Syscall::SetOption), 0);
+    assert_eq!(kernel.remaining(Syscall::SetOption), 0);
     (kernel, reactor, port)
 }
 
@@ -48,16 +48,16 @@ fn it_can_be_left() {
 }
 
 /// A port that has joined the group on interface 0, and could not ask the kernel which one that was. None without a route.
-fn joined_somewhere() -> Option<(Rc<Scripted>, Reactor<Later>, Arc<Port>)> {
-    let kernel = Rc::new(Scripted::default());
+fn joined_somewhere() -> Option<(Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>)> {
+    let kernel = Rc::new(ScriptedKernel::default());
     let reactor = reactor(&kernel);
-    let closures = Box::new(Closures::new(&Rc::default()));
+    let closures = Box::new(ClosureProtocol::new(&Rc::default()));
     let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
     // After the device that the port is bound to: what the socket has joined before.
     kernel.script(Syscall::Option, [Real]);
     kernel.fail(Syscall::Option, vec![libc::EPERM; 1000]);
     let joined = port.join_group(&GROUP, None, 0);
-    kernel.clear();
+    kernel.clear_script();
     if joined == Err(Status::NO_INTERFACE) {
         println!("skipped: this host has no route to a group");
         return None;
@@ -82,7 +82,7 @@ fn what_was_joined_on_an_unknown_interface_is_forgotten() {
         let Some((kernel, _reactor, port)) = joined_somewhere() else { return };
         kernel.script(Syscall::SetOption, [Errno(errno)]);
         assert_eq!(port.leave_group(&GROUP, None, 0), Ok(()));
-        assert_eq!(kernel.waiting(Syscall::SetOption), 0);
+        assert_eq!(kernel.remaining(Syscall::SetOption), 0);
         assert_eq!(port.leave_group(&GROUP, None, 0), Err(Status::NOT_JOINED));
     }
 }
@@ -90,9 +90,9 @@ fn what_was_joined_on_an_unknown_interface_is_forgotten() {
 /// Another failure leaves everything as it was.
 #[test]
 fn a_failed_leave_can_be_repeated() {
-    let kernel = Rc::new(Scripted::default());
+    let kernel = Rc::new(ScriptedKernel::default());
     let reactor = reactor(&kernel);
-    let closures = Box::new(Closures::new(&Rc::default()));
+    let closures = Box::new(ClosureProtocol::new(&Rc::default()));
     let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
     assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
     kernel.fail(Syscall::SetOption, [libc::ENOMEM]);

@@ -64,8 +64,8 @@ fn echoed_datagrams_allocate_nothing() {
 fn nor_do_merged_ones() {
     let data = [7; 1200 * BURST];
     assert_no_allocation(0, &data, |peer, host| {
-        peer.merge();
-        peer.send_merged(&data, 1200, host);
+        peer.enable_gro();
+        peer.send_gso(&data, 1200, host);
     });
 }
 
@@ -77,8 +77,8 @@ fn nor_do_calls_from_threads_and_delayed_ones() {
         for _ in 0..count {
             // The box of a closure that holds nothing is none.
             for _ in 0..BURST {
-                reactor.remote.call(Later::new(|_| ())).expect("called");
-                reactor.call_later(0, Later::new(|_| ())).expect("called later");
+                reactor.remote.call(ClosureCall::new(|_| ())).expect("called");
+                reactor.call_later(0, ClosureCall::new(|_| ())).expect("called later");
             }
             reactor.iterate(Some(0)).expect("a turn");
         }
@@ -93,16 +93,16 @@ fn nor_do_calls_from_threads_and_delayed_ones() {
 
 /// `send` sends [`BURST`] datagrams, which come back as messages of `data`.
 fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
-    let (diary, peer) = (Rc::new(Diary::default()), Peer::new());
+    let (record, peer) = (Rc::new(CallbackRecord::default()), Peer::new());
     let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
     let followed = Rc::new(Cell::new(0));
     let count = followed.clone();
-    let echo = Closures::new(&diary).at_datagram(move |port, datagram| {
-        let shortly = write_shortly(port, datagram.data(), &datagram.sender);
+    let echo = ClosureProtocol::new(&record).on_datagram(move |port, datagram| {
+        let shortly = write_by_append(port, datagram.data(), &datagram.sender);
         count.set(count.get() + usize::from(shortly));
     });
     let options = Options { flags, ..Options::default() };
-    let port = listen_merging(&reactor, &options, echo).expect("a port");
+    let port = listen_with_offload(&reactor, &options, echo).expect("a port");
     let (host, mut echoed) = (port.get_host().expect("open"), 0);
     let mut buffer = vec![0; 65_536];
     let mut bursts = |count: usize| {
@@ -111,7 +111,7 @@ fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
             send(&peer, &host);
             echoed += BURST;
             let before = allocations();
-            turn_until(&reactor, || diary.received.get() == echoed);
+            turn_until(&reactor, || record.received.get() == echoed);
             allocated += allocations() - before;
             (0..1200 * BURST / data.len()).for_each(|_| assert_eq!(peer.receive(&mut buffer), data));
         }

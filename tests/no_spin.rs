@@ -26,73 +26,77 @@ const WINDOW: u64 = 100_000_000;
 const TURNS_MAX: u64 = 200;
 
 /// Runs with every call of this kind failing; the answer is how many turns that were.
-fn turns_while(scene: &Scene, syscall: Syscall, errno: i32) -> u64 {
-    scene.kernel.begin(Some(Fault::Always(syscall, errno)));
-    let turns = turns(scene);
-    assert!(scene.kernel.end().iter().any(|step| step.syscall == syscall), "{syscall:?} was called");
+fn turns_while(fixture: &Fixture, syscall: Syscall, errno: i32) -> u64 {
+    fixture.kernel.start_trace(Some(Fault::Always(syscall, errno)));
+    let turns = turns(fixture);
+    assert!(fixture.kernel.end_trace().iter().any(|step| step.syscall == syscall), "{syscall:?} was called");
     turns
 }
 
-fn turns(scene: &Scene) -> u64 {
-    let before = scene.reactor.get_stats().iterations;
-    let crash = Later::new(|reactor| reactor.crash().expect("it runs"));
-    scene.reactor.call_later(WINDOW, crash).expect("a call");
-    scene.reactor.run().expect("a run");
-    scene.reactor.get_stats().iterations - before
+fn turns(fixture: &Fixture) -> u64 {
+    let before = fixture.reactor.get_stats().iterations;
+    let crash = ClosureCall::new(|reactor| reactor.crash().expect("it runs"));
+    fixture.reactor.call_later(WINDOW, crash).expect("a call");
+    fixture.reactor.run().expect("a run");
+    fixture.reactor.get_stats().iterations - before
 }
 
 #[test]
 fn a_receive_that_always_fails() {
     for errno in errnos(Receive) {
-        let scene = Scene::new();
-        scene.peer.send(b"now", &scene.host());
-        let turns = turns_while(&scene, Receive, errno);
+        let fixture = Fixture::new();
+        fixture.peer.send(b"now", &fixture.host());
+        let turns = turns_while(&fixture, Receive, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
         if [EBADF, ENOTSOCK].contains(&errno) {
-            assert_eq!(*scene.diary.stopped.borrow(), [Status::from_errno(errno)], "the host has closed it");
+            assert_eq!(
+                *fixture.record.stopped.borrow(),
+                [Status::from_errno(errno)],
+                "the host has closed it"
+            );
             continue;
         }
-        assert!(scene.kernel.interests().iter().any(|interest| interest & EDGE_TRIGGERED != 0), "{errno}");
-        scene.turn_until(|scene| scene.diary.received.get() == 1);
-        assert_eq!(scene.kernel.interests().last(), Some(&READABLE), "all is well again");
+        assert!(fixture.kernel.interests().iter().any(|interest| interest & EDGE_TRIGGERED != 0), "{errno}");
+        fixture.turn_until(|fixture| fixture.record.received.get() == 1);
+        assert_eq!(fixture.kernel.interests().last(), Some(&READABLE), "all is well again");
     }
 }
 
 #[test]
 fn an_error_queue_that_cannot_be_read() {
     for errno in errnos(ReadError) {
-        let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
-        scene.port.write(b"ping", Some(&Peer::dead()), Flush::Immediate).expect("written");
-        let turns = turns_while(&scene, ReadError, errno);
+        let fixture = Fixture::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
+        fixture.port.write(b"ping", Some(&Peer::closed_addr()), Flush::Immediate).expect("written");
+        let turns = turns_while(&fixture, ReadError, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
-        scene.turn_until(|scene| !scene.diary.reports.borrow().is_empty());
+        fixture.turn_until(|fixture| !fixture.record.reports.borrow().is_empty());
     }
 }
 
 #[test]
 fn a_pending_error_that_cannot_be_asked_for() {
     for errno in errnos(GetOption) {
-        let scene = Scene::new();
-        scene.port.connect(&Peer::dead()).expect("connected");
-        scene.port.write(b"ping", None, Flush::Immediate).expect("written");
-        let turns = turns_while(&scene, GetOption, errno);
+        let fixture = Fixture::new();
+        fixture.port.connect(&Peer::closed_addr()).expect("connected");
+        fixture.port.write(b"ping", None, Flush::Immediate).expect("written");
+        let turns = turns_while(&fixture, GetOption, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
-        assert_eq!(scene.diary.refused.get(), 1, "a read meets it, too");
+        assert_eq!(fixture.record.refused.get(), 1, "a read meets it, too");
     }
 }
 
 #[test]
 fn a_socket_that_is_writable_and_full() {
     for errno in errnos(Send) {
-        let scene = Scene::new();
-        scene.kernel.fail(Send, [EAGAIN]);
-        scene.write(1).expect("queued");
-        let turns = turns_while(&scene, Send, errno);
+        let fixture = Fixture::new();
+        fixture.kernel.fail(Send, [EAGAIN]);
+        fixture.write(1).expect("queued");
+        let turns = turns_while(&fixture, Send, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
-        scene.turn_until_sent();
-        let lost = scene.stats().dropped_out;
+        fixture.turn_until_sent();
+        let lost = fixture.stats().dropped_out;
         assert_eq!(lost, u64::from(![EAGAIN, ENOBUFS].contains(&errno)), "{errno}");
-        scene.assert_received((lost == 0).then_some(1));
+        fixture.assert_received((lost == 0).then_some(1));
     }
 }
 
@@ -100,33 +104,33 @@ fn a_socket_that_is_writable_and_full() {
 #[test]
 fn an_interest_that_cannot_be_changed() {
     for errno in errnos(Rewatch) {
-        let scene = Scene::new();
-        scene.peer.send(b"now", &scene.host());
-        scene.kernel.begin(Some(Fault::Always(Rewatch, errno)));
-        scene.port.pause_reading().expect("open");
-        scene.kernel.end();
-        let turns = turns(&scene);
+        let fixture = Fixture::new();
+        fixture.peer.send(b"now", &fixture.host());
+        fixture.kernel.start_trace(Some(Fault::Always(Rewatch, errno)));
+        fixture.port.pause_reading().expect("open");
+        fixture.kernel.end_trace();
+        let turns = turns(&fixture);
         assert!(turns < 10, "{errno}: {turns} turns");
-        assert_eq!(scene.kernel.count(Receive), 0);
-        assert_eq!(watched(&scene.reactor), 2, "the port, and the wake-up");
-        scene.port.resume_reading().expect("open");
-        scene.turn_until(|scene| scene.diary.received.get() == 1);
+        assert_eq!(fixture.kernel.count(Receive), 0);
+        assert_eq!(watched_descriptors(&fixture.reactor), 2, "the port, and the wake-up");
+        fixture.port.resume_reading().expect("open");
+        fixture.turn_until(|fixture| fixture.record.received.get() == 1);
     }
 }
 
 #[test]
 fn a_socket_that_epoll_does_not_take_back() {
     for errno in errnos(Watch) {
-        let scene = Scene::new();
-        scene.kernel.fail(Rewatch, [ENOENT]);
-        scene.port.pause_reading().expect("open");
-        scene.kernel.fail(Rewatch, [errno; 2]);
-        scene.kernel.fail(Watch, [errno; 2]);
-        scene.port.resume_reading().expect("open");
-        assert_eq!(watched(&scene.reactor), 1, "the wake-up alone");
-        scene.peer.send(b"now", &scene.host());
-        scene.turn_until(|scene| scene.diary.received.get() == 1);
-        assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 2));
+        let fixture = Fixture::new();
+        fixture.kernel.fail(Rewatch, [ENOENT]);
+        fixture.port.pause_reading().expect("open");
+        fixture.kernel.fail(Rewatch, [errno; 2]);
+        fixture.kernel.fail(Watch, [errno; 2]);
+        fixture.port.resume_reading().expect("open");
+        assert_eq!(watched_descriptors(&fixture.reactor), 1, "the wake-up alone");
+        fixture.peer.send(b"now", &fixture.host());
+        fixture.turn_until(|fixture| fixture.record.received.get() == 1);
+        assert_eq!((fixture.kernel.remaining(Watch), watched_descriptors(&fixture.reactor)), (0, 2));
     }
 }
 
@@ -135,65 +139,69 @@ fn a_socket_that_epoll_does_not_take_back() {
 fn a_socket_that_epoll_does_not_take_back_after_a_crowd() {
     const UNWATCH_MIN_MESSAGES: u32 = 40;
     for errno in errnos(Watch) {
-        let scene = Scene::new();
-        scene.in_callback(|_| ());
+        let fixture = Fixture::new();
+        fixture.in_callback(|_| ());
         // At once, and once more at the end of the dispatch.
-        scene.kernel.fail(Rewatch, [errno; 2]);
-        scene.kernel.fail(Watch, [errno; 2]);
-        scene.write_together(0..UNWATCH_MIN_MESSAGES);
-        assert_eq!((scene.kernel.waiting(Watch), watched(&scene.reactor)), (0, 1), "the wake-up alone");
-        scene.peer.send(b"now", &scene.host());
-        scene.turn_until(|scene| scene.diary.received.get() == 3);
-        assert_eq!(watched(&scene.reactor), 2);
-        scene.assert_received(0..UNWATCH_MIN_MESSAGES);
+        fixture.kernel.fail(Rewatch, [errno; 2]);
+        fixture.kernel.fail(Watch, [errno; 2]);
+        fixture.write_batched(0..UNWATCH_MIN_MESSAGES);
+        assert_eq!(
+            (fixture.kernel.remaining(Watch), watched_descriptors(&fixture.reactor)),
+            (0, 1),
+            "the wake-up alone"
+        );
+        fixture.peer.send(b"now", &fixture.host());
+        fixture.turn_until(|fixture| fixture.record.received.get() == 3);
+        assert_eq!(watched_descriptors(&fixture.reactor), 2);
+        fixture.assert_received(0..UNWATCH_MIN_MESSAGES);
     }
 }
 
 /// What comes while epoll does not know the socket is told of when it does again.
 #[test]
 fn a_datagram_that_comes_while_a_crowd_leaves() {
-    let (scene, itself) = (Scene::new(), 20);
-    let (peer, host) = (scene.peer.addr(), scene.host());
-    scene.in_callback(move |port| {
+    let (fixture, itself) = (Fixture::new(), 20);
+    let (peer, host) = (fixture.peer.addr(), fixture.host());
+    fixture.in_callback(move |port| {
         for number in 0..40 {
             let to = if number == itself { &host } else { &peer };
             write_number(port, number, to, Flush::Batched).expect("accepted");
         }
     });
-    scene.turn_until(|scene| scene.diary.received.get() == 2);
-    scene.assert_received((0..40).filter(|number| *number != itself));
+    fixture.turn_until(|fixture| fixture.record.received.get() == 2);
+    fixture.assert_received((0..40).filter(|number| *number != itself));
 }
 
 /// One that cannot be taken out is there all the same.
 #[test]
 fn a_socket_that_stays_in_the_set_while_a_crowd_leaves() {
     for errno in errnos(Unwatch) {
-        let scene = Scene::new();
-        scene.kernel.fail(Unwatch, [errno; 2]);
-        scene.write_together(0..40);
-        assert_eq!((scene.kernel.waiting(Unwatch), watched(&scene.reactor)), (0, 2));
-        scene.in_callback(|_| ());
-        scene.assert_received(0..40);
+        let fixture = Fixture::new();
+        fixture.kernel.fail(Unwatch, [errno; 2]);
+        fixture.write_batched(0..40);
+        assert_eq!((fixture.kernel.remaining(Unwatch), watched_descriptors(&fixture.reactor)), (0, 2));
+        fixture.in_callback(|_| ());
+        fixture.assert_received(0..40);
     }
 }
 
 #[test]
 fn a_wait_that_always_fails_ends_run() {
     for errno in errnos(Wait).into_iter().filter(|errno| *errno != EINTR) {
-        let scene = Scene::new();
-        let waits = scene.kernel.count(Wait);
-        scene.kernel.begin(Some(Fault::Always(Wait, errno)));
-        assert_eq!(scene.reactor.run(), Err(Status::from_errno(errno)));
-        scene.kernel.end();
-        assert_eq!(scene.kernel.count(Wait), waits + 1);
-        scene.in_callback(|_| ());
+        let fixture = Fixture::new();
+        let waits = fixture.kernel.count(Wait);
+        fixture.kernel.start_trace(Some(Fault::Always(Wait, errno)));
+        assert_eq!(fixture.reactor.run(), Err(Status::from_errno(errno)));
+        fixture.kernel.end_trace();
+        assert_eq!(fixture.kernel.count(Wait), waits + 1);
+        fixture.in_callback(|_| ());
     }
 }
 
 /// Every wait reports these bits of the port too, or instead.
-fn claim(scene: &Scene, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
+fn claim(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
     let own = Rc::new(Cell::new(0));
-    scene.kernel.twist(move |events, ready| {
+    fixture.kernel.filter_events(move |events, ready| {
         // The port's token is that of the first event that is no wake-up.
         let found = events[..ready].iter().map(|event| event.u64).find(|token| *token > 1);
         own.set(found.unwrap_or(own.get()));
@@ -207,17 +215,17 @@ fn reports_of_nothing() {
     let all = READABLE | WRITABLE | ERROR;
     // EPOLLHUP is for a socket that was shut down: the port ends (tests/c/misuse_descriptors.c).
     for bits in [READABLE, WRITABLE, ERROR, READABLE | ERROR, all, 0, !HANGUP] {
-        let scene = Scene::new();
-        claim(&scene, |token| token, bits);
+        let fixture = Fixture::new();
+        claim(&fixture, |token| token, bits);
         for count in 1..=20 {
-            scene.peer.send(b"now", &scene.host());
-            scene.turn_until(|scene| scene.diary.received.get() == count);
+            fixture.peer.send(b"now", &fixture.host());
+            fixture.turn_until(|fixture| fixture.record.received.get() == count);
         }
-        (0..20).for_each(|_| scene.reactor.iterate(Some(0)).expect("a turn"));
-        assert!(scene.diary.stopped.borrow().is_empty() && scene.diary.refused.get() == 0);
-        scene.write(1).expect("sent");
-        scene.assert_sums(1);
-        scene.assert_received([1]);
+        (0..20).for_each(|_| fixture.reactor.iterate(Some(0)).expect("a turn"));
+        assert!(fixture.record.stopped.borrow().is_empty() && fixture.record.refused.get() == 0);
+        fixture.write(1).expect("sent");
+        fixture.assert_counters(1);
+        fixture.assert_received([1]);
     }
 }
 
@@ -226,27 +234,30 @@ fn reports_of_nobody() {
     let made_up: [fn(u64) -> u64; 5] =
         [|_| 2, |_| u64::MAX, |token| token + 1, |token| token + (1 << 32), |token| token ^ (7 << 60)];
     for token in made_up {
-        let scene = Scene::new();
-        claim(&scene, token, READABLE | ERROR | HANGUP | WRITABLE);
+        let fixture = Fixture::new();
+        claim(&fixture, token, READABLE | ERROR | HANGUP | WRITABLE);
         for count in 1..=5 {
-            scene.peer.send(b"now", &scene.host());
-            scene.turn_until(|scene| scene.diary.received.get() == count);
+            fixture.peer.send(b"now", &fixture.host());
+            fixture.turn_until(|fixture| fixture.record.received.get() == count);
         }
     }
 }
 
 #[test]
 fn reports_in_another_order() {
-    let (scene, diary) = (Scene::new(), Rc::new(Diary::default()));
-    let second = listen(&scene.reactor, &Options::default(), Closures::new(&diary)).expect("a port");
-    scene.kernel.twist(|events, ready| {
+    let (fixture, record) = (Fixture::new(), Rc::new(CallbackRecord::default()));
+    let second =
+        listen(&fixture.reactor, &Options::default(), ClosureProtocol::new(&record)).expect("a port");
+    fixture.kernel.filter_events(|events, ready| {
         events[..ready].reverse();
         ready
     });
     for _ in 0..10 {
-        [scene.host(), second.get_host().expect("open")].iter().for_each(|to| scene.peer.send(b"now", to));
+        [fixture.host(), second.get_host().expect("open")]
+            .iter()
+            .for_each(|to| fixture.peer.send(b"now", to));
     }
-    scene.turn_until(|scene| scene.diary.received.get() == 10 && diary.received.get() == 10);
+    fixture.turn_until(|fixture| fixture.record.received.get() == 10 && record.received.get() == 10);
 }
 
 fn report(to: Addr, errno: i32, origin: u32) -> Report {
@@ -259,10 +270,10 @@ fn report(to: Addr, errno: i32, origin: u32) -> Report {
 /// destination, and the peer's refusal once.
 #[test]
 fn entries_out_of_order_and_of_unknown_origin() {
-    let scene = Scene::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
-    let (peer, stranger) = (scene.peer.addr(), Addr::v4([192, 0, 2, 1], 9));
-    scene.port.connect(&peer).expect("connected");
-    scene.kernel.tell([
+    let fixture = Fixture::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
+    let (peer, stranger) = (fixture.peer.addr(), Addr::v4([192, 0, 2, 1], 9));
+    fixture.port.connect(&peer).expect("connected");
+    fixture.kernel.queue_reports([
         Some(report(stranger, ECONNREFUSED, origin::ICMP)),
         None,
         Some(report(peer, EHOSTUNREACH, origin::ICMP)),
@@ -271,14 +282,14 @@ fn entries_out_of_order_and_of_unknown_origin() {
         Some(report(peer, ECONNREFUSED, origin::ICMP)),
         Some(report(stranger, ENETUNREACH, origin::ICMP6)),
     ]);
-    scene.kernel.fail(Receive, [EHOSTUNREACH]);
-    scene.in_callback(|_| ());
-    scene.turn_until(|scene| scene.diary.refused.get() == 1);
+    fixture.kernel.fail(Receive, [EHOSTUNREACH]);
+    fixture.in_callback(|_| ());
+    fixture.turn_until(|fixture| fixture.record.refused.get() == 1);
     let returned: Vec<_> =
-        scene.diary.reports.borrow().iter().map(|report| (report.to, report.status.errno())).collect();
+        fixture.record.reports.borrow().iter().map(|report| (report.to, report.status.errno())).collect();
     let expected =
         [(stranger, ECONNREFUSED), (peer, EHOSTUNREACH), (Addr::UNSPECIFIED, EPROTO), (peer, ECONNREFUSED)];
     assert_eq!(returned[..4], expected);
     assert_eq!(returned[4..], [(stranger, ENETUNREACH)]);
-    assert_eq!((scene.stats().refused, scene.diary.refused.get()), (2, 1));
+    assert_eq!((fixture.stats().refused, fixture.record.refused.get()), (2, 1));
 }

@@ -15,23 +15,23 @@ use udpr::sys::{Kernel, Linux};
 use Syscall::Receive;
 
 /// A merging port that writes its batches down.
-struct Stage {
-    scene: Scene,
-    seen: Rc<Seen>,
+struct BatchFixture {
+    base: Fixture,
+    recorded: Rc<RecordedBatches>,
     port: Arc<Port>,
 }
 
-impl Stage {
-    fn new(options: &Options<'_>) -> Stage {
-        Stage::acting(options, |_, _| {})
+impl BatchFixture {
+    fn new(options: &Options<'_>) -> BatchFixture {
+        BatchFixture::with_action(options, |_, _| {})
     }
 
     /// `act` is called in each callback, with how many datagrams have been taken.
-    fn acting(options: &Options<'_>, act: impl Fn(&Arc<Port>, usize) + 'static) -> Stage {
-        let (scene, seen) = (Scene::new(), Rc::new(Seen::default()));
-        let protocol = Batches::new(&seen, act);
-        let port = listen_merging(&scene.reactor, options, protocol).expect("a port");
-        Stage { scene, seen, port }
+    fn with_action(options: &Options<'_>, act: impl Fn(&Arc<Port>, usize) + 'static) -> BatchFixture {
+        let (base, recorded) = (Fixture::new(), Rc::new(RecordedBatches::default()));
+        let protocol = BatchRecorder::new(&recorded, act);
+        let port = listen_with_offload(&base.reactor, options, protocol).expect("a port");
+        BatchFixture { base, recorded, port }
     }
 
     fn host(&self) -> Addr {
@@ -40,19 +40,19 @@ impl Stage {
 
     /// Sends the peer's datagrams of `segment` bytes, the last of which may be shorter, as one message.
     fn send(&self, data: &[u8], segment: usize) {
-        self.scene.peer.send_merged(data, segment as u32, &self.host());
+        self.base.peer.send_gso(data, segment as u32, &self.host());
     }
 
     fn receive(&self, count: usize) {
-        turn_until(&self.scene.reactor, || self.seen.count() >= count);
+        turn_until(&self.base.reactor, || self.recorded.count() >= count);
     }
 
     fn batches(&self) -> Vec<usize> {
-        self.seen.batches.borrow().clone()
+        self.recorded.batch_sizes.borrow().clone()
     }
 
     fn receives(&self) -> usize {
-        self.scene.kernel.count(Receive)
+        self.base.kernel.count(Receive)
     }
 }
 
@@ -68,7 +68,7 @@ fn option(port: &Port, level: i32, name: i32) -> u32 {
 
 #[test]
 fn a_merged_message_is_split() {
-    let stage = Stage::new(&Options::default());
+    let fixture = BatchFixture::new(&Options::default());
     for (len, segment, lengths) in [
         (1050, 100, [vec![100; 10], vec![50]].concat()),
         (1000, 100, vec![100; 10]),
@@ -78,15 +78,15 @@ fn a_merged_message_is_split() {
         (65_507, 65_507, vec![65_507]),
         (65_507, 40_000, vec![40_000, 25_507]),
     ] {
-        let before = stage.receives();
-        stage.seen.taken.take();
-        stage.send(&pattern(len), segment);
-        stage.receive(lengths.len());
-        assert_eq!(stage.seen.lengths(), lengths);
-        assert_eq!(stage.seen.bytes(), pattern(len));
-        assert_eq!(stage.receives() - before, 1, "{len} bytes came in one piece");
+        let before = fixture.receives();
+        fixture.recorded.datagrams.take();
+        fixture.send(&pattern(len), segment);
+        fixture.receive(lengths.len());
+        assert_eq!(fixture.recorded.lengths(), lengths);
+        assert_eq!(fixture.recorded.bytes(), pattern(len));
+        assert_eq!(fixture.receives() - before, 1, "{len} bytes came in one piece");
     }
-    let stats = stage.port.get_stats().expect("open");
+    let stats = fixture.port.get_stats().expect("open");
     assert_eq!(
         (stats.datagrams_in, stats.bytes_in),
         (11 + 10 + 1 + 128 + 55 + 1 + 2, 2278 + 65_400 + 2 * 65_507)
@@ -96,29 +96,29 @@ fn a_merged_message_is_split() {
 
 #[test]
 fn empty_datagrams_between_merged_ones() {
-    let stage = Stage::new(&Options::default());
+    let fixture = BatchFixture::new(&Options::default());
     for (len, segment) in [(0, 9), (300, 100), (0, 9), (0, 9), (130, 50), (7, 9)] {
-        stage.send(&pattern(len), segment);
+        fixture.send(&pattern(len), segment);
     }
-    stage.receive(10);
-    assert_eq!(stage.seen.lengths(), [0, 100, 100, 100, 0, 0, 50, 50, 30, 7]);
-    assert_eq!(stage.port.get_stats().expect("open").datagrams_in, 10);
+    fixture.receive(10);
+    assert_eq!(fixture.recorded.lengths(), [0, 100, 100, 100, 0, 0, 50, 50, 30, 7]);
+    assert_eq!(fixture.port.get_stats().expect("open").datagrams_in, 10);
 }
 
 #[test]
 fn each_datagram_is_cut_at_max_packet_size() {
     let returned = Rc::new(RefCell::new(Vec::new()));
-    let (scene, at_datagram) = (Scene::new(), returned.clone());
-    let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
+    let (fixture, in_callback) = (Fixture::new(), returned.clone());
+    let protocol = ClosureProtocol::new(&fixture.record).on_datagram(move |_, datagram| {
         let returned = (datagram.data().to_vec(), datagram.full_len, datagram.flags);
-        at_datagram.borrow_mut().push(returned);
+        in_callback.borrow_mut().push(returned);
     });
     let options = Options { max_packet_size: 60, ..Options::default() };
-    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    let port = listen_with_offload(&fixture.reactor, &options, protocol).expect("a port");
     let data = pattern(350);
-    scene.peer.send_merged(&data, 100, &port.get_host().expect("open"));
-    scene.peer.send_merged(&data[..180], 60, &port.get_host().expect("open"));
-    turn_until(&scene.reactor, || returned.borrow().len() == 7);
+    fixture.peer.send_gso(&data, 100, &port.get_host().expect("open"));
+    fixture.peer.send_gso(&data[..180], 60, &port.get_host().expect("open"));
+    turn_until(&fixture.reactor, || returned.borrow().len() == 7);
     let cut = data
         .chunks(100)
         .map(|whole| (whole[..whole.len().min(60)].to_vec(), whole.len(), u32::from(whole.len() > 60)));
@@ -130,44 +130,48 @@ fn each_datagram_is_cut_at_max_packet_size() {
 
 #[test]
 fn a_batch_is_256_datagrams_at_most() {
-    let stage = Stage::new(&Options::default());
+    let fixture = BatchFixture::new(&Options::default());
     let data = pattern(1000);
-    (0..5).for_each(|_| stage.send(&data, 10));
-    stage.receive(500);
-    assert_eq!((stage.batches(), stage.receives()), (vec![256, 244], 1));
-    assert_eq!(stage.seen.bytes(), data.repeat(5));
+    (0..5).for_each(|_| fixture.send(&data, 10));
+    fixture.receive(500);
+    assert_eq!((fixture.batches(), fixture.receives()), (vec![256, 244], 1));
+    assert_eq!(fixture.recorded.bytes(), data.repeat(5));
 }
 
 #[test]
 fn what_a_batch_leaves_comes_in_later_turns() {
-    let stage = Stage::new(&Options::default());
-    stage.seen.most.set(90);
+    let fixture = BatchFixture::new(&Options::default());
+    fixture.recorded.limit.set(90);
     let data = pattern(1000);
-    (0..5).for_each(|_| stage.send(&data, 10));
-    turn_until(&stage.scene.reactor, || stage.seen.count() >= 90);
-    assert_eq!(stage.port.get_stats().expect("open").kept_datagrams, 410);
-    stage.receive(500);
+    (0..5).for_each(|_| fixture.send(&data, 10));
+    turn_until(&fixture.base.reactor, || fixture.recorded.count() >= 90);
+    assert_eq!(fixture.port.get_stats().expect("open").kept_datagrams, 410);
+    fixture.receive(500);
     // 256 and 244 of one receive: the rest of the first comes before the second.
-    assert_eq!(stage.batches(), [256, 166, 76, 244, 154, 64]);
-    assert_eq!(stage.seen.bytes(), data.repeat(5));
-    let stats = stage.port.get_stats().expect("open");
+    assert_eq!(fixture.batches(), [256, 166, 76, 244, 154, 64]);
+    assert_eq!(fixture.recorded.bytes(), data.repeat(5));
+    let stats = fixture.port.get_stats().expect("open");
     assert_eq!((stats.datagrams_in, stats.kept_datagrams, stats.syscalls_in), (500, 0, 1));
 }
 
 /// One by one, with `act` at the `at`th.
-fn one_by_one(options: &Options<'_>, at: usize, act: fn(&Arc<Port>)) -> (Scene, Rc<Seen>, Arc<Port>) {
-    let (scene, seen) = (Scene::new(), Rc::new(Seen::default()));
-    let (at_datagram, at_stop) = (seen.clone(), seen.clone());
-    let protocol = Closures::new(&scene.diary)
-        .at_datagram(move |port, datagram| {
-            at_datagram.taken.borrow_mut().push(datagram.data().to_vec());
-            if at_datagram.count() == at {
+fn one_by_one(
+    options: &Options<'_>,
+    at: usize,
+    act: fn(&Arc<Port>),
+) -> (Fixture, Rc<RecordedBatches>, Arc<Port>) {
+    let (fixture, recorded) = (Fixture::new(), Rc::new(RecordedBatches::default()));
+    let (in_callback, at_stop) = (recorded.clone(), recorded.clone());
+    let protocol = ClosureProtocol::new(&fixture.record)
+        .on_datagram(move |port, datagram| {
+            in_callback.datagrams.borrow_mut().push(datagram.data().to_vec());
+            if in_callback.count() == at {
                 act(port);
             }
         })
-        .at_stop(move |port| at_stop.last.set(port.get_stats().expect("the last look")));
-    let port = listen_merging(&scene.reactor, options, protocol).expect("a port");
-    (scene, seen, port)
+        .on_stop(move |port| at_stop.final_stats.set(port.get_stats().expect("the last look")));
+    let port = listen_with_offload(&fixture.reactor, options, protocol).expect("a port");
+    (fixture, recorded, port)
 }
 
 #[test]
@@ -175,17 +179,17 @@ fn a_pause_in_the_middle_of_a_message_keeps_the_rest_and_what_is_behind() {
     // In the first batch of 256, at its end, and in the second.
     for at in [1, 30, 100, 256, 257, 499, 500] {
         let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
-        let (scene, seen, port) = one_by_one(&Options::default(), at, pause);
+        let (fixture, recorded, port) = one_by_one(&Options::default(), at, pause);
         let (data, host) = (pattern(1000), port.get_host().expect("open"));
-        (0..5).for_each(|_| scene.peer.send_merged(&data, 10, &host));
-        turn_until(&scene.reactor, || seen.count() == at);
-        scene.peer.send(b"behind", &host);
-        (0..3).for_each(|_| scene.reactor.iterate(Some(0)).expect("a turn"));
+        (0..5).for_each(|_| fixture.peer.send_gso(&data, 10, &host));
+        turn_until(&fixture.reactor, || recorded.count() == at);
+        fixture.peer.send(b"behind", &host);
+        (0..3).for_each(|_| fixture.reactor.iterate(Some(0)).expect("a turn"));
         let stats = port.get_stats().expect("open");
-        assert_eq!((seen.count(), stats.kept_datagrams, stats.datagrams_in), (at, 500 - at as u64, 500));
+        assert_eq!((recorded.count(), stats.kept_datagrams, stats.datagrams_in), (at, 500 - at as u64, 500));
         port.resume_reading().expect("it listens");
-        turn_until(&scene.reactor, || seen.count() == 501);
-        assert_eq!(seen.bytes(), [data.repeat(5), b"behind".to_vec()].concat());
+        turn_until(&fixture.reactor, || recorded.count() == 501);
+        assert_eq!(recorded.bytes(), [data.repeat(5), b"behind".to_vec()].concat());
         assert_eq!(port.get_stats().expect("open").kept_datagrams, 0);
     }
 }
@@ -202,12 +206,12 @@ fn a_stop_in_the_middle_of_a_message_discards_and_counts_the_rest() {
     ];
     for stop in stops {
         for at in [1, 30, 256, 257, 500] {
-            let (scene, seen, port) = one_by_one(&Options::default(), at, stop);
+            let (fixture, recorded, port) = one_by_one(&Options::default(), at, stop);
             let (data, host) = (pattern(1000), port.get_host().expect("open"));
-            (0..5).for_each(|_| scene.peer.send_merged(&data, 10, &host));
-            turn_until(&scene.reactor, || !port.is_open());
-            let last = seen.last.get();
-            assert_eq!((seen.count(), last.datagrams_in, last.kept_datagrams), (at, 500, 0));
+            (0..5).for_each(|_| fixture.peer.send_gso(&data, 10, &host));
+            turn_until(&fixture.reactor, || !port.is_open());
+            let last = recorded.final_stats.get();
+            assert_eq!((recorded.count(), last.datagrams_in, last.kept_datagrams), (at, 500, 0));
             assert_eq!(last.discarded_in, 500 - at as u64);
         }
     }
@@ -216,128 +220,141 @@ fn a_stop_in_the_middle_of_a_message_discards_and_counts_the_rest() {
 #[test]
 fn a_port_closed_while_it_keeps_counts_what_it_kept() {
     let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
-    let (scene, seen, port) = one_by_one(&Options::default(), 30, pause);
+    let (fixture, recorded, port) = one_by_one(&Options::default(), 30, pause);
     let host = port.get_host().expect("open");
-    (0..5).for_each(|_| scene.peer.send_merged(&pattern(1000), 10, &host));
-    turn_until(&scene.reactor, || seen.count() == 30);
+    (0..5).for_each(|_| fixture.peer.send_gso(&pattern(1000), 10, &host));
+    turn_until(&fixture.reactor, || recorded.count() == 30);
     port.close(Status::OK).expect("it is open");
-    assert_eq!((seen.count(), seen.last.get().discarded_in, seen.last.get().kept_datagrams), (30, 470, 0));
+    assert_eq!(
+        (
+            recorded.count(),
+            recorded.final_stats.get().discarded_in,
+            recorded.final_stats.get().kept_datagrams
+        ),
+        (30, 470, 0)
+    );
 }
 
 #[test]
 fn a_whole_batch_that_is_shown_when_the_port_stops() {
-    let stage = Stage::acting(&Options::default(), |port, _| port.stop_listening().expect("it listens"));
-    stage.seen.most.set(3);
-    (0..5).for_each(|_| stage.send(&pattern(1000), 10));
-    turn_until(&stage.scene.reactor, || !stage.port.is_open());
-    assert_eq!(stage.batches(), [256]);
-    assert_eq!(stage.seen.last.get().discarded_in, 497);
+    let fixture =
+        BatchFixture::with_action(&Options::default(), |port, _| port.stop_listening().expect("it listens"));
+    fixture.recorded.limit.set(3);
+    (0..5).for_each(|_| fixture.send(&pattern(1000), 10));
+    turn_until(&fixture.base.reactor, || !fixture.port.is_open());
+    assert_eq!(fixture.batches(), [256]);
+    assert_eq!(fixture.recorded.final_stats.get().discarded_in, 497);
 }
 
 #[test]
 fn a_kernel_without_gro() {
-    let kernel = Rc::new(Scripted::default());
-    kernel.forget_option(libc::SOL_UDP, libc::UDP_GRO);
-    let (reactor, seen, peer) = (reactor(&kernel), Rc::new(Seen::default()), Peer::new());
-    let port = listen_merging(&reactor, &Options::default(), Batches::new(&seen, |_, _| {})).expect("a port");
+    let kernel = Rc::new(ScriptedKernel::default());
+    kernel.remove_option(libc::SOL_UDP, libc::UDP_GRO);
+    let (reactor, recorded, peer) = (reactor(&kernel), Rc::new(RecordedBatches::default()), Peer::new());
+    let port = listen_with_offload(&reactor, &Options::default(), BatchRecorder::new(&recorded, |_, _| {}))
+        .expect("a port");
     assert_eq!(option(&port, libc::SOL_UDP, libc::UDP_GRO), 0);
-    peer.send_merged(&pattern(1050), 100, &port.get_host().expect("open"));
-    turn_until(&reactor, || seen.count() == 11);
-    assert_eq!((seen.lengths(), seen.bytes()), ([vec![100; 10], vec![50]].concat(), pattern(1050)));
-    assert_eq!(*seen.batches.borrow(), [8, 3], "each is a message of its own");
+    peer.send_gso(&pattern(1050), 100, &port.get_host().expect("open"));
+    turn_until(&reactor, || recorded.count() == 11);
+    assert_eq!((recorded.lengths(), recorded.bytes()), ([vec![100; 10], vec![50]].concat(), pattern(1050)));
+    assert_eq!(*recorded.batch_sizes.borrow(), [8, 3], "each is a message of its own");
     reactor.close();
 }
 
 #[test]
 fn ports_of_one_reactor_that_merge_and_that_do_not() {
-    let stage = Stage::new(&Options::default());
-    let (seen, options) = (Rc::new(Seen::default()), Options { max_packet_size: 60, ..Options::default() });
-    let plain = listen(&stage.scene.reactor, &options, Batches::new(&seen, |_, _| {})).expect("a port");
+    let fixture = BatchFixture::new(&Options::default());
+    let (recorded, options) =
+        (Rc::new(RecordedBatches::default()), Options { max_packet_size: 60, ..Options::default() });
+    let plain =
+        listen(&fixture.base.reactor, &options, BatchRecorder::new(&recorded, |_, _| {})).expect("a port");
     let host = plain.get_host().expect("open");
-    assert_eq!(option(&stage.port, libc::SOL_UDP, libc::UDP_GRO), 1);
+    assert_eq!(option(&fixture.port, libc::SOL_UDP, libc::UDP_GRO), 1);
     assert_eq!(option(&plain, libc::SOL_UDP, libc::UDP_GRO), 0);
     for round in 1..=20 {
-        stage.send(&pattern(1050), 100);
-        stage.scene.peer.send_merged(&pattern(350), 100, &host);
-        turn_until(&stage.scene.reactor, || stage.seen.count() == 11 * round && seen.count() == 4 * round);
+        fixture.send(&pattern(1050), 100);
+        fixture.base.peer.send_gso(&pattern(350), 100, &host);
+        turn_until(&fixture.base.reactor, || {
+            fixture.recorded.count() == 11 * round && recorded.count() == 4 * round
+        });
     }
-    assert_eq!(stage.seen.bytes(), pattern(1050).repeat(20));
-    assert_eq!(seen.lengths(), [60, 60, 60, 50].repeat(20));
+    assert_eq!(fixture.recorded.bytes(), pattern(1050).repeat(20));
+    assert_eq!(recorded.lengths(), [60, 60, 60, 50].repeat(20));
 }
 
 #[test]
 fn timestamps_are_of_each_datagram_so_that_nothing_is_merged() {
     let times = Rc::new(RefCell::new(Vec::new()));
-    let (scene, at_datagram) = (Scene::new(), times.clone());
-    let protocol = Closures::new(&scene.diary)
-        .at_datagram(move |_, datagram| at_datagram.borrow_mut().push(datagram.timestamp));
+    let (fixture, in_callback) = (Fixture::new(), times.clone());
+    let protocol = ClosureProtocol::new(&fixture.record)
+        .on_datagram(move |_, datagram| in_callback.borrow_mut().push(datagram.timestamp));
     let options = Options { flags: flag::TIMESTAMPS, ..Options::default() };
-    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    let port = listen_with_offload(&fixture.reactor, &options, protocol).expect("a port");
     assert_eq!(option(&port, libc::SOL_UDP, libc::UDP_GRO), 0);
-    scene.peer.send_merged(&pattern(1000), 100, &port.get_host().expect("open"));
-    turn_until(&scene.reactor, || times.borrow().len() == 10);
+    fixture.peer.send_gso(&pattern(1000), 100, &port.get_host().expect("open"));
+    turn_until(&fixture.reactor, || times.borrow().len() == 10);
     assert!(times.borrow().iter().all(|time| *time > 0));
-    assert_eq!(scene.kernel.count(Receive), 2, "8 messages, then 2");
+    assert_eq!(fixture.kernel.count(Receive), 2, "8 messages, then 2");
 }
 
 #[test]
 fn each_datagram_of_a_message_has_its_facts() {
     let returned = Rc::new(RefCell::new(Vec::new()));
-    let (scene, at_datagram) = (Scene::new(), returned.clone());
-    let protocol = Closures::new(&scene.diary).at_datagram(move |_, datagram| {
+    let (fixture, in_callback) = (Fixture::new(), returned.clone());
+    let protocol = ClosureProtocol::new(&fixture.record).on_datagram(move |_, datagram| {
         let recv_meta = (datagram.destination, datagram.tos, datagram.ttl, datagram.interface_index > 0);
-        at_datagram.borrow_mut().push((datagram.data().len(), datagram.sender, recv_meta));
+        in_callback.borrow_mut().push((datagram.data().len(), datagram.sender, recv_meta));
     });
     let options = Options { flags: flag::PACKET_INFO | flag::TOS | flag::TTL, ..Options::default() };
-    let port = listen_merging(&scene.reactor, &options, protocol).expect("a port");
+    let port = listen_with_offload(&fixture.reactor, &options, protocol).expect("a port");
     let host = port.get_host().expect("open");
-    scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TOS, 0xb8);
-    scene.peer.set_option(libc::IPPROTO_IP, libc::IP_TTL, 7);
-    scene.peer.send_merged(&pattern(350), 100, &host);
-    turn_until(&scene.reactor, || returned.borrow().len() == 4);
+    fixture.peer.set_option(libc::IPPROTO_IP, libc::IP_TOS, 0xb8);
+    fixture.peer.set_option(libc::IPPROTO_IP, libc::IP_TTL, 7);
+    fixture.peer.send_gso(&pattern(350), 100, &host);
+    turn_until(&fixture.reactor, || returned.borrow().len() == 4);
     let recv_meta = (host, 0xb8, 7, true);
     assert!(returned.take().into_iter().eq([100, 100, 100, 50].map(|len| (
         len,
-        scene.peer.addr(),
+        fixture.peer.addr(),
         recv_meta
     ))));
-    assert_eq!(scene.kernel.count(Receive), 1);
+    assert_eq!(fixture.kernel.count(Receive), 1);
     // The next ones are another's.
     let other = Peer::new();
-    other.send_merged(&pattern(200), 100, &host);
-    turn_until(&scene.reactor, || returned.borrow().len() == 2);
+    other.send_gso(&pattern(200), 100, &host);
+    turn_until(&fixture.reactor, || returned.borrow().len() == 2);
     assert!(returned.take().into_iter().eq([100, 100].map(|len| (len, other.addr(), (host, 0, 64, true)))));
 }
 
 #[test]
 fn a_connected_port_discards_what_others_had_merged() {
-    let (stage, stranger) = (Stage::new(&Options::default()), Peer::new());
-    stranger.send_merged(&pattern(1000), 100, &stage.host());
-    stage.send(&pattern(550), 100);
-    stranger.send_merged(&pattern(1000), 100, &stage.host());
-    stage.port.connect(&stage.scene.peer.addr()).expect("connected");
-    stage.send(&pattern(300), 100);
-    stage.receive(6 + 3);
-    assert_eq!(stage.seen.bytes(), [pattern(550), pattern(300)].concat());
-    let stats = stage.port.get_stats().expect("open");
+    let (fixture, stranger) = (BatchFixture::new(&Options::default()), Peer::new());
+    stranger.send_gso(&pattern(1000), 100, &fixture.host());
+    fixture.send(&pattern(550), 100);
+    stranger.send_gso(&pattern(1000), 100, &fixture.host());
+    fixture.port.connect(&fixture.base.peer.addr()).expect("connected");
+    fixture.send(&pattern(300), 100);
+    fixture.receive(6 + 3);
+    assert_eq!(fixture.recorded.bytes(), [pattern(550), pattern(300)].concat());
+    let stats = fixture.port.get_stats().expect("open");
     assert_eq!((stats.datagrams_in, stats.discarded_in), (29, 20));
 }
 
 #[test]
 fn a_connect_in_the_middle_of_a_message_discards_the_rest_of_it() {
-    let (scene, seen, stranger) = (Scene::new(), Rc::new(Seen::default()), Peer::new());
-    let (at_datagram, friend) = (seen.clone(), scene.peer.addr());
-    let protocol = Closures::new(&scene.diary).at_datagram(move |port, datagram| {
-        at_datagram.taken.borrow_mut().push(datagram.data().to_vec());
-        if at_datagram.count() == 4 {
+    let (fixture, recorded, stranger) = (Fixture::new(), Rc::new(RecordedBatches::default()), Peer::new());
+    let (in_callback, friend) = (recorded.clone(), fixture.peer.addr());
+    let protocol = ClosureProtocol::new(&fixture.record).on_datagram(move |port, datagram| {
+        in_callback.datagrams.borrow_mut().push(datagram.data().to_vec());
+        if in_callback.count() == 4 {
             port.connect(&friend).expect("connected");
         }
     });
-    let port = listen_merging(&scene.reactor, &Options::default(), protocol).expect("a port");
+    let port = listen_with_offload(&fixture.reactor, &Options::default(), protocol).expect("a port");
     let host = port.get_host().expect("open");
-    stranger.send_merged(&pattern(1280), 10, &host);
-    scene.peer.send_merged(&pattern(550), 100, &host);
-    turn_until(&scene.reactor, || seen.count() == 4 + 6);
-    assert_eq!(seen.lengths(), [vec![10; 4], vec![100; 5], vec![50]].concat());
+    stranger.send_gso(&pattern(1280), 10, &host);
+    fixture.peer.send_gso(&pattern(550), 100, &host);
+    turn_until(&fixture.reactor, || recorded.count() == 4 + 6);
+    assert_eq!(recorded.lengths(), [vec![10; 4], vec![100; 5], vec![50]].concat());
     assert_eq!(port.get_stats().expect("open").discarded_in, 124);
 }

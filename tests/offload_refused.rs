@@ -10,29 +10,29 @@ use udpr::port::{Flush, Message, Options, Port, Stats, flag};
 use udpr::status::Status;
 use udpr::sys::GsoLimits;
 
-use Answer::{AtMost, Errno, Real};
+use CallResult::{AtMost, Errno, Real};
 use Syscall::Send;
 
-fn merging() -> Scene {
+fn merging() -> Fixture {
     with_flag(0)
 }
 
-fn with_flag(bit: u32) -> Scene {
-    Scene::merging(Rc::default(), &Options { flags: bit, ..Options::default() })
+fn with_flag(bit: u32) -> Fixture {
+    Fixture::with_offload(Rc::default(), &Options { flags: bit, ..Options::default() })
 }
 
 /// Writes `count` datagrams of `len` bytes in one callback, which all arrive. The answer is how many messages each send
 /// took.
-fn burst(scene: &Scene, to: &Peer, count: u32, len: usize) -> Vec<usize> {
-    let (before, way) = (scene.kernel.count(Send), to.addr());
-    scene.in_callback(move |port| {
+fn burst(fixture: &Fixture, to: &Peer, count: u32, len: usize) -> Vec<usize> {
+    let (before, way) = (fixture.kernel.count(Send), to.addr());
+    fixture.in_callback(move |port| {
         for number in 0..count {
             write_sized(port, number, len, &way, Flush::Batched).expect("accepted");
         }
     });
-    assert!((0..count).all(|number| to.sized() == (number, len)), "each arrives, in order");
-    assert!(to.is_silent());
-    scene.kernel.sends().split_off(before)
+    assert!((0..count).all(|number| to.receive_sized() == (number, len)), "each arrives, in order");
+    assert!(to.has_nothing_to_read());
+    fixture.kernel.sends().split_off(before)
 }
 
 /// The sends of a merged message that was refused, and then left as `count` datagrams.
@@ -48,73 +48,74 @@ fn a_size_that_cannot_be_merged_is_not_merged_again() {
         |merged| (merged.size > 1000).then_some(libc::EINVAL),
     ];
     for rule in rules {
-        let (scene, other) = (merging(), Peer::new());
-        scene.kernel.set_rule(rule);
-        assert_eq!(burst(&scene, &scene.peer, 5, 1400), split(5));
-        assert_eq!(burst(&scene, &scene.peer, 5, 1400), [1; 5], "it is known");
-        assert_eq!(burst(&scene, &other, 64, 1000), [1], "others keep what they had");
-        assert_eq!(burst(&scene, &scene.peer, 5, 1100), split(5), "smaller, but not small enough");
-        assert_eq!(burst(&scene, &scene.peer, 5, 1200), [1; 5]);
-        assert_eq!(burst(&scene, &other, 128, 100), [1]);
-        assert_eq!(scene.stats().dropped_out, 0);
-        scene.assert_sums(5 + 5 + 64 + 5 + 5 + 128);
+        let (fixture, other) = (merging(), Peer::new());
+        fixture.kernel.set_send_rule(rule);
+        assert_eq!(burst(&fixture, &fixture.peer, 5, 1400), split(5));
+        assert_eq!(burst(&fixture, &fixture.peer, 5, 1400), [1; 5], "it is known");
+        assert_eq!(burst(&fixture, &other, 64, 1000), [1], "others keep what they had");
+        assert_eq!(burst(&fixture, &fixture.peer, 5, 1100), split(5), "smaller, but not small enough");
+        assert_eq!(burst(&fixture, &fixture.peer, 5, 1200), [1; 5]);
+        assert_eq!(burst(&fixture, &other, 128, 100), [1]);
+        assert_eq!(fixture.stats().dropped_out, 0);
+        fixture.assert_counters(5 + 5 + 64 + 5 + 5 + 128);
     }
 }
 
 #[test]
 fn a_kernel_that_merges_64() {
-    let scene = merging();
-    scene.kernel.set_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
-    assert_eq!(burst(&scene, &scene.peer, 64, 10), [1]);
-    assert_eq!(burst(&scene, &scene.peer, 100, 10), split(100));
-    assert_eq!(burst(&scene, &scene.peer, 128, 10), [1; 2]);
-    scene.assert_sums(64 + 100 + 128);
+    let fixture = merging();
+    fixture.kernel.set_send_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
+    assert_eq!(burst(&fixture, &fixture.peer, 64, 10), [1]);
+    assert_eq!(burst(&fixture, &fixture.peer, 100, 10), split(100));
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1; 2]);
+    fixture.assert_counters(64 + 100 + 128);
 }
 
 /// Every kernel merges 64, so that they are refused for their size.
 #[test]
 fn a_message_of_64_that_is_refused_is_too_large() {
-    let scene = merging();
-    scene.kernel.set_rule(|merged| (merged.size > 900).then_some(libc::EINVAL));
-    assert_eq!(burst(&scene, &scene.peer, 64, 1000), split(64));
-    assert_eq!(burst(&scene, &scene.peer, 64, 1000), [1; 64], "it is known");
-    assert_eq!(burst(&scene, &scene.peer, 128, 10), [1], "so many are not refused");
-    scene.assert_sums(64 + 64 + 128);
+    let fixture = merging();
+    fixture.kernel.set_send_rule(|merged| (merged.size > 900).then_some(libc::EINVAL));
+    assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), split(64));
+    assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), [1; 64], "it is known");
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1], "so many are not refused");
+    fixture.assert_counters(64 + 64 + 128);
 }
 
 #[test]
 fn two_messages_of_one_send_teach_no_more_than_one() {
-    let scene = merging();
-    scene.kernel.set_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
-    assert_eq!(burst(&scene, &scene.peer, 256, 10), [split(128), split(128)].concat());
-    assert_eq!(burst(&scene, &scene.peer, 128, 10), [1; 2]);
+    let fixture = merging();
+    fixture.kernel.set_send_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
+    assert_eq!(burst(&fixture, &fixture.peer, 256, 10), [split(128), split(128)].concat());
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1; 2]);
 }
 
 #[test]
 fn a_kernel_that_refuses_whatever_is_merged_is_soon_not_asked() {
-    let scene = merging();
-    scene.kernel.set_rule(|_| Some(libc::EINVAL));
-    assert_eq!(burst(&scene, &scene.peer, 128, 10), split(128), "fewer may do");
-    assert_eq!(burst(&scene, &scene.peer, 2, 10), split(2), "smaller ones may do");
-    assert_eq!(burst(&scene, &scene.peer, 100, 10), [1; 100]);
-    assert_eq!(burst(&scene, &scene.peer, 2, 1200), [1; 2]);
-    scene.assert_sums(128 + 2 + 100 + 2);
+    let fixture = merging();
+    fixture.kernel.set_send_rule(|_| Some(libc::EINVAL));
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), split(128), "fewer may do");
+    assert_eq!(burst(&fixture, &fixture.peer, 2, 10), split(2), "smaller ones may do");
+    assert_eq!(burst(&fixture, &fixture.peer, 100, 10), [1; 100]);
+    assert_eq!(burst(&fixture, &fixture.peer, 2, 1200), [1; 2]);
+    fixture.assert_counters(128 + 2 + 100 + 2);
 }
 
 #[test]
 fn a_device_that_cannot_is_the_ports_own() {
-    let scene = merging();
-    let second = listen_merging(&scene.reactor, &Options::default(), Closures::new(&scene.diary));
+    let fixture = merging();
+    let second =
+        listen_with_offload(&fixture.reactor, &Options::default(), ClosureProtocol::new(&fixture.record));
     let second = second.expect("a second port");
-    scene.kernel.set_rule(|_| Some(libc::EIO));
-    assert_eq!(burst(&scene, &scene.peer, 5, 10), split(5));
-    assert_eq!(burst(&scene, &scene.peer, 5, 4), [1; 5], "no size at all");
-    scene.assert_sums(10);
-    scene.kernel.set_rule(|_| None);
-    let (sends, to) = (scene.kernel.count(Send), scene.peer.addr());
-    scene.in_callback(move |_| write_numbers(&second, 0..5, &to));
-    assert_eq!(scene.kernel.sends()[sends..], [1]);
-    assert_eq!(scene.peer.numbers(5), [0, 1, 2, 3, 4]);
+    fixture.kernel.set_send_rule(|_| Some(libc::EIO));
+    assert_eq!(burst(&fixture, &fixture.peer, 5, 10), split(5));
+    assert_eq!(burst(&fixture, &fixture.peer, 5, 4), [1; 5], "no size at all");
+    fixture.assert_counters(10);
+    fixture.kernel.set_send_rule(|_| None);
+    let (sends, to) = (fixture.kernel.count(Send), fixture.peer.addr());
+    fixture.in_callback(move |_| write_numbers(&second, 0..5, &to));
+    assert_eq!(fixture.kernel.sends()[sends..], [1]);
+    assert_eq!(fixture.peer.receive_numbers(5), [0, 1, 2, 3, 4]);
 }
 
 fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Addr) {
@@ -127,174 +128,174 @@ fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Ad
 fn a_failure_that_is_the_destinations_own_teaches_nothing() {
     // What is too long is sent once more, to find out what is not.
     for (errno, sends) in [(libc::EMSGSIZE, 1 + 2 * 5), (libc::EINVAL, 1 + 5), (libc::EIO, 1 + 5)] {
-        let scene = merging();
-        scene.kernel.fail(Send, vec![errno; sends]);
-        scene.write_together(0..5);
-        assert_eq!((scene.stats().dropped_out, scene.kernel.count(Send)), (5, sends));
-        assert_eq!(burst(&scene, &scene.peer, 128, 4), [1]);
-        scene.assert_sums(5 + 128);
+        let fixture = merging();
+        fixture.kernel.fail(Send, vec![errno; sends]);
+        fixture.write_batched(0..5);
+        assert_eq!((fixture.stats().dropped_out, fixture.kernel.count(Send)), (5, sends));
+        assert_eq!(burst(&fixture, &fixture.peer, 128, 4), [1]);
+        fixture.assert_counters(5 + 128);
     }
 }
 
 #[test]
 fn an_error_that_has_nothing_to_do_with_merging_is_that_of_every_datagram_in_the_message() {
     for errno in [libc::EPERM, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH] {
-        let (scene, others) = (merging(), [Peer::new(), Peer::new()]);
-        let ways = [others[0].addr(), scene.peer.addr(), others[1].addr()];
-        scene.kernel.script(Send, [AtMost(1), Errno(errno)]);
-        scene.in_callback(move |port| {
+        let (fixture, others) = (merging(), [Peer::new(), Peer::new()]);
+        let ways = [others[0].addr(), fixture.peer.addr(), others[1].addr()];
+        fixture.kernel.script(Send, [AtMost(1), Errno(errno)]);
+        fixture.in_callback(move |port| {
             for number in 0..30 {
                 write_number(port, number, &ways[number as usize % 3], Flush::Batched).expect("accepted");
             }
         });
-        assert_eq!(scene.kernel.sends(), [1, 0, 1]);
-        assert_eq!((scene.stats().datagrams_out, scene.stats().dropped_out), (20, 10));
-        scene.assert_sums(30);
-        assert!(others[0].numbers(10).into_iter().eq((0..30).step_by(3)));
-        assert!(others[1].numbers(10).into_iter().eq((2..30).step_by(3)));
-        scene.assert_received([]);
+        assert_eq!(fixture.kernel.sends(), [1, 0, 1]);
+        assert_eq!((fixture.stats().datagrams_out, fixture.stats().dropped_out), (20, 10));
+        fixture.assert_counters(30);
+        assert!(others[0].receive_numbers(10).into_iter().eq((0..30).step_by(3)));
+        assert!(others[1].receive_numbers(10).into_iter().eq((2..30).step_by(3)));
+        fixture.assert_received([]);
     }
 }
 
 #[test]
 fn an_earlier_datagrams_refusal_costs_nothing() {
-    let (scene, other) = (merging(), Peer::new());
+    let (fixture, other) = (merging(), Peer::new());
     let refused = Errno(libc::ECONNREFUSED);
-    scene
+    fixture
         .kernel
         .script(Send, [refused, AtMost(1), refused, Errno(libc::EMSGSIZE), refused, AtMost(2), refused]);
-    let ways = [other.addr(), scene.peer.addr()];
-    scene.in_callback(move |port| ways.iter().for_each(|to| write_numbers(port, 0..5, to)));
-    assert_eq!((scene.stats().refused, scene.stats().dropped_out), (4, 0));
-    scene.assert_sums(10);
-    assert_eq!(other.numbers(5), [0, 1, 2, 3, 4]);
-    scene.assert_received(0..5);
+    let ways = [other.addr(), fixture.peer.addr()];
+    fixture.in_callback(move |port| ways.iter().for_each(|to| write_numbers(port, 0..5, to)));
+    assert_eq!((fixture.stats().refused, fixture.stats().dropped_out), (4, 0));
+    fixture.assert_counters(10);
+    assert_eq!(other.receive_numbers(5), [0, 1, 2, 3, 4]);
+    fixture.assert_received(0..5);
 }
 
 #[test]
 fn short_sends_and_interruptions_of_merged_messages() {
-    let scene = merging();
-    let to = scene.peer.addr();
+    let fixture = merging();
+    let to = fixture.peer.addr();
     // Eight messages: 4 and 4, 5 and 5, ...
-    scene.kernel.script(Send, [AtMost(1), Errno(libc::EINTR), AtMost(3), AtMost(1), Real]);
-    scene.in_callback(move |port| {
+    fixture.kernel.script(Send, [AtMost(1), Errno(libc::EINTR), AtMost(3), AtMost(1), Real]);
+    fixture.in_callback(move |port| {
         for number in 0..16 {
             let len = 4 + number as usize / 2;
             write_sized(port, number, len, &to, Flush::Batched).expect("accepted");
         }
     });
-    assert_eq!(scene.kernel.sends(), [1, 0, 3, 1, 3]);
-    assert!((0..16).all(|number| scene.peer.sized() == (number, 4 + number as usize / 2)));
-    scene.assert_sums(16);
+    assert_eq!(fixture.kernel.sends(), [1, 0, 3, 1, 3]);
+    assert!((0..16).all(|number| fixture.peer.receive_sized() == (number, 4 + number as usize / 2)));
+    fixture.assert_counters(16);
 }
 
 #[test]
 fn a_full_socket_queues_merged_messages_in_order() {
     // After ENOBUFS one datagram is sent ahead of the others.
     for (errno, sends) in [(libc::EAGAIN, &[0, 1][..]), (libc::ENOBUFS, &[0, 1, 1])] {
-        let scene = merging();
-        scene.kernel.fail(Send, [errno]);
-        scene.write_together(0..10);
-        assert_eq!((scene.stats().queued_datagrams, scene.stats().queued_bytes), (10, 40));
-        scene.assert_sums(10);
-        scene.turn_until_sent();
-        assert_eq!(scene.kernel.sends(), sends, "merged again");
-        scene.assert_sums(10);
-        scene.assert_received(0..10);
+        let fixture = merging();
+        fixture.kernel.fail(Send, [errno]);
+        fixture.write_batched(0..10);
+        assert_eq!((fixture.stats().queued_datagrams, fixture.stats().queued_bytes), (10, 40));
+        fixture.assert_counters(10);
+        fixture.turn_until_sent();
+        assert_eq!(fixture.kernel.sends(), sends, "merged again");
+        fixture.assert_counters(10);
+        fixture.assert_received(0..10);
     }
 }
 
 #[test]
 fn a_full_socket_between_merged_messages() {
     for (errno, sends) in [(libc::EAGAIN, &[1, 0, 1, 0, 1][..]), (libc::ENOBUFS, &[1, 0, 1, 0, 1, 2])] {
-        let (scene, others) = (merging(), [Peer::new(), Peer::new()]);
-        let ways = [others[0].addr(), scene.peer.addr(), others[1].addr()];
-        scene.kernel.script(Send, [AtMost(1), Errno(errno), AtMost(1), Errno(errno)]);
-        scene.in_callback(move |port| {
+        let (fixture, others) = (merging(), [Peer::new(), Peer::new()]);
+        let ways = [others[0].addr(), fixture.peer.addr(), others[1].addr()];
+        fixture.kernel.script(Send, [AtMost(1), Errno(errno), AtMost(1), Errno(errno)]);
+        fixture.in_callback(move |port| {
             for number in 0..30 {
                 write_number(port, number, &ways[number as usize % 3], Flush::Batched).expect("accepted");
             }
         });
-        assert_eq!((scene.stats().datagrams_out, scene.stats().queued_datagrams), (10, 20));
-        scene.turn_until_sent();
-        assert_eq!(scene.kernel.sends(), sends);
-        scene.assert_sums(30);
-        assert!(others[0].numbers(10).into_iter().eq((0..30).step_by(3)));
-        assert!(others[1].numbers(10).into_iter().eq((2..30).step_by(3)));
-        scene.assert_received((1..30).step_by(3));
+        assert_eq!((fixture.stats().datagrams_out, fixture.stats().queued_datagrams), (10, 20));
+        fixture.turn_until_sent();
+        assert_eq!(fixture.kernel.sends(), sends);
+        fixture.assert_counters(30);
+        assert!(others[0].receive_numbers(10).into_iter().eq((0..30).step_by(3)));
+        assert!(others[1].receive_numbers(10).into_iter().eq((2..30).step_by(3)));
+        fixture.assert_received((1..30).step_by(3));
     }
 }
 
 #[test]
 fn a_full_socket_in_the_middle_of_a_message_that_was_split() {
     for (errno, sends) in [(libc::EAGAIN, &[0, 2, 0, 0, 4][..]), (libc::ENOBUFS, &[0, 2, 0, 0, 1, 3])] {
-        let scene = merging();
-        scene.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(errno), Errno(errno)]);
-        scene.write_together(0..6);
-        assert_eq!((scene.stats().datagrams_out, scene.stats().queued_datagrams), (2, 4));
-        scene.assert_sums(6);
-        scene.turn_until_sent();
-        assert_eq!(scene.kernel.sends(), sends, "the size is known by now");
-        scene.assert_sums(6);
-        scene.assert_received(0..6);
+        let fixture = merging();
+        fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(errno), Errno(errno)]);
+        fixture.write_batched(0..6);
+        assert_eq!((fixture.stats().datagrams_out, fixture.stats().queued_datagrams), (2, 4));
+        fixture.assert_counters(6);
+        fixture.turn_until_sent();
+        assert_eq!(fixture.kernel.sends(), sends, "the size is known by now");
+        fixture.assert_counters(6);
+        fixture.assert_received(0..6);
     }
 }
 
 #[test]
 fn what_waits_for_several_destinations_is_neither_lost_nor_sent_twice() {
-    let (scene, other) = (merging(), Peer::new());
-    let ways = [scene.peer.addr(), other.addr()];
-    scene.kernel.fail(Send, [libc::EAGAIN]);
+    let (fixture, other) = (merging(), Peer::new());
+    let ways = [fixture.peer.addr(), other.addr()];
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
     for number in 0..20 {
-        write_number(&scene.port, number, &ways[number as usize % 2], Flush::Batched).expect("queued");
+        write_number(&fixture.port, number, &ways[number as usize % 2], Flush::Batched).expect("queued");
     }
-    scene
+    fixture
         .kernel
         .script(Send, [AtMost(1), Errno(libc::EAGAIN), AtMost(3), Errno(libc::EPERM), Errno(libc::EAGAIN)]);
-    scene.turn_until_sent();
-    assert_eq!(scene.stats().dropped_out, 1, "number 4");
-    scene.assert_sums(20);
-    assert!(other.numbers(10).into_iter().eq((1..20).step_by(2)));
-    assert!(other.is_silent());
-    scene.assert_received([0, 2].into_iter().chain((6..20).step_by(2)));
+    fixture.turn_until_sent();
+    assert_eq!(fixture.stats().dropped_out, 1, "number 4");
+    fixture.assert_counters(20);
+    assert!(other.receive_numbers(10).into_iter().eq((1..20).step_by(2)));
+    assert!(other.has_nothing_to_read());
+    fixture.assert_received([0, 2].into_iter().chain((6..20).step_by(2)));
 }
 
 #[test]
 fn without_a_queue_a_full_socket_drops_every_datagram_of_a_message() {
-    let scene = with_flag(flag::NO_QUEUE);
-    scene.kernel.fail(Send, [libc::EAGAIN]);
-    scene.write_together(0..5);
-    assert_eq!((scene.stats().dropped_out, scene.stats().queued_datagrams), (5, 0));
-    scene.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::ENOBUFS)]);
-    scene.write_together(5..11);
-    assert_eq!((scene.stats().dropped_out, scene.stats().datagrams_out), (9, 2));
-    scene.assert_sums(11);
-    scene.assert_received([5, 6]);
+    let fixture = with_flag(flag::NO_QUEUE);
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    fixture.write_batched(0..5);
+    assert_eq!((fixture.stats().dropped_out, fixture.stats().queued_datagrams), (5, 0));
+    fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::ENOBUFS)]);
+    fixture.write_batched(5..11);
+    assert_eq!((fixture.stats().dropped_out, fixture.stats().datagrams_out), (9, 2));
+    fixture.assert_counters(11);
+    fixture.assert_received([5, 6]);
 }
 
 /// A message of `count` numbers, cut so that each is a datagram.
-fn write_cut(scene: &Scene, count: u32) -> Result<(), Status> {
-    let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), scene.peer.addr());
+fn write_cut(fixture: &Fixture, count: u32) -> Result<(), Status> {
+    let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), fixture.peer.addr());
     let (to, source, interface_index, tos, flush) = (Some(&peer), None, 0, None, Flush::Batched);
     let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
-    scene.port.write_message(&message)
+    fixture.port.write_message(&message)
 }
 
 #[test]
 fn a_message_that_is_cut_is_merged_though_unbatched() {
-    let scene = with_flag(flag::UNBATCHED);
-    assert_eq!(write_cut(&scene, 50), Ok(()));
-    assert_eq!(scene.kernel.sends(), [1]);
-    scene.kernel.fail(Send, [libc::EAGAIN, libc::EPERM]);
-    assert_eq!(write_cut(&scene, 50), Err(Status::WOULD_BLOCK));
-    scene.turn_until(|scene| scene.diary.ready.get() == 1);
-    assert_eq!(write_cut(&scene, 50), Err(Status::PERMISSION));
-    assert_eq!(scene.stats().dropped_out, 0, "the caller was told");
-    scene.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&scene, 5), Ok(()), "some of it left");
-    assert_eq!((scene.stats().dropped_out, scene.stats().queued_datagrams), (3, 0));
-    scene.assert_sums(55);
-    scene.assert_received((0..50).chain([0, 1]));
+    let fixture = with_flag(flag::UNBATCHED);
+    assert_eq!(write_cut(&fixture, 50), Ok(()));
+    assert_eq!(fixture.kernel.sends(), [1]);
+    fixture.kernel.fail(Send, [libc::EAGAIN, libc::EPERM]);
+    assert_eq!(write_cut(&fixture, 50), Err(Status::WOULD_BLOCK));
+    fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
+    assert_eq!(write_cut(&fixture, 50), Err(Status::PERMISSION));
+    assert_eq!(fixture.stats().dropped_out, 0, "the caller was told");
+    fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::EAGAIN)]);
+    assert_eq!(write_cut(&fixture, 5), Ok(()), "some of it left");
+    assert_eq!((fixture.stats().dropped_out, fixture.stats().queued_datagrams), (3, 0));
+    fixture.assert_counters(55);
+    fixture.assert_received((0..50).chain([0, 1]));
 }
 
 #[test]
@@ -302,28 +303,28 @@ fn a_close_counts_each_datagram_that_did_not_leave() {
     let full = [Errno(libc::EAGAIN), Errno(libc::EAGAIN)];
     let split = [Errno(libc::EINVAL), AtMost(4), Errno(libc::EAGAIN)];
     let refused = [Errno(libc::EIO), AtMost(4), Errno(libc::EPERM)];
-    let scripts: [(&[Answer], _); 3] = [(&full, (0, 10)), (&split, (4, 6)), (&refused, (9, 1))];
+    let scripts: [(&[CallResult], _); 3] = [(&full, (0, 10)), (&split, (4, 6)), (&refused, (9, 1))];
     for (script, (sent, dropped)) in scripts {
-        let (scene, last) = (merging(), Rc::new(Cell::<Stats>::default()));
+        let (fixture, last) = (merging(), Rc::new(Cell::<Stats>::default()));
         let at_stop = last.clone();
-        let protocol =
-            Closures::new(&scene.diary).at_stop(move |port| at_stop.set(port.get_stats().expect("the last")));
-        let port = listen_merging(&scene.reactor, &Options::default(), protocol).expect("a port");
-        let to = scene.peer.addr();
-        scene.kernel.script(Send, script.iter().copied());
-        scene.in_callback(move |_| {
+        let protocol = ClosureProtocol::new(&fixture.record)
+            .on_stop(move |port| at_stop.set(port.get_stats().expect("the last")));
+        let port = listen_with_offload(&fixture.reactor, &Options::default(), protocol).expect("a port");
+        let to = fixture.peer.addr();
+        fixture.kernel.script(Send, script.iter().copied());
+        fixture.in_callback(move |_| {
             write_numbers(&port, 0..10, &to);
             port.close(Status::OK).expect("open until now");
         });
         let stats = last.get();
         assert_eq!((stats.datagrams_out, stats.dropped_out, stats.queued_datagrams), (sent, dropped, 0));
         assert_eq!(stats.bytes_out, 4 * sent);
-        assert!((0..sent).all(|_| scene.peer.numbers(1)[0] < 10));
-        assert!(scene.peer.is_silent());
+        assert!((0..sent).all(|_| fixture.peer.receive_numbers(1)[0] < 10));
+        assert!(fixture.peer.has_nothing_to_read());
     }
 }
 
-fn random_answer(random: &Random) -> Answer {
+fn random_answer(random: &Random) -> CallResult {
     match random.below(16) {
         0 | 1 => Errno(libc::EAGAIN),
         2 => Errno(libc::ENOBUFS),
@@ -341,16 +342,16 @@ fn random_answer(random: &Random) -> Answer {
 /// Whatever the kernel answers: what was accepted was sent, dropped or waits, and each peer gets its own in order.
 fn assert_adds_up(flags: u32, seed: u64) {
     const PEERS: usize = 3;
-    let (scene, random) = (with_flag(flags), Random::new(seed));
+    let (fixture, random) = (with_flag(flags), Random::new(seed));
     let peers = Rc::new([(); PEERS].map(|()| Peer::new()));
     let (mut number, mut got) = (0, [const { Vec::new() }; PEERS]);
     let accepted = Rc::new(Cell::new(0));
     for _ in 0..200 {
-        scene.kernel.script(Send, (0..random.below(6)).map(|_| random_answer(&random)));
+        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random_answer(&random)));
         let ways: Vec<_> = (0..random.below(40)).map(|_| random.below(PEERS as u64) as usize).collect();
         let (first, peers_too, sum) = (number, peers.clone(), accepted.clone());
         number += ways.len() as u32;
-        scene.in_callback(move |port| {
+        fixture.in_callback(move |port| {
             for (number, way) in (first..).zip(ways) {
                 let len = if number % 50 < 25 { 4 } else { 40 + number as usize % 3 };
                 match write_sized(port, number, len, &peers_too[way].addr(), Flush::Batched) {
@@ -360,27 +361,27 @@ fn assert_adds_up(flags: u32, seed: u64) {
             }
         });
         if random.below(3) == 0 {
-            scene.turn_until_sent();
+            fixture.turn_until_sent();
         }
-        scene.assert_sums(accepted.get());
+        fixture.assert_counters(accepted.get());
         for (peer, got) in peers.iter().zip(&mut got) {
-            while !peer.is_silent() {
-                got.push(peer.sized().0);
+            while !peer.has_nothing_to_read() {
+                got.push(peer.receive_sized().0);
             }
         }
     }
-    scene.kernel.clear();
-    scene.turn_until_sent();
+    fixture.kernel.clear_script();
+    fixture.turn_until_sent();
     for (peer, got) in peers.iter().zip(&mut got) {
-        while !peer.is_silent() {
-            got.push(peer.sized().0);
+        while !peer.has_nothing_to_read() {
+            got.push(peer.receive_sized().0);
         }
         assert!(got.is_sorted_by(|a, b| a < b), "in order, and none twice");
     }
-    let (stats, sum) = (scene.stats(), got.iter().map(Vec::len).sum::<usize>());
+    let (stats, sum) = (fixture.stats(), got.iter().map(Vec::len).sum::<usize>());
     assert_eq!((stats.datagrams_out, stats.queued_datagrams), (sum as u64, 0));
     assert!(sum > 1000 && stats.refused > 0, "the script was played: {stats:?}");
-    scene.assert_sums(accepted.get());
+    fixture.assert_counters(accepted.get());
 }
 
 #[test]

@@ -9,54 +9,54 @@ use udpr::port::{Flush, Options, flag};
 
 use Syscall::Send;
 
-fn merging() -> Scene {
-    Scene::merging(Rc::default(), &Options::default())
+fn merging() -> Fixture {
+    Fixture::with_offload(Rc::default(), &Options::default())
 }
 
 /// Writes datagrams of these sizes, numbered from 0, to the peer in one callback. The answer is how many messages each
 /// send took.
-fn write_all(scene: &Scene, sizes: &[usize]) -> Vec<usize> {
-    let before = scene.kernel.count(Send);
-    let (sizes, to) = (sizes.to_vec(), scene.peer.addr());
-    scene.in_callback(move |port| {
+fn write_all(fixture: &Fixture, sizes: &[usize]) -> Vec<usize> {
+    let before = fixture.kernel.count(Send);
+    let (sizes, to) = (sizes.to_vec(), fixture.peer.addr());
+    fixture.in_callback(move |port| {
         for (number, len) in (0..).zip(sizes) {
             write_sized(port, number, len, &to, Flush::Batched).expect("accepted");
         }
     });
-    scene.kernel.sends().split_off(before)
+    fixture.kernel.sends().split_off(before)
 }
 
 /// Datagrams of these sizes leave as so many messages, by one call, and the peer gets each whole and in order.
 #[track_caller]
 fn assert_messages(sizes: &[usize], messages: usize) {
-    let scene = merging();
-    assert_eq!(write_all(&scene, sizes), [messages]);
+    let fixture = merging();
+    assert_eq!(write_all(&fixture, sizes), [messages]);
     for (number, len) in (0..).zip(sizes) {
-        assert_eq!(scene.peer.sized(), (number, *len));
+        assert_eq!(fixture.peer.receive_sized(), (number, *len));
     }
-    assert!(scene.peer.is_silent());
-    scene.assert_sums(sizes.len() as u64);
-    assert_eq!(scene.stats().bytes_out, sizes.iter().sum::<usize>() as u64);
+    assert!(fixture.peer.has_nothing_to_read());
+    fixture.assert_counters(sizes.len() as u64);
+    assert_eq!(fixture.stats().bytes_out, sizes.iter().sum::<usize>() as u64);
 }
 
 #[test]
 fn the_writes_of_a_callback_to_one_peer_are_one_message() {
-    let scene = merging();
-    scene.write_together(0..100);
-    assert_eq!(scene.kernel.sends(), [1]);
-    assert!(scene.peer.numbers(100).into_iter().eq(0..100));
-    assert_eq!((scene.stats().datagrams_out, scene.stats().bytes_out), (100, 400));
-    scene.assert_sums(100);
+    let fixture = merging();
+    fixture.write_batched(0..100);
+    assert_eq!(fixture.kernel.sends(), [1]);
+    assert!(fixture.peer.receive_numbers(100).into_iter().eq(0..100));
+    assert_eq!((fixture.stats().datagrams_out, fixture.stats().bytes_out), (100, 400));
+    fixture.assert_counters(100);
 }
 
 #[test]
 fn a_peer_that_merges_gets_them_in_one_piece() {
-    let scene = merging();
-    scene.peer.merge();
-    scene.write_together(0..100);
+    let fixture = merging();
+    fixture.peer.enable_gro();
+    fixture.write_batched(0..100);
     let expected: Vec<u8> = (0..100).flat_map(u32::to_be_bytes).collect();
-    assert_eq!(scene.peer.receive(&mut [0; 1000]), expected);
-    assert!(scene.peer.is_silent());
+    assert_eq!(fixture.peer.receive(&mut [0; 1000]), expected);
+    assert!(fixture.peer.has_nothing_to_read());
 }
 
 #[test]
@@ -85,83 +85,84 @@ fn no_more_than_128_datagrams_and_65507_bytes() {
 
 #[test]
 fn empty_ones_leave_by_themselves_and_in_their_place() {
-    let scene = merging();
-    let to = scene.peer.addr();
+    let fixture = merging();
+    let to = fixture.peer.addr();
     let lengths = [4, 4, 0, 4, 0, 0, 4, 4];
-    scene.in_callback(move |port| {
+    fixture.in_callback(move |port| {
         for len in lengths {
             port.write(&[7; 4][..len], Some(&to), Flush::Batched).expect("accepted");
         }
     });
-    assert_eq!(scene.kernel.sends(), [6]);
-    assert!(lengths.iter().all(|len| scene.peer.receive(&mut [0; 8]).len() == *len));
-    assert!(scene.peer.is_silent());
-    scene.assert_sums(8);
+    assert_eq!(fixture.kernel.sends(), [6]);
+    assert!(lengths.iter().all(|len| fixture.peer.receive(&mut [0; 8]).len() == *len));
+    assert!(fixture.peer.has_nothing_to_read());
+    fixture.assert_counters(8);
 }
 
 #[test]
 fn interleaved_destinations_are_a_message_each() {
     const PEERS: usize = 5;
-    let (scene, peers) = (merging(), [(); PEERS].map(|()| Peer::new()));
-    peers.iter().for_each(Peer::merge);
+    let (fixture, peers) = (merging(), [(); PEERS].map(|()| Peer::new()));
+    peers.iter().for_each(Peer::enable_gro);
     let ways: Vec<_> = peers.iter().map(Peer::addr).collect();
-    scene.in_callback(move |port| {
+    fixture.in_callback(move |port| {
         for number in 0..100 {
             write_number(port, number, &ways[number as usize % PEERS], Flush::Batched).expect("accepted");
         }
     });
-    assert_eq!(scene.kernel.sends(), [PEERS]);
+    assert_eq!(fixture.kernel.sends(), [PEERS]);
     for (first, peer) in (0..).zip(&peers) {
         let expected: Vec<u8> = (first..100).step_by(PEERS).flat_map(u32::to_be_bytes).collect();
         assert_eq!(peer.receive(&mut [0; 1000]), expected);
     }
-    scene.assert_sums(100);
+    fixture.assert_counters(100);
 }
 
 #[test]
 fn a_write_for_now_leaves_behind_what_was_gathered() {
-    let scene = merging();
-    let to = scene.peer.addr();
-    scene.in_callback(move |port| {
+    let fixture = merging();
+    let to = fixture.peer.addr();
+    fixture.in_callback(move |port| {
         for number in 0..6 {
             let flush = if number == 3 { Flush::Immediate } else { Flush::Batched };
             write_number(port, number, &to, flush).expect("accepted");
         }
     });
-    assert_eq!(scene.kernel.sends(), [1, 1, 1]);
-    scene.assert_sums(6);
-    scene.assert_received(0..6);
+    assert_eq!(fixture.kernel.sends(), [1, 1, 1]);
+    fixture.assert_counters(6);
+    fixture.assert_received(0..6);
 }
 
 #[test]
 fn unbatched_writes_are_not_merged() {
-    let scene = Scene::merging(Rc::default(), &Options { flags: flag::UNBATCHED, ..Options::default() });
-    scene.write_together(0..5);
-    assert_eq!(scene.kernel.sends(), [1; 5]);
-    scene.assert_sums(5);
-    scene.assert_received(0..5);
+    let fixture =
+        Fixture::with_offload(Rc::default(), &Options { flags: flag::UNBATCHED, ..Options::default() });
+    fixture.write_batched(0..5);
+    assert_eq!(fixture.kernel.sends(), [1; 5]);
+    fixture.assert_counters(5);
+    fixture.assert_received(0..5);
 }
 
 #[test]
 fn a_kernel_that_does_not_know_of_merging_is_given_no_merged_message() {
-    let kernel = Rc::new(Scripted::default());
-    kernel.forget_option(libc::SOL_UDP, libc::UDP_SEGMENT);
-    let scene = Scene::merging(kernel, &Options::default());
-    scene.write_together(0..5);
-    assert_eq!(scene.kernel.sends(), [5]);
-    scene.assert_sums(5);
-    scene.assert_received(0..5);
+    let kernel = Rc::new(ScriptedKernel::default());
+    kernel.remove_option(libc::SOL_UDP, libc::UDP_SEGMENT);
+    let fixture = Fixture::with_offload(kernel, &Options::default());
+    fixture.write_batched(0..5);
+    assert_eq!(fixture.kernel.sends(), [5]);
+    fixture.assert_counters(5);
+    fixture.assert_received(0..5);
 }
 
 #[test]
 fn what_waited_for_a_full_socket_is_merged_too() {
-    let scene = merging();
-    scene.kernel.fail(Send, [libc::EAGAIN]);
-    (0..50).for_each(|number| scene.write(number).expect("queued"));
-    scene.turn_until_sent();
-    assert_eq!(scene.kernel.sends(), [0, 1]);
-    scene.assert_sums(50);
-    scene.assert_received(0..50);
+    let fixture = merging();
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    (0..50).for_each(|number| fixture.write(number).expect("queued"));
+    fixture.turn_until_sent();
+    assert_eq!(fixture.kernel.sends(), [0, 1]);
+    fixture.assert_counters(50);
+    fixture.assert_received(0..50);
 }
 
 /// Sizes that often come again, so that there is something to merge.
@@ -177,7 +178,7 @@ fn random_size(random: &Random) -> usize {
 fn each_destination_keeps_its_order_whatever_is_written() {
     const PEERS: usize = 3;
     for seed in 1..=5 {
-        let (scene, random) = (merging(), Random::new(seed));
+        let (fixture, random) = (merging(), Random::new(seed));
         let peers = [(); PEERS].map(|()| Peer::new());
         let mut number = 0;
         for _ in 0..100 {
@@ -190,18 +191,18 @@ fn each_destination_keeps_its_order_whatever_is_written() {
                 writes.push((number, size, peers[way].addr(), flush));
                 number += 1;
             }
-            scene.in_callback(move |port| {
+            fixture.in_callback(move |port| {
                 for (number, size, to, flush) in writes {
                     write_sized(port, number, size, &to, flush).expect("accepted");
                 }
             });
             for (peer, expected) in peers.iter().zip(expected) {
-                assert!(expected.into_iter().all(|datagram| peer.sized() == datagram));
+                assert!(expected.into_iter().all(|datagram| peer.receive_sized() == datagram));
             }
         }
-        assert!(peers.iter().all(Peer::is_silent));
-        scene.assert_sums(number.into());
-        let messages: usize = scene.kernel.sends().iter().sum();
+        assert!(peers.iter().all(Peer::has_nothing_to_read));
+        fixture.assert_counters(number.into());
+        let messages: usize = fixture.kernel.sends().iter().sum();
         assert!(messages < number as usize * 3 / 4, "much was merged: {messages} of {number}");
     }
 }

@@ -13,7 +13,7 @@ use udpr::status::Status;
 use udpr::threads::{Pool, SIZE_DEFAULT, SIZE_MAX, Task};
 
 /// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// One test at a time: they count this process's threads.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -73,7 +73,7 @@ fn threads() -> usize {
 }
 
 fn wait_until(what: &str, done: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !done() {
         assert!(Instant::now() < end, "in vain: {what}");
         thread::yield_now();
@@ -140,7 +140,7 @@ impl Run {
     }
 
     fn next_news(&self) -> News {
-        self.news.1.recv_timeout(PATIENCE).expect("news in time")
+        self.news.1.recv_timeout(TIMEOUT).expect("news in time")
     }
 
     /// The model lets begin what may, and the pool must have done the same.
@@ -180,7 +180,7 @@ impl Run {
         opener.join().expect("no panic");
         // All that has begun was told of: what ran before, then the head of the queue.
         drop(self.news.0);
-        let news = std::iter::from_fn(|| self.news.1.recv_timeout(PATIENCE).ok());
+        let news = std::iter::from_fn(|| self.news.1.recv_timeout(TIMEOUT).ok());
         let begun = news.filter_map(|news| match news {
             News::Began(number) => Some(number),
             News::Ended(_) => None,
@@ -206,7 +206,7 @@ impl Run {
 
 #[test]
 fn as_the_model_says() {
-    let _alone = ALONE.lock();
+    let _exclusive = ALONE.lock();
     for seed in 1..=60 {
         Run::new(seed).check(100);
     }
@@ -221,7 +221,7 @@ fn address_space() -> usize {
 
 #[test]
 fn threads_that_ended_leave_nothing() {
-    let _alone = ALONE.lock();
+    let _exclusive = ALONE.lock();
     let mut run = Run::new(1);
     let mut breathe = || {
         assert_eq!(run.pool.set_size(4), Ok(()));

@@ -10,29 +10,29 @@ use support::*;
 use udpr::port::{Delivery, Options, Port, Protocol, Stats};
 use udpr::status::Status;
 
-use Answer::{AtMost, Errno, Real};
+use CallResult::{AtMost, Errno, Real};
 use Syscall::{Option as GetOption, Receive, Rewatch, Unwatch, Wait};
 
-/// A scene whose second port writes down the one byte of each datagram.
-fn bytes(scene: &Scene, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
+/// A fixture whose second port writes down the one byte of each datagram.
+fn bytes(fixture: &Fixture, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
     let received = received.clone();
-    let protocol = Closures::new(&scene.diary)
-        .at_datagram(move |_, datagram| received.borrow_mut().extend(datagram.data()));
-    listen(&scene.reactor, &Options::default(), protocol).expect("a port")
+    let protocol = ClosureProtocol::new(&fixture.record)
+        .on_datagram(move |_, datagram| received.borrow_mut().extend(datagram.data()));
+    listen(&fixture.reactor, &Options::default(), protocol).expect("a port")
 }
 
 #[test]
 fn a_port_lives_through_every_error_of_a_receive() {
     for errno in [libc::EAGAIN, libc::EINTR, libc::ECONNREFUSED, libc::ENOMEM, libc::ENOBUFS, libc::EIO] {
-        let (scene, received) = (Scene::new(), Rc::default());
-        let port = bytes(&scene, &received);
-        scene.kernel.fail(Receive, [errno, errno]);
-        scene.peer.send(b"1", &port.get_host().expect("open"));
-        scene.turn_until(|_| received.borrow().len() == 1);
-        scene.peer.send(b"2", &port.get_host().expect("open"));
-        scene.turn_until(|_| received.borrow().len() == 2);
+        let (fixture, received) = (Fixture::new(), Rc::default());
+        let port = bytes(&fixture, &received);
+        fixture.kernel.fail(Receive, [errno, errno]);
+        fixture.peer.send(b"1", &port.get_host().expect("open"));
+        fixture.turn_until(|_| received.borrow().len() == 1);
+        fixture.peer.send(b"2", &port.get_host().expect("open"));
+        fixture.turn_until(|_| received.borrow().len() == 2);
         assert_eq!(*received.borrow(), b"12");
-        assert_eq!((scene.kernel.count(Receive), scene.diary.stopped.borrow().len()), (4, 0));
+        assert_eq!((fixture.kernel.count(Receive), fixture.record.stopped.borrow().len()), (4, 0));
         let stats = port.get_stats().expect("open");
         assert_eq!((stats.syscalls_in, stats.datagrams_in, stats.bytes_in), (4, 2, 2));
     }
@@ -41,196 +41,199 @@ fn a_port_lives_through_every_error_of_a_receive() {
 /// Where recvmmsg(2) is refused, an error that comes behind datagrams is not on the socket any more.
 #[test]
 fn an_error_behind_datagrams_is_not_lost() {
-    let (scene, received) = (Scene::new(), Rc::default());
-    let port = bytes(&scene, &received);
-    scene.kernel.fail_behind(libc::ECONNREFUSED);
-    scene.peer.send(b"1", &port.get_host().expect("open"));
-    scene.turn_until(|_| received.borrow().len() == 1);
+    let (fixture, received) = (Fixture::new(), Rc::default());
+    let port = bytes(&fixture, &received);
+    fixture.kernel.fail_after_receive(libc::ECONNREFUSED);
+    fixture.peer.send(b"1", &port.get_host().expect("open"));
+    fixture.turn_until(|_| received.borrow().len() == 1);
     assert_eq!(port.get_stats().expect("open").refused, 1);
 }
 
 /// Every way to receive is refused.
 #[test]
 fn a_port_that_can_receive_nothing_stops() {
-    let (scene, received) = (Scene::new(), Rc::default());
-    let port = bytes(&scene, &received);
-    scene.kernel.fail(Receive, [libc::ENOSYS]);
-    scene.peer.send(b"1", &port.get_host().expect("open"));
-    scene.turn_until(|scene| !scene.diary.stopped.borrow().is_empty());
-    assert_eq!(*scene.diary.stopped.borrow(), [Status::NOT_SUPPORTED]);
+    let (fixture, received) = (Fixture::new(), Rc::default());
+    let port = bytes(&fixture, &received);
+    fixture.kernel.fail(Receive, [libc::ENOSYS]);
+    fixture.peer.send(b"1", &port.get_host().expect("open"));
+    fixture.turn_until(|fixture| !fixture.record.stopped.borrow().is_empty());
+    assert_eq!(*fixture.record.stopped.borrow(), [Status::NOT_SUPPORTED]);
 }
 
 #[test]
 fn one_ports_error_does_not_hold_up_another() {
-    let (scene, received) = (Scene::new(), Rc::default());
-    let port = bytes(&scene, &received);
-    scene.kernel.fail(Receive, [libc::ENOMEM]);
-    scene.peer.send(b"now", &scene.host());
-    scene.peer.send(b"1", &port.get_host().expect("open"));
-    scene.turn_until(|scene| scene.diary.received.get() == 2);
+    let (fixture, received) = (Fixture::new(), Rc::default());
+    let port = bytes(&fixture, &received);
+    fixture.kernel.fail(Receive, [libc::ENOMEM]);
+    fixture.peer.send(b"now", &fixture.host());
+    fixture.peer.send(b"1", &port.get_host().expect("open"));
+    fixture.turn_until(|fixture| fixture.record.received.get() == 2);
     assert_eq!(*received.borrow(), b"1");
 }
 
 #[test]
 fn fewer_than_asked_for_come_in_order() {
-    let (scene, received) = (Scene::new(), Rc::default());
-    let port = bytes(&scene, &received);
-    scene.kernel.script(Receive, [AtMost(1), AtMost(3), Errno(libc::EINTR), AtMost(2), Real]);
+    let (fixture, received) = (Fixture::new(), Rc::default());
+    let port = bytes(&fixture, &received);
+    fixture.kernel.script(Receive, [AtMost(1), AtMost(3), Errno(libc::EINTR), AtMost(2), Real]);
     for byte in 0..20 {
-        scene.peer.send(&[byte], &port.get_host().expect("open"));
+        fixture.peer.send(&[byte], &port.get_host().expect("open"));
     }
-    scene.turn_until(|_| received.borrow().len() == 20);
+    fixture.turn_until(|_| received.borrow().len() == 20);
     assert!(received.borrow().iter().copied().eq(0..20));
 }
 
 /// Turns on `count` waiting datagrams of one byte each; the answer is how many messages the next receive asks for.
-fn asked_after(scene: &Scene, count: u32, stretch: usize) -> usize {
-    scene.kernel.stretch(stretch);
-    let before = scene.diary.received.get();
-    (0..count).for_each(|_| scene.peer.send(b"x", &scene.host()));
-    scene.turn_until(|scene| scene.diary.received.get() >= before + count as usize);
-    scene.in_callback(|_| ());
-    scene.kernel.receives().pop().expect("a receive")
+fn asked_after(fixture: &Fixture, count: u32, stretch: usize) -> usize {
+    fixture.kernel.multiply_received(stretch);
+    let before = fixture.record.received.get();
+    (0..count).for_each(|_| fixture.peer.send(b"x", &fixture.host()));
+    fixture.turn_until(|fixture| fixture.record.received.get() >= before + count as usize);
+    fixture.in_callback(|_| ());
+    fixture.kernel.receives().pop().expect("a receive")
 }
 
 #[test]
 fn a_turn_reads_no_more_messages_than_a_mebibyte_needs() {
     const TURN: usize = 1 << 20;
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     // Full, but with the bytes of a whole turn, and one byte less for each of the eight messages.
-    assert_eq!(asked_after(&scene, 8, TURN / 8), 8);
-    assert_eq!(asked_after(&scene, 7, TURN / 8 - 1), 8, "it was not full");
-    assert_eq!(asked_after(&scene, 8, TURN / 8 - 1), 16);
-    assert_eq!(asked_after(&scene, 48, 1), 64);
-    assert_eq!(asked_after(&scene, 64, 1), 64, "the most");
+    assert_eq!(asked_after(&fixture, 8, TURN / 8), 8);
+    assert_eq!(asked_after(&fixture, 7, TURN / 8 - 1), 8, "it was not full");
+    assert_eq!(asked_after(&fixture, 8, TURN / 8 - 1), 16);
+    assert_eq!(asked_after(&fixture, 48, 1), 64);
+    assert_eq!(asked_after(&fixture, 64, 1), 64, "the most");
     // Messages have become long: the number follows.
     assert_eq!(
-        asked_after(&scene, 64, TURN / 32 - 1),
+        asked_after(&fixture, 64, TURN / 32 - 1),
         64,
         "fewer bytes than two turns' are left as they are"
     );
-    assert_eq!(asked_after(&scene, 64, TURN / 32), 32);
-    assert_eq!(asked_after(&scene, 32, TURN / 2), 16);
-    assert_eq!(asked_after(&scene, 16, 2 * TURN), 8);
+    assert_eq!(asked_after(&fixture, 64, TURN / 32), 32);
+    assert_eq!(asked_after(&fixture, 32, TURN / 2), 16);
+    assert_eq!(asked_after(&fixture, 16, 2 * TURN), 8);
     for expected in [4, 2, 1, 1] {
-        assert_eq!(asked_after(&scene, 2 * expected as u32, 2 * TURN), expected);
+        assert_eq!(asked_after(&fixture, 2 * expected as u32, 2 * TURN), expected);
     }
-    assert_eq!(asked_after(&scene, 1, 1), 2);
+    assert_eq!(asked_after(&fixture, 1, 1), 2);
 }
 
 #[test]
 fn a_pending_error_that_cannot_be_taken_is_no_harm() {
-    let scene = Scene::new();
-    scene.kernel.fail(GetOption, [libc::ENOBUFS]);
-    assert_eq!(scene.stats().dropped_in, 0, "the last count that is known");
-    scene.in_callback(|_| ());
-    assert_eq!(scene.diary.received.get(), 1);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(GetOption, [libc::ENOBUFS]);
+    assert_eq!(fixture.stats().dropped_in, 0, "the last count that is known");
+    fixture.in_callback(|_| ());
+    assert_eq!(fixture.record.received.get(), 1);
 }
 
 #[test]
 fn drops_are_counted_beyond_the_32_bits_of_the_kernel() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     for (drops, expected) in [(5, 5), (u32::MAX, 0xffff_ffff), (0, 1 << 32), (7, (1 << 32) + 7)] {
-        scene.kernel.set_drops(drops);
-        assert_eq!(scene.stats().dropped_in, expected);
+        fixture.kernel.set_drops(drops);
+        assert_eq!(fixture.stats().dropped_in, expected);
     }
 }
 
 #[test]
 fn an_interrupted_wait_ends_a_turn_of_iterate_without_an_error() {
-    let scene = Scene::new();
-    scene.kernel.fail(Wait, [libc::EINTR]);
-    scene.peer.send(b"now", &scene.host());
-    assert_eq!(scene.reactor.iterate(None), Ok(()));
-    assert_eq!(scene.diary.received.get(), 0);
-    scene.turn_until(|scene| scene.diary.received.get() == 1);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Wait, [libc::EINTR]);
+    fixture.peer.send(b"now", &fixture.host());
+    assert_eq!(fixture.reactor.iterate(None), Ok(()));
+    assert_eq!(fixture.record.received.get(), 0);
+    fixture.turn_until(|fixture| fixture.record.received.get() == 1);
 }
 
 #[test]
 fn an_interrupted_wait_does_not_end_run() {
-    let scene = Scene::new();
-    scene.kernel.fail(Wait, [libc::EINTR; 5]);
-    let stop = Later::new(|reactor| reactor.stop().expect("it runs"));
-    scene.reactor.call_later(5_000_000, stop).expect("a call");
-    assert_eq!(scene.reactor.run(), Ok(()));
-    assert_eq!(scene.kernel.waiting(Wait), 0);
-    assert_eq!(*scene.diary.stopped.borrow(), [Status::OK], "stopped, not crashed");
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Wait, [libc::EINTR; 5]);
+    let stop = ClosureCall::new(|reactor| reactor.stop().expect("it runs"));
+    fixture.reactor.call_later(5_000_000, stop).expect("a call");
+    assert_eq!(fixture.reactor.run(), Ok(()));
+    assert_eq!(fixture.kernel.remaining(Wait), 0);
+    assert_eq!(*fixture.record.stopped.borrow(), [Status::OK], "stopped, not crashed");
 }
 
 #[test]
 fn what_is_due_runs_though_the_wait_was_interrupted() {
-    let scene = Scene::new();
-    scene.kernel.fail(Wait, [libc::EINTR]);
-    scene
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Wait, [libc::EINTR]);
+    fixture
         .reactor
-        .call_later(0, Later::new(|reactor| reactor.set_user(std::ptr::dangling_mut())))
+        .call_later(0, ClosureCall::new(|reactor| reactor.set_user(std::ptr::dangling_mut())))
         .expect("a call");
-    assert_eq!(scene.reactor.iterate(None), Ok(()));
-    assert!(!scene.reactor.user().is_null());
+    assert_eq!(fixture.reactor.iterate(None), Ok(()));
+    assert!(!fixture.reactor.user().is_null());
 }
 
 #[test]
 fn iterate_goes_on_after_a_wait_that_failed() {
-    let scene = Scene::new();
-    scene.kernel.fail(Wait, [libc::ENOMEM]);
-    scene.peer.send(b"now", &scene.host());
-    assert_eq!(scene.reactor.iterate(None), Err(Status::NO_MEMORY));
-    scene.turn_until(|scene| scene.diary.received.get() == 1);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Wait, [libc::ENOMEM]);
+    fixture.peer.send(b"now", &fixture.host());
+    assert_eq!(fixture.reactor.iterate(None), Err(Status::NO_MEMORY));
+    fixture.turn_until(|fixture| fixture.record.received.get() == 1);
 }
 
 #[test]
 fn run_ends_with_a_wait_that_failed_and_can_be_run_again() {
-    let scene = Scene::new();
-    scene.kernel.fail(Wait, [libc::ENOMEM]);
-    assert_eq!(scene.reactor.run(), Err(Status::NO_MEMORY));
-    assert!(!scene.reactor.context().shared.is_running());
-    assert!(scene.port.is_open(), "as after a crash");
-    scene.reactor.call_later(0, Later::new(|reactor| reactor.stop().expect("it runs"))).expect("a call");
-    assert_eq!(scene.reactor.run(), Ok(()));
-    assert_eq!(*scene.diary.stopped.borrow(), [Status::OK]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Wait, [libc::ENOMEM]);
+    assert_eq!(fixture.reactor.run(), Err(Status::NO_MEMORY));
+    assert!(!fixture.reactor.context().shared.is_running());
+    assert!(fixture.port.is_open(), "as after a crash");
+    fixture
+        .reactor
+        .call_later(0, ClosureCall::new(|reactor| reactor.stop().expect("it runs")))
+        .expect("a call");
+    assert_eq!(fixture.reactor.run(), Ok(()));
+    assert_eq!(*fixture.record.stopped.borrow(), [Status::OK]);
 }
 
 #[test]
 fn a_paused_port_gets_nothing_though_epoll_could_not_be_told() {
-    let scene = Scene::new();
-    scene.kernel.fail(Rewatch, [libc::ENOMEM]);
-    assert_eq!(scene.port.pause_reading(), Ok(()));
-    scene.peer.send(b"now", &scene.host());
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
+    assert_eq!(fixture.port.pause_reading(), Ok(()));
+    fixture.peer.send(b"now", &fixture.host());
     for _ in 0..3 {
-        scene.reactor.iterate(Some(1_000_000)).expect("a turn");
+        fixture.reactor.iterate(Some(1_000_000)).expect("a turn");
     }
-    assert_eq!((scene.kernel.count(Receive), scene.diary.received.get()), (0, 0));
-    assert_eq!(scene.port.resume_reading(), Ok(()));
-    scene.turn_until(|scene| scene.diary.received.get() == 1);
+    assert_eq!((fixture.kernel.count(Receive), fixture.record.received.get()), (0, 0));
+    assert_eq!(fixture.port.resume_reading(), Ok(()));
+    fixture.turn_until(|fixture| fixture.record.received.get() == 1);
 }
 
 #[test]
 fn a_resume_that_epoll_did_not_hear_is_put_right_at_once() {
-    let scene = Scene::new();
-    assert_eq!(scene.port.pause_reading(), Ok(()));
-    scene.kernel.fail(Rewatch, [libc::ENOMEM]);
-    assert_eq!(scene.port.resume_reading(), Ok(()));
-    scene.in_callback(|_| ());
-    assert_eq!((scene.kernel.count(Rewatch), scene.kernel.count(Unwatch)), (2, 1));
+    let fixture = Fixture::new();
+    assert_eq!(fixture.port.pause_reading(), Ok(()));
+    fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
+    assert_eq!(fixture.port.resume_reading(), Ok(()));
+    fixture.in_callback(|_| ());
+    assert_eq!((fixture.kernel.count(Rewatch), fixture.kernel.count(Unwatch)), (2, 1));
 }
 
 #[test]
 fn a_stop_in_the_middle_of_a_batch_counts_the_rest() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let (seen, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
     let (at_datagram, at_stop) = (seen.clone(), last.clone());
-    let protocol = Closures::new(&scene.diary)
-        .at_datagram(move |port, _| {
+    let protocol = ClosureProtocol::new(&fixture.record)
+        .on_datagram(move |port, _| {
             at_datagram.set(at_datagram.get() + 1);
             if at_datagram.get() == 3 {
                 port.close(Status::OK).expect("open until now");
             }
         })
-        .at_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
-    let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
+        .on_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+    let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
     // One by one they would be, were the port slower than the peer: all of them have arrived before the first turn.
-    (0..8).for_each(|byte| scene.peer.send(&[byte], &port.get_host().expect("open")));
-    scene.turn_until(|scene| scene.diary.dropped.get() == 1);
+    (0..8).for_each(|byte| fixture.peer.send(&[byte], &port.get_host().expect("open")));
+    fixture.turn_until(|fixture| fixture.record.dropped.get() == 1);
     let stats = last.get();
     assert_eq!(seen.get(), 3);
     assert_eq!(stats.datagrams_in, seen.get() + stats.discarded_in);
@@ -257,12 +260,12 @@ impl Protocol for Whole {
 
 #[test]
 fn what_was_shown_and_not_taken_is_counted_too() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let (shown, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
     let protocol = Whole { shown: shown.clone(), last: last.clone() };
-    let port = listen(&scene.reactor, &Options::default(), protocol).expect("a port");
-    (0..8).for_each(|byte| scene.peer.send(&[byte], &port.get_host().expect("open")));
-    scene.turn_until(|_| !port.is_open());
+    let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
+    (0..8).for_each(|byte| fixture.peer.send(&[byte], &port.get_host().expect("open")));
+    fixture.turn_until(|_| !port.is_open());
     let stats: Stats = last.get();
     assert_eq!((stats.datagrams_in, stats.discarded_in), (shown.get(), shown.get() - 1));
 }

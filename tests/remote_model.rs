@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
-use support::{Later, PATIENCE, turn_until};
+use support::{ClosureCall, TIMEOUT, turn_until};
 use udpr::reactor::{Reactor, Remote, Trigger};
 use udpr::status::{Result, Status};
 use udpr::trigger::{Event, Phase};
@@ -25,7 +25,7 @@ impl Random {
     }
 }
 
-fn reactor() -> Reactor<Later> {
+fn reactor() -> Reactor<ClosureCall> {
     Reactor::new(0, 0).expect("a reactor")
 }
 
@@ -49,7 +49,7 @@ struct Shared {
 struct Guard {
     number: usize,
     shared: Arc<Shared>,
-    remote: Arc<Remote<Later>>,
+    remote: Arc<Remote<ClosureCall>>,
     called: bool,
 }
 
@@ -57,16 +57,16 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.shared.dropped.lock().expect("no panic").push(self.number);
         if !self.called {
-            assert_eq!(self.remote.call(Later::new(|_| ())), Err(Status::CLOSED));
+            assert_eq!(self.remote.call(ClosureCall::new(|_| ())), Err(Status::CLOSED));
         }
     }
 }
 
-fn call(remote: &Arc<Remote<Later>>, shared: &Arc<Shared>, children: usize) -> (Deed, Result) {
+fn call(remote: &Arc<Remote<ClosureCall>>, shared: &Arc<Shared>, children: usize) -> (Deed, Result) {
     let number = shared.made.fetch_add(1, Ordering::Relaxed);
     let (remote, shared) = (remote.clone(), shared.clone());
     let mut guard = Guard { number, shared, remote: remote.clone(), called: false };
-    let later = Later::new(move |_| {
+    let later = ClosureCall::new(move |_| {
         guard.called = true;
         guard.shared.called.lock().expect("no panic").push(number);
         for _ in 0..children {
@@ -77,7 +77,7 @@ fn call(remote: &Arc<Remote<Later>>, shared: &Arc<Shared>, children: usize) -> (
 }
 
 struct Run {
-    reactor: Reactor<Later>,
+    reactor: Reactor<ClosureCall>,
     shared: Arc<Shared>,
     random: Random,
     /// The model: what waits for the next turn, what was called, and whether the next wait ends at once.
@@ -108,7 +108,7 @@ impl Run {
     /// Waits for long where it was woken: a wake-up that got lost would be seen by the counter.
     fn turn(&mut self) {
         let before = self.reactor.get_stats().wakeups;
-        let timeout = if self.woken { PATIENCE.as_nanos() as u64 } else { 0 };
+        let timeout = if self.woken { TIMEOUT.as_nanos() as u64 } else { 0 };
         self.reactor.iterate(Some(timeout)).expect("a turn");
         assert_eq!(self.reactor.get_stats().wakeups - before, u64::from(self.woken));
         self.follow();
@@ -120,7 +120,7 @@ impl Run {
         assert_eq!(self.reactor.remote.shared.request_stop(), Err(Status::NOT_RUNNING));
         let remote = self.reactor.remote.clone();
         let stop = move |_: &_| assert_eq!(remote.shared.request_stop(), Ok(()));
-        self.reactor.call_later(0, Later::new(stop)).expect("an open reactor");
+        self.reactor.call_later(0, ClosureCall::new(stop)).expect("an open reactor");
         // The delayed call comes after those from threads, and what it asks for comes in the turn behind.
         self.reactor.run().expect("a run");
         self.follow();
@@ -204,12 +204,12 @@ impl Drop for Item {
 }
 
 /// Calls until it is refused, and is refused from then on; says how many were accepted.
-fn produce(remote: &Remote<Later>, arrived: &Arc<Arrived>, producer: usize) -> usize {
+fn produce(remote: &Remote<ClosureCall>, arrived: &Arc<Arrived>, producer: usize) -> usize {
     let mut random = Random(producer as u64 + 1);
     let mut accepted = 0;
     for number in 0..EACH {
         let item = Item { producer, number, arrived: arrived.clone() };
-        match remote.call(Later::new(move |_| item.called())) {
+        match remote.call(ClosureCall::new(move |_| item.called())) {
             Ok(()) => assert_eq!(std::mem::replace(&mut accepted, number + 1), number),
             refused => assert_eq!(refused, Err(Status::CLOSED)),
         }
@@ -223,9 +223,9 @@ fn produce(remote: &Remote<Later>, arrived: &Arc<Arrived>, producer: usize) -> u
 
 /// Producers at work while `consume` uses the reactor; the answer is what each one's calls were accepted.
 fn with_producers(
-    reactor: &Reactor<Later>,
+    reactor: &Reactor<ClosureCall>,
     arrived: &Arc<Arrived>,
-    consume: impl FnOnce(&Reactor<Later>),
+    consume: impl FnOnce(&Reactor<ClosureCall>),
 ) -> Vec<usize> {
     let remote = &reactor.remote;
     thread::scope(|scope| {
@@ -269,7 +269,7 @@ fn the_end_comes_between() {
 }
 
 fn wait_until(done: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while !done() {
         assert!(Instant::now() < end, "in vain");
         thread::yield_now();
@@ -290,8 +290,8 @@ fn a_stop_is_never_lost() {
             }
         });
         for _ in 0..RUNS {
-            let lost = Later::new(|_| panic!("a stop was lost"));
-            let guard = reactor.call_later(PATIENCE.as_nanos() as u64, lost).expect("an open reactor");
+            let lost = ClosureCall::new(|_| panic!("a stop was lost"));
+            let guard = reactor.call_later(TIMEOUT.as_nanos() as u64, lost).expect("an open reactor");
             reactor.run().expect("a run");
             reactor.cancel_call(guard).expect("it has not been called");
             runs.fetch_add(1, Ordering::Release);
@@ -317,16 +317,16 @@ fn a_stop_is_for_its_own_run() {
 
 struct StopAgain;
 
-impl Trigger<Later> for StopAgain {
-    fn fire(&self, reactor: &Reactor<Later>, _: u64) -> Status {
+impl Trigger<ClosureCall> for StopAgain {
+    fn fire(&self, reactor: &Reactor<ClosureCall>, _: u64) -> Status {
         assert_eq!(reactor.remote.shared.request_stop(), Ok(()));
         Status::OK
     }
 }
 
 /// Stops in the fifth turn.
-fn count_down(reactor: &Reactor<Later>, turns: Arc<AtomicUsize>) {
-    let later = Later::new(move |reactor| match turns.fetch_add(1, Ordering::Relaxed) {
+fn count_down(reactor: &Reactor<ClosureCall>, turns: Arc<AtomicUsize>) {
+    let later = ClosureCall::new(move |reactor| match turns.fetch_add(1, Ordering::Relaxed) {
         4 => reactor.stop().expect("it runs"),
         _ => count_down(reactor, turns),
     });

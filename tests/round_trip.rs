@@ -8,14 +8,14 @@ use udpr::port::{Flush, Options, flag};
 
 use Syscall::{Receive, Send, Wait};
 
-fn echo(diary: &Rc<Diary>) -> Closures {
-    Closures::new(diary).at_datagram(|port, datagram| {
+fn echo(record: &Rc<CallbackRecord>) -> ClosureProtocol {
+    ClosureProtocol::new(record).on_datagram(|port, datagram| {
         port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
     })
 }
 
 /// Waits, receives and sends so far, and everything beside them.
-fn calls(kernel: &Scripted) -> [usize; 4] {
+fn calls(kernel: &ScriptedKernel) -> [usize; 4] {
     let [wait, receive, send] = [Wait, Receive, Send].map(|syscall| kernel.count(syscall));
     [wait, receive, send, kernel.count_all() - wait - receive - send]
 }
@@ -31,16 +31,16 @@ fn the_same_where_datagrams_merge() {
 }
 
 fn assert_one_in_flight(flags: u32) {
-    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let (kernel, record, peer) = (Rc::new(ScriptedKernel::default()), Rc::default(), Peer::new());
     let reactor = reactor(&kernel);
     let options = Options { flags, ..Options::default() };
-    let port = listen_merging(&reactor, &options, echo(&diary)).expect("a port");
+    let port = listen_with_offload(&reactor, &options, echo(&record)).expect("a port");
     let host = port.get_host().expect("open");
     for round in 0..100u32 {
         let before = calls(&kernel);
         peer.send(&round.to_be_bytes(), &host);
-        turn_until(&reactor, || diary.received.get() > round as usize);
-        assert_eq!(peer.numbers(1), [round]);
+        turn_until(&reactor, || record.received.get() > round as usize);
+        assert_eq!(peer.receive_numbers(1), [round]);
         let cost: Vec<_> = calls(&kernel).into_iter().zip(before).map(|(now, before)| now - before).collect();
         assert_eq!(cost, [1, 1, 1, 0]);
     }
@@ -50,16 +50,16 @@ fn assert_one_in_flight(flags: u32) {
 #[test]
 fn a_burst_is_received_and_sent_by_few_calls() {
     const BURST: usize = 64;
-    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let (kernel, record, peer) = (Rc::new(ScriptedKernel::default()), Rc::default(), Peer::new());
     let reactor = reactor(&kernel);
-    let port = listen(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let port = listen(&reactor, &Options::default(), echo(&record)).expect("a port");
     let host = port.get_host().expect("open");
     // The number of messages starts at 8 and doubles to 64: after 8 + 16 + 32 a burst fits into one call.
     for burst in 0..3 {
         let before = calls(&kernel);
         (0..BURST as u32).for_each(|number| peer.send(&number.to_be_bytes(), &host));
-        turn_until(&reactor, || diary.received.get() == (burst + 1) * BURST);
-        assert!(peer.numbers(BURST).into_iter().eq(0..BURST as u32));
+        turn_until(&reactor, || record.received.get() == (burst + 1) * BURST);
+        assert!(peer.receive_numbers(BURST).into_iter().eq(0..BURST as u32));
         let [waits, receives, sends, others] = calls(&kernel);
         let [waits, receives, sends] = [waits - before[0], receives - before[1], sends - before[2]];
         let most = if burst == 0 { 4 } else { 1 };
@@ -74,15 +74,15 @@ fn a_burst_is_received_and_sent_by_few_calls() {
 #[test]
 fn a_merged_burst_costs_as_much_as_one_datagram() {
     const BURST: usize = 50;
-    let (kernel, diary, peer) = (Rc::new(Scripted::default()), Rc::default(), Peer::new());
+    let (kernel, record, peer) = (Rc::new(ScriptedKernel::default()), Rc::default(), Peer::new());
     let reactor = reactor(&kernel);
-    let port = listen_merging(&reactor, &Options::default(), echo(&diary)).expect("a port");
+    let port = listen_with_offload(&reactor, &Options::default(), echo(&record)).expect("a port");
     let (host, data) = (port.get_host().expect("open"), [7; 1200 * BURST]);
-    peer.merge();
+    peer.enable_gro();
     for round in 1..=20 {
         let before = calls(&kernel);
-        peer.send_merged(&data, 1200, &host);
-        turn_until(&reactor, || diary.received.get() == round * BURST);
+        peer.send_gso(&data, 1200, &host);
+        turn_until(&reactor, || record.received.get() == round * BURST);
         let cost: Vec<_> = calls(&kernel).into_iter().zip(before).map(|(now, before)| now - before).collect();
         assert_eq!(cost, [1, 1, 1, 0]);
         assert_eq!(peer.receive(&mut vec![0; 65_536]), data, "one message back");

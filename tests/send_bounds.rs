@@ -11,7 +11,7 @@ use udpr::status::Status;
 use udpr::sys::Report;
 use udpr::sys::error_queue::origin;
 
-use Answer::{AtMost, Errno, Real};
+use CallResult::{AtMost, Errno, Real};
 use Syscall::Send;
 
 fn report(number: u32) -> Report {
@@ -28,29 +28,29 @@ fn report(number: u32) -> Report {
 }
 
 /// Calls that collect reports, and the turn that delivers them.
-fn collect(scene: &Scene, reports: impl IntoIterator<Item = u32>) {
-    scene.kernel.tell(reports.into_iter().map(|number| Some(report(number))));
-    scene.port.set_error_reports(true).expect("open");
-    scene.reactor.iterate(Some(0)).expect("a turn");
+fn collect(fixture: &Fixture, reports: impl IntoIterator<Item = u32>) {
+    fixture.kernel.queue_reports(reports.into_iter().map(|number| Some(report(number))));
+    fixture.port.set_error_reports(true).expect("open");
+    fixture.reactor.iterate(Some(0)).expect("a turn");
 }
 
 /// What was delivered makes room: the bound is for those that wait.
 #[test]
 fn reports_one_after_the_other_are_all_delivered() {
     let options = Options { flags: flag::ERROR_REPORTS, send_queue_bytes: 1024, ..Options::default() };
-    let scene = Scene::with(&options);
-    (0..100).for_each(|number| collect(&scene, [number]));
-    let reports = scene.diary.reports.borrow();
+    let fixture = Fixture::with(&options);
+    (0..100).for_each(|number| collect(&fixture, [number]));
+    let reports = fixture.record.reports.borrow();
     assert!(reports.iter().map(|report| number(&report.data)).eq(0..100));
 }
 
 #[test]
 fn reports_that_wait_are_bounded_and_the_first_are_delivered() {
     let options = Options { flags: flag::ERROR_REPORTS, send_queue_bytes: 1024, ..Options::default() };
-    let scene = Scene::with(&options);
+    let fixture = Fixture::with(&options);
     for round in 1..=3 {
-        collect(&scene, 0..50);
-        let mut reports = scene.diary.reports.borrow_mut();
+        collect(&fixture, 0..50);
+        let mut reports = fixture.record.reports.borrow_mut();
         let room = 1024 / (size_of::<Report>() + 4);
         assert!(reports.drain(..).map(|report| number(&report.data)).eq(0..room as u32), "round {round}");
     }
@@ -61,21 +61,21 @@ fn reports_that_wait_are_bounded_and_the_first_are_delivered() {
 fn writes_round_robin_to_many_destinations() {
     const WRITES: u32 = 800;
     for len in [4, 600] {
-        let scene = Scene::merging(Rc::default(), &Options::default());
+        let fixture = Fixture::with_offload(Rc::default(), &Options::default());
         let peers: Vec<Peer> = (0..8).map(|_| Peer::new()).collect();
         let ways: Vec<Addr> = peers.iter().map(Peer::addr).collect();
-        scene.in_callback(move |port| {
+        fixture.in_callback(move |port| {
             for (number, to) in (0..WRITES).zip(ways.iter().cycle()) {
                 write_sized(port, number, len, to, Flush::Batched).expect("accepted");
             }
         });
         for (first, peer) in (0..).zip(&peers) {
             let numbers = (first..WRITES).step_by(peers.len());
-            assert!(numbers.into_iter().all(|number| peer.sized() == (number, len)));
-            assert!(peer.is_silent());
+            assert!(numbers.into_iter().all(|number| peer.receive_sized() == (number, len)));
+            assert!(peer.has_nothing_to_read());
         }
-        scene.assert_sums(u64::from(WRITES));
-        assert!(scene.kernel.count(Send) < 20, "many leave together");
+        fixture.assert_counters(u64::from(WRITES));
+        assert!(fixture.kernel.count(Send) < 20, "many leave together");
     }
 }
 
@@ -84,15 +84,15 @@ fn writes_round_robin_to_many_destinations() {
 fn a_datagram_as_long_as_the_queue_gathers() {
     const BYTES: u32 = 1000;
     for (len, gathers) in [(BYTES, true), (BYTES + 1, false)] {
-        let scene = Scene::with(&Options { send_queue_bytes: BYTES, ..Options::default() });
-        let (kernel, to, sends) = (scene.kernel.clone(), scene.peer.addr(), Rc::new(Cell::new(0)));
+        let fixture = Fixture::with(&Options { send_queue_bytes: BYTES, ..Options::default() });
+        let (kernel, to, sends) = (fixture.kernel.clone(), fixture.peer.addr(), Rc::new(Cell::new(0)));
         let seen = sends.clone();
-        scene.in_callback(move |port| {
+        fixture.in_callback(move |port| {
             write_sized(port, 1, len as usize, &to, Flush::Batched).expect("accepted");
             seen.set(kernel.count(Send));
         });
         assert_eq!(sends.get() == 0, gathers, "{len} bytes");
-        assert_eq!(scene.peer.sized(), (1, len as usize));
+        assert_eq!(fixture.peer.receive_sized(), (1, len as usize));
     }
 }
 
@@ -101,16 +101,16 @@ fn a_datagram_as_long_as_the_queue_gathers() {
 #[test]
 fn stale_errors_with_a_success_between_lose_nothing() {
     for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EMSGSIZE, libc::EPROTO] {
-        let scene = Scene::new();
-        scene.port.connect(&scene.peer.addr()).expect("connected");
-        scene.kernel.script(Send, [Errno(errno), AtMost(1), Errno(errno), AtMost(2), Errno(errno), Real]);
-        scene.in_callback(|port| {
+        let fixture = Fixture::new();
+        fixture.port.connect(&fixture.peer.addr()).expect("connected");
+        fixture.kernel.script(Send, [Errno(errno), AtMost(1), Errno(errno), AtMost(2), Errno(errno), Real]);
+        fixture.in_callback(|port| {
             for number in 0..6u32 {
                 port.write(&number.to_be_bytes(), None, Flush::Batched).expect("accepted");
             }
         });
-        assert_eq!(scene.stats().dropped_out, 0, "{errno}");
-        scene.assert_sums(6);
-        assert!(scene.peer.numbers(6).into_iter().eq(0..6));
+        assert_eq!(fixture.stats().dropped_out, 0, "{errno}");
+        fixture.assert_counters(6);
+        assert!(fixture.peer.receive_numbers(6).into_iter().eq(0..6));
     }
 }

@@ -8,7 +8,7 @@ use support::*;
 use udpr::port::{Flush, Port};
 use udpr::status::Status;
 
-use Answer::{AtMost, Errno, Real};
+use CallResult::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send};
 
 /// How often a datagram is tried again before it is given up.
@@ -16,52 +16,53 @@ const TRIES: usize = 64;
 
 #[test]
 fn a_short_send_goes_on_with_the_rest() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [AtMost(3), AtMost(1), AtMost(1)]);
-    scene.write_together(0..10);
-    assert_eq!(scene.kernel.count(Send), 4);
-    scene.assert_sums(10);
-    scene.assert_received(0..10);
-    assert_eq!(scene.stats().datagrams_out, 11);
-    assert_eq!(scene.kernel.count(Rewatch), 0);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [AtMost(3), AtMost(1), AtMost(1)]);
+    fixture.write_batched(0..10);
+    assert_eq!(fixture.kernel.count(Send), 4);
+    fixture.assert_counters(10);
+    fixture.assert_received(0..10);
+    assert_eq!(fixture.stats().datagrams_out, 11);
+    assert_eq!(fixture.kernel.count(Rewatch), 0);
 }
 
 #[test]
 fn an_interrupted_send_is_made_again() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [Errno(libc::EINTR), AtMost(2), Errno(libc::EINTR), Errno(libc::EINTR)]);
-    scene.write_together(0..5);
-    scene.kernel.fail(Send, [libc::EINTR]);
-    assert_eq!(scene.write(5), Ok(()));
-    assert_eq!(scene.stats().dropped_out, 0);
-    scene.assert_sums(6);
-    scene.assert_received(0..6);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [Errno(libc::EINTR), AtMost(2), Errno(libc::EINTR), Errno(libc::EINTR)]);
+    fixture.write_batched(0..5);
+    fixture.kernel.fail(Send, [libc::EINTR]);
+    assert_eq!(fixture.write(5), Ok(()));
+    assert_eq!(fixture.stats().dropped_out, 0);
+    fixture.assert_counters(6);
+    fixture.assert_received(0..6);
 }
 
 #[test]
 fn an_error_in_the_middle_of_a_batch_drops_that_datagram_alone() {
     let errnos = [libc::EPERM, libc::EINVAL, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH];
     for errno in errnos.into_iter().chain([libc::ENOMEM, libc::EIO]) {
-        let scene = Scene::new();
-        scene.kernel.script(Send, [AtMost(2), Errno(errno), AtMost(1), Errno(errno)]);
-        scene.write_together(0..8);
-        assert_eq!(scene.stats().dropped_out, 2);
-        scene.assert_sums(8);
-        scene.assert_received([0, 1, 3, 5, 6, 7]);
+        let fixture = Fixture::new();
+        fixture.kernel.script(Send, [AtMost(2), Errno(errno), AtMost(1), Errno(errno)]);
+        fixture.write_batched(0..8);
+        assert_eq!(fixture.stats().dropped_out, 2);
+        fixture.assert_counters(8);
+        fixture.assert_received([0, 1, 3, 5, 6, 7]);
     }
 }
 
 /// What is too long is sent once more, while the kernel reports what would not be.
 #[test]
 fn what_is_too_long_is_measured_and_dropped_alone() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     let too_long = Errno(libc::EMSGSIZE);
-    scene.kernel.script(Send, [AtMost(2), too_long, too_long, AtMost(1), too_long, too_long]);
-    scene.write_together(0..8);
-    assert_eq!(scene.stats().dropped_out, 2);
-    scene.assert_sums(8);
-    scene.assert_received([0, 1, 3, 5, 6, 7]);
-    let returned = || scene.diary.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
+    fixture.kernel.script(Send, [AtMost(2), too_long, too_long, AtMost(1), too_long, too_long]);
+    fixture.write_batched(0..8);
+    assert_eq!(fixture.stats().dropped_out, 2);
+    fixture.assert_counters(8);
+    fixture.assert_received([0, 1, 3, 5, 6, 7]);
+    let returned =
+        || fixture.record.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
     let reports: Vec<_> = returned();
     assert_eq!(reports, [(Status::MESSAGE_TOO_LONG, 0); 2], "a script knows no MTU");
 }
@@ -78,13 +79,13 @@ fn what_was_too_long_may_not_be_any_more() {
         (Errno(libc::EINTR), 0, vec![0, 1, 2, 3]),
         (Errno(libc::ENOBUFS), 1, vec![0, 2, 3]),
     ] {
-        let scene = Scene::new();
-        scene.kernel.script(Send, [AtMost(1), too_long, second]);
-        scene.write_together(0..4);
-        scene.turn_until_sent();
-        assert_eq!(scene.stats().dropped_out, lost, "{second:?}");
-        scene.assert_sums(4);
-        scene.assert_received(received);
+        let fixture = Fixture::new();
+        fixture.kernel.script(Send, [AtMost(1), too_long, second]);
+        fixture.write_batched(0..4);
+        fixture.turn_until_sent();
+        assert_eq!(fixture.stats().dropped_out, lost, "{second:?}");
+        fixture.assert_counters(4);
+        fixture.assert_received(received);
     }
 }
 
@@ -92,69 +93,69 @@ fn what_was_too_long_may_not_be_any_more() {
 #[test]
 fn what_cannot_be_measured_is_unknown() {
     for syscall in [Syscall::Option, Syscall::SetOption] {
-        let scene = Scene::new();
-        scene.kernel.fail(Send, [libc::EMSGSIZE]);
-        scene.kernel.fail(syscall, [libc::EPERM]);
-        scene.write_together(0..2);
-        assert_eq!((scene.stats().dropped_out, scene.kernel.waiting(syscall)), (1, 0));
-        scene.assert_received([1]);
+        let fixture = Fixture::new();
+        fixture.kernel.fail(Send, [libc::EMSGSIZE]);
+        fixture.kernel.fail(syscall, [libc::EPERM]);
+        fixture.write_batched(0..2);
+        assert_eq!((fixture.stats().dropped_out, fixture.kernel.remaining(syscall)), (1, 0));
+        fixture.assert_received([1]);
     }
 }
 
 #[test]
 fn the_first_and_the_last_of_a_batch_may_fail() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [Errno(libc::EPERM), AtMost(2), Errno(libc::EPERM)]);
-    scene.write_together(0..4);
-    scene.assert_sums(4);
-    scene.assert_received([1, 2]);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [Errno(libc::EPERM), AtMost(2), Errno(libc::EPERM)]);
+    fixture.write_batched(0..4);
+    fixture.assert_counters(4);
+    fixture.assert_received([1, 2]);
 }
 
 #[test]
 fn a_batch_of_errors_ends() {
-    let scene = Scene::new();
-    scene.kernel.fail(Send, [libc::EPERM; 6]);
-    scene.write_together(0..6);
-    assert_eq!((scene.stats().dropped_out, scene.kernel.count(Send)), (6, 6));
-    scene.assert_sums(6);
-    scene.assert_received([]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Send, [libc::EPERM; 6]);
+    fixture.write_batched(0..6);
+    assert_eq!((fixture.stats().dropped_out, fixture.kernel.count(Send)), (6, 6));
+    fixture.assert_counters(6);
+    fixture.assert_received([]);
 }
 
 #[test]
 fn each_destination_keeps_its_order_whatever_fails() {
-    let (scene, other) = (Scene::new(), Peer::new());
-    scene.kernel.script(Send, [AtMost(3), Errno(libc::EPERM), Errno(libc::EINTR), AtMost(5)]);
-    let ways = [scene.peer.addr(), other.addr()];
-    scene.in_callback(move |port| {
+    let (fixture, other) = (Fixture::new(), Peer::new());
+    fixture.kernel.script(Send, [AtMost(3), Errno(libc::EPERM), Errno(libc::EINTR), AtMost(5)]);
+    let ways = [fixture.peer.addr(), other.addr()];
+    fixture.in_callback(move |port| {
         for number in 0..20 {
             write_number(port, number, &ways[number as usize % 2], Flush::Batched).expect("accepted");
         }
     });
-    scene.assert_sums(20);
-    assert_eq!(other.numbers(9), [1, 5, 7, 9, 11, 13, 15, 17, 19], "3 was refused");
-    scene.assert_received((0..20).step_by(2));
+    fixture.assert_counters(20);
+    assert_eq!(other.receive_numbers(9), [1, 5, 7, 9, 11, 13, 15, 17, 19], "3 was refused");
+    fixture.assert_received((0..20).step_by(2));
 }
 
 #[test]
 fn outside_of_callbacks_a_write_gets_its_own_error() {
-    let scene = Scene::new();
-    scene.kernel.fail(Send, [libc::EPERM, libc::ENETUNREACH, libc::EINVAL]);
-    assert_eq!(scene.write(0), Err(Status::PERMISSION));
-    assert_eq!(scene.write(1), Err(Status::NETWORK_UNREACHABLE));
-    assert_eq!(scene.write(2), Err(Status::from_errno(libc::EINVAL)));
-    assert_eq!(scene.write(3), Ok(()));
-    assert_eq!(scene.stats().dropped_out, 0, "the caller was told");
-    scene.assert_sums(1);
-    scene.assert_received([3]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Send, [libc::EPERM, libc::ENETUNREACH, libc::EINVAL]);
+    assert_eq!(fixture.write(0), Err(Status::PERMISSION));
+    assert_eq!(fixture.write(1), Err(Status::NETWORK_UNREACHABLE));
+    assert_eq!(fixture.write(2), Err(Status::from_errno(libc::EINVAL)));
+    assert_eq!(fixture.write(3), Ok(()));
+    assert_eq!(fixture.stats().dropped_out, 0, "the caller was told");
+    fixture.assert_counters(1);
+    fixture.assert_received([3]);
 }
 
 #[test]
 fn a_write_for_now_leaves_behind_what_was_gathered_and_gets_its_own_error_alone() {
-    let scene = Scene::new();
+    let fixture = Fixture::new();
     // Of those gathered the second fails, then the one that leaves by itself.
-    scene.kernel.script(Send, [AtMost(1), Errno(libc::EHOSTUNREACH), Real, Errno(libc::EPERM), Real]);
-    let to = scene.peer.addr();
-    scene.in_callback(move |port| {
+    fixture.kernel.script(Send, [AtMost(1), Errno(libc::EHOSTUNREACH), Real, Errno(libc::EPERM), Real]);
+    let to = fixture.peer.addr();
+    fixture.in_callback(move |port| {
         let write = |number, flush| write_number(port, number, &to, flush);
         for number in 0..3 {
             assert_eq!(write(number, Flush::Batched), Ok(()));
@@ -163,50 +164,50 @@ fn a_write_for_now_leaves_behind_what_was_gathered_and_gets_its_own_error_alone(
         assert_eq!(write(4, Flush::Immediate), Ok(()));
         assert_eq!(write(5, Flush::Batched), Ok(()));
     });
-    assert_eq!(scene.stats().dropped_out, 1);
-    scene.assert_sums(5);
-    scene.assert_received([0, 2, 4, 5]);
+    assert_eq!(fixture.stats().dropped_out, 1);
+    fixture.assert_counters(5);
+    fixture.assert_received([0, 2, 4, 5]);
 }
 
 #[test]
 fn an_earlier_datagrams_refusal_costs_no_other_datagram() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [Errno(libc::ECONNREFUSED), AtMost(2), Errno(libc::ECONNREFUSED)]);
-    scene.write_together(0..5);
-    assert_eq!((scene.stats().refused, scene.stats().dropped_out), (2, 0));
-    scene.kernel.fail(Send, [libc::ECONNREFUSED; TRIES]);
-    assert_eq!(scene.write(5), Ok(()));
-    assert_eq!(scene.stats().refused, 2 + TRIES as u64);
-    scene.assert_sums(6);
-    scene.assert_received(0..6);
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [Errno(libc::ECONNREFUSED), AtMost(2), Errno(libc::ECONNREFUSED)]);
+    fixture.write_batched(0..5);
+    assert_eq!((fixture.stats().refused, fixture.stats().dropped_out), (2, 0));
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES]);
+    assert_eq!(fixture.write(5), Ok(()));
+    assert_eq!(fixture.stats().refused, 2 + TRIES as u64);
+    fixture.assert_counters(6);
+    fixture.assert_received(0..6);
 }
 
 #[test]
 fn a_refusal_that_never_ends_is_given_up() {
-    let scene = Scene::new();
-    scene.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
-    assert_eq!(scene.write(0), Err(Status::CONNECTION_REFUSED));
-    assert_eq!(scene.kernel.count(Send), TRIES + 1);
-    scene.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
-    scene.write_together(1..4);
-    assert_eq!(scene.stats().dropped_out, 1, "the first of the batch alone");
-    scene.assert_sums(3);
-    scene.assert_received([2, 3]);
+    let fixture = Fixture::new();
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
+    assert_eq!(fixture.write(0), Err(Status::CONNECTION_REFUSED));
+    assert_eq!(fixture.kernel.count(Send), TRIES + 1);
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
+    fixture.write_batched(1..4);
+    assert_eq!(fixture.stats().dropped_out, 1, "the first of the batch alone");
+    fixture.assert_counters(3);
+    fixture.assert_received([2, 3]);
 }
 
 #[test]
 fn posts_from_another_thread_go_the_same_way() {
-    let scene = Scene::new();
-    scene.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), Errno(libc::ECONNREFUSED), AtMost(1)]);
-    let (shared, to) = (&scene.port.shared, scene.peer.addr());
+    let fixture = Fixture::new();
+    fixture.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), Errno(libc::ECONNREFUSED), AtMost(1)]);
+    let (shared, to) = (&fixture.port.shared, fixture.peer.addr());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             (0..5u32).for_each(|number| shared.post(&number.to_be_bytes(), Some(&to)).expect("posted"))
         });
     });
-    scene.turn_until(|scene| scene.stats().datagrams_out + scene.stats().dropped_out == 5);
-    scene.assert_sums(5);
-    scene.assert_received([0, 2, 3, 4]);
+    fixture.turn_until(|fixture| fixture.stats().datagrams_out + fixture.stats().dropped_out == 5);
+    fixture.assert_counters(5);
+    fixture.assert_received([0, 2, 3, 4]);
 }
 
 #[test]
@@ -216,16 +217,16 @@ fn a_stop_sends_what_was_gathered_and_counts_what_fails() {
         |port| port.stop_listening().expect("listening until now"),
     ];
     for stop in stops {
-        let scene = Scene::new();
-        let to = scene.peer.addr();
-        scene.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), AtMost(1)]);
-        scene.in_callback(move |port| {
+        let fixture = Fixture::new();
+        let to = fixture.peer.addr();
+        fixture.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), AtMost(1)]);
+        fixture.in_callback(move |port| {
             (0..4).for_each(|number| write_number(port, number, &to, Flush::Batched).expect("accepted"));
             stop(port);
             assert_eq!(write_number(port, 4, &to, Flush::Batched), Err(Status::CLOSED));
         });
-        scene.turn_until(|scene| scene.diary.dropped.get() == 1);
-        assert_eq!(*scene.diary.stopped.borrow(), [Status::OK]);
-        assert_eq!(scene.peer.numbers(3), [0, 2, 3]);
+        fixture.turn_until(|fixture| fixture.record.dropped.get() == 1);
+        assert_eq!(*fixture.record.stopped.borrow(), [Status::OK]);
+        assert_eq!(fixture.peer.receive_numbers(3), [0, 2, 3]);
     }
 }

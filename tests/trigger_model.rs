@@ -1,7 +1,7 @@
 //! Startup and shutdown against a model that is too simple to be wrong.
 //!
 //! The same random program runs twice, on the model and on a reactor, and acts from outside, from delayed calls and from
-//! inside triggers. Each time it keeps a diary of what was asked, answered, called and dropped: they must be equal.
+//! inside triggers. Each time it keeps a record of what was asked, answered, called and dropped: they must be equal.
 
 mod support;
 mod trigger_model {
@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use support::{Closures, Diary, Later, listen};
+use support::{CallbackRecord, ClosureCall, ClosureProtocol, listen};
 use trigger_model::model::Model;
 use trigger_model::program::{Name, Program, World};
 use udpr::log::{Level, Log};
@@ -24,12 +24,12 @@ use udpr::trigger::{Event, Phase};
 
 thread_local! {
     /// For ports, which are not told of their reactor when they stop.
-    static REACTOR: RefCell<Weak<Reactor<Later>>> = RefCell::default();
+    static REACTOR: RefCell<Weak<Reactor<ClosureCall>>> = RefCell::default();
 }
 
 /// A reactor, as the program sees it from outside and in each callback.
 struct Real<'a> {
-    reactor: &'a Reactor<Later>,
+    reactor: &'a Reactor<ClosureCall>,
     program: &'a Arc<Program>,
 }
 
@@ -43,7 +43,7 @@ impl World for Real<'_> {
 
     fn call_when_running(&self, name: Name) -> Result {
         let number = name.number;
-        let call = Later::new(move |reactor| {
+        let call = ClosureCall::new(move |reactor| {
             name.called(&Real { reactor, program: &name.program });
         });
         if let Some(id) = self.reactor.call_when_running(call)? {
@@ -91,14 +91,15 @@ impl World for Real<'_> {
             let reactor = REACTOR.with_borrow(Weak::upgrade).expect("it outlives its ports");
             name.stopped(&Real { reactor: &reactor, program: &name.program });
         };
-        let protocol = Closures::new(&Rc::new(Diary::default())).at_stop(stop);
+        let protocol = ClosureProtocol::new(&Rc::new(CallbackRecord::default())).on_stop(stop);
         listen(self.reactor, &Options::default(), protocol).map(drop)
     }
 
     fn tick_later(&self, left: usize) {
         let program = self.program.clone();
-        let tick = move |reactor: &Reactor<Later>| program.tick(&Real { reactor, program: &program }, left);
-        self.reactor.call_later(0, Later::new(tick)).expect("an open reactor");
+        let tick =
+            move |reactor: &Reactor<ClosureCall>| program.tick(&Real { reactor, program: &program }, left);
+        self.reactor.call_later(0, ClosureCall::new(tick)).expect("an open reactor");
     }
 
     fn turn(&self) -> Result {
@@ -114,8 +115,8 @@ impl World for Real<'_> {
     }
 }
 
-impl Trigger<Later> for Name {
-    fn fire(&self, reactor: &Reactor<Later>, id: u64) -> Status {
+impl Trigger<ClosureCall> for Name {
+    fn fire(&self, reactor: &Reactor<ClosureCall>, id: u64) -> Status {
         assert_eq!(id, self.program.id(self.number));
         self.called(&Real { reactor, program: &self.program })
     }
@@ -136,19 +137,19 @@ fn on_the_reactor(seed: u64) -> Vec<String> {
     REACTOR.set(Rc::downgrade(&reactor));
     drop(reactor.context().log.set(Level::Error as u32, Some(Rc::new(Said(program.clone())))));
     program.run(&Real { reactor: &reactor, program: &program });
-    program.diary()
+    program.record()
 }
 
 fn on_the_model(seed: u64) -> Vec<String> {
     let program = Program::new(seed);
     program.run(&Model::new(program.clone()));
-    program.diary()
+    program.record()
 }
 
 /// Whatever was made was dropped, once.
-fn check_drops(diary: &[String]) {
+fn check_drops(record: &[String]) {
     let numbers = |what: &str| {
-        let mut numbers: Vec<&str> = diary.iter().filter_map(|note| note.strip_prefix(what)).collect();
+        let mut numbers: Vec<&str> = record.iter().filter_map(|note| note.strip_prefix(what)).collect();
         numbers.sort_unstable();
         numbers
     };

@@ -1,12 +1,12 @@
-//! The errnos that the man pages give for each call of the seam: section 2 of each call, and socket(7), ip(7), ipv6(7)
-//! and udp(7) for what these options, sends and reads have beside them.
+//! The errnos with which each call of [`udpr::sys::Kernel`] may fail, from the man pages: section 2 for each call, and
+//! socket(7), ip(7), ipv6(7) and udp(7) for options, sends and receives.
 
 use super::Syscall;
 use libc::*;
 
-/// What any call on a descriptor may say, were it not the one that it is.
+/// Errors of any call on a descriptor, for example after the host has closed it.
 const DESCRIPTOR: &[i32] = &[EBADF, ENOTSOCK, EFAULT, EINVAL];
-/// What the network has said of an earlier datagram comes as the error of a later call (ip(7), udp(7)).
+/// Network errors of earlier datagrams, which a later call returns (ip(7), udp(7)).
 const NETWORK: &[i32] =
     &[ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, ENETDOWN, ENONET, EPROTO, ENOPROTOOPT, EOPNOTSUPP];
 

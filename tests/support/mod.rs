@@ -1,22 +1,22 @@
-//! What the tests of the core share: a reactor with one port on a kernel that fails as it is told to, and a real peer
-//! of that port. Nothing waits longer than [`PATIENCE`].
-#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
+//! The common part of the tests of the core: a reactor with one port on a kernel whose calls can be made to fail, and a real
+//! peer of that port. Nothing waits longer than [`TIMEOUT`].
+#![allow(dead_code, unused_imports, reason = "each test uses only a part")]
 
-mod batches;
-mod closures;
+mod batch_recorder;
+mod closure_protocol;
 mod errnos;
-mod kernel;
-mod leftovers;
+mod fault_sweep;
+mod process_state;
 mod random;
-mod sweep;
+mod scripted_kernel;
 
-pub(crate) use batches::{Batches, Seen};
-pub(crate) use closures::{Closures, Diary, Later};
+pub(crate) use batch_recorder::{BatchRecorder, RecordedBatches};
+pub(crate) use closure_protocol::{CallbackRecord, ClosureCall, ClosureProtocol};
 pub(crate) use errnos::errnos;
-pub(crate) use kernel::{Answer, Fault, Scripted, Step, Syscall};
-pub(crate) use leftovers::{alone, descriptors, watched};
+pub(crate) use fault_sweep::{FailedCall, Scenario, SweepFixture};
+pub(crate) use process_state::{exclusive, open_descriptors, watched_descriptors};
 pub(crate) use random::Random;
-pub(crate) use sweep::{Failed, Scenario, Stage};
+pub(crate) use scripted_kernel::{CallResult, Fault, KernelCall, ScriptedKernel, Syscall};
 
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -32,23 +32,23 @@ use udpr::status::Result;
 use udpr::sys::{Kernel, Linux};
 
 /// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A plain socket on the other side.
+/// A plain socket.
 pub(crate) struct Peer(UdpSocket);
 
 impl Peer {
     pub(crate) fn new() -> Peer {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-        socket.set_read_timeout(Some(PATIENCE)).expect("SO_RCVTIMEO");
+        socket.set_read_timeout(Some(TIMEOUT)).expect("SO_RCVTIMEO");
         let peer = Peer(socket);
-        // As much as the system allows: a test's burst must fit.
+        // As large as the system allows, so that bursts fit.
         peer.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, 1 << 20);
         peer
     }
 
     /// An address where nobody listens.
-    pub(crate) fn dead() -> Addr {
+    pub(crate) fn closed_addr() -> Addr {
         Peer::new().addr()
     }
 
@@ -56,20 +56,20 @@ impl Peer {
         Linux.set_raw_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes()).expect("a known option");
     }
 
-    /// What it sends is cut into datagrams of `segment` bytes, and travels on loopback as it is.
-    pub(crate) fn send_merged(&self, data: &[u8], segment: u32, to: &Addr) {
+    /// Sends one GSO message with datagrams of `segment` bytes. On loopback it arrives unsegmented.
+    pub(crate) fn send_gso(&self, data: &[u8], segment: u32, to: &Addr) {
         self.set_option(libc::SOL_UDP, libc::UDP_SEGMENT, segment);
         self.send(data, to);
         self.set_option(libc::SOL_UDP, libc::UDP_SEGMENT, 0);
     }
 
-    /// What arrives merged is received as it is.
-    pub(crate) fn merge(&self) {
+    /// Enables GRO: merged datagrams are received as one message.
+    pub(crate) fn enable_gro(&self) {
         self.set_option(libc::SOL_UDP, libc::UDP_GRO, 1);
     }
 
     /// Waits for the next datagram of [`write_sized`]: its number and its length.
-    pub(crate) fn sized(&self) -> (u32, usize) {
+    pub(crate) fn receive_sized(&self) -> (u32, usize) {
         let mut buffer = vec![0; 65_536];
         let data = self.receive(&mut buffer);
         let number = number(data);
@@ -93,7 +93,7 @@ impl Peer {
         &buffer[..len]
     }
 
-    /// Waits for the next datagram, and tells who sent it.
+    /// Waits for the next datagram, and returns it with its sender.
     pub(crate) fn receive_from(&self) -> (Vec<u8>, Addr) {
         let mut buffer = vec![0; 65_536];
         let (len, from) = self.0.recv_from(&mut buffer).expect("a datagram in time");
@@ -101,13 +101,13 @@ impl Peer {
         (buffer, Addr::v4([127, 0, 0, 1], from.port()))
     }
 
-    /// Waits for `count` datagrams of [`Scene::write`].
-    pub(crate) fn numbers(&self, count: usize) -> Vec<u32> {
+    /// Waits for `count` datagrams of [`Fixture::write`].
+    pub(crate) fn receive_numbers(&self, count: usize) -> Vec<u32> {
         (0..count).map(|_| number(self.receive(&mut [0; 64]))).collect()
     }
 
-    /// Whether nothing waits.
-    pub(crate) fn is_silent(&self) -> bool {
+    /// Whether no datagram waits to be received.
+    pub(crate) fn has_nothing_to_read(&self) -> bool {
         self.0.set_nonblocking(true).expect("O_NONBLOCK");
         let result = self.0.peek_from(&mut [0; 1]);
         self.0.set_nonblocking(false).expect("O_NONBLOCK");
@@ -124,10 +124,10 @@ pub(crate) fn write_number(port: &Port, number: u32, to: &Addr, flush: Flush) ->
     port.write(&number.to_be_bytes(), Some(to), flush)
 }
 
-/// The bytes of a datagram that tells them from every other one's: at least four.
+/// A datagram of at least four bytes, which begins with its number; all its bytes depend on the number.
 pub(crate) fn sized(number: u32, len: usize) -> Vec<u8> {
-    let behind = (4..len).map(|index| (number as usize + index) as u8);
-    number.to_be_bytes().into_iter().chain(behind).collect()
+    let rest = (4..len).map(|index| (number as usize + index) as u8);
+    number.to_be_bytes().into_iter().chain(rest).collect()
 }
 
 /// Writes a datagram that [`Peer::sized`] reads.
@@ -135,22 +135,22 @@ pub(crate) fn write_sized(port: &Port, number: u32, len: usize, to: &Addr, flush
     port.write(&sized(number, len), Some(to), flush)
 }
 
-/// Writes as the C face does, the short way where it is open; true where it was.
-#[allow(unsafe_code, reason = "the short way is a bare place")]
-pub(crate) fn write_shortly(port: &Port, data: &[u8], to: &Addr) -> bool {
-    let place = port.try_append(data.as_ptr(), data.len(), Some(to));
-    match place {
+/// Writes in the same way as the C API: by `try_append` if possible. Returns whether it was.
+#[allow(unsafe_code, reason = "try_append returns a raw pointer")]
+pub(crate) fn write_by_append(port: &Port, data: &[u8], to: &Addr) -> bool {
+    let target = port.try_append(data.as_ptr(), data.len(), Some(to));
+    match target {
         None => port.write(data, Some(to), Flush::Batched).expect("accepted"),
-        Some(place) if place.cast_const() == data.as_ptr() => {}
-        // SAFETY: a place for as many bytes, before anything else is done.
-        Some(place) => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), place, data.len()) },
+        Some(target) if target.cast_const() == data.as_ptr() => {}
+        // SAFETY: `target` has room for as many bytes, until the next call of the port.
+        Some(target) => unsafe { std::ptr::copy_nonoverlapping(data.as_ptr(), target, data.len()) },
     }
-    place.is_some()
+    target.is_some()
 }
 
-/// Turns until `done`.
-pub(crate) fn turn_until(reactor: &Reactor<Later>, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+/// Runs turns until `done`.
+pub(crate) fn turn_until(reactor: &Reactor<ClosureCall>, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + TIMEOUT;
     while !done() {
         let left = end.saturating_duration_since(Instant::now());
         assert!(!left.is_zero(), "it takes too long");
@@ -158,66 +158,66 @@ pub(crate) fn turn_until(reactor: &Reactor<Later>, mut done: impl FnMut() -> boo
     }
 }
 
-/// A reactor on a [`Scripted`] kernel. What it made is closed at the end.
-pub(crate) fn reactor(kernel: &Rc<Scripted>) -> Reactor<Later> {
+/// A reactor on a [`ScriptedKernel`].
+pub(crate) fn reactor(kernel: &Rc<ScriptedKernel>) -> Reactor<ClosureCall> {
     Reactor::with_kernel(0, kernel.clone()).expect("a reactor")
 }
 
-/// A port on loopback, which merges.
-pub(crate) fn listen_merging(
-    reactor: &Reactor<Later>,
+/// A port on loopback, with GSO and GRO.
+pub(crate) fn listen_with_offload(
+    reactor: &Reactor<ClosureCall>,
     options: &Options<'_>,
     protocol: impl Protocol + 'static,
 ) -> Result<Arc<Port>> {
     reactor.listen_udp(0, "127.0.0.1", options, Box::new(protocol))
 }
 
-/// A port on loopback. Nothing is merged, so that each datagram is a message of its own.
+/// A port on loopback without GSO and GRO, so that each datagram is a message of its own.
 pub(crate) fn listen(
-    reactor: &Reactor<Later>,
+    reactor: &Reactor<ClosureCall>,
     options: &Options<'_>,
     protocol: impl Protocol + 'static,
 ) -> Result<Arc<Port>> {
     let options = Options { flags: options.flags | flag::NO_OFFLOAD, ..*options };
-    listen_merging(reactor, &options, protocol)
+    listen_with_offload(reactor, &options, protocol)
 }
 
-type Act = Box<dyn FnOnce(&Arc<Port>)>;
+type Action = Box<dyn FnOnce(&Arc<Port>)>;
 
 /// One port and its peer.
-pub(crate) struct Scene {
-    pub(crate) kernel: Rc<Scripted>,
-    pub(crate) reactor: Reactor<Later>,
+pub(crate) struct Fixture {
+    pub(crate) kernel: Rc<ScriptedKernel>,
+    pub(crate) reactor: Reactor<ClosureCall>,
     pub(crate) port: Arc<Port>,
-    pub(crate) diary: Rc<Diary>,
+    pub(crate) record: Rc<CallbackRecord>,
     pub(crate) peer: Peer,
-    act: Rc<RefCell<Option<Act>>>,
+    next_action: Rc<RefCell<Option<Action>>>,
 }
 
-impl Scene {
-    pub(crate) fn new() -> Scene {
-        Scene::with(&Options::default())
+impl Fixture {
+    pub(crate) fn new() -> Fixture {
+        Fixture::with(&Options::default())
     }
 
-    /// Nothing is merged, so that each datagram is a message of its own.
-    pub(crate) fn with(options: &Options<'_>) -> Scene {
+    /// Without GSO and GRO, so that each datagram is a message of its own.
+    pub(crate) fn with(options: &Options<'_>) -> Fixture {
         let options = Options { flags: options.flags | flag::NO_OFFLOAD, ..*options };
-        Scene::merging(Rc::default(), &options)
+        Fixture::with_offload(Rc::default(), &options)
     }
 
-    /// What the kernel can merge is merged.
-    pub(crate) fn merging(kernel: Rc<Scripted>, options: &Options<'_>) -> Scene {
-        let diary = Rc::new(Diary::default());
+    /// With GSO and GRO.
+    pub(crate) fn with_offload(kernel: Rc<ScriptedKernel>, options: &Options<'_>) -> Fixture {
+        let record = Rc::new(CallbackRecord::default());
         let reactor = reactor(&kernel);
-        let act: Rc<RefCell<Option<Act>>> = Rc::default();
-        let next = act.clone();
-        let protocol = Closures::new(&diary).at_datagram(move |port, _| {
-            if let Some(act) = next.take() {
-                act(port);
+        let next_action: Rc<RefCell<Option<Action>>> = Rc::default();
+        let next = next_action.clone();
+        let protocol = ClosureProtocol::new(&record).on_datagram(move |port, _| {
+            if let Some(action) = next.take() {
+                action(port);
             }
         });
-        let port = listen_merging(&reactor, options, protocol).expect("a port");
-        Scene { kernel, reactor, port, diary, peer: Peer::new(), act }
+        let port = listen_with_offload(&reactor, options, protocol).expect("a port");
+        Fixture { kernel, reactor, port, record, peer: Peer::new(), next_action }
     }
 
     /// The port's own address.
@@ -229,24 +229,24 @@ impl Scene {
         self.port.get_stats().expect("an open port")
     }
 
-    pub(crate) fn turn_until(&self, mut done: impl FnMut(&Scene) -> bool) {
+    pub(crate) fn turn_until(&self, mut done: impl FnMut(&Fixture) -> bool) {
         turn_until(&self.reactor, || done(self));
     }
 
-    /// Turns until everything that waited for the socket has left or was dropped.
+    /// Runs turns until every queued datagram was sent or dropped.
     pub(crate) fn turn_until_sent(&self) {
-        self.turn_until(|scene| scene.stats().queued_datagrams == 0);
+        self.turn_until(|fixture| fixture.stats().queued_datagrams == 0);
     }
 
-    /// Does something in the callback for a datagram, and ends that turn.
-    pub(crate) fn in_callback(&self, act: impl FnOnce(&Arc<Port>) + 'static) {
-        self.act.replace(Some(Box::new(act)));
+    /// Runs `action` in the callback for a datagram, until the end of that turn.
+    pub(crate) fn in_callback(&self, action: impl FnOnce(&Arc<Port>) + 'static) {
+        self.next_action.replace(Some(Box::new(action)));
         self.peer.send(b"now", &self.host());
-        self.turn_until(|scene| scene.act.borrow().is_none());
+        self.turn_until(|fixture| fixture.next_action.borrow().is_none());
     }
 
-    /// Writes these numbers to the peer in one callback: they gather.
-    pub(crate) fn write_together(&self, numbers: std::ops::Range<u32>) {
+    /// Writes these numbers to the peer in one callback, so that they are batched.
+    pub(crate) fn write_batched(&self, numbers: std::ops::Range<u32>) {
         let to = self.peer.addr();
         self.in_callback(move |port| {
             for number in numbers {
@@ -260,27 +260,27 @@ impl Scene {
         write_number(&self.port, number, &self.peer.addr(), Flush::Batched)
     }
 
-    /// The peer has got these numbers, in this order, and nothing behind them.
+    /// The peer has received these numbers, in this order, and nothing after them.
     pub(crate) fn assert_received(&self, expected: impl IntoIterator<Item = u32>) {
         const LAST: u32 = u32::MAX;
         write_number(&self.port, LAST, &self.peer.addr(), Flush::Immediate).expect("sent");
         self.turn_until_sent();
         let mut expected: Vec<u32> = expected.into_iter().collect();
         expected.push(LAST);
-        assert_eq!(self.peer.numbers(expected.len()), expected);
+        assert_eq!(self.peer.receive_numbers(expected.len()), expected);
     }
 
-    /// What the port did goes with the counters: `accepted` writes were OK.
-    pub(crate) fn assert_sums(&self, accepted: u64) {
+    /// The counters of the port add up, after `accepted` writes that returned OK.
+    pub(crate) fn assert_counters(&self, accepted: u64) {
         let stats = self.stats();
         assert_eq!(stats.datagrams_out + stats.dropped_out + stats.queued_datagrams, accepted, "{stats:?}");
         assert_eq!(stats.syscalls_out, self.kernel.count(Syscall::Send) as u64);
         assert_eq!(stats.syscalls_in, self.kernel.count(Syscall::Receive) as u64);
-        assert_eq!(stats.datagrams_in, self.diary.received.get() as u64 + stats.kept_datagrams);
+        assert_eq!(stats.datagrams_in, self.record.received.get() as u64 + stats.kept_datagrams);
     }
 }
 
-impl Drop for Scene {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.reactor.close();
     }

@@ -1,4 +1,4 @@
-//! Numbers that are random, and the same in every run.
+//! Pseudorandom numbers, which are the same in every run.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 pub(crate) struct Random(Rc<Cell<u64>>);
 
 impl Random {
-    /// The seed is not 0.
+    /// The seed must not be 0.
     pub(crate) fn new(seed: u64) -> Random {
         Random(Rc::new(Cell::new(seed)))
     }

@@ -1,4 +1,4 @@
-//! The random program: what it does, and its diary.
+//! The random program: what it does, and its record.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use udpr::status::{Result, Status};
@@ -72,7 +72,7 @@ pub(crate) struct Program(Mutex<State>);
 
 struct State {
     random: Random,
-    diary: Vec<String>,
+    record: Vec<String>,
     /// By the numbers of the names: 0 where there is none.
     ids: Vec<u64>,
     /// How many calls are inside each other.
@@ -87,7 +87,7 @@ const TICKS: usize = 3;
 impl Program {
     pub(crate) fn new(seed: u64) -> Arc<Program> {
         let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        Arc::new(Program(Mutex::new(State { random, diary: Vec::new(), ids: Vec::new(), depth: 0 })))
+        Arc::new(Program(Mutex::new(State { random, record: Vec::new(), ids: Vec::new(), depth: 0 })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,7 +95,7 @@ impl Program {
     }
 
     pub(crate) fn note(&self, note: String) {
-        self.state().diary.push(note);
+        self.state().record.push(note);
     }
 
     fn below(&self, bound: u64) -> u64 {
@@ -112,11 +112,11 @@ impl Program {
     }
 
     /// What has happened. The order in which the end drops things is nobody's business.
-    pub(crate) fn diary(&self) -> Vec<String> {
-        let mut diary = std::mem::take(&mut self.state().diary);
-        let end = diary.iter().position(|note| note == "close").expect("it was closed");
-        diary[end..].sort_unstable();
-        diary
+    pub(crate) fn record(&self) -> Vec<String> {
+        let mut record = std::mem::take(&mut self.state().record);
+        let end = record.iter().position(|note| note == "close").expect("it was closed");
+        record[end..].sort_unstable();
+        record
     }
 
     pub(crate) fn run(self: &Arc<Self>, world: &dyn World) {
@@ -187,7 +187,7 @@ impl Program {
         let mut state = self.state();
         let number = state.ids.len();
         state.ids.push(0);
-        state.diary.push(format!("made {number}"));
+        state.record.push(format!("made {number}"));
         Name { number, program: self.clone() }
     }
 

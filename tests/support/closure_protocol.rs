@@ -1,4 +1,4 @@
-//! What the core calls, as closures.
+//! A protocol and a call that are made of closures.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -8,26 +8,26 @@ use udpr::reactor::{Call, Reactor};
 use udpr::status::{Result, Status};
 use udpr::sys::{Datagram, Report};
 
-type Closure = Box<dyn FnOnce(&Reactor<Later>) + Send>;
+type Closure = Box<dyn FnOnce(&Reactor<ClosureCall>) + Send>;
 
 /// A closure to be called by a reactor.
-pub(crate) struct Later(Closure);
+pub(crate) struct ClosureCall(Closure);
 
-impl Later {
-    pub(crate) fn new(closure: impl FnOnce(&Reactor<Later>) + Send + 'static) -> Later {
-        Later(Box::new(closure))
+impl ClosureCall {
+    pub(crate) fn new(closure: impl FnOnce(&Reactor<ClosureCall>) + Send + 'static) -> ClosureCall {
+        ClosureCall(Box::new(closure))
     }
 }
 
-impl Call for Later {
-    fn call(self, reactor: &Reactor<Later>) {
+impl Call for ClosureCall {
+    fn call(self, reactor: &Reactor<ClosureCall>) {
         (self.0)(reactor)
     }
 }
 
-/// What a protocol was called for so far.
+/// The callbacks that a protocol received.
 #[derive(Default)]
-pub(crate) struct Diary {
+pub(crate) struct CallbackRecord {
     pub(crate) started: Cell<usize>,
     pub(crate) ready: Cell<usize>,
     pub(crate) stopped: RefCell<Vec<Status>>,
@@ -42,22 +42,22 @@ fn count(counter: &Cell<usize>) {
 }
 
 type Start = dyn Fn(&Arc<Port>) -> Result;
-type Take = dyn Fn(&Arc<Port>, &Datagram);
-type Notice = dyn Fn(&Arc<Port>);
+type OnDatagram = dyn Fn(&Arc<Port>, &Datagram);
+type Notification = dyn Fn(&Arc<Port>);
 
-/// A protocol of closures, which keeps a diary.
-pub(crate) struct Closures {
-    diary: Rc<Diary>,
+/// A protocol of closures that records its callbacks.
+pub(crate) struct ClosureProtocol {
+    record: Rc<CallbackRecord>,
     start: Box<Start>,
-    datagram: Box<Take>,
-    ready: Box<Notice>,
-    stop: Box<Notice>,
+    datagram: Box<OnDatagram>,
+    ready: Box<Notification>,
+    stop: Box<Notification>,
 }
 
-impl Closures {
-    pub(crate) fn new(diary: &Rc<Diary>) -> Closures {
-        Closures {
-            diary: diary.clone(),
+impl ClosureProtocol {
+    pub(crate) fn new(record: &Rc<CallbackRecord>) -> ClosureProtocol {
+        ClosureProtocol {
+            record: record.clone(),
             start: Box::new(|_| Ok(())),
             datagram: Box::new(|_, _| {}),
             ready: Box::new(|_| {}),
@@ -65,61 +65,64 @@ impl Closures {
         }
     }
 
-    pub(crate) fn at_start(mut self, start: impl Fn(&Arc<Port>) -> Result + 'static) -> Closures {
+    pub(crate) fn on_start(mut self, start: impl Fn(&Arc<Port>) -> Result + 'static) -> ClosureProtocol {
         self.start = Box::new(start);
         self
     }
 
-    pub(crate) fn at_datagram(mut self, datagram: impl Fn(&Arc<Port>, &Datagram) + 'static) -> Closures {
+    pub(crate) fn on_datagram(
+        mut self,
+        datagram: impl Fn(&Arc<Port>, &Datagram) + 'static,
+    ) -> ClosureProtocol {
         self.datagram = Box::new(datagram);
         self
     }
 
-    pub(crate) fn at_ready(mut self, ready: impl Fn(&Arc<Port>) + 'static) -> Closures {
+    pub(crate) fn on_write_ready(mut self, ready: impl Fn(&Arc<Port>) + 'static) -> ClosureProtocol {
         self.ready = Box::new(ready);
         self
     }
 
-    pub(crate) fn at_stop(mut self, stop: impl Fn(&Arc<Port>) + 'static) -> Closures {
+    pub(crate) fn on_stop(mut self, stop: impl Fn(&Arc<Port>) + 'static) -> ClosureProtocol {
         self.stop = Box::new(stop);
         self
     }
 }
 
-impl Protocol for Closures {
+impl Protocol for ClosureProtocol {
     fn start_protocol(&self, port: &Arc<Port>) -> Result {
-        count(&self.diary.started);
+        count(&self.record.started);
         (self.start)(port)
     }
 
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
         delivery.each(|datagram| {
-            count(&self.diary.received);
+            count(&self.record.received);
             (self.datagram)(port, datagram);
         });
     }
 
     fn error_received(&self, _port: &Arc<Port>, report: &Report) {
-        self.diary.reports.borrow_mut().push(report.clone());
+        self.record.reports.borrow_mut().push(report.clone());
     }
 
     fn connection_refused(&self, _port: &Arc<Port>) {
-        count(&self.diary.refused);
+        count(&self.record.refused);
     }
 
     fn write_ready(&self, port: &Arc<Port>) {
-        count(&self.diary.ready);
+        count(&self.record.ready);
         (self.ready)(port);
     }
 
     fn stop_protocol(&self, port: &Arc<Port>, reason: Status) {
-        self.diary.stopped.borrow_mut().push(reason);
+        self.record.stopped.borrow_mut().push(reason);
         (self.stop)(port);
     }
 }
 
-impl Drop for Closures {
+impl Drop for ClosureProtocol {
     fn drop(&mut self) {
-        count(&self.diary.dropped);
+        count(&self.record.dropped);
     }
 }

@@ -4,6 +4,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
+//! | `Failure::of` | what an error of a system call means, in the words of [`api`] |
 //! | `epoll::Epoll`, `Readiness` | waits for many descriptors |
 //! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
 //! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |
@@ -17,10 +18,12 @@
 //! | `wiped_page::WipedPage`, `process_id` | how a forked child is detected |
 //! | `feature` | what this kernel can do |
 //!
-//! Everything else here is common: [`Kernel`] is the seam that tests replace; [`RecvBatch`] and [`SendBatch`] receive and send
-//! many datagrams at once; [`OwnerLock`] lets one thread at a time use a reactor.
+//! Everything else here is common: [`api`] has the words that a backend and its callers share; [`Kernel`] is the seam that
+//! tests replace; [`RecvBatch`] and [`SendBatch`] receive and send many datagrams at once; [`OwnerLock`] lets one thread at a
+//! time use a reactor.
 #![allow(unsafe_code)]
 
+pub mod api;
 mod append_cursor;
 mod buffers;
 mod cache_padded;
@@ -41,6 +44,7 @@ pub mod tsan;
 #[cfg(target_os = "linux")]
 use linux as imp;
 
+pub use api::{Failure, Handle, Interest, OwnedHandle};
 pub use append_cursor::{AppendCursor, AppendSpace, Appended};
 pub use buffers::{Buffers, MESSAGES_MAX, RecvSlice};
 pub use cache_padded::CachePadded;

@@ -1,5 +1,5 @@
-/* adopt_datagram_port [PORT]: opens and binds a socket of its own, on 127.0.0.1, and gives it to the reactor, which sends
- * back what it receives there, until Ctrl-C.
+/* adopt_datagram_port [PORT]: opens and binds a socket on 127.0.0.1 itself, and passes it to the reactor,
+ * which echoes what it receives, until Ctrl-C.
  *
  *     $ adopt_datagram_port &
  *     listening on 127.0.0.1:9999
@@ -37,7 +37,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   if (status != UDPR_OK) complain("cannot send it back", status);
 }
 
-/* What the program's own socket code would be; or the socket comes from a parent, as with systemd. */
+/* Stands for any socket code of a program. The socket may also be inherited, as with systemd. */
 static int open_socket(uint16_t port) {
   struct sockaddr_in local = {.sin_family = AF_INET,
                               .sin_port = htons(port),
@@ -54,12 +54,14 @@ static udpr_status serve(udpr_reactor *reactor, int fd) {
                               .start_protocol = start_protocol,
                               .datagram_received = datagram_received};
   udpr_status         status = udpr_reactor_adopt_datagram_port(reactor, fd, UDPR_AF_INET, &echo, NULL, NULL);
-  /* The reactor has a duplicate: ours can go, and its reads and writes never wait, whatever mode the socket is in. */
+  /* The reactor has duplicated the descriptor, so this one can be closed. Its calls never block, whatever the
+   * socket's mode.
+   */
   close(fd);
   return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
 }
 
-/* A port number out of `text`, or -1. */
+/* Returns the port number in `text`, or -1. */
 static long parse_port(const char *text) {
   char *end;
   errno = 0;
@@ -68,7 +70,7 @@ static long parse_port(const char *text) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   long port = argc > 1 ? parse_port(argv[1]) : 9999;
   if (argc > 2 || port < 0) return fputs("usage: adopt_datagram_port [PORT]   (0 to 65535)\n", stderr), 2;
   int fd = open_socket((uint16_t)port);

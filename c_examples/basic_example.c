@@ -39,7 +39,7 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
   (void)user;
   udpr_addr   host;
   udpr_status status = udpr_transport_get_host(transport, &host);
-  if (status != UDPR_OK) return status; /* and listen_udp fails with it */
+  if (status != UDPR_OK) return status; /* listen_udp fails with the same status */
   char text[UDPR_ADDR_TEXT_MAX];
   printf("listening on %s\n", address_text(&host, text));
   return UDPR_OK;
@@ -62,7 +62,7 @@ static void stop_protocol(udpr_transport *transport, udpr_status reason, void *u
   else complain("stopped", reason);
 }
 
-/* A port number out of `text`, or -1. */
+/* Returns the port number in `text`, or -1. */
 static long parse_port(const char *text) {
   char *end;
   errno = 0;
@@ -82,7 +82,7 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   long port = argc > 1 ? parse_port(argv[1]) : 9999;
   if (argc > 2 || port < 0) return fprintf(stderr, "usage: basic_example [PORT]   (0 to 65535)\n"), 2;
 

@@ -1,4 +1,5 @@
-/* connected_udp HOST PORT: says hello to one peer, prints what that peer answers, and says when nobody is there.
+/* connected_udp HOST PORT: sends "hello" to one peer, and prints what the peer sends, or that nobody listens
+ * there.
  *
  *     $ connected_udp 127.0.0.1 1234
  *     we can only send to 127.0.0.1:1234 now
@@ -18,12 +19,12 @@ static void complain(const char *what, udpr_status status) {
 /* `user` is the peer. */
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
   udpr_status status = udpr_transport_connect(transport, user);
-  if (status != UDPR_OK) return status; /* and listen_udp fails with it */
+  if (status != UDPR_OK) return status; /* listen_udp fails with the same status */
   char text[UDPR_ADDR_TEXT_MAX];
   status = udpr_addr_format(user, text, sizeof text, NULL);
   if (status != UDPR_OK) return status;
   printf("we can only send to %s now\n", text);
-  return udpr_transport_write(transport, "hello", 5, NULL); /* no address: there is one peer */
+  return udpr_transport_write(transport, "hello", 5, NULL); /* to the peer */
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -33,13 +34,14 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   puts("\"");
 }
 
-/* The peer's host has told that nobody listens there. The port lives on, for the case that somebody will. */
+/* The peer's host has reported that its port is closed. This port stays open, in case somebody listens later.
+ */
 static void connection_refused(udpr_transport *transport, void *user) {
   (void)transport, (void)user;
   puts("No one listening");
 }
 
-/* A port number out of `text`, or 0, which is none. */
+/* Returns the port number in `text`, or 0 if there is none. */
 static uint16_t parse_port(const char *text) {
   char *end;
   errno = 0;
@@ -61,7 +63,7 @@ static udpr_status talk(udpr_reactor *reactor, udpr_addr *peer) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   uint16_t port = argc == 3 ? parse_port(argv[2]) : 0;
   if (port == 0) return fputs("usage: connected_udp HOST PORT   (an IP address, 1 to 65535)\n", stderr), 2;
   udpr_addr   peer;

@@ -16,7 +16,7 @@
 
 namespace {
 
-/* Any class will do: what it has of udpr::protocol's functions is called. */
+/* Any class can be a protocol. Those functions of udpr::protocol that it has are called. */
 class echo {
 public:
   void start_protocol(udpr::transport_ref transport) {
@@ -26,7 +26,7 @@ public:
   void datagram_received(udpr::transport_ref transport, const udpr::datagram &datagram) {
     count_++;
     std::cout << datagram.data().size() << " bytes from " << datagram.sender().to_string() << std::endl;
-    std::error_code error; /* a peer that cannot be answered ends nothing */
+    std::error_code error; /* an error for one peer must not end the server */
     transport.write(datagram.data(), datagram.sender(), error);
     if (error) std::cerr << "echo: cannot send it back: " << error.message() << '\n';
   }

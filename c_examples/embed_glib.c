@@ -1,5 +1,5 @@
-/* embed_glib [PORT]: udpr inside a GLib main loop, as a desktop program has one. GLib waits for the one descriptor that
- * stands for all of udpr, and turns it when that is readable. The clock in it is GLib's, the echo udpr's.
+/* embed_glib [PORT]: udpr inside a GLib main loop, as in a desktop program. GLib waits for the reactor's
+ * descriptor, and runs a turn when it is readable. The periodic output is a GLib timeout, the echo is udpr's.
  *
  *     $ embed_glib &
  *     listening on 0.0.0.0:9999
@@ -17,37 +17,37 @@
 typedef struct server {
   GMainLoop    *loop;
   udpr_reactor *reactor;
-  unsigned      datagrams, told;
-  udpr_status   status; /* the first that failed */
+  unsigned      datagrams, printed;
+  udpr_status   status; /* the first error */
 } server;
 
-static void keep(server *self, udpr_status status) {
+static void keep_first_error(server *self, udpr_status status) {
   if (self->status == UDPR_OK) self->status = status;
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   server *self = user;
   self->datagrams++;
-  keep(self, udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
+  keep_first_error(self, udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
-/* The bridge: a turn that does not wait, whenever GLib says that there is something to do. */
-static gboolean turn(gint fd, GIOCondition condition, gpointer user) {
+/* Runs a turn that does not wait, each time that the descriptor is readable. */
+static gboolean iterate(gint fd, GIOCondition condition, gpointer user) {
   server *self = user;
   (void)fd, (void)condition;
-  keep(self, udpr_reactor_iterate(self->reactor, 0));
+  keep_first_error(self, udpr_reactor_iterate(self->reactor, 0));
   if (self->status != UDPR_OK || !udpr_reactor_is_running(self->reactor)) g_main_loop_quit(self->loop);
   return G_SOURCE_CONTINUE;
 }
 
-static gboolean tell(gpointer user) {
+static gboolean print_count(gpointer user) {
   server *self = user;
-  if (self->told != self->datagrams) printf("%u datagrams so far\n", self->datagrams);
-  self->told = self->datagrams;
+  if (self->printed != self->datagrams) printf("%u datagrams so far\n", self->datagrams);
+  self->printed = self->datagrams;
   return G_SOURCE_CONTINUE;
 }
 
-/* Signals are GLib's here: the reactor was made without UDPR_REACTOR_SIGNALS. */
+/* GLib handles the signals, so the reactor is made without UDPR_REACTOR_SIGNALS. */
 static gboolean stop(gpointer user) {
   udpr_reactor_stop(((server *)user)->reactor);
   return G_SOURCE_CONTINUE;
@@ -70,14 +70,14 @@ static udpr_status listen_on(server *self, uint16_t port) {
 
 static udpr_status serve(server *self, uint16_t port) {
   int32_t fd;
-  keep(self, udpr_reactor_backend_fd(self->reactor, &fd));
-  keep(self, udpr_reactor_start(self->reactor));
+  keep_first_error(self, udpr_reactor_backend_fd(self->reactor, &fd));
+  keep_first_error(self, udpr_reactor_start(self->reactor));
   if (self->status != UDPR_OK) return self->status;
 
   self->loop = g_main_loop_new(NULL, FALSE);
-  guint sources[] = {g_unix_fd_add(fd, G_IO_IN, turn, self), g_timeout_add(200, tell, self),
+  guint sources[] = {g_unix_fd_add(fd, G_IO_IN, iterate, self), g_timeout_add(200, print_count, self),
                      g_unix_signal_add(SIGINT, stop, self), g_unix_signal_add(SIGTERM, stop, self)};
-  keep(self, listen_on(self, port));
+  keep_first_error(self, listen_on(self, port));
   if (self->status == UDPR_OK) g_main_loop_run(self->loop);
   for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) g_source_remove(sources[i]);
   g_main_loop_unref(self->loop);
@@ -85,7 +85,7 @@ static udpr_status serve(server *self, uint16_t port) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   char         *end = NULL;
   unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 9999;
   if (argc > 2 || port > 65535 || (end && (*end || end == argv[1])))

@@ -1,11 +1,11 @@
-/* embed_poll [PORT]: udpr inside a loop of the program's own. That loop waits in poll(2) for the terminal, and for the
- * one descriptor that stands for all of udpr: its ports, its delayed calls, its threads.
+/* embed_poll [PORT]: udpr inside a loop of the program's own. That loop waits in poll(2) for the terminal,
+ * and for the reactor's descriptor, which stands for its ports, its delayed calls and its threads.
  *
  *     $ embed_poll
  *     listening on 0.0.0.0:9999
  *     (echo "Hello World!" | nc -4u -w9 localhost 9999, in another shell)
  *     127.0.0.1:32844 says Hello World!
- *     Hello to you                        (typed here: it goes to who spoke last)
+ *     Hello to you                        (typed here: it is sent to the last sender)
  *     ... Ctrl-D
  *     stopped
  */
@@ -20,7 +20,7 @@
 
 typedef struct chat {
   udpr_transport *transport; /* retained */
-  udpr_addr       last;      /* who spoke last; of no family before anybody has */
+  udpr_addr       last;      /* the last sender; UDPR_AF_UNSPEC at first */
 } chat;
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -39,7 +39,7 @@ static void stop_protocol(udpr_transport *transport, udpr_status reason, void *u
   puts("stopped");
 }
 
-/* What was typed, as one datagram. False at the end of the input. */
+/* Sends what was typed as one datagram. Returns 0 at the end of the input. */
 static int send_typed(chat *self) {
   char    text[1024];
   ssize_t len = read(STDIN_FILENO, text, sizeof text);
@@ -51,7 +51,7 @@ static int send_typed(chat *self) {
   return len > 0;
 }
 
-/* The program's loop. It turns udpr when there is something for it to do, and never lets it wait. */
+/* The program's loop. It runs turns of the reactor when the descriptor is readable. They never wait. */
 static udpr_status loop(udpr_reactor *reactor, chat *self) {
   struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
   udpr_status   status = udpr_reactor_backend_fd(reactor, &fds[1].fd);
@@ -60,8 +60,8 @@ static udpr_status loop(udpr_reactor *reactor, chat *self) {
     if (poll(fds, 2, -1) < 0 && errno != EINTR) return UDPR_E_SYSTEM - errno;
     if (fds[1].revents) status = udpr_reactor_iterate(reactor, 0);
     if (fds[0].revents && !send_typed(self)) {
-      fds[0].fd = -1;             /* poll passes it over from now on */
-      udpr_reactor_stop(reactor); /* that takes a turn, for which the descriptor becomes readable */
+      fds[0].fd = -1;             /* poll ignores it from now on */
+      udpr_reactor_stop(reactor); /* completed in a turn, for which the descriptor becomes readable */
     }
   }
   return status;
@@ -85,7 +85,7 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   char         *end = NULL;
   unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 9999;
   if (argc > 2 || port > 65535 || (end && (*end || end == argv[1])))

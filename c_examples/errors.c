@@ -1,9 +1,9 @@
-/* errors ADDRESS:PORT...: says hello to each address, IPv4 and IPv6, from one port, and prints what became of it: an
- * answer, or what the network and the kernel report. Until Ctrl-C.
+/* errors ADDRESS:PORT...: sends "hello" to each address, IPv4 and IPv6, from one port, and prints the result:
+ * a reply, or what the network and the kernel report. Until Ctrl-C.
  *
  *     $ errors 127.0.0.1:1234 "[::1]:1234"
- *     127.0.0.1:1234: UDPR_E_CONNECTION_REFUSED, says 127.0.0.1 by ICMP type 3 code 3, of "hello"
- *     [::1]:1234: UDPR_E_CONNECTION_REFUSED, says ::1 by ICMPv6 type 1 code 4, of "hello"
+ *     127.0.0.1:1234: UDPR_E_CONNECTION_REFUSED, reported by 127.0.0.1 (ICMP type 3 code 3) for "hello"
+ *     [::1]:1234: UDPR_E_CONNECTION_REFUSED, reported by ::1 (ICMPv6 type 1 code 4) for "hello"
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ static void complain(const char *what, udpr_status status) {
   fprintf(stderr, "errors: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
 }
 
-/* IPv4 addresses come as ::ffff:a.b.c.d from a port that speaks both. */
+/* On a dual-stack port, IPv4 addresses are ::ffff:a.b.c.d. */
 static const char *address_text(udpr_addr addr, char text[UDPR_ADDR_TEXT_MAX]) {
   (void)udpr_addr_unmap_v4(&addr, &addr);
   udpr_status status = udpr_addr_format(&addr, text, UDPR_ADDR_TEXT_MAX, NULL);
@@ -39,7 +39,7 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
     if (status == UDPR_OK && to.family == UDPR_AF_INET) status = udpr_addr_map_v4(&to, &to);
     if (status == UDPR_OK) status = udpr_transport_write(transport, "hello", 5, &to);
     if (status != UDPR_OK)
-      complain(*address, status); /* what can be known at once, the write's status says */
+      complain(*address, status); /* errors that are known at once are returned by the write */
   }
   return UDPR_OK;
 }
@@ -47,7 +47,7 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport, (void)user;
   char text[UDPR_ADDR_TEXT_MAX];
-  printf("%s: answers ", address_text(datagram->sender, text));
+  printf("%s: replied ", address_text(datagram->sender, text));
   print_quoted(datagram->data, datagram->len);
 }
 
@@ -56,11 +56,11 @@ static void error_received(udpr_transport *transport, const udpr_error_report *r
   char to[UDPR_ADDR_TEXT_MAX], reporter[UDPR_ADDR_TEXT_MAX];
   printf("%s: %s", address_text(report->to, to), udpr_status_name(report->status));
   if (report->mtu) printf(" (%u bytes would do)", report->mtu);
-  if (report->origin == UDPR_ORIGIN_LOCAL) fputs(", says our own kernel", stdout);
+  if (report->origin == UDPR_ORIGIN_LOCAL) fputs(", reported by the local kernel", stdout);
   else
-    printf(", says %s by %s type %u code %u", address_text(report->reporter, reporter),
+    printf(", reported by %s (%s type %u code %u)", address_text(report->reporter, reporter),
            report->origin == UDPR_ORIGIN_ICMP ? "ICMP" : "ICMPv6", report->icmp_type, report->icmp_code);
-  fputs(", of ", stdout);
+  fputs(" for ", stdout);
   print_quoted(report->data, report->len);
 }
 
@@ -79,7 +79,7 @@ static udpr_status greet(udpr_reactor *reactor, char **addresses) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   if (argc < 2) return fputs("usage: errors ADDRESS:PORT...   ([ADDRESS]:PORT for IPv6)\n", stderr), 2;
 
   /* SIGNALS: Ctrl-C ends udpr_reactor_run, after every port has stopped. */

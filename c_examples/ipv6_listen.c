@@ -1,4 +1,5 @@
-/* ipv6_listen [ADDRESS]: an echo server on port 9999 of an IPv6 address, until Ctrl-C. "::", the default, takes IPv4 too.
+/* ipv6_listen [ADDRESS]: an echo server on port 9999 of an IPv6 address, until Ctrl-C. The default, "::",
+ * also receives IPv4.
  *
  *     $ ipv6_listen &
  *     listening on [::]:9999
@@ -9,7 +10,7 @@
  *     received 13 bytes from 127.0.0.1:55555 by IPv4
  *     Hello World!
  *
- * A link-local address has a zone, the interface: ipv6_listen fe80::1%eth0.
+ * A link-local address has a zone, which is the interface: ipv6_listen fe80::1%eth0.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +39,13 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   (void)user;
   char      text[UDPR_ADDR_TEXT_MAX];
   udpr_addr v4;
-  /* An IPv4 sender is ::ffff:127.0.0.1 here: to be read as IPv4, but answered as it came. */
+  /* An IPv4 sender is ::ffff:127.0.0.1 here. It is printed as IPv4, but the reply uses the address unchanged.
+   */
   if (udpr_addr_unmap_v4(&datagram->sender, &v4) == UDPR_OK)
     printf("received %zu bytes from %s by IPv4\n", datagram->len, address_text(&v4, text));
   else printf("received %zu bytes from %s\n", datagram->len, address_text(&datagram->sender, text));
 
-  /* The sender's zone comes with its address, so that the answer to a link-local one finds its way. */
+  /* The sender's address includes its zone, which a reply to a link-local address needs. */
   udpr_status status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
   if (status != UDPR_OK) complain("cannot send it back", status);
 }
@@ -59,7 +61,7 @@ static udpr_status serve(udpr_reactor *reactor, const char *address) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   const char *address = argc > 1 ? argv[1] : "::";
   udpr_addr   parsed;
   if (argc > 2 || udpr_addr_parse_host(address, 0, &parsed) != UDPR_OK || parsed.family != UDPR_AF_INET6)

@@ -1,12 +1,14 @@
-/* multicast_client [INTERFACE]: sends a ping to 228.0.0.5, port 9999, and prints all that comes, until Ctrl-C.
+/* multicast_client [INTERFACE]: sends a ping to 228.0.0.5, port 9999, and prints what it receives, until
+ * Ctrl-C.
  *
  *     $ multicast_client lo            (or without "lo", on the interface of the default route)
  *     listening on 0.0.0.0:9999
  *     received "Client: Ping" from 127.0.0.1:9999
  *     received "Server: Pong" from 127.0.0.1:9999
  *
- * It has joined the group itself, so that it sees the pings of all clients, its own among them. The pong is sent to one
- * host's port: of the programs that share it there, the server too, the one that was started last receives it.
+ * It joins the group, too, so it receives the pings of all clients, including its own. The pong is sent to
+ * one address and port. If several programs share that port, including the server, the one that was started
+ * last receives it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +26,7 @@ static void print_address(const char *before, const udpr_addr *addr) {
   if (udpr_addr_format(addr, text, sizeof text, NULL) == UDPR_OK) printf("%s%s\n", before, text);
 }
 
-/* `user` is the interface's index: 0 leaves the choice to the system. */
+/* `user` is the index of the interface; 0 lets the system choose. */
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
   static const char PING[] = "Client: Ping";
   const uint32_t   *interface = user;
@@ -35,7 +37,7 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
   if (status == UDPR_OK) status = udpr_transport_get_host(transport, &host);
   if (status == UDPR_OK) print_address("listening on ", &host);
   if (status == UDPR_OK) status = udpr_transport_write(transport, PING, strlen(PING), &group);
-  return status; /* anything but UDPR_OK, and listen_multicast fails with it */
+  return status; /* on any other status, listen_multicast fails with it */
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -57,8 +59,8 @@ static udpr_status listen_to_group(udpr_reactor *reactor, uint32_t interface) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
-  uint32_t interface = 0;           /* a name, a number or an address of this host gives the index */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
+  uint32_t interface = 0;           /* from a name, a number or an address of this host */
   if (argc > 2 || (argc == 2 && udpr_interface_index(argv[1], &interface) != UDPR_OK))
     return fprintf(stderr, "usage: multicast_client [INTERFACE]   (lo, eth0, 192.168.1.2, ...)\n"), 2;
 

@@ -1,12 +1,13 @@
-/* multicast_server [INTERFACE]: joins 228.0.0.5 on port 9999 and answers each ping in the group, until Ctrl-C.
+/* multicast_server [INTERFACE]: joins 228.0.0.5 on port 9999 and replies to each ping in the group, until
+ * Ctrl-C.
  *
  *     $ multicast_server lo &          (or without "lo", on the interface of the default route)
  *     listening on 0.0.0.0:9999
  *     $ multicast_client lo
  *     received "Client: Ping" from 127.0.0.1:9999
  *
- * One server and several clients of one host share the port, and each receives all that is sent to the group:
- * UDPR_UDP_LISTEN_MULTIPLE.
+ * A server and several clients on one host share the port (UDPR_UDP_LISTEN_MULTIPLE), and each receives what
+ * is sent to the group.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,17 +27,17 @@ static void print_address(const char *before, const udpr_addr *addr) {
   if (udpr_addr_format(addr, text, sizeof text, NULL) == UDPR_OK) printf("%s%s\n", before, text);
 }
 
-/* `user` is the interface's index: 0 leaves the choice to the system. */
+/* `user` is the index of the interface; 0 lets the system choose. */
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
   const uint32_t *interface = user;
   udpr_addr       host, group;
   udpr_status     status = udpr_addr_parse("228.0.0.5", 0, &group);
   if (status == UDPR_OK)
-    status = udpr_transport_set_ttl(transport, 5); /* five networks far, not this one alone */
+    status = udpr_transport_set_ttl(transport, 5); /* up to four routers away, not only on this network */
   if (status == UDPR_OK) status = udpr_transport_join_group(transport, &group, *interface);
   if (status == UDPR_OK) status = udpr_transport_get_host(transport, &host);
   if (status == UDPR_OK) print_address("listening on ", &host);
-  return status; /* anything but UDPR_OK, and listen_multicast fails with it */
+  return status; /* on any other status, listen_multicast fails with it */
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -45,7 +46,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   print_address(" ", &datagram->sender);
   if (datagram->len != strlen(PING) || memcmp(datagram->data, PING, datagram->len) != 0) return;
 
-  /* To the one who asked, not to the group. */
+  /* To the sender, not to the group. */
   udpr_status status = udpr_transport_write(transport, PONG, strlen(PONG), &datagram->sender);
   if (status != UDPR_OK) complain("cannot answer", status);
 }
@@ -63,8 +64,8 @@ static udpr_status serve(udpr_reactor *reactor, uint32_t interface) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
-  uint32_t interface = 0;           /* a name, a number or an address of this host gives the index */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
+  uint32_t interface = 0;           /* from a name, a number or an address of this host */
   if (argc > 2 || (argc == 2 && udpr_interface_index(argv[1], &interface) != UDPR_OK))
     return fprintf(stderr, "usage: multicast_server [INTERFACE]   (lo, eth0, 192.168.1.2, ...)\n"), 2;
 

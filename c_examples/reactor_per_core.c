@@ -1,5 +1,6 @@
-/* reactor_per_core [PORT [THREADS]]: an echo server with a reactor in each thread, a thread for each core. All of
- * them bind one port, and the kernel spreads the flows: what comes from one client stays with one thread.
+/* reactor_per_core [PORT [THREADS]]: an echo server with a thread for each core, and a reactor in each
+ * thread. All of them bind the same port, and the kernel distributes the flows: datagrams of one client
+ * always go to the same thread.
  *
  *     $ reactor_per_core 9999 2 &
  *     listening on 0.0.0.0:9999
@@ -17,7 +18,7 @@
 
 enum { MOST_THREADS = 256, MOST_FLOWS = 1024 };
 
-/* Each thread's own: nothing is shared, so nothing is locked. */
+/* Each thread has its own. Nothing is shared, so no lock is needed. */
 typedef struct worker {
   pthread_t     thread;
   udpr_reactor *reactor;
@@ -40,9 +41,11 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   if (self->status == UDPR_OK) self->status = status;
 }
 
-/* Makes the reactor and its port. `host` is where the first one listens; a port of 0 becomes the kernel's choice. */
+/* Makes the reactor and its port. `host` is the address of the first port; if its port is 0, it is set to the
+ * one chosen.
+ */
 static udpr_status prepare(worker *self, udpr_addr *host) {
-  /* SIGNALS: Ctrl-C ends every run that asked for it. */
+  /* SIGNALS: Ctrl-C ends each run of a reactor with this flag. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   const udpr_udp_options     shared = {.size = sizeof shared, .flags = UDPR_UDP_REUSE_PORT};
   const udpr_protocol        protocol = {.size = sizeof protocol,
@@ -53,7 +56,7 @@ static udpr_status prepare(worker *self, udpr_addr *host) {
   if (status == UDPR_OK)
     status = udpr_reactor_listen_udp(self->reactor, host->port, NULL, &protocol, &shared, &transport);
   if (status == UDPR_OK) status = udpr_transport_get_host(transport, host);
-  udpr_transport_release(transport); /* the port stays open without us */
+  udpr_transport_release(transport); /* the port stays open without this reference */
   return status;
 }
 
@@ -64,7 +67,7 @@ static void *run(void *user) {
   return NULL;
 }
 
-/* Every port is bound before a datagram is read, so that no flow moves when another port joins. */
+/* All ports are bound before any of them is read, because a flow may move when another port is bound. */
 static udpr_status serve(worker *workers, int count, uint16_t port) {
   udpr_addr   host = {.port = port};
   char        text[UDPR_ADDR_TEXT_MAX];
@@ -85,7 +88,7 @@ static udpr_status serve(worker *workers, int count, uint16_t port) {
   return running == count ? status : UDPR_E_NO_MEMORY;
 }
 
-/* A number from 0 to `most` out of `text`, or -1. */
+/* Returns the number in `text`, from 0 to `most`, or -1. */
 static long parse(const char *text, long most) {
   char *end;
   long  number = strtol(text, &end, 10);
@@ -93,7 +96,7 @@ static long parse(const char *text, long most) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   long port = argc > 1 ? parse(argv[1], 65535) : 9999;
   long cores = sysconf(_SC_NPROCESSORS_ONLN);
   long threads = argc > 2 ? parse(argv[2], MOST_THREADS) : cores < MOST_THREADS ? cores : MOST_THREADS;

@@ -1,4 +1,4 @@
-/* request_timeout HOST PORT TEXT: asks a question by UDP, again when no answer comes, and gives up in the end.
+/* request_timeout HOST PORT TEXT: sends a request, repeats it if no reply arrives, and finally gives up.
  *
  *     $ basic_example >/dev/null & request_timeout localhost 9999 "Hello World!"
  *     try 1
@@ -10,8 +10,9 @@
  *     ...
  *     request_timeout: UDPR_E_TIMED_OUT: it took too long
  *
- * A datagram may be lost, or come twice, or late. So each question has a number that its answer must begin with, the
- * same one in every try, and the time between tries doubles, so that many clients do not drown a busy server.
+ * A datagram may be lost, duplicated or delayed. Therefore each request begins with a number, the same in
+ * every try, with which the reply must begin, too. The time between tries doubles, so that many clients do
+ * not overload a busy server.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,45 +25,47 @@
 enum { TRIES = 4, FIRST_TIMEOUT_MS = 200 };
 
 typedef struct request {
-  udpr_transport *transport; /* borrowed: it lives as long as the port */
+  udpr_transport *transport; /* not retained: valid as long as the port is open */
   char            text[1200];
   size_t          len, number_len;
   int             tries;
   udpr_id         timeout;
-  udpr_status     status; /* what came of it */
+  udpr_status     status; /* the result */
 } request;
 
 static void finish(udpr_reactor *reactor, request *self, udpr_status status) {
   self->status = status;
-  udpr_reactor_cancel_call(reactor, self->timeout); /* ALREADY_CALLED, where it is what ended us */
+  /* UDPR_E_ALREADY_CALLED if called by the timeout itself */
+  udpr_reactor_cancel_call(reactor, self->timeout);
   udpr_reactor_stop(reactor);
 }
 
-/* The first try, and each time that an answer is overdue. */
+/* The first try, and one after each timeout. */
 static void try_now(udpr_reactor *reactor, void *user) {
   request *self = user;
   if (self->tries == TRIES) {
     finish(reactor, self, UDPR_E_TIMED_OUT);
     return;
   }
-  udpr_ns patience = MS(FIRST_TIMEOUT_MS) << self->tries;
+  udpr_ns delay = MS(FIRST_TIMEOUT_MS) << self->tries;
   printf("try %d\n", ++self->tries);
   udpr_status status = udpr_transport_write(self->transport, self->text, self->len, NULL);
   if (status == UDPR_OK)
-    status = udpr_reactor_call_later(reactor, patience, try_now, self, NULL, &self->timeout);
+    status = udpr_reactor_call_later(reactor, delay, try_now, self, NULL, &self->timeout);
   if (status != UDPR_OK) finish(reactor, self, status);
 }
 
-/* The port is connected: only its peer's datagrams come here. */
+/* The port is connected, so it receives only datagrams of its peer. */
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   request *self = user;
   size_t   begin = self->number_len;
-  if (datagram->len < begin || memcmp(datagram->data, self->text, begin) != 0) return; /* another's */
+  /* the reply to another request */
+  if (datagram->len < begin || memcmp(datagram->data, self->text, begin) != 0) return;
   printf("answer: %.*s\n", (int)(datagram->len - begin), (const char *)datagram->data + begin);
   finish(udpr_transport_reactor(transport), self, UDPR_OK);
 }
 
-/* It may just be starting: the next try tells. */
+/* The server may just be starting. The next try will show. */
 static void connection_refused(udpr_transport *transport, void *user) {
   (void)transport, (void)user;
   puts("nobody listens there");
@@ -93,7 +96,7 @@ static udpr_status ask(udpr_reactor *reactor, const char *host, uint16_t port, r
   return status == UDPR_OK ? self->status : status;
 }
 
-/* Its number first. A secret one, from getrandom(2), is better where others could forge answers. */
+/* The number comes first. A secret one, from getrandom(2), is better if others could forge replies. */
 static udpr_status write_request(udpr_reactor *reactor, const char *text, request *self) {
   self->number_len =
       (size_t)snprintf(self->text, sizeof self->text, "%llx ", (unsigned long long)udpr_reactor_now(reactor));
@@ -104,7 +107,7 @@ static udpr_status write_request(udpr_reactor *reactor, const char *text, reques
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   char         *end = NULL;
   unsigned long port = argc == 4 ? strtoul(argv[2], &end, 10) : 0;
   if (port < 1 || port > 65535 || *end) return fprintf(stderr, "usage: request_timeout HOST PORT TEXT\n"), 2;

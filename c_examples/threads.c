@@ -1,5 +1,5 @@
-/* threads [PORT]: counts the primes below the number in each datagram. That takes its time, so it is done on the
- * thread pool, and the port goes on answering meanwhile.
+/* threads [PORT]: counts the primes below the number in each datagram. That takes time, so it is done on the
+ * thread pool, and the port still serves others.
  *
  *     $ threads &
  *     listening on 0.0.0.0:9999
@@ -18,9 +18,9 @@ static void complain(const char *what, udpr_status status) {
   fprintf(stderr, "threads: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
 }
 
-/* All that the work needs, and what it finds: a pool thread touches nothing else. */
+/* The input and the result of the work. The pool's thread uses nothing else. */
 typedef struct job {
-  udpr_transport *transport; /* retained: the port may stop before the answer is there */
+  udpr_transport *transport; /* retained, since the port may stop before the work is done */
   udpr_addr       sender;
   unsigned        below, primes;
 } job;
@@ -37,13 +37,13 @@ static int is_prime(unsigned n) {
   return 1;
 }
 
-/* On a pool thread. */
+/* Called on a thread of the pool. */
 static void count_primes(void *user) {
   job *self = user;
   for (unsigned n = 2; n < self->below; n++) self->primes += (unsigned)is_prime(n);
 }
 
-/* Back on the reactor's thread. */
+/* Called on the reactor's thread. */
 static void send_answer(udpr_reactor *reactor, void *user) {
   job *self = user;
   char text[64];
@@ -57,7 +57,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   char text[16] = "", *end;
   (void)user;
   if (datagram->len >= sizeof text) return;
-  memcpy(text, datagram->data, datagram->len); /* a datagram has no NUL at its end */
+  memcpy(text, datagram->data, datagram->len); /* the data of a datagram has no terminating NUL */
   unsigned long below = strtoul(text, &end, 10);
   if (end == text || *text == '-' || strspn(end, "\r\n") != strlen(end) || below > MOST) return;
 
@@ -67,7 +67,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   one->transport = udpr_transport_retain(transport);
   udpr_reactor *reactor = udpr_transport_reactor(transport);
   udpr_status   status = udpr_reactor_call_in_thread(reactor, count_primes, send_answer, one, free_job);
-  if (status != UDPR_OK) complain("cannot work", status); /* `one` is freed already */
+  if (status != UDPR_OK) complain("cannot work", status); /* `one` has been freed */
 }
 
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
@@ -89,18 +89,18 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   char         *end = NULL;
   unsigned long port = argc > 1 ? strtoul(argv[1], &end, 10) : 9999;
   if (argc > 2 || port > 65535 || (end && (*end || end == argv[1])))
     return fprintf(stderr, "usage: threads [PORT]   (0 to 65535)\n"), 2;
 
-  /* The pool has at most 10 threads; it makes one when there is work, and none before. */
+  /* The pool has up to 10 threads, which are created when there is work. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
   udpr_status                status = udpr_reactor_new(&options, &reactor);
   if (status == UDPR_OK) status = serve(reactor, (uint16_t)port);
   if (status != UDPR_OK) complain("cannot serve", status);
-  udpr_reactor_free(reactor); /* waits for work that runs */
+  udpr_reactor_free(reactor); /* waits for work that is running */
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

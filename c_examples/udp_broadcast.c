@@ -1,5 +1,6 @@
-/* udp_broadcast [PORT [ADDRESS]]: finds its like on the network, until Ctrl-C. Every second it sends a PING with an id to
- * all hosts; whoever gets one answers with a PONG of the same id; the PONGs of each PING are counted.
+/* udp_broadcast [PORT [ADDRESS]]: finds other instances of itself on the network, until Ctrl-C. Every second
+ * it broadcasts a PING with an id. Each instance replies with a PONG of the same id, and the PONGs of each
+ * PING are counted.
  *
  *     $ udp_broadcast
  *     listening on 0.0.0.0:8555
@@ -7,7 +8,8 @@
  *     RECV PING 4711-1 from 192.168.1.2:8555
  *     RECV PONG 4711-1 from 192.168.1.2:8555: 1 so far
  *
- * ADDRESS is a network's broadcast address in place of 255.255.255.255: 127.255.255.255 to try it on one host.
+ * ADDRESS is the broadcast address of a subnet, instead of 255.255.255.255. 127.255.255.255 works on one
+ * host.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +19,7 @@
 
 #include <udpr/udpr.h>
 
-enum { REMEMBERED = 16 }; /* PINGs whose answers are still counted */
+enum { REMEMBERED = 16 }; /* PINGs whose replies are still counted */
 
 typedef struct broadcaster {
   udpr_transport *transport;
@@ -56,7 +58,7 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   address_text(&datagram->sender, from);
   if (sscanf(message, "PING %ld-%u", &pid, &number) == 2) {
     printf("RECV %s from %s\n", message, from);
-    message[1] = 'O'; /* PONG, to the one who asked */
+    message[1] = 'O'; /* PONG, to the sender */
     udpr_status status = udpr_transport_write(transport, message, strlen(message), &datagram->sender);
     if (status != UDPR_OK) complain("cannot answer", status);
   } else if (sscanf(message, "PONG %ld-%u", &pid, &number) == 2 && pid == (long)getpid() &&
@@ -71,13 +73,13 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
   char         text[UDPR_ADDR_TEXT_MAX];
   udpr_status  status = udpr_transport_set_broadcast_allowed(transport, 1);
   if (status == UDPR_OK) status = udpr_transport_get_host(transport, &host);
-  if (status != UDPR_OK) return status; /* and listen_udp fails with it */
+  if (status != UDPR_OK) return status; /* listen_udp fails with the same status */
   printf("listening on %s\n", address_text(&host, text));
-  self->transport = transport; /* as long as the port listens: here until the end */
+  self->transport = transport; /* valid as long as the port is open, which is until the end */
   return udpr_reactor_call_later(udpr_transport_reactor(transport), 0, send_ping, self, NULL, NULL);
 }
 
-/* The arguments, as the address to send to; 0 when they are none. */
+/* Parses the arguments into the address to send to. Returns 0 if they are invalid. */
 static int parse_arguments(int argc, char **argv, udpr_addr *everyone) {
   char *end = NULL;
   errno = 0;
@@ -87,7 +89,7 @@ static int parse_arguments(int argc, char **argv, udpr_addr *everyone) {
 }
 
 int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IOLBF, 0); /* a line at a time, into a pipe too */
+  setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   broadcaster self = {0};
   if (!parse_arguments(argc, argv, &self.everyone))
     return fprintf(stderr, "usage: udp_broadcast [PORT [ADDRESS]]   (1 to 65535)\n"), 2;

@@ -318,7 +318,7 @@ static void echo(udpr_transport *transport, const udpr_datagram *datagram, void 
 /* Binds while its caller still sees errors, forks twice, and runs as a daemon. Its end of `alive` closes when
  * it ends.
  */
-static void daemon_main(int report, int alive) {
+static void daemon_main(int report, int still_running) {
   udpr_reactor   *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   udpr_protocol   protocol = {.size = sizeof protocol, .datagram_received = echo};
   udpr_transport *port = listen_on(reactor, "127.0.0.1", &protocol, NULL);
@@ -334,20 +334,20 @@ static void daemon_main(int report, int alive) {
   CHECK_EQ(sizeof self, write(report, &self, sizeof self));
   udpr_status status = udpr_reactor_run(reactor); /* until SIGTERM */
   udpr_reactor_free(reactor);
-  CHECK_EQ(sizeof status, write(alive, &status, sizeof status));
+  CHECK_EQ(sizeof status, write(still_running, &status, sizeof status));
   _exit(0);
 }
 
 TEST(a_daemon_binds_forks_twice_and_serves) {
-  int         report[2], alive[2];
+  int         report[2], still_running[2];
   udpr_addr   host;
   pid_t       serving;
   udpr_status status;
-  CHECK(pipe(report) == 0 && pipe(alive) == 0);
+  CHECK(pipe(report) == 0 && pipe(still_running) == 0);
   pid_t starter = check_fork();
-  if (starter == 0) daemon_main(report[1], alive[1]);
+  if (starter == 0) daemon_main(report[1], still_running[1]);
   CHECK_EQ(0, check_wait(starter)); /* as a shell would */
-  close(alive[1]);
+  close(still_running[1]);
   CHECK_EQ(sizeof host, read(report[0], &host, sizeof host));
   CHECK_EQ(sizeof serving, read(report[0], &serving, sizeof serving));
   int peer = peer_open(AF_INET);
@@ -356,13 +356,13 @@ TEST(a_daemon_binds_forks_twice_and_serves) {
     PEER_RECEIVES(peer, "Hello World!");
   }
   CHECK_EQ(0, kill(serving, SIGTERM));
-  CHECK_EQ(sizeof status, read(alive[0], &status, sizeof status));
+  CHECK_EQ(sizeof status, read(still_running[0], &status, sizeof status));
   OK(status);
-  CHECK_EQ(0, read(alive[0], &status, sizeof status)); /* end of file: the daemon has ended */
+  CHECK_EQ(0, read(still_running[0], &status, sizeof status)); /* end of file: the daemon has ended */
   close(peer);
   close(report[0]);
   close(report[1]);
-  close(alive[0]);
+  close(still_running[0]);
 }
 
 CHECK_MAIN()

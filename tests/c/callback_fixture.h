@@ -175,7 +175,7 @@ static inline void iterate_until_all_called(callback_fixture *fixture) {
   while (!fixture->acted && !all_called(fixture)) {
     if (monotonic_ns() > end)
       for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
-        if (!fixture->was_called[kind]) FAIL("%s never came", callback_names[kind]);
+        if (!fixture->was_called[kind]) FAIL("%s was never called", callback_names[kind]);
     OK_UNLESS_ACTED(fixture, udpr_reactor_iterate(fixture->reactor, (int64_t)MS(20)));
   }
 }

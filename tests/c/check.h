@@ -192,7 +192,7 @@ __attribute__((noreturn)) static inline void check_run_case(const check_case *on
 
 static inline void check_describe_exit(int status, char *text, size_t size) {
   if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-    snprintf(text, size, "hung for %u s", check_seconds());
+    snprintf(text, size, "timed out after %u s", check_seconds());
   else if (WIFSIGNALED(status))
     snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
   else snprintf(text, size, "ended with status %d", WEXITSTATUS(status));
@@ -301,13 +301,13 @@ static inline udpr_reactor *new_reactor(uint32_t flags) {
 static inline void count_free(void *user) { atomic_fetch_add((atomic_int *)user, 1); }
 
 /* Runs turns until `expr` is true. The case fails if that takes too long. */
-#define RUN_UNTIL(reactor, expr)                             \
-  do {                                                       \
-    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
-    while (!(expr)) {                                        \
-      if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
-      OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));    \
-    }                                                        \
+#define RUN_UNTIL(reactor, expr)                                          \
+  do {                                                                    \
+    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;                        \
+    while (!(expr)) {                                                     \
+      if (monotonic_ns() > end_) FAIL("timed out waiting for %s", #expr); \
+      OK(udpr_reactor_iterate(reactor, (int64_t)MS(20)));                 \
+    }                                                                     \
   } while (0)
 
 /* Runs `count` turns that do not wait, to show that something does NOT happen. */

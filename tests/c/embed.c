@@ -86,11 +86,11 @@ TEST(a_delayed_call) {
 TEST(a_delayed_call_moved_or_cancelled) {
   udpr_reactor *reactor = new_reactor(0);
   bool          called = false, never = false;
-  udpr_id       id = 0, gone = 0;
+  udpr_id       id = 0, cancelled = 0;
   int           fd = backend_fd_of(reactor);
-  OK(udpr_reactor_call_later(reactor, MS(5), set_flag, &never, NULL, &gone));
+  OK(udpr_reactor_call_later(reactor, MS(5), set_flag, &never, NULL, &cancelled));
   OK(udpr_reactor_call_later(reactor, SECONDS(100), set_flag, &called, NULL, &id));
-  OK(udpr_reactor_cancel_call(reactor, gone));
+  OK(udpr_reactor_cancel_call(reactor, cancelled));
   iterate_until_idle(reactor, fd);
   CHECK(!is_readable(fd, 30));
   OK(udpr_reactor_reset_call(reactor, id, MS(5)));

@@ -8,8 +8,8 @@
 typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
-  udpr_addr       dead, live; /* `dead` refuses datagrams */
-  int             fd, peer, dead_peer;
+  udpr_addr       refusing_addr, receiving_addr; /* refusing_addr refuses datagrams */
+  int             fd, peer, refusing_peer;
   int             reports, refused, ready;
 } fixture;
 
@@ -32,9 +32,9 @@ static void ready(udpr_transport *transport, void *user) {
 static void set_up_on(fixture *f, const char *local, int family, uint32_t flags) {
   *f = (fixture){.reactor = new_reactor(0),
                  .peer = peer_open(family),
-                 .dead_peer = peer_open_refusing(family)};
-  f->dead = peer_addr(f->dead_peer);
-  f->live = peer_addr(f->peer);
+                 .refusing_peer = peer_open_refusing(family)};
+  f->refusing_addr = peer_addr(f->refusing_peer);
+  f->receiving_addr = peer_addr(f->peer);
   f->fd = backend_fd_of(f->reactor);
   OK(udpr_reactor_start(f->reactor));
   udpr_protocol    protocol = {.size = sizeof protocol,
@@ -52,7 +52,7 @@ static void tear_down(fixture *f) {
   udpr_transport_release(f->transport);
   OK(udpr_reactor_free(f->reactor));
   close(f->peer);
-  close(f->dead_peer);
+  close(f->refusing_peer);
 }
 
 /* Something is due now: next_timeout and backend_fd agree on that. */
@@ -64,18 +64,20 @@ static void check_is_due(fixture *f) {
 /* ---- errors that a call collects from the socket ------------------------------------------------------- */
 
 /* On one host, the refusal arrives before the write returns. */
-static void write_to_dead(fixture *f, const udpr_addr *to) {
+static void write_to_refusing(fixture *f, const udpr_addr *to) {
   OK(udpr_transport_write(f->transport, "x", 1, to));
   CHECK(becomes_readable(f->fd));
 }
 
 static void enable_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 1)); }
 static void disable_reports(fixture *f) { OK(udpr_transport_set_error_reports(f->transport, 0)); }
-static void write_to_live(fixture *f) { OK(udpr_transport_write(f->transport, "y", 1, &f->live)); }
-static void connect_to_live(fixture *f) { OK(udpr_transport_connect(f->transport, &f->live)); }
+static void write_to_receiving(fixture *f) {
+  OK(udpr_transport_write(f->transport, "y", 1, &f->receiving_addr));
+}
+static void connect_to_receiving(fixture *f) { OK(udpr_transport_connect(f->transport, &f->receiving_addr)); }
 static void post_and_connect(fixture *f) {
-  OK(udpr_transport_post(f->transport, "z", 1, &f->live));
-  connect_to_live(f);
+  OK(udpr_transport_post(f->transport, "z", 1, &f->receiving_addr));
+  connect_to_receiving(f);
 }
 
 typedef void (*act_fn)(fixture *f);
@@ -83,7 +85,7 @@ typedef void (*act_fn)(fixture *f);
 static void check_reports_are_due(const char *local, int family, act_fn collect) {
   fixture f;
   set_up_on(&f, local, family, UDPR_UDP_ERROR_REPORTS);
-  write_to_dead(&f, &f.dead);
+  write_to_refusing(&f, &f.refusing_addr);
   collect(&f);
   check_is_due(&f);
   CHECK_EQ(0, f.reports); /* callbacks are never called inside the call */
@@ -91,8 +93,8 @@ static void check_reports_are_due(const char *local, int family, act_fn collect)
   tear_down(&f);
 }
 
-static const act_fn collecting_calls[] = {enable_reports, disable_reports, write_to_live, connect_to_live,
-                                          post_and_connect};
+static const act_fn collecting_calls[] = {enable_reports, disable_reports, write_to_receiving,
+                                          connect_to_receiving, post_and_connect};
 enum { COLLECTING_CALLS = sizeof collecting_calls / sizeof *collecting_calls };
 
 TEST(reports_collected_by_a_call) {
@@ -108,22 +110,22 @@ static void open_refusing_peer(fixture *f) {
   size_t                  len = 0;
   udpr_addr               host = host_of(f->transport);
   OK(udpr_addr_to_sockaddr(&host, &to, sizeof to, &len));
-  CHECK_EQ(0, connect(f->dead_peer, (struct sockaddr *)&to, (socklen_t)len));
+  CHECK_EQ(0, connect(f->refusing_peer, (struct sockaddr *)&to, (socklen_t)len));
 }
 
 /* The write that finds the refusal of the previous one succeeds, so no error is left for epoll to report. */
 static void check_refusal_is_due(uint32_t flags) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, flags);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   iterate_until_idle(f.reactor, f.fd);
-  write_to_dead(&f, NULL);
+  write_to_refusing(&f, NULL);
   open_refusing_peer(&f);
   OK(udpr_transport_write(f.transport, "y", 1, NULL));
   check_is_due(&f);
   CHECK_EQ(0, f.refused);
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
-  PEER_RECEIVES(f.dead_peer, "y");
+  PEER_RECEIVES(f.refusing_peer, "y");
   tear_down(&f);
 }
 
@@ -134,9 +136,9 @@ TEST(a_refusal_found_by_a_write_with_reports) { check_refusal_is_due(UDPR_UDP_ER
 TEST(a_refusal_found_by_set_error_reports) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, 0);
-  OK(udpr_transport_connect(f.transport, &f.dead));
+  OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   iterate_until_idle(f.reactor, f.fd);
-  write_to_dead(&f, NULL);
+  write_to_refusing(&f, NULL);
   enable_reports(&f);
   check_is_due(&f);
   EMBEDDED_RUN_UNTIL(f.reactor, f.fd, f.refused);
@@ -147,7 +149,7 @@ TEST(a_refusal_found_by_set_error_reports) {
 TEST(close_discards_due_reports) {
   fixture f;
   set_up_on(&f, "127.0.0.1", AF_INET, UDPR_UDP_ERROR_REPORTS);
-  write_to_dead(&f, &f.dead);
+  write_to_refusing(&f, &f.refusing_addr);
   enable_reports(&f);
   OK(udpr_transport_close(f.transport));
   for (int i = 0; i < 5 && is_readable(f.fd, 0); i++) OK(udpr_reactor_iterate(f.reactor, 0));
@@ -161,7 +163,7 @@ TEST(close_discards_due_reports) {
 static void fill_queue(fixture *f) {
   static const char data[1000];
   udpr_status       status;
-  do status = udpr_transport_write(f->transport, data, sizeof data, &f->live);
+  do status = udpr_transport_write(f->transport, data, sizeof data, &f->receiving_addr);
   while (status == UDPR_OK);
   CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
   CHECK(stats_of(f->transport).queued_datagrams > 0);

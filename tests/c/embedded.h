@@ -38,12 +38,12 @@ static inline void iterate_until_idle(udpr_reactor *reactor, int fd) {
 }
 
 /* Does what the outer loop does: waits on backend_fd alone, and runs a turn each time it is readable. */
-#define EMBEDDED_RUN_UNTIL(reactor, fd, expr)                \
-  do {                                                       \
-    while (!(expr)) {                                        \
-      if (!becomes_readable(fd)) FAIL("in vain: %s", #expr); \
-      OK(udpr_reactor_iterate(reactor, 0));                  \
-    }                                                        \
+#define EMBEDDED_RUN_UNTIL(reactor, fd, expr)                             \
+  do {                                                                    \
+    while (!(expr)) {                                                     \
+      if (!becomes_readable(fd)) FAIL("timed out waiting for %s", #expr); \
+      OK(udpr_reactor_iterate(reactor, 0));                               \
+    }                                                                     \
   } while (0)
 
 #endif

@@ -71,7 +71,7 @@ TEST(the_order_of_a_shutdown) {
   OK(udpr_reactor_free(reactor));
 }
 
-static void stop_and_look(udpr_reactor *reactor, logged_call *self) {
+static void stop_and_check(udpr_reactor *reactor, logged_call *self) {
   OK(udpr_reactor_stop(reactor));
   CHECK_STR("call", self->log->text); /* stop itself fires nothing */
   CHECK(udpr_reactor_is_running(reactor));
@@ -81,7 +81,7 @@ TEST(stop_fires_when_the_turn_ends) {
   udpr_reactor *reactor = new_reactor(0);
   event_log     seen = {""};
   logged_call   calls[] = {{.log = &seen, .event = "before"},
-                           {.log = &seen, .event = "call", .act = stop_and_look},
+                           {.log = &seen, .event = "call", .act = stop_and_check},
                            {.log = &seen, .event = "same_turn"}};
   add_logged_trigger(reactor, BEFORE, SHUTDOWN, &calls[0]);
   call_later_logged(reactor, 0, &calls[1]);
@@ -109,13 +109,13 @@ TEST(the_two_events_are_independent) {
 
 /* ---- ports --------------------------------------------------------------------------------------------- */
 
-typedef struct farewell {
+typedef struct goodbye_port {
   probe     port;
   udpr_addr to;
-} farewell;
+} goodbye_port;
 
-static void say_goodbye(udpr_reactor *reactor, logged_call *self) {
-  farewell *all = self->arg;
+static void write_goodbye(udpr_reactor *reactor, logged_call *self) {
+  goodbye_port *all = self->arg;
   (void)reactor;
   OK(udpr_transport_write(all->port.transport, "bye", 3, &all->to));
 }
@@ -123,8 +123,8 @@ static void say_goodbye(udpr_reactor *reactor, logged_call *self) {
 TEST(a_port_can_write_before_shutdown) {
   udpr_reactor *reactor = new_reactor(0);
   int           peer = peer_open(AF_INET);
-  farewell      all = {.to = peer_addr(peer)};
-  logged_call   before = {.act = say_goodbye, .arg = &all};
+  goodbye_port  all = {.to = peer_addr(peer)};
+  logged_call   before = {.act = write_goodbye, .arg = &all};
   probe_listen(&all.port, reactor);
   add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
   run_and_stop(reactor);
@@ -136,7 +136,7 @@ TEST(a_port_can_write_before_shutdown) {
 
 static void act_listen(udpr_reactor *reactor, logged_call *self) { probe_listen(self->arg, reactor); }
 
-static void says_stopped(udpr_reactor *reactor, logged_call *self) {
+static void check_stopped(udpr_reactor *reactor, logged_call *self) {
   (void)reactor;
   check_transport_closed(((probe *)self->arg)->transport);
 }
@@ -144,7 +144,7 @@ static void says_stopped(udpr_reactor *reactor, logged_call *self) {
 TEST(a_port_made_before_stops_with_the_others) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
-  logged_call   before = {.act = act_listen, .arg = &port}, during = {.act = says_stopped, .arg = &port};
+  logged_call   before = {.act = act_listen, .arg = &port}, during = {.act = check_stopped, .arg = &port};
   add_logged_trigger(reactor, BEFORE, SHUTDOWN, &before);
   add_logged_trigger(reactor, DURING, SHUTDOWN, &during);
   run_and_stop(reactor);
@@ -169,7 +169,7 @@ TEST(startup_may_listen) {
 
 /* ---- the status that a trigger returns ----------------------------------------------------------------- */
 
-static void others_run_beside(udpr_status status, uint32_t from) {
+static void other_triggers_still_run(udpr_status status, uint32_t from) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   calls[18] = {{0}};
   for (uint32_t i = 0; i < 18; i++) {
@@ -184,12 +184,12 @@ static void others_run_beside(udpr_status status, uint32_t from) {
 }
 
 TEST(a_failing_trigger_does_not_stop_the_others) {
-  others_run_beside(UDPR_E_NO_MEMORY, BEFORE);
-  others_run_beside(UDPR_E_SYSTEM - EIO, BEFORE);
-  others_run_beside(INT32_MIN, BEFORE);
+  other_triggers_still_run(UDPR_E_NO_MEMORY, BEFORE);
+  other_triggers_still_run(UDPR_E_SYSTEM - EIO, BEFORE);
+  other_triggers_still_run(INT32_MIN, BEFORE);
 }
 
-TEST(only_before_triggers_may_be_pending) { others_run_beside(UDPR_PENDING, DURING); }
+TEST(only_before_triggers_may_be_pending) { other_triggers_still_run(UDPR_PENDING, DURING); }
 
 /* ---- several runs -------------------------------------------------------------------------------------- */
 

@@ -198,20 +198,20 @@ TEST(call_when_running_waits_for_startup) {
   logged_call   calls[] = {{.log = &seen, .event = "a"},
                            {.log = &seen, .event = "trigger"},
                            {.log = &seen, .event = "b"}};
-  logged_call   gone = {0};
+  logged_call   cancelled = {0};
   call_when_running_logged(reactor, &calls[0]);
   /* call_when_running counts as an after-startup trigger */
   add_logged_trigger(reactor, AFTER, STARTUP, &calls[1]);
   call_when_running_logged(reactor, &calls[2]);
-  call_when_running_logged(reactor, &gone);
-  CHECK(calls[0].id != 0 && calls[2].id != 0 && gone.id != 0);
-  OK(udpr_reactor_remove_trigger(reactor, gone.id));
-  CHECK_EQ(1, gone.freed);
+  call_when_running_logged(reactor, &cancelled);
+  CHECK(calls[0].id != 0 && calls[2].id != 0 && cancelled.id != 0);
+  OK(udpr_reactor_remove_trigger(reactor, cancelled.id));
+  CHECK_EQ(1, cancelled.freed);
   run_turns(reactor, 2);
   CHECK_STR("", seen.text);
   run_and_stop(reactor);
   CHECK_STR("a trigger b", seen.text);
-  CHECK_EQ(0, gone.called);
+  CHECK_EQ(0, cancelled.called);
   OK(udpr_reactor_free(reactor));
   CHECK_ALL_FREED(calls);
 }

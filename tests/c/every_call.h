@@ -32,7 +32,7 @@ static inline void visit_must_not_run(udpr_transport *transport, void *user) {
 }
 static inline void logger_must_not_run(const udpr_log_record *record, void *user) {
   (void)user;
-  FAIL("a logger that was refused got: %s", record->message);
+  FAIL("a logger that was refused was called: %s", record->message);
 }
 static inline void watch_must_not_run(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events,
                                       void *user) {
@@ -46,7 +46,7 @@ static inline udpr_status trigger_must_not_run(udpr_reactor *reactor, udpr_id id
 static inline void resolved_must_not_run(udpr_reactor *reactor, udpr_id id, udpr_status status,
                                          const udpr_addr *addrs, size_t count, void *user) {
   (void)reactor, (void)id, (void)addrs, (void)count, (void)user;
-  FAIL("a look-up that was refused was told %s", udpr_status_name(status));
+  FAIL("a look-up that was refused reported %s", udpr_status_name(status));
 }
 static inline void work_must_not_run(void *user) {
   (void)user;
@@ -358,7 +358,7 @@ static inline void check_calls_return(udpr_status expected, const every_call *ca
   for (size_t i = 0; i < count; i++) {
     udpr_status status = calls[i].call(with);
     if (status != expected)
-      FAIL("%s says %s, not %s", calls[i].name, udpr_status_name(status), udpr_status_name(expected));
+      FAIL("%s returned %s, not %s", calls[i].name, udpr_status_name(status), udpr_status_name(expected));
   }
 }
 

@@ -22,7 +22,7 @@ enum { DNS_HELD_MAX = 256 };
 typedef struct fake_dns {
   int                fd;
   check_thread       thread;
-  atomic_int         queries, held;
+  atomic_int         queries, held_count;
   int                held_len[DNS_HELD_MAX];
   struct sockaddr_in held_from[DNS_HELD_MAX];
   uint8_t            held_query[DNS_HELD_MAX][512];
@@ -36,7 +36,7 @@ static inline void bind_mount_file(const char *dir, const char *target, const ch
   int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   CHECK(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
   close(fd);
-  if (mount(path, target, "none", MS_BIND, NULL) != 0) SKIP("cannot put a file over one of /etc");
+  if (mount(path, target, "none", MS_BIND, NULL) != 0) SKIP("cannot mount a file over one in /etc");
 }
 
 /* Installs `hosts` as hosts(5), and a resolv.conf(5) whose only server is this process: one attempt, 30 s. */
@@ -103,11 +103,11 @@ static inline void dns_serve(void *arg) {
     if (len < 17) break; /* sent by dns_stop */
     atomic_fetch_add(&server->queries, 1);
     if (query_is_for(query, "hang")) {
-      int slot = server->held;
+      int slot = server->held_count;
       CHECK(slot < DNS_HELD_MAX);
       memcpy(server->held_query[slot], query, (size_t)len);
       server->held_len[slot] = (int)len, server->held_from[slot] = from;
-      atomic_store(&server->held, slot + 1);
+      atomic_store(&server->held_count, slot + 1);
     } else {
       dns_answer(server, &from, query, (int)len);
     }
@@ -129,7 +129,7 @@ static inline void dns_start(fake_dns *server) {
 
 /* Sends the replies to the queries that wait ("hang"). */
 static inline void dns_answer_held(fake_dns *server) {
-  for (int i = 0; i < server->held; i++)
+  for (int i = 0; i < server->held_count; i++)
     dns_answer(server, &server->held_from[i], server->held_query[i], server->held_len[i]);
 }
 

@@ -17,7 +17,7 @@ static void find_localhost_after_fork(void *reactor) {
 TEST(a_forked_child_has_its_own_thread_limit) {
   static hanging_lookups all;
   free_reactors_with_hanging_lookups(&all);
-  WAIT_UNTIL(atomic_load(&all.fixture.dns.held) == MAX_THREADS_PER_PROCESS);
+  WAIT_UNTIL(atomic_load(&all.fixture.dns.held_count) == MAX_THREADS_PER_PROCESS);
   run_in_killed_child(find_localhost, NULL);
   run_in_killed_child(find_localhost_after_fork, all.fixture.reactor);
   dns_answer_held(&all.fixture.dns);

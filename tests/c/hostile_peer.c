@@ -88,7 +88,7 @@ TEST(empty_datagrams_unbatched) { check_empty_datagrams(UDPR_UDP_UNBATCHED, fals
 /* ---- amplification ------------------------------------------------------------------------------------- */
 
 /* The library sends nothing unless the program writes. */
-TEST(noise_is_not_answered) {
+TEST(noise_is_not_replied_to) {
   uint8_t  noise[1400];
   uint64_t seed = 88172645463325252;
   fixture  f;
@@ -162,9 +162,9 @@ TEST(a_connected_port_receives_datagrams_spoofed_from_the_peer) {
   fixture f;
   enter_network_namespace();
   set_up(&f, 0, false);
-  udpr_addr peer = peer_addr(f.peer), stranger = addr("127.0.0.7", peer.port);
+  udpr_addr peer = peer_addr(f.peer), other_sender = addr("127.0.0.7", peer.port);
   OK(udpr_transport_connect(f.transport, &peer));
-  spoof_datagram(&stranger, &f.host, "no!!");
+  spoof_datagram(&other_sender, &f.host, "no!!");
   spoof_datagram(&peer, &f.host, "yes!");
   RUN_UNTIL(f.reactor, f.other == 1);
   run_turns(f.reactor, 3);
@@ -232,11 +232,11 @@ TEST(icmp_about_other_ports_is_not_reported) {
   fixture f;
   enter_network_namespace();
   set_up(&f, UDPR_UDP_ERROR_REPORTS, false);
-  udpr_addr other = f.host, peer = peer_addr(f.peer), stranger = addr("127.0.0.1", 4242);
+  udpr_addr other = f.host, peer = peer_addr(f.peer), other_sender = addr("127.0.0.1", 4242);
   other.port ^= 1;
   spoof_icmp(&other, &peer, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
   OK(udpr_transport_connect(f.transport, &peer));
-  spoof_icmp(&f.host, &stranger, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
+  spoof_icmp(&f.host, &other_sender, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
   run_turns(f.reactor, 5);
   CHECK_EQ(0, f.reports + f.refused);
   tear_down(&f);

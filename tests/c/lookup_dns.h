@@ -27,9 +27,9 @@ static inline void tear_down(dns_fixture *fixture) {
 
 /* Returns when the query has arrived at the server, which does not reply to it. */
 static inline void start_hanging_lookup(dns_fixture *fixture, udpr_ns timeout, lookup *one) {
-  int before = atomic_load(&fixture->dns.held);
+  int before = atomic_load(&fixture->dns.held_count);
   lookup_start(fixture->reactor, "hang.test", UDPR_AF_INET, timeout, one);
-  WAIT_UNTIL(atomic_load(&fixture->dns.held) > before);
+  WAIT_UNTIL(atomic_load(&fixture->dns.held_count) > before);
 }
 
 /* The limits of src/resolver. */

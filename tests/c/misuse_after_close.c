@@ -97,7 +97,7 @@ static void cancelled(udpr_reactor *reactor, udpr_id id, udpr_status status, con
   ++*(int *)user;
 }
 
-TEST(a_stop_a_crash_and_a_start_twice) {
+TEST(stop_crash_and_start_twice) {
   udpr_reactor *reactor = new_reactor(0);
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(reactor));
   CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_crash(reactor));
@@ -114,7 +114,7 @@ TEST(a_stop_a_crash_and_a_start_twice) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_close_a_disconnect_and_a_leave_twice) {
+TEST(close_disconnect_and_leave_group_twice) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   probe_listen(&port, reactor);
@@ -138,7 +138,7 @@ TEST(a_close_a_disconnect_and_a_leave_twice) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(a_cancel_twice) {
+TEST(cancel_twice) {
   udpr_reactor *reactor = new_reactor(0);
   atomic_int    freed = 0;
   int           results = 0;
@@ -156,7 +156,7 @@ TEST(a_cancel_twice) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(an_unwatch_twice) {
+TEST(unwatch_twice) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       one = {0};
   int           ends[2];
@@ -170,7 +170,7 @@ TEST(an_unwatch_twice) {
   close_pipe(ends);
 }
 
-TEST(a_trigger_finished_and_removed_twice) {
+TEST(finish_and_remove_trigger_twice) {
   udpr_reactor *reactor = new_reactor(0);
   atomic_int    freed = 0;
   udpr_id       id;

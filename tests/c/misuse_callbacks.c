@@ -80,7 +80,7 @@ static void check_nothing_is_called_after(act_fn act) {
     fixture_end(&fixture);
     for (callback_kind late = 0; late < CALLBACK_KINDS; late++)
       if (fixture.was_called[late] && !may_still_be_called(late))
-        FAIL("%s: then came %s", callback_names[kind], callback_names[late]);
+        FAIL("%s: then %s was called", callback_names[kind], callback_names[late]);
   }
 }
 
@@ -223,7 +223,7 @@ static void end_child_after(const callback_fixture *fixture, udpr_status expecte
   if (!is_child) return;
   CHECK_STATUS(expected, fixture->act_status);
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
-    if (fixture->was_called[kind]) FAIL("then came %s", callback_names[kind]);
+    if (fixture->was_called[kind]) FAIL("then %s was called", callback_names[kind]);
   kill_child();
 }
 

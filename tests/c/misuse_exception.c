@@ -40,8 +40,8 @@ static void check_aborts(void (*body)(callback_kind), callback_kind kind) {
   close(ends[0]);
   int status = check_wait(child);
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
-    FAIL("status %x, and it said \"%s\"", (unsigned)status, stderr_text);
-  if (!strstr(stderr_text, "Rust cannot catch foreign exceptions")) FAIL("it said \"%s\"", stderr_text);
+    FAIL("status %x, and its stderr is \"%s\"", (unsigned)status, stderr_text);
+  if (!strstr(stderr_text, "Rust cannot catch foreign exceptions")) FAIL("its stderr is \"%s\"", stderr_text);
 }
 
 static void throw_at(callback_kind kind) { run_in_callback(kind, throw_here); }

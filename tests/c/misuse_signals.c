@@ -164,7 +164,7 @@ TEST(a_delayed_call_is_not_early_during_signals) {
   OK(udpr_reactor_call_later(reactor, MS(100), stamp, &called_at, NULL, NULL));
   start_signals(&sender, &me);
   for (int turns = 0; !called_at || signals < ENOUGH; turns++) {
-    if (monotonic_ns() - begin > CHECK_TIMEOUT) FAIL("in vain, after %d turns", turns);
+    if (monotonic_ns() - begin > CHECK_TIMEOUT) FAIL("timed out after %d turns", turns);
     /* Waits in the turn, so that the sender gets the CPU on a busy machine. */
     OK(udpr_reactor_iterate(reactor, called_at ? (int64_t)MS(10) : -1));
   }

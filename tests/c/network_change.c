@@ -197,7 +197,8 @@ static void check_address_removed(uint32_t flags, bool connect) {
     host_command("ip addr del 10.77.0.1/24 dev near");
     host_command("ip addr add 10.77.0.9/24 dev near"); /* so that there still is a route */
     udpr_status status = write_now(&f, 100);
-    NOTE("a write from an address that is gone: %s %d", udpr_status_name(status), udpr_status_errno(status));
+    NOTE("a write from an address that was removed: %s %d", udpr_status_name(status),
+         udpr_status_errno(status));
     CHECK(status < 0);
     check_batch(&f, 100, 0);
     CHECK_STATUS(status, f.status);

@@ -194,8 +194,9 @@ static void tear_down_and_compare(fixture *f) {
     const direction *one = &f->relay.directions[i];
     RUN_UNTIL(f->reactor, f->count[i] >= one->count);
     run_turns(f->reactor, 3);
-    NOTE("%s: %u lost, %u doubled, %u delayed, %u received", i == TO_SERVER ? "there" : "back", one->lost,
-         one->duplicated, one->delayed_total, f->count[i]);
+    NOTE("%s: %u lost, %u duplicated, %u delayed, %u received",
+         i == TO_SERVER ? "to the server" : "to the client", one->lost, one->duplicated, one->delayed_total,
+         f->count[i]);
     CHECK_EQ(one->count, f->count[i]);
     CHECK(memcmp(one->log, f->received[i], one->count * sizeof *one->log) == 0);
     CHECK_EQ(one->count, stats_of(i == TO_SERVER ? f->server : f->client).datagrams_in);
@@ -286,7 +287,7 @@ TEST(requests_with_retries_over_a_lossy_relay) {
   CHECK_EQ(REQUESTS, f.distinct[TO_CLIENT]);
   CHECK_EQ(replied + late, f.count[TO_CLIENT]);
   CHECK(retries > 0);
-  NOTE("%u requests, %u retries, %u answers too many", REQUESTS, retries, late);
+  NOTE("%u requests, %u retries, %u late replies", REQUESTS, retries, late);
   tear_down_and_compare(&f);
 }
 

@@ -64,11 +64,11 @@ static inline void post_semaphore_later(void *may_finish) {
 }
 
 /* Waits, without running turns, until another thread has made `expr` true. */
-#define WAIT_UNTIL(expr)                                     \
-  do {                                                       \
-    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;           \
-    for (; !(expr); sched_yield())                           \
-      if (monotonic_ns() > end_) FAIL("in vain: %s", #expr); \
+#define WAIT_UNTIL(expr)                                                  \
+  do {                                                                    \
+    udpr_ns end_ = monotonic_ns() + CHECK_TIMEOUT;                        \
+    for (; !(expr); sched_yield())                                        \
+      if (monotonic_ns() > end_) FAIL("timed out waiting for %s", #expr); \
   } while (0)
 
 /* The number of threads of this process. A thread that was just joined may still be counted. /proc/self/task

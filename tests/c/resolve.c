@@ -77,7 +77,7 @@ static void check_refused(udpr_reactor *reactor, const char *host, uint16_t fami
   udpr_id     id = 42;
   udpr_status status =
       udpr_reactor_resolve(reactor, host, 53, family, 0, lookup_resolved, &user, count_free, &id);
-  if (status != UDPR_E_INVALID_ARGUMENT) FAIL("\"%s\" gets %s", host, udpr_status_name(status));
+  if (status != UDPR_E_INVALID_ARGUMENT) FAIL("\"%s\" returns %s", host, udpr_status_name(status));
   CHECK(user.freed == 1 && user.calls == 0 && id == 42);
 }
 

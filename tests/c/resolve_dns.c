@@ -176,16 +176,16 @@ TEST(the_default_timeout_is_sixty_seconds) {
 
 TEST(free_does_not_wait_for_a_look_up) {
   dns_fixture fixture;
-  lookup      hanging[3] = {{0}}, told = {0};
+  lookup      hanging[3] = {{0}}, reported = {0};
   set_up(&fixture, 4);
   for (int i = 0; i < 3; i++) start_hanging_lookup(&fixture, 0, &hanging[i]);
-  start_hanging_lookup(&fixture, MS(10), &told);
-  lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &told);
+  start_hanging_lookup(&fixture, MS(10), &reported);
+  lookup_expect_status(UDPR_E_TIMED_OUT, fixture.reactor, &reported);
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_free(fixture.reactor));
   CHECK(monotonic_ns() - begin < CHECK_TIMEOUT); /* the resolver's own timeout is half a minute */
   for (int i = 0; i < 3; i++) CHECK(hanging[i].calls == 0 && hanging[i].freed == 1);
-  CHECK_EQ(1, told.freed);
+  CHECK_EQ(1, reported.freed);
   dns_answer_held(&fixture.dns); /* the threads end, and must not use freed memory */
   WAIT_UNTIL(count_threads() == lookup_other_threads);
   dns_stop(&fixture.dns);
@@ -196,16 +196,16 @@ TEST(free_waits_for_work_but_not_for_a_look_up) {
   dns_fixture  fixture;
   lookup       hanging = {0};
   sem_t        may_finish;
-  job          beside = {.may_finish = &may_finish};
+  job          other = {.may_finish = &may_finish};
   check_thread opener;
   CHECK_EQ(0, sem_init(&may_finish, 0, 0));
   set_up(&fixture, 2);
   start_hanging_lookup(&fixture, 0, &hanging);
-  job_submit(fixture.reactor, &beside);
-  WAIT_UNTIL(beside.began);
+  job_submit(fixture.reactor, &other);
+  WAIT_UNTIL(other.began);
   thread_start(&opener, post_semaphore_later, &may_finish);
   OK(udpr_reactor_free(fixture.reactor));
-  CHECK(beside.ended == 1 && beside.freed == 1 && hanging.freed == 1);
+  CHECK(other.ended == 1 && other.freed == 1 && hanging.freed == 1);
   thread_join(&opener);
   dns_answer_held(&fixture.dns);
   WAIT_UNTIL(count_threads() == lookup_other_threads);

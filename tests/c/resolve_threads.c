@@ -12,12 +12,12 @@ TEST(look_ups_do_not_block_work) {
   job         work = {0};
   set_up(&fixture, 1);
   for (int i = 0; i < COUNT; i++) lookup_start(fixture.reactor, "hang.test", UDPR_AF_INET, 0, &hanging[i]);
-  WAIT_UNTIL(atomic_load(&fixture.dns.held) == MAX_PENDING_PER_REACTOR);
+  WAIT_UNTIL(atomic_load(&fixture.dns.held_count) == MAX_PENDING_PER_REACTOR);
   job_submit(fixture.reactor, &work);
   RUN_UNTIL(fixture.reactor, work.freed);
-  CHECK_EQ(MAX_PENDING_PER_REACTOR, fixture.dns.held);
+  CHECK_EQ(MAX_PENDING_PER_REACTOR, fixture.dns.held_count);
   dns_answer_held(&fixture.dns); /* the other look-ups start, and hang as well */
-  RUN_UNTIL(fixture.reactor, atomic_load(&fixture.dns.held) == COUNT);
+  RUN_UNTIL(fixture.reactor, atomic_load(&fixture.dns.held_count) == COUNT);
   dns_answer_held(&fixture.dns);
   for (int i = 0; i < COUNT; i++) lookup_expect_status(UDPR_OK, fixture.reactor, &hanging[i]);
   tear_down(&fixture);
@@ -99,7 +99,7 @@ TEST(a_burst_of_cancelled_look_ups_leaves_threads_free) {
   CHECK(count_threads() - lookup_other_threads - 1 <= MAX_THREADS_PER_REACTOR);
   lookup_expect_address(fixture.reactor, "ok.test", UDPR_AF_INET, "192.0.2.1");
   for (int i = 0; i < COUNT; i++) CHECK(abandoned[i].calls == 1 && abandoned[i].status == UDPR_E_CANCELLED);
-  WAIT_UNTIL(atomic_load(&fixture.dns.held) >= MAX_PENDING_PER_REACTOR);
+  WAIT_UNTIL(atomic_load(&fixture.dns.held_count) >= MAX_PENDING_PER_REACTOR);
   do dns_answer_held(&fixture.dns);
   while (count_threads() > lookup_other_threads && sched_yield() == 0);
   tear_down(&fixture);
@@ -117,7 +117,7 @@ TEST(threads_left_by_freed_reactors_are_limited) {
   CHECK_EQ(0, name.calls); /* it waits until one of the threads ends */
   OK(udpr_reactor_next_timeout(all.fixture.reactor, &timeout));
   CHECK(timeout >= 0 && timeout <= (int64_t)MS(20));
-  WAIT_UNTIL(atomic_load(&all.fixture.dns.held) == MAX_THREADS_PER_PROCESS);
+  WAIT_UNTIL(atomic_load(&all.fixture.dns.held_count) == MAX_THREADS_PER_PROCESS);
   dns_answer_held(&all.fixture.dns);
   lookup_expect_status(UDPR_OK, all.fixture.reactor, &name);
   tear_down(&all.fixture);

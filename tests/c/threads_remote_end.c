@@ -100,13 +100,13 @@ static void stop_and_crash(udpr_reactor *reactor, void *remote) {
 TEST(a_stop_before_a_crash_does_not_stop_the_next_run) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor);
-  logged_call   alive = {.act = act_stop};
+  logged_call   still_running = {.act = act_stop};
   OK(udpr_reactor_call_later(reactor, 0, stop_and_crash, remote, NULL, NULL));
   run_with_timeout(reactor);
   /* Made after several turns, in which the late stop could be handled. */
-  call_later_logged(reactor, MS(20), &alive);
+  call_later_logged(reactor, MS(20), &still_running);
   run_with_timeout(reactor);
-  CHECK_EQ(1, alive.called);
+  CHECK_EQ(1, still_running.called);
   udpr_remote_release(remote);
   OK(udpr_reactor_free(reactor));
 }

@@ -22,7 +22,7 @@ typedef struct fixture {
   udpr_reactor   *reactor;
   udpr_transport *transport;
   int             fd, peer;
-  udpr_addr       live;
+  udpr_addr       receiving_addr;
   int             started, stopped, received;
   char            received_text[8];
   udpr_addr       sender;
@@ -63,7 +63,7 @@ static udpr_status adopt(fixture *f, int fd, uint16_t family, uint32_t flags) {
 
 static void set_up(fixture *f, int family) {
   *f = (fixture){.reactor = new_reactor(0), .fd = peer_open(family), .peer = peer_open(family)};
-  f->live = peer_addr(f->peer);
+  f->receiving_addr = peer_addr(f->peer);
 }
 
 static void tear_down(fixture *f) {
@@ -121,7 +121,7 @@ TEST(the_original_outlives_the_port) {
   CHECK_EQ(1, f.freed);
   peer_send(f.peer, &was, "mine", 4);
   PEER_RECEIVES(f.fd, "mine");
-  peer_send(f.fd, &f.live, "out", 3);
+  peer_send(f.fd, &f.receiving_addr, "out", 3);
   PEER_RECEIVES(f.peer, "out");
   close(f.fd);
   udpr_transport_release(f.transport);
@@ -260,18 +260,18 @@ TEST(refuses_ping) {
 
 TEST(a_connected_socket_becomes_a_connected_port) {
   fixture   f;
-  udpr_addr peer, stranger = addr("127.0.0.1", 9);
+  udpr_addr peer, other_sender = addr("127.0.0.1", 9);
   set_up(&f, AF_INET);
   struct sockaddr_in to = {.sin_family = AF_INET,
-                           .sin_port = htons(f.live.port),
+                           .sin_port = htons(f.receiving_addr.port),
                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   CHECK_EQ(0, connect(f.fd, (struct sockaddr *)&to, sizeof to));
   OK(adopt(&f, f.fd, UDPR_AF_UNSPEC, 0));
   OK(udpr_transport_get_peer(f.transport, &peer));
-  CHECK_ADDR(&f.live, &peer);
+  CHECK_ADDR(&f.receiving_addr, &peer);
   OK(udpr_transport_write(f.transport, "known", 5, NULL));
   PEER_RECEIVES(f.peer, "known");
-  CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_write(f.transport, "x", 1, &stranger));
+  CHECK_STATUS(UDPR_E_WRONG_PEER, udpr_transport_write(f.transport, "x", 1, &other_sender));
   check_round_trip(&f);
   close(f.fd);
   tear_down(&f);
@@ -284,7 +284,7 @@ TEST(an_unbound_socket_is_bound_by_its_first_write) {
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   OK(adopt(&f, fd, UDPR_AF_INET, 0));
   CHECK_EQ(0, host_of(f.transport).port);
-  OK(udpr_transport_write(f.transport, "first", 5, &f.live));
+  OK(udpr_transport_write(f.transport, "first", 5, &f.receiving_addr));
   PEER_RECEIVES(f.peer, "first");
   CHECK(host_of(f.transport).port != 0);
   check_round_trip(&f);
@@ -333,7 +333,7 @@ TEST(an_adopted_port_keeps_its_number_when_it_connects) {
   uint16_t number = peer_addr(f.fd).port;
   OK(adopt(&f, f.fd, 0, 0));
   for (int i = 0; i < 3; i++) {
-    OK(udpr_transport_connect(f.transport, &f.live));
+    OK(udpr_transport_connect(f.transport, &f.receiving_addr));
     CHECK_EQ(number, host_of(f.transport).port);
     check_round_trip(&f);
     OK(udpr_transport_disconnect(f.transport));
@@ -467,7 +467,7 @@ TEST(the_connection_is_undone) {
   set_up(&f, AF_INET);
   udpr_addr was = peer_addr(f.fd);
   OK(adopt(&f, f.fd, 0, 0));
-  OK(udpr_transport_connect(f.transport, &f.live));
+  OK(udpr_transport_connect(f.transport, &f.receiving_addr));
   OK(udpr_transport_close(f.transport));
   CHECK(getpeername(f.fd, (struct sockaddr *)&name, &len) < 0 && errno == ENOTCONN);
   udpr_addr is = peer_addr(f.fd);

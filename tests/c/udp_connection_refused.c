@@ -8,7 +8,7 @@ typedef struct fixture {
   udpr_transport *transport;
   udpr_addr       host, refusing_addr; /* refusing_addr refuses datagrams */
   int             peer, refusing_peer;
-  udpr_addr       live;
+  udpr_addr       receiving_addr;
   int             refused, received, reports;
   void (*on_refused)(struct fixture *f);
 } fixture;
@@ -46,7 +46,7 @@ static void set_up_on(fixture *f, const char *local, int family, uint32_t flags)
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->transport = listen_on(f->reactor, local, &protocol, &options);
   f->host = host_of(f->transport);
-  f->live = peer_addr(f->peer);
+  f->receiving_addr = peer_addr(f->peer);
 }
 
 static void set_up(fixture *f, uint32_t flags) { set_up_on(f, "127.0.0.1", AF_INET, flags); }
@@ -68,7 +68,7 @@ static void check_port_works(fixture *f) {
   run_turns(f->reactor, 5);
   OK(udpr_reactor_get_stats(f->reactor, &after));
   CHECK_EQ(before.wakeups, after.wakeups);
-  OK(udpr_transport_connect(f->transport, &f->live));
+  OK(udpr_transport_connect(f->transport, &f->receiving_addr));
   OK(udpr_transport_write(f->transport, "alive", 5, NULL));
   PEER_RECEIVES(f->peer, "alive");
   udpr_addr host = host_of(f->transport);
@@ -215,7 +215,7 @@ TEST(connect_discards_a_refusal_of_the_previous_peer) {
   set_up(&f, 0);
   OK(udpr_transport_connect(f.transport, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "x", 1, NULL));
-  OK(udpr_transport_connect(f.transport, &f.live));
+  OK(udpr_transport_connect(f.transport, &f.receiving_addr));
   run_turns(f.reactor, 3);
   CHECK_EQ(0, f.refused);
   check_port_works(&f);
@@ -229,7 +229,7 @@ static void check_alternating_writes(uint32_t flags, uint64_t refusals) {
   set_up(&f, flags);
   for (int i = 0; i < 100; i++) {
     OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
-    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    OK(udpr_transport_write(f.transport, "live", 4, &f.receiving_addr));
     PEER_RECEIVES(f.peer, "live");
   }
   run_turns(f.reactor, 5);
@@ -254,7 +254,7 @@ static void write_both(udpr_reactor *reactor, void *user) {
   (void)reactor;
   for (int i = 0; i < 50; i++) {
     OK(udpr_transport_write(f->transport, "dead", 4, &f->refusing_addr));
-    OK(udpr_transport_write(f->transport, "live", 4, &f->live));
+    OK(udpr_transport_write(f->transport, "live", 4, &f->receiving_addr));
   }
 }
 

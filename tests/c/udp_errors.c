@@ -13,7 +13,7 @@ typedef struct fixture {
   udpr_transport   *transport;
   udpr_addr         host, refusing_addr; /* refusing_addr refuses datagrams */
   int               peer, refusing_peer;
-  udpr_addr         live;
+  udpr_addr         receiving_addr;
   int               count;
   udpr_error_report reports[MOST];
   char              data[MOST][8]; /* the beginning of each payload, as text */
@@ -39,7 +39,7 @@ static void set_up_on(fixture *f, const char *local, int family, uint32_t flags)
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
   f->transport = listen_on(f->reactor, local, &protocol, &options);
   f->host = host_of(f->transport);
-  f->live = peer_addr(f->peer);
+  f->receiving_addr = peer_addr(f->peer);
 }
 
 static void set_up(fixture *f, uint32_t flags) { set_up_on(f, "127.0.0.1", AF_INET, flags); }
@@ -58,7 +58,7 @@ static void tear_down(fixture *f) {
   run_turns(f->reactor, 5);
   CHECK_EQ(before, wakeups(f));
   CHECK_EQ(count, f->count);
-  OK(udpr_transport_write(f->transport, "alive", 5, &f->live));
+  OK(udpr_transport_write(f->transport, "alive", 5, &f->receiving_addr));
   PEER_RECEIVES(f->peer, "alive");
   OK(udpr_transport_close(f->transport));
   udpr_transport_release(f->transport);
@@ -76,7 +76,7 @@ static void check_refused_report(const char *local, const char *reporter, int fa
   udpr_addr from = addr(reporter, 0);
   if (from.family != f.refusing_addr.family) {
     OK(udpr_addr_map_v4(&f.refusing_addr, &f.refusing_addr));
-    OK(udpr_addr_map_v4(&f.live, &f.live));
+    OK(udpr_addr_map_v4(&f.receiving_addr, &f.receiving_addr));
   }
   OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
   OK(udpr_transport_write(f.transport, "more", 4, &f.refusing_addr));
@@ -172,7 +172,7 @@ TEST(error_queue_enabled_by_the_program) {
   CHECK_EQ(0, setsockopt(udpr_transport_fileno(f.transport), IPPROTO_IP, IP_RECVERR, &on, sizeof on));
   for (int i = 0; i < 5; i++) {
     OK(udpr_transport_write(f.transport, "dead", 4, &f.refusing_addr));
-    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    OK(udpr_transport_write(f.transport, "live", 4, &f.receiving_addr));
     PEER_RECEIVES(f.peer, "live");
   }
   CHECK_EQ(0, f.count);
@@ -233,7 +233,7 @@ TEST(every_kind_of_icmp) {
   for (int i = 0; i < COUNT; i++) {
     spoof_icmp(&f.host, &to, rows[i].type, rows[i].code, rows[i].mtu);
     /* A previous error must not fail this write. */
-    OK(udpr_transport_write(f.transport, "live", 4, &f.live));
+    OK(udpr_transport_write(f.transport, "live", 4, &f.receiving_addr));
     PEER_RECEIVES(f.peer, "live");
   }
   RUN_UNTIL(f.reactor, f.count == COUNT);
@@ -258,9 +258,9 @@ TEST(icmp_errors_do_not_fail_the_next_write_of_a_connected_port) {
   fixture              f;
   enter_network_namespace();
   set_up(&f, 0);
-  OK(udpr_transport_connect(f.transport, &f.live));
+  OK(udpr_transport_connect(f.transport, &f.receiving_addr));
   for (size_t i = 0; i < sizeof codes; i++) {
-    spoof_icmp(&f.host, &f.live, ICMP_DEST_UNREACH, codes[i], 1400);
+    spoof_icmp(&f.host, &f.receiving_addr, ICMP_DEST_UNREACH, codes[i], 1400);
     OK(udpr_transport_write(f.transport, "live", 4, NULL));
     PEER_RECEIVES(f.peer, "live");
   }
@@ -313,9 +313,9 @@ typedef struct one_write {
 static void write_between_others(udpr_reactor *reactor, void *user) {
   one_write *one = user;
   (void)reactor;
-  OK(udpr_transport_write(one->f->transport, "before", 6, &one->f->live));
+  OK(udpr_transport_write(one->f->transport, "before", 6, &one->f->receiving_addr));
   OK(udpr_transport_write(one->f->transport, one->data, one->len, &one->to));
-  OK(udpr_transport_write(one->f->transport, "behind", 6, &one->f->live));
+  OK(udpr_transport_write(one->f->transport, "behind", 6, &one->f->receiving_addr));
 }
 
 static void check_local_report(const one_write *one, udpr_status status, uint32_t mtu, int index) {
@@ -481,7 +481,7 @@ TEST(reports_are_bounded) {
   udpr_protocol    protocol = {.size = sizeof protocol, .user = &f, .error_received = reported};
   udpr_udp_options options = {.size = sizeof options, .send_queue_bytes = 4096};
   f.transport = listen_on(f.reactor, NULL, &protocol, &options);
-  f.live = peer_addr(f.peer);
+  f.receiving_addr = peer_addr(f.peer);
   OK(udpr_reactor_call_later(f.reactor, 0, write_many, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.count > 0);
   CHECK_EQ(1000, stats_of(f.transport).dropped_out);

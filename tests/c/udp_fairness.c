@@ -34,7 +34,7 @@ static void count_call(udpr_reactor *reactor, void *user) {
 
 TEST(a_burst_does_not_starve_the_others) {
   busy            flood = {.peer = peer_open(AF_INET)};
-  int             served = 0, called = 0, asked = 0;
+  int             served = 0, called = 0, requested = 0;
   udpr_reactor   *reactor = new_reactor(0);
   udpr_protocol   first = {.size = sizeof first, .user = &flood, .datagram_received = send_another};
   udpr_protocol   second = {.size = sizeof second, .user = &served, .datagram_received = count};
@@ -47,13 +47,13 @@ TEST(a_burst_does_not_starve_the_others) {
   while (flood.received < BURST) {
     peer_send(flood.peer, &quiet_host, "me too", 6);
     OK(udpr_reactor_call_later(reactor, 0, count_call, &called, NULL, NULL));
-    asked++;
+    requested++;
     OK(udpr_reactor_iterate(reactor, 0));
-    CHECK_EQ(asked, served); /* in the very next turn */
-    CHECK_EQ(asked, called);
+    CHECK_EQ(requested, served); /* in the very next turn */
+    CHECK_EQ(requested, called);
   }
   CHECK_EQ(BURST, flood.received);
-  CHECK(asked >= 100); /* no turn handled a great part of the burst */
+  CHECK(requested >= 100); /* no turn handled a great part of the burst */
 
   OK(udpr_transport_close(flooded));
   OK(udpr_transport_close(quiet));

@@ -83,7 +83,7 @@ TEST(the_any_address_is_dual_stack_despite_bindv6only) {
   two_hosts_close(&hosts);
 }
 
-TEST(v6_only_leaves_ipv4_to_others) {
+TEST(v6_only_ports_do_not_bind_ipv4) {
   udpr_reactor *reactor = new_reactor(0);
   recorder      six, four;
   udpr_protocol protocol = {.size = sizeof protocol};

@@ -180,9 +180,9 @@ TEST(after_its_first_join_a_port_receives_only_its_groups) {
 
 TEST(only_the_joined_source_is_received) {
   fixture   f;
-  udpr_addr group = addr("ff35::5", 9999), source = addr("fd77::1", 0), stranger = addr("fd77::99", 0);
+  udpr_addr group = addr("ff35::5", 9999), source = addr("fd77::1", 0), other_sender = addr("fd77::99", 0);
   set_up(&f);
-  OK(udpr_transport_join_source_group(f.far.transport, &group, &stranger, f.far_device));
+  OK(udpr_transport_join_source_group(f.far.transport, &group, &other_sender, f.far_device));
   write_text(f.near.transport, "stranger", &group);
   expect_next(&f, "end");
   OK(udpr_transport_join_source_group(f.far.transport, &group, &source, f.far_device));

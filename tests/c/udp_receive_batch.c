@@ -207,7 +207,7 @@ TEST(a_return_value_above_count_means_all) {
 /* If both are set, datagram_received is not called. */
 static void must_not_be_called(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)transport, (void)datagram, (void)user;
-  FAIL("%s", "datagram_received was called beside datagrams_received");
+  FAIL("%s", "datagram_received was called, although datagrams_received is set");
 }
 
 TEST(datagrams_received_replaces_datagram_received) {

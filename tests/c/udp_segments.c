@@ -84,7 +84,7 @@ static void write_segmented_call(udpr_reactor *reactor, void *user) {
   OK(write_segmented(f, f->len, f->segment, 0));
 }
 
-TEST(every_size_gathered) {
+TEST(every_size_batched) {
   fixture f;
   set_up(&f, 0, 0);
   for (int i = 0; i < SIZES; i++) {

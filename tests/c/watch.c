@@ -47,7 +47,7 @@ TEST(readable_until_it_is_read) {
   close_pipe(ends); /* the reactor has not closed them */
 }
 
-TEST(writable_while_there_is_room) {
+TEST(writable_until_the_buffer_is_full) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       writer = {0};
   int           ends[2];
@@ -66,7 +66,7 @@ TEST(writable_while_there_is_room) {
   close_pipe(ends);
 }
 
-static void write_there(void *end) { CHECK_EQ(1, write(*(int *)end, "x", 1)); }
+static void write_from_thread(void *end) { CHECK_EQ(1, write(*(int *)end, "x", 1)); }
 
 TEST(a_turn_waits_for_a_watch) {
   udpr_reactor *reactor = new_reactor(0);
@@ -75,7 +75,7 @@ TEST(a_turn_waits_for_a_watch) {
   int           ends[2];
   open_pipe(ends);
   watch(reactor, ends[0], R, &reader);
-  thread_start(&thread, write_there, &ends[1]);
+  thread_start(&thread, write_from_thread, &ends[1]);
   while (!reader.calls) OK(udpr_reactor_iterate(reactor, -1));
   thread_join(&thread);
   OK(udpr_reactor_free(reactor));

@@ -62,7 +62,7 @@ static void free_and_unwatch_other(void *user) {
 
 static void must_not_be_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)events, (void)user;
-  FAIL("the dead watch of %d was called", fd);
+  FAIL("the stale watch of %d was called", fd);
 }
 
 /* free_user of a stale watch is called when its descriptor is watched again, and may call any function. */

@@ -1,4 +1,4 @@
-/* Reactors: lives, delayed calls, events, watches, threads, look-ups, logs. */
+/* Reactors: their life, delayed calls, events, watches, threads, look-ups, logs. */
 #include "check.hpp"
 
 #include <memory>
@@ -59,7 +59,7 @@ TEST(delayed_calls) {
   CHECK(reactor.delayed_calls().empty());
 }
 
-TEST(callables_may_be_moved_only_and_die_once) {
+TEST(callables_may_be_move_only_and_are_destroyed_once) {
   int living = 0, called = 0;
   {
     udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
@@ -81,7 +81,7 @@ TEST(callables_may_be_moved_only_and_die_once) {
   CHECK(living == 0);
 }
 
-TEST(a_reactor_without_a_turn_has_no_time_to_wait_for) {
+TEST(next_timeout_is_empty_if_nothing_is_due) {
   udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
   CHECK(!reactor.next_timeout() && reactor.backend_fd() >= 0);
   reactor.call_later(0s, [] {});
@@ -117,16 +117,16 @@ TEST(crash_leaves_ports_open) {
 
 TEST(watches) {
   udpr::reactor reactor;
-  int           ends[2], told = 0;
+  int           ends[2], bytes_read = 0;
   CHECK(pipe(ends) == 0);
   const auto id = reactor.watch(ends[0], UDPR_WATCH_READABLE, [&](const udpr::readiness &ready) {
     CHECK(ready.fd == ends[0] && ready.readable() && !ready.writable() && !ready.hangup());
     char byte;
-    told += read(ready.fd, &byte, 1) == 1;
+    bytes_read += read(ready.fd, &byte, 1) == 1;
   });
   CHECK(check::throws(std::errc::file_exists, [&] { reactor.watch(ends[0], UDPR_WATCH_READABLE, [] {}); }));
   CHECK(write(ends[1], "x", 1) == 1);
-  check::turn_until(reactor, [&] { return told == 1; });
+  check::iterate_until(reactor, [&] { return bytes_read == 1; });
   reactor.change_watch(id, UDPR_WATCH_READABLE | UDPR_WATCH_WRITABLE);
   reactor.unwatch(id);
   CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.unwatch(id); }));
@@ -135,31 +135,31 @@ TEST(watches) {
 
 TEST(remotes_call_from_other_threads) {
   udpr::reactor      reactor;
-  const udpr::remote door = reactor.remote();
+  const udpr::remote remote = reactor.remote();
   std::vector<int>   numbers;
-  std::thread        other([door, &numbers] {
-    for (int number = 0; number < 3; number++) door.call([&numbers, number] { numbers.push_back(number); });
-    door.call([](reactor_ref at) { at.stop(); });
+  std::thread        other([remote, &numbers] {
+    for (int number = 0; number < 3; number++) remote.call([&numbers, number] { numbers.push_back(number); });
+    remote.call([](reactor_ref at) { at.stop(); });
   });
   reactor.run();
   other.join();
   CHECK(numbers == std::vector<int>({0, 1, 2}));
-  CHECK(check::throws(UDPR_E_NOT_RUNNING, [&] { door.stop(); }) && !door.wake());
+  CHECK(check::throws(UDPR_E_NOT_RUNNING, [&] { remote.stop(); }) && !remote.wake());
 }
 
 TEST(remotes_outlive_the_reactor) {
-  udpr::remote door;
+  udpr::remote remote;
   int          living = 0;
-  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { door.call([] {}); }));
-  door = udpr::reactor().remote();
-  const udpr::remote copy = door;
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { remote.call([] {}); }));
+  remote = udpr::reactor().remote();
+  const udpr::remote copy = remote;
   CHECK(copy && check::throws(UDPR_E_CLOSED, [&] {
           copy.call([keep = check::counted(living)] { static_cast<void>(keep); });
         }));
   CHECK(living == 0 && copy.wake() == UDPR_E_CLOSED);
 }
 
-TEST(another_threads_call_is_an_error) {
+TEST(a_call_from_another_thread_is_an_error) {
   udpr::reactor   reactor;
   std::error_code error;
   reactor.call_later(0ns, [&](reactor_ref at) {
@@ -170,7 +170,7 @@ TEST(another_threads_call_is_an_error) {
   CHECK(error == UDPR_E_WRONG_THREAD);
 }
 
-TEST(work_on_the_pool_hands_its_result_on) {
+TEST(the_result_of_work_is_passed_to_done) {
   udpr::reactor         reactor({0, 1});
   const std::thread::id here = std::this_thread::get_id();
   std::thread::id       worker, done;
@@ -180,16 +180,16 @@ TEST(work_on_the_pool_hands_its_result_on) {
   reactor.call_in_thread(
       [&] { return worker = std::this_thread::get_id(), std::make_unique<std::string>("result"); },
       [&](std::unique_ptr<std::string> text) { result = *text, done = std::this_thread::get_id(); });
-  check::turn_until(reactor, [&] { return !result.empty(); });
+  check::iterate_until(reactor, [&] { return !result.empty(); });
   CHECK(result == "result" && worker != here && done == here);
   std::error_code error = UDPR_E_PANIC;
   reactor.call_in_thread([] {}, error);
   CHECK(!error);
   reactor.call_in_thread([] {}, [&] { ended = true; });
-  check::turn_until(reactor, [&] { return ended; });
+  check::iterate_until(reactor, [&] { return ended; });
 }
 
-TEST(work_and_its_callables_die_with_the_reactor) {
+TEST(work_is_destroyed_with_the_reactor) {
   int living = 0;
   {
     udpr::reactor reactor;
@@ -215,7 +215,7 @@ TEST(look_ups) {
   reactor.resolve("::1", 53, keep(family), {UDPR_AF_INET, 1s});
   const auto id = reactor.resolve(std::string("127.0.0.1"), 1, keep(cancelled));
   reactor.cancel(id);
-  check::turn_until(reactor, [&] { return !found.empty() && cancelled && family; });
+  check::iterate_until(reactor, [&] { return !found.empty() && cancelled && family; });
   CHECK(found.size() == 1 && found[0] == udpr::address::parse("127.0.0.1", 53));
   CHECK(cancelled == std::errc::operation_canceled && family == UDPR_E_ADDRESS_FAMILY);
   CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.cancel(id); }));
@@ -227,7 +227,7 @@ TEST(logs) {
   std::string       message;
   int               living = 0;
   udpr::udp_options options;
-  options.receive_buffer = 1u << 30; /* more than is granted */
+  options.receive_buffer = 1u << 30; /* more than the system grants */
   reactor.set_logger(UDPR_LOG_WARN, [&, keep = check::counted(living)](const udpr::log_record &record) {
     CHECK(record.level() == UDPR_LOG_WARN && !record.target().empty());
     message = record.message();

@@ -1,6 +1,7 @@
-/* check.hpp: the harness of the C++ tests, in the manner of tests/c/check.h: a case a process, so that a crash or a hang
- * costs one case only; a case fails on its first failed check, on an exception that gets out, and when it leaves a
- * descriptor open. UDPR_CHECK_SECONDS is how long one case may take (60).
+/* check.hpp: the harness of the C++ tests, similar to tests/c/check.h. Each case is a process of its own, so
+ * a crash or a hang fails only one case. A case fails on its first failed check, on an exception that leaves
+ * it, and if it leaves a descriptor open. UDPR_CHECK_SECONDS is the time limit of a case in seconds (60 by
+ * default).
  *
  *     TEST(version_is_known) { CHECK(udpr::version() != 0); }
  *     int main() { return check::run(); }
@@ -55,8 +56,8 @@ inline auto descriptors() {
                        std::filesystem::directory_iterator());
 }
 
-/* The case's process; the case is the first of `tests` there. */
-[[noreturn]] inline void run_here(test one) {
+/* Runs in the process of the case, which is the only one in `tests` there. */
+[[noreturn]] inline void run_case(test one) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   alarm(seconds());
   tests() = {one};
@@ -76,7 +77,7 @@ inline int run() {
   for (const test &one : std::vector<test>(tests())) {
     std::fflush(stdout);
     const pid_t child = fork();
-    if (child == 0) run_here(one);
+    if (child == 0) run_case(one);
     int status = 0;
     waitpid(child, &status, 0);
     if (status == 0) {
@@ -91,7 +92,7 @@ inline int run() {
   return failed != 0 || passed == 0;
 }
 
-/* Whether `call` throws std::system_error with this error. */
+/* Returns whether `call` throws std::system_error with this error. */
 template <class Code, class Call> bool throws(Code code, Call call) {
   try {
     call();
@@ -99,12 +100,12 @@ template <class Code, class Call> bool throws(Code code, Call call) {
   return false;
 }
 
-/* Turns until `done()` holds; the case's time is the bound. */
-template <class Done> void turn_until(udpr::reactor_ref reactor, Done done) {
+/* Runs turns until `done()` is true. The time limit of the case is the only limit. */
+template <class Done> void iterate_until(udpr::reactor_ref reactor, Done done) {
   while (!done()) reactor.iterate(std::chrono::milliseconds(20));
 }
 
-/* Counts how many of it live: for callables that must be destroyed once. */
+/* Counts its living instances, for callables that must be destroyed once. */
 struct counted {
   explicit counted(int &living) noexcept : living_(&living) { ++*living_; }
   counted(const counted &other) noexcept : living_(other.living_) { ++*living_; }

@@ -1,4 +1,4 @@
-/* What callbacks throw: it comes out of the turn or the call that ran them, and never crosses C. */
+/* Exceptions of callbacks leave the function that called the callback, and never pass through C code. */
 #include "check.hpp"
 
 #include <stdexcept>
@@ -8,7 +8,7 @@ using udpr::transport;
 using udpr::transport_ref;
 using namespace std::chrono_literals;
 
-/* What `call` throws, or "". */
+/* Returns the message of the exception that `call` throws, or "". */
 template <class Call> static std::string thrown_by(Call call) {
   try {
     call();
@@ -38,14 +38,14 @@ TEST(run_throws_what_a_datagram_callback_threw) {
   reactor.run();
 }
 
-TEST(the_form_with_an_error_code_throws_it_too) {
+TEST(the_overload_with_an_error_code_throws_it_too) {
   udpr::reactor   reactor;
   std::error_code error;
   reactor.call_later(0ns, [] { raise("timer"); });
   CHECK(thrown_by([&] { reactor.run(error); }) == "timer");
 }
 
-TEST(any_type_comes_out_as_it_was) {
+TEST(exceptions_of_any_type_are_rethrown) {
   udpr::reactor reactor;
   reactor.call_later(0ns, [] { throw 42; });
   try {
@@ -54,7 +54,7 @@ TEST(any_type_comes_out_as_it_was) {
   } catch (int number) { CHECK(number == 42); }
 }
 
-TEST(the_first_one_wins) {
+TEST(the_first_exception_is_rethrown) {
   int           calls = 0;
   udpr::reactor reactor;
   for (const char *what : {"first", "second"}) {
@@ -69,8 +69,8 @@ TEST(iterate_throws_and_the_reactor_stops) {
   reactor.add_trigger(UDPR_PHASE_DURING, UDPR_EVENT_SHUTDOWN, [&] { shut = true; });
   reactor.start();
   reactor.call_later(0ns, [] { raise("turn"); });
-  CHECK(thrown_by([&] { check::turn_until(reactor, [] { return false; }); }) == "turn");
-  check::turn_until(reactor, [&] { return !reactor.is_running(); });
+  CHECK(thrown_by([&] { check::iterate_until(reactor, [] { return false; }); }) == "turn");
+  check::iterate_until(reactor, [&] { return !reactor.is_running(); });
   CHECK(shut);
 }
 
@@ -107,10 +107,10 @@ TEST(close_and_free_throw_what_stop_protocol_threw) {
   reactor.listen_udp(0, failing());
   CHECK(thrown_by([&] { reactor.free(); }) == "stop" && !reactor);
   udpr::reactor another;
-  another.listen_udp(0, failing()); /* and its destructor throws nothing */
+  another.listen_udp(0, failing()); /* its destructor throws nothing */
 }
 
-TEST(what_a_call_in_a_callback_throws_may_be_caught_there) {
+TEST(exceptions_of_a_call_in_a_callback_may_be_caught_there) {
   struct failing {
     void start_protocol(transport_ref) { raise("start"); }
   };
@@ -124,7 +124,7 @@ TEST(what_a_call_in_a_callback_throws_may_be_caught_there) {
   CHECK(caught && later);
 }
 
-TEST(what_nobody_catches_there_goes_on_to_run) {
+TEST(uncaught_exceptions_of_a_call_in_a_callback_leave_run) {
   struct failing {
     void start_protocol(transport_ref) { raise("start"); }
   };
@@ -133,7 +133,7 @@ TEST(what_nobody_catches_there_goes_on_to_run) {
   CHECK(thrown_by([&] { reactor.run(); }) == "start");
 }
 
-TEST(a_reactor_inside_anothers_callback_keeps_its_own) {
+TEST(exceptions_of_nested_reactors_are_kept_apart) {
   udpr::reactor outer, inner;
   std::string   caught;
   inner.call_later(0ns, [] { raise("inner"); });
@@ -153,7 +153,7 @@ TEST(visits_and_events_throw) {
   reactor.remove_trigger(id);
 }
 
-TEST(a_before_trigger_that_throws_holds_nothing_back) {
+TEST(a_before_trigger_that_throws_is_not_pending) {
   udpr::reactor reactor;
   reactor.add_trigger(UDPR_PHASE_BEFORE, UDPR_EVENT_SHUTDOWN, []() -> udpr::progress { raise("trigger"); });
   reactor.call_later(0ns, [](reactor_ref at) { at.stop(); });
@@ -175,7 +175,7 @@ TEST(batches_reports_and_watches_throw) {
   close(ends[0]), close(ends[1]);
 }
 
-TEST(work_on_the_pool_throws_out_of_run) {
+TEST(exceptions_of_work_leave_run) {
   udpr::reactor reactor;
   bool          done = false;
   reactor.call_in_thread([]() -> int { raise("work"); }, [&](int) { done = true; });
@@ -196,12 +196,12 @@ TEST(look_ups_and_calls_from_threads_throw) {
   CHECK(thrown_by([&] { reactor.run(); }) == "from thread");
 }
 
-TEST(a_logger_that_throws_outside_of_a_turn_is_dropped) {
+TEST(exceptions_of_a_logger_outside_of_a_turn) {
   udpr::reactor reactor;
   int           lines = 0;
   reactor.set_logger(UDPR_LOG_DEBUG, [&](const udpr::log_record &) { lines++, raise("log"); });
   udpr::udp_options options;
-  options.receive_buffer = 1u << 30; /* more than is granted: a warning */
+  options.receive_buffer = 1u << 30; /* more than the system grants, which is logged as a warning */
   CHECK(thrown_by([&] { reactor.listen_udp(0, udpr::protocol(), options); }) == "log");
   CHECK(lines > 0);
   reactor.clear_logger();
@@ -224,8 +224,8 @@ TEST(a_logger_does_not_end_another_reactors_turn) {
   CHECK(lines > 0);
 }
 
-/* What a child says on its stderr while it aborts. */
-template <class Body> static std::string last_words(Body body) {
+/* Returns what a child writes to stderr before it aborts. */
+template <class Body> static std::string stderr_of_aborted_child(Body body) {
   int ends[2];
   CHECK(pipe(ends) == 0);
   const pid_t child = fork();
@@ -235,33 +235,33 @@ template <class Body> static std::string last_words(Body body) {
     _exit(0);
   }
   close(ends[1]);
-  std::string said;
+  std::string output;
   char        byte = 0;
-  while (read(ends[0], &byte, 1) == 1) said += byte;
+  while (read(ends[0], &byte, 1) == 1) output += byte;
   close(ends[0]);
   int status = 0;
   CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-  return said;
+  return output;
 }
 
-TEST(a_turn_made_in_c_can_throw_nothing) {
-  const std::string said = last_words([] {
+TEST(a_run_called_by_c_aborts_on_an_exception) {
+  const std::string output = stderr_of_aborted_child([] {
     udpr::reactor reactor;
     reactor.call_later(0ns, [] { raise("lost"); });
     udpr_reactor_run(reactor.get());
   });
-  CHECK(said.find("lost") != std::string::npos);
+  CHECK(output.find("lost") != std::string::npos);
 }
 
 TEST(a_c_callback_that_throws_aborts_with_a_message) {
-  const std::string said = last_words([] {
+  const std::string output = stderr_of_aborted_child([] {
     udpr_reactor *reactor = nullptr;
     CHECK(udpr_reactor_new(nullptr, &reactor) == UDPR_OK);
     const auto callback = [](udpr_reactor *, void *) { raise("unheard"); };
     udpr_reactor_call_later(reactor, 0, callback, nullptr, nullptr, nullptr);
     udpr_reactor_run(reactor);
   });
-  CHECK(said.find("Rust cannot catch foreign exceptions, aborting") != std::string::npos);
+  CHECK(output.find("Rust cannot catch foreign exceptions, aborting") != std::string::npos);
 }
 
 int main() { return check::run(); }

@@ -1,4 +1,4 @@
-/* Ports: what may be a protocol, what it is told, what a port can do. */
+/* Ports: the kinds of protocols, their callbacks, and the functions of a port. */
 #include "check.hpp"
 
 #include <memory>
@@ -10,7 +10,7 @@ using udpr::datagram;
 using udpr::transport;
 using udpr::transport_ref;
 
-/* Sends what it receives back; keeps what it was told. */
+/* Echoes datagrams, and records its callbacks. */
 struct echo {
   std::string events;
 
@@ -22,7 +22,7 @@ struct echo {
   void stop_protocol(transport_ref, std::error_code reason) { events += reason ? " failed" : " stop"; }
 };
 
-/* What comes to it is the answer. */
+/* Stores what it receives. */
 struct client {
   std::string answer;
   void        datagram_received(transport_ref, const datagram &one) { answer = one.text(); }
@@ -33,21 +33,21 @@ static transport listen(udpr::reactor &reactor, P &&protocol, const udpr::udp_op
   return reactor.listen_udp({check::loopback, 0}, std::forward<P>(protocol), options);
 }
 
-/* Sends `text` to `server` and gives the answer. */
-static std::string ask(udpr::reactor &reactor, const transport &server, const char *text) {
-  client          asking;
-  const transport port = listen(reactor, std::ref(asking));
+/* Sends `text` to `server` and returns the reply. */
+static std::string echo_through(udpr::reactor &reactor, const transport &server, const char *text) {
+  client          self;
+  const transport port = listen(reactor, std::ref(self));
   port.write(text, server.host());
-  check::turn_until(reactor, [&] { return !asking.answer.empty(); });
+  check::iterate_until(reactor, [&] { return !self.answer.empty(); });
   port.close();
-  return asking.answer;
+  return self.answer;
 }
 
-TEST(an_object_of_the_callers) {
+TEST(a_reference_to_an_object) {
   udpr::reactor   reactor;
   echo            server;
   const transport port = listen(reactor, std::ref(server));
-  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(echo_through(reactor, port, "hi") == "hi");
   port.close();
   CHECK(server.events == "start hi stop");
 }
@@ -56,25 +56,25 @@ TEST(a_shared_object) {
   udpr::reactor reactor;
   auto          server = std::make_shared<echo>();
   transport     port = listen(reactor, server);
-  CHECK(server.use_count() == 2 && ask(reactor, port, "hi") == "hi");
+  CHECK(server.use_count() == 2 && echo_through(reactor, port, "hi") == "hi");
   port.close();
   CHECK(server.use_count() == 1 && server->events == "start hi stop");
 }
 
-TEST(an_object_of_the_ports) {
+TEST(an_object_owned_by_the_port) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, std::make_unique<echo>()), other = listen(reactor, echo());
-  CHECK(ask(reactor, port, "hi") == "hi" && ask(reactor, other, "ho") == "ho");
+  CHECK(echo_through(reactor, port, "hi") == "hi" && echo_through(reactor, other, "ho") == "ho");
 }
 
 TEST(a_function) {
   udpr::reactor   reactor;
   const transport port =
       listen(reactor, [](transport_ref at, const datagram &one) { at.write(one.text(), one.sender()); });
-  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(echo_through(reactor, port, "hi") == "hi");
 }
 
-TEST(a_struct_of_functions) {
+TEST(a_protocol_of_functions) {
   udpr::reactor  reactor;
   bool           stopped = false;
   udpr::protocol functions;
@@ -83,7 +83,7 @@ TEST(a_struct_of_functions) {
   };
   functions.stop_protocol = [&](transport_ref, std::error_code) { stopped = true; };
   const transport port = listen(reactor, functions), silent = listen(reactor, udpr::protocol());
-  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(echo_through(reactor, port, "hi") == "hi");
   port.close();
   CHECK(stopped);
 }
@@ -96,13 +96,13 @@ struct derived final : virtual_protocol {
   void datagram_received(transport at, const datagram &one) override { at.write(one.data(), one.sender()); }
 };
 
-TEST(an_object_behind_its_base) {
+TEST(a_pointer_to_a_base_class) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, std::unique_ptr<virtual_protocol>(new derived));
-  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(echo_through(reactor, port, "hi") == "hi");
 }
 
-TEST(a_pointer_to_nothing_is_an_invalid_argument) {
+TEST(a_null_pointer_is_an_invalid_argument) {
   udpr::reactor reactor;
   CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { listen(reactor, std::shared_ptr<echo>()); }));
 }
@@ -123,7 +123,7 @@ TEST(batches) {
   const transport port = listen(reactor, std::ref(server)), slow = listen(reactor, one_by_one);
   const transport from = listen(reactor, udpr::protocol());
   for (const char *text : {"a", "b", "c"}) from.write(text, port.host()), from.write(text, slow.host());
-  check::turn_until(reactor, [&] { return server.all == "abc" && taken == 3; });
+  check::iterate_until(reactor, [&] { return server.all == "abc" && taken == 3; });
 }
 
 TEST(a_protocol_is_destroyed_once) {
@@ -146,7 +146,7 @@ TEST(a_protocol_is_destroyed_once) {
   }
 }
 
-TEST(a_start_that_answers_an_error) {
+TEST(start_protocol_returns_an_error) {
   struct refusing {
     std::error_code start_protocol(transport_ref) { return UDPR_E_NOT_SUPPORTED; }
   };
@@ -171,23 +171,23 @@ TEST(transports_are_counted) {
 
 TEST(connected_ports) {
   udpr::reactor   reactor;
-  client          asking;
-  const transport server = listen(reactor, echo()), port = listen(reactor, std::ref(asking));
+  client          self;
+  const transport server = listen(reactor, echo()), port = listen(reactor, std::ref(self));
   CHECK(check::throws(UDPR_E_NOT_CONNECTED, [&] { port.write("x"); }));
   port.connect(server.host());
   CHECK(port.peer() == server.host());
   port.write("one");
-  check::turn_until(reactor, [&] { return asking.answer == "one"; });
+  check::iterate_until(reactor, [&] { return self.answer == "one"; });
   port.write_sequence({"t", std::string("w"), "o"});
-  check::turn_until(reactor, [&] { return asking.answer == "two"; });
+  check::iterate_until(reactor, [&] { return self.answer == "two"; });
   port.post("three");
-  check::turn_until(reactor, [&] { return asking.answer == "three"; });
+  check::iterate_until(reactor, [&] { return self.answer == "three"; });
   CHECK(check::throws(UDPR_E_WRONG_PEER, [&] { port.write("x", port.host()); }));
   port.disconnect();
   CHECK(check::throws(UDPR_E_NOT_CONNECTED, [&] { port.peer(); }));
 }
 
-TEST(refusals_and_reports_are_told) {
+TEST(refusals_and_reports) {
   struct refused {
     int             refusals = 0;
     std::error_code error;
@@ -196,16 +196,16 @@ TEST(refusals_and_reports_are_told) {
     void            error_received(transport_ref, const udpr::error_report &report) {
                  error = report.error(), to = report.to();
     }
-  } told;
+  } reported;
   udpr::reactor       reactor;
-  const transport     gone = listen(reactor, echo());
-  const udpr::address nobody = gone.host();
-  gone.close();
-  const transport port = listen(reactor, std::ref(told), {UDPR_UDP_ERROR_REPORTS});
-  port.connect(nobody);
+  const transport     closed = listen(reactor, echo());
+  const udpr::address refusing_addr = closed.host();
+  closed.close();
+  const transport port = listen(reactor, std::ref(reported), {UDPR_UDP_ERROR_REPORTS});
+  port.connect(refusing_addr);
   port.write("anybody there?");
-  check::turn_until(reactor, [&] { return told.refusals == 1; });
-  CHECK(told.error == std::errc::connection_refused && told.to == nobody);
+  check::iterate_until(reactor, [&] { return reported.refusals == 1; });
+  CHECK(reported.error == std::errc::connection_refused && reported.to == refusing_addr);
 }
 
 TEST(many_messages) {
@@ -217,7 +217,7 @@ TEST(many_messages) {
   const udpr::address to = server.host(), nowhere = to.with_port(0);
   CHECK(port.write_messages({udpr::message("a", to), udpr::message("bbccd", to).segments(2).tos(4).now()}) ==
         2);
-  check::turn_until(reactor, [&] { return all == "a,bb,cc,d,"; });
+  check::iterate_until(reactor, [&] { return all == "a,bb,cc,d,"; });
   std::error_code                  error;
   const std::vector<udpr::message> bad{udpr::message("e", to), udpr::message("f", nowhere)};
   CHECK(port.write_messages(bad, error) == 1 && error == UDPR_E_INVALID_ARGUMENT);
@@ -226,12 +226,12 @@ TEST(many_messages) {
                       [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
 }
 
-TEST(everything_of_a_datagram) {
+TEST(all_fields_of_a_datagram) {
   udpr::reactor reactor;
-  bool          came = false;
+  bool          is_received = false;
   udpr::address from;
   const auto    look = [&](transport_ref at, const datagram &one) {
-    came = true;
+    is_received = true;
     CHECK(one.sender() == from && one.destination() == at.host() && one.interface_index() == 1);
     CHECK(one.truncated() && one.full_size() == 5 && one.text() == "abc" && one.raw().len == 3);
     CHECK(one.tos() == 8 && one.ttl().has_value() && one.timestamp().has_value());
@@ -245,17 +245,17 @@ TEST(everything_of_a_datagram) {
   from = port.host();
   const udpr::address to = server.host();
   port.write_messages({udpr::message("abcde", to).tos(8).from(from).by_interface(1)});
-  check::turn_until(reactor, [&] { return came; });
+  check::iterate_until(reactor, [&] { return is_received; });
 }
 
-TEST(a_plain_datagram_has_no_extras) {
+TEST(metadata_is_empty_without_the_flags) {
   udpr::reactor   reactor;
-  bool            came = false;
+  bool            is_received = false;
   const transport server = listen(reactor, [&](transport_ref, const datagram &one) {
-    came = !one.tos() && !one.ttl() && !one.timestamp() && !one.destination() && !one.truncated();
+    is_received = !one.tos() && !one.ttl() && !one.timestamp() && !one.destination() && !one.truncated();
   });
   listen(reactor, udpr::protocol()).write("x", server.host());
-  check::turn_until(reactor, [&] { return came; });
+  check::iterate_until(reactor, [&] { return is_received; });
 }
 
 TEST(pausing_and_stopping) {
@@ -267,10 +267,10 @@ TEST(pausing_and_stopping) {
   for (int turn = 0; turn < 5; turn++) reactor.iterate(std::chrono::nanoseconds(0));
   CHECK(server.events == "start ");
   port.resume_reading();
-  check::turn_until(reactor, [&] { return server.events == "start x"; });
+  check::iterate_until(reactor, [&] { return server.events == "start x"; });
   port.flush();
   port.stop_listening();
-  check::turn_until(reactor, [&] { return server.events == "start x stop"; });
+  check::iterate_until(reactor, [&] { return server.events == "start x stop"; });
 }
 
 TEST(settings) {
@@ -291,14 +291,15 @@ TEST(settings) {
 
 TEST(groups) {
   udpr::reactor       reactor;
-  bool                came = false;
+  bool                is_received = false;
   const udpr::address group = udpr::address::parse("239.1.2.3");
-  const transport port = reactor.listen_multicast(0, [&](transport_ref, const datagram &) { came = true; });
+  const transport     port =
+      reactor.listen_multicast(0, [&](transport_ref, const datagram &) { is_received = true; });
   port.join_group(group, 1);
   CHECK(check::throws(UDPR_E_ALREADY_JOINED, [&] { port.join_group(group, 1); }));
   port.set_outgoing_interface(1);
   port.write("x", group.with_port(port.host().port()));
-  check::turn_until(reactor, [&] { return came; });
+  check::iterate_until(reactor, [&] { return is_received; });
   port.leave_group(group, 1);
   CHECK(check::throws(UDPR_E_NOT_JOINED, [&] { port.leave_group(group, 1); }));
   port.join_source_group(group, udpr::address::parse(check::loopback), 1);
@@ -314,22 +315,22 @@ TEST(adopted_sockets) {
   CHECK(bind(fd, reinterpret_cast<sockaddr *>(&local), sizeof local) == 0);
   const transport port = reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo());
   close(fd);
-  CHECK(ask(reactor, port, "hi") == "hi");
+  CHECK(echo_through(reactor, port, "hi") == "hi");
   CHECK(check::throws(std::errc::bad_file_descriptor,
                       [&] { reactor.adopt_datagram_port(fd, UDPR_AF_INET, echo()); }));
 }
 
-TEST(counters_and_all_ports) {
+TEST(statistics_and_each_transport) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, echo()), other = listen(reactor, udpr::protocol());
-  CHECK(ask(reactor, port, "hello") == "hello");
+  CHECK(echo_through(reactor, port, "hello") == "hello");
   CHECK(port.stats().datagrams_in == 1 && port.stats().bytes_out == 5 && reactor.stats().transports == 2);
   std::vector<transport> all;
   reactor.each_transport([&](transport_ref one) { all.push_back(one); });
   CHECK(all.size() == 2 && (all[0] == port || all[1] == port) && (all[0] == other || all[1] == other));
 }
 
-TEST(unix_options_reach_the_socket) {
+TEST(udp_options_are_applied) {
   udpr::reactor     reactor;
   udpr::udp_options options{UDPR_UDP_REUSE_PORT};
   const transport   port = listen(reactor, udpr::protocol(), options);

@@ -1,4 +1,4 @@
-/* Errors, addresses, views: what needs no reactor. */
+/* Errors, addresses and views, which need no reactor. */
 #include "check.hpp"
 
 #include <array>
@@ -27,7 +27,7 @@ TEST(statuses_with_an_errno_equal_it) {
   CHECK(udpr::make_error_code(UDPR_E_INVALID_ARGUMENT) != std::errc::invalid_argument);
 }
 
-TEST(error_codes_go_back_to_statuses) {
+TEST(error_codes_convert_to_statuses) {
   CHECK(udpr::to_status({}) == UDPR_OK);
   CHECK(udpr::to_status(UDPR_E_CLOSED) == UDPR_E_CLOSED);
   CHECK(udpr::to_status(std::make_error_code(std::errc::bad_file_descriptor)) == UDPR_E_SYSTEM - EBADF);
@@ -35,7 +35,7 @@ TEST(error_codes_go_back_to_statuses) {
   CHECK(udpr::to_status({1, std::iostream_category()}) == UDPR_E_CANCELLED);
 }
 
-TEST(failures_are_thrown_or_put) {
+TEST(failures_are_thrown_or_stored) {
   CHECK(check::throws(UDPR_E_INVALID_ADDRESS, [] { address::parse("example.org"); }));
   std::error_code error;
   CHECK(!address::parse("example.org", 1, error) && error == UDPR_E_INVALID_ADDRESS);
@@ -50,7 +50,7 @@ TEST(failures_are_thrown_or_put) {
   }
 }
 
-TEST(addresses_read_and_write_texts) {
+TEST(addresses_are_parsed_and_formatted) {
   const address v4 = address::parse("192.0.2.1:53", 9);
   CHECK(v4.is_v4() && !v4.is_v6() && v4.port() == 53 && v4.to_string() == "192.0.2.1:53");
   CHECK(v4.ip() == udpr::bytes("\xc0\0\x02\x01", 4));
@@ -63,7 +63,7 @@ TEST(addresses_read_and_write_texts) {
   CHECK(check::throws(UDPR_E_ADDRESS_FAMILY, [&] { v4.map_v4().map_v4(); }));
 }
 
-/* What stands before a NUL is not what whoever looked at the string meant. */
+/* Only the part before a NUL would be used, which is not what the caller meant. */
 TEST(a_nul_inside_a_text_is_refused) {
   using namespace std::string_literals;
   const std::string before = "127.0.0.1\0.example"s, device = "lo\0x"s, feature = "gso\0"s;
@@ -79,7 +79,7 @@ TEST(a_nul_inside_a_text_is_refused) {
   CHECK(!udpr::has_feature(feature));
 }
 
-TEST(addresses_become_sockaddrs_and_back) {
+TEST(addresses_convert_to_sockaddrs_and_back) {
   sockaddr_in6  raw{};
   const address v6 = address::parse("[2001:db8::1]:53");
   CHECK(v6.to_sockaddr(&raw, sizeof raw) == sizeof raw && raw.sin6_port == htons(53));
@@ -103,7 +103,7 @@ TEST(interfaces_have_an_index) {
 
 static std::size_t size_of(udpr::bytes data) { return data.size(); }
 
-TEST(bytes_are_made_of_what_holds_bytes) {
+TEST(bytes_convert_from_containers_of_bytes) {
   const std::uint8_t array[] = {1, 2, 3};
   CHECK(size_of("abc") == 3 && size_of(std::string("a\0b", 3)) == 3 && size_of(std::string_view("ab")) == 2);
   CHECK(size_of(array) == 3 && size_of(std::vector<std::uint8_t>(5)) == 5 &&
@@ -113,7 +113,7 @@ TEST(bytes_are_made_of_what_holds_bytes) {
   static_assert(std::is_convertible_v<udpr::bytes, udpr::bytes>);
 }
 
-TEST(bytes_are_looked_at) {
+TEST(slices_and_comparison_of_bytes) {
   const udpr::bytes data = "hello";
   CHECK(data[1] == 'e' && data.text() == "hello" && std::string(data.begin(), data.end()) == "hello");
   CHECK(data.first(2) == "he" && data.from(3) == "lo" && data.from(9).empty() && data.first(9) == data);
@@ -126,7 +126,7 @@ static int sum(udpr::view<int> numbers) {
   return total;
 }
 
-TEST(views_are_made_of_what_lies_in_a_row) {
+TEST(views_convert_from_contiguous_containers) {
   const int array[] = {1, 2, 3};
   CHECK(sum(array) == 6 && sum(std::vector<int>{4, 5}) == 9 && sum({1, 1}) == 2 && sum({}) == 0);
   const udpr::view<int> all = array;
@@ -134,13 +134,13 @@ TEST(views_are_made_of_what_lies_in_a_row) {
 }
 
 #if __cplusplus >= 202002L
-static std::size_t spanned(std::span<const std::uint8_t> span) { return span.size(); }
+static std::size_t span_size(std::span<const std::uint8_t> span) { return span.size(); }
 static int         first_of(std::span<const int> span) { return span.front(); }
 
-TEST(views_and_spans_become_each_other) {
+TEST(views_and_spans_convert_to_each_other) {
   const std::array<std::uint8_t, 3>   array{1, 2, 3};
   const std::span<const std::uint8_t> span(array);
-  CHECK(size_of(span) == 3 && spanned(udpr::bytes(array)) == 3);
+  CHECK(size_of(span) == 3 && span_size(udpr::bytes(array)) == 3);
   CHECK(size_of(std::as_bytes(span)) == 3);
   const std::vector<int> numbers{7, 8};
   CHECK(first_of(udpr::view<int>(numbers)) == 7 && sum(std::span<const int>(numbers)) == 15);
@@ -148,7 +148,7 @@ TEST(views_and_spans_become_each_other) {
 }
 #endif
 
-TEST(the_library_tells_its_version) {
+TEST(version_and_features) {
   CHECK(udpr::version_string() == "0.1.0" &&
         udpr::version() == (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8));
   CHECK(udpr::has_feature("recvmmsg") && !udpr::has_feature(std::string("nonsense")));

@@ -18,14 +18,14 @@ def each_address_gets_its_own_line():
         data, sender = peer.recvfrom(100)
         equal(b"hello", data)
         lines = {program.stdout.readline(), program.stdout.readline()}
-        refused = "UDPR_E_CONNECTION_REFUSED, says"
+        refused = "UDPR_E_CONNECTION_REFUSED, reported by"
         expected = {
-            f'127.0.0.1:{v4}: {refused} 127.0.0.1 by ICMP type 3 code 3, of "hello"\n',
-            f'[::1]:{v6}: {refused} ::1 by ICMPv6 type 1 code 4, of "hello"\n',
+            f'127.0.0.1:{v4}: {refused} 127.0.0.1 (ICMP type 3 code 3) for "hello"\n',
+            f'[::1]:{v6}: {refused} ::1 (ICMPv6 type 1 code 4) for "hello"\n',
         }
         equal(expected, lines)
         peer.sendto(b"here I am", ("127.0.0.1", sender[1]))
-        equal(f'127.0.0.1:{port}: answers "here I am"\n', program.stdout.readline())
+        equal(f'127.0.0.1:{port}: replied "here I am"\n', program.stdout.readline())
         equal("", end_with_signal(program, signal.SIGINT))
 
 
@@ -37,7 +37,7 @@ def what_is_known_at_once_is_said_at_once():
             equal(start, program.stderr.readline()[: len(start)])
         # Only what is told in a turn shows that run has begun, which takes the signal.
         peer.sendto(b"now", ("127.0.0.1", peer.recvfrom(100)[1][1]))
-        equal(f'127.0.0.1:{port}: answers "now"\n', program.stdout.readline())
+        equal(f'127.0.0.1:{port}: replied "now"\n', program.stdout.readline())
         program.send_signal(signal.SIGINT)
         equal(0, program.wait())
 

@@ -1,4 +1,4 @@
 #include <udpr/udpr.h>
 
-uint32_t version_in_two(void);
-uint32_t version_in_two(void) { return UDPR_VERSION; }
+uint32_t version_in_second_file(void);
+uint32_t version_in_second_file(void) { return UDPR_VERSION; }

@@ -1,11 +1,11 @@
-/* Takes a feature of the kernel away from a program that is run with this preloaded (ld.so(8), LD_PRELOAD), so that each C
- * test also shows what udpr does without it. UDPR_TEST_WITHOUT says which:
+/* A library that is loaded into a test program (ld.so(8), LD_PRELOAD) and removes one feature of the kernel,
+ * so that each C test also shows that udpr works without it. UDPR_TEST_WITHOUT names the feature:
  *
- *   gro      setsockopt knows no UDP_GRO: before Linux 5.0
- *   gso      nobody knows UDP_SEGMENT: before Linux 4.18
- *   device   a send with UDP_SEGMENT is EIO: a device without checksum offload
- *   merging  a send with UDP_SEGMENT is EINVAL
- *   batches  sendmmsg takes one message
+ *   gro      setsockopt does not know UDP_GRO: before Linux 5.0
+ *   gso      UDP_SEGMENT is unknown: before Linux 4.18
+ *   device   sending with UDP_SEGMENT fails with EIO: a device without checksum offload
+ *   merging  sending with UDP_SEGMENT fails with EINVAL
+ *   batches  sendmmsg sends one message
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -27,7 +27,7 @@ static int fail(int error) {
   return -1;
 }
 
-/* The C library's own. ISO C has no way from an object pointer to a function's. */
+/* The function of the C library. ISO C cannot convert an object pointer to a function pointer. */
 #define NEXT(function)                          \
   static __typeof__(function) *next;            \
   if (!next) {                                  \

@@ -1,8 +1,8 @@
-//! The fuzzers' targets (fuzz/targets) on what scripts/fuzz-targets has found worth keeping, and on that a little changed.
+//! The fuzzers' targets (fuzz/src) on what scripts/fuzz-targets has found worth keeping, and on that a little changed.
 
 mod support;
 #[allow(unreachable_pub, dead_code, reason = "the fuzzers see it as a crate")]
-#[path = "../fuzz/targets/src/lib.rs"]
+#[path = "../fuzz/src/lib.rs"]
 mod targets;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ mod schedule;
 mod shared;
 
 pub use lifecycle::{Lifecycle, Stage};
-pub use schedule::{BACK_OFF, RETRIES_MAX, Reason};
+pub use schedule::{BACK_OFF, RETRIES_MAX, Reason, ScheduledReasons};
 pub use shared::Shared;
 
 use crate::log::{Level, Logger};
@@ -131,14 +131,13 @@ impl Context {
         }
     }
 
-    /// Calls `visit` for the ports that are scheduled now; those that are added meanwhile stay for the next time.
+    /// Calls `visit` for the ports that are scheduled for this reason now. Ports that are added meanwhile stay for the next time. Of
+    /// retries only those that are due are visited, and at most [`RETRIES_MAX`] of them.
     pub fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
-        self.schedule.drain(reason, visit);
-    }
-
-    /// Calls `visit` for the ports whose retry is due, a bounded number of them.
-    pub fn drain_retries(&self, visit: impl FnMut(u64)) {
-        self.schedule.drain_retries(clock::now, visit);
+        match reason {
+            Reason::Retry => self.schedule.drain_retries(clock::now, visit),
+            _ => self.schedule.drain(reason, visit),
+        }
     }
 
     /// True if a port has something to do in the next turn.

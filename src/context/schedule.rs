@@ -1,6 +1,6 @@
-//! What ports owe: which of them are to be looked at again, for what reason, and when.
+//! What ports have to do in a later turn: which of them, for what reason, and when.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -11,25 +11,46 @@ pub const RETRIES_MAX: usize = 32;
 /// full, and epoll does not report when it has room again.
 pub const BACK_OFF: u64 = 1_000_000;
 
-/// Why a port is looked at again.
+/// Why a port is visited in a later turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It keeps datagrams for a later turn.
-    DeferredBatch,
-    /// It stops in a later turn.
+    /// It has deferred datagrams to deliver.
+    Deferred,
+    /// It stops.
     Stop,
     /// It has errors to report.
     Errors,
-    /// It has gathered writes, which leave when the dispatch ends.
+    /// It has gathered writes, which are sent when the dispatch ends.
     Gathered,
-    /// It is gone, and the reactor lets go of it.
+    /// It has stopped, and the reactor drops it.
     Gone,
+    /// A call that failed is tried again at an instant.
+    Retry,
 }
 
-const REASONS: usize = Reason::Gone as usize + 1;
-/// A turn does not wait while a port is listed for one of these. What was gathered leaves when its dispatch ends. A port that
-/// is gone is only memory, but that of many is not kept while an embedding loop sleeps.
-const WORK: [Reason; 4] = [Reason::DeferredBatch, Reason::Stop, Reason::Errors, Reason::Gone];
+/// Those with a list; a retry has an instant instead.
+const LISTS: usize = Reason::Retry as usize;
+/// A turn does not wait while a port is listed for one of these. Gathered writes are sent when their dispatch ends. A port that
+/// has stopped is only memory, but the memory of many is not kept while an embedding loop sleeps.
+const WORK: [Reason; 4] = [Reason::Deferred, Reason::Stop, Reason::Errors, Reason::Gone];
+
+/// The reasons for which one port is on the schedule already.
+#[derive(Debug, Default)]
+pub struct ScheduledReasons(Cell<u8>);
+
+impl ScheduledReasons {
+    /// True if the port was not scheduled for this reason.
+    pub fn insert(&self, reason: Reason) -> bool {
+        let before = self.0.get();
+        self.0.set(before | 1 << reason as u8);
+        self.0.get() != before
+    }
+
+    /// The port may be scheduled for this reason again.
+    pub fn remove(&self, reason: Reason) {
+        self.0.set(self.0.get() & !(1 << reason as u8));
+    }
+}
 
 impl Reason {
     pub(super) fn is_work(self) -> bool {
@@ -37,10 +58,10 @@ impl Reason {
     }
 }
 
-/// Every list. Each port is on each of them at most once, by a flag of its own.
+/// The lists of ports by reason. A port is on each of them at most once: see [`ScheduledReasons`].
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    lists: [Tokens; REASONS],
+    lists: [Tokens; LISTS],
     retries: RefCell<BinaryHeap<Reverse<(u64, u64)>>>,
 }
 

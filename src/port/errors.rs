@@ -24,8 +24,6 @@ pub(super) struct Errors {
     pub(super) wanted: Cell<bool>,
     /// The peer has refused; `connection_refused` is owed.
     pub(super) refused: Cell<bool>,
-    /// The port is on the turn's list.
-    scheduled: Cell<bool>,
 }
 
 /// What a port has to tell.
@@ -72,7 +70,6 @@ impl Port {
     /// Calls `error_received` for each report that waits now, then `connection_refused` where it is owed.
     pub fn report_errors(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
-        open.errors.scheduled.set(false);
         let waiting = open.lazy.get().map_or(0, |lazy| lazy.reports.waiting.borrow().len());
         for _ in 0..waiting {
             if !open.can_report() {
@@ -85,7 +82,7 @@ impl Port {
             open.protocol.connection_refused(self);
         }
         if open.lazy.get().is_some_and(|lazy| !lazy.reports.waiting.borrow().is_empty()) {
-            open.schedule_error_reports();
+            open.schedule(Reason::Errors);
         }
     }
 }
@@ -165,7 +162,7 @@ impl Open {
         }
         if self.errors.wanted.get() {
             self.lazy().reports.push(report);
-            self.schedule_error_reports();
+            self.schedule(Reason::Errors);
         }
     }
 
@@ -173,7 +170,7 @@ impl Open {
         self.lazy().counters.update(|stats| stats.refused += 1);
         if by_peer && self.peer.get().is_some() {
             self.errors.refused.set(true);
-            self.schedule_error_reports();
+            self.schedule(Reason::Errors);
         }
     }
 
@@ -195,7 +192,7 @@ impl Open {
             mtu,
             data,
         });
-        self.schedule_error_reports();
+        self.schedule(Reason::Errors);
     }
 
     /// What fits on the way of a datagram that was too long, in bytes with all headers; 0 where that cannot be known.
@@ -231,11 +228,5 @@ impl Open {
     fn reported_mtu(&self, to: &Addr) -> u32 {
         let report = self.lazy().reports.too_long.take();
         report.filter(|(other, _)| other.bytes == to.bytes).map_or(0, |(_, mtu)| mtu)
-    }
-
-    fn schedule_error_reports(&self) {
-        if !self.errors.scheduled.replace(true) {
-            self.context.schedule(Reason::Errors, self.token.get());
-        }
     }
 }

@@ -8,7 +8,7 @@ use super::posts::PortShared;
 use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
-use crate::context::Context;
+use crate::context::{Context, ScheduledReasons};
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::Kernel;
@@ -83,12 +83,11 @@ impl Port {
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
             undelivered: Cell::new(0),
-            deferred_scheduled: Cell::new(false),
             merges: Cell::new(false),
             segmentation: Cell::new(Segmentation::Off),
             write_ready_owed: Cell::new(false),
             backing_off: Cell::new(false),
-            retrying: Cell::new(false),
+            scheduled: ScheduledReasons::default(),
             send_blocked: Cell::new(false),
             constrained: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),

@@ -39,7 +39,7 @@ pub use receive::Delivery;
 pub use stats::Stats;
 
 use crate::addr::Addr;
-use crate::context::Context;
+use crate::context::{Context, Reason, ScheduledReasons};
 use crate::status::{Result, Status};
 use crate::sys::epoll::{READABLE, WRITABLE};
 use crate::sys::{AppendCursor, SocketHandle, epoll};
@@ -104,8 +104,6 @@ struct Open {
     messages: Cell<u8>,
     /// Datagrams of the batch that is being delivered which the protocol has not seen.
     undelivered: Cell<u32>,
-    /// The port is on the turn's list of those that keep datagrams.
-    deferred_scheduled: Cell<bool>,
     /// The socket merges datagrams that it receives.
     merges: Cell<bool>,
     /// What the kernel merges of those that are sent.
@@ -114,8 +112,8 @@ struct Open {
     write_ready_owed: Cell<bool>,
     /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
     backing_off: Cell<bool>,
-    /// The turn's schedule has a retry of this port.
-    retrying: Cell<bool>,
+    /// What the port does in a later turn.
+    scheduled: ScheduledReasons,
     /// Broadcasts may be sent.
     broadcast: Cell<bool>,
     /// Something has to be done before the next datagram is sent, or nothing may be sent.
@@ -174,6 +172,20 @@ impl Port {
         Ok(open.lazy.get().map_or_else(Stats::default, |lazy| lazy.stats()))
     }
 
+    /// What was scheduled for this reason; the reactor calls it in a later turn.
+    pub fn run_scheduled(self: &Arc<Port>, reason: Reason) {
+        let Ok(open) = self.open() else { return };
+        open.scheduled.remove(reason);
+        match reason {
+            Reason::Stop => self.finish_stop(),
+            Reason::Deferred => self.deliver_deferred(&open),
+            Reason::Retry => self.retry(&open),
+            Reason::Errors => self.report_errors(),
+            Reason::Gathered => open.flush(),
+            Reason::Gone => {}
+        }
+    }
+
     /// epoll says something of the socket.
     pub fn ready(self: &Arc<Port>, events: u32) {
         let Ok(open) = self.open() else { return };
@@ -198,6 +210,20 @@ impl Port {
 }
 
 impl Open {
+    /// Has [`Port::run_scheduled`] called in a later turn, once, however often it is scheduled until then.
+    fn schedule(&self, reason: Reason) {
+        if self.scheduled.insert(reason) {
+            self.context.schedule(reason, self.token.get());
+        }
+    }
+
+    /// Tries again after at least so many nanoseconds, or when the port is going to anyway.
+    fn retry_later(&self, after: u64) {
+        if self.scheduled.insert(Reason::Retry) {
+            self.context.schedule_retry(self.token.get(), after);
+        }
+    }
+
     fn has(&self, bit: u32) -> bool {
         self.flags & bit != 0
     }

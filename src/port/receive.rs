@@ -134,10 +134,8 @@ impl Port {
         }
     }
 
-    /// Delivers what was kept first, in a turn after the one that kept it.
-    pub fn resume(self: &Arc<Port>) {
-        let Ok(open) = self.open() else { return };
-        open.deferred_scheduled.set(false);
+    /// Delivers the oldest deferred batch, in a turn after the one that deferred it.
+    pub(super) fn deliver_deferred(self: &Arc<Port>, open: &Rc<Open>) {
         if !open.is_receiving() {
             return;
         }
@@ -145,7 +143,7 @@ impl Port {
         let first = queue.borrow_mut().pop_front();
         let Some(mut deferred) = first else { return };
         let (before, behind) = (deferred.batch().len(), 0);
-        let left = self.deliver(&open, deferred.batch(), behind);
+        let left = self.deliver(open, deferred.batch(), behind);
         if left > 0 {
             deferred.discard_first(before - left);
             queue.borrow_mut().push_front(deferred);
@@ -228,9 +226,8 @@ impl Open {
 
     /// Has what is kept delivered in a later turn.
     fn schedule_deferred(&self) {
-        let wanted = self.is_reading() && self.has_deferred();
-        if wanted && !self.deferred_scheduled.replace(true) {
-            self.context.schedule(Reason::DeferredBatch, self.token.get());
+        if self.is_reading() && self.has_deferred() {
+            self.schedule(Reason::Deferred);
         }
     }
 

@@ -170,13 +170,6 @@ impl Open {
         Status::from(error)
     }
 
-    /// Tries again after so many nanoseconds, or when the port was going to anyway.
-    pub(super) fn retry_later(&self, after: u64) {
-        if !self.retrying.replace(true) {
-            self.context.schedule_retry(self.token.get(), after);
-        }
-    }
-
     /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue. The answer is how
     /// many datagrams there was no memory for.
     pub(super) fn enqueue_rest(&self, sending: &mut SendState, send_batch: &SendBatch) -> usize {

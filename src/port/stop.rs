@@ -16,7 +16,7 @@ impl Port {
             open.state.set(State::Stopping);
             open.discard_batch();
             open.update_interest();
-            open.context.schedule(Reason::Stop, open.token.get());
+            open.schedule(Reason::Stop);
         }
         Ok(())
     }
@@ -41,7 +41,7 @@ impl Port {
     }
 
     /// The rest of [`Port::stop_listening`].
-    pub fn finish_stop(self: &Arc<Port>) {
+    pub(super) fn finish_stop(self: &Arc<Port>) {
         // CLOSED: somebody was faster.
         let _ = self.close(Status::OK);
     }
@@ -85,7 +85,7 @@ impl Port {
     fn forget(&self, open: &Rc<Open>) {
         let context = &open.context;
         context.ports.set(context.ports.get() - 1);
-        context.schedule(Reason::Gone, open.token.get());
+        open.schedule(Reason::Gone);
         let last = self.open.take();
         if context.shared.owner.is_forked() {
             // stop_protocol has forked: in the child nothing more is called.

@@ -82,13 +82,6 @@ impl Port {
         if open.is_waiting() { Err(Status::WOULD_BLOCK) } else { Ok(()) }
     }
 
-    /// The end of the dispatch in which it gathered.
-    pub fn flush_gathered(&self) {
-        if let Ok(open) = self.open() {
-            open.flush();
-        }
-    }
-
     /// Calls `write_ready` where it is owed and nothing waits any more.
     pub(super) fn call_write_ready(self: &Arc<Port>, open: &Open) {
         let ready = open.is_listening() && !open.is_waiting() && open.write_ready_owed.take();
@@ -100,14 +93,12 @@ impl Port {
     }
 
     /// After ENOBUFS, or another call that failed: some time has passed.
-    pub fn retry(self: &Arc<Port>) {
-        let Ok(open) = self.open() else { return };
-        open.retrying.set(false);
+    pub(super) fn retry(self: &Arc<Port>, open: &Open) {
         open.backing_off.set(false);
         open.interest.use_level_triggering();
         // One datagram shows whether a device is full still, and costs little where it is.
         open.drain_queue(1);
-        self.resume_sending(&open);
+        self.resume_sending(open);
     }
 
     /// A full socket may have room again: first what waits for it, then the mail.
@@ -230,7 +221,7 @@ impl Open {
         fill: impl FnOnce(&mut [u8]),
     ) {
         let gathering = sending.gathered.get_or_insert_with(|| {
-            self.context.schedule(Reason::Gathered, self.token.get());
+            self.schedule(Reason::Gathered);
             Gathering::new(self.context.take_send_batch(), self.lazy().append_cursor.clone())
         });
         let recv_slice = options.recv_slice(&self.context);

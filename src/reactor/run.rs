@@ -142,11 +142,9 @@ impl<C: Call> Reactor<C> {
         let results = self.results();
         self.resume_look_ups();
         self.clear_alarm(events);
-        context.drain(Reason::Stop, |token| self.dispatch_scope(|| self.with_port(token, Port::finish_stop)));
-        context.drain(Reason::DeferredBatch, |token| {
-            self.dispatch_scope(|| self.with_port(token, |port| port.resume()))
-        });
-        context.drain_retries(|token| self.dispatch_scope(|| self.with_port(token, |port| port.retry())));
+        self.run_scheduled(Reason::Stop);
+        self.run_scheduled(Reason::Deferred);
+        self.run_scheduled(Reason::Retry);
         for event in events {
             self.check_alive()?;
             let (token, ready) = (event.u64, event.events);
@@ -168,10 +166,14 @@ impl<C: Call> Reactor<C> {
         self.check_alive()?;
         self.dispatch_scope(|| self.run_due());
         self.check_alive()?;
-        context.drain(Reason::Errors, |token| {
-            self.dispatch_scope(|| self.with_port(token, Port::report_errors))
-        });
+        self.run_scheduled(Reason::Errors);
         self.check_alive()
+    }
+
+    /// Each port that was scheduled for this reason, in a dispatch of its own.
+    fn run_scheduled(&self, reason: Reason) {
+        let visit = |token| self.dispatch_scope(|| self.with_port(token, |port| port.run_scheduled(reason)));
+        self.context.drain(reason, visit);
     }
 
     /// The wake-up's token and the alarm's are no source's.
@@ -193,7 +195,8 @@ impl<C: Call> Reactor<C> {
         }
         self.context.set_dispatching(true);
         callbacks();
-        self.context.drain(Reason::Gathered, |token| self.with_port(token, |port| port.flush_gathered()));
+        let flush = |token| self.with_port(token, |port| port.run_scheduled(Reason::Gathered));
+        self.context.drain(Reason::Gathered, flush);
         self.context.set_dispatching(false);
     }
 

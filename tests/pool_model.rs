@@ -1,7 +1,12 @@
-//! The thread pool against a model that is too simple to be wrong: what waits begins in order, as soon as fewer run than may.
+//! The thread pool, compared with a simple model: waiting tasks begin in order, as soon as fewer tasks run than the size allows.
 //!
-//! Every task stays at work until the test lets it go, so it is known at each moment what must have begun.
+//! Every task runs until the test releases it, so the test knows at each moment which tasks must have begun.
 
+#[path = "support/random.rs"]
+#[allow(dead_code, reason = "this test needs no shared generator")]
+mod random;
+
+use random::Xorshift;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,23 +19,11 @@ use udpr::threads::{Pool, SIZE_DEFAULT, SIZE_MAX, Task};
 
 /// How long anything may take before a test fails.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// One test at a time: they count this process's threads.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// Marsaglia's xorshift64: the same operations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % bound
-    }
-}
+/// The tests run one at a time, since they count the threads of this process.
+static EXCLUSIVE: Mutex<()> = Mutex::new(());
 
 #[derive(Debug, PartialEq)]
-enum News {
+enum TaskEvent {
     Began(usize),
     Ended(usize),
 }
@@ -41,20 +34,20 @@ struct Counts {
     dropped: AtomicUsize,
 }
 
-/// Works until its gate is gone.
+/// A task that runs until the sender of `release` is dropped.
 struct Job {
     number: usize,
-    start: Receiver<()>,
-    news: Sender<News>,
+    release: Receiver<()>,
+    events: Sender<TaskEvent>,
     counts: Arc<Counts>,
 }
 
 impl Task for Job {
     fn run(self: Box<Self>) {
-        self.news.send(News::Began(self.number)).expect("the test listens");
-        let _ = self.start.recv();
+        self.events.send(TaskEvent::Began(self.number)).expect("the test listens");
+        let _ = self.release.recv();
         self.counts.ended.fetch_add(1, Ordering::Relaxed);
-        self.news.send(News::Ended(self.number)).expect("the test listens");
+        self.events.send(TaskEvent::Ended(self.number)).expect("the test listens");
     }
 }
 
@@ -64,10 +57,10 @@ impl Drop for Job {
     }
 }
 
-/// The pool's threads in this process, by their name.
+/// Counts the pool's threads in this process by their name.
 fn threads() -> usize {
     let tasks = fs::read_dir("/proc/self/task").expect("proc(5)");
-    // A thread may be gone between the two looks.
+    // A thread may end between the two reads.
     let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name == "udpr\n").count()
 }
@@ -75,18 +68,18 @@ fn threads() -> usize {
 fn wait_until(what: &str, done: impl Fn() -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !done() {
-        assert!(Instant::now() < end, "in vain: {what}");
+        assert!(Instant::now() < end, "timed out: {what}");
         thread::yield_now();
     }
 }
 
 struct Run {
     pool: Pool,
-    random: Random,
-    news: (Sender<News>, Receiver<News>),
+    random: Xorshift,
+    events: (Sender<TaskEvent>, Receiver<TaskEvent>),
     counts: Arc<Counts>,
-    made: usize,
-    /// The model: what runs, with its gate, and what waits.
+    submitted: usize,
+    /// The model: the tasks that run and those that wait, each with the sender that releases it.
     size: usize,
     running: BTreeMap<usize, Sender<()>>,
     queue: VecDeque<(usize, Sender<()>)>,
@@ -94,14 +87,14 @@ struct Run {
 
 impl Run {
     fn new(seed: u64) -> Run {
-        let mut random = Random(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
-        let size = 1 + random.below(5);
+        let mut random = Xorshift(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed));
+        let size = 1 + random.below(5) as usize;
         Run {
-            pool: Pool::new(size).expect("a size that may be"),
+            pool: Pool::new(size).expect("a valid size"),
             random,
-            news: mpsc::channel(),
+            events: mpsc::channel(),
             counts: Arc::default(),
-            made: 0,
+            submitted: 0,
             size,
             running: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -109,85 +102,85 @@ impl Run {
     }
 
     fn submit(&mut self) {
-        let number = self.made;
-        self.made += 1;
-        let (opener, start) = mpsc::channel();
-        let (news, counts) = (self.news.0.clone(), self.counts.clone());
-        assert!(self.pool.submit(Box::new(Job { number, start, news, counts })).is_ok());
-        self.queue.push_back((number, opener));
-        self.see_begin();
+        let number = self.submitted;
+        self.submitted += 1;
+        let (releaser, release) = mpsc::channel();
+        let (events, counts) = (self.events.0.clone(), self.counts.clone());
+        assert!(self.pool.submit(Box::new(Job { number, release, events, counts })).is_ok());
+        self.queue.push_back((number, releaser));
+        self.check_begun();
     }
 
     fn release(&mut self) {
         if let Some(number) = self.any_running() {
             self.running.remove(&number);
-            assert_eq!(self.next_news(), News::Ended(number));
-            self.see_begin();
+            assert_eq!(self.next_event(), TaskEvent::Ended(number));
+            self.check_begun();
         }
     }
 
     fn any_running(&mut self) -> Option<usize> {
-        let at = self.random.below(self.running.len().max(1));
+        let at = self.random.below(self.running.len().max(1) as u64) as usize;
         self.running.keys().nth(at).copied()
     }
 
     fn set_size(&mut self) {
-        let size = self.random.below(7);
+        let size = self.random.below(7) as usize;
         assert_eq!(self.pool.set_size(SIZE_MAX + 1 + size), Err(Status::INVALID_ARGUMENT));
         assert_eq!(self.pool.set_size(size), Ok(()));
         self.size = if size == 0 { SIZE_DEFAULT } else { size };
-        self.see_begin();
+        self.check_begun();
     }
 
-    fn next_news(&self) -> News {
-        self.news.1.recv_timeout(TIMEOUT).expect("news in time")
+    fn next_event(&self) -> TaskEvent {
+        self.events.1.recv_timeout(TIMEOUT).expect("an event in time")
     }
 
-    /// The model lets begin what may, and the pool must have done the same.
-    fn see_begin(&mut self) {
+    /// Moves tasks of the model from the queue to the running ones, and checks that the pool has begun the same tasks.
+    fn check_begun(&mut self) {
         let mut expected = BTreeSet::new();
         while self.running.len() < self.size {
-            let Some((number, opener)) = self.queue.pop_front() else { break };
-            self.running.insert(number, opener);
+            let Some((number, releaser)) = self.queue.pop_front() else { break };
+            self.running.insert(number, releaser);
             expected.insert(number);
         }
-        // Those that begin together tell it in any order.
+        // The events of tasks that begin at the same time may have any order.
         while !expected.is_empty() {
-            let News::Began(number) = self.next_news() else { panic!("one ended by itself") };
+            let TaskEvent::Began(number) = self.next_event() else { panic!("one ended by itself") };
             assert!(expected.remove(&number), "{number} has begun");
         }
-        assert!(self.news.1.try_recv().is_err(), "too many have begun");
-        let most = self.running.len().max(self.size);
-        wait_until("threads above the size end", || threads() <= most);
+        assert!(self.events.1.try_recv().is_err(), "too many have begun");
+        let limit = self.running.len().max(self.size);
+        wait_until("threads above the size end", || threads() <= limit);
     }
 
-    /// While the pool waits for its end, the test lets go of what runs; other tasks may begin meanwhile.
+    /// Closes the pool while another thread releases the running tasks. More tasks may begin meanwhile.
     fn close(self) {
         let ending: Vec<_> = self.running.into_values().collect();
         let (waiting, queue): (Vec<_>, Vec<_>) =
-            self.queue.into_iter().map(|(number, opener)| (opener, number)).unzip();
+            self.queue.into_iter().map(|(number, releaser)| (releaser, number)).unzip();
         let before = self.counts.ended.load(Ordering::Relaxed);
         let must_end = ending.len();
-        let opener = thread::spawn(move || {
-            ending.into_iter().for_each(|start| {
+        let releasing = thread::spawn(move || {
+            ending.into_iter().for_each(|releaser| {
                 thread::yield_now();
-                drop(start);
+                drop(releaser);
             });
             drop(waiting);
         });
         let not_begun = self.pool.close().len();
         assert!(self.counts.ended.load(Ordering::Relaxed) >= before + must_end, "it did not wait");
-        opener.join().expect("no panic");
-        // All that has begun was told of: what ran before, then the head of the queue.
-        drop(self.news.0);
-        let news = std::iter::from_fn(|| self.news.1.recv_timeout(TIMEOUT).ok());
-        let begun = news.filter_map(|news| match news {
-            News::Began(number) => Some(number),
-            News::Ended(_) => None,
+        releasing.join().expect("no panic");
+        // The tasks that have begun meanwhile are the first ones of the queue.
+        drop(self.events.0);
+        let events = std::iter::from_fn(|| self.events.1.recv_timeout(TIMEOUT).ok());
+        let begun = events.filter_map(|event| match event {
+            TaskEvent::Began(number) => Some(number),
+            TaskEvent::Ended(_) => None,
         });
         let begun: BTreeSet<usize> = begun.collect();
         assert!(begun.into_iter().eq(queue[..queue.len() - not_begun].iter().copied()));
-        assert_eq!(self.counts.dropped.load(Ordering::Relaxed), self.made);
+        assert_eq!(self.counts.dropped.load(Ordering::Relaxed), self.submitted);
         wait_until("its threads end", || threads() == 0);
     }
 
@@ -206,13 +199,13 @@ impl Run {
 
 #[test]
 fn as_the_model_says() {
-    let _exclusive = ALONE.lock();
+    let _exclusive = EXCLUSIVE.lock();
     for seed in 1..=60 {
         Run::new(seed).check(100);
     }
 }
 
-/// Kilobytes of address space: each thread's stack takes 2048 of them.
+/// The address space in kB. Each thread's stack takes 2048 kB.
 fn address_space() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("proc(5)");
     let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a VmSize");
@@ -221,9 +214,9 @@ fn address_space() -> usize {
 
 #[test]
 fn threads_that_ended_leave_nothing() {
-    let _exclusive = ALONE.lock();
+    let _exclusive = EXCLUSIVE.lock();
     let mut run = Run::new(1);
-    let mut breathe = || {
+    let mut grow_and_shrink = || {
         assert_eq!(run.pool.set_size(4), Ok(()));
         run.size = 4;
         (0..4).for_each(|_| run.submit());
@@ -232,9 +225,9 @@ fn threads_that_ended_leave_nothing() {
         run.size = 1;
         wait_until("threads above the size end", || threads() <= 1);
     };
-    (0..20).for_each(|_| breathe());
+    (0..20).for_each(|_| grow_and_shrink());
     let before = address_space();
-    (0..200).for_each(|_| breathe());
+    (0..200).for_each(|_| grow_and_shrink());
     let grown = address_space().saturating_sub(before);
     assert!(grown < 200 * 2048, "{grown} kB more, after 600 more threads");
     run.close();

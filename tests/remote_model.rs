@@ -1,4 +1,4 @@
-//! The queue that other threads fill, against a model that is too simple to be wrong: a list that each turn takes whole.
+//! The queue of calls from other threads, compared with a simple model: a list that each turn takes completely.
 
 mod support;
 
@@ -8,52 +8,40 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
-use support::{ClosureCall, TIMEOUT, turn_until};
+use support::{ClosureCall, TIMEOUT, Xorshift, turn_until};
 use udpr::reactor::{Reactor, Remote, Trigger};
 use udpr::status::{Result, Status};
 use udpr::trigger::{Event, Phase};
-
-/// Marsaglia's xorshift64: the same operations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-}
 
 fn reactor() -> Reactor<ClosureCall> {
     Reactor::new(0, 0).expect("a reactor")
 }
 
-// ---- one thread, every interleaving -------------------------------------------------------------------------------------
+// ---- one thread, random interleavings -------------------------------------------------------------------------------------
 
-/// A call: its number, and how many calls it makes in its turn, each of which makes one less.
+/// A call: its number, and how many calls it makes when it runs, each of which makes one less.
 #[derive(Clone, Copy)]
-struct Deed {
+struct ModelCall {
     number: usize,
     children: usize,
 }
 
 #[derive(Default)]
 struct Shared {
-    made: AtomicUsize,
+    created: AtomicUsize,
     called: Mutex<Vec<usize>>,
     dropped: Mutex<Vec<usize>>,
 }
 
-/// Goes with a call, and sees it dropped; a destructor that calls is refused after the end.
-struct Guard {
+/// Part of a call, and records its drop. Dropped without being called, it makes a call itself, which is rejected.
+struct DropGuard {
     number: usize,
     shared: Arc<Shared>,
     remote: Arc<Remote<ClosureCall>>,
     called: bool,
 }
 
-impl Drop for Guard {
+impl Drop for DropGuard {
     fn drop(&mut self) {
         self.shared.dropped.lock().expect("no panic").push(self.number);
         if !self.called {
@@ -62,10 +50,10 @@ impl Drop for Guard {
     }
 }
 
-fn call(remote: &Arc<Remote<ClosureCall>>, shared: &Arc<Shared>, children: usize) -> (Deed, Result) {
-    let number = shared.made.fetch_add(1, Ordering::Relaxed);
+fn call(remote: &Arc<Remote<ClosureCall>>, shared: &Arc<Shared>, children: usize) -> (ModelCall, Result) {
+    let number = shared.created.fetch_add(1, Ordering::Relaxed);
     let (remote, shared) = (remote.clone(), shared.clone());
-    let mut guard = Guard { number, shared, remote: remote.clone(), called: false };
+    let mut guard = DropGuard { number, shared, remote: remote.clone(), called: false };
     let later = ClosureCall::new(move |_| {
         guard.called = true;
         guard.shared.called.lock().expect("no panic").push(number);
@@ -73,15 +61,15 @@ fn call(remote: &Arc<Remote<ClosureCall>>, shared: &Arc<Shared>, children: usize
             assert_eq!(call(&guard.remote, &guard.shared, children - 1).1, Ok(()));
         }
     });
-    (Deed { number, children }, remote.call(later))
+    (ModelCall { number, children }, remote.call(later))
 }
 
 struct Run {
     reactor: Reactor<ClosureCall>,
     shared: Arc<Shared>,
-    random: Random,
-    /// The model: what waits for the next turn, what was called, and whether the next wait ends at once.
-    queue: VecDeque<Deed>,
+    random: Xorshift,
+    /// The model: the calls that wait for the next turn, those that were called, and whether the next wait ends at once.
+    queue: VecDeque<ModelCall>,
     called: Vec<usize>,
     woken: bool,
 }
@@ -89,14 +77,21 @@ struct Run {
 impl Run {
     fn new(seed: u64) -> Run {
         let (queue, called) = (VecDeque::new(), Vec::new());
-        Run { reactor: reactor(), shared: Arc::default(), random: Random(seed), queue, called, woken: false }
+        Run {
+            reactor: reactor(),
+            shared: Arc::default(),
+            random: Xorshift(seed),
+            queue,
+            called,
+            woken: false,
+        }
     }
 
     fn call(&mut self) {
         let children = self.random.below(4) as usize;
-        let (deed, result) = call(&self.reactor.remote, &self.shared, children);
+        let (call, result) = call(&self.reactor.remote, &self.shared, children);
         assert_eq!(result, Ok(()));
-        self.queue.push_back(deed);
+        self.queue.push_back(call);
         self.woken = true;
     }
 
@@ -105,13 +100,13 @@ impl Run {
         self.woken = true;
     }
 
-    /// Waits for long where it was woken: a wake-up that got lost would be seen by the counter.
+    /// Waits long if a wake-up is expected. A lost wake-up would show in the counter.
     fn turn(&mut self) {
         let before = self.reactor.get_stats().wakeups;
         let timeout = if self.woken { TIMEOUT.as_nanos() as u64 } else { 0 };
         self.reactor.iterate(Some(timeout)).expect("a turn");
         assert_eq!(self.reactor.get_stats().wakeups - before, u64::from(self.woken));
-        self.follow();
+        self.run_model_turn();
         self.compare();
     }
 
@@ -121,21 +116,21 @@ impl Run {
         let remote = self.reactor.remote.clone();
         let stop = move |_: &_| assert_eq!(remote.shared.request_stop(), Ok(()));
         self.reactor.call_later(0, ClosureCall::new(stop)).expect("an open reactor");
-        // The delayed call comes after those from threads, and what it asks for comes in the turn behind.
+        // Delayed calls run after those from threads, so the stop takes effect in the next turn.
         self.reactor.run().expect("a run");
-        self.follow();
-        self.follow();
+        self.run_model_turn();
+        self.run_model_turn();
         self.compare();
     }
 
     /// The model's turn.
-    fn follow(&mut self) {
+    fn run_model_turn(&mut self) {
         self.woken = false;
         let mut next = self.called.len() + self.queue.len();
-        for deed in std::mem::take(&mut self.queue) {
-            self.called.push(deed.number);
-            for _ in 0..deed.children {
-                self.queue.push_back(Deed { number: next, children: deed.children - 1 });
+        for call in std::mem::take(&mut self.queue) {
+            self.called.push(call.number);
+            for _ in 0..call.children {
+                self.queue.push_back(ModelCall { number: next, children: call.children - 1 });
                 next += 1;
                 self.woken = true;
             }
@@ -161,7 +156,7 @@ impl Run {
         self.compare();
         let mut dropped = std::mem::take(&mut *self.shared.dropped.lock().expect("no panic"));
         dropped.sort_unstable();
-        assert!(dropped.into_iter().eq(0..self.shared.made.load(Ordering::Relaxed)), "once each");
+        assert!(dropped.into_iter().eq(0..self.shared.created.load(Ordering::Relaxed)), "once each");
     }
 }
 
@@ -177,7 +172,7 @@ fn as_the_model_says() {
 const PRODUCERS: usize = 4;
 const EACH: usize = 100_000;
 
-/// What has come of each producer's calls, which are numbered.
+/// How many calls of each producer were called and dropped.
 #[derive(Default)]
 struct Arrived {
     called: [AtomicUsize; PRODUCERS],
@@ -203,9 +198,9 @@ impl Drop for Item {
     }
 }
 
-/// Calls until it is refused, and is refused from then on; says how many were accepted.
+/// Makes calls. After the first rejected one, all are rejected. Returns how many were accepted.
 fn produce(remote: &Remote<ClosureCall>, arrived: &Arc<Arrived>, producer: usize) -> usize {
-    let mut random = Random(producer as u64 + 1);
+    let mut random = Xorshift(producer as u64 + 1);
     let mut accepted = 0;
     for number in 0..EACH {
         let item = Item { producer, number, arrived: arrived.clone() };
@@ -213,7 +208,7 @@ fn produce(remote: &Remote<ClosureCall>, arrived: &Arc<Arrived>, producer: usize
             Ok(()) => assert_eq!(std::mem::replace(&mut accepted, number + 1), number),
             refused => assert_eq!(refused, Err(Status::CLOSED)),
         }
-        // Sometimes the queue runs dry, and the reactor sleeps.
+        // Sometimes the queue becomes empty, and the reactor sleeps.
         if random.below(200) == 0 {
             thread::yield_now();
         }
@@ -221,7 +216,7 @@ fn produce(remote: &Remote<ClosureCall>, arrived: &Arc<Arrived>, producer: usize
     accepted
 }
 
-/// Producers at work while `consume` uses the reactor; the answer is what each one's calls were accepted.
+/// Runs producers while `consume` uses the reactor. Returns how many calls of each producer were accepted.
 fn with_producers(
     reactor: &Reactor<ClosureCall>,
     arrived: &Arc<Arrived>,
@@ -243,7 +238,7 @@ impl Arrived {
 }
 
 #[test]
-fn four_producers_arrive_whole_and_in_order() {
+fn calls_of_four_producers_arrive_completely_and_in_order() {
     let (reactor, arrived) = (reactor(), Arc::new(Arrived::default()));
     let accepted = with_producers(&reactor, &arrived, |reactor| {
         turn_until(reactor, || arrived.total() == PRODUCERS * EACH);
@@ -255,7 +250,7 @@ fn four_producers_arrive_whole_and_in_order() {
 }
 
 #[test]
-fn the_end_comes_between() {
+fn the_reactor_closes_while_producers_call() {
     let (reactor, arrived) = (reactor(), Arc::new(Arrived::default()));
     let mut called = 0;
     let accepted = with_producers(&reactor, &arrived, |reactor| {
@@ -271,12 +266,12 @@ fn the_end_comes_between() {
 fn wait_until(done: impl Fn() -> bool) {
     let end = Instant::now() + TIMEOUT;
     while !done() {
-        assert!(Instant::now() < end, "in vain");
+        assert!(Instant::now() < end, "timed out");
         thread::yield_now();
     }
 }
 
-/// Each of them finds the reactor at another point of its turn.
+/// Each stop is requested at another point of a turn.
 #[test]
 fn a_stop_is_never_lost() {
     const RUNS: usize = 2000;
@@ -301,7 +296,7 @@ fn a_stop_is_never_lost() {
     reactor.close();
 }
 
-/// One that came when the run was about to end anyway.
+/// A stop that is requested while a run ends does not affect the next run.
 #[test]
 fn a_stop_is_for_its_own_run() {
     let reactor = reactor();

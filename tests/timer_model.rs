@@ -1,29 +1,22 @@
-//! The delayed calls against a model that is too simple to be wrong: a list that is searched from end to end.
+//! The delayed calls, compared with a simple model: a list that is searched linearly.
 
+#[path = "support/random.rs"]
+#[allow(dead_code, reason = "this test needs no shared generator")]
+mod random;
+
+use random::Xorshift;
 use udpr::status::{Result, Status};
 use udpr::timer::{NEVER, Timers};
 
-/// How many ended calls the library promises to remember.
+/// How many ended calls the library has to remember.
 const REMEMBERED: usize = 4096;
 
-/// Marsaglia's xorshift64: the same operations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
-        let at = self.below(from.len().max(1) as u64);
-        from.get(at as usize).copied()
-    }
+fn pick<T: Copy>(random: &mut Xorshift, from: &[T]) -> Option<T> {
+    let at = random.below(from.len().max(1) as u64);
+    from.get(at as usize).copied()
 }
 
-/// What is pending, in the order of creation. A call is the number of its creation.
+/// The pending calls in the order of creation. Calls are numbered in that order.
 #[derive(Default)]
 struct Model {
     pending: Vec<Pending>,
@@ -47,7 +40,7 @@ impl Model {
         self.pending.iter_mut().find(|pending| pending.id == id).ok_or(error)
     }
 
-    /// The earliest that is due at `limit`, of those created before `end`; of several the first created.
+    /// The earliest call that is due at `limit` and was created before `end`; of several, the one created first.
     fn earliest(&self, limit: u64, end: u64) -> Option<Pending> {
         let due = |pending: &&Pending| pending.due <= limit && pending.due != NEVER && pending.call < end;
         self.pending.iter().filter(due).min_by_key(|pending| pending.due).copied()
@@ -62,17 +55,24 @@ impl Model {
 struct Run {
     timers: Timers<u64>,
     model: Model,
-    random: Random,
+    random: Xorshift,
     now: u64,
-    /// At most so many calls are pending.
-    most: usize,
-    /// Instants lie so far apart at most: with few, many calls share one.
+    /// The maximum number of pending calls.
+    max_pending: usize,
+    /// The range of instants. If it is small, many calls have the same one.
     range: u64,
 }
 
 impl Run {
-    fn new(seed: u64, most: usize, range: u64) -> Self {
-        Run { timers: Timers::new(), model: Model::default(), random: Random(seed), now: 1000, most, range }
+    fn new(seed: u64, max_pending: usize, range: u64) -> Self {
+        Run {
+            timers: Timers::new(),
+            model: Model::default(),
+            random: Xorshift(seed),
+            now: 1000,
+            max_pending,
+            range,
+        }
     }
 
     fn instant(&mut self) -> u64 {
@@ -85,21 +85,24 @@ impl Run {
         }
     }
 
-    /// Mostly one that is pending; else one that ended, lately or long ago, or none at all.
+    /// Chooses the id of a pending call, or sometimes of one that ended recently or long ago, or an id that was never used.
     fn id(&mut self) -> u64 {
         let (model, random) = (&self.model, &mut self.random);
-        let lately = &model.ended[model.ended.len().saturating_sub(REMEMBERED + 50)..];
+        let recent = &model.ended[model.ended.len().saturating_sub(REMEMBERED + 50)..];
         match random.below(40) {
-            0 => random.pick(&model.ended).map_or(0, |ended| ended.0),
-            1 => random.pick(lately).map_or(0, |ended| ended.0),
-            2 => random.pick(&lately[..lately.len().min(100)]).map_or(0, |ended| ended.0),
-            3 => random.pick(&[0, 1, u64::MAX, 1 << 60, 2 << 60, random.0]).unwrap_or(0),
-            _ => random.pick(&model.pending).map_or(0, |pending| pending.id),
+            0 => pick(random, &model.ended).map_or(0, |ended| ended.0),
+            1 => pick(random, recent).map_or(0, |ended| ended.0),
+            2 => pick(random, &recent[..recent.len().min(100)]).map_or(0, |ended| ended.0),
+            3 => {
+                let unused = [0, 1, u64::MAX, 1 << 60, 2 << 60, random.0];
+                pick(random, &unused).unwrap_or(0)
+            }
+            _ => pick(random, &model.pending).map_or(0, |pending| pending.id),
         }
     }
 
     fn insert(&mut self) {
-        if self.model.pending.len() < self.most {
+        if self.model.pending.len() < self.max_pending {
             let (due, call) = (self.instant(), self.model.created);
             let id = self.timers.insert(due, call);
             assert_ne!(id, 0);
@@ -131,7 +134,7 @@ impl Run {
         assert_eq!(self.timers.next_due(), expected);
     }
 
-    /// The clock moves on, and each call does something while the pass goes on.
+    /// Advances the clock and calls what is due. Each call does something, so the timers change during the pass.
     fn pass(&mut self) {
         self.now += self.random.below(self.range / 8 + 1);
         self.timers.begin_pass();
@@ -152,13 +155,13 @@ impl Run {
                 self.next_due();
             }
         }
-        // As a loop asks before it waits.
+        // As an event loop does before it waits.
         if self.random.below(2) == 0 {
             self.next_due();
         }
     }
 
-    /// As the manual clock does it.
+    /// Calls what is due as a reactor with a manual clock does.
     fn advance(&mut self) {
         let limit = self.now + self.random.below(self.range / 8 + 1);
         for _ in 0..self.random.below(20) {
@@ -179,7 +182,7 @@ impl Run {
         assert_eq!((self.timers.len(), self.timers.is_empty()), (ids.len(), ids.is_empty()));
     }
 
-    /// Phases with much of one thing, so that the tables fill and empty again.
+    /// Runs phases in which some operations are frequent, so that the tables grow and shrink.
     fn run(mut self, phases: usize) {
         for _ in 0..phases {
             let weights = [(); 5].map(|()| self.random.below(20));
@@ -238,11 +241,11 @@ fn many_calls_at_few_instants() {
     Run::new(0xBF58_476D_1CE4_E5B9, 1500, 50).run(40);
 }
 
-/// A third is cancelled, a third moved; what is left runs by instant and, within one, by creation.
+/// A third is cancelled and a third moved. The remaining calls run by instant and, at the same instant, by creation.
 #[test]
 fn many_pending() {
     const COUNT: u64 = 200_000;
-    let mut random = Random(0x94D0_49BB_1331_11EB);
+    let mut random = Xorshift(0x94D0_49BB_1331_11EB);
     let mut timers = Timers::new();
     let mut dues: Vec<u64> = (0..COUNT).map(|_| random.below(COUNT / 4)).collect();
     let ids: Vec<u64> = (0..COUNT).zip(&dues).map(|(call, &due)| timers.insert(due, call)).collect();

@@ -1,7 +1,7 @@
-//! Startup and shutdown against a model that is too simple to be wrong.
+//! Startup and shutdown, compared with a simple model.
 //!
-//! The same random program runs twice, on the model and on a reactor, and acts from outside, from delayed calls and from
-//! inside triggers. Each time it keeps a record of what was asked, answered, called and dropped: they must be equal.
+//! The same random program runs twice, on the model and on a reactor, and makes calls from outside, from delayed calls and
+//! from triggers. Each time it records all calls, results, callbacks and drops: the two records must be equal.
 
 mod support;
 mod trigger_model {
@@ -15,7 +15,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use support::{CallbackRecord, ClosureCall, ClosureProtocol, listen};
 use trigger_model::model::Model;
-use trigger_model::program::{Name, Program, World};
+use trigger_model::program::{Callback, Program, World};
 use udpr::log::{Level, Log};
 use udpr::port::Options;
 use udpr::reactor::{Reactor, Trigger};
@@ -23,31 +23,31 @@ use udpr::status::{Result, Status};
 use udpr::trigger::{Event, Phase};
 
 thread_local! {
-    /// For ports, which are not told of their reactor when they stop.
+    /// For `stop_protocol`, which does not receive the reactor.
     static REACTOR: RefCell<Weak<Reactor<ClosureCall>>> = RefCell::default();
 }
 
-/// A reactor, as the program sees it from outside and in each callback.
-struct Real<'a> {
+/// A reactor, used from outside or in a callback.
+struct RealWorld<'a> {
     reactor: &'a Reactor<ClosureCall>,
     program: &'a Arc<Program>,
 }
 
-impl World for Real<'_> {
-    fn add(&self, phase: Phase, event: Event, name: Name) -> Result {
-        let number = name.number;
-        let id = self.reactor.add_trigger(phase, event, Rc::new(name))?;
-        self.program.call_it(number, id);
+impl World for RealWorld<'_> {
+    fn add(&self, phase: Phase, event: Event, callback: Callback) -> Result {
+        let number = callback.number;
+        let id = self.reactor.add_trigger(phase, event, Rc::new(callback))?;
+        self.program.set_id(number, id);
         Ok(())
     }
 
-    fn call_when_running(&self, name: Name) -> Result {
-        let number = name.number;
+    fn call_when_running(&self, callback: Callback) -> Result {
+        let number = callback.number;
         let call = ClosureCall::new(move |reactor| {
-            name.called(&Real { reactor, program: &name.program });
+            callback.run(&RealWorld { reactor, program: &callback.program });
         });
         if let Some(id) = self.reactor.call_when_running(call)? {
-            self.program.call_it(number, id);
+            self.program.set_id(number, id);
         }
         Ok(())
     }
@@ -86,10 +86,10 @@ impl World for Real<'_> {
         count
     }
 
-    fn listen(&self, name: Name) -> Result {
+    fn listen(&self, callback: Callback) -> Result {
         let stop = move |_: &_| {
             let reactor = REACTOR.with_borrow(Weak::upgrade).expect("it outlives its ports");
-            name.stopped(&Real { reactor: &reactor, program: &name.program });
+            callback.stopped(&RealWorld { reactor: &reactor, program: &callback.program });
         };
         let protocol = ClosureProtocol::new(&Rc::new(CallbackRecord::default())).on_stop(stop);
         listen(self.reactor, &Options::default(), protocol).map(drop)
@@ -97,8 +97,9 @@ impl World for Real<'_> {
 
     fn tick_later(&self, left: usize) {
         let program = self.program.clone();
-        let tick =
-            move |reactor: &Reactor<ClosureCall>| program.tick(&Real { reactor, program: &program }, left);
+        let tick = move |reactor: &Reactor<ClosureCall>| {
+            program.tick(&RealWorld { reactor, program: &program }, left)
+        };
         self.reactor.call_later(0, ClosureCall::new(tick)).expect("an open reactor");
     }
 
@@ -115,49 +116,49 @@ impl World for Real<'_> {
     }
 }
 
-impl Trigger<ClosureCall> for Name {
+impl Trigger<ClosureCall> for Callback {
     fn fire(&self, reactor: &Reactor<ClosureCall>, id: u64) -> Status {
         assert_eq!(id, self.program.id(self.number));
-        self.called(&Real { reactor, program: &self.program })
+        self.run(&RealWorld { reactor, program: &self.program })
     }
 }
 
-/// What the reactor says of failed triggers.
-struct Said(Arc<Program>);
+/// Records the failures of triggers that the reactor logs.
+struct FailureLog(Arc<Program>);
 
-impl Log for Said {
+impl Log for FailureLog {
     fn log(&self, _: Level, status: Status, _: &CStr, _: &CStr) {
         self.0.note(format!("failed: {status:?}"));
     }
 }
 
-fn on_the_reactor(seed: u64) -> Vec<String> {
+fn run_on_reactor(seed: u64) -> Vec<String> {
     let program = Program::new(seed);
     let reactor = Rc::new(Reactor::new(0, 0).expect("a reactor"));
     REACTOR.set(Rc::downgrade(&reactor));
-    drop(reactor.context().log.set(Level::Error as u32, Some(Rc::new(Said(program.clone())))));
-    program.run(&Real { reactor: &reactor, program: &program });
+    drop(reactor.context().log.set(Level::Error as u32, Some(Rc::new(FailureLog(program.clone())))));
+    program.run(&RealWorld { reactor: &reactor, program: &program });
     program.record()
 }
 
-fn on_the_model(seed: u64) -> Vec<String> {
+fn run_on_model(seed: u64) -> Vec<String> {
     let program = Program::new(seed);
     program.run(&Model::new(program.clone()));
     program.record()
 }
 
-/// Whatever was made was dropped, once.
+/// Every callback that was created was dropped once.
 fn check_drops(record: &[String]) {
     let numbers = |what: &str| {
         let mut numbers: Vec<&str> = record.iter().filter_map(|note| note.strip_prefix(what)).collect();
         numbers.sort_unstable();
         numbers
     };
-    assert_eq!(numbers("made "), numbers("dropped "));
+    assert_eq!(numbers("created "), numbers("dropped "));
 }
 
 fn compare(seed: u64) -> Vec<String> {
-    let (real, model) = (on_the_reactor(seed), on_the_model(seed));
+    let (real, model) = (run_on_reactor(seed), run_on_model(seed));
     let same = real.iter().zip(&model).take_while(|(real, model)| real == model).count();
     let next = (real.get(same), model.get(same));
     assert_eq!(next.0, next.1, "seed {seed}, on the reactor and on the model, after {:#?}", &real[..same]);
@@ -165,8 +166,8 @@ fn compare(seed: u64) -> Vec<String> {
     real
 }
 
-/// What must come often for the comparison to be worth anything.
-const OFTEN: [&str; 15] = [
+/// Entries of the record that must be frequent, since otherwise the comparison proves little.
+const FREQUENT: [&str; 15] = [
     "add: Ok",
     "when running: Ok",
     "call ",
@@ -186,9 +187,9 @@ const OFTEN: [&str; 15] = [
 
 #[test]
 fn two_thousand_programs() {
-    let diaries: Vec<Vec<String>> = (1..2001).map(compare).collect();
-    for what in OFTEN {
-        let count = diaries.iter().flatten().filter(|note| note.starts_with(what)).count();
-        assert!(count > 500, "{what:?} came {count} times");
+    let records: Vec<Vec<String>> = (1..2001).map(compare).collect();
+    for what in FREQUENT {
+        let count = records.iter().flatten().filter(|note| note.starts_with(what)).count();
+        assert!(count > 500, "{what:?} occurs {count} times");
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use closure_protocol::{CallbackRecord, ClosureCall, ClosureProtocol};
 pub(crate) use errnos::errnos;
 pub(crate) use fault_sweep::{FailedCall, Scenario, SweepFixture};
 pub(crate) use process_state::{exclusive, open_descriptors, watched_descriptors};
-pub(crate) use random::Random;
+pub(crate) use random::{Random, Xorshift};
 pub(crate) use scripted_kernel::{CallResult, Fault, KernelCall, ScriptedKernel, Syscall};
 
 use std::cell::RefCell;

@@ -1,6 +1,6 @@
-//! The model: lists that are searched from end to end.
+//! The model: lists that are searched linearly.
 
-use super::program::{Name, Program, World};
+use super::program::{Callback, Program, World};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,37 +14,37 @@ pub(crate) struct Model {
 
 #[derive(Default)]
 struct State {
-    /// In the order they were added.
+    /// In the order in which they were added.
     triggers: Vec<Entry>,
-    /// The triggers that hold the event under way back.
+    /// The triggers that returned PENDING for the current event.
     pending: Vec<usize>,
-    under_way: Option<UnderWay>,
+    current: Option<CurrentEvent>,
     stage: Stage,
     /// How often a run has ended.
     ended: usize,
     running: bool,
-    /// Nothing new is accepted any more.
+    /// The reactor accepts nothing new.
     closed: bool,
-    ports: Vec<Name>,
+    ports: Vec<Callback>,
     ticks: Vec<usize>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    name: Rc<Name>,
+    callback: Rc<Callback>,
     phase: Phase,
     event: Event,
     once: bool,
 }
 
-/// The one event that is under way: there is never more than one.
+/// The event in progress. There is never more than one.
 #[derive(Clone, Copy)]
-struct UnderWay {
+struct CurrentEvent {
     event: Event,
     phase: Phase,
-    /// The triggers of this phase with numbers below have had their turn.
+    /// The triggers of this phase with smaller numbers have been called.
     next: usize,
-    /// One of them is at work.
+    /// One of them is being called.
     busy: bool,
 }
 
@@ -59,26 +59,26 @@ enum Stage {
 
 impl State {
     fn end(&mut self) {
-        self.under_way = None;
+        self.current = None;
         self.pending.clear();
         self.stage = Stage::Idle;
         self.ended += 1;
         self.running = false;
     }
 
-    /// Takes the one next in this phase; when there is none, the next phase begins unless somebody is pending.
+    /// Takes the next trigger of this phase. If there is none, the next phase begins, unless a trigger is pending.
     fn step(&mut self) -> Step {
-        let Some(now) = self.under_way.as_mut().filter(|now| !now.busy) else { return Step::Rest };
+        let Some(now) = self.current.as_mut().filter(|now| !now.busy) else { return Step::Wait };
         let fits = |entry: &&Entry| {
-            entry.event == now.event && entry.phase == now.phase && entry.name.number >= now.next
+            entry.event == now.event && entry.phase == now.phase && entry.callback.number >= now.next
         };
         if let Some(entry) = self.triggers.iter().find(fits) {
-            now.next = entry.name.number + 1;
+            now.next = entry.callback.number + 1;
             now.busy = true;
             return Step::Call(entry.clone());
         }
         if now.phase == Phase::Before && !self.pending.is_empty() {
-            return Step::Rest;
+            return Step::Wait;
         }
         now.next = 0;
         match (now.phase, now.event) {
@@ -93,7 +93,7 @@ impl State {
                 return Step::StopPorts(std::mem::take(&mut self.ports));
             }
             (Phase::During, _) => now.phase = Phase::After,
-            (Phase::After, Event::Startup) => self.under_way = None,
+            (Phase::After, Event::Startup) => self.current = None,
             (Phase::After, Event::Shutdown) => self.end(),
         }
         Step::Nothing
@@ -102,10 +102,10 @@ impl State {
 
 enum Step {
     Call(Entry),
-    StopPorts(Vec<Name>),
+    StopPorts(Vec<Callback>),
     Nothing,
-    /// There is nothing to do, or not now.
-    Rest,
+    /// Nothing can be done now.
+    Wait,
 }
 
 impl Model {
@@ -119,51 +119,50 @@ impl Model {
             state.stage = Stage::ShuttingDown;
         }
         state.pending.clear();
-        state.under_way = Some(UnderWay { event, phase: Phase::Before, next: 0, busy: false });
+        state.current = Some(CurrentEvent { event, phase: Phase::Before, next: 0, busy: false });
         drop(state);
-        self.go_on();
+        self.continue_event();
     }
 
-    fn go_on(&self) {
+    fn continue_event(&self) {
         loop {
             let step = self.state.borrow_mut().step();
             match step {
                 Step::Call(entry) => self.call(entry),
                 Step::StopPorts(ports) => self.stop_ports(ports),
                 Step::Nothing => {}
-                Step::Rest => return,
+                Step::Wait => return,
             }
         }
     }
 
-    fn stop_ports(&self, ports: Vec<Name>) {
+    fn stop_ports(&self, ports: Vec<Callback>) {
         ports.iter().for_each(|port| port.stopped(self));
         drop(ports);
-        self.is_done();
+        self.clear_busy();
     }
 
-    /// Whatever the event under way was busy with.
-    fn is_done(&self) {
-        if let Some(now) = &mut self.state.borrow_mut().under_way {
+    fn clear_busy(&self) {
+        if let Some(now) = &mut self.state.borrow_mut().current {
             now.busy = false;
         }
     }
 
     fn call(&self, entry: Entry) {
-        let (number, holds) = (entry.name.number, entry.phase == Phase::Before);
+        let (number, may_hold) = (entry.callback.number, entry.phase == Phase::Before);
         if entry.once {
-            self.state.borrow_mut().triggers.retain(|other| other.name.number != number);
+            self.state.borrow_mut().triggers.retain(|other| other.callback.number != number);
         }
-        if holds {
+        if may_hold {
             self.state.borrow_mut().pending.push(number);
         }
-        let answer = entry.name.called(self);
-        if answer != Status::PENDING {
+        let status = entry.callback.run(self);
+        if status != Status::PENDING {
             self.state.borrow_mut().pending.retain(|pending| *pending != number);
         }
-        self.is_done();
-        if answer.code() < 0 && !entry.once {
-            self.program.note(format!("failed: {answer:?}"));
+        self.clear_busy();
+        if status.code() < 0 && !entry.once {
+            self.program.note(format!("failed: {status:?}"));
         }
     }
 
@@ -175,51 +174,51 @@ impl Model {
         if self.state.borrow().closed { Err(Status::CLOSED) } else { Ok(()) }
     }
 
-    fn push(&self, phase: Phase, event: Event, name: Name, once: bool) -> Result {
+    fn push(&self, phase: Phase, event: Event, callback: Callback, once: bool) -> Result {
         self.check_open()?;
-        self.state.borrow_mut().triggers.push(Entry { name: Rc::new(name), phase, event, once });
+        self.state.borrow_mut().triggers.push(Entry { callback: Rc::new(callback), phase, event, once });
         Ok(())
     }
 }
 
 impl World for Model {
-    fn add(&self, phase: Phase, event: Event, name: Name) -> Result {
-        self.push(phase, event, name, false)
+    fn add(&self, phase: Phase, event: Event, callback: Callback) -> Result {
+        self.push(phase, event, callback, false)
     }
 
-    fn call_when_running(&self, name: Name) -> Result {
+    fn call_when_running(&self, callback: Callback) -> Result {
         self.check_open()?;
         if !self.is_running() {
-            return self.push(Phase::After, Event::Startup, name, true);
+            return self.push(Phase::After, Event::Startup, callback, true);
         }
-        name.called(self);
+        callback.run(self);
         Ok(())
     }
 
     fn remove(&self, number: usize) -> Result {
         let mut state = self.state.borrow_mut();
-        let place = state.triggers.iter().position(|entry| entry.name.number == number);
-        let removed = state.triggers.remove(place.ok_or(Status::NOT_FOUND)?);
+        let index = state.triggers.iter().position(|entry| entry.callback.number == number);
+        let removed = state.triggers.remove(index.ok_or(Status::NOT_FOUND)?);
         state.pending.retain(|pending| *pending != number);
         drop(state);
         drop(removed);
-        self.go_on();
+        self.continue_event();
         Ok(())
     }
 
     fn finish(&self, number: usize) -> Result {
         let mut state = self.state.borrow_mut();
-        let place = state.pending.iter().position(|pending| *pending == number);
-        state.pending.remove(place.ok_or(Status::NOT_FOUND)?);
+        let index = state.pending.iter().position(|pending| *pending == number);
+        state.pending.remove(index.ok_or(Status::NOT_FOUND)?);
         drop(state);
-        self.go_on();
+        self.continue_event();
         Ok(())
     }
 
-    /// A shutdown ends a startup that is under way; everything else waits its turn.
+    /// A shutdown ends a startup in progress; all other events are rejected during an event.
     fn fire_event(&self, event: Event) -> Result {
         self.check_open()?;
-        match self.state.borrow().under_way {
+        match self.state.borrow().current {
             Some(now) if (now.event, event) != (Event::Startup, Event::Shutdown) => {
                 return Err(Status::ALREADY_RUNNING);
             }
@@ -263,9 +262,9 @@ impl World for Model {
         self.state.borrow().ports.len()
     }
 
-    fn listen(&self, name: Name) -> Result {
+    fn listen(&self, callback: Callback) -> Result {
         self.check_open()?;
-        self.state.borrow_mut().ports.push(name);
+        self.state.borrow_mut().ports.push(callback);
         Ok(())
     }
 

@@ -1,25 +1,14 @@
-//! The random program: what it does, and its record.
+//! The random program and its record.
 
+use crate::support::Xorshift;
 use std::sync::{Arc, Mutex, MutexGuard};
 use udpr::status::{Result, Status};
 use udpr::trigger::{Event, Phase};
 
-/// Marsaglia's xorshift64: the same operations in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
-}
-
-/// What the program acts on. Triggers, calls and ports go by the numbers of their names.
+/// What the program makes calls to: a reactor or the model. The numbers of callbacks identify triggers, calls and ports.
 pub(crate) trait World {
-    fn add(&self, phase: Phase, event: Event, name: Name) -> Result;
-    fn call_when_running(&self, name: Name) -> Result;
+    fn add(&self, phase: Phase, event: Event, callback: Callback) -> Result;
+    fn call_when_running(&self, callback: Callback) -> Result;
     fn remove(&self, number: usize) -> Result;
     fn finish(&self, number: usize) -> Result;
     fn fire_event(&self, event: Event) -> Result;
@@ -28,65 +17,65 @@ pub(crate) trait World {
     fn crash(&self) -> Result;
     fn is_running(&self) -> bool;
     fn ports(&self) -> usize;
-    fn listen(&self, name: Name) -> Result;
-    /// [`Program::tick`] in the next turn.
+    fn listen(&self, callback: Callback) -> Result;
+    /// Calls [`Program::tick`] in the next turn.
     fn tick_later(&self, left: usize);
     fn turn(&self) -> Result;
     fn run(&self) -> Result;
     fn close(&self);
 }
 
-/// Something that is called; who has it last drops it.
-pub(crate) struct Name {
+/// The callback of a trigger, a call or a port.
+pub(crate) struct Callback {
     pub(crate) number: usize,
     pub(crate) program: Arc<Program>,
 }
 
-impl Name {
-    /// It is called, acts, and chooses its answer.
-    pub(crate) fn called(&self, world: &dyn World) -> Status {
+impl Callback {
+    /// Makes random calls and returns a random status.
+    pub(crate) fn run(&self, world: &dyn World) -> Status {
         let program = &self.program;
         program.note(format!("call {}, running: {}", self.number, world.is_running()));
-        program.act_inside(world);
+        program.act_nested(world);
         let results = [Status::OK, Status::PENDING, Status::PENDING, Status::NO_MEMORY];
-        let answer = results[program.below(4) as usize];
-        program.note(format!("{} answers {answer:?}", self.number));
-        answer
+        let status = results[program.below(4) as usize];
+        program.note(format!("{} returns {status:?}", self.number));
+        status
     }
 
-    /// It is a port that stops.
+    /// `stop_protocol` of a port.
     pub(crate) fn stopped(&self, world: &dyn World) {
         self.program.note(format!("port {} stops, running: {}", self.number, world.is_running()));
-        self.program.act_inside(world);
+        self.program.act_nested(world);
     }
 }
 
-impl Drop for Name {
+impl Drop for Callback {
     fn drop(&mut self) {
         self.program.note(format!("dropped {}", self.number));
     }
 }
 
-/// Its state is behind a lock only because what reactors call later must be Send.
+/// The state has a mutex only because delayed calls must be Send.
 pub(crate) struct Program(Mutex<State>);
 
 struct State {
-    random: Random,
+    random: Xorshift,
     record: Vec<String>,
-    /// By the numbers of the names: 0 where there is none.
+    /// The reactor's id of each callback, or 0.
     ids: Vec<u64>,
-    /// How many calls are inside each other.
+    /// The number of nested calls.
     depth: usize,
 }
 
-const DEPTH_MAX: usize = 5;
+const MAX_DEPTH: usize = 5;
 const STEPS: usize = 40;
-/// A run that nothing stops is stopped after so many turns, and crashes after twice as many.
+/// A run is stopped after so many turns, and crashes after twice as many.
 const TICKS: usize = 3;
 
 impl Program {
     pub(crate) fn new(seed: u64) -> Arc<Program> {
-        let random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let random = Xorshift(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         Arc::new(Program(Mutex::new(State { random, record: Vec::new(), ids: Vec::new(), depth: 0 })))
     }
 
@@ -102,8 +91,8 @@ impl Program {
         self.state().random.below(bound)
     }
 
-    /// The id that the reactor gave to a name.
-    pub(crate) fn call_it(&self, number: usize, id: u64) {
+    /// Stores the id that the reactor assigned to a callback.
+    pub(crate) fn set_id(&self, number: usize, id: u64) {
         self.state().ids[number] = id;
     }
 
@@ -111,7 +100,7 @@ impl Program {
         self.state().ids.get(number).copied().unwrap_or(0)
     }
 
-    /// What has happened. The order in which the end drops things is nobody's business.
+    /// Returns the record. Its entries after the end are sorted, since the order of drops is not defined there.
     pub(crate) fn record(&self) -> Vec<String> {
         let mut record = std::mem::take(&mut self.state().record);
         let end = record.iter().position(|note| note == "close").expect("it was closed");
@@ -123,10 +112,10 @@ impl Program {
         for _ in 0..STEPS {
             match self.below(10) {
                 0..5 => self.act(world),
-                5..9 => self.tell("turn", world.turn()),
+                5..9 => self.note_result("turn", world.turn()),
                 _ => {
                     world.tick_later(2 * TICKS);
-                    self.tell("run", world.run());
+                    self.note_result("run", world.run());
                 }
             }
         }
@@ -137,18 +126,18 @@ impl Program {
     /// A delayed call.
     pub(crate) fn tick(self: &Arc<Self>, world: &dyn World, left: usize) {
         self.note(format!("tick {left}"));
-        self.act_inside(world);
+        self.act_nested(world);
         match left {
-            0 => return self.tell("crash", world.crash()),
-            TICKS => self.tell("stop", world.stop()),
+            0 => return self.note_result("crash", world.crash()),
+            TICKS => self.note_result("stop", world.stop()),
             _ => {}
         }
         world.tick_later(left - 1);
     }
 
-    fn act_inside(self: &Arc<Self>, world: &dyn World) {
+    fn act_nested(self: &Arc<Self>, world: &dyn World) {
         let depth = self.state().depth;
-        if depth < DEPTH_MAX {
+        if depth < MAX_DEPTH {
             self.state().depth += 1;
             (0..self.below(4)).for_each(|_| self.act(world));
             self.state().depth = depth;
@@ -158,20 +147,20 @@ impl Program {
     fn act(self: &Arc<Self>, world: &dyn World) {
         let (phase, event) = (self.phase(), self.event());
         match self.below(18) {
-            0..5 => self.tell("add", world.add(phase, event, self.name())),
-            5 | 6 => self.tell("when running", world.call_when_running(self.name())),
-            7 | 8 => self.tell("remove", world.remove(self.number())),
-            9..12 => self.tell("finish", world.finish(self.number())),
-            12 => self.tell("fire", world.fire_event(event)),
-            13 => self.tell("start", world.start()),
-            14 | 15 => self.tell("stop", world.stop()),
-            16 => self.tell("crash", world.crash()),
-            _ if world.ports() == 0 => self.tell("listen", world.listen(self.name())),
+            0..5 => self.note_result("add", world.add(phase, event, self.new_callback())),
+            5 | 6 => self.note_result("when running", world.call_when_running(self.new_callback())),
+            7 | 8 => self.note_result("remove", world.remove(self.any_number())),
+            9..12 => self.note_result("finish", world.finish(self.any_number())),
+            12 => self.note_result("fire", world.fire_event(event)),
+            13 => self.note_result("start", world.start()),
+            14 | 15 => self.note_result("stop", world.stop()),
+            16 => self.note_result("crash", world.crash()),
+            _ if world.ports() == 0 => self.note_result("listen", world.listen(self.new_callback())),
             _ => {}
         }
     }
 
-    fn tell(&self, what: &str, result: Result) {
+    fn note_result(&self, what: &str, result: Result) {
         self.note(format!("{what}: {result:?}"));
     }
 
@@ -183,17 +172,17 @@ impl Program {
         [Event::Startup, Event::Shutdown][self.below(2) as usize]
     }
 
-    fn name(self: &Arc<Self>) -> Name {
+    fn new_callback(self: &Arc<Self>) -> Callback {
         let mut state = self.state();
         let number = state.ids.len();
         state.ids.push(0);
-        state.record.push(format!("made {number}"));
-        Name { number, program: self.clone() }
+        state.record.push(format!("created {number}"));
+        Callback { number, program: self.clone() }
     }
 
-    /// That of any name so far, or of none.
-    fn number(&self) -> usize {
-        let names = self.state().ids.len() as u64;
-        self.below(names + 1) as usize
+    /// The number of any callback so far, or one that does not exist.
+    fn any_number(&self) -> usize {
+        let count = self.state().ids.len() as u64;
+        self.below(count + 1) as usize
     }
 }

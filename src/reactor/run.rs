@@ -1,4 +1,21 @@
-//! The loop: wait, I/O, calls from threads, due calls, a due shutdown.
+//! The loop.
+//!
+//! A turn is these steps, in this order (`tests/turn_order.rs`):
+//!
+//! 1. Ports that have stopped are dropped.
+//! 2. The loop waits until a descriptor is ready, another thread wakes it, or something is due. It does not wait if something is
+//!    due already.
+//! 3. Ports that were told to stop do so.
+//! 4. Ports deliver the datagrams that they have deferred.
+//! 5. Retries that are due are made, each once, and a bounded number of them.
+//! 6. Ready descriptors are served: a port sends, reports errors and receives; a watch is called.
+//! 7. Results of look-ups are delivered.
+//! 8. What other threads have left is taken: posted datagrams, results, a request to stop, calls.
+//! 9. Delayed calls that are due are called.
+//! 10. Error reports that were collected meanwhile are delivered.
+//! 11. If a stop is due, the shutdown event begins.
+//!
+//! Steps 3 to 10 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
 
 use super::{Call, Reactor, Source, flag};
 use crate::context::{Lifecycle, Reason, Stage, WAKE_TOKEN};

@@ -4,15 +4,13 @@ use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::datagrams::{BATCH_MAX, Datagram, Datagrams, TRUNCATED};
 use super::imp::cmsg::ControlBuffer;
 use super::imp::mmsg::MmsgCalls;
+use super::imp::mmsg_headers::{NAME_SIZE, header};
 use super::imp::recv_meta;
 use super::memory::StableArray;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
-
-/// Room for a `sockaddr_in6`, the larger of the two.
-pub(super) const NAME_SIZE: usize = Addr::SOCKADDR_MAX;
 
 /// How a port's socket is received from.
 #[derive(Clone, Copy, Debug)]
@@ -134,18 +132,6 @@ impl RecvBatch {
             meta_port: None,
         }
     }
-}
-
-/// A message header over one buffer and one name, as recvmmsg(2) and sendmmsg(2) want it. It keeps the pointers: both live
-/// as long as it does.
-pub(super) fn header(vector: *mut libc::iovec, name: *mut [u8; NAME_SIZE]) -> libc::mmsghdr {
-    // SAFETY: a msghdr is integers and pointers; all of them may be zero.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_name = name.cast();
-    message.msg_namelen = NAME_SIZE as u32;
-    message.msg_iov = vector;
-    message.msg_iovlen = 1;
-    libc::mmsghdr { msg_hdr: message, msg_len: 0 }
 }
 
 /// What the kernel has told of a message.

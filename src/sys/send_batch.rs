@@ -3,11 +3,10 @@
 
 use super::append_cursor::{AppendSpace, Appended};
 use super::buffers::{Buffers, RecvSlice};
-use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, RUNS, Target};
+use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, Target};
 use super::imp::cmsg::Control;
-use super::imp::mmsg::MmsgCalls;
-use super::memory::{StableArray, ZeroedBytes};
-use super::recv_batch::{NAME_SIZE, header};
+use super::imp::mmsg_headers::SendHeaders;
+use super::memory::ZeroedBytes;
 use crate::addr::Addr;
 use std::io;
 use std::os::fd::RawFd;
@@ -19,14 +18,15 @@ const ARENA: usize = 256 * 1024;
 /// Datagrams of one port that leave together.
 #[derive(Debug)]
 pub struct SendBatch {
-    calls: MmsgCalls,
     arena: ZeroedBytes,
     /// How much of it is used.
     filled: usize,
     /// Where the bytes lie that are not in the arena.
     buffers: Rc<Buffers>,
     plan: GsoPlan,
-    wire: Wire,
+    headers: SendHeaders,
+    /// The headers are those of what waits.
+    is_laid: bool,
     /// Messages that are done with, and datagrams of the one behind them.
     done: (usize, usize),
     /// The first message that is not done with leaves datagram by datagram: the kernel did not take it whole.
@@ -40,12 +40,12 @@ impl SendBatch {
     /// From an arena of its own, and from these buffers.
     pub fn new(buffers: Rc<Buffers>) -> SendBatch {
         SendBatch {
-            calls: MmsgCalls::default(),
             arena: ZeroedBytes::new(ARENA),
             filled: 0,
             buffers,
             plan: GsoPlan::default(),
-            wire: Wire::default(),
+            headers: SendHeaders::default(),
+            is_laid: false,
             done: (0, 0),
             split: false,
         }
@@ -75,7 +75,7 @@ impl SendBatch {
         let start = self.filled;
         fill(self.arena.slice_mut(start, len));
         self.filled += len;
-        self.wire.is_laid = false;
+        self.is_laid = false;
         let whole = Extent { start, len, in_place: false };
         if segment == 0 || segment >= len {
             self.plan.push(whole, target, limits);
@@ -99,7 +99,7 @@ impl SendBatch {
 
     /// Adds one datagram that is sent from where it lies in the buffers.
     pub fn push_in_place(&mut self, found: RecvSlice, target: Target<'_>, limits: GsoLimits) {
-        self.wire.is_laid = false;
+        self.is_laid = false;
         self.plan.push(found.extent(), target, limits);
     }
 
@@ -138,7 +138,7 @@ impl SendBatch {
     pub fn commit(&mut self, taken: Appended) {
         self.plan.append_run(taken.bytes, taken.segment);
         self.filled += if taken.in_place { 0 } else { taken.bytes };
-        self.wire.is_laid = false;
+        self.is_laid = false;
     }
 
     /// What lies at a place of the room.
@@ -196,45 +196,43 @@ impl SendBatch {
     /// From here on the next message leaves datagram by datagram.
     pub fn split(&mut self) {
         self.split = true;
-        self.wire.is_laid = false;
+        self.is_laid = false;
     }
 
     /// Sends of what waits, `limit` messages at most: one sendmmsg(2), or a sendmsg(2) for each where that is refused, which
     /// never wait. Returns how many of them the kernel took, at least one, for [`SendBatch::advance`]; an error is the first one's.
     pub fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
-        if !self.wire.is_laid {
+        if !self.is_laid {
             self.lay_out();
         }
-        let count = (self.wire.count - self.wire.sent).min(limit);
-        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: `count` headers over bytes, names and control data of the lengths they say, by pointers from the roots of
-        // those; the kernel writes msg_len alone.
-        unsafe { self.calls.send(fd, self.wire.headers.at(self.wire.sent), count, flags) }
+        // SAFETY: the arena and the buffers are this object's, and what was pushed lies in them.
+        unsafe { self.headers.send(fd, limit) }
     }
 
     /// Headers for the messages that wait, or for the datagrams of the first one.
     fn lay_out(&mut self) {
-        let SendBatch { arena, buffers, plan, wire, done, split, .. } = self;
+        let SendBatch { arena, buffers, plan, headers, done, split, .. } = self;
         let messages = &plan.messages()[done.0..];
-        wire.clear();
+        headers.clear();
         if !*split {
             for message in messages {
-                let more = plan.more_runs(message).map(|run| vector(arena, buffers, run.extent));
-                let first = vector(arena, buffers, message.first.extent);
-                wire.add(first, more, message, plan.control(message), message.datagrams > 1);
+                let more = plan.more_runs(message).map(|run| memory(arena, buffers, run.extent));
+                let first = memory(arena, buffers, message.first.extent);
+                let segment = (message.datagrams > 1).then_some(message.segment);
+                headers.add(first, more, message.to.as_ref(), plan.control(message), segment);
             }
         } else if let Some(message) = messages.first() {
             for extent in plan.datagrams(message).skip(done.1).take(MESSAGES) {
-                let (whole, no_more) = (vector(arena, buffers, extent), std::iter::empty());
-                wire.add(whole, no_more, message, plan.control(message), false);
+                let (whole, no_more) = (memory(arena, buffers, extent), std::iter::empty());
+                headers.add(whole, no_more, message.to.as_ref(), plan.control(message), None);
             }
         }
-        wire.is_laid = true;
+        self.is_laid = true;
     }
 
     /// Counts `sent` messages as done with: sent, or given up. The answer is how many datagrams and bytes that were.
     pub fn advance(&mut self, sent: usize) -> (usize, usize) {
-        self.wire.sent += sent;
+        self.headers.advance(sent);
         if !self.split {
             let messages = self.rest().iter().take(sent);
             let sums = messages.fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
@@ -246,10 +244,10 @@ impl SendBatch {
         let bytes = lengths.sum();
         if self.done.1 + sent >= message.datagrams {
             (self.done, self.split) = ((self.done.0 + 1, 0), false);
-            self.wire.is_laid = false;
+            self.is_laid = false;
         } else {
             self.done.1 += sent;
-            self.wire.is_laid &= self.wire.sent < self.wire.count;
+            self.is_laid &= !self.headers.is_empty();
         }
         (sent, bytes)
     }
@@ -267,7 +265,8 @@ impl SendBatch {
     /// Empties it.
     pub fn clear(&mut self) {
         self.plan.clear();
-        self.wire.clear();
+        self.headers.clear();
+        self.is_laid = false;
         self.filled = 0;
         (self.done, self.split) = ((0, 0), false);
     }
@@ -291,76 +290,10 @@ fn bytes<'a>(arena: &'a ZeroedBytes, buffers: &'a Buffers, extent: Extent) -> &'
 
 /// The same for the kernel, which only reads there.
 #[inline]
-fn vector(arena: &ZeroedBytes, buffers: &Buffers, extent: Extent) -> libc::iovec {
+fn memory(arena: &ZeroedBytes, buffers: &Buffers, extent: Extent) -> *const [u8] {
     let Extent { start, len, in_place } = extent;
     let place = if in_place { buffers.piece(start, len) } else { arena.piece(start, len) };
-    libc::iovec { iov_base: place.cast(), iov_len: len }
-}
-
-/// Message headers as sendmmsg(2) wants them.
-#[derive(Debug)]
-struct Wire {
-    names: StableArray<[u8; NAME_SIZE], MESSAGES>,
-    vectors: StableArray<libc::iovec, RUNS>,
-    headers: StableArray<libc::mmsghdr, MESSAGES>,
-    controls: StableArray<Control, MESSAGES>,
-    count: usize,
-    vectors_used: usize,
-    sent: usize,
-    is_laid: bool,
-}
-
-impl Default for Wire {
-    fn default() -> Wire {
-        let names = StableArray::from_fn(|_| [0; NAME_SIZE]);
-        let vectors = StableArray::from_fn(|_| libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 });
-        let controls = StableArray::from_fn(|_| Control::EMPTY);
-        let headers = StableArray::from_fn(|index| {
-            let mut header = header(vectors.at(index), names.at(index));
-            header.msg_hdr.msg_control = Control::place(controls.at(index));
-            header
-        });
-        Wire { names, vectors, headers, controls, count: 0, vectors_used: 0, sent: 0, is_laid: false }
-    }
-}
-
-impl Wire {
-    fn clear(&mut self) {
-        (self.count, self.vectors_used, self.sent, self.is_laid) = (0, 0, 0, false);
-    }
-
-    /// One more header. Without control data the kernel is shown none: old drivers choke on what is not needed.
-    fn add(
-        &mut self,
-        first: libc::iovec,
-        more: impl Iterator<Item = libc::iovec>,
-        message: &GsoMessage,
-        control: Option<&Control>,
-        merged: bool,
-    ) {
-        let (index, begin) = (self.count, self.vectors_used);
-        self.vectors[begin] = first;
-        let mut count = 1;
-        for (vector, place) in more.zip(&mut self.vectors[begin + 1..]) {
-            *place = vector;
-            count += 1;
-        }
-        let header = &mut self.headers[index].msg_hdr;
-        (header.msg_iov, header.msg_iovlen) = (self.vectors.at(begin), count as _);
-        self.vectors_used += count;
-        let name = &mut self.names[index];
-        header.msg_namelen = message.to.as_ref().map_or(0, |to| to.to_sockaddr(name) as u32);
-        header.msg_controllen = 0;
-        if merged || control.is_some() {
-            let whole = &mut self.controls[index];
-            *whole = control.copied().unwrap_or(Control::EMPTY);
-            if merged {
-                whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(message.segment as u16).to_ne_bytes());
-            }
-            header.msg_controllen = whole.bytes().len() as _;
-        }
-        self.count += 1;
-    }
+    std::ptr::slice_from_raw_parts(place, len)
 }
 
 #[cfg(test)]
@@ -370,26 +303,6 @@ mod tests {
 
     fn to(port: u16) -> Addr {
         Addr::v4([192, 0, 2, 1], port)
-    }
-
-    /// What sendmmsg(2) does, by the pointers in the headers alone: where each message goes, and its bytes.
-    fn play_kernel(send_batch: &SendBatch) -> Vec<(Addr, Vec<u8>)> {
-        let wire = &send_batch.wire;
-        let message = |index: usize| {
-            // SAFETY: a header of the array, which nobody writes to.
-            let header = unsafe { &(*wire.headers.at(index)).msg_hdr };
-            let name = header.msg_name.cast::<u8>();
-            // SAFETY: the header says how long the name is.
-            let name = unsafe { std::slice::from_raw_parts(name, header.msg_namelen as usize) };
-            // SAFETY: and how many vectors there are.
-            let vectors = unsafe { std::slice::from_raw_parts(header.msg_iov, header.msg_iovlen as _) };
-            let bytes = vectors.iter().flat_map(|vector| {
-                // SAFETY: and how long each is.
-                unsafe { std::slice::from_raw_parts(vector.iov_base.cast::<u8>(), vector.iov_len) }
-            });
-            (Addr::from_sockaddr(name).expect("an address"), bytes.copied().collect())
-        };
-        (wire.sent..wire.count).map(message).collect()
     }
 
     /// Miri runs this, too: pointers from anything but the roots would be stale after the moves.
@@ -415,6 +328,9 @@ mod tests {
         send_batch.commit(append_cursor.disarm().expect("it was open"));
         send_batch.lay_out();
         let send_batch = Box::new(*send_batch);
-        assert_eq!(play_kernel(&send_batch), [(to(1), vec![1, 1, 3, 3, 4, 4]), (to(2), vec![2, 2])]);
+        assert_eq!(
+            send_batch.headers.read_as_kernel(),
+            [(to(1), vec![1, 1, 3, 3, 4, 4]), (to(2), vec![2, 2])]
+        );
     }
 }

@@ -3,9 +3,9 @@
 
 use super::check;
 use super::cmsg::{Item, items};
+use super::mmsg_headers::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
-use crate::sys::recv_batch::{NAME_SIZE, header};
 use std::io;
 use std::os::fd::RawFd;
 

@@ -14,6 +14,7 @@ pub(super) mod fd;
 pub mod feature;
 pub mod interface;
 pub(super) mod mmsg;
+pub(super) mod mmsg_headers;
 pub mod names;
 pub mod netdevice;
 pub mod recv_meta;

@@ -29,7 +29,7 @@ pub(in crate::sys) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
 
 /// connect(2); the unspecified address, AF_UNSPEC, ends a connection.
 pub(in crate::sys) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
-    let mut bytes = [0; crate::sys::recv_batch::NAME_SIZE];
+    let mut bytes = [0; super::mmsg_headers::NAME_SIZE];
     let len = addr.to_sockaddr(&mut bytes).max(size_of::<libc::sockaddr>()) as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes; all zero is AF_UNSPEC.
     check(unsafe { libc::connect(fd, bytes.as_ptr().cast(), len) }.into()).map(drop)
@@ -85,7 +85,7 @@ fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::
 }
 
 fn name(addr: &Addr) -> io::Result<SockAddr> {
-    let mut bytes = [0; crate::sys::recv_batch::NAME_SIZE];
+    let mut bytes = [0; super::mmsg_headers::NAME_SIZE];
     let len = addr.to_sockaddr(&mut bytes);
     let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {
         // SAFETY: a sockaddr storage has room for any socket address.

@@ -52,7 +52,7 @@ int main(int argc, char **argv) {
   const auto port = parse_port(argc > 1 ? argv[1] : "9999");
   if (argc > 2 || !port) return std::cerr << "usage: echo [PORT]   (0 to 65535)\n", 2;
   try {
-    udpr::reactor reactor({UDPR_REACTOR_SIGNALS});
+    udpr::reactor reactor({udpr::reactor_flag::signals});
     reactor.listen_udp(*port, echo());
     reactor.run();
   } catch (const std::exception &error) {

@@ -1,6 +1,6 @@
 /* udpr for C++17 and later: <udpr/udpr.h> with its lifetimes, callables and errors in C++. Header only; link as for C.
  *
- *     udpr::reactor reactor({UDPR_REACTOR_SIGNALS});
+ *     udpr::reactor reactor({udpr::reactor_flag::signals});
  *     reactor.listen_udp(9999, [](udpr::transport_ref transport, const udpr::datagram &datagram) {
  *       transport.write(datagram.data(), datagram.sender());
  *     });
@@ -32,6 +32,7 @@
 #include <udpr/cpp/address.hpp>
 #include <udpr/cpp/datagram.hpp>
 #include <udpr/cpp/error.hpp>
+#include <udpr/cpp/flags.hpp>
 #include <udpr/cpp/options.hpp>
 #include <udpr/cpp/protocol.hpp>
 #include <udpr/cpp/reactor.hpp>

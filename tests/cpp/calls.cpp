@@ -26,9 +26,9 @@ TEST(reactors_move) {
 
 TEST(a_reactor_that_cannot_be_made) {
   std::error_code     error;
-  const udpr::reactor none({1u << 31}, error);
+  const udpr::reactor none({udpr::reactor_flag{1u << 31}}, error);
   CHECK(!none && error == UDPR_E_VERSION);
-  CHECK(check::throws(UDPR_E_VERSION, [] { udpr::reactor({1u << 31}); }));
+  CHECK(check::throws(UDPR_E_VERSION, [] { udpr::reactor({udpr::reactor_flag{1u << 31}}); }));
 }
 
 TEST(a_reactor_is_not_freed_inside_its_callback) {
@@ -40,7 +40,7 @@ TEST(a_reactor_is_not_freed_inside_its_callback) {
 }
 
 TEST(delayed_calls) {
-  udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
+  udpr::reactor reactor({udpr::reactor_flag::manual_clock});
   std::string   called;
   const auto    begin = reactor.now();
   const auto    a = reactor.call_later(3s, [&] { called += "a"; });
@@ -62,7 +62,7 @@ TEST(delayed_calls) {
 TEST(callables_may_be_move_only_and_are_destroyed_once) {
   int living = 0, called = 0;
   {
-    udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
+    udpr::reactor reactor({udpr::reactor_flag::manual_clock});
     auto          call = [&called, keep = std::make_unique<check::counted>(living)] { called++; };
     reactor.call_later(1s, std::move(call));
     CHECK(living == 1);
@@ -82,7 +82,7 @@ TEST(callables_may_be_move_only_and_are_destroyed_once) {
 }
 
 TEST(next_timeout_is_empty_if_nothing_is_due) {
-  udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
+  udpr::reactor reactor({udpr::reactor_flag::manual_clock});
   CHECK(!reactor.next_timeout() && reactor.backend_fd() >= 0);
   reactor.call_later(0s, [] {});
   CHECK(reactor.next_timeout() == 0ns);
@@ -119,15 +119,16 @@ TEST(watches) {
   udpr::reactor reactor;
   int           ends[2], bytes_read = 0;
   CHECK(pipe(ends) == 0);
-  const auto id = reactor.watch(ends[0], UDPR_WATCH_READABLE, [&](const udpr::readiness &ready) {
+  const auto id = reactor.watch(ends[0], udpr::watch_flag::readable, [&](const udpr::readiness &ready) {
     CHECK(ready.fd == ends[0] && ready.readable() && !ready.writable() && !ready.hangup());
     char byte;
     bytes_read += read(ready.fd, &byte, 1) == 1;
   });
-  CHECK(check::throws(std::errc::file_exists, [&] { reactor.watch(ends[0], UDPR_WATCH_READABLE, [] {}); }));
+  CHECK(check::throws(std::errc::file_exists,
+                      [&] { reactor.watch(ends[0], udpr::watch_flag::readable, [] {}); }));
   CHECK(write(ends[1], "x", 1) == 1);
   check::iterate_until(reactor, [&] { return bytes_read == 1; });
-  reactor.change_watch(id, UDPR_WATCH_READABLE | UDPR_WATCH_WRITABLE);
+  reactor.change_watch(id, udpr::watch_flag::readable | udpr::watch_flag::writable);
   reactor.unwatch(id);
   CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.unwatch(id); }));
   close(ends[0]), close(ends[1]);
@@ -171,7 +172,7 @@ TEST(a_call_from_another_thread_is_an_error) {
 }
 
 TEST(the_result_of_work_is_passed_to_done) {
-  udpr::reactor         reactor({0, 1});
+  udpr::reactor         reactor({{}, 1});
   const std::thread::id here = std::this_thread::get_id();
   std::thread::id       worker, done;
   std::string           result;

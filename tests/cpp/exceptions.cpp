@@ -75,7 +75,7 @@ TEST(iterate_throws_and_the_reactor_stops) {
 }
 
 TEST(advance_and_start_throw) {
-  udpr::reactor reactor({UDPR_REACTOR_MANUAL_CLOCK});
+  udpr::reactor reactor({udpr::reactor_flag::manual_clock});
   reactor.call_later(1s, [] { raise("advance"); });
   reactor.advance(999ms);
   CHECK(thrown_by([&] { reactor.advance(1ms); }) == "advance");
@@ -169,7 +169,7 @@ TEST(batches_reports_and_watches_throw) {
   CHECK(thrown_by([&] { reactor.run(); }) == "batch");
   int ends[2];
   CHECK(pipe(ends) == 0);
-  reactor.watch(ends[1], UDPR_WATCH_WRITABLE, [] { raise("watch"); });
+  reactor.watch(ends[1], udpr::watch_flag::writable, [] { raise("watch"); });
   CHECK(thrown_by([&] { reactor.run(); }) == "watch");
   reactor.free();
   close(ends[0]), close(ends[1]);

@@ -201,7 +201,7 @@ TEST(refusals_and_reports) {
   const transport     closed = listen(reactor, echo());
   const udpr::address refusing_addr = closed.host();
   closed.close();
-  const transport port = listen(reactor, std::ref(reported), {UDPR_UDP_ERROR_REPORTS});
+  const transport port = listen(reactor, std::ref(reported), {udpr::udp_flag::error_reports});
   port.connect(refusing_addr);
   port.write("anybody there?");
   check::iterate_until(reactor, [&] { return reported.refusals == 1; });
@@ -239,7 +239,8 @@ TEST(all_fields_of_a_datagram) {
     CHECK(*one.timestamp() > std::chrono::system_clock::now() - std::chrono::minutes(1));
   };
   udpr::udp_options options;
-  options.flags = UDPR_UDP_PACKET_INFO | UDPR_UDP_TIMESTAMPS | UDPR_UDP_TOS | UDPR_UDP_TTL;
+  options.flags =
+      udpr::udp_flag::packet_info | udpr::udp_flag::timestamps | udpr::udp_flag::tos | udpr::udp_flag::ttl;
   options.max_packet_size = 3;
   const transport server = listen(reactor, look, options), port = listen(reactor, udpr::protocol());
   from = port.host();
@@ -332,7 +333,7 @@ TEST(statistics_and_each_transport) {
 
 TEST(udp_options_are_applied) {
   udpr::reactor     reactor;
-  udpr::udp_options options{UDPR_UDP_REUSE_PORT};
+  udpr::udp_options options{udpr::udp_flag::reuse_port};
   const transport   port = listen(reactor, udpr::protocol(), options);
   const transport   twin =
       reactor.listen_udp({std::string(check::loopback), port.host().port()}, udpr::protocol(), options);

@@ -154,4 +154,30 @@ TEST(version_and_features) {
   CHECK(udpr::has_feature("recvmmsg") && !udpr::has_feature(std::string("nonsense")));
 }
 
+TEST(flags_of_one_kind_join) {
+  using udpr::udp_flag;
+  constexpr udp_flag both = udp_flag::reuse_port | udp_flag::ttl;
+  static_assert(static_cast<std::uint32_t>(both) == (UDPR_UDP_REUSE_PORT | UDPR_UDP_TTL));
+  static_assert(has(both, udp_flag::ttl) && !has(both, udp_flag::ttl | udp_flag::tos) &&
+                has(both, udp_flag{}));
+  udp_flag flags = both;
+  flags |= udp_flag::tos;
+  flags &= ~udp_flag::ttl;
+  CHECK(flags == (udp_flag::reuse_port | udp_flag::tos) && (flags & udp_flag::ttl) == udp_flag{});
+  const udpr::udp_options options{both};
+  CHECK(options.raw().flags == (UDPR_UDP_REUSE_PORT | UDPR_UDP_TTL));
+}
+
+template <class A, class B> constexpr bool mix = std::is_invocable_v<std::bit_or<>, A, B>;
+template <class Flag> constexpr bool       converts = std::is_convertible_v<Flag, std::uint32_t>;
+
+TEST(flags_of_two_kinds_do_not_mix) {
+  using udpr::reactor_flag, udpr::udp_flag, udpr::watch_flag;
+  static_assert(mix<udp_flag, udp_flag> && mix<reactor_flag, reactor_flag> && mix<watch_flag, watch_flag>);
+  static_assert(!mix<udp_flag, reactor_flag> && !mix<reactor_flag, watch_flag> && !mix<watch_flag, udp_flag>);
+  static_assert(!mix<udp_flag, int> && !mix<udp_flag, udpr_udp_flag> && !mix<udp_flag, udpr::progress>);
+  static_assert(!std::is_convertible_v<int, udp_flag> && !std::is_convertible_v<udpr_udp_flag, reactor_flag>);
+  static_assert(!converts<udp_flag> && !converts<reactor_flag> && !converts<watch_flag>);
+}
+
 int main() { return check::run(); }

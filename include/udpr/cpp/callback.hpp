@@ -26,15 +26,16 @@ public:
   scope(const scope &) = delete;
   scope &operator=(const scope &) = delete;
 
-  /* Keeps the exception that is being handled for the call that this reactor is in. False where there is none: then C
-   * made that call. */
+  /* Keeps the exception that is being handled for the call that this reactor is in. Returns false if there is none: then
+   * the call was made in C. */
   static bool keep(udpr_reactor *reactor) noexcept {
-    scope *at = innermost();
-    while (at && at->reactor_ != reactor) at = at->outer_;
-    if (!at) return false;
-    if (!at->caught_) at->caught_ = std::current_exception();
-    if (at->is_ == kind::turn) udpr_reactor_stop(reactor);
-    return true;
+    return keep(innermost(), reactor, std::current_exception());
+  }
+
+  /* For destructors, which must not throw: what was caught goes to the call around this one. If there is none, it is
+   * dropped. */
+  void pass_on() noexcept {
+    if (caught_) keep(outer_, reactor_, std::exchange(caught_, nullptr));
   }
 
   void rethrow() {
@@ -44,6 +45,14 @@ public:
   }
 
 private:
+  static bool keep(scope *at, udpr_reactor *reactor, std::exception_ptr caught) noexcept {
+    while (at && at->reactor_ != reactor) at = at->outer_;
+    if (!at) return false;
+    if (!at->caught_) at->caught_ = std::move(caught);
+    if (at->is_ == kind::turn) udpr_reactor_stop(reactor);
+    return true;
+  }
+
   static scope *&innermost() noexcept {
     static thread_local scope *one = nullptr;
     return one;
@@ -87,13 +96,21 @@ template <class Function, class... Args> decltype(auto) call_with(Function &func
     return function(std::forward<Args>(args)...);
   } else {
     static_assert(std::is_invocable_v<Function &>,
-                  "the callable takes other parameters than this callback has");
+                  "the callable cannot be called with the parameters of this callback, nor without any");
     return function();
   }
 }
 
+template <class Given> constexpr void check_keepable() {
+  static_assert(std::is_constructible_v<std::decay_t<Given>, Given>,
+                "what is given is kept in the library, and this can be neither copied nor moved there: "
+                "std::move it, or "
+                "give a std::unique_ptr, a std::shared_ptr or a std::ref to a protocol");
+}
+
 /* The `user` that keeps a callable: C owns it from the call on, and gives it back to `destroy`. */
 template <class Function> std::decay_t<Function> *keep_for_c(Function &&function) {
+  check_keepable<Function>();
   return new std::decay_t<Function>(std::forward<Function>(function));
 }
 

@@ -19,14 +19,14 @@ struct readiness {
   watch_id watch;
   /** Its descriptor. */
   int fd;
-  /** udpr_watch_flag. */
-  std::uint32_t events;
-  /** Whether UDPR_WATCH_READABLE is in them. */
-  bool readable() const noexcept { return (events & UDPR_WATCH_READABLE) != 0; }
-  /** Whether UDPR_WATCH_WRITABLE is in them. */
-  bool writable() const noexcept { return (events & UDPR_WATCH_WRITABLE) != 0; }
-  /** Whether UDPR_WATCH_HANGUP is in them. */
-  bool hangup() const noexcept { return (events & UDPR_WATCH_HANGUP) != 0; }
+  /** What it is ready for. */
+  watch_flag events;
+  /** Whether watch_flag::readable is in them. */
+  bool readable() const noexcept { return has(events, watch_flag::readable); }
+  /** Whether watch_flag::writable is in them. */
+  bool writable() const noexcept { return has(events, watch_flag::writable); }
+  /** Whether watch_flag::hangup is in them. */
+  bool hangup() const noexcept { return has(events, watch_flag::hangup); }
 };
 
 namespace detail {
@@ -47,6 +47,9 @@ template <class Kept, class Ref = reactor_ref> struct calls {
     udpr_status status = UDPR_OK;
     const bool  ended = guarded(reactor, [&] {
       using Result = decltype(call_with(of(user), Ref(reactor), trigger_id{id}));
+      static_assert(std::is_void_v<Result> || std::is_same_v<std::decay_t<Result>, progress> ||
+                        std::is_convertible_v<Result, std::error_code>,
+                    "a trigger returns nothing, udpr::progress or a std::error_code");
       if constexpr (std::is_void_v<Result>) call_with(of(user), Ref(reactor), trigger_id{id});
       else status = trigger_status(call_with(of(user), Ref(reactor), trigger_id{id}));
     });
@@ -55,7 +58,7 @@ template <class Kept, class Ref = reactor_ref> struct calls {
 
   static void watched(udpr_reactor *reactor, udpr_id id, std::int32_t fd, std::uint32_t events,
                       void *user) noexcept {
-    guarded(reactor, [&] { call_with(of(user), readiness{watch_id{id}, fd, events}); });
+    guarded(reactor, [&] { call_with(of(user), readiness{watch_id{id}, fd, watch_flag(events)}); });
   }
 
   static void resolved(udpr_reactor *reactor, udpr_id, udpr_status status, const udpr_addr *addresses,
@@ -83,6 +86,7 @@ struct nothing {
 
 /* Work for the pool with what is done afterwards: the result, or the exception, goes from one to the other. */
 template <class Work, class Done> class job {
+  static_assert(std::is_invocable_v<Work &>, "work for the pool is called without parameters");
   using Result = std::invoke_result_t<Work &>;
   static constexpr bool is_void = std::is_void_v<Result>;
   using Stored = std::conditional_t<is_void, nothing, std::decay_t<Result>>;
@@ -126,7 +130,7 @@ private:
   std::exception_ptr    thrown_;
 };
 
-/* The log is told in any call, not in those alone that keep exceptions. */
+/* The log is written in any call, also in those that keep no exceptions. */
 template <class F> struct logger {
   udpr_reactor *reactor;
   F             function;
@@ -135,10 +139,10 @@ template <class F> struct logger {
     logger &self = *static_cast<logger *>(user);
 #ifdef __cpp_exceptions
     try {
-      self.function(log_record(*record));
+      call_with(self.function, log_record(*record));
     } catch (...) { scope::keep(self.reactor); }
 #else
-    self.function(log_record(*record));
+    call_with(self.function, log_record(*record));
 #endif
   }
 };

@@ -1,4 +1,4 @@
-/* What is given and told in structs: options, ids, times. Included by <udpr/udpr.hpp>. */
+/* Options, ids, times, log records. Included by <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_OPTIONS_HPP
 #define UDPR_CPP_OPTIONS_HPP
 
@@ -7,31 +7,32 @@
 #include <string_view>
 
 #include <udpr/cpp/error.hpp>
+#include <udpr/cpp/flags.hpp>
 #include <udpr/cpp/view.hpp>
 
 namespace udpr {
 
-/** How a reactor is made: `udpr::reactor reactor({UDPR_REACTOR_SIGNALS});`. */
+/** How a reactor is made: `udpr::reactor reactor({udpr::reactor_flag::signals});`. */
 struct reactor_options {
-  /** udpr_reactor_flag. */
-  std::uint32_t flags = 0;
-  /** Threads of the pool at most; 0: 10. */
+  /** reactor_flag, joined by |. */
+  reactor_flag flags{};
+  /** How many threads the pool has at most; 0 means 10. */
   std::uint32_t thread_pool_size = 0;
 
   /** As C has it. */
   udpr_reactor_options raw() const noexcept {
     udpr_reactor_options out{};
     out.size = sizeof out;
-    out.flags = flags;
+    out.flags = detail::raw_flags(flags);
     out.thread_pool_size = thread_pool_size;
     return out;
   }
 };
 
-/** How a port is made: `{UDPR_UDP_REUSE_PORT | UDPR_UDP_TTL}`. */
+/** How a port is made: `{udpr::udp_flag::reuse_port | udpr::udp_flag::ttl}`. */
 struct udp_options {
-  /** udpr_udp_flag; those that must precede bind are refused by adopt_datagram_port. */
-  std::uint32_t flags = 0;
+  /** udp_flag, joined by |. Those that must precede bind are refused by adopt_datagram_port. */
+  udp_flag flags{};
   /** Longer datagrams are cut and flagged; 0: 65535, which is the most. */
   std::uint32_t max_packet_size = 0;
   /** SO_RCVBUF in bytes; 0: the system's. */
@@ -47,7 +48,7 @@ struct udp_options {
   udpr_udp_options raw() const noexcept {
     udpr_udp_options out{};
     out.size = sizeof out;
-    out.flags = flags;
+    out.flags = detail::raw_flags(flags);
     out.max_packet_size = max_packet_size;
     out.receive_buffer = receive_buffer;
     out.send_buffer = send_buffer;

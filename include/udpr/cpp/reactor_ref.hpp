@@ -93,18 +93,19 @@ public:
    * Has a descriptor of yours in this loop: `function(const readiness &)` is told of `events` (udpr_watch_flag). One watch
    * a descriptor: a second is std::errc::file_exists. Unwatch before closing.
    */
-  template <class F> watch_id watch(int fd, std::uint32_t events, F &&function, error_to error = {}) const {
+  template <class F> watch_id watch(int fd, watch_flag events, F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
     udpr_id id = 0;
-    error(udpr_reactor_watch(raw_, fd, events, detail::calls<Kept>::watched,
+    error(udpr_reactor_watch(raw_, fd, detail::raw_flags(events), detail::calls<Kept>::watched,
                              detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>, &id),
           "udpr::reactor::watch");
     return watch_id{id};
   }
 
   /** Other events for a watch. UDPR_E_NOT_FOUND. */
-  void change_watch(watch_id id, std::uint32_t events, error_to error = {}) const {
-    error(udpr_reactor_change_watch(raw_, udpr_id(id), events), "udpr::reactor::change_watch");
+  void change_watch(watch_id id, watch_flag events, error_to error = {}) const {
+    error(udpr_reactor_change_watch(raw_, udpr_id(id), detail::raw_flags(events)),
+          "udpr::reactor::change_watch");
   }
 
   /** Ends a watch. The descriptor stays open. UDPR_E_NOT_FOUND. */
@@ -126,7 +127,18 @@ public:
                 [&](auto... rest) { return udpr_reactor_listen_udp(raw_, at.port, at.address, rest...); });
   }
 
-  /** Twisted's name for a port meant for groups: listen_udp in all it does. */
+  /**
+   * The same on an address and its port: `listen_udp(udpr::address::parse(text, 9999), protocol)`. No address is
+   * UDPR_E_INVALID_ARGUMENT.
+   */
+  template <class P>
+  transport listen_udp(const address &at, P &&protocol, const udp_options &options = {},
+                       error_to error = {}) const {
+    if (!at) return error(UDPR_E_INVALID_ARGUMENT, "udpr::reactor::listen_udp"), transport();
+    return listen_udp({literal(at), at.port()}, std::forward<P>(protocol), options, error);
+  }
+
+  /** Twisted's name for a port meant for groups: the same as listen_udp. */
   template <class P>
   transport listen_multicast(const local_port &at, P &&protocol, const udp_options &options = {},
                              error_to error = {}) const {
@@ -134,6 +146,14 @@ public:
                 [&](auto... rest) {
                   return udpr_reactor_listen_multicast(raw_, at.port, at.address, rest...);
                 });
+  }
+
+  /** The same on an address and its port. */
+  template <class P>
+  transport listen_multicast(const address &at, P &&protocol, const udp_options &options = {},
+                             error_to error = {}) const {
+    if (!at) return error(UDPR_E_INVALID_ARGUMENT, "udpr::reactor::listen_multicast"), transport();
+    return listen_multicast({literal(at), at.port()}, std::forward<P>(protocol), options, error);
   }
 
   /**
@@ -366,6 +386,9 @@ private:
   template <class Call> udpr_status in_call(Call call) const {
     return detail::in_scope(raw_, detail::kind::call, call);
   }
+
+  /* An address without its port, as listen_udp reads it. */
+  static std::string literal(const address &at) { return at.with_port(0).to_string(); }
 
   template <class P, class Call>
   transport open(const error_to &error, const char *what, const udp_options &options, P &&protocol,

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include <udpr/cpp/protocol_base.hpp>
 #include <udpr/cpp/transport.hpp>
 
 namespace udpr {
@@ -47,27 +48,28 @@ template <class P> constexpr bool can_be_base = std::is_class_v<P> && !std::is_f
  * &both_name<P>::name is a member unless P has one of that name, also a private one, a template or several. Of a P that cannot
  * be a base it is found if it is public, and one.
  */
-#define UDPR_CPP_MEMBER(name)                                                                                \
-  template <class P, class... Args>                                                                          \
-  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                           \
-  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                       \
-  template <class P, class... Args>                                                                          \
-  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                    \
-  template <class P, class = void> constexpr bool is_one_##name = false;                                     \
-  template <class P> constexpr bool               is_one_##name<P, std::void_t<decltype(&P::name)>> = true;  \
-  struct only_##name {                                                                                       \
-    int name;                                                                                                \
-  };                                                                                                         \
-  template <class P> struct both_##name : P, only_##name {};                                                 \
-  template <class P> constexpr bool has_##name() {                                                           \
-    if constexpr (can_be_base<P>) return !is_one_##name<both_##name<P>>;                                     \
-    else return is_one_##name<P>;                                                                            \
-  }                                                                                                          \
-  template <class P, class... Args> constexpr bool can_##name() {                                            \
-    static_assert(can_##name##_v<void, P, Args...> || !has_##name<std::remove_cv_t<P>>(),                    \
-                  "the protocol's " #name " cannot be called with what udpr::protocol says: it is private, " \
-                  "takes something else, or is a template or overloaded and none of it fits");               \
-    return can_##name##_v<void, P, Args...>;                                                                 \
+#define UDPR_CPP_MEMBER(name)                                                                               \
+  template <class P, class... Args>                                                                         \
+  using call_##name = decltype(std::declval<P &>().name(std::declval<Args>()...));                          \
+  template <class Void, class P, class... Args> constexpr bool can_##name##_v = false;                      \
+  template <class P, class... Args>                                                                         \
+  constexpr bool can_##name##_v<std::void_t<call_##name<P, Args...>>, P, Args...> = true;                   \
+  template <class P, class = void> constexpr bool is_one_##name = false;                                    \
+  template <class P> constexpr bool               is_one_##name<P, std::void_t<decltype(&P::name)>> = true; \
+  struct only_##name {                                                                                      \
+    int name;                                                                                               \
+  };                                                                                                        \
+  template <class P> struct both_##name : P, only_##name {};                                                \
+  template <class P> constexpr bool has_##name() {                                                          \
+    if constexpr (can_be_base<P>) return !is_one_##name<both_##name<P>>;                                    \
+    else return is_one_##name<P>;                                                                           \
+  }                                                                                                         \
+  template <class P, class... Args> constexpr bool can_##name() {                                           \
+    static_assert(can_##name##_v<void, P, Args...> || !has_##name<std::remove_cv_t<P>>(),                   \
+                  "the protocol's " #name                                                                   \
+                  " cannot be called with the parameters that udpr::protocol lists: "                       \
+                  "it is private, takes others, or is a template or overloaded and none of it fits");       \
+    return can_##name##_v<void, P, Args...>;                                                                \
   }
 
 #if defined(__GNUC__)
@@ -81,12 +83,24 @@ UDPR_CPP_MEMBER(connection_refused)
 UDPR_CPP_MEMBER(error_received)
 UDPR_CPP_MEMBER(write_ready)
 UDPR_CPP_MEMBER(stop_protocol)
+
+/* Whether a P can be called at all, found in the same way. */
+template <class P, class = void> constexpr bool is_one_call = std::is_function_v<std::remove_pointer_t<P>>;
+template <class P> constexpr bool               is_one_call<P, std::void_t<decltype(&P::operator())>> = true;
+struct only_call {
+  void operator()();
+};
+template <class P> struct both_call : P, only_call {};
+template <class P> constexpr bool has_call() {
+  if constexpr (can_be_base<P>) return !is_one_call<both_call<P>>;
+  else return is_one_call<P>;
+}
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
 #undef UDPR_CPP_MEMBER
 
-/* A function in the place of a protocol. */
+/* A function instead of a protocol. */
 template <class Function> struct function_protocol { Function datagram_received; };
 
 template <class P> constexpr bool is_function = std::is_invocable_v<P &, transport_ref, const datagram &>;
@@ -114,9 +128,12 @@ template <class Kept> struct protocol_calls {
   }
 
   static udpr_status start(udpr_transport *transport, void *user) noexcept {
+    using Result = call_start_protocol<object, transport_ref>;
+    static_assert(std::is_void_v<Result> || std::is_convertible_v<Result, std::error_code>,
+                  "the protocol's start_protocol returns nothing or a std::error_code");
     udpr_status status = UDPR_OK;
     const bool  ended = guarded_in(transport, [&] {
-      if constexpr (std::is_void_v<call_start_protocol<object, transport_ref>>) {
+      if constexpr (std::is_void_v<Result>) {
         of(user).start_protocol(transport_ref(transport));
       } else {
         status = to_status(of(user).start_protocol(transport_ref(transport)));
@@ -132,14 +149,27 @@ template <class Kept> struct protocol_calls {
 
   static std::size_t batch(udpr_transport *transport, const udpr_datagram *const *all, std::size_t count,
                            void *user) noexcept {
+    using Result = call_datagrams_received<object, transport_ref, view<datagram>>;
+    static_assert(std::is_void_v<Result> ||
+                      (std::is_convertible_v<Result, std::size_t> && !std::is_same_v<Result, bool>),
+                  "the protocol's datagrams_received returns nothing or how many datagrams it took");
     std::size_t taken = count;
     guarded_in(transport, [&] {
       const view<datagram> datagrams(wrapped<datagram>(all), count);
-      if constexpr (std::is_void_v<call_datagrams_received<object, transport_ref, view<datagram>>>) {
+      if constexpr (std::is_void_v<Result>) {
         of(user).datagrams_received(transport_ref(transport), datagrams);
       } else {
         taken = of(user).datagrams_received(transport_ref(transport), datagrams);
       }
+    });
+    return taken;
+  }
+
+  static std::size_t batch_of_base(udpr_transport *transport, const udpr_datagram *const *all,
+                                   std::size_t count, void *user) noexcept {
+    std::size_t taken = count;
+    guarded_in(transport, [&] {
+      taken = batches_of_base::receive(of(user), transport_ref(transport), {wrapped<datagram>(all), count});
     });
     return taken;
   }
@@ -170,6 +200,9 @@ template <class Kept> struct protocol_calls {
     fill(out);
     if constexpr (std::is_same_v<std::remove_cv_t<object>, protocol>)
       leave_out_empty(out, target<Kept>::of(*kept));
+    if constexpr (std::is_base_of_v<protocol_base, object> &&
+                  !has_datagrams_received<std::remove_cv_t<object>>())
+      if (batches_of_base::wanted(target<Kept>::of(*kept))) out.datagrams_received = batch_of_base;
     return out;
   }
 
@@ -185,13 +218,20 @@ private:
       out.error_received = failed;
     if constexpr (can_write_ready<object, transport_ref>()) out.write_ready = ready;
     if constexpr (can_stop_protocol<object, transport_ref, std::error_code>()) out.stop_protocol = stopped;
-    static_assert(can_start_protocol<object, transport_ref>() ||
-                      can_datagram_received<object, transport_ref, const datagram &>() ||
-                      can_datagrams_received<object, transport_ref, view<datagram>>() ||
-                      can_connection_refused<object, transport_ref>() ||
-                      can_error_received<object, transport_ref, const error_report &>() ||
-                      can_write_ready<object, transport_ref>() ||
-                      can_stop_protocol<object, transport_ref, std::error_code>(),
+    constexpr bool some = can_start_protocol<object, transport_ref>() ||
+                          can_datagram_received<object, transport_ref, const datagram &>() ||
+                          can_datagrams_received<object, transport_ref, view<datagram>>() ||
+                          can_connection_refused<object, transport_ref>() ||
+                          can_error_received<object, transport_ref, const error_report &>() ||
+                          can_write_ready<object, transport_ref>() ||
+                          can_stop_protocol<object, transport_ref, std::error_code>();
+    constexpr bool function = has_call<std::remove_cv_t<object>>(), pointer = std::is_pointer_v<object>;
+    static_assert(some || !function,
+                  "a function that is given as protocol is called with (udpr::transport_ref, const "
+                  "udpr::datagram &), and this one cannot be");
+    static_assert(some || function || !pointer,
+                  "a pointer is no protocol: give a std::ref, a std::unique_ptr or a std::shared_ptr");
+    static_assert(some || function || pointer,
                   "a protocol needs at least one of the functions of udpr::protocol");
   }
 
@@ -210,9 +250,10 @@ template <class P, class = void> constexpr bool is_pointer = false;
 template <class P>
 constexpr bool is_pointer<P, std::void_t<decltype(std::declval<P &>().operator->())>> = true;
 
-/* Keeps a protocol for C, and makes its table; without a user where it is a pointer to nothing. */
+/* Keeps a protocol for C, and makes its table, which has no user if `given` is a pointer to nothing. */
 template <class P> udpr_protocol keep_protocol(P &&given) {
   using Kept = std::decay_t<P>;
+  check_keepable<P>();
   if constexpr (is_pointer<Kept>) {
     if (!given) return udpr_protocol{};
   }

@@ -74,7 +74,8 @@ WRONG = [
 
 
 def errors_of(compiler, standard, source, *flags):
-    flags = [*flags, "-fmax-errors=0" if compiler == "g++" else "-ferror-limit=0", f"-I{ROOT}/include"]
+    of_compiler = ["-fmax-errors=0", "-fno-diagnostics-show-caret"] if compiler == "g++" else ["-ferror-limit=0", "-fno-caret-diagnostics"]
+    flags = [*flags, *of_compiler, f"-I{ROOT}/include"]
     command = [compiler, f"-std={standard}", *flags, "-fsyntax-only", "-x", "c++", "-"]
     return subprocess.run(command, input=source, text=True, stderr=subprocess.PIPE).stderr
 
@@ -90,8 +91,79 @@ def a_callback_that_cannot_be_called_does_not_compile(compiler, standard):
             uses += f"  reactor.listen_udp(0, {struct}());\n"
     errors = errors_of(compiler, standard, source + f"void uses(udpr::reactor &reactor) {{\n{uses}}}\n")
     for name in CALLBACKS:
-        # Compilers print the line of the assertion, too, where the name is not filled in.
         equal((name, len(WRONG)), (name, errors.count(f"the protocol's {name} cannot be called with")))
+
+
+CALLABLE = "the callable cannot be called with the parameters of this callback, nor without any"
+KEPT = "what is given is kept in the library, and this can be neither copied nor moved there"
+# Statements that do not compile, and the sentence that each gets.
+REFUSED = {
+    "reactor.call_later(1s, [](int) {});": CALLABLE,
+    "reactor.call_later(1s, [](reactor_ref, int) {});": CALLABLE,
+    "reactor.call_when_running([](int) {});": CALLABLE,
+    "reactor.call_from_thread([](std::string) {});": CALLABLE,
+    "reactor.remote().call([](int) {});": CALLABLE,
+    "reactor.watch(0, watch_flag::readable, [](int) {});": CALLABLE,
+    "reactor.add_trigger(UDPR_PHASE_AFTER, UDPR_EVENT_STARTUP, [](int) {});": CALLABLE,
+    "reactor.resolve(\"a\", 1, [](reactor_ref) {});": CALLABLE,
+    "reactor.each_transport([](int) {});": CALLABLE,
+    "reactor.set_logger(UDPR_LOG_INFO, [](std::string) {});": CALLABLE,
+    "reactor.call_in_thread([] { return 1; }, [](std::string) {});": CALLABLE,
+    "udpr::timer(reactor, 1s, [](int) {});": CALLABLE,
+    "udpr::watch(reactor, 0, watch_flag::readable, [](reactor_ref) {});": CALLABLE,
+    "udpr::lookup(reactor, \"a\", 1, [](int) {});": CALLABLE,
+    "udpr::trigger(reactor, UDPR_PHASE_AFTER, UDPR_EVENT_STARTUP, [](int) {});": CALLABLE,
+    "reactor.call_in_thread([](int) {});": "work for the pool is called without parameters",
+    "reactor.add_trigger(UDPR_PHASE_AFTER, UDPR_EVENT_STARTUP, [] { return 1; });": "a trigger returns nothing, udpr::progress or a std::error_code",
+    "reactor.listen_udp(0, [](int) {});": "a function that is given as protocol is called with (udpr::transport_ref, const udpr::datagram &)",
+    "reactor.listen_udp(0, [](transport_ref, datagram &) {});": "a function that is given as protocol is called with",
+    "reactor.listen_udp(0, wrong_function);": "a function that is given as protocol is called with",
+    "struct none {}; reactor.listen_udp(0, none());": "a protocol needs at least one of the functions of udpr::protocol",
+    "struct misspelt { void datagram_recieved(transport_ref, const datagram &) {} }; reactor.listen_udp(0, misspelt());": "a protocol needs at least one",
+    "reactor.listen_udp(0, &fine);": "a pointer is no protocol: give a std::ref, a std::unique_ptr or a std::shared_ptr",
+    "struct start { int start_protocol(transport_ref) { return 0; } }; reactor.listen_udp(0, start());": "start_protocol returns nothing or a std::error_code",
+    "struct batch { bool datagrams_received(transport_ref, udpr::view<datagram>) { return true; } }; reactor.listen_udp(0, batch());": "datagrams_received returns nothing or how many",
+    "auto kept = std::make_unique<protocol_base>(); reactor.listen_udp(0, kept);": KEPT,
+    "reactor.listen_udp(0, static_cast<protocol_base &>(fine));": KEPT,
+    "auto call = [only = std::make_unique<int>(1)] {}; reactor.call_later(1s, call);": KEPT,
+    "auto call = [only = std::make_unique<int>(1)] {}; udpr::timer(reactor, 1s, call);": KEPT,
+    "struct none : private protocol_base {}; reactor.listen_udp(0, none());": "the protocol's datagram_received cannot be called with",
+    "struct hides : protocol_base { void write_ready(int) {} }; reactor.listen_udp(0, hides());": "the protocol's write_ready cannot be called with",
+}
+
+
+def what_does_not_fit_gets_a_sentence(compiler, standard):
+    source = """
+#include <memory>
+#include <udpr/udpr.hpp>
+using udpr::datagram, udpr::reactor_ref, udpr::transport_ref, udpr::watch_flag;
+using namespace std::chrono_literals;
+void wrong_function(int) {}
+struct protocol_base : udpr::protocol_base {
+  protocol_base() = default;
+protected:
+  protocol_base(const protocol_base &) = default;
+};
+"""
+    equal("", errors_of(compiler, standard, source, *FLAGS))
+    first = source.count("\n") + 1
+    for number, statement in enumerate(REFUSED):
+        source += f"void use_{number}(udpr::reactor &reactor, protocol_base &fine) {{ static_cast<void>(fine); {statement} }}\n"
+    # g++ names the line before the error, clang++ behind it.
+    errors = re.split(r"(?<=\n)(?=.*error:)" if compiler == "clang++" else r"(?<=error:)", errors_of(compiler, standard, source))
+    if compiler == "g++":
+        errors = [context.partition("\n")[2] + error.partition("\n")[0] for context, error in zip(errors, errors[1:])]
+    for number, (statement, sentence) in enumerate(REFUSED.items()):
+        at = f"<stdin>:{first + number}:"
+        assert any(at in error and sentence in error for error in errors), (statement, [error for error in errors if at in error])
+
+
+def override_finds_a_misspelt_callback(compiler, standard):
+    for name, kind in {"datagram_recieved": "const udpr::datagram &", "datagram_received": "udpr::datagram &", "write_ready": "int"}.items():
+        source = f"#include <udpr/udpr.hpp>\nstruct wrong : udpr::protocol_base {{ void {name}(udpr::transport_ref, {kind}) override; }};\n"
+        errors = errors_of(compiler, standard, source)
+        equal(1, errors.count("error:"))
+        assert "override" in errors, errors
 
 
 def protocols_of_every_kind_compile(compiler, standard):
@@ -109,6 +181,11 @@ struct base { virtual void write_ready(transport_ref) = 0; protected: ~base() = 
 struct derived final : base { void write_ready(transport_ref) override {} };
 class hidden_base { public: void write_ready(transport_ref) {} };
 struct exposed : private hidden_base { using hidden_base::write_ready; };
+class virtual_one : public udpr::protocol_base { public: void write_ready(transport_ref) override {} };
+class virtual_final final : public udpr::protocol_base { public: void write_ready(transport_ref) override {} };
+class virtual_batch : public udpr::batch_protocol_base { public: std::size_t datagrams_received(transport_ref, udpr::view<udpr::datagram> all) override { return all.size(); } };
+struct callable_protocol { void operator()() {} void write_ready(transport_ref) {} };
+void plain_function(transport_ref, const udpr::datagram &) {}
 struct unmade { explicit unmade(int) {} unmade(const unmade &) = delete; void stop_protocol(transport_ref, std::error_code) {} };
 union either { int number; void write_ready(transport_ref) {} };
 void uses(udpr::reactor &reactor, derived &one, unmade &two) {
@@ -122,6 +199,15 @@ void uses(udpr::reactor &reactor, derived &one, unmade &two) {
   reactor.listen_udp(0, std::make_unique<unmade>(1));
   reactor.listen_udp(0, either());
   reactor.listen_udp(0, [](auto, auto &) {});
+  reactor.listen_udp(0, [only = std::make_unique<int>(1)](transport_ref, udpr::datagram) {});
+  reactor.listen_udp(0, plain_function);
+  reactor.listen_udp(0, &plain_function);
+  reactor.listen_udp(0, std::function<void(transport_ref, const udpr::datagram &)>(plain_function));
+  reactor.listen_udp(0, callable_protocol());
+  reactor.listen_udp(0, virtual_one());
+  reactor.listen_udp(0, virtual_final());
+  reactor.listen_udp(0, virtual_batch());
+  reactor.listen_udp(0, std::unique_ptr<udpr::protocol_base>(new virtual_batch));
 }
 """
     compiled(compiler, f"-std={standard}", *FLAGS, "-Wnon-virtual-dtor", "-Woverloaded-virtual", "-fsyntax-only", "-x", "c++", "-", source=source)
@@ -149,7 +235,8 @@ void uses(udpr::transport_ref port, const udpr::address &to) {
     equal("", errors_of(compiler, standard, source % "", *FLAGS))
     for wrong in ["write(buffer, to)", "write(buffer)", "post(buffer, to)", "post(record.name)", "write_sequence({raw, buffer}, to)"]:
         errors = errors_of(compiler, standard, source % f"port.{wrong};")
-        assert "deleted" in errors and "buffer" in errors, f"{wrong}: {errors!r}"
+        line = source[: source.index("%s")].count("\n") + 1
+        assert "deleted" in errors and f"<stdin>:{line}:" in errors, f"{wrong}: {errors!r}"
 
 
 def an_older_standard_is_one_error(compiler, standard):
@@ -174,6 +261,8 @@ for each_compiler in ("g++", "clang++"):
             each_header_alone,
             echoes,
             a_callback_that_cannot_be_called_does_not_compile,
+            what_does_not_fit_gets_a_sentence,
+            override_finds_a_misspelt_callback,
             protocols_of_every_kind_compile,
             a_buffer_of_char_is_no_text,
         ):

@@ -146,7 +146,7 @@ TEST(a_watch_ends_with_its_handle) {
     told += ready.watch == watch.id() && ready.readable();
     if (told == 3) watch.cancel();
   });
-  check::turn_until(reactor, [&] { return told == 3; });
+  check::iterate_until(reactor, [&] { return told == 3; });
   CHECK(!watch && check::throws(UDPR_E_NOT_FOUND, [&] { watch.change(watch_flag::writable); }));
   udpr::watch again(reactor, ends[0], watch_flag::readable, [] {});
   again.change(watch_flag::readable | watch_flag::writable);
@@ -170,7 +170,7 @@ TEST(a_look_up_that_is_given_up_calls_nothing) {
     found = !error && all.size() == 1 && all[0].port() == 7;
     wanted.cancel();
   });
-  check::turn_until(reactor, [&] { return found; });
+  check::iterate_until(reactor, [&] { return found; });
   CHECK(called == 0 && !wanted);
 }
 
@@ -180,7 +180,7 @@ TEST(a_look_up_that_was_cancelled_by_its_id_is_reported) {
   udpr::lookup    lookup(reactor, "127.0.0.1", 1, [&](std::error_code error, auto) { got = error; });
   reactor.cancel(lookup.id());
   CHECK(lookup);
-  check::turn_until(reactor, [&] { return !lookup; });
+  check::iterate_until(reactor, [&] { return !lookup; });
   CHECK(got == UDPR_E_CANCELLED);
   udpr::lookup other(reactor, "127.0.0.1", 1, [&](std::error_code, auto) { got = {}; });
   reactor.cancel(other.id());

@@ -28,7 +28,7 @@ private:
 static void send_to_itself(udpr::reactor &reactor, const transport &port, const char *text,
                            std::string &events) {
   port.write(text, port.host());
-  check::turn_until(reactor, [&] { return events.find(text) != std::string::npos; });
+  check::iterate_until(reactor, [&] { return events.find(text) != std::string::npos; });
 }
 
 TEST(virtual_functions_are_called_through_every_kind_of_pointer) {
@@ -55,7 +55,7 @@ TEST(what_is_not_overridden_does_nothing) {
   udpr::reactor   reactor;
   const transport port = reactor.listen_udp({check::loopback, 0}, silent());
   port.write("x", port.host());
-  check::turn_until(reactor, [&] { return port.stats().datagrams_in == 1; });
+  check::iterate_until(reactor, [&] { return port.stats().datagrams_in == 1; });
   port.close();
 }
 
@@ -67,7 +67,7 @@ TEST(a_refusal_reaches_the_virtual_function) {
   port.connect(other.host());
   other.close();
   port.write("x");
-  check::turn_until(reactor, [&] { return events == "start refused "; });
+  check::iterate_until(reactor, [&] { return events == "start refused "; });
 }
 
 TEST(a_start_that_throws_fails_to_listen) {
@@ -107,7 +107,7 @@ TEST(batches_reach_the_virtual_function_behind_any_base) {
       port = reactor.listen_udp(at, std::unique_ptr<udpr::batch_protocol_base>(std::move(object)));
     if (kind == 2) port = reactor.listen_udp(at, std::unique_ptr<udpr::protocol_base>(std::move(object)));
     for (const char *text : {"a", "b", "c"}) port.write(text, port.host());
-    check::turn_until(reactor, [&] { return events == "abc"; });
+    check::iterate_until(reactor, [&] { return events == "abc"; });
     port.close();
   }
 }

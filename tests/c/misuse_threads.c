@@ -75,7 +75,7 @@ TEST(any_thread_functions_while_run_waits) {
 
 /* ---- inside work ----------------------------------------------------------------------------------------- */
 
-static void check_turns_and_free_return(udpr_status expected, udpr_reactor *reactor) {
+static void check_run_iterate_advance_and_free_return(udpr_status expected, udpr_reactor *reactor) {
   CHECK_STATUS(expected, udpr_reactor_run(reactor));
   CHECK_STATUS(expected, udpr_reactor_iterate(reactor, 0));
   CHECK_STATUS(expected, udpr_reactor_advance(reactor, 1));
@@ -88,11 +88,11 @@ static void check_turns_and_free_return(udpr_status expected, udpr_reactor *reac
 static void check_reentrant_in_work(void *user) {
   job *self = user;
   CHECK_EQ(0, sem_wait(self->may_finish));
-  check_turns_and_free_return(UDPR_E_REENTRANT, self->reactor);
+  check_run_iterate_advance_and_free_return(UDPR_E_REENTRANT, self->reactor);
   atomic_store(&self->ended, 1);
 }
 
-TEST(turns_and_free_inside_work) {
+TEST(run_iterate_advance_and_free_inside_work) {
   udpr_reactor *reactor = new_reactor(0);
   sem_t         outside; /* posted by the main thread when it has left the reactor */
   job           one = {.reactor = reactor, .loop_thread = pthread_self(), .may_finish = &outside};
@@ -106,7 +106,7 @@ TEST(turns_and_free_inside_work) {
 
 static void check_wrong_thread_in_work(void *user) {
   handles *with = user;
-  check_turns_and_free_return(UDPR_E_WRONG_THREAD, with->reactor);
+  check_run_iterate_advance_and_free_return(UDPR_E_WRONG_THREAD, with->reactor);
   check_reactor_calls_return(UDPR_E_WRONG_THREAD, with);
   check_transport_calls_return(UDPR_E_WRONG_THREAD, with);
   OK(udpr_reactor_call_from_thread(with->reactor, stop_call, NULL, NULL));

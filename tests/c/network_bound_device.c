@@ -15,15 +15,15 @@ typedef struct fixture {
 /* ---- the network -------------------------------------------------------------------------------------------- */
 
 static void rename_device(void) {
-  ip("link set vpn0 down");
-  ip("link set vpn0 name vpn1");
+  run_ip("link set vpn0 down");
+  run_ip("link set vpn0 name vpn1");
   set_up_device("vpn1", 1);
 }
 
-static void remove_device(void) { ip("link del vpn0"); }
+static void remove_device(void) { run_ip("link del vpn0"); }
 
 static void replace_device(void) {
-  ip("link del vpn0");
+  run_ip("link del vpn0");
   add_device("vpn0", 1);
 }
 

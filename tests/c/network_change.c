@@ -2,6 +2,7 @@
  * removed, a group's interface that is deleted. Failed datagrams are reported. The port stays open and works
  * when the network is restored.
  */
+#include "membership.h"
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -96,9 +97,9 @@ static void check_batch(fixture *f, size_t len, uint32_t come) {
 }
 
 static void set_mtu(fixture *f, int mtu) {
-  host_command("ip link set near mtu %d", mtu);
+  run_command("ip link set near mtu %d", mtu);
   enter_far_host(&f->hosts);
-  host_command("ip link set far mtu %d", mtu);
+  run_command("ip link set far mtu %d", mtu);
   enter_near_host(&f->hosts);
 }
 
@@ -141,7 +142,7 @@ TEST(mtu_changes_dont_fragment_ipv6) { check_mtu_change(IPV6, UDPR_UDP_DONT_FRAG
 /* ---- an interface that goes down and up again ---------------------------------------------------------- */
 
 static void restore_neighbour(void) {
-  host_command("ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent");
+  run_command("ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:02 dev near nud permanent");
 }
 
 static void check_interface_down_and_up(uint32_t flags, bool connect) {
@@ -150,11 +151,11 @@ static void check_interface_down_and_up(uint32_t flags, bool connect) {
   if (connect) OK(udpr_transport_connect(f.near, &f.to));
   for (int round = 0; round < 3; round++) {
     check_arrives(&f, 100);
-    host_command("ip link set near down");
+    run_command("ip link set near down");
     CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, write_now(&f, 100));
     check_batch(&f, 100, 0);
     CHECK_STATUS(UDPR_E_NETWORK_UNREACHABLE, f.status);
-    host_command("ip link set near up");
+    run_command("ip link set near up");
     wait_for_link("near");
     restore_neighbour();
     check_arrives(&f, 100);
@@ -174,10 +175,10 @@ TEST(the_peers_interface_goes_down_and_comes_back) {
   set_up(&f, IPV4, 0);
   check_arrives(&f, 100);
   enter_far_host(&f.hosts);
-  host_command("ip link set far down");
+  run_command("ip link set far down");
   run_turns(f.reactor, 3);
   CHECK_EQ(1, f.received);
-  host_command("ip link set far up");
+  run_command("ip link set far up");
   wait_for_link("far");
   enter_near_host(&f.hosts);
   wait_for_link("near");
@@ -194,8 +195,8 @@ static void check_address_removed(uint32_t flags, bool connect) {
   udpr_addr host = host_of(f.near);
   for (int round = 0; round < 2; round++) {
     check_arrives(&f, 100);
-    host_command("ip addr del 10.77.0.1/24 dev near");
-    host_command("ip addr add 10.77.0.9/24 dev near"); /* so that there still is a route */
+    run_command("ip addr del 10.77.0.1/24 dev near");
+    run_command("ip addr add 10.77.0.9/24 dev near"); /* so that there still is a route */
     udpr_status status = write_now(&f, 100);
     NOTE("a write from an address that was removed: %s %d", udpr_status_name(status),
          udpr_status_errno(status));
@@ -204,8 +205,8 @@ static void check_address_removed(uint32_t flags, bool connect) {
     CHECK_STATUS(status, f.status);
     udpr_addr now = host_of(f.near);
     CHECK_ADDR(&host, &now);
-    host_command("ip addr del 10.77.0.9/24 dev near");
-    host_command("ip addr add 10.77.0.1/24 dev near");
+    run_command("ip addr del 10.77.0.9/24 dev near");
+    run_command("ip addr add 10.77.0.1/24 dev near");
     check_arrives(&f, 100);
     check_batch(&f, 100, BATCH);
   }
@@ -218,25 +219,13 @@ TEST(an_address_is_removed_with_reports) { check_address_removed(UDPR_UDP_ERROR_
 
 /* ---- a group's interface that is deleted --------------------------------------------------------------- */
 
-static udpr_status join(const recorder *port, const udpr_addr *group, const udpr_addr *source,
-                        uint32_t index) {
-  return source ? udpr_transport_join_source_group(port->transport, group, source, index)
-                : udpr_transport_join_group(port->transport, group, index);
-}
-
-static udpr_status leave(const recorder *port, const udpr_addr *group, const udpr_addr *source,
-                         uint32_t index) {
-  return source ? udpr_transport_leave_source_group(port->transport, group, source, index)
-                : udpr_transport_leave_group(port->transport, group, index);
-}
-
 /* Repeated more often than the kernel's limit of memberships: those of deleted interfaces must not count. */
 static void check_group_interface_deleted(const char *any, const char *far, const char *group_text,
                                           bool with_source) {
   two_hosts hosts;
   recorder  port, sender;
   two_hosts_create(&hosts);
-  host_command("sysctl -qw net.ipv4.igmp_max_memberships=2");
+  run_command("sysctl -qw net.ipv4.igmp_max_memberships=2");
   udpr_reactor *reactor = new_reactor(0);
   recorder_listen(&port, reactor, any, 0, 0);
   enter_far_host(&hosts);
@@ -245,18 +234,19 @@ static void check_group_interface_deleted(const char *any, const char *far, cons
   udpr_addr group = addr(group_text, port.host.port), source = addr(far, 0);
   for (int round = 0; round < 4; round++) {
     uint32_t index = interface_index("near");
-    OK(join(&port, &group, with_source ? &source : NULL, index));
+    OK(join_group(port.transport, &group, with_source ? &source : NULL, index));
     enter_far_host(&hosts);
     OK(udpr_transport_set_outgoing_interface(sender.transport, interface_index("far")));
     enter_near_host(&hosts);
     write_text(sender.transport, "here", &group);
     recorder_expect(reactor, &port, "here");
-    host_command("ip link del near");
+    run_command("ip link del near");
     CHECK(udpr_transport_write(sender.transport, "x", 1, &group) < 0);
     run_turns(reactor, 3);
-    CHECK_STATUS(UDPR_E_NO_INTERFACE, join(&port, &group, NULL, index + 100));
-    OK(leave(&port, &group, with_source ? &source : NULL, index));
-    CHECK_STATUS(UDPR_E_NO_INTERFACE, leave(&port, &group, with_source ? &source : NULL, index));
+    CHECK_STATUS(UDPR_E_NO_INTERFACE, join_group(port.transport, &group, NULL, index + 100));
+    OK(leave_group(port.transport, &group, with_source ? &source : NULL, index));
+    CHECK_STATUS(UDPR_E_NO_INTERFACE,
+                 leave_group(port.transport, &group, with_source ? &source : NULL, index));
     link_hosts(&hosts);
   }
   CHECK_EQ(4, port.count);

@@ -14,14 +14,14 @@ typedef struct fixture {
 } fixture;
 
 static void set_up_device(const char *device, int number) {
-  host_command("ip link set %s addrgenmode none && ip link set %s up", device, device);
-  host_command("ip addr add 10.78.0.%d/24 dev %s", number, device);
+  run_command("ip link set %s addrgenmode none && ip link set %s up", device, device);
+  run_command("ip addr add 10.78.0.%d/24 dev %s", number, device);
 }
 
 /* A second link: other 10.78.0.1 fd78::1 and, on the far host, behind 10.78.0.2 fd78::2. */
 static void link_other(const two_hosts *hosts) {
-  host_command("ip link add other type veth peer name behind");
-  host_command("ip link set behind netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
+  run_command("ip link add other type veth peer name behind");
+  run_command("ip link set behind netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
   set_up_device("other", 1);
   enter_far_host(hosts);
   set_up_device("behind", 2);

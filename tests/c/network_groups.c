@@ -1,6 +1,7 @@
 /* A group can be left, and joined again, whatever changes of routes and interfaces. The tests ask the kernel
  * which memberships the socket has.
  */
+#include "membership.h"
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -45,10 +46,10 @@ typedef struct fixture {
 } fixture;
 
 static void make_device(const char *name, int network) {
-  host_command("ip link add %s0 address 02:00:00:00:%02x:01 type veth peer name %s1", name, network, name);
-  host_command("ip link set %s1 up && ip link set %s0 addrgenmode none && ip link set %s0 up", name, name,
-               name);
-  host_command("ip addr add 10.%d.0.1/24 dev %s0", network, name);
+  run_command("ip link add %s0 address 02:00:00:00:%02x:01 type veth peer name %s1", name, network, name);
+  run_command("ip link set %s1 up && ip link set %s0 addrgenmode none && ip link set %s0 up", name, name,
+              name);
+  run_command("ip addr add 10.%d.0.1/24 dev %s0", network, name);
   char device[16], address[16];
   snprintf(device, sizeof device, "%s0", name);
   snprintf(address, sizeof address, "fd%d::1", network);
@@ -57,25 +58,23 @@ static void make_device(const char *name, int network) {
 
 /* More specific than the routes that the kernel makes itself. */
 static void set_group_route(const char *device) {
-  host_command("ip route replace 224.0.0.0/4 dev %s", device);
-  host_command("ip -6 route del multicast ff00::/9 table local 2>/dev/null; "
-               "ip -6 route add multicast ff00::/9 dev %s table local",
-               device);
+  run_command("ip route replace 224.0.0.0/4 dev %s", device);
+  run_command("ip -6 route del multicast ff00::/9 table local 2>/dev/null; "
+              "ip -6 route add multicast ff00::/9 dev %s table local",
+              device);
 }
 
 static void remove_group_routes(void) {
-  host_command("ip route del 224.0.0.0/4; ip -6 route flush table local root ff00::/8");
-  host_command("ip -6 route add unreachable default metric 1 2>/dev/null; true");
+  run_command("ip route del 224.0.0.0/4; ip -6 route flush table local root ff00::/8");
+  run_command("ip -6 route add unreachable default metric 1 2>/dev/null; true");
 }
 
 static udpr_status join(fixture *f, uint32_t index) {
-  return f->membership_kind->source ? udpr_transport_join_source_group(f->port, &f->group, &f->source, index)
-                                    : udpr_transport_join_group(f->port, &f->group, index);
+  return join_group(f->port, &f->group, f->membership_kind->source ? &f->source : NULL, index);
 }
 
 static udpr_status leave(fixture *f, uint32_t index) {
-  return f->membership_kind->source ? udpr_transport_leave_source_group(f->port, &f->group, &f->source, index)
-                                    : udpr_transport_leave_group(f->port, &f->group, index);
+  return leave_group(f->port, &f->group, f->membership_kind->source ? &f->source : NULL, index);
 }
 
 static void check_joined(const fixture *f, bool by_a0, bool by_b0) {
@@ -113,7 +112,7 @@ static void for_each_kind(void (*body)(const membership_kind *)) {
   if (geteuid() != 0) SKIP("needs root for a network namespace");
   if (system("ip -V >/dev/null 2>&1") != 0) SKIP("needs ip (iproute2)");
   close(new_network_namespace());
-  host_command("ip link set lo up");
+  run_command("ip link set lo up");
   make_device("a", 77);
   make_device("b", 78);
   for (size_t i = 0; i < sizeof MEMBERSHIP_KINDS / sizeof *MEMBERSHIP_KINDS; i++) {
@@ -162,7 +161,7 @@ static void check_route_removed(const membership_kind *membership_kind) {
   check_joined(&f, false, false);
   CHECK_STATUS(UDPR_E_NO_INTERFACE, join(&f, 0));
   CHECK_STATUS(UDPR_E_NOT_JOINED, leave(&f, 0));
-  host_command("ip -6 route del unreachable default metric 1");
+  run_command("ip -6 route del unreachable default metric 1");
   tear_down(&f);
 }
 
@@ -176,7 +175,7 @@ static void check_interface_replaced(const membership_kind *membership_kind) {
     bool leave_first = round & 1;
     set_group_route("a0");
     OK(join(&f, 0));
-    host_command("ip link del a0");
+    run_command("ip link del a0");
     make_device("a", 77);
     set_group_route("a0");
     uint32_t previous = f.a0;
@@ -199,14 +198,14 @@ static void check_interface_renamed(const membership_kind *membership_kind) {
   fixture f;
   set_up_with(&f, membership_kind, NULL);
   OK(join(&f, 0));
-  host_command("ip link set a0 down && ip link set a0 name renamed && ip addr flush dev renamed && ip link "
-               "set renamed up");
+  run_command("ip link set a0 down && ip link set a0 name renamed && ip addr flush dev renamed && ip link "
+              "set renamed up");
   check_joined(&f, true, false);
   OK(leave(&f, 0));
   check_joined(&f, false, false);
   OK(join(&f, f.a0));
   OK(leave(&f, f.a0));
-  host_command("ip link del renamed");
+  run_command("ip link del renamed");
   make_device("a", 77);
   tear_down(&f);
 }
@@ -216,11 +215,11 @@ TEST(the_interface_is_renamed_and_loses_its_address) { for_each_kind(check_inter
 /* Memberships on deleted interfaces must not count towards the socket's limit. */
 static void check_many_interfaces_removed(const membership_kind *membership_kind) {
   fixture f;
-  host_command("sysctl -qw net.ipv4.igmp_max_memberships=3");
+  run_command("sysctl -qw net.ipv4.igmp_max_memberships=3");
   set_up_with(&f, membership_kind, NULL);
   for (int round = 0; round < 6; round++) {
     OK(join(&f, f.a0));
-    host_command("ip link del a0");
+    run_command("ip link del a0");
     make_device("a", 77);
     f.a0 = interface_index("a0");
   }

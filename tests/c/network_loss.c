@@ -118,13 +118,11 @@ static uint64_t count_dropped(unsigned head) {
 
 static void check_loss(const char *near, const char *far, unsigned head, uint32_t flags, const char *which) {
   enum { COUNT = 300 };
-  char    rule[128];
   fixture f;
   set_up(&f, near, far, flags);
-  snprintf(rule, sizeof rule, "add rule inet t in udp dport %u %s counter name lost drop", f.far_addr.port,
-           which);
   enter_far_host(&f.hosts);
-  run_network_tool("nft", rule);
+  run_network_tool("nft", "add rule inet t in udp dport %u %s counter name lost drop", f.far_addr.port,
+                   which);
   f.count = COUNT;
   OK(udpr_reactor_call_later(f.reactor, 0, write_numbers, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, stats_of(f.near).datagrams_out == COUNT && f.arrived + count_dropped(head) == COUNT);
@@ -151,7 +149,7 @@ TEST(random_loss) { check_loss(IPV4, UDPR_UDP_NO_OFFLOAD, THREE_IN_TEN); }
 enum { FIRST_PORT = 4000 };
 
 typedef struct rejection {
-  const char *add_reject_rules; /* in the syntax of nft(8) */
+  const char *reject_with; /* in the syntax of nft(8) */
   udpr_status status;
   uint32_t    type, code;
 } rejection;
@@ -175,14 +173,12 @@ enum { V4 = sizeof rejections_v4 / sizeof *rejections_v4, V6 = sizeof rejections
 
 /* Adds a rule for each, with a port number of its own on the far host. */
 static void add_reject_rules(fixture *f, const rejection *rejections, int count) {
-  char rule[128];
   enter_far_host(&f->hosts);
   /* Otherwise a host is sent at most one ICMP message a second. */
-  host_command("sysctl -qw net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0");
+  run_command("sysctl -qw net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0");
   for (int i = 0; i < count; i++) {
-    snprintf(rule, sizeof rule, "add rule inet t in udp dport %d reject with %s", FIRST_PORT + i,
-             rejections[i].add_reject_rules);
-    run_network_tool("nft", rule);
+    run_network_tool("nft", "add rule inet t in udp dport %d reject with %s", FIRST_PORT + i,
+                     rejections[i].reject_with);
   }
   enter_near_host(&f->hosts);
 }
@@ -290,13 +286,11 @@ TEST(only_port_unreachable_is_reported_to_a_connected_port_ipv6) {
 static void check_local_firewall(uint32_t flags) {
   enum { COUNT = 32 };
   fixture f;
-  char    rule[96];
   set_up(&f, "10.77.0.1", "10.77.0.2", flags);
   run_network_tool("nft", "add table inet t");
   run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
   /* Drops by the lowest two bits of the number, which follows the UDP header. */
-  snprintf(rule, sizeof rule, "add rule inet t out udp dport %u @th,64,8 '&' 3 == 1 drop", f.far_addr.port);
-  run_network_tool("nft", rule);
+  run_network_tool("nft", "add rule inet t out udp dport %u @th,64,8 '&' 3 == 1 drop", f.far_addr.port);
   f.count = COUNT;
   OK(udpr_reactor_call_later(f.reactor, 0, write_numbers, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.returned + (uint32_t)f.reports == COUNT);

@@ -3,7 +3,7 @@
 #ifndef UDPR_TESTS_NETWORK_NAMESPACE_H
 #define UDPR_TESTS_NETWORK_NAMESPACE_H
 
-#include "check.h"
+#include "run_command.h"
 
 #include <net/if.h>
 #include <sched.h>
@@ -30,12 +30,18 @@ static inline void pin_to_current_core(void) {
 }
 
 /* Runs a command of iproute2 or nftables, which must succeed. Skips the case if the tool is not installed. */
-static inline void run_network_tool(const char *tool, const char *arguments) {
-  char command[256];
-  snprintf(command, sizeof command, "command -v %s >/dev/null", tool);
-  if (system(command) != 0) SKIP("needs ip (iproute2) and nft (nftables)");
-  snprintf(command, sizeof command, "%s %s", tool, arguments);
-  if (system(command) != 0) FAIL("failed: %s", command);
+__attribute__((format(printf, 2, 3))) static inline void run_network_tool(const char *tool,
+                                                                          const char *format, ...) {
+  char    line[200];
+  va_list args;
+  snprintf(line, sizeof line, "command -v %s >/dev/null", tool);
+  if (system(line) != 0) SKIP("needs ip (iproute2) and nft (nftables)");
+  va_start(args, format);
+  int len = vsnprintf(line, sizeof line, format, args);
+  va_end(args);
+  CHECK(len >= 0 && (size_t)len < sizeof line);
+  run_command("%s %s", tool, line);
 }
+#define run_ip(...) run_network_tool("ip", __VA_ARGS__)
 
 #endif

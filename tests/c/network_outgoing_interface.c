@@ -1,6 +1,7 @@
 /* The outgoing interface of multicast datagrams, if its address changes, and if the port's socket is in
  * another network namespace than the caller.
  */
+#include "membership.h"
 #include "recorder.h"
 #include "two_hosts.h"
 
@@ -37,8 +38,8 @@ static void tear_down(fixture *f) {
 }
 
 static void change_address(const char *from, const char *to) {
-  host_command("ip addr del %s/24 dev near && ip addr add %s/24 dev near", from, to);
-  host_command("ip route replace default dev near");
+  run_command("ip addr del %s/24 dev near && ip addr add %s/24 dev near", from, to);
+  run_command("ip route replace default dev near");
 }
 
 static void write_two(udpr_reactor *reactor, void *user) {
@@ -106,9 +107,9 @@ TEST(an_address_changes_before_a_connect_dual_stack) { check_connect_after_chang
 TEST(an_address_is_added) {
   fixture f;
   set_up(&f, "0.0.0.0", 0);
-  host_command("ip addr del 10.77.0.1/24 dev near");
+  run_command("ip addr del 10.77.0.1/24 dev near");
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
-  host_command("ip addr add 10.77.0.9/24 dev near");
+  run_command("ip addr add 10.77.0.9/24 dev near");
   check_source_address(&f, "10.77.0.9");
   tear_down(&f);
 }
@@ -118,9 +119,9 @@ TEST(an_address_is_removed_and_another_added_later) {
   fixture f;
   set_up(&f, "0.0.0.0", 0);
   OK(udpr_transport_set_outgoing_interface(f.sender.transport, f.near));
-  host_command("ip addr del 10.77.0.1/24 dev near");
+  run_command("ip addr del 10.77.0.1/24 dev near");
   write_text(f.sender.transport, "from nowhere", &f.group);
-  host_command("ip addr add 10.77.0.9/24 dev near");
+  run_command("ip addr add 10.77.0.9/24 dev near");
   check_source_address(&f, "10.77.0.9");
   tear_down(&f);
 }
@@ -132,9 +133,9 @@ static void check_other_namespace(const char *any, const char *address) {
   udpr_addr group = addr("228.0.0.6", 9999);
   set_up(&f, NULL, 0);
   enter_far_host(&f.hosts);
-  host_command(
+  run_command(
       "ip link add only0 index 77 type veth peer name only1 && ip link set only0 up && ip link set only1 up");
-  host_command("ip addr add 10.99.0.1/24 dev only0");
+  run_command("ip addr add 10.99.0.1/24 dev only0");
   recorder_listen(&f.sender, f.reactor, any, 0, 0);
   udpr_transport *port = f.sender.transport;
   uint32_t        far = interface_index("far");
@@ -146,7 +147,7 @@ static void check_other_namespace(const char *any, const char *address) {
   socklen_t      len = sizeof is;
   CHECK_EQ(0, getsockopt(udpr_transport_fileno(port), IPPROTO_IP, IP_MULTICAST_IF, &is, &len));
   CHECK_EQ(inet_addr("10.99.0.1"), is.s_addr);
-  host_command("ip link add here0 index 78 type veth peer name here1 && ip addr add 10.98.0.1/24 dev here0");
+  run_command("ip link add here0 index 78 type veth peer name here1 && ip addr add 10.98.0.1/24 dev here0");
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_set_outgoing_interface(port, 78));
   CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_transport_set_outgoing_interface(port, UINT32_MAX));
   OK(udpr_transport_get_outgoing_interface(port, &number));
@@ -164,7 +165,7 @@ static void check_other_namespace(const char *any, const char *address) {
   /* Interface 0 is looked up in the socket's namespace. */
   OK(udpr_transport_join_group(f.far.transport, &group, 0));
   enter_far_host(&f.hosts);
-  host_command("ip route replace 224.0.0.0/4 dev only0");
+  run_command("ip route replace 224.0.0.0/4 dev only0");
   enter_near_host(&f.hosts);
   OK(udpr_transport_leave_group(f.far.transport, &group, 0));
   CHECK_STATUS(UDPR_E_NOT_JOINED, udpr_transport_leave_group(f.far.transport, &group, 0));
@@ -195,22 +196,10 @@ TEST(an_interface_other_than_the_bound_device) { check_bound_to_another_device("
 TEST(an_interface_other_than_the_bound_device_ipv6) { check_bound_to_another_device("::"); }
 
 static void route_groups_to(const char *device) {
-  host_command("ip route replace 224.0.0.0/4 dev %s", device);
-  host_command("ip -6 route del ff02::77/128 table local 2> /dev/null; ip -6 route add ff02::77/128 dev %s "
-               "table local metric 1",
-               device);
-}
-
-static udpr_status join(udpr_transport *port, const udpr_addr *group, const udpr_addr *source,
-                        uint32_t interface) {
-  if (source == NULL) return udpr_transport_join_group(port, group, interface);
-  return udpr_transport_join_source_group(port, group, source, interface);
-}
-
-static udpr_status leave(udpr_transport *port, const udpr_addr *group, const udpr_addr *source,
-                         uint32_t interface) {
-  if (source == NULL) return udpr_transport_leave_group(port, group, interface);
-  return udpr_transport_leave_source_group(port, group, source, interface);
+  run_command("ip route replace 224.0.0.0/4 dev %s", device);
+  run_command("ip -6 route del ff02::77/128 table local 2> /dev/null; ip -6 route add ff02::77/128 dev %s "
+              "table local metric 1",
+              device);
 }
 
 /* The interfaces have no IPv4 address, so no list that the caller can get contains them. */
@@ -221,21 +210,21 @@ static void check_unlisted_interface(const char *text, const char *from) {
   if (from != NULL) source = addr(from, 0);
   const udpr_addr *one = from != NULL ? &source : NULL;
   enter_far_host(&f.hosts);
-  host_command("ip link add only0 index 771 type veth peer name only1 && ip link set only0 up");
-  host_command("ip link add other0 index 772 type veth peer name other1 && ip link set other0 up");
+  run_command("ip link add only0 index 771 type veth peer name only1 && ip link set only0 up");
+  run_command("ip link add other0 index 772 type veth peer name other1 && ip link set other0 up");
   recorder_listen(&f.sender, f.reactor, "::", 0, 0);
   udpr_transport *port = f.sender.transport;
   route_groups_to("only0");
   enter_near_host(&f.hosts);
-  OK(join(port, &group, one, 0));
+  OK(join_group(port, &group, one, 0));
   enter_far_host(&f.hosts);
   route_groups_to("other0");
   enter_near_host(&f.hosts);
-  OK(leave(port, &group, one, 771));
-  OK(join(port, &group, one, 771));
-  OK(leave(port, &group, one, 771));
-  OK(join(port, &group, one, 0));
-  OK(leave(port, &group, one, 772));
+  OK(leave_group(port, &group, one, 771));
+  OK(join_group(port, &group, one, 771));
+  OK(leave_group(port, &group, one, 771));
+  OK(join_group(port, &group, one, 0));
+  OK(leave_group(port, &group, one, 772));
   tear_down(&f);
 }
 

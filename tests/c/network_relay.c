@@ -132,7 +132,7 @@ static void client_received(udpr_transport *transport, const udpr_datagram *data
 
 static void enter_new_host(int *fd) {
   *fd = new_network_namespace();
-  host_command("ip link set lo up");
+  run_command("ip link set lo up");
 }
 
 /* Only the relay may lose datagrams, even if one thread does not run for a while. */

@@ -117,7 +117,7 @@ TEST(a_member_of_another_group_receives_nothing_ipv6) {
 TEST(a_member_on_another_interface_receives_nothing) {
   fixture f;
   set_up(&f, NULL, UDPR_UDP_LISTEN_MULTIPLE);
-  host_command("ip link add other0 type veth peer name other1 && ip link set other0 up");
+  run_command("ip link add other0 type veth peer name other1 && ip link set other0 up");
   join(&f.first, "228.0.0.5", "near");
   join(&f.second, "228.0.0.5", "other0");
   send_from_far(&f, "228.0.0.5");

@@ -241,7 +241,7 @@ TEST(threads) {
   OK(udpr_reactor_free(reactor));
 }
 
-TEST(watching_it) {
+TEST(watches) {
   udpr_reactor      *reactor = new_reactor(0);
   udpr_reactor_stats stats = {.size = sizeof stats};
   INVALID_AND_FREES(udpr_reactor_set_logger(NULL, UDPR_LOG_DEBUG, log_record, &freed, count_free));

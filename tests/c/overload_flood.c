@@ -28,7 +28,7 @@ static void a_turn_is_short_and_memory_bounded(const udpr_protocol *callbacks) {
 }
 
 TEST(a_turn_is_short_and_memory_bounded) { a_turn_is_short_and_memory_bounded(&one_by_one); }
-TEST(a_turn_by_batch_is_short_and_memory_bounded) { a_turn_is_short_and_memory_bounded(&by_batch); }
+TEST(a_turn_with_batches_is_short_and_memory_bounded) { a_turn_is_short_and_memory_bounded(&by_batch); }
 
 /* ---- delayed calls --------------------------------------------------------------------------------------- */
 

@@ -208,12 +208,10 @@ static uint64_t count_all_accepted(const fixture *f) {
 /* ---- the cases --------------------------------------------------------------------------------------------------- */
 
 static void set_up(fixture *f, const scenario *scenario, uint32_t each) {
-  char command[128];
   pin_to_current_core();
   enter_network_namespace();
-  snprintf(command, sizeof command, "qdisc add dev lo root tbf rate %ukbit %s",
-           some_of(30000) / 30 * scenario->mbit, scenario->queue);
-  run_network_tool("tc", command);
+  run_network_tool("tc", "qdisc add dev lo root tbf rate %ukbit %s", some_of(30000) / 30 * scenario->mbit,
+                   scenario->queue);
   *f = (fixture){.scenario = scenario, .reactor = new_reactor(0), .each = each};
   udpr_protocol    protocol = {.size = sizeof protocol,
                                .user = f,
@@ -305,7 +303,7 @@ TEST(a_full_socket_of_a_connected_port) {
   check_nothing_is_lost(&scenario, some_of(EACH));
 }
 
-TEST(a_full_socket_while_others_refuse) {
+TEST(a_full_socket_with_a_refusing_peer) {
   static const scenario scenario = {FULL_SOCKET, .flags = UDPR_UDP_ERROR_REPORTS, .some_are_refused = true};
   check_nothing_is_lost(&scenario, some_of(EACH));
 }

@@ -270,7 +270,7 @@ static udpr_reactor_stats reactor_stats(udpr_reactor *reactor) {
   return stats;
 }
 
-TEST(stats_count) {
+TEST(stats_are_counted) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   udpr_ns       called = 0;

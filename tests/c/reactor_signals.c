@@ -125,9 +125,9 @@ static bool own_handlers_while_running(uint32_t flags) {
 }
 
 TEST(handlers_are_restored_after_crash) { CHECK(!own_handlers_while_running(UDPR_REACTOR_SIGNALS)); }
-TEST(without_the_flag_handlers_are_not_touched) { CHECK(own_handlers_while_running(0)); }
+TEST(without_the_flag_handlers_are_not_changed) { CHECK(own_handlers_while_running(0)); }
 
-TEST(only_run_takes_the_signals) {
+TEST(only_run_handles_the_signals) {
   udpr_reactor *reactor = new_reactor(UDPR_REACTOR_SIGNALS);
   bool          own = false;
   set_handler(SIGINT, own_handler);

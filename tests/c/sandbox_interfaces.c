@@ -41,7 +41,7 @@ static void check_all_statuses(udpr_status expected) {
   check_calls_that_need_no_socket();
 }
 
-TEST(no_descriptor_is_left) {
+TEST(without_a_free_descriptor) {
   struct rlimit some, none;
   CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &some));
   none = (struct rlimit){0, some.rlim_max};
@@ -50,19 +50,19 @@ TEST(no_descriptor_is_left) {
   CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &some));
 }
 
-TEST(no_sockets_eafnosupport) {
+TEST(sockets_refused_with_eafnosupport) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EAFNOSUPPORT);
   check_all_statuses(UDPR_E_NOT_SUPPORTED);
 }
 
-TEST(no_sockets_eperm) {
+TEST(sockets_refused_with_eperm) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EPERM);
   check_all_statuses(UDPR_E_PERMISSION);
 }
 
-TEST(no_sockets_eacces) {
+TEST(sockets_refused_with_eacces) {
   int calls[] = {SYS_socket};
   refuse_syscalls(calls, 1, EACCES);
   check_all_statuses(UDPR_E_PERMISSION);
@@ -72,7 +72,7 @@ TEST(no_sockets_eacces) {
  * the family in the arguments of socketcall(2).
  */
 #ifndef SYS_socketcall
-TEST(no_netlink) {
+TEST(netlink_refused) {
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),

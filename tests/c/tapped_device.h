@@ -27,32 +27,23 @@ typedef struct tapped_device {
   int         fd, marker;
 } tapped_device;
 
-__attribute__((format(printf, 1, 2))) static inline void ip(const char *format, ...) {
-  char    arguments[200];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(arguments, sizeof arguments, format, args);
-  va_end(args);
-  run_network_tool("ip", arguments);
-}
-
 /* `number` is 1 or 2. Both devices have a default route; that of number 2 is preferred. */
 static inline void set_up_device(const char *device, int number) {
-  ip("link set %s up", device);
-  ip("addr replace 10.%d.0.1/24 dev %s", number, device);
-  ip("addr replace fd0%d::1/64 dev %s nodad", number, device);
-  ip("addr replace fe80::%d/64 dev %s nodad", number, device);
-  ip("neigh replace 10.%d.0.9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
-  ip("neigh replace fd0%d::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
-  ip("neigh replace fe80::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", device);
-  ip("route replace default via 10.%d.0.9 dev %s metric %d", number, device, 30 - 10 * number);
-  ip("-6 route replace default via fd0%d::9 dev %s metric %d", number, device, 30 - 10 * number);
+  run_ip("link set %s up", device);
+  run_ip("addr replace 10.%d.0.1/24 dev %s", number, device);
+  run_ip("addr replace fd0%d::1/64 dev %s nodad", number, device);
+  run_ip("addr replace fe80::%d/64 dev %s nodad", number, device);
+  run_ip("neigh replace 10.%d.0.9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
+  run_ip("neigh replace fd0%d::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", number, device);
+  run_ip("neigh replace fe80::9 lladdr 02:00:00:00:00:09 dev %s nud permanent", device);
+  run_ip("route replace default via 10.%d.0.9 dev %s metric %d", number, device, 30 - 10 * number);
+  run_ip("-6 route replace default via fd0%d::9 dev %s metric %d", number, device, 30 - 10 * number);
 }
 
 static inline void add_device(const char *device, int number) {
-  ip("link add %s type veth peer name %s-end", device, device);
-  ip("link set %s addrgenmode none", device);
-  ip("link set %s-end up", device);
+  run_ip("link add %s type veth peer name %s-end", device, device);
+  run_ip("link set %s addrgenmode none", device);
+  run_ip("link set %s-end up", device);
   set_up_device(device, number);
 }
 

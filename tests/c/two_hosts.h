@@ -17,15 +17,6 @@ typedef struct two_hosts {
   int near_fd, far_fd;
 } two_hosts;
 
-__attribute__((format(printf, 1, 2))) static inline void host_command(const char *format, ...) {
-  char    line[256];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  if (system(line) != 0) FAIL("%s", line);
-}
-
 /* The calling thread is in the new namespace when this returns. */
 static inline int new_network_namespace(void) {
   if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
@@ -41,16 +32,16 @@ static inline void enter_near_host(const two_hosts *hosts) {
 
 /* The kernel would add a link-local address itself, and its duplicate address detection takes two seconds. */
 static inline void set_up_host(const char *device, int number) {
-  host_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
-  host_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
-  host_command("ip route add default dev %s", device);
+  run_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
+  run_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
+  run_command("ip route add default dev %s", device);
   /* Permanent neighbour entries: ARP and neighbour discovery lose datagrams on a busy machine. */
   const char *formats[] = {"10.77.0.%d", "fd77::%d", "fe80::%d"};
   for (int i = 0; i < 3; i++) {
     char other[16];
     snprintf(other, sizeof other, formats[i], 3 - number);
-    host_command("ip neigh replace %s lladdr 02:00:00:00:00:0%d dev %s nud permanent", other, 3 - number,
-                 device);
+    run_command("ip neigh replace %s lladdr 02:00:00:00:00:0%d dev %s nud permanent", other, 3 - number,
+                device);
   }
 }
 
@@ -58,7 +49,7 @@ static inline void set_up_host(const char *device, int number) {
  * then, datagrams are lost.
  */
 static inline void wait_for_link(const char *device) {
-  host_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
+  run_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
 }
 
 static inline void add_ipv6_addresses(const char *device, int number) {
@@ -74,7 +65,7 @@ static inline void link_hosts(const two_hosts *hosts) {
   if (system("ip link add near address 02:00:00:00:00:01 type veth "
              "peer name far address 02:00:00:00:00:02 2>/dev/null") != 0)
     SKIP("this kernel has no veth");
-  host_command("ip link set far netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
+  run_command("ip link set far netns /proc/%d/fd/%d", (int)getpid(), hosts->far_fd);
   set_up_host("near", 1);
   enter_far_host(hosts);
   set_up_host("far", 2);

@@ -209,7 +209,7 @@ static void check_outgoing_restored(int family, const outgoing *form, bool by_on
   pin_to_current_core();
   add_device("one", 1);
   add_device("two", 2);
-  ip("route add 239.1.1.1/32 dev %s", by_one ? "one" : "two");
+  run_ip("route add 239.1.1.1/32 dev %s", by_one ? "one" : "two");
   open_tap(&one, "one", 1);
   open_tap(&two, "two", 2);
   set_up(&f, family);

@@ -129,7 +129,7 @@ TEST(timestamps_are_the_time_of_arrival) {
   }
 }
 
-TEST(all_at_once) {
+TEST(all_metadata_at_once) {
   for (int way = 0; way < ROUTES; way++) {
     fixture f;
     set_up(&f, &routes[way], ALL_FACTS | UDPR_UDP_PACKET_INFO);

@@ -112,7 +112,7 @@ TEST(echo_on_every_ipv4_address) {
   tear_down(&f);
 }
 
-TEST(message_too_long_then_the_next_write_works) {
+TEST(the_next_write_after_message_too_long_works) {
   static const uint8_t big[LONGEST_V6 + 1];
   fixture              f;
   set_up(&f, "127.0.0.1", AF_INET, 0);

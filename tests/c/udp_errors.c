@@ -360,8 +360,8 @@ static void check_refused_by_kernel(fixture *f, const char *to, udpr_status stat
 static void check_refused_by_routes(uint32_t flags) {
   fixture f;
   enter_network_namespace();
-  run_network_tool("ip", "route add prohibit 198.51.100.1");
-  run_network_tool("ip", "route add unreachable 198.51.100.2");
+  run_ip("route add prohibit 198.51.100.1");
+  run_ip("route add unreachable 198.51.100.2");
   set_up_on(&f, NULL, AF_INET, flags);
   check_refused_by_kernel(&f, "192.0.2.1", UDPR_E_NETWORK_UNREACHABLE, 7, 0);
   check_refused_by_kernel(&f, "198.51.100.1", UDPR_E_ACCESS, 7, 0);
@@ -377,7 +377,7 @@ static void check_too_long(const char *local, const char *to, int family, uint32
   fixture f;
   int     v4 = IP_PMTUDISC_DO, v6 = IPV6_PMTUDISC_DO;
   enter_network_namespace();
-  run_network_tool("ip", "link set lo mtu 1500");
+  run_ip("link set lo mtu 1500");
   set_up_on(&f, local, family, flags);
   int fd = udpr_transport_fileno(f.transport);
   if (family == AF_INET6) CHECK_EQ(0, setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &v6, sizeof v6));

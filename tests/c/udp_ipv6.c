@@ -72,7 +72,7 @@ TEST(the_any_address_is_dual_stack_despite_bindv6only) {
   two_hosts hosts;
   two_hosts_create(&hosts);
   for (int only = 0; only < 2; only++) {
-    host_command("echo %d > /proc/sys/net/ipv6/bindv6only", only);
+    run_command("echo %d > /proc/sys/net/ipv6/bindv6only", only);
     udpr_reactor   *reactor = new_reactor(0);
     udpr_transport *port = echo_on(reactor, "::");
     check_echoes(AF_INET6, port);

@@ -207,7 +207,7 @@ TEST(a_mapped_group_uses_the_outgoing_interface) {
   udpr_addr mapped = addr("::ffff:228.0.0.5", 9999), from = addr("::ffff:10.77.0.1", 9999);
   set_up(&f);
   OK(JOIN(&f.far, &mapped, f.far_device));
-  host_command("ip route del default dev near"); /* only the interface is left to select the route */
+  run_command("ip route del default dev near"); /* only the interface is left to select the route */
   write_text(f.near.transport, "mapped", &mapped);
   const recorded_datagram *one = recorder_expect(f.reactor, &f.far, "mapped");
   CHECK_ADDR(&from, &one->datagram.sender);

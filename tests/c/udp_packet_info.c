@@ -111,7 +111,7 @@ TEST(an_outgoing_interface) {
   OK(udpr_transport_join_group(far.transport, &v4_group, interface_index("far")));
   uint32_t far_device = interface_index("far");
   enter_near_host(&hosts);
-  host_command("ip route del default dev near");
+  run_command("ip route del default dev near");
   OK(write_message(near.transport, "six", &group, NULL, interface_index("near")));
   const udpr_datagram *datagram = &recorder_expect(reactor, &far, "six")->datagram;
   group.scope_id = far_device;

@@ -60,9 +60,9 @@ typedef struct fixture {
 /* Everything sent to these addresses goes to the loopback, and is discarded. */
 static void set_up_on(fixture *f, const char *local, const char *prefix) {
   enter_network_namespace();
-  run_network_tool("ip", "link set lo mtu 1500");
-  run_network_tool("ip", "route add 192.0.2.0/24 dev lo");
-  run_network_tool("ip", "-6 route add 2001:db8::/64 dev lo");
+  run_ip("link set lo mtu 1500");
+  run_ip("route add 192.0.2.0/24 dev lo");
+  run_ip("-6 route add 2001:db8::/64 dev lo");
   *f = (fixture){.reactor = new_reactor(0), .prefix = prefix};
   udpr_protocol protocol = {.size = sizeof protocol, .user = f};
   f->transport = listen_on(f->reactor, local, &protocol, NULL);
@@ -123,8 +123,8 @@ static void check_only_host_8(fixture *f) {
 static void check_small_route_mtu(const char *local, const char *prefix) {
   fixture f;
   set_up_on(&f, local, prefix);
-  run_network_tool("ip", "route add 192.0.2.8 dev lo mtu 600");
-  run_network_tool("ip", "-6 route add 2001:db8::8 dev lo mtu 1280");
+  run_ip("route add 192.0.2.8 dev lo mtu 600");
+  run_ip("-6 route add 2001:db8::8 dev lo mtu 1280");
   check_only_host_8(&f);
   tear_down(&f);
 }
@@ -197,7 +197,7 @@ TEST(eio_for_every_host) {
 TEST(a_peer_with_a_limit) {
   fixture f;
   set_up_on(&f, "0.0.0.0", "192.0.2.");
-  run_network_tool("ip", "route add 192.0.2.8 dev lo mtu 600");
+  run_ip("route add 192.0.2.8 dev lo mtu 600");
   udpr_addr narrow = addr("192.0.2.8", 4242), wide = addr("192.0.2.9", 4242);
   f.to_peer = true;
   for (int round = 0; round < 2; round++) {

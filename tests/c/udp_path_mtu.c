@@ -28,26 +28,24 @@ static void reported(udpr_transport *transport, const udpr_error_report *report,
 static void set_up_network(void) {
   enter_network_namespace();
   if (system("ip link add wide type veth peer name wide1 2>/dev/null") != 0) SKIP("this kernel has no veth");
-  run_network_tool("ip", "link add narrow type veth peer name narrow1");
-  run_network_tool("ip", "link set narrow mtu 1300");
+  run_ip("link add narrow type veth peer name narrow1");
+  run_ip("link set narrow mtu 1300");
   const char *names[] = {"wide", "narrow"};
   for (int i = 0; i < 2; i++) {
-    char line[128];
-#define IP(...) (snprintf(line, sizeof line, __VA_ARGS__), run_network_tool("ip", line))
-    IP("link set %s addrgenmode none up", names[i]);
-    IP("link set %s1 addrgenmode none up", names[i]);
-    IP("addr add 10.%d.0.1/24 dev %s", i + 1, names[i]);
-    snprintf(line, sizeof line, "fd0%d::1", i + 1);
-    add_ipv6_address(names[i], line, 64);
+    char address[16];
+    run_ip("link set %s addrgenmode none up", names[i]);
+    run_ip("link set %s1 addrgenmode none up", names[i]);
+    run_ip("addr add 10.%d.0.1/24 dev %s", i + 1, names[i]);
+    snprintf(address, sizeof address, "fd0%d::1", i + 1);
+    add_ipv6_address(names[i], address, 64);
     add_ipv6_address(names[i], "fe80::1", 64);
-    IP("route add default dev %s metric %d", names[i], 10 + i);
-    IP("-6 route add 2001:db8::/32 dev %s metric %d", names[i], 10 + i);
-    IP("route add default dev %s table 5%d", names[i], i);
-    IP("-6 route add default dev %s table 5%d", names[i], i);
-    IP("neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev %s", names[i]);
-    IP("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev %s", names[i]);
-    IP("neigh add fe80::2 lladdr 02:00:00:00:00:01 dev %s", names[i]);
-#undef IP
+    run_ip("route add default dev %s metric %d", names[i], 10 + i);
+    run_ip("-6 route add 2001:db8::/32 dev %s metric %d", names[i], 10 + i);
+    run_ip("route add default dev %s table 5%d", names[i], i);
+    run_ip("-6 route add default dev %s table 5%d", names[i], i);
+    run_ip("neigh add 192.0.2.1 lladdr 02:00:00:00:00:01 dev %s", names[i]);
+    run_ip("neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev %s", names[i]);
+    run_ip("neigh add fe80::2 lladdr 02:00:00:00:00:01 dev %s", names[i]);
   }
 }
 
@@ -172,8 +170,8 @@ TEST(a_messages_interface_dual_stack) { check_message_interface(MAPPED, false); 
 TEST(a_messages_interface_of_a_connected_port) { check_message_interface(IPV4, true); }
 
 static void add_source_rules(void) {
-  run_network_tool("ip", "rule add from 10.2.0.1 table 51 pref 100");
-  run_network_tool("ip", "-6 rule add from fd02::1 table 51 pref 100");
+  run_ip("rule add from 10.2.0.1 table 51 pref 100");
+  run_ip("-6 rule add from fd02::1 table 51 pref 100");
 }
 
 static void check_message_source(const char *local, const char *far, const char *source) {
@@ -211,8 +209,8 @@ static void check_mark(const char *local, const char *far) {
   fixture f;
   int     mark = 7;
   set_up_on(&f, local, far, NULL);
-  run_network_tool("ip", "rule add fwmark 7 table 51 pref 100");
-  run_network_tool("ip", "-6 rule add fwmark 7 table 51 pref 100");
+  run_ip("rule add fwmark 7 table 51 pref 100");
+  run_ip("-6 rule add fwmark 7 table 51 pref 100");
   OK(udpr_transport_set_option(f.transport, SOL_SOCKET, SO_MARK, &mark, sizeof mark));
   check_reported_mtu_with_and_without_reports(&f);
   tear_down(&f);
@@ -249,7 +247,7 @@ TEST(a_socket_of_another_namespace) {
   int           probe = IP_PMTUDISC_PROBE, home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   fixture       f;
   set_up_network();
-  run_network_tool("ip", "route del default dev wide");
+  run_ip("route del default dev wide");
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe));
   CHECK_EQ(0, setns(home, CLONE_NEWNET));
@@ -299,7 +297,7 @@ TEST(a_path_narrower_than_its_device) {
   int     use_path_mtu = IP_PMTUDISC_DO;
   fixture f;
   set_up_on(&f, "0.0.0.0", "192.0.2.1", NULL);
-  run_network_tool("ip", "route add 192.0.2.1 dev wide mtu 1200");
+  run_ip("route add 192.0.2.1 dev wide mtu 1200");
   OK(udpr_transport_set_option(f.transport, IPPROTO_IP, IP_MTU_DISCOVER, &use_path_mtu, sizeof use_path_mtu));
   check_reported_mtu(&f, 1200);
   tear_down(&f);

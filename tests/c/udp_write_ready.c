@@ -53,7 +53,7 @@ static void check_reentrant(probe *port, udpr_transport *transport) {
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(reactor));
 }
 
-TEST(turns_and_free_in_write_ready) {
+TEST(run_iterate_advance_and_free_in_write_ready) {
   sender        self = {.ready = 0};
   udpr_reactor *reactor = act_when_ready(&self, check_reentrant);
   OK(udpr_reactor_free(reactor));

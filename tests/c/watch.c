@@ -121,7 +121,7 @@ TEST(an_error_is_a_hangup) {
   close(ends[1]);
 }
 
-TEST(tcp) {
+TEST(tcp_sockets) {
   udpr_reactor *reactor = new_reactor(0);
   watcher       one = {0}, other = {0};
   struct linger abort_it = {.l_onoff = 1};

@@ -14,170 +14,169 @@ typedef struct fixture {
   logged_call   call, up, down;
 } fixture;
 
-static void set_up(fixture *all) {
-  *all = (fixture){.reactor = new_reactor(0)};
-  OK(udpr_reactor_remote(all->reactor, &all->remote));
-  probe_listen(&all->port, all->reactor);
-  open_pipe(all->ends);
-  watch(all->reactor, all->ends[0], R, &all->reader);
-  call_later_logged(all->reactor, MS(1), &all->call);
-  add_logged_trigger(all->reactor, DURING, STARTUP, &all->up);
-  add_logged_trigger(all->reactor, DURING, SHUTDOWN, &all->down);
+static void set_up(fixture *f) {
+  *f = (fixture){.reactor = new_reactor(0)};
+  OK(udpr_reactor_remote(f->reactor, &f->remote));
+  probe_listen(&f->port, f->reactor);
+  open_pipe(f->ends);
+  watch(f->reactor, f->ends[0], R, &f->reader);
+  call_later_logged(f->reactor, MS(1), &f->call);
+  add_logged_trigger(f->reactor, DURING, STARTUP, &f->up);
+  add_logged_trigger(f->reactor, DURING, SHUTDOWN, &f->down);
 }
 
 /* Every registration is called once, and the reactor ends as usual. */
-static void check_continues(fixture *all) {
+static void check_continues(fixture *f) {
   char byte;
-  OK(udpr_reactor_start(all->reactor));
-  CHECK_EQ(1, all->up.called);
-  send_letters(&all->port.host, "ab");
-  RUN_UNTIL(all->reactor, strlen(all->port.received) == 2);
-  CHECK_STR("ab", all->port.received);
-  CHECK_EQ(1, write(all->ends[1], "x", 1));
-  RUN_UNTIL(all->reactor, all->reader.calls);
-  CHECK_EQ(1, read(all->ends[0], &byte, 1));
-  RUN_UNTIL(all->reactor, all->call.called);
-  OK(udpr_transport_write(all->port.transport, "c", 1, &all->port.host));
-  RUN_UNTIL(all->reactor, strlen(all->port.received) == 3);
-  OK(udpr_remote_stop(all->remote));
-  RUN_UNTIL(all->reactor, !udpr_reactor_is_running(all->reactor));
-  CHECK_EQ(1, all->down.called);
-  OK(udpr_reactor_free(all->reactor));
-  probe_check_ended(&all->port);
-  CHECK(all->reader.freed == 1 && all->call.freed == 1 && all->up.freed == 1 && all->down.freed == 1);
-  udpr_remote_release(all->remote);
-  close_pipe(all->ends);
+  OK(udpr_reactor_start(f->reactor));
+  CHECK_EQ(1, f->up.called);
+  send_letters(&f->port.host, "ab");
+  RUN_UNTIL(f->reactor, strlen(f->port.received) == 2);
+  CHECK_STR("ab", f->port.received);
+  CHECK_EQ(1, write(f->ends[1], "x", 1));
+  RUN_UNTIL(f->reactor, f->reader.calls);
+  CHECK_EQ(1, read(f->ends[0], &byte, 1));
+  RUN_UNTIL(f->reactor, f->call.called);
+  OK(udpr_transport_write(f->port.transport, "c", 1, &f->port.host));
+  RUN_UNTIL(f->reactor, strlen(f->port.received) == 3);
+  OK(udpr_remote_stop(f->remote));
+  RUN_UNTIL(f->reactor, !udpr_reactor_is_running(f->reactor));
+  CHECK_EQ(1, f->down.called);
+  OK(udpr_reactor_free(f->reactor));
+  probe_check_ended(&f->port);
+  CHECK(f->reader.freed == 1 && f->call.freed == 1 && f->up.freed == 1 && f->down.freed == 1);
+  udpr_remote_release(f->remote);
+  close_pipe(f->ends);
 }
 
 static void continue_in_child(void *arg) {
-  fixture *all = arg;
-  OK(udpr_reactor_after_fork(all->reactor));
-  check_continues(all);
+  fixture *f = arg;
+  OK(udpr_reactor_after_fork(f->reactor));
+  check_continues(f);
 }
 
 TEST(child_and_parent_both_continue) {
-  fixture all;
-  set_up(&all);
-  run_in_child(continue_in_child, &all);
-  run_in_child(continue_in_child, &all); /* a second child */
-  check_continues(&all);
+  fixture f;
+  set_up(&f);
+  run_in_child(continue_in_child, &f);
+  run_in_child(continue_in_child, &f); /* a second child */
+  check_continues(&f);
 }
 
 static void continue_in_child_and_grandchild(void *arg) {
-  fixture *all = arg;
-  OK(udpr_reactor_after_fork(all->reactor));
-  run_in_child(continue_in_child, all);
-  check_continues(all);
+  fixture *f = arg;
+  OK(udpr_reactor_after_fork(f->reactor));
+  run_in_child(continue_in_child, f);
+  check_continues(f);
 }
 
 TEST(a_grandchild_continues) {
-  fixture all;
-  set_up(&all);
-  run_in_child(continue_in_child_and_grandchild, &all);
-  check_continues(&all);
+  fixture f;
+  set_up(&f);
+  run_in_child(continue_in_child_and_grandchild, &f);
+  check_continues(&f);
 }
 
 static void continue_in_grandchild(void *arg) { run_in_child(continue_in_child, arg); }
 
 TEST(an_intermediate_child_need_not_call_after_fork) {
-  fixture all;
-  set_up(&all);
-  run_in_killed_child(continue_in_grandchild, &all);
-  check_continues(&all);
+  fixture f;
+  set_up(&f);
+  run_in_killed_child(continue_in_grandchild, &f);
+  check_continues(&f);
 }
 
 /* ---- without after_fork, and in the parent ------------------------------------------------------------- */
 
 static void check_everything_is_closed(void *arg) {
-  fixture    *all = arg;
+  fixture    *f = arg;
   logged_call user = {0};
   udpr_id     id;
   int32_t     fd;
   int64_t     timeout;
   lookup      name = {0};
   watcher     other = {0};
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_add_trigger(all->reactor, BEFORE, STARTUP, logged_trigger_run,
-                                                       &user, count_free, &id));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_add_trigger(f->reactor, BEFORE, STARTUP, logged_trigger_run, &user,
+                                                       count_free, &id));
   CHECK_STATUS(UDPR_E_CLOSED,
-               udpr_reactor_call_when_running(all->reactor, logged_call_run, &user, count_free, &id));
-  CHECK_STATUS(UDPR_E_CLOSED,
-               udpr_reactor_call_from_thread(all->reactor, logged_call_run, &user, count_free));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(all->remote, logged_call_run, &user, count_free));
+               udpr_reactor_call_when_running(f->reactor, logged_call_run, &user, count_free, &id));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(f->reactor, logged_call_run, &user, count_free));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(f->remote, logged_call_run, &user, count_free));
   CHECK_EQ(4, user.freed);
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_remove_trigger(all->reactor, all->up.id));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_finish_trigger(all->reactor, all->up.id));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_fire_event(all->reactor, STARTUP));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_remove_trigger(f->reactor, f->up.id));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_finish_trigger(f->reactor, f->up.id));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_fire_event(f->reactor, STARTUP));
   job work = {.loop_thread = pthread_self()};
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_in_thread(all->reactor, job_work, job_done, &work, job_free));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_suggest_thread_pool_size(all->reactor, 2));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_resolve(all->reactor, "localhost", 0, 0, 0, lookup_resolved, &name,
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_in_thread(f->reactor, job_work, job_done, &work, job_free));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_suggest_thread_pool_size(f->reactor, 2));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_resolve(f->reactor, "localhost", 0, 0, 0, lookup_resolved, &name,
                                                    count_free, &id));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_cancel_resolve(all->reactor, 1));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_cancel_resolve(f->reactor, 1));
   CHECK_STATUS(UDPR_E_CLOSED,
-               udpr_reactor_watch(all->reactor, all->ends[1], W, on_ready, &other, count_free, &id));
+               udpr_reactor_watch(f->reactor, f->ends[1], W, on_ready, &other, count_free, &id));
   CHECK(work.freed == 1 && name.freed == 1 && other.freed == 1);
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_change_watch(all->reactor, all->reader.id, W));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_unwatch(all->reactor, all->reader.id));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_backend_fd(all->reactor, &fd));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_next_timeout(all->reactor, &timeout));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_start(all->reactor));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_stop(all->remote));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_wake(all->remote));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_change_watch(f->reactor, f->reader.id, W));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_unwatch(f->reactor, f->reader.id));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_backend_fd(f->reactor, &fd));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_next_timeout(f->reactor, &timeout));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_start(f->reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_stop(f->remote));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_wake(f->remote));
 }
 
 static void child_only_frees(void *arg) {
-  fixture *all = arg;
-  check_everything_is_closed(all);
-  udpr_reactor_free(all->reactor);
-  udpr_transport_release(all->port.transport);
-  udpr_remote_release(all->remote);
-  CHECK(all->reader.freed == 0 && all->call.freed == 0 && all->up.freed == 0 && all->port.stops == 0);
+  fixture *f = arg;
+  check_everything_is_closed(f);
+  udpr_reactor_free(f->reactor);
+  udpr_transport_release(f->port.transport);
+  udpr_remote_release(f->remote);
+  CHECK(f->reader.freed == 0 && f->call.freed == 0 && f->up.freed == 0 && f->port.stops == 0);
 }
 
 TEST(without_after_fork_everything_is_closed) {
-  fixture all;
-  set_up(&all);
-  run_in_killed_child(child_only_frees, &all);
-  check_continues(&all);
+  fixture f;
+  set_up(&f);
+  run_in_killed_child(child_only_frees, &f);
+  check_continues(&f);
 }
 
 TEST(in_the_parent_it_is_an_error) {
-  fixture all;
-  set_up(&all);
-  CHECK(udpr_reactor_after_fork(all.reactor) < 0);
+  fixture f;
+  set_up(&f);
+  CHECK(udpr_reactor_after_fork(f.reactor) < 0);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_after_fork(NULL));
-  check_continues(&all);
+  check_continues(&f);
 }
 
 /* ---- the parent is not affected ------------------------------------------------------------------------ */
 
 static void change_everything(void *arg) {
-  fixture *all = arg;
-  OK(udpr_reactor_after_fork(all->reactor));
-  OK(udpr_remote_wake(all->remote));
-  OK(udpr_reactor_call_from_thread(all->reactor, logged_call_run, &all->down, NULL));
-  OK(udpr_reactor_unwatch(all->reactor, all->reader.id));
-  OK(udpr_transport_close(all->port.transport));
-  OK(udpr_reactor_cancel_call(all->reactor, all->call.id));
-  run_turns(all->reactor, 3);
-  CHECK_EQ(1, all->down.called);
-  OK(udpr_remote_wake(all->remote)); /* stays pending when the reactor is freed */
-  OK(udpr_reactor_free(all->reactor));
-  udpr_transport_release(all->port.transport);
-  udpr_remote_release(all->remote);
+  fixture *f = arg;
+  OK(udpr_reactor_after_fork(f->reactor));
+  OK(udpr_remote_wake(f->remote));
+  OK(udpr_reactor_call_from_thread(f->reactor, logged_call_run, &f->down, NULL));
+  OK(udpr_reactor_unwatch(f->reactor, f->reader.id));
+  OK(udpr_transport_close(f->port.transport));
+  OK(udpr_reactor_cancel_call(f->reactor, f->call.id));
+  run_turns(f->reactor, 3);
+  CHECK_EQ(1, f->down.called);
+  OK(udpr_remote_wake(f->remote)); /* stays pending when the reactor is freed */
+  OK(udpr_reactor_free(f->reactor));
+  udpr_transport_release(f->port.transport);
+  udpr_remote_release(f->remote);
 }
 
 TEST(a_childs_actions_do_not_wake_the_parent) {
-  fixture all;
-  set_up(&all);
-  OK(udpr_reactor_reset_call(all.reactor, all.call.id, SECONDS(1000)));
-  run_turns(all.reactor, 2);
-  run_in_child(change_everything, &all);
+  fixture f;
+  set_up(&f);
+  OK(udpr_reactor_reset_call(f.reactor, f.call.id, SECONDS(1000)));
+  run_turns(f.reactor, 2);
+  run_in_child(change_everything, &f);
   udpr_ns begin = monotonic_ns();
-  OK(udpr_reactor_iterate(all.reactor, (int64_t)MS(20)));
+  OK(udpr_reactor_iterate(f.reactor, (int64_t)MS(20)));
   CHECK(monotonic_ns() - begin >= MS(20));
-  OK(udpr_reactor_reset_call(all.reactor, all.call.id, 0));
-  check_continues(&all);
+  OK(udpr_reactor_reset_call(f.reactor, f.call.id, 0));
+  check_continues(&f);
 }
 
 /* ---- the pool, look-ups, backend_fd -------------------------------------------------------------------- */
@@ -206,14 +205,14 @@ static void use_pool_in_child(void *arg) {
 }
 
 TEST(a_child_has_a_pool_of_its_own) {
-  worker all = {.reactor = new_reactor(0)};
+  worker f = {.reactor = new_reactor(0)};
   int    others = count_threads();
   job    before = {0};
   /* so that the parent's pool has a thread, which the child does not have */
-  job_submit(all.reactor, &before);
-  RUN_UNTIL(all.reactor, before.freed);
-  run_in_killed_child(use_pool_in_child, &all);
-  use_pool(&all);
+  job_submit(f.reactor, &before);
+  RUN_UNTIL(f.reactor, before.freed);
+  run_in_killed_child(use_pool_in_child, &f);
+  use_pool(&f);
   WAIT_UNTIL(count_threads() == others);
 }
 
@@ -239,10 +238,10 @@ static void check_backend_fd_in_child(void *arg) {
 }
 
 TEST(backend_fd_works_in_a_child) {
-  worker all = {.reactor = new_reactor(0)};
-  OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
-  run_in_child(check_backend_fd_in_child, &all);
-  check_backend_fd(all.reactor);
+  worker f = {.reactor = new_reactor(0)};
+  OK(udpr_reactor_backend_fd(f.reactor, &f.backend));
+  run_in_child(check_backend_fd_in_child, &f);
+  check_backend_fd(f.reactor);
 }
 
 /* A wake-up that is pending at the fork is pending in the child. If none was pending, another thread may have
@@ -250,28 +249,28 @@ TEST(backend_fd_works_in_a_child) {
  * up.
  */
 static void check_wake_up_in_child(void *arg) {
-  worker       *all = arg;
-  struct pollfd one = {.fd = all->backend, .events = POLLIN};
-  OK(udpr_reactor_after_fork(all->reactor));
+  worker       *f = arg;
+  struct pollfd one = {.fd = f->backend, .events = POLLIN};
+  OK(udpr_reactor_after_fork(f->reactor));
   CHECK_EQ(1, poll(&one, 1, 0));
-  run_turns(all->reactor, 2);
+  run_turns(f->reactor, 2);
   CHECK_EQ(0, poll(&one, 1, 0));
-  OK(udpr_reactor_free(all->reactor));
+  OK(udpr_reactor_free(f->reactor));
 }
 
 TEST(a_pending_wake_up_is_pending_in_the_child) {
-  worker       all = {.reactor = new_reactor(0)};
+  worker       f = {.reactor = new_reactor(0)};
   udpr_remote *remote;
-  OK(udpr_reactor_remote(all.reactor, &remote));
-  OK(udpr_reactor_backend_fd(all.reactor, &all.backend));
-  run_turns(all.reactor, 2);
-  run_in_killed_child(check_wake_up_in_child, &all);
+  OK(udpr_reactor_remote(f.reactor, &remote));
+  OK(udpr_reactor_backend_fd(f.reactor, &f.backend));
+  run_turns(f.reactor, 2);
+  run_in_killed_child(check_wake_up_in_child, &f);
   OK(udpr_remote_wake(remote));
-  run_in_killed_child(check_wake_up_in_child, &all);
-  struct pollfd one = {.fd = all.backend, .events = POLLIN};
+  run_in_killed_child(check_wake_up_in_child, &f);
+  struct pollfd one = {.fd = f.backend, .events = POLLIN};
   CHECK_EQ(1, poll(&one, 1, 0)); /* the child has not consumed it */
   udpr_remote_release(remote);
-  OK(udpr_reactor_free(all.reactor));
+  OK(udpr_reactor_free(f.reactor));
 }
 
 typedef struct sleeper {
@@ -292,20 +291,20 @@ static void set_other_alarms(void *arg) {
 }
 
 TEST(a_childs_delayed_calls_do_not_wake_the_parent) {
-  sleeper       all = {.reactor = new_reactor(0)};
+  sleeper       f = {.reactor = new_reactor(0)};
   struct pollfd one = {.events = POLLIN};
-  OK(udpr_reactor_backend_fd(all.reactor, &one.fd));
-  call_later_logged(all.reactor, SECONDS(500), &all.call);
-  run_turns(all.reactor, 2);
-  run_in_killed_child(set_other_alarms, &all);
+  OK(udpr_reactor_backend_fd(f.reactor, &one.fd));
+  call_later_logged(f.reactor, SECONDS(500), &f.call);
+  run_turns(f.reactor, 2);
+  run_in_killed_child(set_other_alarms, &f);
   CHECK_EQ(0, poll(&one, 1, 20));
-  OK(udpr_reactor_reset_call(all.reactor, all.call.id, MS(300)));
-  run_in_killed_child(set_other_alarms, &all);
-  while (!all.call.called) {
+  OK(udpr_reactor_reset_call(f.reactor, f.call.id, MS(300)));
+  run_in_killed_child(set_other_alarms, &f);
+  while (!f.call.called) {
     CHECK_EQ(1, poll(&one, 1, (int)(CHECK_TIMEOUT / MS(1))));
-    OK(udpr_reactor_iterate(all.reactor, 0));
+    OK(udpr_reactor_iterate(f.reactor, 0));
   }
-  OK(udpr_reactor_free(all.reactor));
+  OK(udpr_reactor_free(f.reactor));
 }
 
 /* ---- a daemon ------------------------------------------------------------------------------------------ */

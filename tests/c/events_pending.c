@@ -18,95 +18,95 @@ typedef struct fixture {
 } fixture;
 
 /* Three before-triggers of the shutdown; the first `pending` of them return UDPR_PENDING. */
-static void set_up(fixture *all, int pending) {
+static void set_up(fixture *f, int pending) {
   static const char *const words[] = {"b1", "b2", "b3"};
-  *all = (fixture){.reactor = new_reactor(0), .port = {.on_stop = log_stop_protocol}};
-  all->port.arg = &all->seen;
-  probe_listen(&all->port, all->reactor);
+  *f = (fixture){.reactor = new_reactor(0), .port = {.on_stop = log_stop_protocol}};
+  f->port.arg = &f->seen;
+  probe_listen(&f->port, f->reactor);
   for (int i = 0; i < 3; i++) {
-    all->before[i] =
-        (logged_call){.log = &all->seen, .event = words[i], .status = i < pending ? UDPR_PENDING : UDPR_OK};
-    add_logged_trigger(all->reactor, BEFORE, SHUTDOWN, &all->before[i]);
+    f->before[i] =
+        (logged_call){.log = &f->seen, .event = words[i], .status = i < pending ? UDPR_PENDING : UDPR_OK};
+    add_logged_trigger(f->reactor, BEFORE, SHUTDOWN, &f->before[i]);
   }
-  all->during = (logged_call){.log = &all->seen, .event = "during"};
-  all->after = (logged_call){.log = &all->seen, .event = "after"};
-  add_logged_trigger(all->reactor, DURING, SHUTDOWN, &all->during);
-  add_logged_trigger(all->reactor, AFTER, SHUTDOWN, &all->after);
+  f->during = (logged_call){.log = &f->seen, .event = "during"};
+  f->after = (logged_call){.log = &f->seen, .event = "after"};
+  add_logged_trigger(f->reactor, DURING, SHUTDOWN, &f->during);
+  add_logged_trigger(f->reactor, AFTER, SHUTDOWN, &f->after);
 }
 
 /* A started reactor whose shutdown is pending, after all before-triggers were called. */
-static void set_up_pending(fixture *all, int pending) {
-  set_up(all, pending);
-  OK(udpr_reactor_start(all->reactor));
-  OK(udpr_reactor_stop(all->reactor));
-  run_turns(all->reactor, 3);
-  CHECK_STR("b1 b2 b3", all->seen.text);
-  CHECK(udpr_reactor_is_running(all->reactor));
+static void set_up_pending(fixture *f, int pending) {
+  set_up(f, pending);
+  OK(udpr_reactor_start(f->reactor));
+  OK(udpr_reactor_stop(f->reactor));
+  run_turns(f->reactor, 3);
+  CHECK_STR("b1 b2 b3", f->seen.text);
+  CHECK(udpr_reactor_is_running(f->reactor));
 }
 
-static void check_completes(fixture *all) {
-  CHECK_EQ(0, all->port.stops + all->during.called + all->after.called);
-  RUN_UNTIL(all->reactor, !udpr_reactor_is_running(all->reactor));
-  CHECK_STR("b1 b2 b3 stop_protocol during after", all->seen.text);
+static void check_completes(fixture *f) {
+  CHECK_EQ(0, f->port.stops + f->during.called + f->after.called);
+  RUN_UNTIL(f->reactor, !udpr_reactor_is_running(f->reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", f->seen.text);
 }
 
-static void tear_down(fixture *all) {
-  OK(udpr_reactor_free(all->reactor));
-  probe_check_ended(&all->port);
-  CHECK_ALL_FREED(all->before);
-  CHECK(all->during.freed == 1 && all->after.freed == 1);
+static void tear_down(fixture *f) {
+  OK(udpr_reactor_free(f->reactor));
+  probe_check_ended(&f->port);
+  CHECK_ALL_FREED(f->before);
+  CHECK(f->during.freed == 1 && f->after.freed == 1);
 }
 
 TEST(run_continues_until_the_trigger_is_finished) {
-  fixture all;
-  set_up(&all, 1);
-  logged_call finish = {.log = &all.seen, .event = "finish", .act = act_finish, .arg = &all.before[0]};
-  all.before[2].act = act_later, all.before[2].arg = &finish;
-  run_and_stop(all.reactor);
-  CHECK_STR("b1 b2 b3 finish stop_protocol during after", all.seen.text);
-  tear_down(&all);
+  fixture f;
+  set_up(&f, 1);
+  logged_call finish = {.log = &f.seen, .event = "finish", .act = act_finish, .arg = &f.before[0]};
+  f.before[2].act = act_later, f.before[2].arg = &finish;
+  run_and_stop(f.reactor);
+  CHECK_STR("b1 b2 b3 finish stop_protocol during after", f.seen.text);
+  tear_down(&f);
 }
 
 TEST(ports_work_while_shutdown_is_pending) {
-  fixture all;
+  fixture f;
   int     peer = peer_open(AF_INET);
-  set_up_pending(&all, 1);
+  set_up_pending(&f, 1);
   udpr_addr to = peer_addr(peer);
-  send_letters(&all.port.host, "ab");
-  RUN_UNTIL(all.reactor, strlen(all.port.received) == 2);
-  OK(udpr_transport_write(all.port.transport, "still here", 10, &to));
+  send_letters(&f.port.host, "ab");
+  RUN_UNTIL(f.reactor, strlen(f.port.received) == 2);
+  OK(udpr_transport_write(f.port.transport, "still here", 10, &to));
   PEER_RECEIVES(peer, "still here");
-  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(all.reactor)); /* it is stopping already */
-  CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_start(all.reactor));
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
-  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
-  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
-  tear_down(&all);
+  CHECK_STATUS(UDPR_E_NOT_RUNNING, udpr_reactor_stop(f.reactor)); /* it is stopping already */
+  CHECK_STATUS(UDPR_E_ALREADY_RUNNING, udpr_reactor_start(f.reactor));
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
+  RUN_UNTIL(f.reactor, !udpr_reactor_is_running(f.reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", f.seen.text);
+  tear_down(&f);
   close(peer);
 }
 
 TEST(each_pending_trigger_must_be_finished) {
-  fixture all;
-  set_up_pending(&all, 3);
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
-  run_turns(all.reactor, 3);
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[2].id));
-  run_turns(all.reactor, 3);
-  CHECK_STR("b1 b2 b3", all.seen.text);
-  CHECK(udpr_reactor_is_running(all.reactor));
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
-  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
-  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
-  tear_down(&all);
+  fixture f;
+  set_up_pending(&f, 3);
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[1].id));
+  run_turns(f.reactor, 3);
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[2].id));
+  run_turns(f.reactor, 3);
+  CHECK_STR("b1 b2 b3", f.seen.text);
+  CHECK(udpr_reactor_is_running(f.reactor));
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
+  RUN_UNTIL(f.reactor, !udpr_reactor_is_running(f.reactor));
+  CHECK_STR("b1 b2 b3 stop_protocol during after", f.seen.text);
+  tear_down(&f);
 }
 
 TEST(a_later_trigger_may_finish_an_earlier_one) {
-  fixture all;
-  set_up(&all, 1);
-  all.before[2].act = act_finish, all.before[2].arg = &all.before[0];
-  run_and_stop(all.reactor);
-  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
-  tear_down(&all);
+  fixture f;
+  set_up(&f, 1);
+  f.before[2].act = act_finish, f.before[2].arg = &f.before[0];
+  run_and_stop(f.reactor);
+  CHECK_STR("b1 b2 b3 stop_protocol during after", f.seen.text);
+  tear_down(&f);
 }
 
 static void finish_call(udpr_reactor *reactor, void *user) {
@@ -114,80 +114,80 @@ static void finish_call(udpr_reactor *reactor, void *user) {
 }
 
 static void finish_from_thread(void *arg) {
-  fixture *all = arg;
-  OK(udpr_reactor_call_from_thread(all->reactor, finish_call, &all->before[0], NULL));
+  fixture *f = arg;
+  OK(udpr_reactor_call_from_thread(f->reactor, finish_call, &f->before[0], NULL));
 }
 
 TEST(another_thread_finishes_by_a_call) {
-  fixture all;
-  set_up_pending(&all, 1);
-  run_in_thread(finish_from_thread, &all);
-  check_completes(&all);
-  tear_down(&all);
+  fixture f;
+  set_up_pending(&f, 1);
+  run_in_thread(finish_from_thread, &f);
+  check_completes(&f);
+  tear_down(&f);
 }
 
 /* ---- ids that are not pending -------------------------------------------------------------------------- */
 
 TEST(only_pending_triggers_can_be_finished) {
-  fixture     all;
+  fixture     f;
   logged_call other = {0};
-  set_up(&all, 2);
-  add_logged_trigger(all.reactor, BEFORE, STARTUP, &other);
+  set_up(&f, 2);
+  add_logged_trigger(f.reactor, BEFORE, STARTUP, &other);
   /* not yet pending */
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
-  OK(udpr_reactor_start(all.reactor));
-  OK(udpr_reactor_stop(all.reactor));
-  run_turns(all.reactor, 3);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
+  OK(udpr_reactor_start(f.reactor));
+  OK(udpr_reactor_stop(f.reactor));
+  run_turns(f.reactor, 3);
 
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, 0));
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, UINT64_MAX));
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, other.id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, 0));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, UINT64_MAX));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, other.id));
   /* it returned UDPR_OK */
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[2].id));
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.during.id));
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.before[2].id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.during.id));
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
   /* finished already */
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
-  run_turns(all.reactor, 3);
-  CHECK(udpr_reactor_is_running(all.reactor));
-  OK(udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
-  RUN_UNTIL(all.reactor, !udpr_reactor_is_running(all.reactor));
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[1].id));
-  tear_down(&all);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
+  run_turns(f.reactor, 3);
+  CHECK(udpr_reactor_is_running(f.reactor));
+  OK(udpr_reactor_finish_trigger(f.reactor, f.before[1].id));
+  RUN_UNTIL(f.reactor, !udpr_reactor_is_running(f.reactor));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.before[1].id));
+  tear_down(&f);
 }
 
 /* ---- a pending event is aborted ------------------------------------------------------------------------ */
 
 TEST(crash_ends_a_pending_shutdown) {
-  fixture all;
-  set_up(&all, 1);
+  fixture f;
+  set_up(&f, 1);
   logged_call crash = {.act = act_crash};
-  all.before[2].act = act_later, all.before[2].arg = &crash;
-  run_and_stop(all.reactor);
-  CHECK(!udpr_reactor_is_running(all.reactor));
-  CHECK_STR("b1 b2 b3", all.seen.text);
-  send_letters(&all.port.host, "a"); /* the port is still open */
-  RUN_UNTIL(all.reactor, *all.port.received);
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(all.reactor, all.before[0].id));
-  CHECK_STR("b1 b2 b3", all.seen.text);
-  tear_down(&all);
+  f.before[2].act = act_later, f.before[2].arg = &crash;
+  run_and_stop(f.reactor);
+  CHECK(!udpr_reactor_is_running(f.reactor));
+  CHECK_STR("b1 b2 b3", f.seen.text);
+  send_letters(&f.port.host, "a"); /* the port is still open */
+  RUN_UNTIL(f.reactor, *f.port.received);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_finish_trigger(f.reactor, f.before[0].id));
+  CHECK_STR("b1 b2 b3", f.seen.text);
+  tear_down(&f);
 }
 
 TEST(after_a_crash_during_shutdown_it_runs_and_stops_again) {
-  fixture all;
-  set_up_pending(&all, 1);
-  OK(udpr_reactor_crash(all.reactor));
-  for (int i = 0; i < 3; i++) udpr_reactor_remove_trigger(all.reactor, all.before[i].id);
-  run_and_stop(all.reactor);
-  CHECK_STR("b1 b2 b3 stop_protocol during after", all.seen.text);
-  tear_down(&all);
+  fixture f;
+  set_up_pending(&f, 1);
+  OK(udpr_reactor_crash(f.reactor));
+  for (int i = 0; i < 3; i++) udpr_reactor_remove_trigger(f.reactor, f.before[i].id);
+  run_and_stop(f.reactor);
+  CHECK_STR("b1 b2 b3 stop_protocol during after", f.seen.text);
+  tear_down(&f);
 }
 
 TEST(free_ends_a_pending_shutdown) {
-  fixture all;
-  set_up_pending(&all, 2);
-  tear_down(&all);
-  CHECK_STR("b1 b2 b3 stop_protocol", all.seen.text);
+  fixture f;
+  set_up_pending(&f, 2);
+  tear_down(&f);
+  CHECK_STR("b1 b2 b3 stop_protocol", f.seen.text);
 }
 
 /* ---- startup, fire_event ------------------------------------------------------------------------------- */
@@ -246,14 +246,14 @@ static void check_event_cannot_continue(udpr_reactor *reactor, const logged_call
 }
 
 static void check_in_stop_protocol(probe *port, udpr_transport *transport) {
-  fixture *all = port->arg;
+  fixture *f = port->arg;
   (void)transport;
-  check_event_cannot_continue(all->reactor, &all->before[0], &all->before[1]);
+  check_event_cannot_continue(f->reactor, &f->before[0], &f->before[1]);
 }
 
 static void check_in_free_user(void *user) {
-  fixture *all = user;
-  check_event_cannot_continue(all->reactor, &all->before[0], &all->before[2]);
+  fixture *f = user;
+  check_event_cannot_continue(f->reactor, &f->before[0], &f->before[2]);
 }
 
 static udpr_status must_not_fire(udpr_reactor *reactor, udpr_id id, void *user) {
@@ -262,29 +262,29 @@ static udpr_status must_not_fire(udpr_reactor *reactor, udpr_id id, void *user) 
 }
 
 TEST(free_fires_nothing_of_a_pending_shutdown) {
-  fixture all;
-  set_up_pending(&all, 2);
-  all.port.on_stop = check_in_stop_protocol;
-  all.port.arg = &all;
-  OK(udpr_reactor_add_trigger(all.reactor, AFTER, SHUTDOWN, must_not_fire, &all, check_in_free_user, NULL));
-  tear_down(&all);
-  CHECK_EQ(0, all.during.called + all.after.called);
+  fixture f;
+  set_up_pending(&f, 2);
+  f.port.on_stop = check_in_stop_protocol;
+  f.port.arg = &f;
+  OK(udpr_reactor_add_trigger(f.reactor, AFTER, SHUTDOWN, must_not_fire, &f, check_in_free_user, NULL));
+  tear_down(&f);
+  CHECK_EQ(0, f.during.called + f.after.called);
 }
 
 TEST(free_fires_nothing_of_a_pending_startup) {
-  fixture all = {.reactor = new_reactor(0), .port = {.on_stop = check_in_stop_protocol}};
-  all.port.arg = &all;
-  probe_listen(&all.port, all.reactor);
+  fixture f = {.reactor = new_reactor(0), .port = {.on_stop = check_in_stop_protocol}};
+  f.port.arg = &f;
+  probe_listen(&f.port, f.reactor);
   for (int i = 0; i < 3; i++) {
-    all.before[i].status = UDPR_PENDING;
-    add_logged_trigger(all.reactor, BEFORE, STARTUP, &all.before[i]);
+    f.before[i].status = UDPR_PENDING;
+    add_logged_trigger(f.reactor, BEFORE, STARTUP, &f.before[i]);
   }
-  add_logged_trigger(all.reactor, DURING, STARTUP, &all.during);
-  add_logged_trigger(all.reactor, AFTER, SHUTDOWN, &all.after);
-  OK(udpr_reactor_start(all.reactor));
-  OK(udpr_reactor_add_trigger(all.reactor, AFTER, STARTUP, must_not_fire, &all, check_in_free_user, NULL));
-  tear_down(&all);
-  CHECK(all.before[2].called == 1 && all.during.called + all.after.called == 0);
+  add_logged_trigger(f.reactor, DURING, STARTUP, &f.during);
+  add_logged_trigger(f.reactor, AFTER, SHUTDOWN, &f.after);
+  OK(udpr_reactor_start(f.reactor));
+  OK(udpr_reactor_add_trigger(f.reactor, AFTER, STARTUP, must_not_fire, &f, check_in_free_user, NULL));
+  tear_down(&f);
+  CHECK(f.before[2].called == 1 && f.during.called + f.after.called == 0);
 }
 
 CHECK_MAIN()

@@ -216,7 +216,7 @@ TEST(call_when_running_waits_for_startup) {
   CHECK_ALL_FREED(calls);
 }
 
-static void call_at_once(udpr_reactor *reactor, logged_call *self) {
+static void call_when_running_at_once(udpr_reactor *reactor, logged_call *self) {
   logged_call *inner = self->arg;
   CHECK(udpr_reactor_is_running(reactor));
   call_when_running_logged(reactor, inner);
@@ -227,7 +227,7 @@ static void call_at_once(udpr_reactor *reactor, logged_call *self) {
 TEST(call_when_running_runs_at_once_when_running) {
   udpr_reactor *reactor = new_reactor(0);
   logged_call   inner[3] = {{0}}, calls[3] = {{0}};
-  for (int i = 0; i < 3; i++) calls[i] = (logged_call){.act = call_at_once, .arg = &inner[i]};
+  for (int i = 0; i < 3; i++) calls[i] = (logged_call){.act = call_when_running_at_once, .arg = &inner[i]};
   OK(udpr_reactor_start(reactor));
   call_when_running_logged(reactor, &calls[0]); /* one call between turns, one inside the other */
   CHECK_EQ(1, calls[0].called);
@@ -243,7 +243,7 @@ TEST(call_when_running_runs_at_once_when_running) {
   CHECK_ALL_FREED(inner);
 }
 
-static void call_in_time(udpr_reactor *reactor, logged_call *self) {
+static void call_when_running_before_end_of_startup(udpr_reactor *reactor, logged_call *self) {
   logged_call *inner = self->arg;
   CHECK(!udpr_reactor_is_running(reactor));
   call_when_running_logged(reactor, inner);
@@ -252,7 +252,7 @@ static void call_in_time(udpr_reactor *reactor, logged_call *self) {
 
 TEST(call_when_running_in_a_before_startup_trigger) {
   udpr_reactor *reactor = new_reactor(0);
-  logged_call   inner = {0}, before = {.act = call_in_time, .arg = &inner};
+  logged_call   inner = {0}, before = {.act = call_when_running_before_end_of_startup, .arg = &inner};
   add_logged_trigger(reactor, BEFORE, STARTUP, &before);
   OK(udpr_reactor_start(reactor));
   CHECK_EQ(1, inner.called);

@@ -18,19 +18,19 @@ static void called(udpr_reactor *reactor, void *user) {
 }
 
 static void call_until_done(void *arg) {
-  fixture *all = arg;
-  while (!all->done) {
-    while (all->waiting > WAITING_MAX && !all->done) sched_yield();
-    atomic_fetch_add(&all->waiting, 1);
-    OK(udpr_remote_call(all->remote, called, all, NULL));
+  fixture *f = arg;
+  while (!f->done) {
+    while (f->waiting > WAITING_MAX && !f->done) sched_yield();
+    atomic_fetch_add(&f->waiting, 1);
+    OK(udpr_remote_call(f->remote, called, f, NULL));
   }
 }
 
 static void call_many_times(void *arg) {
-  fixture *all = arg;
+  fixture *f = arg;
   for (int i = 0; i < CALLS; i++) {
-    atomic_fetch_add(&all->waiting, 1);
-    OK(udpr_remote_call(all->remote, called, all, NULL));
+    atomic_fetch_add(&f->waiting, 1);
+    OK(udpr_remote_call(f->remote, called, f, NULL));
   }
 }
 
@@ -41,7 +41,7 @@ static bool all_began(const job *jobs) {
 }
 
 /* Each job waits for all the others, so each gets a thread of its own. */
-static void work_on_every_thread(udpr_reactor *reactor) {
+static void start_every_pool_thread(udpr_reactor *reactor) {
   sem_t may_finish;
   job   jobs[WORKERS] = {0};
   CHECK_EQ(0, sem_init(&may_finish, 0, 0));
@@ -52,22 +52,22 @@ static void work_on_every_thread(udpr_reactor *reactor) {
   CHECK_EQ(0, sem_destroy(&may_finish));
 }
 
-static void set_up(fixture *all, void (*body)(void *)) {
-  *all = (fixture){.reactor = new_reactor_with_pool(WORKERS)};
-  OK(udpr_reactor_remote(all->reactor, &all->remote));
-  work_on_every_thread(all->reactor);
-  for (int i = 0; i < THREADS; i++) thread_start(&all->callers[i], body, all);
+static void set_up(fixture *f, void (*body)(void *)) {
+  *f = (fixture){.reactor = new_reactor_with_pool(WORKERS)};
+  OK(udpr_reactor_remote(f->reactor, &f->remote));
+  start_every_pool_thread(f->reactor);
+  for (int i = 0; i < THREADS; i++) thread_start(&f->callers[i], body, f);
 }
 
-static void callers_end(fixture *all) {
-  for (int i = 0; i < THREADS; i++) thread_join(&all->callers[i]);
+static void join_callers(fixture *f) {
+  for (int i = 0; i < THREADS; i++) thread_join(&f->callers[i]);
 }
 
 static void use_own_reactor(void *nothing) {
   (void)nothing;
   fixture own;
   set_up(&own, call_many_times);
-  callers_end(&own);
+  join_callers(&own);
   RUN_UNTIL(own.reactor, own.waiting == 0);
   udpr_remote_release(own.remote);
   OK(udpr_reactor_free(own.reactor));
@@ -76,17 +76,17 @@ static void use_own_reactor(void *nothing) {
 static void run(void *arg) { OK(udpr_reactor_run(((fixture *)arg)->reactor)); }
 
 TEST(a_child_of_a_busy_process_can_use_a_new_reactor) {
-  fixture all;
-  set_up(&all, call_until_done);
-  thread_start(&all.runner, run, &all);
-  WAIT_UNTIL(udpr_reactor_is_running(all.reactor));
+  fixture f;
+  set_up(&f, call_until_done);
+  thread_start(&f.runner, run, &f);
+  WAIT_UNTIL(udpr_reactor_is_running(f.reactor));
   for (unsigned i = check_rounds(5, 100); i > 0; i--) run_in_killed_child(use_own_reactor, NULL);
-  all.done = 1;
-  callers_end(&all);
-  OK(udpr_remote_stop(all.remote));
-  thread_join(&all.runner);
-  udpr_remote_release(all.remote);
-  OK(udpr_reactor_free(all.reactor));
+  f.done = 1;
+  join_callers(&f);
+  OK(udpr_remote_stop(f.remote));
+  thread_join(&f.runner);
+  udpr_remote_release(f.remote);
+  OK(udpr_reactor_free(f.reactor));
 }
 
 typedef struct posting_fixture {
@@ -97,40 +97,40 @@ typedef struct posting_fixture {
 } posting_fixture;
 
 static void post_until_done(void *arg) {
-  posting_fixture *all = arg;
+  posting_fixture *f = arg;
   static char      data[60000]; /* so long that forks happen during its copy */
-  while (!all->done) {
-    udpr_status status = udpr_transport_post(all->transport, data, sizeof data, &all->to);
+  while (!f->done) {
+    udpr_status status = udpr_transport_post(f->transport, data, sizeof data, &f->to);
     CHECK(status == UDPR_OK || status == UDPR_E_WOULD_BLOCK);
   }
 }
 
 static void continue_or_wrong_thread(void *arg) {
-  posting_fixture *all = arg;
-  udpr_status      status = udpr_reactor_after_fork(all->reactor);
+  posting_fixture *f = arg;
+  udpr_status      status = udpr_reactor_after_fork(f->reactor);
   if (status == UDPR_E_WRONG_THREAD) return;
   OK(status);
-  run_turns(all->reactor, 2);
-  OK(udpr_transport_post(all->transport, "x", 1, &all->to));
-  run_turns(all->reactor, 2);
+  run_turns(f->reactor, 2);
+  OK(udpr_transport_post(f->transport, "x", 1, &f->to));
+  run_turns(f->reactor, 2);
 }
 
 TEST(after_fork_while_a_thread_was_posting) {
   check_thread    poster;
   udpr_protocol   protocol = {.size = sizeof protocol};
-  posting_fixture all = {.reactor = new_reactor(0)};
+  posting_fixture f = {.reactor = new_reactor(0)};
   int             sink = peer_open(AF_INET);
-  all.to = peer_addr(sink);
-  all.transport = listen_on(all.reactor, "127.0.0.1", &protocol, NULL);
-  thread_start(&poster, post_until_done, &all);
+  f.to = peer_addr(sink);
+  f.transport = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  thread_start(&poster, post_until_done, &f);
   for (unsigned i = check_rounds(5, 100); i > 0; i--) {
-    run_in_killed_child(continue_or_wrong_thread, &all);
-    run_turns(all.reactor, 1); /* sends posts, so that more fit into the queue */
+    run_in_killed_child(continue_or_wrong_thread, &f);
+    run_turns(f.reactor, 1); /* sends posts, so that more fit into the queue */
   }
-  all.done = 1;
+  f.done = 1;
   thread_join(&poster);
-  udpr_transport_release(all.transport);
-  OK(udpr_reactor_free(all.reactor));
+  udpr_transport_release(f.transport);
+  OK(udpr_reactor_free(f.reactor));
   close(sink);
 }
 

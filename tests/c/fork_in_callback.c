@@ -24,7 +24,7 @@ static void check_first_call_forks(udpr_reactor *reactor, logged_call calls[3], 
     CHECK_STATUS(UDPR_E_CLOSED, turn);
     CHECK(calls[0].called == 1 && calls[1].called == 0 && calls[2].called == 0);
     for (int i = 0; i < 3; i++) CHECK_EQ(0, calls[i].freed);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   for (int i = 0; i < 3; i++) CHECK(calls[i].called == 1 && calls[i].freed == 1);
@@ -67,11 +67,11 @@ typedef struct fixture {
 /* A delayed call is due in this turn, and there may be a datagram. This adds a call from a thread and a post.
  */
 static void fork_before_the_rest(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  fixture *all = self->arg;
+  fixture *f = self->arg;
   (void)now;
   self->act = NULL; /* only once */
-  OK(udpr_reactor_call_from_thread(reactor, logged_call_run, &all->call, count_free));
-  OK(udpr_transport_post(all->port.transport, "post", 4, &all->to));
+  OK(udpr_reactor_call_from_thread(reactor, logged_call_run, &f->call, count_free));
+  OK(udpr_transport_post(f->port.transport, "post", 4, &f->to));
   fork_and_wait();
 }
 
@@ -84,31 +84,31 @@ static void listen_unbatched(probe *port, udpr_reactor *reactor) {
 }
 
 static void check_parent_does_the_rest(bool with_datagram) {
-  fixture all = {.reactor = new_started_reactor(),
-                 .peer = peer_open(AF_INET),
-                 .watch = {.act = fork_before_the_rest}};
-  all.watch.arg = &all, all.to = peer_addr(all.peer);
-  open_pipe(all.ends);
-  watch(all.reactor, all.ends[0], R, &all.watch);
-  CHECK_EQ(1, write(all.ends[1], "x", 1)); /* before the port: epoll reports them in this order */
-  listen_unbatched(&all.port, all.reactor);
-  if (with_datagram) send_letters(&all.port.host, "a");
-  call_later_logged(all.reactor, 0, &all.due);
-  udpr_status turn = udpr_reactor_iterate(all.reactor, 0);
+  fixture f = {.reactor = new_started_reactor(),
+               .peer = peer_open(AF_INET),
+               .watch = {.act = fork_before_the_rest}};
+  f.watch.arg = &f, f.to = peer_addr(f.peer);
+  open_pipe(f.ends);
+  watch(f.reactor, f.ends[0], R, &f.watch);
+  CHECK_EQ(1, write(f.ends[1], "x", 1)); /* before the port: epoll reports them in this order */
+  listen_unbatched(&f.port, f.reactor);
+  if (with_datagram) send_letters(&f.port.host, "a");
+  call_later_logged(f.reactor, 0, &f.due);
+  udpr_status turn = udpr_reactor_iterate(f.reactor, 0);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
-    CHECK(all.call.called + all.due.called == 0 && all.call.freed + all.due.freed == 0);
-    CHECK(!*all.port.received && all.port.stops == 0);
-    kill_child();
+    CHECK(f.call.called + f.due.called == 0 && f.call.freed + f.due.freed == 0);
+    CHECK(!*f.port.received && f.port.stops == 0);
+    kill_self();
   }
   OK(turn);
-  RUN_UNTIL(all.reactor, all.call.freed && all.due.freed && (*all.port.received || !with_datagram));
-  PEER_RECEIVES(all.peer, "post");
-  CHECK(peer_has_no_datagram(all.peer)); /* sent only once */
-  OK(udpr_reactor_free(all.reactor));
-  probe_check_ended(&all.port);
-  close_pipe(all.ends);
-  close(all.peer);
+  RUN_UNTIL(f.reactor, f.call.freed && f.due.freed && (*f.port.received || !with_datagram));
+  PEER_RECEIVES(f.peer, "post");
+  CHECK(peer_has_no_datagram(f.peer)); /* sent only once */
+  OK(udpr_reactor_free(f.reactor));
+  probe_check_ended(&f.port);
+  close_pipe(f.ends);
+  close(f.peer);
 }
 
 TEST(calls_and_posts_are_done_by_the_parent) { check_parent_does_the_rest(false); }
@@ -129,7 +129,7 @@ TEST(batched_writes_are_sent_once) {
   udpr_status turn = udpr_reactor_iterate(reactor, (int64_t)CHECK_TIMEOUT);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   PEER_RECEIVES(peer, "gathered");
@@ -149,21 +149,21 @@ typedef struct wake_fixture {
 
 /* The child has consumed a wake-up. It continues after the parent has been woken again. */
 static void wake_and_fork(udpr_reactor *reactor, logged_call *self) {
-  wake_fixture *all = self->arg;
+  wake_fixture *f = self->arg;
   char          byte;
   (void)reactor;
-  OK(udpr_remote_wake(all->remote));
-  all->child = check_fork();
-  is_child = all->child == 0;
-  if (is_child) CHECK_EQ(1, read(all->go[0], &byte, 1));
+  OK(udpr_remote_wake(f->remote));
+  f->child = check_fork();
+  is_child = f->child == 0;
+  if (is_child) CHECK_EQ(1, read(f->go[0], &byte, 1));
 }
 
 static void wake_and_release_child(udpr_reactor *reactor, logged_call *self) {
-  wake_fixture *all = self->arg;
+  wake_fixture *f = self->arg;
   (void)reactor;
-  OK(udpr_remote_wake(all->remote));
-  CHECK_EQ(1, write(all->go[1], "x", 1));
-  int status = check_wait(all->child);
+  OK(udpr_remote_wake(f->remote));
+  CHECK_EQ(1, write(f->go[1], "x", 1));
+  int status = check_wait(f->child);
   CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
@@ -178,31 +178,31 @@ static void on_watch(udpr_reactor *reactor, watcher *self, uint32_t now) {
  */
 TEST(a_child_does_not_consume_a_wake_up) {
   udpr_reactor *reactor = new_started_reactor();
-  wake_fixture  all = {.remote = NULL};
-  logged_call   forks = {.arg = &all}, wakes = {.act = wake_and_release_child, .arg = &all}, call = {0};
+  wake_fixture  f = {.remote = NULL};
+  logged_call   forks = {.arg = &f}, wakes = {.act = wake_and_release_child, .arg = &f}, call = {0};
   watcher       first = {.act = on_watch, .arg = &forks};
   int           ends[2];
-  CHECK_EQ(0, pipe(all.go));
+  CHECK_EQ(0, pipe(f.go));
   open_pipe(ends);
-  OK(udpr_reactor_remote(reactor, &all.remote));
+  OK(udpr_reactor_remote(reactor, &f.remote));
   watch(reactor, ends[0], R, &first);
   call_later_logged(reactor, 0, &wakes);
   CHECK_EQ(1, write(ends[1], "x", 1));
   udpr_status turn = udpr_reactor_iterate(reactor, 0);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   CHECK_EQ(1, wakes.called);
-  OK(udpr_remote_call(all.remote, logged_call_run, &call, count_free));
+  OK(udpr_remote_call(f.remote, logged_call_run, &call, count_free));
   udpr_ns begin = monotonic_ns();
   OK(udpr_reactor_iterate(reactor, (int64_t)CHECK_TIMEOUT)); /* must not wait */
   CHECK(call.called && monotonic_ns() - begin < CHECK_TIMEOUT / 2);
-  udpr_remote_release(all.remote);
+  udpr_remote_release(f.remote);
   OK(udpr_reactor_free(reactor));
   close_pipe(ends);
-  close_pipe(all.go);
+  close_pipe(f.go);
 }
 
 /* ---- shutdown and free ---------------------------------------------------------------------------------- */
@@ -239,7 +239,7 @@ TEST(only_the_parent_continues_a_shutdown) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
     check_one_stopped(ports);
     CHECK_EQ(0, during.called);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   CHECK_EQ(1, during.called);
@@ -257,7 +257,7 @@ TEST(only_the_parent_continues_deferred_stops) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
     check_one_stopped(ports);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   for (int i = 0; i < 2; i++) probe_check_ended(&ports[i]);
@@ -276,7 +276,7 @@ TEST(only_the_parent_continues_free) {
   if (is_child) {
     check_one_stopped(ports);
     CHECK(trigger.freed == 0 && call.freed == 0);
-    kill_child();
+    kill_self();
   }
   CHECK(trigger.freed == 1 && call.freed == 1);
   for (int i = 0; i < 2; i++) probe_check_ended(&ports[i]);
@@ -300,7 +300,7 @@ TEST(the_parents_ports_still_receive) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, turn);
     CHECK_EQ(0, port.stops);
-    kill_child();
+    kill_self();
   }
   OK(turn);
   send_letters(&port.host, "a");
@@ -332,7 +332,7 @@ TEST(after_fork_is_refused_until_the_turn_has_ended) {
   }
   send_letters(&port.host, "a");
   RUN_UNTIL(reactor, *port.received);
-  if (is_child) kill_child();
+  if (is_child) kill_self();
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
@@ -346,7 +346,7 @@ TEST(after_fork_is_refused_if_another_thread_was_in_the_reactor) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(reactor));
     CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(reactor, 0));
-    kill_child();
+    kill_self();
   }
   reactor_thread_stop(&there);
   OK(udpr_reactor_free(reactor));

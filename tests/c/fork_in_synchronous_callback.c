@@ -26,7 +26,7 @@ TEST(start_protocol_forks) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
     CHECK(transport == NULL && port.freed == 0);
-    kill_child();
+    kill_self();
   }
   OK(status);
   port.transport = transport, port.host = host_of(transport);
@@ -49,7 +49,7 @@ TEST(stop_protocol_forks_in_close) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
     CHECK_EQ(0, port.freed);
-    kill_child();
+    kill_self();
   }
   OK(status);
   OK(udpr_reactor_free(reactor));
@@ -70,14 +70,14 @@ TEST(logger_forks_in_close) {
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
     CHECK(port.stops == 0 && port.freed == 0);
-    kill_child();
+    kill_self();
   }
   OK(status);
   OK(udpr_reactor_free(reactor));
   probe_check_ended(&port);
 }
 
-static void fork_at_the_first(udpr_transport *transport, void *visits) {
+static void fork_in_first_visit(udpr_transport *transport, void *visits) {
   (void)transport;
   if (++*(int *)visits == 1) fork_and_wait();
 }
@@ -87,11 +87,11 @@ TEST(visit_forks_in_each_transport) {
   probe         ports[3] = {0};
   int           visits = 0;
   for (int i = 0; i < 3; i++) probe_listen(&ports[i], reactor);
-  udpr_status status = udpr_reactor_each_transport(reactor, fork_at_the_first, &visits);
+  udpr_status status = udpr_reactor_each_transport(reactor, fork_in_first_visit, &visits);
   if (is_child) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
     CHECK_EQ(1, visits);
-    kill_child();
+    kill_self();
   }
   OK(status);
   CHECK_EQ(3, visits);
@@ -105,7 +105,7 @@ typedef struct users {
   atomic_int freed;
 } users;
 
-static void fork_at_the_first_free(void *user) {
+static void fork_in_first_free(void *user) {
   users *all = user;
   if (atomic_fetch_add(&all->freed, 1) == 0) fork_and_wait();
 }
@@ -133,24 +133,24 @@ typedef void (*add_fn)(udpr_reactor *reactor, int fd, users *all);
 
 static void add_delayed_call(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_call_later(reactor, SECONDS(9), must_not_be_called, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_call_later(reactor, SECONDS(9), must_not_be_called, all, fork_in_first_free, NULL));
 }
 static void add_call_from_thread(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_call_from_thread(reactor, must_not_be_called, all, fork_at_the_first_free));
+  OK(udpr_reactor_call_from_thread(reactor, must_not_be_called, all, fork_in_first_free));
 }
 static void add_trigger(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_add_trigger(reactor, AFTER, SHUTDOWN, trigger_must_not_be_called, all,
-                              fork_at_the_first_free, NULL));
+  OK(udpr_reactor_add_trigger(reactor, AFTER, SHUTDOWN, trigger_must_not_be_called, all, fork_in_first_free,
+                              NULL));
 }
 static void add_look_up(udpr_reactor *reactor, int fd, users *all) {
   (void)fd;
-  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, resolved_must_not_be_called, all, fork_at_the_first_free,
+  OK(udpr_reactor_resolve(reactor, "::1", 1, 0, 0, resolved_must_not_be_called, all, fork_in_first_free,
                           NULL));
 }
 static void add_watch(udpr_reactor *reactor, int fd, users *all) {
-  OK(udpr_reactor_watch(reactor, fd, R, watch_must_not_be_called, all, fork_at_the_first_free, NULL));
+  OK(udpr_reactor_watch(reactor, fd, R, watch_must_not_be_called, all, fork_in_first_free, NULL));
 }
 
 TEST(free_user_forks_in_free) {
@@ -162,7 +162,7 @@ TEST(free_user_forks_in_free) {
     for (int i = 0; i < 3; i++) open_pipe(ends[i]), ways[way](reactor, ends[i][0], &all);
     OK(udpr_reactor_free(reactor)); /* in the child it only closes descriptors */
     CHECK_EQ(is_child ? 1 : 3, all.freed);
-    if (is_child) kill_child();
+    if (is_child) kill_self();
     for (int i = 0; i < 3; i++) close_pipe(ends[i]);
   }
 }

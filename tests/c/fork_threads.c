@@ -14,52 +14,52 @@ typedef struct fixture {
 } fixture;
 
 static void call_act(void *arg) {
-  fixture *all = arg;
-  pthread_barrier_wait(&all->start);
-  udpr_status status = all->act(all->reactor);
-  if (status == UDPR_E_WRONG_THREAD) atomic_fetch_add(&all->refused, 1);
-  if (status == UDPR_OK) atomic_fetch_add(&all->succeeded, 1);
+  fixture *f = arg;
+  pthread_barrier_wait(&f->start);
+  udpr_status status = f->act(f->reactor);
+  if (status == UDPR_E_WRONG_THREAD) atomic_fetch_add(&f->refused, 1);
+  if (status == UDPR_OK) atomic_fetch_add(&f->succeeded, 1);
 }
 
-static void call_act_in_all_threads(fixture *all) {
+static void call_act_in_all_threads(fixture *f) {
   check_thread threads[THREADS];
-  CHECK_EQ(0, pthread_barrier_init(&all->start, NULL, THREADS));
-  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], call_act, all);
+  CHECK_EQ(0, pthread_barrier_init(&f->start, NULL, THREADS));
+  for (int i = 0; i < THREADS; i++) thread_start(&threads[i], call_act, f);
   for (int i = 0; i < THREADS; i++) thread_join(&threads[i]);
 }
 
 static void after_fork_in_all_threads(void *arg) {
-  fixture *all = arg;
-  all->act = udpr_reactor_after_fork;
-  call_act_in_all_threads(all);
+  fixture *f = arg;
+  f->act = udpr_reactor_after_fork;
+  call_act_in_all_threads(f);
   /* the others got UDPR_E_WRONG_THREAD, or UDPR_E_NOT_SUPPORTED after the first had succeeded */
-  CHECK_EQ(1, all->succeeded);
-  CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_after_fork(all->reactor));
-  send_letters(&all->port.host, "a");
-  RUN_UNTIL(all->reactor, *all->port.received);
-  OK(udpr_reactor_free(all->reactor));
-  probe_check_ended(&all->port);
+  CHECK_EQ(1, f->succeeded);
+  CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_after_fork(f->reactor));
+  send_letters(&f->port.host, "a");
+  RUN_UNTIL(f->reactor, *f->port.received);
+  OK(udpr_reactor_free(f->reactor));
+  probe_check_ended(&f->port);
 }
 
 static void free_in_all_threads(void *arg) {
-  fixture *all = arg;
+  fixture *f = arg;
   int      before = check_count_descriptors();
-  all->act = udpr_reactor_free;
-  call_act_in_all_threads(all);
-  CHECK(all->succeeded == 1 && all->refused == THREADS - 1);
+  f->act = udpr_reactor_free;
+  call_act_in_all_threads(f);
+  CHECK(f->succeeded == 1 && f->refused == THREADS - 1);
   CHECK_EQ(before - 3, check_count_descriptors()); /* of the port, the wake-up and the epoll set */
-  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(all->reactor));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(all->reactor, 0));
+  CHECK_STATUS(UDPR_E_WRONG_THREAD, udpr_reactor_after_fork(f->reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_iterate(f->reactor, 0));
 }
 
 static void with_children(void (*body)(void *)) {
-  fixture all = {.reactor = new_reactor(0)};
-  probe_listen(&all.port, all.reactor);
-  for (unsigned i = check_rounds(3, CHILDREN); i > 0; i--) run_in_killed_child(body, &all);
-  send_letters(&all.port.host, "z");
-  RUN_UNTIL(all.reactor, *all.port.received);
-  OK(udpr_reactor_free(all.reactor));
-  probe_check_ended(&all.port);
+  fixture f = {.reactor = new_reactor(0)};
+  probe_listen(&f.port, f.reactor);
+  for (unsigned i = check_rounds(3, CHILDREN); i > 0; i--) run_in_killed_child(body, &f);
+  send_letters(&f.port.host, "z");
+  RUN_UNTIL(f.reactor, *f.port.received);
+  OK(udpr_reactor_free(f.reactor));
+  probe_check_ended(&f.port);
 }
 
 TEST(after_fork_succeeds_in_one_thread) { with_children(after_fork_in_all_threads); }

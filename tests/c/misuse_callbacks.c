@@ -224,7 +224,7 @@ static void end_child_after(const callback_fixture *fixture, udpr_status expecte
   CHECK_STATUS(expected, fixture->act_status);
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
     if (fixture->was_called[kind]) FAIL("then %s was called", callback_names[kind]);
-  kill_child();
+  kill_self();
 }
 
 TEST(fork_inside) {

@@ -5,7 +5,7 @@
 
 #include <unwind.h>
 
-static void throw_here(callback_fixture *fixture) {
+static void raise_exception(callback_fixture *fixture) {
   static struct _Unwind_Exception exception;
   fixture->acting->running = 0; /* the callback is left, so its user may be freed */
   memcpy(&exception.exception_class, "GNUCC++", 8);
@@ -44,7 +44,7 @@ static void check_aborts(void (*body)(callback_kind), callback_kind kind) {
   if (!strstr(stderr_text, "Rust cannot catch foreign exceptions")) FAIL("its stderr is \"%s\"", stderr_text);
 }
 
-static void throw_at(callback_kind kind) { run_in_callback(kind, throw_here); }
+static void throw_at(callback_kind kind) { run_in_callback(kind, raise_exception); }
 
 TEST(in_every_callback) {
   for (callback_kind kind = 0; kind < CALLBACK_KINDS; kind++)
@@ -53,7 +53,7 @@ TEST(in_every_callback) {
 
 static void throwing_work(void *user) {
   registration self = {.freed = 0};
-  throw_here(&(callback_fixture){.acting = &self, .reactor = user});
+  raise_exception(&(callback_fixture){.acting = &self, .reactor = user});
 }
 
 static void throw_in_work(callback_kind kind) {

@@ -45,53 +45,53 @@ typedef struct fixture {
 
 static void count_fixture_free(void *user) { atomic_fetch_add(&((fixture *)user)->freed, 1); }
 
-static bool is_done(const fixture *all) {
-  return all->rounds == ROUNDS && all->calls == CALLS && all->jobs == JOBS && all->look_ups == LOOK_UPS &&
-         all->listened == PORTS && all->remote_calls == CALLS && atomic_load(&signals) >= ENOUGH;
+static bool is_done(const fixture *f) {
+  return f->rounds == ROUNDS && f->calls == CALLS && f->jobs == JOBS && f->look_ups == LOOK_UPS &&
+         f->listened == PORTS && f->remote_calls == CALLS && atomic_load(&signals) >= ENOUGH;
 }
 
 /* Sends the datagram back and forth between the two ports. */
 static void ping_pong(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
-  fixture *all = user;
-  if (++all->rounds < ROUNDS)
+  fixture *f = user;
+  if (++f->rounds < ROUNDS)
     OK(udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
 static void worked(void *user) { atomic_fetch_add(&((fixture *)user)->worked, 1); }
 
 static void done(udpr_reactor *reactor, void *user) {
-  fixture *all = user;
-  if (++all->jobs < JOBS) OK(udpr_reactor_call_in_thread(reactor, worked, done, all, count_fixture_free));
+  fixture *f = user;
+  if (++f->jobs < JOBS) OK(udpr_reactor_call_in_thread(reactor, worked, done, f, count_fixture_free));
 }
 
 static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
                      size_t count, void *user) {
-  fixture *all = user;
+  fixture *f = user;
   (void)id;
   OK(status);
   CHECK(addrs && count > 0);
-  if (++all->look_ups < LOOK_UPS)
-    OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, resolved, all, count_fixture_free, NULL));
+  if (++f->look_ups < LOOK_UPS)
+    OK(udpr_reactor_resolve(reactor, "localhost", 1, 0, 0, resolved, f, count_fixture_free, NULL));
 }
 
 /* Makes another port and closes it. */
-static void listen_and_close(fixture *all) {
-  udpr_protocol protocol = {.size = sizeof protocol, .user = all, .free_user = count_fixture_free};
-  if (all->listened == PORTS) return;
-  udpr_transport *transport = listen_on(all->reactor, "127.0.0.1", &protocol, NULL);
+static void listen_and_close(fixture *f) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = f, .free_user = count_fixture_free};
+  if (f->listened == PORTS) return;
+  udpr_transport *transport = listen_on(f->reactor, "127.0.0.1", &protocol, NULL);
   OK(udpr_transport_connect(transport,
                             &(udpr_addr){.family = UDPR_AF_INET, .port = 9, .bytes = {127, 0, 0, 1}}));
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
-  all->listened++;
+  f->listened++;
 }
 
 static void call_again(udpr_reactor *reactor, void *user) {
-  fixture *all = user;
-  if (all->calls < CALLS) all->calls++;
-  listen_and_close(all);
-  if (is_done(all)) OK(udpr_reactor_stop(reactor));
-  else OK(udpr_reactor_call_later(reactor, 1000, call_again, all, NULL, NULL));
+  fixture *f = user;
+  if (f->calls < CALLS) f->calls++;
+  listen_and_close(f);
+  if (is_done(f)) OK(udpr_reactor_stop(reactor));
+  else OK(udpr_reactor_call_later(reactor, 1000, call_again, f, NULL, NULL));
 }
 
 static void called(udpr_reactor *reactor, void *user) {
@@ -100,31 +100,31 @@ static void called(udpr_reactor *reactor, void *user) {
 }
 
 static void call_from_thread(void *user) {
-  fixture *all = user;
+  fixture *f = user;
   for (int i = 0; i < CALLS; i++)
-    OK(udpr_reactor_call_from_thread(all->reactor, called, all, count_fixture_free));
+    OK(udpr_reactor_call_from_thread(f->reactor, called, f, count_fixture_free));
 }
 
 TEST(everything_works_during_signals) {
-  fixture       all = {.reactor = new_reactor(0)};
-  udpr_protocol protocol = {.size = sizeof protocol, .user = &all, .datagram_received = ping_pong};
+  fixture       f = {.reactor = new_reactor(0)};
+  udpr_protocol protocol = {.size = sizeof protocol, .user = &f, .datagram_received = ping_pong};
   check_thread  sender, caller;
   pthread_t     me;
-  for (int i = 0; i < 2; i++) all.ports[i] = listen_on(all.reactor, "127.0.0.1", &protocol, NULL);
-  udpr_addr other = host_of(all.ports[1]);
+  for (int i = 0; i < 2; i++) f.ports[i] = listen_on(f.reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr other = host_of(f.ports[1]);
   start_signals(&sender, &me);
-  OK(udpr_transport_write(all.ports[0], "ball", 4, &other));
-  OK(udpr_reactor_call_later(all.reactor, 0, call_again, &all, NULL, NULL));
-  OK(udpr_reactor_call_in_thread(all.reactor, worked, done, &all, count_fixture_free));
-  OK(udpr_reactor_resolve(all.reactor, "localhost", 1, 0, 0, resolved, &all, count_fixture_free, NULL));
-  thread_start(&caller, call_from_thread, &all);
-  run_with_timeout(all.reactor);
+  OK(udpr_transport_write(f.ports[0], "ball", 4, &other));
+  OK(udpr_reactor_call_later(f.reactor, 0, call_again, &f, NULL, NULL));
+  OK(udpr_reactor_call_in_thread(f.reactor, worked, done, &f, count_fixture_free));
+  OK(udpr_reactor_resolve(f.reactor, "localhost", 1, 0, 0, resolved, &f, count_fixture_free, NULL));
+  thread_start(&caller, call_from_thread, &f);
+  run_with_timeout(f.reactor);
   stop_signals(&sender);
   thread_join(&caller);
-  CHECK(is_done(&all) && all.worked == JOBS);
-  CHECK_EQ(JOBS + LOOK_UPS + PORTS + CALLS, all.freed);
-  for (int i = 0; i < 2; i++) udpr_transport_release(all.ports[i]);
-  OK(udpr_reactor_free(all.reactor));
+  CHECK(is_done(&f) && f.worked == JOBS);
+  CHECK_EQ(JOBS + LOOK_UPS + PORTS + CALLS, f.freed);
+  for (int i = 0; i < 2; i++) udpr_transport_release(f.ports[i]);
+  OK(udpr_reactor_free(f.reactor));
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------- */

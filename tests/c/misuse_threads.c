@@ -147,7 +147,7 @@ static void fork_in_work(void *user) {
   if (is_child) {
     check_reactor_calls_return(UDPR_E_CLOSED, with);
     OK(udpr_reactor_free(with->reactor));
-    kill_child();
+    kill_self();
   }
 }
 

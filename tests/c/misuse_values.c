@@ -145,11 +145,11 @@ TEST(device_names) {
 /* ---- enums ----------------------------------------------------------------------------------------------- */
 
 static void        ran(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
-static udpr_status fired(udpr_reactor *reactor, udpr_id id, void *user) {
+static udpr_status trigger_fired(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id, (void)user;
   return UDPR_OK;
 }
-static void seen(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static void watch_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)fd, (void)events, (void)user;
 }
 static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
@@ -175,12 +175,12 @@ TEST(phases_events_and_levels) {
     udpr_status phase = value <= UDPR_PHASE_AFTER ? UDPR_OK : UDPR_E_INVALID_ARGUMENT,
                 event = value <= UDPR_EVENT_SHUTDOWN ? UDPR_OK : UDPR_E_INVALID_ARGUMENT,
                 level = value <= UDPR_LOG_DEBUG ? UDPR_OK : UDPR_E_INVALID_ARGUMENT;
-    CHECK_STATUS(phase, udpr_reactor_add_trigger(reactor, value, UDPR_EVENT_STARTUP, fired, &freed,
+    CHECK_STATUS(phase, udpr_reactor_add_trigger(reactor, value, UDPR_EVENT_STARTUP, trigger_fired, &freed,
                                                  count_free, &id));
     if (phase == UDPR_OK) OK(udpr_reactor_remove_trigger(reactor, id));
     check_freed_once(before++);
-    CHECK_STATUS(event,
-                 udpr_reactor_add_trigger(reactor, UDPR_PHASE_BEFORE, value, fired, &freed, count_free, &id));
+    CHECK_STATUS(event, udpr_reactor_add_trigger(reactor, UDPR_PHASE_BEFORE, value, trigger_fired, &freed,
+                                                 count_free, &id));
     if (event == UDPR_OK) OK(udpr_reactor_remove_trigger(reactor, id));
     check_freed_once(before++);
     CHECK_STATUS(event, udpr_reactor_fire_event(reactor, value));
@@ -197,12 +197,13 @@ TEST(watch_events) {
   int           ends[2];
   udpr_id       watched = 0;
   CHECK(pipe(ends) == 0);
-  OK(udpr_reactor_watch(reactor, ends[1], UDPR_WATCH_HANGUP, seen, NULL, NULL, &watched));
+  OK(udpr_reactor_watch(reactor, ends[1], UDPR_WATCH_HANGUP, watch_called, NULL, NULL, &watched));
   EVERY_U32(value) {
     int         before = freed;
     udpr_id     id = 0;
     udpr_status expected = value && value <= 7 ? UDPR_OK : UDPR_E_INVALID_ARGUMENT;
-    CHECK_STATUS(expected, udpr_reactor_watch(reactor, ends[0], value, seen, &freed, count_free, &id));
+    CHECK_STATUS(expected,
+                 udpr_reactor_watch(reactor, ends[0], value, watch_called, &freed, count_free, &id));
     if (id) OK(udpr_reactor_unwatch(reactor, id));
     check_freed_once(before);
     CHECK_STATUS(expected, udpr_reactor_change_watch(reactor, watched, value));
@@ -296,8 +297,8 @@ TEST(descriptors) {
   EVERY_U32(value) {
     int before = freed, fd = (int)value;
     if (fcntl(fd, F_GETFD) >= 0) continue;
-    CHECK_STATUS(UDPR_E_SYSTEM - EBADF,
-                 udpr_reactor_watch(reactor, fd, UDPR_WATCH_READABLE, seen, &freed, count_free, NULL));
+    CHECK_STATUS(UDPR_E_SYSTEM - EBADF, udpr_reactor_watch(reactor, fd, UDPR_WATCH_READABLE, watch_called,
+                                                           &freed, count_free, NULL));
     CHECK_STATUS(UDPR_E_SYSTEM - EBADF,
                  udpr_reactor_adopt_datagram_port(reactor, fd, 0, &protocol, NULL, NULL));
     CHECK_EQ(before + 2, freed);

@@ -86,7 +86,7 @@ static void bind_by_index_while_connected(fixture *f, int family) {
   OK(udpr_transport_set_option(f->transport, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof index));
 }
 
-static int bound_socket(int family) {
+static int open_bound_socket(int family) {
   int fd = socket(family, SOCK_DGRAM, 0);
   CHECK(fd >= 0);
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "vpn0", 5));
@@ -105,13 +105,13 @@ static void adopt(fixture *f) {
 }
 
 static void adopt_bound_socket(fixture *f, int family) {
-  f->shared_fd = bound_socket(family);
+  f->shared_fd = open_bound_socket(family);
   adopt(f);
   OK(udpr_transport_connect(f->transport, &f->first));
 }
 
 static void adopt_bound_connected_socket(fixture *f, int family) {
-  f->shared_fd = bound_socket(family);
+  f->shared_fd = open_bound_socket(family);
   connect_socket(f->shared_fd, &f->first);
   adopt(f);
 }

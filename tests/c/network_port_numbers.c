@@ -68,7 +68,7 @@ TEST(all_numbers_differ_ipv6) { check_all_differ("::1", "::1"); }
 TEST(all_numbers_differ_dual_stack) { check_all_differ("::", "0.0.0.0"); }
 
 /* A socket that shares its number with everybody, as other processes or libraries have them. */
-static int sharing_socket(int number) {
+static int open_sharing_socket(int number) {
   struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(FIRST_NUMBER + number))};
   int                fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
@@ -83,7 +83,7 @@ static void check_numbers_of_others(bool adopts) {
   bool          taken[NUMBERS] = {false};
   int           fds[NUMBERS / 2];
   for (int i = 0; i < NUMBERS / 2; i++) {
-    fds[i] = sharing_socket(2 * i);
+    fds[i] = open_sharing_socket(2 * i);
     taken[2 * i] = true;
     if (!adopts) continue;
     udpr_transport *transport;

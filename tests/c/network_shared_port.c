@@ -136,7 +136,7 @@ TEST(a_unicast_datagram_goes_to_the_port_that_was_bound_last) {
 }
 
 /* Twisted's listenMultiple sets both options, and so do many mDNS daemons. */
-static int socket_with_both_options(void) {
+static int open_socket_with_both_options(void) {
   int                fd = socket(AF_INET, SOCK_DGRAM, 0), on = 1;
   struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT_NUMBER)};
   CHECK_EQ(0, setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
@@ -149,11 +149,11 @@ TEST(a_number_is_shared_with_sockets_that_have_both_options) {
   fixture f = {.reactor = NULL};
   two_hosts_create(&f.hosts);
   f.reactor = new_reactor(0);
-  int fds[] = {socket_with_both_options(), -1, -1};
+  int fds[] = {open_socket_with_both_options(), -1, -1};
   listen_shared(&f, &f.first, NULL, UDPR_UDP_LISTEN_MULTIPLE);
-  fds[1] = socket_with_both_options();
+  fds[1] = open_socket_with_both_options();
   listen_shared(&f, &f.second, NULL, UDPR_UDP_LISTEN_MULTIPLE | UDPR_UDP_REUSE_PORT);
-  fds[2] = socket_with_both_options();
+  fds[2] = open_socket_with_both_options();
   join(&f.first, "228.0.0.5", "near");
   send_from_far(&f, "228.0.0.5");
   RUN_UNTIL(f.reactor, f.first.count_received == SENT);

@@ -21,26 +21,26 @@ static void called(udpr_reactor *reactor, void *user) {
 
 static void freed(void *user) { ((fixture *)user)->freed++; }
 
-static void set_up(fixture *all) {
-  *all = (fixture){.descriptors = check_count_descriptors()};
-  all->reactor = new_reactor(0);
-  probe_listen(&all->port, all->reactor);
-  all->with = (handles){.reactor = all->reactor, .transport = all->port.transport, .to = all->port.host};
-  OK(udpr_reactor_set_user(all->reactor, all));
-  OK(udpr_reactor_call_later(all->reactor, MS(1), called, all, freed, &all->with.call));
+static void set_up(fixture *f) {
+  *f = (fixture){.descriptors = check_count_descriptors()};
+  f->reactor = new_reactor(0);
+  probe_listen(&f->port, f->reactor);
+  f->with = (handles){.reactor = f->reactor, .transport = f->port.transport, .to = f->port.host};
+  OK(udpr_reactor_set_user(f->reactor, f));
+  OK(udpr_reactor_call_later(f->reactor, MS(1), called, f, freed, &f->with.call));
 }
 
 /* The child must not have changed anything: the port receives, the call is made, each user is freed once. */
-static void check_parent_works(fixture *all) {
-  CHECK(udpr_reactor_user(all->reactor) == all);
-  send_letters(&all->port.host, "ab");
-  RUN_UNTIL(all->reactor, strlen(all->port.received) == 2 && all->freed == 1);
-  CHECK_EQ(1, all->calls);
-  OK(udpr_transport_write(all->port.transport, "c", 1, &all->port.host));
-  RUN_UNTIL(all->reactor, strlen(all->port.received) == 3);
-  CHECK_STR("abc", all->port.received);
-  OK(udpr_reactor_free(all->reactor));
-  probe_check_ended(&all->port);
+static void check_parent_works(fixture *f) {
+  CHECK(udpr_reactor_user(f->reactor) == f);
+  send_letters(&f->port.host, "ab");
+  RUN_UNTIL(f->reactor, strlen(f->port.received) == 2 && f->freed == 1);
+  CHECK_EQ(1, f->calls);
+  OK(udpr_transport_write(f->port.transport, "c", 1, &f->port.host));
+  RUN_UNTIL(f->reactor, strlen(f->port.received) == 3);
+  CHECK_STR("abc", f->port.received);
+  OK(udpr_reactor_free(f->reactor));
+  probe_check_ended(&f->port);
 }
 
 /* ---- functions that fail in the child ------------------------------------------------------------------ */
@@ -53,21 +53,21 @@ static void count_freed_in_child(void *user) {
 }
 
 static void check_everything_is_closed(void *arg) {
-  fixture *all = arg;
-  check_reactor_calls_return(UDPR_E_CLOSED, &all->with);
-  check_transport_calls_return(UDPR_E_CLOSED, &all->with);
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(all->with.transport, "x", 1, &all->with.to));
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(all->reactor, called, all, count_freed_in_child));
+  fixture *f = arg;
+  check_reactor_calls_return(UDPR_E_CLOSED, &f->with);
+  check_transport_calls_return(UDPR_E_CLOSED, &f->with);
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(f->with.transport, "x", 1, &f->with.to));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_reactor_call_from_thread(f->reactor, called, f, count_freed_in_child));
   CHECK_EQ(1, freed_users_in_child);
-  CHECK(!udpr_reactor_is_running(all->reactor));
-  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
+  CHECK(!udpr_reactor_is_running(f->reactor));
+  CHECK(f->port.stops == 0 && f->port.freed == 0 && f->calls == 0 && f->freed == 0);
 }
 
 TEST(everything_is_closed_in_a_child) {
-  fixture all;
-  set_up(&all);
-  run_in_child(check_everything_is_closed, &all);
-  check_parent_works(&all);
+  fixture f;
+  set_up(&f);
+  run_in_child(check_everything_is_closed, &f);
+  check_parent_works(&f);
 }
 
 static void check_closed_in_new_child(probe *port, udpr_transport *transport) {
@@ -76,15 +76,15 @@ static void check_closed_in_new_child(probe *port, udpr_transport *transport) {
 }
 
 TEST(everything_is_closed_in_a_child_made_in_a_callback) {
-  fixture all;
-  set_up(&all);
-  OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100))); /* later than the datagram */
-  all.port.on_datagram = check_closed_in_new_child, all.port.arg = &all;
-  send_letters(&all.port.host, "z");
-  RUN_UNTIL(all.reactor, *all.port.received);
-  all.port.on_datagram = NULL, *all.port.received = '\0';
-  OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
-  check_parent_works(&all);
+  fixture f;
+  set_up(&f);
+  OK(udpr_reactor_reset_call(f.reactor, f.with.call, SECONDS(100))); /* later than the datagram */
+  f.port.on_datagram = check_closed_in_new_child, f.port.arg = &f;
+  send_letters(&f.port.host, "z");
+  RUN_UNTIL(f.reactor, *f.port.received);
+  f.port.on_datagram = NULL, *f.port.received = '\0';
+  OK(udpr_reactor_reset_call(f.reactor, f.with.call, 0));
+  check_parent_works(&f);
 }
 
 static void fork_in_datagram_received(probe *port, udpr_transport *transport) {
@@ -95,66 +95,66 @@ static void fork_in_datagram_received(probe *port, udpr_transport *transport) {
 
 /* A turn in the child ends after the callback, and calls no other callback. */
 TEST(a_turn_ends_in_the_child_after_the_callback_that_forked) {
-  fixture     all;
+  fixture     f;
   pid_t       child = -1;
   udpr_status status = UDPR_OK;
-  set_up(&all);
-  OK(udpr_reactor_reset_call(all.reactor, all.with.call, 0));
-  all.port.on_datagram = fork_in_datagram_received, all.port.arg = &child;
-  send_letters(&all.port.host, "ab");
-  while (child < 0) status = udpr_reactor_iterate(all.reactor, (int64_t)MS(20));
+  set_up(&f);
+  OK(udpr_reactor_reset_call(f.reactor, f.with.call, 0));
+  f.port.on_datagram = fork_in_datagram_received, f.port.arg = &child;
+  send_letters(&f.port.host, "ab");
+  while (child < 0) status = udpr_reactor_iterate(f.reactor, (int64_t)MS(20));
   if (child == 0) {
     CHECK_STATUS(UDPR_E_CLOSED, status);
-    CHECK_STR("a", all.port.received);
-    CHECK(all.calls == 0 && all.freed == 0 && all.port.stops == 0 && all.port.freed == 0);
+    CHECK_STR("a", f.port.received);
+    CHECK(f.calls == 0 && f.freed == 0 && f.port.stops == 0 && f.port.freed == 0);
     exit(0);
   }
   CHECK_EQ(0, check_wait(child));
   OK(status);
-  CHECK_STR("ab", all.port.received);
-  OK(udpr_reactor_free(all.reactor));
-  probe_check_ended(&all.port);
+  CHECK_STR("ab", f.port.received);
+  OK(udpr_reactor_free(f.reactor));
+  probe_check_ended(&f.port);
 }
 
 TEST(everything_is_closed_in_a_child_made_while_another_thread_runs) {
-  fixture        all;
+  fixture        f;
   reactor_thread there;
-  set_up(&all);
-  OK(udpr_reactor_reset_call(all.reactor, all.with.call, SECONDS(100)));
-  reactor_thread_start(&there, all.reactor);
+  set_up(&f);
+  OK(udpr_reactor_reset_call(f.reactor, f.with.call, SECONDS(100)));
+  reactor_thread_start(&there, f.reactor);
   /* memory that belongs to the other thread leaks in the child */
-  run_in_killed_child(check_everything_is_closed, &all);
-  CHECK(udpr_reactor_is_running(all.reactor));
+  run_in_killed_child(check_everything_is_closed, &f);
+  CHECK(udpr_reactor_is_running(f.reactor));
   reactor_thread_stop(&there);
-  probe_check_ended(&all.port);
-  OK(udpr_reactor_free(all.reactor));
-  CHECK(all.calls == 0 && all.freed == 1);
+  probe_check_ended(&f.port);
+  OK(udpr_reactor_free(f.reactor));
+  CHECK(f.calls == 0 && f.freed == 1);
 }
 
 /* ---- free and release in the child --------------------------------------------------------------------- */
 
 static void free_then_release(void *arg) {
-  fixture *all = arg;
-  udpr_reactor_free(all->reactor);
-  udpr_transport_release(all->port.transport);
-  CHECK_EQ(all->descriptors, check_count_descriptors());
-  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
+  fixture *f = arg;
+  udpr_reactor_free(f->reactor);
+  udpr_transport_release(f->port.transport);
+  CHECK_EQ(f->descriptors, check_count_descriptors());
+  CHECK(f->port.stops == 0 && f->port.freed == 0 && f->calls == 0 && f->freed == 0);
 }
 
 static void release_then_free(void *arg) {
-  fixture *all = arg;
-  udpr_transport_release(all->port.transport);
-  udpr_reactor_free(all->reactor);
-  CHECK_EQ(all->descriptors, check_count_descriptors());
-  CHECK(all->port.stops == 0 && all->port.freed == 0 && all->calls == 0 && all->freed == 0);
+  fixture *f = arg;
+  udpr_transport_release(f->port.transport);
+  udpr_reactor_free(f->reactor);
+  CHECK_EQ(f->descriptors, check_count_descriptors());
+  CHECK(f->port.stops == 0 && f->port.freed == 0 && f->calls == 0 && f->freed == 0);
 }
 
 TEST(free_in_a_child_calls_no_callback) {
-  fixture all;
-  set_up(&all);
-  run_in_child(free_then_release, &all);
-  run_in_child(release_then_free, &all);
-  check_parent_works(&all);
+  fixture f;
+  set_up(&f);
+  run_in_child(free_then_release, &f);
+  run_in_child(release_then_free, &f);
+  check_parent_works(&f);
 }
 
 /* ---- new reactors in the child, and close in the parent ------------------------------------------------ */
@@ -171,10 +171,10 @@ static void use_own_reactor(void *arg) {
 }
 
 TEST(a_child_can_make_a_new_reactor) {
-  fixture all;
-  set_up(&all);
+  fixture f;
+  set_up(&f);
   run_in_child(use_own_reactor, NULL);
-  check_parent_works(&all);
+  check_parent_works(&f);
 }
 
 /* The child's descriptor keeps the socket open, and it still receives. The parent must have removed it from

@@ -106,15 +106,15 @@ TEST(a_port_without_a_reference_lives_until_free) {
   CHECK(port.stops == 1 && port.freed == 1);
 }
 
-static void keep_host(probe *port, udpr_transport *transport) { port->host = host_of(transport); }
+static void record_host(probe *port, udpr_transport *transport) { port->host = host_of(transport); }
 
-static void keep_transport(probe *port, udpr_transport *transport) {
+static void retain_transport(probe *port, udpr_transport *transport) {
   port->transport = udpr_transport_retain(transport);
 }
 
 TEST(a_callback_may_retain_the_transport) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         port = {.on_start = keep_host, .on_datagram = keep_transport};
+  probe         port = {.on_start = record_host, .on_datagram = retain_transport};
   udpr_protocol protocol = probe_protocol(&port);
   OK(udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, NULL, NULL));
   send_letters(&port.host, "a");
@@ -146,40 +146,39 @@ static void count_fixture_free(void *user) { atomic_fetch_add(&((fixture *)user)
  * not stopped yet.
  */
 static void close_others(probe *port, udpr_transport *transport) {
-  fixture *all = port->arg;
+  fixture *f = port->arg;
   int      left = 0;
   (void)transport;
-  all->stops++;
-  OK(udpr_reactor_each_transport(all->reactor, count_visit, &left));
-  CHECK_EQ(5 - all->stops, left);
-  if (all->stops > 1) return;
-  udpr_reactor_cancel_call(all->reactor, all->call); /* may have been dropped by free already */
-  CHECK_EQ(1, all->freed);
+  f->stops++;
+  OK(udpr_reactor_each_transport(f->reactor, count_visit, &left));
+  CHECK_EQ(5 - f->stops, left);
+  if (f->stops > 1) return;
+  udpr_reactor_cancel_call(f->reactor, f->call); /* may have been dropped by free already */
+  CHECK_EQ(1, f->freed);
   for (int i = 0; i < 5; i++)
-    if (&all->ports[i] != port) OK(udpr_transport_close(all->ports[i].transport));
+    if (&f->ports[i] != port) OK(udpr_transport_close(f->ports[i].transport));
 }
 
 TEST(stop_protocol_closes_the_other_ports) {
-  fixture all = {.reactor = new_reactor(0)};
+  fixture f = {.reactor = new_reactor(0)};
   for (int i = 0; i < 5; i++) {
-    all.ports[i] = (probe){.on_stop = close_others, .arg = &all};
-    probe_listen(&all.ports[i], all.reactor);
+    f.ports[i] = (probe){.on_stop = close_others, .arg = &f};
+    probe_listen(&f.ports[i], f.reactor);
   }
-  OK(udpr_reactor_call_later(all.reactor, SECONDS(100), call_must_not_run, &all, count_fixture_free,
-                             &all.call));
-  OK(udpr_reactor_free(all.reactor));
-  CHECK_EQ(1, all.freed);
-  for (int i = 0; i < 5; i++) probe_check_ended(&all.ports[i]);
+  OK(udpr_reactor_call_later(f.reactor, SECONDS(100), call_must_not_run, &f, count_fixture_free, &f.call));
+  OK(udpr_reactor_free(f.reactor));
+  CHECK_EQ(1, f.freed);
+  for (int i = 0; i < 5; i++) probe_check_ended(&f.ports[i]);
 }
 
-static void release_own(probe *port, udpr_transport *transport) {
+static void release_transport(probe *port, udpr_transport *transport) {
   (void)transport;
   udpr_transport_release(port->transport);
 }
 
 TEST(the_last_reference_is_released_while_free_runs) {
   udpr_reactor *reactor = new_reactor(0);
-  probe         in_stop = {.on_stop = release_own}, in_free_user = {.on_free = release_own};
+  probe         in_stop = {.on_stop = release_transport}, in_free_user = {.on_free = release_transport};
   probe_listen(&in_stop, reactor);
   probe_listen(&in_free_user, reactor);
   OK(udpr_reactor_free(reactor));

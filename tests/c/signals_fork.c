@@ -242,41 +242,41 @@ static bool other_thread_sleeps(void) {
 }
 
 /* Another thread sleeps in run. On a third one, the handler is about to wake it. */
-static void start_blocked_handler(fixture *all) {
+static void start_blocked_handler(fixture *f) {
   install_own_handler();
-  all->reactor = new_reactor(UDPR_REACTOR_SIGNALS);
-  reactor_thread_start(&all->there, all->reactor);
+  f->reactor = new_reactor(UDPR_REACTOR_SIGNALS);
+  reactor_thread_start(&f->there, f->reactor);
   while (!other_thread_sleeps()) sched_yield(); /* then the handler has to write */
-  thread_start(&all->handler, raise_in_handler_thread, NULL);
+  thread_start(&f->handler, raise_in_handler_thread, NULL);
   while (!atomic_load(&handling)) sched_yield();
 }
 
-static void finish_handler(fixture *all) {
+static void finish_handler(fixture *f) {
   atomic_store(&may_go_on, true);
-  thread_join(&all->handler);
+  thread_join(&f->handler);
 }
 
 TEST(a_child_does_not_wait_for_a_running_handler_of_the_parent) {
-  fixture all;
-  start_blocked_handler(&all);
+  fixture f;
+  start_blocked_handler(&f);
   run_in_killed_child(run_until_sigterm_twice, NULL);
-  finish_handler(&all);
-  reactor_thread_join(&all.there);
-  OK(udpr_reactor_free(all.reactor));
+  finish_handler(&f);
+  reactor_thread_join(&f.there);
+  OK(udpr_reactor_free(f.reactor));
 }
 
 /* The run ends for another reason, and the reactor is freed, before the handler writes. The handler must not
  * write to a descriptor that has been reused.
  */
 TEST(a_late_handler_does_not_write_to_a_reused_descriptor) {
-  fixture all;
+  fixture f;
   char    text[256] = {0};
   int     ends[2];
-  start_blocked_handler(&all);
+  start_blocked_handler(&f);
   int before = check_count_descriptors();
-  send_letters(&all.there.quit.host, "q");
-  reactor_thread_join(&all.there);
-  OK(udpr_reactor_free(all.reactor));
+  send_letters(&f.there.quit.host, "q");
+  reactor_thread_join(&f.there);
+  OK(udpr_reactor_free(f.reactor));
   /* Those of the port and the epoll set were closed. That of the wake-up is kept for the handler. */
   CHECK_EQ(before - 2, check_count_descriptors());
   CHECK(own_handler_is_installed());
@@ -285,7 +285,7 @@ TEST(a_late_handler_does_not_write_to_a_reused_descriptor) {
   CHECK_EQ(0, pthread_kill(pthread_self(), SIGTERM)); /* the program's handler is called in the meantime */
   CHECK_EQ(1, own_handled);
   run_until_sigterm_twice(NULL); /* and a run works */
-  finish_handler(&all);
+  finish_handler(&f);
   CHECK_EQ(before - 1, check_count_descriptors()); /* two of the pipe replace three */
   CHECK_EQ(0, fcntl(ends[0], F_SETFL, O_NONBLOCK));
   CHECK(read(ends[0], text, sizeof text) < 0 && errno == EAGAIN);

@@ -69,10 +69,10 @@ TEST(a_system_status_is_returned_by_listen) {
 }
 TEST(an_unknown_failure_is_returned_by_listen) { check_fails_as(-12345, -12345); }
 
-static void note_host(starter *self, udpr_transport *transport) { self->to = host_of(transport); }
+static void record_host(starter *self, udpr_transport *transport) { self->to = host_of(transport); }
 
 TEST(after_a_failing_start_protocol_the_number_is_free) {
-  starter         self = {.reactor = new_reactor(0), .result = UDPR_E_NOT_SUPPORTED, .act = note_host};
+  starter         self = {.reactor = new_reactor(0), .result = UDPR_E_NOT_SUPPORTED, .act = record_host};
   udpr_transport *out = NULL;
   CHECK_STATUS(UDPR_E_NOT_SUPPORTED, listen_as(&self, 0, &out));
   self.result = UDPR_OK;

@@ -71,7 +71,7 @@ TEST(writes_in_a_callback_are_sent_after_it) {
   tear_down(&f);
 }
 
-static void second_of_the_pass(udpr_reactor *reactor, void *user) {
+static void second_call_of_the_turn(udpr_reactor *reactor, void *user) {
   (void)reactor;
   CHECK(peer_has_no_datagram(((fixture *)user)->peer));
 }
@@ -81,7 +81,7 @@ TEST(calls_of_one_turn_share_a_batch) {
   set_up(&f, 0);
   f.body = write_two;
   OK(udpr_reactor_call_later(f.reactor, 0, call_body, &f, NULL, NULL));
-  OK(udpr_reactor_call_later(f.reactor, 0, second_of_the_pass, &f, NULL, NULL));
+  OK(udpr_reactor_call_later(f.reactor, 0, second_call_of_the_turn, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.called == 1);
   PEER_RECEIVES(f.peer, "one");
   PEER_RECEIVES(f.peer, "two");
@@ -106,7 +106,7 @@ TEST(flush_sends_the_batch) {
   tear_down(&f);
 }
 
-static void write_and_see(fixture *f) {
+static void write_and_check_at_once(fixture *f) {
   write_text(f, "at once");
   PEER_RECEIVES(f->peer, "at once");
 }
@@ -114,7 +114,7 @@ static void write_and_see(fixture *f) {
 TEST(unbatched_writes_are_sent_in_the_call) {
   fixture f;
   set_up(&f, UDPR_UDP_UNBATCHED);
-  in_callback(&f, write_and_see);
+  in_callback(&f, write_and_check_at_once);
   tear_down(&f);
 }
 

@@ -103,20 +103,20 @@ typedef struct fixture {
   watcher       new_watch; /* for a reused descriptor */
 } fixture;
 
-static void set_up(fixture *all, void (*act)(udpr_reactor *, watcher *, uint32_t)) {
-  *all = (fixture){.reactor = new_reactor(0)};
+static void set_up(fixture *f, void (*act)(udpr_reactor *, watcher *, uint32_t)) {
+  *f = (fixture){.reactor = new_reactor(0)};
   for (int i = 0; i < 2; i++) {
-    all->two[i] = (watcher){.act = act, .arg = all};
-    open_pipe(all->ends[i]);
-    CHECK_EQ(1, write(all->ends[i][1], "x", 1));
-    watch(all->reactor, all->ends[i][0], R, &all->two[i]);
+    f->two[i] = (watcher){.act = act, .arg = f};
+    open_pipe(f->ends[i]);
+    CHECK_EQ(1, write(f->ends[i][1], "x", 1));
+    watch(f->reactor, f->ends[i][0], R, &f->two[i]);
   }
 }
 
-static void tear_down(fixture *all) {
-  OK(udpr_reactor_free(all->reactor));
-  CHECK(all->two[0].freed == 1 && all->two[1].freed == 1);
-  for (int i = 0; i < 2; i++) close_pipe(all->ends[i]);
+static void tear_down(fixture *f) {
+  OK(udpr_reactor_free(f->reactor));
+  CHECK(f->two[0].freed == 1 && f->two[1].freed == 1);
+  for (int i = 0; i < 2; i++) close_pipe(f->ends[i]);
 }
 
 static int other_of(const watcher *self) { return self == &((fixture *)self->arg)->two[0]; }
@@ -130,80 +130,80 @@ static void unwatch_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
 }
 
 TEST(unwatch_another_that_is_ready_in_the_same_turn) {
-  fixture all;
-  set_up(&all, unwatch_other);
-  run_turns(all.reactor, 1);
-  CHECK_EQ(1, all.two[0].calls + all.two[1].calls);
-  run_turns(all.reactor, 3);
-  CHECK_EQ(4, all.two[0].calls + all.two[1].calls);
-  CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
-  tear_down(&all);
+  fixture f;
+  set_up(&f, unwatch_other);
+  run_turns(f.reactor, 1);
+  CHECK_EQ(1, f.two[0].calls + f.two[1].calls);
+  run_turns(f.reactor, 3);
+  CHECK_EQ(4, f.two[0].calls + f.two[1].calls);
+  CHECK(f.two[0].calls == 0 || f.two[1].calls == 0);
+  tear_down(&f);
 }
 
 /* The other watch's descriptor becomes the read end of an empty pipe. */
-static void reuse_descriptor(fixture *all, int which) {
+static void reuse_descriptor(fixture *f, int which) {
   int fresh[2];
   open_pipe(fresh);
-  CHECK_EQ(all->ends[which][0], dup3(fresh[0], all->ends[which][0], O_CLOEXEC)); /* also closes the old one */
+  CHECK_EQ(f->ends[which][0], dup3(fresh[0], f->ends[which][0], O_CLOEXEC)); /* also closes the old one */
   close(fresh[0]);
-  close(all->ends[which][1]);
-  all->ends[which][1] = fresh[1];
+  close(f->ends[which][1]);
+  f->ends[which][1] = fresh[1];
 }
 
 static void unwatch_and_reuse(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  fixture *all = self->arg;
+  fixture *f = self->arg;
   int      other = other_of(self);
   (void)now;
-  if (all->new_watch.id) return;
-  OK(udpr_reactor_unwatch(reactor, all->two[other].id));
-  reuse_descriptor(all, other);
-  watch(reactor, all->ends[other][0], R, &all->new_watch);
+  if (f->new_watch.id) return;
+  OK(udpr_reactor_unwatch(reactor, f->two[other].id));
+  reuse_descriptor(f, other);
+  watch(reactor, f->ends[other][0], R, &f->new_watch);
 }
 
 static void reuse_without_unwatch(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  fixture *all = self->arg;
+  fixture *f = self->arg;
   int      other = other_of(self);
   (void)now;
-  if (all->new_watch.id) return;
-  reuse_descriptor(all, other);
-  watch(reactor, all->ends[other][0], R, &all->new_watch);
+  if (f->new_watch.id) return;
+  reuse_descriptor(f, other);
+  watch(reactor, f->ends[other][0], R, &f->new_watch);
   /* must not end the new watch */
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, all->two[other].id));
-  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_change_watch(reactor, all->two[other].id, W));
-  CHECK_EQ(1, all->two[other].freed);
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, f->two[other].id));
+  CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_change_watch(reactor, f->two[other].id, W));
+  CHECK_EQ(1, f->two[other].freed);
 }
 
 static void check_new_watch(void (*act)(udpr_reactor *, watcher *, uint32_t)) {
-  fixture all;
-  set_up(&all, act);
-  run_turns(all.reactor, 3);
-  CHECK_EQ(0, all.new_watch.calls); /* its pipe is empty */
-  CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
-  int which = all.two[0].calls ? 1 : 0;
-  CHECK_EQ(1, write(all.ends[which][1], "y", 1));
-  run_turns(all.reactor, 2);
-  CHECK(all.new_watch.calls == 2 && all.new_watch.seen_events == R && all.two[which].calls == 0);
-  tear_down(&all);
-  CHECK_EQ(1, all.new_watch.freed);
+  fixture f;
+  set_up(&f, act);
+  run_turns(f.reactor, 3);
+  CHECK_EQ(0, f.new_watch.calls); /* its pipe is empty */
+  CHECK(f.two[0].calls == 0 || f.two[1].calls == 0);
+  int which = f.two[0].calls ? 1 : 0;
+  CHECK_EQ(1, write(f.ends[which][1], "y", 1));
+  run_turns(f.reactor, 2);
+  CHECK(f.new_watch.calls == 2 && f.new_watch.seen_events == R && f.two[which].calls == 0);
+  tear_down(&f);
+  CHECK_EQ(1, f.new_watch.freed);
 }
 
 TEST(a_descriptor_unwatched_closed_and_reused) { check_new_watch(unwatch_and_reuse); }
 TEST(a_descriptor_closed_and_reused_without_unwatch) { check_new_watch(reuse_without_unwatch); }
 
 static void change_other(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  fixture *all = self->arg;
+  fixture *f = self->arg;
   (void)now;
-  OK(udpr_reactor_change_watch(reactor, all->two[other_of(self)].id, W));
+  OK(udpr_reactor_change_watch(reactor, f->two[other_of(self)].id, W));
 }
 
 /* The other descriptor is readable in the same turn, but this event is no longer watched. */
 TEST(change_another_that_is_ready_in_the_same_turn) {
-  fixture all;
-  set_up(&all, change_other);
-  run_turns(all.reactor, 3);
-  CHECK_EQ(3, all.two[0].calls + all.two[1].calls);
-  CHECK(all.two[0].calls == 0 || all.two[1].calls == 0);
-  tear_down(&all);
+  fixture f;
+  set_up(&f, change_other);
+  run_turns(f.reactor, 3);
+  CHECK_EQ(3, f.two[0].calls + f.two[1].calls);
+  CHECK(f.two[0].calls == 0 || f.two[1].calls == 0);
+  tear_down(&f);
 }
 
 CHECK_MAIN()

@@ -155,38 +155,38 @@ typedef struct fixture {
 } fixture;
 
 static void close_port_and_watch_its_descriptor(udpr_reactor *reactor, watcher *self, uint32_t now) {
-  fixture *all = self->arg;
-  int      fresh[2], number = udpr_transport_fileno(all->port.transport);
+  fixture *f = self->arg;
+  int      fresh[2], number = udpr_transport_fileno(f->port.transport);
   (void)now;
-  if (all->new_watch.id || *all->port.received) return;
+  if (f->new_watch.id || *f->port.received) return;
   open_pipe(fresh);
-  OK(udpr_transport_close(all->port.transport));
+  OK(udpr_transport_close(f->port.transport));
   CHECK_EQ(number, dup3(fresh[0], number, O_CLOEXEC));
   close(fresh[0]);
-  all->ends[0] = number, all->ends[1] = fresh[1];
-  watch(reactor, number, R, &all->new_watch);
+  f->ends[0] = number, f->ends[1] = fresh[1];
+  watch(reactor, number, R, &f->new_watch);
 }
 
 TEST(a_descriptor_that_was_a_ports_socket) {
   int taken = 0;
   for (int round = 0; round < 2; round++) { /* either of them may be called first in the turn */
     udpr_reactor *reactor = new_reactor(0);
-    fixture       all = {.first = {.act = close_port_and_watch_its_descriptor}};
+    fixture       f = {.first = {.act = close_port_and_watch_its_descriptor}};
     int           ends[2];
-    all.first.arg = &all;
+    f.first.arg = &f;
     open_pipe(ends);
-    if (round) probe_listen(&all.port, reactor);
-    watch(reactor, ends[0], R, &all.first);
-    if (!round) probe_listen(&all.port, reactor);
-    if (round) send_letters(&all.port.host, "a");
+    if (round) probe_listen(&f.port, reactor);
+    watch(reactor, ends[0], R, &f.first);
+    if (!round) probe_listen(&f.port, reactor);
+    if (round) send_letters(&f.port.host, "a");
     CHECK_EQ(1, write(ends[1], "x", 1));
-    if (!round) send_letters(&all.port.host, "a");
+    if (!round) send_letters(&f.port.host, "a");
     run_turns(reactor, 3);
-    CHECK_EQ(0, all.new_watch.calls);
-    taken += all.new_watch.id != 0;
+    CHECK_EQ(0, f.new_watch.calls);
+    taken += f.new_watch.id != 0;
     OK(udpr_reactor_free(reactor));
-    probe_check_ended(&all.port);
-    if (all.new_watch.id) close_pipe(all.ends);
+    probe_check_ended(&f.port);
+    if (f.new_watch.id) close_pipe(f.ends);
     close_pipe(ends);
   }
   CHECK(taken > 0);

@@ -6,31 +6,18 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The numbers in [`Addr::family`]: the same on every system, unlike the kernel's.
 pub mod family {
+    use crate::abi::udpr_family_code as Code;
+
     /// No address.
-    pub const UNSPEC: u16 = 0;
+    pub const UNSPEC: u16 = Code::UDPR_AF_UNSPEC as u16;
     /// IPv4.
-    pub const INET: u16 = 4;
+    pub const INET: u16 = Code::UDPR_AF_INET as u16;
     /// IPv6.
-    pub const INET6: u16 = 6;
+    pub const INET6: u16 = Code::UDPR_AF_INET6 as u16;
 }
 
-/// An IP address and a UDP port; the layout is the C face's `udpr_addr`, fixed for ever.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Addr {
-    /// One of [`family`].
-    pub family: u16,
-    /// In host byte order.
-    pub port: u16,
-    /// The interface's index for link-local IPv6, else 0.
-    pub scope_id: u32,
-    /// IPv6 traffic class and flow label as `sin6_flowinfo` has them: in network byte order.
-    pub flow_info: u32,
-    /// The address in network byte order: IPv4 in the first four, the rest zero.
-    pub bytes: [u8; 16],
-    /// Zero.
-    pub reserved: u32,
-}
+/// An IP address and a UDP port, as the header has it.
+pub use crate::abi::udpr_addr as Addr;
 
 const _: () = assert!(size_of::<Addr>() == 32 && align_of::<Addr>() == 4);
 

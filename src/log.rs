@@ -1,5 +1,6 @@
 //! Where a reactor's log lines go: nowhere, until a sink is set.
 
+use crate::abi::udpr_log_code as Code;
 use crate::status::Status;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
@@ -11,13 +12,13 @@ use std::rc::Rc;
 #[repr(u32)]
 pub enum Level {
     /// Something was lost or failed that no call's result tells of.
-    Error = 1,
+    Error = Code::UDPR_LOG_ERROR as u32,
     /// It works, but not as asked for.
-    Warn = 2,
+    Warn = Code::UDPR_LOG_WARN as u32,
     /// Beginnings and ends.
-    Info = 3,
+    Info = Code::UDPR_LOG_INFO as u32,
     /// For who looks for a fault.
-    Debug = 4,
+    Debug = Code::UDPR_LOG_DEBUG as u32,
 }
 
 /// What takes the lines.

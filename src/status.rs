@@ -1,5 +1,6 @@
 //! The one table of status codes: number, name, errno and message of each.
 
+use crate::abi::udpr_status_code as Code;
 use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::{error, fmt, io};
@@ -28,9 +29,9 @@ const fn text(nul_terminated: &'static str) -> &'static CStr {
 }
 
 macro_rules! table {
-    ($($name:ident = $code:literal, $c_name:literal, $message:literal $(, $errno:ident)?;)*) => {
+    ($($name:ident = $code:ident, $message:literal $(, $errno:ident)?;)*) => {
         impl Status {
-            $(#[doc = $message] pub const $name: Status = Status($code);)*
+            $(#[doc = $message] pub const $name: Status = Status(Code::$code as i32);)*
 
             /// The status that stands for an errno. What is no errno (below 1, above 4095) gives `SYSTEM`.
             pub const fn from_errno(errno: i32) -> Status {
@@ -52,7 +53,7 @@ macro_rules! table {
             /// The name as C spells it, `UDPR_E_CLOSED` say; `UDPR_E_UNKNOWN` for what is no status.
             pub const fn name(self) -> &'static CStr {
                 match self {
-                    $(Status::$name => const { text(concat!($c_name, "\0")) },)*
+                    $(Status::$name => const { text(concat!(stringify!($code), "\0")) },)*
                     _ if self.system_errno() != 0 => Status::SYSTEM.name(),
                     _ => c"UDPR_E_UNKNOWN",
                 }
@@ -69,64 +70,64 @@ macro_rules! table {
         }
 
         #[cfg(test)]
-        const TABLE: &[(Status, &str, &str)] = &[$((Status::$name, stringify!($name), $c_name)),*];
+        const TABLE: &[(Status, &str, &str)] = &[$((Status::$name, stringify!($name), stringify!($code))),*];
     };
 }
 
 table! {
-    OK = 0, "UDPR_OK", "success";
-    PENDING = 1, "UDPR_PENDING", "success so far: it will finish later";
-    INVALID_ARGUMENT = -1, "UDPR_E_INVALID_ARGUMENT",
+    OK = UDPR_OK, "success";
+    PENDING = UDPR_PENDING, "success so far: it will finish later";
+    INVALID_ARGUMENT = UDPR_E_INVALID_ARGUMENT,
         "an argument is NULL where it must not be, has a wrong size, or is out of range";
-    NO_MEMORY = -2, "UDPR_E_NO_MEMORY", "out of memory", ENOMEM;
-    WRONG_THREAD = -3, "UDPR_E_WRONG_THREAD",
+    NO_MEMORY = UDPR_E_NO_MEMORY, "out of memory", ENOMEM;
+    WRONG_THREAD = UDPR_E_WRONG_THREAD,
         "another thread is using this reactor: call from its callbacks, or hand the call to it from here";
-    NOT_RUNNING = -4, "UDPR_E_NOT_RUNNING", "the reactor is not running";
-    ALREADY_RUNNING = -5, "UDPR_E_ALREADY_RUNNING", "the reactor is running already";
-    REENTRANT = -6, "UDPR_E_REENTRANT", "not allowed inside a callback of the same reactor";
-    CLOSED = -7, "UDPR_E_CLOSED", "this transport has stopped, or its reactor is gone";
-    NOT_FOUND = -8, "UDPR_E_NOT_FOUND", "no such id: it never was, or is done with";
-    ALREADY_CALLED = -9, "UDPR_E_ALREADY_CALLED", "the delayed call has run, or is running";
-    ALREADY_CANCELLED = -10, "UDPR_E_ALREADY_CANCELLED", "the delayed call was cancelled before";
-    INVALID_ADDRESS = -11, "UDPR_E_INVALID_ADDRESS",
+    NOT_RUNNING = UDPR_E_NOT_RUNNING, "the reactor is not running";
+    ALREADY_RUNNING = UDPR_E_ALREADY_RUNNING, "the reactor is running already";
+    REENTRANT = UDPR_E_REENTRANT, "not allowed inside a callback of the same reactor";
+    CLOSED = UDPR_E_CLOSED, "this transport has stopped, or its reactor is gone";
+    NOT_FOUND = UDPR_E_NOT_FOUND, "no such id: it never was, or is done with";
+    ALREADY_CALLED = UDPR_E_ALREADY_CALLED, "the delayed call has run, or is running";
+    ALREADY_CANCELLED = UDPR_E_ALREADY_CANCELLED, "the delayed call was cancelled before";
+    INVALID_ADDRESS = UDPR_E_INVALID_ADDRESS,
         "not an IP address literal: a host name has to be resolved first";
-    ADDRESS_FAMILY = -12, "UDPR_E_ADDRESS_FAMILY",
+    ADDRESS_FAMILY = UDPR_E_ADDRESS_FAMILY,
         "the wrong address family: IPv4 where IPv6 is needed or the other way round, or one this host lacks",
         EAFNOSUPPORT;
-    SOCKET_TYPE = -13, "UDPR_E_SOCKET_TYPE", "the descriptor is not a UDP socket";
-    NOT_CONNECTED = -14, "UDPR_E_NOT_CONNECTED",
+    SOCKET_TYPE = UDPR_E_SOCKET_TYPE, "the descriptor is not a UDP socket";
+    NOT_CONNECTED = UDPR_E_NOT_CONNECTED,
         "the port is not connected: say where to write to, or connect it first", ENOTCONN;
-    WRONG_PEER = -15, "UDPR_E_WRONG_PEER",
+    WRONG_PEER = UDPR_E_WRONG_PEER,
         "the port is connected to another peer: write to that one, or disconnect first";
-    MESSAGE_TOO_LONG = -16, "UDPR_E_MESSAGE_TOO_LONG",
+    MESSAGE_TOO_LONG = UDPR_E_MESSAGE_TOO_LONG,
         "the datagram is too long for UDP, or for the path where it must not be fragmented", EMSGSIZE;
-    WOULD_BLOCK = -17, "UDPR_E_WOULD_BLOCK", "the send queue is full: go on at write_ready", EAGAIN;
-    CONNECTION_REFUSED = -18, "UDPR_E_CONNECTION_REFUSED", "nobody listens on that port there", ECONNREFUSED;
-    ADDRESS_IN_USE = -19, "UDPR_E_ADDRESS_IN_USE",
+    WOULD_BLOCK = UDPR_E_WOULD_BLOCK, "the send queue is full: go on at write_ready", EAGAIN;
+    CONNECTION_REFUSED = UDPR_E_CONNECTION_REFUSED, "nobody listens on that port there", ECONNREFUSED;
+    ADDRESS_IN_USE = UDPR_E_ADDRESS_IN_USE,
         "another socket is bound to this address and port already", EADDRINUSE;
-    ADDRESS_NOT_AVAILABLE = -20, "UDPR_E_ADDRESS_NOT_AVAILABLE",
+    ADDRESS_NOT_AVAILABLE = UDPR_E_ADDRESS_NOT_AVAILABLE,
         "the address is not one of this host's, or no port is free", EADDRNOTAVAIL;
-    PERMISSION = -21, "UDPR_E_PERMISSION", "not permitted: a firewall rule, or a missing privilege", EPERM;
-    ACCESS = -22, "UDPR_E_ACCESS",
+    PERMISSION = UDPR_E_PERMISSION, "not permitted: a firewall rule, or a missing privilege", EPERM;
+    ACCESS = UDPR_E_ACCESS,
         "access denied: a broadcast that was not allowed first, or a privileged port", EACCES;
-    NO_FILES = -23, "UDPR_E_NO_FILES", "this process has too many open files: see its RLIMIT_NOFILE", EMFILE;
-    NETWORK_UNREACHABLE = -24, "UDPR_E_NETWORK_UNREACHABLE", "no route to that network", ENETUNREACH;
-    HOST_UNREACHABLE = -25, "UDPR_E_HOST_UNREACHABLE", "no route to that host, or it does not answer", EHOSTUNREACH;
-    ALREADY_JOINED = -26, "UDPR_E_ALREADY_JOINED", "the port has joined this group on this interface already";
-    NOT_JOINED = -27, "UDPR_E_NOT_JOINED", "the port has not joined this group on this interface";
-    NOT_MULTICAST = -28, "UDPR_E_NOT_MULTICAST",
+    NO_FILES = UDPR_E_NO_FILES, "this process has too many open files: see its RLIMIT_NOFILE", EMFILE;
+    NETWORK_UNREACHABLE = UDPR_E_NETWORK_UNREACHABLE, "no route to that network", ENETUNREACH;
+    HOST_UNREACHABLE = UDPR_E_HOST_UNREACHABLE, "no route to that host, or it does not answer", EHOSTUNREACH;
+    ALREADY_JOINED = UDPR_E_ALREADY_JOINED, "the port has joined this group on this interface already";
+    NOT_JOINED = UDPR_E_NOT_JOINED, "the port has not joined this group on this interface";
+    NOT_MULTICAST = UDPR_E_NOT_MULTICAST,
         "not a multicast address: groups are 224.0.0.0/4 and ff00::/8";
-    NO_INTERFACE = -29, "UDPR_E_NO_INTERFACE", "no such network interface", ENODEV;
-    NAME_NOT_FOUND = -30, "UDPR_E_NAME_NOT_FOUND", "the host name does not exist, or has no such address";
-    NAME_TRY_AGAIN = -31, "UDPR_E_NAME_TRY_AGAIN", "the name server did not answer: try again later";
-    TIMED_OUT = -32, "UDPR_E_TIMED_OUT", "it took too long", ETIMEDOUT;
-    CANCELLED = -33, "UDPR_E_CANCELLED", "it was cancelled", ECANCELED;
-    NOT_SUPPORTED = -34, "UDPR_E_NOT_SUPPORTED", "this system, socket or descriptor cannot do that", EOPNOTSUPP;
-    VERSION = -35, "UDPR_E_VERSION",
+    NO_INTERFACE = UDPR_E_NO_INTERFACE, "no such network interface", ENODEV;
+    NAME_NOT_FOUND = UDPR_E_NAME_NOT_FOUND, "the host name does not exist, or has no such address";
+    NAME_TRY_AGAIN = UDPR_E_NAME_TRY_AGAIN, "the name server did not answer: try again later";
+    TIMED_OUT = UDPR_E_TIMED_OUT, "it took too long", ETIMEDOUT;
+    CANCELLED = UDPR_E_CANCELLED, "it was cancelled", ECANCELED;
+    NOT_SUPPORTED = UDPR_E_NOT_SUPPORTED, "this system, socket or descriptor cannot do that", EOPNOTSUPP;
+    VERSION = UDPR_E_VERSION,
         "a struct or a flag asks for more than this version knows: zero what you do not set, or use a newer one";
-    PANIC = -36, "UDPR_E_PANIC",
+    PANIC = UDPR_E_PANIC,
         "a bug in the library: this reactor is dead and can only be freed; please report it";
-    SYSTEM = -65536, "UDPR_E_SYSTEM", "a system error whose errno is not known";
+    SYSTEM = UDPR_E_SYSTEM, "a system error whose errno is not known";
 }
 
 macro_rules! errnos {

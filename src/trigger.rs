@@ -1,5 +1,6 @@
 //! What is to be called at startup and at shutdown, in three phases each. Pure: it calls nothing itself.
 
+use crate::abi::{udpr_event_code, udpr_phase_code};
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
 use std::collections::VecDeque;
@@ -8,20 +9,20 @@ use std::collections::VecDeque;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
     /// It begins to run.
-    Startup,
+    Startup = udpr_event_code::UDPR_EVENT_STARTUP as isize,
     /// It was stopped.
-    Shutdown,
+    Shutdown = udpr_event_code::UDPR_EVENT_SHUTDOWN as isize,
 }
 
 /// When a trigger of an event is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// First; a trigger that is pending holds the others back.
-    Before,
+    Before = udpr_phase_code::UDPR_PHASE_BEFORE as isize,
     /// Next: at shutdown, when the ports have stopped.
-    During,
+    During = udpr_phase_code::UDPR_PHASE_DURING as isize,
     /// Last.
-    After,
+    After = udpr_phase_code::UDPR_PHASE_AFTER as isize,
 }
 
 impl Event {

@@ -5,12 +5,14 @@ use crate::sys::epoll;
 
 /// The bits of a watch, with the numbers of `udpr_watch_flag`.
 pub mod flag {
+    use crate::abi::udpr_watch_flag as Flag;
+
     /// Can be read.
-    pub const READABLE: u32 = 1;
+    pub const READABLE: u32 = Flag::UDPR_WATCH_READABLE as u32;
     /// Can be written to.
-    pub const WRITABLE: u32 = 2;
+    pub const WRITABLE: u32 = Flag::UDPR_WATCH_WRITABLE as u32;
     /// An error, or the other side is gone; always reported.
-    pub const HANGUP: u32 = 4;
+    pub const HANGUP: u32 = Flag::UDPR_WATCH_HANGUP as u32;
 }
 
 /// What epoll is asked for. INVALID_ARGUMENT for nothing, and for bits that there are not.

@@ -6,9 +6,11 @@ use udpr::port::flag as port_flag;
 use udpr::reactor::flag as reactor_flag;
 use udpr::status::Status;
 
-/// The chapters of the header, in their order.
-const CHAPTERS: [&str; 12] = [
-    "types",
+/// The files of src/abi, in the order of their types in the header.
+const TYPES: [&str; 7] = ["status", "codes", "handles", "values", "callbacks", "options", "stats"];
+
+/// The chapters of functions, in the order of the header: the files of src/capi.
+const CHAPTERS: [&str; 11] = [
     "library",
     "addr",
     "life",
@@ -33,7 +35,9 @@ fn header() -> String {
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
-    let sources = CHAPTERS.iter().map(|chapter| root.join(format!("src/capi/{chapter}.rs")));
+    let types = TYPES.iter().map(|file| root.join(format!("src/abi/{file}.rs")));
+    let functions = CHAPTERS.iter().map(|chapter| root.join(format!("src/capi/{chapter}.rs")));
+    let sources = types.chain(functions);
     let builder = sources.fold(cbindgen::Builder::new().with_config(config), cbindgen::Builder::with_src);
     let mut text = Vec::new();
     builder.generate().expect("src/capi can be read").write(&mut text);

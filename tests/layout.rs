@@ -2,7 +2,7 @@
 #![cfg(target_pointer_width = "64")]
 
 use std::mem::offset_of;
-use udpr::capi::*;
+use udpr::abi::*;
 
 macro_rules! layout {
     ($($name:ident: $size:literal { $($field:ident $at:literal),* })*) => {$(

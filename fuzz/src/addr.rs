@@ -7,9 +7,9 @@ use super::bytes::{Bytes, text};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr::null_mut;
+use udpr::abi::{udpr_addr, udpr_limit, udpr_status};
 use udpr::addr::{Addr, family};
 use udpr::capi::addr::*;
-use udpr::capi::{udpr_addr, udpr_limit, udpr_status};
 use udpr::status::{Result, Status};
 
 /// For texts without one.

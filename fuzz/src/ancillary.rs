@@ -47,8 +47,7 @@ fn last<'a>(items: &[Item<'a>], kinds: [(i32, i32); 2], least: usize) -> Option<
 }
 
 fn read(control: &[u8], items: &[Item<'_>], sender: Addr, port: u16) {
-    let mut datagram = Datagram::EMPTY;
-    datagram.sender = sender;
+    let mut datagram = Datagram::empty(sender);
     recv_meta::read(&mut datagram, control, port);
     assert!(datagram.data().is_empty() && datagram.sender == sender && datagram.flags == 0);
 
@@ -108,8 +107,7 @@ fn said_is_read(input: &[u8], port: u16) {
     let source = if over_v6 { Addr::v6(ip, 0, 0) } else { Addr::v4([ip[0], ip[1], ip[2], ip[3]], 0) };
     let source = (input.byte() & 1 != 0).then_some(source);
     let said = Control::of(over_v6, source.as_ref(), interface, tos);
-    let mut datagram = Datagram::EMPTY;
-    datagram.sender = source.unwrap_or(V4);
+    let mut datagram = Datagram::empty(source.unwrap_or(V4));
     recv_meta::read(&mut datagram, said.bytes(), port);
     assert_eq!((datagram.interface_index, datagram.tos), (interface, tos.map_or(-1, i32::from)));
     assert_eq!(said.is_empty(), source.is_none() && interface == 0 && tos.is_none());

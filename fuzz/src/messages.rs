@@ -3,9 +3,9 @@
 
 use super::bytes::Bytes;
 use std::ptr::{from_ref, null};
+use udpr::abi::{udpr_addr, udpr_message, udpr_message_flag, udpr_transport};
 use udpr::addr::{Addr, family};
 use udpr::capi::transport::{udpr_transport_get_host, udpr_transport_write_messages};
-use udpr::capi::{udpr_addr, udpr_message, udpr_message_flag, udpr_transport};
 use udpr::status::Status;
 
 /// What is sent.

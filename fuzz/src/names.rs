@@ -10,9 +10,9 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_void};
 use std::net::IpAddr;
 use std::ptr::{null_mut, slice_from_raw_parts};
+use udpr::abi::{udpr_addr, udpr_id, udpr_reactor, udpr_status};
 use udpr::addr::{Addr, family};
 use udpr::capi::thread::udpr_reactor_resolve;
-use udpr::capi::{udpr_addr, udpr_id, udpr_reactor, udpr_status};
 use udpr::resolver::{Host, host};
 use udpr::status::{Result, Status};
 

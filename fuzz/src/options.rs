@@ -11,10 +11,10 @@ use super::sized::Struct;
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
 use std::ptr::{null, null_mut};
+use udpr::abi::*;
 use udpr::capi::observe::{udpr_reactor_get_stats, udpr_transport_get_stats};
 use udpr::capi::ports::udpr_reactor_listen_udp;
 use udpr::capi::transport::udpr_transport_release;
-use udpr::capi::*;
 use udpr::port::flag;
 use udpr::status::Status;
 

@@ -4,9 +4,9 @@
 use std::panic::{set_hook, take_hook};
 use std::ptr::{null, null_mut};
 use std::sync::Once;
+use udpr::abi::{udpr_reactor, udpr_reactor_options};
 use udpr::capi::embed::udpr_reactor_iterate;
 use udpr::capi::life::{udpr_reactor_free, udpr_reactor_new};
-use udpr::capi::{udpr_reactor, udpr_reactor_options};
 use udpr::status::Status;
 
 pub struct Reactor {

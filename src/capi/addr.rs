@@ -2,7 +2,7 @@
 
 use super::guard::{anywhere, anywhere_briefly, status};
 use super::ptr::{self, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::interface;
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
         }
         // SAFETY: the caller's sockaddr is `len` bytes; no more than the largest kind is looked at.
         let raw = unsafe { std::slice::from_raw_parts(sockaddr.cast(), len.min(Addr::SOCKADDR_MAX)) };
-        out.give(to_c(Addr::from_sockaddr(raw)?))
+        out.give(Addr::from_sockaddr(raw)?)
     }))
 }
 
@@ -165,7 +165,7 @@ fn convert(
 ) -> udpr_status {
     status(anywhere_briefly(|| {
         out.check()?;
-        out.give(to_c(convert(&from?)?))
+        out.give(convert(&from?)?)
     }))
 }
 
@@ -177,14 +177,8 @@ fn parse(
 ) -> udpr_status {
     status(anywhere(|| {
         out.check()?;
-        out.give(to_c(parse(text?, port)?))
+        out.give(parse(text?, port)?)
     }))
-}
-
-/// As a value of the header.
-pub(super) fn to_c(addr: Addr) -> udpr_addr {
-    let Addr { family, port, scope_id, flow_info, bytes, reserved } = addr;
-    udpr_addr { family, port, scope_id, flow_info, bytes, reserved }
 }
 
 struct TextBuffer {

@@ -1,8 +1,7 @@
 //! C functions with their `user`, as the core calls them.
 
-use super::addr;
 use super::ptr::Copied;
-use super::types::*;
+use crate::abi::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
@@ -243,8 +242,8 @@ impl Protocol for CProtocol {
                 size: size_of::<udpr_error_report>(),
                 status: report.status.code(),
                 origin: report.origin,
-                to: addr::to_c(report.to),
-                reporter: addr::to_c(report.reporter),
+                to: report.to,
+                reporter: report.reporter,
                 icmp_type: report.icmp_type,
                 icmp_code: report.icmp_code,
                 mtu: report.mtu,

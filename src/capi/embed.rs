@@ -3,7 +3,7 @@
 use super::callback::{CWatch, User};
 use super::guard::*;
 use super::ptr::{Lent, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::reactor::Reactor;
 use std::ffi::c_void;
 

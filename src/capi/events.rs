@@ -3,7 +3,7 @@
 use super::callback::{CCall, CTrigger, User};
 use super::guard::*;
 use super::ptr::{Lent, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::trigger::{Event, Phase};
 use std::ffi::c_void;
 use std::rc::Rc;

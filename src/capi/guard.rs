@@ -2,7 +2,7 @@
 
 use super::callback::Core;
 use super::ptr::Lent;
-use super::types::{udpr_reactor, udpr_status, udpr_transport};
+use crate::abi::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
 use crate::port::Port;
 use crate::status::{Result, Status};

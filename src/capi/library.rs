@@ -2,7 +2,7 @@
 
 use super::guard::anywhere;
 use super::ptr;
-use super::types::*;
+use crate::abi::*;
 use crate::status::Status;
 use crate::sys::feature;
 use std::ffi::{CStr, c_char};

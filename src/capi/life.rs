@@ -2,7 +2,7 @@
 
 use super::guard::*;
 use super::ptr::{Copied, Lent, Out, give_out};
-use super::types::*;
+use crate::abi::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, OwnerLock, close, tsan};

@@ -2,7 +2,7 @@
 
 use super::guard::*;
 use super::ptr::{self, Lent, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::status::Status;
 
 /// The TTL or hop limit of datagrams to groups, 0 (this host) to 255, else UDPR_E_INVALID_ARGUMENT; at first 1, the local

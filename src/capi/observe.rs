@@ -3,7 +3,7 @@
 use super::callback::{CLog, User};
 use super::guard::*;
 use super::ptr::{Lent, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::log::{Level, Log};
 use crate::status::Status;
 use std::ffi::c_void;
@@ -42,23 +42,7 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         let stats = reactor.get_stats();
-        out.fill(|out| {
-            let udpr_reactor_stats {
-                size: _,
-                iterations,
-                wakeups,
-                timers_fired,
-                calls_from_thread,
-                transports,
-                timers_pending,
-            } = out;
-            *iterations = stats.iterations;
-            *wakeups = stats.wakeups;
-            *timers_fired = stats.timers_fired;
-            *calls_from_thread = stats.calls_from_thread;
-            *transports = stats.transports;
-            *timers_pending = stats.timers_pending;
-        })
+        out.fill(|out| *out = udpr_reactor_stats { size: out.size, ..stats })
     }))
 }
 
@@ -73,38 +57,6 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         let stats = port.get_stats()?;
-        out.fill(|out| {
-            let udpr_transport_stats {
-                size: _,
-                datagrams_in,
-                bytes_in,
-                datagrams_out,
-                bytes_out,
-                dropped_in,
-                discarded_in,
-                dropped_out,
-                truncated_in,
-                refused,
-                syscalls_in,
-                syscalls_out,
-                queued_bytes,
-                queued_datagrams,
-                kept_datagrams,
-            } = out;
-            *datagrams_in = stats.datagrams_in;
-            *bytes_in = stats.bytes_in;
-            *datagrams_out = stats.datagrams_out;
-            *bytes_out = stats.bytes_out;
-            *dropped_in = stats.dropped_in;
-            *discarded_in = stats.discarded_in;
-            *dropped_out = stats.dropped_out;
-            *truncated_in = stats.truncated_in;
-            *refused = stats.refused;
-            *syscalls_in = stats.syscalls_in;
-            *syscalls_out = stats.syscalls_out;
-            *queued_bytes = stats.queued_bytes;
-            *queued_datagrams = stats.queued_datagrams;
-            *kept_datagrams = stats.kept_datagrams;
-        })
+        out.fill(|out| *out = udpr_transport_stats { size: out.size, ..stats })
     }))
 }

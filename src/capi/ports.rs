@@ -3,7 +3,7 @@
 use super::callback::{CProtocol, transport_handle};
 use super::guard::*;
 use super::ptr::{self, Copied, Lent, Out, give_out};
-use super::types::*;
+use crate::abi::*;
 use crate::port::{Descriptor, Options, Port, flag};
 use crate::status::{Result, Status};
 use crate::sys::socket;

@@ -6,10 +6,10 @@
 
 mod versioned;
 
-pub(super) use versioned::{Copied, Strided, Versioned};
+pub(super) use versioned::{Copied, Strided};
 
 use super::callback::{CCall, Core};
-use super::types::*;
+use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Port, PortShared};
 use crate::reactor::Remote;
@@ -241,8 +241,8 @@ pub(super) unsafe fn addr(addr: *const udpr_addr) -> Result<Addr> {
 /// As of [`addr`], and nobody writes to it during `'a`.
 #[inline]
 pub(super) unsafe fn target<'a>(addr: *const udpr_addr) -> Option<&'a Addr> {
-    // SAFETY: the caller's promise; the layout is ours (types.rs asserts it), and any bits are valid.
-    unsafe { addr.cast::<Addr>().as_ref() }
+    // SAFETY: the caller's promise; any bits are valid.
+    unsafe { addr.as_ref() }
 }
 
 /// A text: INVALID_ARGUMENT for NULL, INVALID_ADDRESS where it is not UTF-8.

@@ -3,7 +3,7 @@
 use super::callback::{CCall, CJob, CResolved, User};
 use super::guard::*;
 use super::ptr::{self, Lent, Out, give_out};
-use super::types::*;
+use crate::abi::*;
 use crate::status::Status;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;

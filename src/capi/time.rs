@@ -3,7 +3,7 @@
 use super::callback::{CCall, User};
 use super::guard::*;
 use super::ptr::{Lent, Out};
-use super::types::*;
+use crate::abi::*;
 use crate::status::Status;
 use std::ffi::c_void;
 

@@ -1,9 +1,8 @@
 //! Chapter "transport: handle and IUDPTransport".
 
-use super::addr::to_c;
 use super::guard::*;
 use super::ptr::{self, Bytes, Copied, Lent, Out, Strided};
-use super::types::*;
+use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Flush, Message, Port};
 use crate::status::{Result, Status};
@@ -229,7 +228,7 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
-        out.give(to_c(port.get_peer()?))
+        out.give(port.get_peer()?)
     }))
 }
 
@@ -255,7 +254,7 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
-        out.give(to_c(port.get_host()?))
+        out.give(port.get_host()?)
     }))
 }
 

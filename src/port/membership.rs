@@ -8,7 +8,7 @@
 use super::{Open, flag};
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
-use crate::sys::{Datagram, Datagrams, RecvBatch, recv_meta};
+use crate::sys::{Datagram, Datagrams, RecvBatch};
 use std::cell::{Cell, RefCell};
 use std::io;
 
@@ -251,9 +251,9 @@ impl Open {
     /// What was received for the sake of groups alone is not shown.
     fn hide_packet_info(&self, datagram: &mut Datagram) {
         if !self.has(flag::META) {
-            recv_meta::clear(datagram);
+            datagram.clear_meta();
         } else if !self.has(flag::PACKET_INFO) {
-            (datagram.destination, datagram.interface_index) = (Addr::UNSPECIFIED, 0);
+            datagram.clear_packet_info();
         }
     }
 

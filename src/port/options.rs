@@ -3,42 +3,44 @@
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 
-/// The bits of [`Options::flags`], with the numbers of `udpr_udp_flag`.
+/// The bits of [`Options::flags`]: [`udpr_udp_flag`](crate::abi::udpr_udp_flag) says what each of them does.
 pub mod flag {
-    /// SO_REUSEADDR: several sockets on one number, each of which receives every multicast datagram.
-    pub const LISTEN_MULTIPLE: u32 = 0x0001;
-    /// SO_REUSEADDR.
-    pub const REUSE_ADDRESS: u32 = 0x0002;
-    /// SO_REUSEPORT: the kernel spreads flows over the sockets.
-    pub const REUSE_PORT: u32 = 0x0004;
-    /// No IPv4 on an IPv6 port.
-    pub const V6_ONLY: u32 = 0x0008;
-    /// SO_BROADCAST.
-    pub const BROADCAST: u32 = 0x0010;
-    /// Datagrams tell where they were sent to and where they came in.
-    pub const PACKET_INFO: u32 = 0x0020;
-    /// Datagrams tell when the kernel got them.
-    pub const TIMESTAMPS: u32 = 0x0040;
-    /// Datagrams tell their TOS byte.
-    pub const TOS: u32 = 0x0080;
-    /// Datagrams tell their TTL or hop limit.
-    pub const TTL: u32 = 0x0100;
-    /// Path MTU discovery in probe mode.
-    pub const DONT_FRAGMENT: u32 = 0x0400;
-    /// The error queue is read.
-    pub const ERROR_REPORTS: u32 = 0x0200;
-    /// A full socket drops and counts.
-    pub const NO_QUEUE: u32 = 0x0800;
-    /// Each write is one system call with its exact result.
-    pub const UNBATCHED: u32 = 0x1000;
-    /// Neither GSO nor GRO.
-    pub const NO_OFFLOAD: u32 = 0x2000;
+    use crate::abi::udpr_udp_flag as Flag;
+
+    /// `UDPR_UDP_LISTEN_MULTIPLE`.
+    pub const LISTEN_MULTIPLE: u32 = Flag::UDPR_UDP_LISTEN_MULTIPLE as u32;
+    /// `UDPR_UDP_REUSE_ADDRESS`.
+    pub const REUSE_ADDRESS: u32 = Flag::UDPR_UDP_REUSE_ADDRESS as u32;
+    /// `UDPR_UDP_REUSE_PORT`.
+    pub const REUSE_PORT: u32 = Flag::UDPR_UDP_REUSE_PORT as u32;
+    /// `UDPR_UDP_V6_ONLY`.
+    pub const V6_ONLY: u32 = Flag::UDPR_UDP_V6_ONLY as u32;
+    /// `UDPR_UDP_BROADCAST`.
+    pub const BROADCAST: u32 = Flag::UDPR_UDP_BROADCAST as u32;
+    /// `UDPR_UDP_PACKET_INFO`.
+    pub const PACKET_INFO: u32 = Flag::UDPR_UDP_PACKET_INFO as u32;
+    /// `UDPR_UDP_TIMESTAMPS`.
+    pub const TIMESTAMPS: u32 = Flag::UDPR_UDP_TIMESTAMPS as u32;
+    /// `UDPR_UDP_TOS`.
+    pub const TOS: u32 = Flag::UDPR_UDP_TOS as u32;
+    /// `UDPR_UDP_TTL`.
+    pub const TTL: u32 = Flag::UDPR_UDP_TTL as u32;
+    /// `UDPR_UDP_DONT_FRAGMENT`.
+    pub const DONT_FRAGMENT: u32 = Flag::UDPR_UDP_DONT_FRAGMENT as u32;
+    /// `UDPR_UDP_ERROR_REPORTS`.
+    pub const ERROR_REPORTS: u32 = Flag::UDPR_UDP_ERROR_REPORTS as u32;
+    /// `UDPR_UDP_NO_QUEUE`.
+    pub const NO_QUEUE: u32 = Flag::UDPR_UDP_NO_QUEUE as u32;
+    /// `UDPR_UDP_UNBATCHED`.
+    pub const UNBATCHED: u32 = Flag::UDPR_UDP_UNBATCHED as u32;
+    /// `UDPR_UDP_NO_OFFLOAD`.
+    pub const NO_OFFLOAD: u32 = Flag::UDPR_UDP_NO_OFFLOAD as u32;
     /// What comes as control data.
     pub const META: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
-    /// Adopted sockets: GRO too.
-    pub const OFFLOAD: u32 = 0x4000;
-    /// Adopting: the descriptor is taken over.
-    pub const TAKE_FD: u32 = 0x8000;
+    /// `UDPR_UDP_OFFLOAD`.
+    pub const OFFLOAD: u32 = Flag::UDPR_UDP_OFFLOAD as u32;
+    /// `UDPR_UDP_TAKE_FD`.
+    pub const TAKE_FD: u32 = Flag::UDPR_UDP_TAKE_FD as u32;
     /// Those that let other sockets have the same number.
     pub(in crate::port) const SHARE: u32 = LISTEN_MULTIPLE | REUSE_ADDRESS | REUSE_PORT;
     /// Those that must precede bind(2).

@@ -45,16 +45,18 @@ pub trait Call: Send + Sized + 'static {
     fn call(self, reactor: &Reactor<Self>);
 }
 
-/// The bits of a reactor's flags, with the numbers of `udpr_reactor_flag`.
+/// The bits of a reactor's flags: [`udpr_reactor_flag`](crate::abi::udpr_reactor_flag) says what each of them does.
 pub mod flag {
-    /// SIGINT and SIGTERM stop `run`.
-    pub const SIGNALS: u32 = 1;
-    /// Time moves by `advance` alone.
-    pub const MANUAL_CLOCK: u32 = 2;
-    /// The first thread that runs it owns it until the end of either.
-    pub const PINNED: u32 = 4;
+    use crate::abi::udpr_reactor_flag as Flag;
+
+    /// `UDPR_REACTOR_SIGNALS`.
+    pub const SIGNALS: u32 = Flag::UDPR_REACTOR_SIGNALS as u32;
+    /// `UDPR_REACTOR_MANUAL_CLOCK`.
+    pub const MANUAL_CLOCK: u32 = Flag::UDPR_REACTOR_MANUAL_CLOCK as u32;
+    /// `UDPR_REACTOR_PINNED`.
+    pub const PINNED: u32 = Flag::UDPR_REACTOR_PINNED as u32;
     /// Every bit that this library knows.
-    pub const KNOWN: u32 = 7;
+    pub const KNOWN: u32 = SIGNALS | MANUAL_CLOCK | PINNED;
 }
 
 /// How many events one wait brings at most.

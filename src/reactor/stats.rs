@@ -3,22 +3,8 @@
 use super::{Call, Reactor};
 use std::cell::Cell;
 
-/// A snapshot of a reactor's counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Turns.
-    pub iterations: u64,
-    /// Turns that found something ready, or somebody who had come.
-    pub wakeups: u64,
-    /// Delayed calls that ran.
-    pub timers_fired: u64,
-    /// Calls from other threads that ran.
-    pub calls_from_thread: u64,
-    /// Ports whose `stop_protocol` is still to come.
-    pub transports: u64,
-    /// Delayed calls that are pending.
-    pub timers_pending: u64,
-}
+/// A snapshot of a reactor's counters. Its `size` is set where it is handed out.
+pub use crate::abi::udpr_reactor_stats as Stats;
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
@@ -42,6 +28,7 @@ impl<C: Call> Reactor<C> {
     pub fn get_stats(&self) -> Stats {
         let counters = &self.counters;
         Stats {
+            size: size_of::<Stats>(),
             iterations: counters.iterations.0.get(),
             wakeups: counters.wakeups.0.get(),
             timers_fired: counters.timers_fired.0.get(),

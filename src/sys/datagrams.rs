@@ -1,61 +1,67 @@
 //! Received datagrams, as the C face hands them on.
 
+use crate::abi::{udpr_datagram, udpr_datagram_flag};
 use crate::addr::Addr;
 use crate::status::Result;
-use std::mem::offset_of;
+use std::ops::Deref;
 
 /// The most datagrams that one callback gets.
 pub const BATCH_MAX: usize = 256;
-/// Set in [`Datagram::flags`] where the datagram was longer than the port's `max_packet_size`.
-pub const TRUNCATED: u32 = 1;
+/// Set in [`Datagram::flags`](udpr_datagram::flags) if the datagram was longer than the port's `max_packet_size`.
+pub const TRUNCATED: u32 = udpr_datagram_flag::UDPR_DATAGRAM_TRUNCATED as u32;
 
-/// One received datagram, with the layout of `udpr_datagram`.
+/// One received datagram, as the header has it.
 ///
-/// Its bytes belong to the [`RecvBatch`](super::RecvBatch) or [`DeferredBatch`] that lends it out; with any it is made nowhere else, and it cannot be
-/// copied.
-#[repr(C)]
+/// Its bytes belong to the [`RecvBatch`](super::RecvBatch) or [`DeferredBatch`] that lends it out. A datagram with bytes is made
+/// nowhere else, and it cannot be copied. So its pointer is always valid.
+#[repr(transparent)]
 #[derive(Debug)]
-pub struct Datagram {
-    size: usize,
-    pub(super) data: *const u8,
-    pub(super) len: usize,
-    /// As it was sent, in bytes; more than the data where it was truncated.
-    pub full_len: usize,
-    /// Who sent it; on a dual-stack port IPv4 senders are `::ffff:a.b.c.d`.
-    pub sender: Addr,
-    /// Where it was sent to; unspecified unless the port asks for packet info.
-    pub destination: Addr,
-    /// Where it came in; 0 unless the port asks for packet info.
-    pub interface_index: u32,
-    /// [`TRUNCATED`] or 0.
-    pub flags: u32,
-    /// The kernel's receive time in nanoseconds since 1970, 0 unless the port asks for it.
-    pub timestamp: u64,
-    /// The TOS byte, -1 unless the port asks for it.
-    pub tos: i32,
-    /// The TTL or hop limit, -1 unless the port asks for it.
-    pub ttl: i32,
+pub struct Datagram(udpr_datagram);
+
+impl Deref for Datagram {
+    type Target = udpr_datagram;
+
+    #[inline]
+    fn deref(&self) -> &udpr_datagram {
+        &self.0
+    }
 }
 
 impl Datagram {
-    /// Where the fields lie that only this module sees (size, data, len), for the C face, which compares all of them with the
-    /// header's.
-    pub const PRIVATE_OFFSETS: [usize; 3] =
-        [offset_of!(Datagram, size), offset_of!(Datagram, data), offset_of!(Datagram, len)];
-    /// No bytes, of nobody.
-    pub const EMPTY: Datagram = Datagram {
-        size: size_of::<Datagram>(),
-        data: std::ptr::NonNull::dangling().as_ptr(),
-        len: 0,
-        full_len: 0,
-        sender: Addr::UNSPECIFIED,
-        destination: Addr::UNSPECIFIED,
-        interface_index: 0,
-        flags: 0,
-        timestamp: 0,
-        tos: -1,
-        ttl: -1,
-    };
+    /// An empty datagram of this sender, without metadata.
+    pub const fn empty(sender: Addr) -> Datagram {
+        Datagram(udpr_datagram {
+            size: size_of::<udpr_datagram>(),
+            data: std::ptr::NonNull::dangling().as_ptr(),
+            len: 0,
+            full_len: 0,
+            sender,
+            destination: Addr::UNSPECIFIED,
+            interface_index: 0,
+            flags: 0,
+            timestamp: 0,
+            tos: -1,
+            ttl: -1,
+        })
+    }
+
+    /// The fields, to be set. The bytes at `data` have to outlive the datagram.
+    #[inline]
+    pub(super) fn fields(&mut self) -> &mut udpr_datagram {
+        &mut self.0
+    }
+
+    /// Sets everything that control data reports to its default.
+    pub fn clear_meta(&mut self) {
+        self.clear_packet_info();
+        self.0.timestamp = 0;
+        (self.0.tos, self.0.ttl) = (-1, -1);
+    }
+
+    /// Sets the destination and the interface to their defaults.
+    pub fn clear_packet_info(&mut self) {
+        (self.0.destination, self.0.interface_index) = (Addr::UNSPECIFIED, 0);
+    }
 
     /// The payload, or what `max_packet_size` left of it.
     pub fn data(&self) -> &[u8] {
@@ -64,7 +70,7 @@ impl Datagram {
     }
 
     fn with_data(&self, data: *const u8) -> Datagram {
-        Datagram { data, ..*self }
+        Datagram(udpr_datagram { data, ..self.0 })
     }
 }
 

@@ -111,7 +111,7 @@ impl RecvBatch {
             header.msg_hdr.msg_control = controls.at(index).cast();
             header
         });
-        let datagrams = StableArray::from_fn(|_| Datagram::EMPTY);
+        let datagrams = StableArray::from_fn(|_| Datagram::empty(Addr::UNSPECIFIED));
         let pointers = StableArray::from_fn(|index| datagrams.at(index).cast_const());
         RecvBatch {
             calls: MmsgCalls::default(),
@@ -205,7 +205,7 @@ impl RecvBatch {
                 datagram.cut(self.packet_size);
                 received.truncated += 1;
             }
-            slot.read_name(header, &mut datagram.sender);
+            slot.read_name(header, &mut datagram.fields().sender);
             received.bytes += datagram.len;
             received.datagrams += 1;
         }
@@ -268,7 +268,7 @@ impl RecvBatch {
             if full_len > packet_size {
                 datagram.cut(packet_size);
             }
-            datagram.sender = sender;
+            datagram.fields().sender = sender;
             data = data.wrapping_add(full_len);
             left -= full_len;
             if left == 0 {
@@ -295,7 +295,7 @@ impl RecvBatch {
     /// What was told of earlier datagrams is not told of those of a port that asks for nothing.
     fn clear_meta(&mut self) {
         if self.meta_port.is_none() && self.with_meta > 0 {
-            self.datagrams[..self.with_meta].iter_mut().for_each(recv_meta::clear);
+            self.datagrams[..self.with_meta].iter_mut().for_each(Datagram::clear_meta);
             self.with_meta = 0;
         }
     }
@@ -306,13 +306,15 @@ impl Datagram {
     /// buffer: the kernel says no length above 65,535 (RFC 768), and writes no more than the smaller of that and the size.
     #[inline]
     fn set_data(&mut self, data: *const u8, len: usize) {
-        (self.data, self.len, self.full_len, self.flags) = (data, len, len, 0);
+        let fields = self.fields();
+        (fields.data, fields.len, fields.full_len, fields.flags) = (data, len, len, 0);
     }
 
     /// It is longer than the port takes.
     #[cold]
     fn cut(&mut self, packet_size: usize) {
-        (self.len, self.flags) = (packet_size, TRUNCATED);
+        let fields = self.fields();
+        (fields.len, fields.flags) = (packet_size, TRUNCATED);
     }
 }
 

@@ -77,25 +77,23 @@ def later_library():
 def grow(src):
     """Appends a field, as a later version may: the size of the first version stays 8 bytes smaller, and the library sets the
     field to 7 in the structs that it fills."""
-    types = src / "capi/types.rs"
-    text = types.read_text(encoding="utf-8")
-    for name in SIZED:
-        text = replaced(text, rf"(pub struct {name} \{{\n.*?)^\}}", r"\1    /// Later.\n    pub later: u64,\n}")
-    text = replaced(text, r"Versioned for \$name \{\}", "Versioned for $name { const FIRST: usize = size_of::<Self>() - 8; }")
-    written(types, text)
-    path = src / "capi/callback.rs"
-    text = path.read_text(encoding="utf-8")
-    for name in ("error_report", "log_record"):
-        text = replaced(text, rf"= udpr_{name} \{{", r"\g<0> later: 7,")
-    written(path, text)
-    path = src / "capi/observe.rs"
-    text = path.read_text(encoding="utf-8")
-    for name in ("reactor_stats", "transport_stats"):
-        text = replaced(text, rf"let udpr_{name} \{{(.*?)\}} = out;", rf"let udpr_{name} {{ later,\1}} = out; *later = 7;")
-    written(path, text)
-    path = src / "sys/datagrams.rs"
-    text = replaced(path.read_text(encoding="utf-8"), r"(pub struct Datagram \{\n.*?)^\}", r"\1    later: u64,\n}")
-    written(path, replaced(text, r"= Datagram \{", r"\g<0> later: 7,"))
+    for path in sorted((src / "abi").glob("*.rs")):
+        text = path.read_text(encoding="utf-8")
+        for name in SIZED:
+            text = re.sub(rf"(pub struct {name} \{{\n.*?)^\}}", r"\1    /// Later.\n    pub later: u64,\n}", text, count=1, flags=re.M | re.S)
+        written(path, text)
+    changes = {
+        "capi/ptr/versioned.rs": [(r"Versioned for \$name \{\}", "Versioned for $name { const FIRST: usize = size_of::<Self>() - 8; }")],
+        "capi/callback.rs": [(r"= udpr_error_report \{", r"\g<0> later: 7,"), (r"= udpr_log_record \{", r"\g<0> later: 7,")],
+        "capi/observe.rs": [(rf"udpr_{name}_stats \{{ size: out\.size,", r"\g<0> later: 7,") for name in ("reactor", "transport")],
+        "reactor/stats.rs": [(r"        Stats \{", r"\g<0> later: 0,")],
+        "sys/datagrams.rs": [(r"Datagram\(udpr_datagram \{", r"\g<0> later: 7,")],
+    }
+    for name, replacements in changes.items():
+        text = (src / name).read_text(encoding="utf-8")
+        for pattern, replacement in replacements:
+            text = replaced(text, pattern, replacement)
+        written(src / name, text)
 
 
 def replaced(text, pattern, replacement):

@@ -3,10 +3,9 @@
 //! has printed.
 
 use super::super::callback::Core;
-use super::super::{
-    embed::*, events::*, life::*, observe::*, ports::*, thread::*, time::*, transport::*, types::*,
-};
+use super::super::{embed::*, events::*, life::*, observe::*, ports::*, thread::*, time::*, transport::*};
 use super::silence_panics;
+use crate::abi::*;
 use crate::status::Status;
 use crate::sys::{Kernel, Linux, Received, RecvBatch, RecvOptions, SendBatch};
 use std::ffi::c_void;

@@ -1,8 +1,11 @@
 //! Structs that begin with their size, from older and newer headers than ours.
 
 use super::{Bytes, Out, target};
+use crate::abi::{
+    udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats, udpr_transport_stats,
+    udpr_udp_options,
+};
 use crate::addr::Addr;
-use crate::capi::types::{udpr_message, udpr_udp_options};
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -17,6 +20,14 @@ pub(in crate::capi) unsafe trait Versioned: Copy {
     /// Its size in the first release that had it.
     const FIRST: usize = size_of::<Self>();
 }
+
+macro_rules! versioned {
+    ($($name:ident)*) => {$(
+        // SAFETY: repr(C), `size` first, words and pairs of half words behind it, all of them valid as zero.
+        unsafe impl Versioned for $name {}
+    )*};
+}
+versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats);
 
 /// No struct of ours will ever be larger.
 const SIZE_MAX: usize = 4096;

@@ -11,12 +11,14 @@ use std::os::fd::RawFd;
 
 /// Who found an error, with the numbers of `udpr_origin_code`.
 pub mod origin {
+    use crate::abi::udpr_origin_code as Code;
+
     /// Our own kernel.
-    pub const LOCAL: u32 = 0;
+    pub const LOCAL: u32 = Code::UDPR_ORIGIN_LOCAL as u32;
     /// An ICMP message.
-    pub const ICMP: u32 = 4;
+    pub const ICMP: u32 = Code::UDPR_ORIGIN_ICMP as u32;
     /// An ICMPv6 message.
-    pub const ICMP6: u32 = 6;
+    pub const ICMP6: u32 = Code::UDPR_ORIGIN_ICMP6 as u32;
 }
 
 /// An error about something that was sent.

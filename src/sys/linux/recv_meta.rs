@@ -1,6 +1,7 @@
 //! What control data means: facts that the kernel tells of a received datagram, and those it is told of one to send.
 
 use super::cmsg::{Control, items};
+use crate::abi::udpr_datagram;
 use crate::addr::{Addr, family};
 use crate::sys::datagrams::Datagram;
 
@@ -10,7 +11,8 @@ pub(in crate::sys) const RECV_CONTROL_SIZE: usize = 256;
 
 /// Puts the facts of `control` into a datagram that came in at the local port `port`.
 pub fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
-    clear(datagram);
+    datagram.clear_meta();
+    let datagram = datagram.fields();
     for item in items(control) {
         match (item.level, item.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => read_v4(datagram, item.value, port),
@@ -33,16 +35,8 @@ pub fn segment(control: &[u8]) -> Option<usize> {
     usize::try_from(number(merged.value)?).ok()
 }
 
-/// A datagram that tells nothing.
-pub fn clear(datagram: &mut Datagram) {
-    datagram.destination = Addr::UNSPECIFIED;
-    datagram.interface_index = 0;
-    datagram.timestamp = 0;
-    (datagram.tos, datagram.ttl) = (-1, -1);
-}
-
 /// `struct in_pktinfo`: interface, a local address, and the one in the header, which may be a group.
-fn read_v4(datagram: &mut Datagram, value: &[u8], port: u16) {
+fn read_v4(datagram: &mut udpr_datagram, value: &[u8], port: u16) {
     let Some([i0, i1, i2, i3, _, _, _, _, a, b, c, d]) = value.first_chunk().copied() else { return };
     let destination = Addr::v4([a, b, c, d], port);
     let mapped = if datagram.sender.family == family::INET6 { destination.map_v4() } else { Ok(destination) };
@@ -51,7 +45,7 @@ fn read_v4(datagram: &mut Datagram, value: &[u8], port: u16) {
 }
 
 /// `struct in6_pktinfo`: the address in the header, and the interface.
-fn read_v6(datagram: &mut Datagram, value: &[u8], port: u16) {
+fn read_v6(datagram: &mut udpr_datagram, value: &[u8], port: u16) {
     let Some([ip @ .., i0, i1, i2, i3]) = value.first_chunk::<20>().copied() else { return };
     let interface = u32::from_ne_bytes([i0, i1, i2, i3]);
     let destination = Addr::v6(ip, port, 0);
@@ -116,8 +110,7 @@ mod tests {
     fn read_one(from: Addr, level: i32, kind: i32, value: &[u8]) -> Datagram {
         let mut control = Control::EMPTY;
         control.add(level, kind, value);
-        let mut datagram = Datagram::EMPTY;
-        datagram.sender = from;
+        let mut datagram = Datagram::empty(from);
         read(&mut datagram, control.bytes(), 53);
         datagram
     }

@@ -1,4 +1,4 @@
-//! Memory that cannot be had: whatever fails with NO_MEMORY has changed nothing, and works when there is memory again.
+//! Failing allocations: a call that fails with NO_MEMORY has changed nothing, and succeeds when there is memory again.
 #![allow(unsafe_code, reason = "a global allocator that fails is unsafe to implement")]
 
 mod support;
@@ -21,39 +21,39 @@ use udpr::timer::Timers;
 use udpr::trigger::{Event, Phase};
 use udpr::watch;
 
-/// The system's, until the calling thread has asked it so many times more.
+/// The system's allocator, which fails for a thread after a number of allocations, or always.
 struct Failing;
 
 thread_local! {
-    static LEFT: Cell<u32> = const { Cell::new(u32::MAX) };
-    static DRY: Cell<bool> = const { Cell::new(false) };
+    static FAIL_AFTER: Cell<u32> = const { Cell::new(u32::MAX) };
+    static ALWAYS_FAIL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// True where the calling thread gets no memory this time: once, or always where it is dry.
+/// Whether this allocation of the calling thread fails.
 fn fails() -> bool {
-    match LEFT.get() {
-        u32::MAX => DRY.get(),
+    match FAIL_AFTER.get() {
+        u32::MAX => ALWAYS_FAIL.get(),
         left => {
-            LEFT.set(left.checked_sub(1).unwrap_or(u32::MAX));
+            FAIL_AFTER.set(left.checked_sub(1).unwrap_or(u32::MAX));
             left == 0
         }
     }
 }
 
-// SAFETY: every method is the system allocator's own, or says that there is no memory.
+// SAFETY: every method calls the system's allocator or returns NULL, which means that there is no memory.
 unsafe impl GlobalAlloc for Failing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller has to meet the same requirements.
         if fails() { std::ptr::null_mut() } else { unsafe { System.alloc(layout) } }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as above.
+        // SAFETY: as in `alloc`.
         if fails() { std::ptr::null_mut() } else { unsafe { System.realloc(old, layout, size) } }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: as in `alloc`.
         unsafe { System.dealloc(old, layout) }
     }
 }
@@ -61,14 +61,17 @@ unsafe impl GlobalAlloc for Failing {
 #[global_allocator]
 static ALLOCATOR: Failing = Failing;
 
-/// Does `act` with its first allocation failing, then its second, and so on, until none is left to fail. The answer is
-/// how many failed. `state` must be the same after each failure.
-fn sweep<S: PartialEq + std::fmt::Debug>(state: impl Fn() -> S, mut act: impl FnMut() -> Result) -> u32 {
+/// Calls `act` while its first allocation fails, then its second, and so on, until none fails. Returns how many failed.
+/// `state` must be the same after each failure.
+fn fail_each_allocation<S: PartialEq + std::fmt::Debug>(
+    state: impl Fn() -> S,
+    mut act: impl FnMut() -> Result,
+) -> u32 {
     for nth in 0.. {
         let before = state();
-        LEFT.set(nth);
+        FAIL_AFTER.set(nth);
         let result = act();
-        let has_failed = LEFT.replace(u32::MAX) == u32::MAX;
+        let has_failed = FAIL_AFTER.replace(u32::MAX) == u32::MAX;
         if !has_failed {
             assert_eq!(result, Ok(()));
             return nth;
@@ -78,11 +81,11 @@ fn sweep<S: PartialEq + std::fmt::Debug>(state: impl Fn() -> S, mut act: impl Fn
     unreachable!("every act ends")
 }
 
-/// Does `act` while no allocation succeeds: who needs one all the same ends the process.
-fn dry<T>(act: impl FnOnce() -> T) -> T {
-    DRY.set(true);
+/// Calls `act` while every allocation fails. An allocation that must not fail would abort the process.
+fn without_memory<T>(act: impl FnOnce() -> T) -> T {
+    ALWAYS_FAIL.set(true);
     let result = act();
-    DRY.set(false);
+    ALWAYS_FAIL.set(false);
     result
 }
 
@@ -107,7 +110,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// A port that has written and been posted to, so that what is made once is there.
+    /// A port that has written once, so that what is allocated only once exists.
     fn new() -> Sender {
         let kernel = Rc::new(Full::default());
         let reactor = Reactor::with_kernel(0, kernel.clone()).expect("a reactor");
@@ -136,14 +139,14 @@ fn a_write_to_a_full_socket_that_cannot_be_queued() {
     let state = || {
         sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))
     };
-    let failed: u32 = (1..40).map(|number| sweep(state, || sender.write(number))).sum();
+    let failed: u32 = (1..40).map(|number| fail_each_allocation(state, || sender.write(number))).sum();
     assert!(failed >= 39, "each is copied, {failed} failed");
     sender.turn_until_sent(40);
     assert_eq!(sender.peer.receive_numbers(40), (0..40).collect::<Vec<_>>());
 }
 
 #[test]
-fn of_a_message_that_is_cut_all_is_queued_or_nothing() {
+fn a_segmented_message_is_queued_completely_or_not_at_all() {
     let sender = Sender::new();
     sender.kernel.0.set(true);
     sender.write(1).expect("a write that is queued");
@@ -161,7 +164,7 @@ fn of_a_message_that_is_cut_all_is_queued_or_nothing() {
     let state = || {
         sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))
     };
-    let failed = sweep(state, || sender.port.write_message(&message));
+    let failed = fail_each_allocation(state, || sender.port.write_message(&message));
     assert!(failed > 20, "each piece is copied, {failed} failed");
     sender.turn_until_sent(22);
     assert_eq!(sender.peer.receive_numbers(22), (0..22).collect::<Vec<_>>());
@@ -173,11 +176,11 @@ fn a_post_that_cannot_be_copied() {
     let to = sender.peer.addr();
     let post = |number: u32| sender.port.shared.post(&number.to_be_bytes(), Some(&to));
     post(1).expect("a first post, for which the port is listed");
-    // For the second it need not be listed again, so a turn first.
+    // A turn, so that the next post has to list the port again.
     sender.turn_until_sent(2);
-    let failed = sweep(|| (), || post(2));
+    let failed = fail_each_allocation(|| (), || post(2));
     assert!(failed >= 2, "it is copied, and the port is listed, {failed} failed");
-    let failed: u32 = (3..40).map(|number| sweep(|| (), || post(number))).sum();
+    let failed: u32 = (3..40).map(|number| fail_each_allocation(|| (), || post(number))).sum();
     assert!(failed >= 37, "each is copied, {failed} failed");
     sender.turn_until_sent(40);
     assert_eq!(sender.peer.receive_numbers(40), (0..40).collect::<Vec<_>>());
@@ -190,9 +193,9 @@ fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
     for queued in 0..40 {
         let (first, second) = (count(calls.clone()), count(calls.clone()));
         let mut waiting = [Some(second), Some(first)].into_iter().flatten();
-        LEFT.set(0);
+        FAIL_AFTER.set(0);
         let mut result = sender.reactor.remote.call(waiting.next_back().expect("a call"));
-        LEFT.set(u32::MAX);
+        FAIL_AFTER.set(u32::MAX);
         if result.is_err() {
             assert_eq!(result, Err(Status::NO_MEMORY));
             assert_eq!(Arc::strong_count(&calls), queued + 2, "the call is dropped");
@@ -203,7 +206,7 @@ fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
     turn_until(&sender.reactor, || calls.load(Ordering::Relaxed) == 40);
 }
 
-/// Counts that it was called. The holders of the count tell how many of them there are.
+/// Counts calls. The number of references to the counter is the number of objects that exist.
 struct Count(Arc<AtomicU32>);
 
 impl Call for Count {
@@ -237,7 +240,7 @@ impl Job<Count> for Count {
     }
 }
 
-/// A reactor that counts.
+/// A reactor whose calls are counted.
 struct Counting {
     reactor: Reactor<Count>,
     calls: Arc<AtomicU32>,
@@ -261,59 +264,59 @@ impl Counting {
 }
 
 #[test]
-fn a_delayed_call_that_has_no_place_is_dropped() {
+fn a_delayed_call_without_memory_is_dropped() {
     let fixture = Counting::new();
     let state = || (fixture.reactor.delayed_calls(&mut []), Arc::strong_count(&fixture.calls));
     let call = || fixture.reactor.call_later(0, fixture.count()).map(drop);
-    let failed: u32 = (0..100).map(|_| sweep(state, call)).sum();
+    let failed: u32 = (0..100).map(|_| fail_each_allocation(state, call)).sum();
     assert!(failed >= 3 * 5, "lists double from 4 to 128, {failed} failed");
     fixture.turn_until_called(100);
 }
 
 #[test]
-fn a_delayed_call_that_is_there_needs_no_memory_to_be_called_or_cancelled() {
+fn a_delayed_call_needs_no_memory_to_be_called_or_cancelled() {
     let (mut timers, random, mut now) = (Timers::new(), Random::new(1), 0);
     let (mut pending, mut made, mut ended) = (Vec::with_capacity(100_000), 0, 0);
     for step in 0..100_000 {
-        // First more are made, then fewer, and so on.
+        // Phases in which more calls are created alternate with phases in which more end.
         match random.below(if step % 5000 < 3000 { 20 } else { 40 }) {
             0..12 => {
-                dry(|| timers.reserve()).or_else(|_| timers.reserve()).expect("memory");
-                pending.push(dry(|| timers.insert(now + random.below(1000), made)));
+                without_memory(|| timers.reserve()).or_else(|_| timers.reserve()).expect("memory");
+                pending.push(without_memory(|| timers.insert(now + random.below(1000), made)));
                 made += 1;
             }
-            12..14 => _ = dry(|| timers.next_due()),
-            14..16 => ended += u64::from(dry(|| timers.pop_until(now)).is_some()),
+            12..14 => _ = without_memory(|| timers.next_due()),
+            14..16 => ended += u64::from(without_memory(|| timers.pop_until(now)).is_some()),
             16..18 => {
                 now += random.below(20);
-                dry(|| timers.begin_pass());
-                while dry(|| timers.pop_due(now)).is_some() {
+                without_memory(|| timers.begin_pass());
+                while without_memory(|| timers.pop_due(now)).is_some() {
                     ended += 1;
-                    // It waits for the next pass, on a list that there may be no memory for.
+                    // It waits for the next pass, in a list that may have no memory.
                     if random.below(2) == 0 && timers.reserve().is_ok() {
-                        dry(|| (timers.insert(now, made), timers.next_due()));
+                        without_memory(|| (timers.insert(now, made), timers.next_due()));
                         made += 1;
                     }
                 }
             }
             18 => {
                 let Some(id) = pending.last() else { continue };
-                let (due, reset) = (timers.due(*id), dry(|| timers.reset(*id, now)));
+                let (due, reset) = (timers.due(*id), without_memory(|| timers.reset(*id, now)));
                 assert!(reset != Err(Status::NO_MEMORY) || timers.due(*id) == due);
             }
             _ => {
                 let Some(id) = pending.pop() else { continue };
-                ended += u64::from(dry(|| timers.cancel(id)).is_ok());
+                ended += u64::from(without_memory(|| timers.cancel(id)).is_ok());
             }
         }
     }
-    ended += std::iter::from_fn(|| dry(|| timers.take_any())).count() as u64;
+    ended += std::iter::from_fn(|| without_memory(|| timers.take_any())).count() as u64;
     assert!(made > 10_000 && timers.is_empty(), "{made} were made");
     assert_eq!(made, ended);
 }
 
 #[test]
-fn a_trigger_that_has_no_place_is_dropped() {
+fn a_trigger_without_memory_is_dropped() {
     let fixture = Counting::new();
     let mut ids = Vec::with_capacity(100);
     let before = [Event::Startup, Event::Shutdown];
@@ -325,47 +328,49 @@ fn a_trigger_that_has_no_place_is_dropped() {
             ids.push(id);
             Ok(())
         };
-        sweep(|| Rc::strong_count(&trigger), add);
+        fail_each_allocation(|| Rc::strong_count(&trigger), add);
         assert_eq!(Rc::strong_count(&trigger), 2);
     }
     let when_running = || fixture.reactor.call_when_running(fixture.count()).map(drop);
-    let failed: u32 = (0..100).map(|_| sweep(|| Arc::strong_count(&fixture.calls), when_running)).sum();
+    let failed: u32 =
+        (0..100).map(|_| fail_each_allocation(|| Arc::strong_count(&fixture.calls), when_running)).sum();
     assert!(failed >= 3, "from 128 places to 256, {failed} failed");
-    dry(|| fixture.reactor.start()).expect("started");
+    without_memory(|| fixture.reactor.start()).expect("started");
     assert_eq!(fixture.calls.load(Ordering::Relaxed), 50, "those before a startup");
-    dry(|| ids.iter().for_each(|id| fixture.reactor.remove_trigger(*id).expect("it is there")));
+    without_memory(|| ids.iter().for_each(|id| fixture.reactor.remove_trigger(*id).expect("it is there")));
     fixture.turn_until_called(150);
 }
 
-/// Does `act` with each of the allocations failing in turn that come before a box of a fixed size. What was had stays.
+/// Calls `act` while each of these allocations fails in turn. Memory that an earlier try has allocated is kept, so the numbers
+/// count from the first allocation of each try.
 fn fail_each<T: std::fmt::Debug>(allocations: &[u32], mut act: impl FnMut() -> Result<T>) {
     for nth in allocations {
-        LEFT.set(*nth);
+        FAIL_AFTER.set(*nth);
         let result = act().map(drop);
-        let has_failed = LEFT.replace(u32::MAX) == u32::MAX;
+        let has_failed = FAIL_AFTER.replace(u32::MAX) == u32::MAX;
         assert_eq!((has_failed, result), (true, Err(Status::NO_MEMORY)));
     }
 }
 
 #[test]
-fn a_watch_that_has_no_place_is_dropped() {
+fn a_watch_without_memory_is_dropped() {
     let (fixture, socket) = (Counting::new(), UdpSocket::bind("127.0.0.1:0").expect("a socket"));
     let mut watchers: Vec<Box<Count>> = (0..4).map(|_| Box::new(fixture.count())).collect();
     let mut watch = || {
         fixture.reactor.watch(socket.as_raw_fd(), watch::flag::READABLE, watchers.pop().expect("a watcher"))
     };
-    // The slots, the list of vacant ones, the table of descriptors.
+    // The slots, the list of vacant slots, the table of descriptors.
     fail_each(&[0, 1, 1], &mut watch);
     watch().expect("a watch");
     assert_eq!(Arc::strong_count(&fixture.calls), 2);
 }
 
 #[test]
-fn a_look_up_that_has_no_place_is_dropped() {
+fn a_look_up_without_memory_is_dropped() {
     let fixture = Counting::new();
     let mut calls: Vec<Box<Count>> = (0..7).map(|_| Box::new(fixture.count())).collect();
     let mut resolve = || fixture.reactor.resolve("127.0.0.1", 1, 0, 0, calls.pop().expect("a call"));
-    // Behind the answer: the slots and the list of vacant ones; of the deadlines the heap, the same two, and the new ones.
+    // After the result: the slots and the list of vacant slots; for the deadlines the heap, the same two, and the new ones.
     fail_each(&[1, 2, 2, 2, 2, 2], &mut resolve);
     resolve().expect("a look-up");
     assert_eq!(Arc::strong_count(&fixture.calls), 2);
@@ -373,12 +378,12 @@ fn a_look_up_that_has_no_place_is_dropped() {
 }
 
 #[test]
-fn work_that_has_no_place_is_dropped() {
+fn work_without_memory_is_dropped() {
     let fixture = Counting::new();
     fixture.reactor.suggest_thread_pool_size(1).expect("a pool");
     let mut jobs: Vec<Box<Count>> = (0..2).map(|_| Box::new(fixture.count())).collect();
     let mut work = || fixture.reactor.call_in_thread(jobs.pop().expect("a job"));
-    // Behind its box.
+    // After its box.
     fail_each(&[1], &mut work);
     work().expect("room");
     fixture.turn_until_called(1);
@@ -386,7 +391,7 @@ fn work_that_has_no_place_is_dropped() {
 }
 
 #[test]
-fn a_port_that_has_no_place_is_dropped() {
+fn a_port_without_memory_is_dropped() {
     let (reactor, record) =
         (Reactor::<ClosureCall>::new(0, 0).expect("a reactor"), Rc::new(CallbackRecord::default()));
     let mut protocols: Vec<Box<ClosureProtocol>> =
@@ -415,18 +420,18 @@ fn datagrams_that_cannot_be_kept_are_discarded_and_counted() {
         reactor.iterate(Some(TIMEOUT.as_nanos() as u64)).expect("a turn");
         assert_eq!(record.received.get(), received);
     };
-    // So that what is made once is there.
+    // So that what is allocated only once exists.
     (0..2).for_each(|_| peer.send(b"kept", &to));
     (1..=2).for_each(turn);
     (0..4).for_each(|_| peer.send(b"discarded", &to));
-    dry(|| turn(3));
+    without_memory(|| turn(3));
     assert_eq!(port.get_stats().map(|stats| stats.discarded_in), Ok(3));
     peer.send(b"after", &to);
     turn(4);
 }
 
 #[test]
-fn a_report_comes_without_its_data() {
+fn a_report_without_memory_is_delivered_without_its_data() {
     assert_eq!(*Report::copy(b"data"), *b"data");
-    assert_eq!(*dry(|| Report::copy(b"data")), []);
+    assert_eq!(*without_memory(|| Report::copy(b"data")), []);
 }

@@ -1,4 +1,4 @@
-//! Connecting, refusals and failed writes through a kernel that fails at one step after the other.
+//! Connecting, refusals and failed writes with a kernel that fails at each step in turn.
 
 mod support;
 
@@ -21,7 +21,7 @@ fn peer_of(fixture: &Fixture) -> Result<Addr, Status> {
     fixture.port.get_peer()
 }
 
-/// The peer hears the port, and the port the peer.
+/// The port and the peer receive each other's datagrams.
 fn assert_talks_to(fixture: &Fixture, peer: &Peer) {
     assert_eq!(peer_of(fixture), Ok(peer.addr()));
     fixture.port.write(b"ping", None, Flush::Immediate).expect("written");
@@ -35,7 +35,7 @@ fn assert_talks_to(fixture: &Fixture, peer: &Peer) {
 fn each_step_of_the_first_connect_may_fail() {
     for step in [GetOption, Connect, PeerAddr] {
         let (fixture, other) = (Fixture::new(), Peer::new());
-        // SO_ERROR is asked first; what that says does not matter.
+        // SO_ERROR is read first; its result is ignored.
         let before = usize::from(step == GetOption);
         fixture.kernel.script(step, std::iter::repeat_n(Real, before).chain([Errno(libc::ENOBUFS)]));
         let status = fixture.port.connect(&other.addr());
@@ -60,17 +60,17 @@ fn each_step_of_another_connect_may_fail() {
 }
 
 #[test]
-fn a_former_peer_that_is_lost_leaves_the_port_without_one() {
+fn a_port_that_cannot_return_to_its_former_peer_has_none() {
     let (fixture, other) = (connected(), Peer::new());
     fixture.kernel.script(Connect, [Real, Errno(libc::EADDRNOTAVAIL), Real, Errno(libc::ENETUNREACH)]);
     assert_eq!(fixture.port.connect(&other.addr()), Err(Status::ADDRESS_NOT_AVAILABLE));
     assert_eq!(peer_of(&fixture), Err(Status::NOT_CONNECTED));
-    assert_eq!(fixture.write(1), Ok(()), "to the one that it names");
+    assert_eq!(fixture.write(1), Ok(()), "to an explicit destination");
     fixture.in_callback(|_| ());
 }
 
 #[test]
-fn a_connect_never_binds_again_what_was_bound_by_name() {
+fn a_connect_does_not_bind_an_explicit_port_again() {
     let fixture = connected();
     let before = fixture.kernel.count(Bind);
     (0..3).for_each(|_| fixture.port.connect(&fixture.peer.addr()).expect("connected"));
@@ -79,7 +79,7 @@ fn a_connect_never_binds_again_what_was_bound_by_name() {
 }
 
 #[test]
-fn what_waits_for_a_full_socket_goes_where_it_was_written_to() {
+fn queued_datagrams_keep_their_destination() {
     let (fixture, other) = (connected(), Peer::new());
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     fixture.port.write(b"first", None, Flush::Immediate).expect("queued");
@@ -94,17 +94,17 @@ fn what_waits_for_a_full_socket_goes_where_it_was_written_to() {
 }
 
 #[test]
-fn a_refusal_that_a_read_meets() {
+fn a_refusal_that_a_receive_reports() {
     let fixture = connected();
     fixture.kernel.fail(Receive, [libc::ECONNREFUSED]);
     fixture.in_callback(|_| ());
     assert_eq!((fixture.record.refused.get(), fixture.stats().refused), (1, 1));
-    assert_eq!(fixture.record.received.get(), 1, "what came is not lost");
+    assert_eq!(fixture.record.received.get(), 1, "the datagram is not lost");
 }
 
-/// And nothing is left of it on the socket, for epoll to tell of.
+/// The error is no longer on the socket, so epoll does not report it.
 #[test]
-fn a_refusal_that_a_write_meets() {
+fn a_refusal_that_a_write_reports() {
     let fixture = connected();
     fixture.kernel.fail(Send, [libc::ECONNREFUSED]);
     assert_eq!(fixture.port.write(b"ping", None, Flush::Immediate), Ok(()));
@@ -114,7 +114,7 @@ fn a_refusal_that_a_write_meets() {
 }
 
 #[test]
-fn a_refusal_that_a_read_of_an_unconnected_port_meets_is_nobodys() {
+fn a_refusal_on_an_unconnected_port_is_not_reported() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Receive, [libc::ECONNREFUSED]);
     fixture.in_callback(|_| ());
@@ -122,7 +122,7 @@ fn a_refusal_that_a_read_of_an_unconnected_port_meets_is_nobodys() {
 }
 
 #[test]
-fn a_pending_error_costs_a_connected_port_one_try() {
+fn a_pending_error_costs_a_connected_port_one_attempt() {
     for errno in [libc::EHOSTUNREACH, libc::ENOPROTOOPT, libc::EMSGSIZE, libc::EACCES, libc::ECONNREFUSED] {
         let fixture = connected();
         fixture.kernel.fail(Send, [errno]);
@@ -133,14 +133,14 @@ fn a_pending_error_costs_a_connected_port_one_try() {
 }
 
 #[test]
-fn an_error_that_comes_again_is_the_datagrams_own() {
+fn an_error_that_repeats_belongs_to_the_datagram() {
     for options in [Options::default(), Options { flags: flag::ERROR_REPORTS, ..Options::default() }] {
         let fixture = Fixture::with(&options);
         fixture.port.connect(&fixture.peer.addr()).expect("connected");
         fixture.kernel.fail(Send, [libc::EPERM; 2]);
         assert_eq!(fixture.port.write(b"ping", None, Flush::Immediate), Err(Status::PERMISSION));
         assert_eq!(fixture.kernel.count(Send), 2);
-        assert!(fixture.record.reports.borrow().is_empty(), "the caller was told");
+        assert!(fixture.record.reports.borrow().is_empty(), "the caller has the status");
     }
 }
 
@@ -168,11 +168,11 @@ fn a_queued_write_that_fails_is_reported_with_its_peer() {
 }
 
 #[test]
-fn an_error_queue_that_cannot_be_read_is_no_harm() {
+fn an_error_queue_that_cannot_be_read_once_is_read_later() {
     let fixture = Fixture::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });
-    let dead = Peer::new().addr();
+    let closed = Peer::closed_addr();
     fixture.kernel.fail(ReadError, [libc::EINTR, libc::ENOMEM]);
-    fixture.port.write(b"ping", Some(&dead), Flush::Immediate).expect("written");
+    fixture.port.write(b"ping", Some(&closed), Flush::Immediate).expect("written");
     fixture.turn_until(|fixture| fixture.record.reports.borrow().len() == 1);
-    assert_eq!(fixture.record.reports.borrow()[0].to, dead);
+    assert_eq!(fixture.record.reports.borrow()[0].to, closed);
 }

@@ -1,5 +1,5 @@
-//! Whatever the kernel answers, the counters add up and the peer has what they say. The answers are random, the same in
-//! every run.
+//! Whatever system calls return, the counters add up and the peer has received what they count. The results are
+//! pseudorandom, the same in every run.
 
 mod support;
 
@@ -13,7 +13,7 @@ use CallResult::{AtMost, Errno, Real};
 use Syscall::{Receive, Rewatch, Send};
 
 impl Random {
-    fn send_answer(&self) -> CallResult {
+    fn send_result(&self) -> CallResult {
         match self.below(12) {
             0 | 1 => Errno(libc::EAGAIN),
             2 => Errno(libc::ENOBUFS),
@@ -25,8 +25,8 @@ impl Random {
         }
     }
 
-    /// Not EAGAIN: where a datagram waits no kernel says that, and a port that is told so often waits for a new one.
-    fn receive_answer(&self) -> CallResult {
+    /// Without EAGAIN: no kernel returns that while a datagram waits, and after several of them a port waits for a new one.
+    fn receive_result(&self) -> CallResult {
         match self.below(8) {
             0 | 1 => Errno(libc::EINTR),
             2 => Errno(libc::ENOMEM),
@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// What became of a test's writes.
+/// The results of a test's writes.
 #[derive(Clone, Default)]
 struct Writes {
     next: Rc<Cell<u32>>,
@@ -60,11 +60,11 @@ impl Writes {
     }
 }
 
-/// Writes in random ways through random answers. The answer is what the peer got.
+/// Makes random writes while sends have random results. Returns the numbers that the peer received.
 fn write_through(fixture: &Fixture, random: &Random, writes: &Writes) -> Vec<u32> {
     let mut received = Vec::new();
     for _ in 0..300 {
-        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random.send_answer()));
+        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random.send_result()));
         let (to, count) = (fixture.peer.addr(), random.below(20));
         if random.below(2) == 0 {
             let (random, writes) = (random.clone(), writes.clone());
@@ -81,7 +81,7 @@ fn write_through(fixture: &Fixture, random: &Random, writes: &Writes) -> Vec<u32
                 writes.record(fixture.write(number), number);
             }
         }
-        // With ENOBUFS among the answers that takes some milliseconds.
+        // After ENOBUFS that takes some milliseconds.
         if random.below(3) == 0 {
             fixture.turn_until_sent();
         }
@@ -102,7 +102,7 @@ fn assert_sent_adds_up(flags: u32, seed: u64) -> Stats {
     fixture.assert_counters(accepted.len() as u64);
     assert_eq!(stats.bytes_out, 4 * stats.datagrams_out);
     assert!(received.is_sorted_by(|a, b| a < b), "in order, and none twice");
-    assert!(received.iter().all(|number| accepted.binary_search(number).is_ok()), "none that was refused");
+    assert!(received.iter().all(|number| accepted.binary_search(number).is_ok()), "none that was rejected");
     assert!(fixture.peer.has_nothing_to_read());
     assert!(stats.refused > 0 && stats.datagrams_out > 1000, "the script was played: {stats:?}");
     let may_block = flags & flag::NO_QUEUE == 0;
@@ -111,20 +111,20 @@ fn assert_sent_adds_up(flags: u32, seed: u64) -> Stats {
 }
 
 #[test]
-fn what_was_accepted_was_sent_dropped_or_waits() {
+fn accepted_datagrams_were_sent_or_dropped_or_are_queued() {
     for seed in 1..=5 {
         assert!(assert_sent_adds_up(0, seed).dropped_out > 0);
         assert!(assert_sent_adds_up(flag::NO_QUEUE, seed).dropped_out > 0);
         assert_eq!(
             assert_sent_adds_up(flag::UNBATCHED, seed).dropped_out,
             0,
-            "each write has its own answer"
+            "each write has its own result"
         );
     }
 }
 
 #[test]
-fn what_was_received_was_delivered_kept_or_discarded() {
+fn received_datagrams_were_delivered_or_discarded_or_are_kept() {
     for seed in 1..=5 {
         let (fixture, random) = (Fixture::new(), Random::new(seed));
         let (next, last) = (Rc::new(Cell::new(0u32)), Rc::new(Cell::default()));
@@ -140,15 +140,15 @@ fn what_was_received_was_delivered_kept_or_discarded() {
                     port.close(Status::OK).expect("open until now");
                 }
             })
-            .on_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+            .on_stop(move |port| at_stop.set(port.get_stats().expect("statistics")));
         let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
         let (host, mut sent) = (port.get_host().expect("open"), 0u32);
         while port.is_open() {
-            fixture.kernel.script(Receive, (0..random.below(4)).map(|_| random.receive_answer()));
+            fixture.kernel.script(Receive, (0..random.below(4)).map(|_| random.receive_result()));
             if random.below(20) == 0 {
                 fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
             }
-            // No more than the receive buffer holds wait at once.
+            // No more datagrams wait than the receive buffer holds.
             for _ in 0..random.below(40).min(u64::from(next.get() + 100 - sent)) {
                 fixture.peer.send(&sent.to_be_bytes(), &host);
                 sent += 1;

@@ -1,4 +1,4 @@
-//! The device that a port is bound to, through a kernel that does not take it again, or is too old to know its index.
+//! The device that a port is bound to, with a kernel that does not bind it again, or is too old to bind by index.
 
 mod support;
 
@@ -32,17 +32,17 @@ fn device(port: &Arc<Port>) -> Vec<u8> {
     name
 }
 
-/// Every call that sets an option fails.
-fn no_options(kernel: &ScriptedKernel) {
+/// Makes every call that sets an option fail.
+fn fail_options(kernel: &ScriptedKernel) {
     kernel.start_trace(Some(Fault::Always(SetOption, libc::EPERM)));
 }
 
 #[test]
-fn a_port_that_cannot_have_its_device_again_sends_nothing() {
+fn a_port_that_cannot_be_bound_to_its_device_again_sends_nothing() {
     for disconnects in [false, true] {
         let (fixture, other) = (connected(), Peer::new());
         let (to, port) = (other.addr(), &fixture.port);
-        no_options(&fixture.kernel);
+        fail_options(&fixture.kernel);
         let changed = if disconnects { port.disconnect() } else { port.connect(&to) };
         assert_eq!(changed, Err(Status::PERMISSION));
         assert_eq!(port.get_peer(), Err(Status::NOT_CONNECTED));
@@ -52,7 +52,7 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
         });
         assert_eq!(port.connect(&to), Err(Status::PERMISSION), "again");
         assert!(other.has_nothing_to_read() && fixture.peer.has_nothing_to_read());
-        // It is bound as soon as the kernel lets it.
+        // It is bound as soon as the kernel allows it.
         fixture.kernel.end_trace();
         port.connect(&to).expect("connected");
         assert_eq!(device(port), b"lo\0");
@@ -61,17 +61,17 @@ fn a_port_that_cannot_have_its_device_again_sends_nothing() {
     }
 }
 
-/// What was accepted before does not leave either.
+/// Datagrams accepted earlier are not sent either.
 #[test]
-fn what_waits_for_a_full_socket_is_not_sent_without_the_device() {
+fn queued_datagrams_are_not_sent_without_the_device() {
     let (fixture, other) = (connected(), Peer::new());
     fixture.kernel.fail(Syscall::Send, [libc::EAGAIN]);
     fixture.port.write(b"first", None, Flush::Immediate).expect("queued");
     fixture.kernel.fail(Syscall::Send, [libc::EAGAIN]);
-    no_options(&fixture.kernel);
+    fail_options(&fixture.kernel);
     assert_eq!(fixture.port.connect(&other.addr()), Err(Status::PERMISSION));
     let second = fixture.port.write(b"second", Some(&other.addr()), Flush::Immediate);
-    assert_eq!(second, Err(Status::NO_INTERFACE), "not queued behind the first one");
+    assert_eq!(second, Err(Status::NO_INTERFACE), "not queued after the first one");
     fixture.turn_until_sent();
     fixture.turn_until(|fixture| fixture.record.reports.borrow().len() == 1);
     assert_eq!(fixture.record.reports.borrow()[0].status, Status::NO_INTERFACE);
@@ -80,10 +80,10 @@ fn what_waits_for_a_full_socket_is_not_sent_without_the_device() {
 }
 
 #[test]
-fn a_host_that_binds_the_socket_anew_may_send_again() {
+fn a_program_that_binds_the_socket_again_can_send() {
     for device in [&b"lo\0"[..], b"\0"] {
         let fixture = connected();
-        no_options(&fixture.kernel);
+        fail_options(&fixture.kernel);
         assert_eq!(fixture.port.disconnect(), Err(Status::PERMISSION));
         fixture.kernel.end_trace();
         fixture
@@ -95,9 +95,9 @@ fn a_host_that_binds_the_socket_anew_may_send_again() {
     }
 }
 
-/// Before Linux 5.1.
+/// As before Linux 5.1.
 #[test]
-fn a_kernel_that_knows_no_index_is_asked_for_the_name() {
+fn a_kernel_that_cannot_bind_by_index_binds_by_name() {
     let kernel: Rc<ScriptedKernel> = Rc::default();
     kernel.remove_option(libc::SOL_SOCKET, SO_BINDTOIFINDEX);
     let options = Options { bind_device: Some(c"lo"), flags: flag::NO_OFFLOAD, ..Options::default() };
@@ -109,7 +109,7 @@ fn a_kernel_that_knows_no_index_is_asked_for_the_name() {
     }
     fixture.port.disconnect().expect("connected until now");
     assert_eq!((&device(&fixture.port)[..], fixture.host().port), (&b"lo\0"[..], number));
-    // The interface is gone: the name cannot be had, and nothing is done.
+    // The interface was removed: its name cannot be read, and the port does not change.
     fixture.port.connect(&other.addr()).expect("connected");
     fixture.kernel.script(GetOption, [Real, Real, Errno(libc::ENODEV)]);
     assert_eq!(fixture.port.connect(&fixture.peer.addr()), Err(Status::NO_INTERFACE));
@@ -118,9 +118,9 @@ fn a_kernel_that_knows_no_index_is_asked_for_the_name() {
     assert_eq!(other.receive(&mut [0; 8]), b"ping");
 }
 
-/// It had made the socket itself, which is bound to nothing.
+/// udpr created the socket itself, so it is not bound to a device.
 #[test]
-fn a_listen_without_a_device_does_not_ask_for_one() {
+fn a_listen_without_a_device_does_not_read_the_device() {
     let fixture = Fixture::new();
     let (options, binds) = (fixture.kernel.count(GetOption), fixture.kernel.count(Bind));
     let port =

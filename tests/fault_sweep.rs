@@ -1,5 +1,5 @@
-//! Every errno of every call, at every step of listen, adopt, connect, and of what sets and asks: the sweep of
-//! tests/support/sweep.rs. What is received and sent, and the end, are in fault_sweep_flow.rs.
+//! Fault sweeps (tests/support/fault_sweep.rs) of listening, adopting, connecting, and of setting and getting options.
+//! fault_sweep_flow.rs has those of receiving, sending and stopping.
 
 mod support;
 
@@ -24,7 +24,7 @@ const SO_TIMESTAMPING_NEW: i32 = 65;
 
 fn nothing(_: &SweepFixture) {}
 
-/// It receives whoever sends to it.
+/// The port receives datagrams.
 fn receives(fixture: &SweepFixture) {
     if fixture.port.borrow().is_none() {
         return;
@@ -53,7 +53,7 @@ fn every_option() -> Options<'static> {
     }
 }
 
-/// A kernel that does not know devices by their index gives the name, and one without a form of stamps has none set.
+/// With an older kernel, which has no such option, the device's name is read instead, and no time stamps of that kind are on.
 fn is_old_kernel(failed: &FailedCall<'_>) -> bool {
     let newer = [SO_BINDTOIFINDEX, SO_TIMESTAMP, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW];
     let (level, name) = failed.call.option;
@@ -63,15 +63,15 @@ fn is_old_kernel(failed: &FailedCall<'_>) -> bool {
 fn listen_result(failed: &FailedCall<'_>) -> Result {
     match failed.call.syscall {
         _ if is_old_kernel(failed) => Ok(()),
-        // Whether a buffer is as large as was wished, and whether the kernel merges.
+        // Only informs whether the buffer is as large as requested, and whether the kernel has GSO.
         GetOption if failed.is_option(SOL_SOCKET, SO_RCVBUF) || failed.is_option(SOL_SOCKET, SO_SNDBUF) => {
             Ok(())
         }
         GetOption | SetOption if failed.is_option(SOL_UDP, UDP_SEGMENT) => Ok(()),
         SetOption if failed.is_option(SOL_UDP, UDP_GRO) => Ok(()),
-        // For the logger.
+        // Only used by the logger.
         LocalAddr if failed.is_after(Watch) => Ok(()),
-        // Somebody was faster: another number is chosen.
+        // Another socket has taken the number: the port chooses another one.
         Bind if failed.errno == EADDRINUSE && failed.is_after(Connect) => Ok(()),
         _ => failed.as_error(),
     }
@@ -107,7 +107,7 @@ fn listen() {
     Scenario { name: "listen, both versions", run: &act, size: (37, 464), ..plain }.sweep();
 }
 
-/// A socket that somebody else keeps, bound.
+/// Binds a socket that the port will adopt, and of which the fixture stays the owner.
 fn bind_socket_to_adopt(fixture: &SweepFixture, address: &str) {
     fixture.adopted.replace(Some(UdpSocket::bind(address).expect("a socket").into()));
 }
@@ -129,9 +129,9 @@ fn adopt_result(failed: &FailedCall<'_>) -> Result {
         _ if is_old_kernel(failed) => Ok(()),
         PeerAddr if failed.errno == ENOTCONN => Ok(()),
         GetOption if is(SO_DOMAIN) && failed.errno == ENOTSOCK => Err(Status::SOCKET_TYPE),
-        // Where the count of drops begins.
+        // The initial number of drops.
         GetOption if is(SO_MEMINFO) => Ok(()),
-        // There is no such option: nothing is merged.
+        // Without the option, nothing is merged.
         GetOption if failed.is_option(SOL_UDP, UDP_GRO) && failed.times_called_before() == 0 => {
             if failed.errno == ENOPROTOOPT { Ok(()) } else { failed.as_error() }
         }
@@ -169,7 +169,7 @@ fn adopt_with_options() {
         adopt(fixture, &Options { flags, ..Options::default() })
     };
     let expected = |failed: &FailedCall<'_>| match failed.call.syscall {
-        // It has to be turned off.
+        // GRO has to be turned off.
         GetOption | SetOption if failed.is_option(SOL_UDP, UDP_GRO) && failed.times_called_before() > 0 => {
             failed.as_error()
         }
@@ -197,7 +197,7 @@ fn connect_result(failed: &FailedCall<'_>) -> Result {
     if pending || is_old_kernel(failed) { Ok(()) } else { failed.as_error() }
 }
 
-/// It writes to its peer and receives it, and nobody else, where it has one.
+/// A connected port exchanges datagrams with its peer, and receives nothing from others.
 fn exchanges_datagrams(fixture: &SweepFixture) {
     let port = fixture.port();
     let Ok(peer) = port.get_peer() else { return receives(fixture) };
@@ -232,7 +232,7 @@ fn connect() {
     Scenario { name: "connect to another", setup: &connected, run: &act, size: (9, 112), ..first }.sweep();
     let act = |fixture: &SweepFixture| fixture.port().disconnect();
     Scenario { name: "disconnect", setup: &connected, run: &act, size: (7, 84), ..first }.sweep();
-    // The kernel itself has chosen the number, and forgets it with the connection.
+    // The kernel has chosen the port number, and releases it with the connection.
     let adopted = |fixture: &SweepFixture| {
         let socket = Linux.socket(family::INET).expect("a socket");
         Linux.connect(socket.as_raw_fd(), &fixture.peer.addr()).expect("connected");
@@ -265,15 +265,15 @@ fn is_outgoing(failed: &FailedCall<'_>) -> bool {
     failed.is_option(IPPROTO_IP, IP_MULTICAST_IF) || failed.is_option(IPPROTO_IPV6, IPV6_MULTICAST_IF)
 }
 
-fn setting_result(failed: &FailedCall<'_>) -> Result {
+fn option_result(failed: &FailedCall<'_>) -> Result {
     let joins = [MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP].contains(&failed.call.option.1);
     let leaves = [MCAST_LEAVE_GROUP, MCAST_LEAVE_SOURCE_GROUP].contains(&failed.call.option.1);
     match failed.call.syscall {
-        // Told to nobody, and made good by the loop.
+        // Not reported, and repeated by a later turn.
         Rewatch => Ok(()),
-        // Whether the TTL that there was is the system's: if that is not known, the number is put back.
+        // Only informs whether the former TTL was the system's default. If that is unknown, its number is restored.
         _ if is_default(failed) => Ok(()),
-        // What a snapshot lacks, and what is pending.
+        // The statistics then have no number of drops.
         GetOption if failed.is_option(SOL_SOCKET, SO_MEMINFO) => Ok(()),
         SetOption if joins && [EADDRINUSE, EADDRNOTAVAIL].contains(&failed.errno) => {
             Err(Status::ALREADY_JOINED)
@@ -298,7 +298,7 @@ fn lo() -> u32 {
     udpr::sys::interface::interface_index("lo").expect("loopback")
 }
 
-/// An IPv4 address, as the port's family has it.
+/// Converts an IPv4 address to the port's family.
 fn in_port_family(fixture: &SweepFixture, bytes: [u8; 4]) -> Addr {
     let v4 = Addr::v4(bytes, 0);
     if fixture.host().family == family::INET { v4 } else { v4.map_v4().expect("IPv4") }
@@ -310,11 +310,11 @@ fn group(fixture: &SweepFixture) -> Addr {
 
 type Make = fn(&SweepFixture);
 
-/// What is set or asked, and how many calls of the seam that makes on a port of IPv4, of both versions, and on an adopted
-/// one of both.
-type Setting = (&'static str, fn(&SweepFixture), fn(&SweepFixture) -> Result, [(usize, usize); 3]);
+/// A name, a preparation, the call, and the sizes of the sweep on an IPv4 port, a dual-stack port, and an adopted dual-stack
+/// port.
+type OptionCall = (&'static str, fn(&SweepFixture), fn(&SweepFixture) -> Result, [(usize, usize); 3]);
 
-const SETTINGS: [Setting; 18] = [
+const OPTION_CALLS: [OptionCall; 18] = [
     ("set_ttl", nothing, |fixture| fixture.port().set_ttl(7), [(1, 16), (3, 41), (5, 59)]),
     ("get_ttl", nothing, |fixture| fixture.port().get_ttl().map(drop), [(1, 9), (1, 9), (1, 9)]),
     ("set_unicast_ttl", nothing, |fixture| fixture.port().set_unicast_ttl(7), [(1, 16), (5, 59), (11, 113)]),
@@ -405,7 +405,7 @@ fn join_source(fixture: &SweepFixture) -> Result {
 fn set_and_get_options() {
     let kinds: [(&str, Make); 3] =
         [("IPv4", listen_v4), ("both versions", listen_dual), ("adopted", adopt_dual)];
-    for (name, prepare, act, sizes) in SETTINGS {
+    for (name, prepare, act, sizes) in OPTION_CALLS {
         for ((kind, make), size) in kinds.into_iter().zip(sizes) {
             let before = |fixture: &SweepFixture| {
                 make(fixture);
@@ -420,7 +420,7 @@ fn set_and_get_options() {
                 name: &name,
                 setup: &before,
                 run: act,
-                expected: setting_result,
+                expected: option_result,
                 check: after,
                 all_or_nothing: true,
                 size,

@@ -1,5 +1,4 @@
-//! Every errno of every call, and short answers, at every step of reading, writing, stopping and of the reactor's own
-//! calls: the sweep of tests/support/sweep.rs.
+//! Fault sweeps (tests/support/fault_sweep.rs) of receiving, sending, stopping, and of the reactor's own calls.
 
 mod support;
 
@@ -32,19 +31,19 @@ fn listen_with_offload(fixture: &SweepFixture) {
     listen_with(fixture, 0);
 }
 
-/// The loop's own call fails; everything else is no caller's.
+/// A turn fails only if its wait fails.
 fn turn_result(failed: &FailedCall<'_>) -> Result {
     if failed.is(Wait) && failed.errno != EINTR { failed.as_error() } else { Ok(()) }
 }
 
-/// All that was written has left or was told of, and the peer has it in order.
+/// All datagrams were sent, or dropped and reported, and the peer has received them in order.
 fn sent(fixture: &SweepFixture) {
     if was_stopped_by_error(fixture) {
         return;
     }
     let port = fixture.port();
     fixture.turn_until(|| port.get_stats().expect("open").queued_datagrams == 0);
-    // Reports are told in a turn.
+    // Reports are delivered in a turn.
     fixture.turn(2).expect("two turns");
     let stats = port.get_stats().expect("open");
     assert_eq!(stats.dropped_out, fixture.record.reports.borrow().len() as u64);
@@ -52,7 +51,7 @@ fn sent(fixture: &SweepFixture) {
     assert!(numbers.is_sorted() && fixture.peer.has_nothing_to_read(), "{numbers:?}");
 }
 
-/// A read has said that the host has closed the descriptor: the port has stopped by itself, with that reason.
+/// A receive has failed as if the program had closed the descriptor: the port has stopped with that reason.
 fn was_stopped_by_error(fixture: &SweepFixture) -> bool {
     let gone = [EBADF, ENOTSOCK].map(Status::from_errno);
     let stopped = fixture.record.stopped.borrow();
@@ -155,9 +154,9 @@ fn receive_errors() {
         fixture.turn_until(|| fixture.record.refused.get() > 0);
         assert!(fixture.port().get_peer().is_ok());
     };
-    let name = "hear of a refusal";
+    let name = "receive a refusal";
     Scenario { name, setup: &connected, run: &act, check: &after, size: (8, 104), ..scenario }.sweep();
-    // A write that had been accepted is too long for the path, which is then measured.
+    // An accepted datagram is too long for the path, so its MTU is read.
     let before = |fixture: &SweepFixture| {
         listen(fixture);
         fixture.kernel.fail(Send, [EMSGSIZE; 2]);
@@ -251,7 +250,7 @@ fn write() {
         size: (5, 58),
     }
     .sweep();
-    // By the clock: it is due when the wait is over.
+    // The retry is due when the wait ends.
     let backing_off = |fixture: &SweepFixture| {
         listen(fixture);
         fixture.kernel.fail(Send, [ENOBUFS]);
@@ -266,13 +265,13 @@ fn write() {
         expected: turn_result,
         check: &sent,
         all_or_nothing: true,
-        // The first of the sends is one datagram alone.
+        // The first send is of a single datagram.
         size: (3, 70),
     }
     .sweep();
 }
 
-/// Ten numbers in the callback for a datagram, then `act`.
+/// Writes ten numbers in the callback for a datagram, then calls `act`.
 fn write_in_callback(fixture: &SweepFixture, act: impl FnOnce(&Arc<Port>) + 'static) -> Result {
     let (to, accepted) = (fixture.peer.addr(), fixture.accepted.clone());
     fixture.on_next_datagram(move |port| {
@@ -284,7 +283,7 @@ fn write_in_callback(fixture: &SweepFixture, act: impl FnOnce(&Arc<Port>) + 'sta
     fixture.turn(3)
 }
 
-/// A port is closed, and its last counters tell what became of what it had gathered.
+/// The port is closed, and its final counters add up.
 fn closed(fixture: &SweepFixture) {
     let port = fixture.port();
     fixture.turn_until(|| !port.is_open());
@@ -345,9 +344,9 @@ fn stop() {
     Scenario { name: "the reactor's end", setup: &end, run: &act, size: (3, 26), ..scenario }.sweep();
 }
 
-struct Deaf;
+struct IgnoreEvents;
 
-impl Watcher<ClosureCall> for Deaf {
+impl Watcher<ClosureCall> for IgnoreEvents {
     fn ready(&self, _: &Reactor<ClosureCall>, _: u64, _: i32, _: u32) {}
 }
 
@@ -386,7 +385,7 @@ fn the_reactor_itself() {
         setup: &bind_socket_to_adopt,
         run: &|fixture| {
             let fd = fixture.adopted.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
-            let id = fixture.reactor.watch(fd, 1, Box::new(Deaf))?;
+            let id = fixture.reactor.watch(fd, 1, Box::new(IgnoreEvents))?;
             fixture.reactor.change_watch(id, 3).inspect_err(|_| {
                 fixture.reactor.unwatch(id).expect("watched");
             })?;

@@ -1,5 +1,6 @@
-//! A full socket: what queues, what is refused, what is dropped, and how it goes on. EAGAIN says that the socket's own
-//! buffer is full, and epoll tells when it is not; ENOBUFS that a device's queue is, and nobody tells.
+//! A full socket: which datagrams are queued, rejected or dropped, and how sending continues. EAGAIN means that the socket's
+//! send buffer is full; epoll reports when it has room. ENOBUFS means that a device's queue is full, and nothing reports its
+//! end.
 
 mod support;
 
@@ -17,13 +18,13 @@ use udpr::sys::epoll::{READABLE, WRITABLE};
 use CallResult::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send, Unwatch, Wait};
 
-/// What a port waits after ENOBUFS.
+/// How long a port waits after ENOBUFS.
 const BACK_OFF: Duration = Duration::from_millis(1);
-/// What a datagram counts against the bound of the queue at least, in bytes.
-const LEAST: u32 = 64;
+/// The minimum that a datagram counts against the limit of the queue, in bytes.
+const MIN_BYTES: u32 = 64;
 
 fn with_queue(datagrams: u32) -> Fixture {
-    Fixture::with(&Options { send_queue_bytes: datagrams * LEAST, ..Options::default() })
+    Fixture::with(&Options { send_queue_bytes: datagrams * MIN_BYTES, ..Options::default() })
 }
 
 fn with_flag(bit: u32) -> Fixture {
@@ -35,7 +36,7 @@ fn last_interest(fixture: &Fixture) -> u32 {
 }
 
 #[test]
-fn what_was_gathered_queues_and_leaves_in_order() {
+fn batched_datagrams_are_queued_and_sent_in_order() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
     fixture.write_batched(0..5);
@@ -68,7 +69,7 @@ fn nothing_overtakes_the_queue() {
 }
 
 #[test]
-fn the_queue_is_bounded_and_write_ready_tells_when_to_go_on() {
+fn the_queue_is_bounded_and_write_ready_is_called_when_it_is_empty() {
     let fixture = with_queue(10);
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     for number in 0..10 {
@@ -83,14 +84,14 @@ fn the_queue_is_bounded_and_write_ready_tells_when_to_go_on() {
     assert_eq!(fixture.stats().queued_datagrams, 0);
     assert_eq!(fixture.write(10), Ok(()));
     fixture.assert_received(0..11);
-    assert_eq!(fixture.record.ready.get(), 1, "once for all refusals");
+    assert_eq!(fixture.record.ready.get(), 1, "once for all rejected writes");
 }
 
 #[test]
-fn what_gathers_stays_within_the_bound() {
+fn a_batch_stays_within_the_limit() {
     let fixture = with_queue(4);
     let to = fixture.peer.addr();
-    // Four gather; the fifth makes them leave, which the full socket refuses.
+    // Four are batched; the fifth write tries to send them to the full socket.
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     fixture.in_callback(move |port| {
         for number in 0..4 {
@@ -106,7 +107,7 @@ fn what_gathers_stays_within_the_bound() {
 }
 
 #[test]
-fn a_queue_that_drains_bit_by_bit_calls_write_ready_at_its_end() {
+fn a_queue_that_drains_in_parts_calls_write_ready_when_it_is_empty() {
     let fixture = with_queue(6);
     let bits = [AtMost(1), Errno(libc::EAGAIN), AtMost(2), Errno(libc::EPERM), Errno(libc::EAGAIN)];
     fixture.kernel.fail(Send, [libc::EAGAIN]);
@@ -127,7 +128,7 @@ fn a_queue_that_drains_bit_by_bit_calls_write_ready_at_its_end() {
 }
 
 #[test]
-fn more_than_one_call_takes_drains_in_order() {
+fn a_queue_for_several_calls_drains_in_order() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     (0..1000).for_each(|number| fixture.write(number).expect("queued"));
@@ -158,7 +159,7 @@ fn without_a_queue_a_full_socket_drops_and_counts() {
 }
 
 #[test]
-fn unbatched_writes_are_one_call_each_with_its_own_answer() {
+fn unbatched_writes_are_one_call_each_with_its_own_result() {
     let fixture = with_flag(flag::UNBATCHED);
     let (kernel, to) = (fixture.kernel.clone(), fixture.peer.addr());
     fixture.kernel.script(Send, [Real, Errno(libc::EPERM), Errno(libc::EAGAIN), Errno(libc::EINTR), Real]);
@@ -186,22 +187,21 @@ fn enobufs_backs_off_by_the_clock_and_does_not_spin() {
     fixture.write_batched(0..5);
     let (waits, sends) = (fixture.kernel.count(Wait), fixture.kernel.count(Send));
     assert_eq!(fixture.stats().queued_datagrams, 4);
-    assert_eq!(fixture.write(5), Ok(()), "behind the others");
+    assert_eq!(fixture.write(5), Ok(()), "queued after the others");
     assert_eq!(fixture.kernel.count(Send), sends);
     fixture.turn_until_sent();
     assert!(start.elapsed() >= 3 * BACK_OFF);
-    assert_eq!(fixture.kernel.count(Wait) - waits, 3, "a turn for each attempt and none beside");
+    assert_eq!(fixture.kernel.count(Wait) - waits, 3, "one turn for each attempt, and no other");
     assert_eq!(fixture.kernel.count(Send) - sends, 3 + 1, "one datagram by itself, then the others");
     assert!(
         fixture.kernel.interests().iter().all(|interest| interest & WRITABLE == 0),
-        "epoll knows nothing of it"
+        "epoll is not used for it"
     );
     fixture.assert_counters(6);
     fixture.assert_received(0..6);
 }
 
-/// A turn ends, however many ports wait for a device that stays full: each turn makes some of the retries, and calls what is
-/// due.
+/// A turn ends even if many ports wait for a device that stays full: each turn makes some of the retries, and delayed calls run.
 #[test]
 fn many_ports_on_a_full_device_leave_time_for_others() {
     const PORTS: u32 = 500;
@@ -225,8 +225,8 @@ fn many_ports_on_a_full_device_leave_time_for_others() {
         fixture.reactor.call_later(0, ClosureCall::new(count)).expect("a call");
         fixture.reactor.iterate(None).expect("a turn");
         turns += 1;
-        assert_eq!(calls.load(Ordering::Relaxed), turns, "each turn has called it");
-        assert!(fixture.kernel.count(Send) - sends <= RETRIES_MAX, "a turn makes so many retries");
+        assert_eq!(calls.load(Ordering::Relaxed), turns, "each turn makes the delayed call");
+        assert!(fixture.kernel.count(Send) - sends <= RETRIES_MAX, "the retries of a turn are limited");
     }
     assert!(fixture.kernel.count(Send) >= FAILURES + PORTS as usize);
     let mut numbers = fixture.peer.receive_numbers(PORTS as usize);
@@ -252,13 +252,13 @@ fn enobufs_and_a_full_queue_call_write_ready() {
 }
 
 #[test]
-fn a_stop_counts_what_a_full_socket_keeps() {
+fn a_stop_counts_queued_datagrams_as_dropped() {
     for errno in [libc::EAGAIN, libc::ENOBUFS] {
         let fixture = Fixture::new();
         let stats = Rc::new(std::cell::Cell::default());
         let (last, to, kernel) = (stats.clone(), fixture.peer.addr(), fixture.kernel.clone());
         let protocol = ClosureProtocol::new(&fixture.record)
-            .on_stop(move |port| last.set(port.get_stats().expect("the last")));
+            .on_stop(move |port| last.set(port.get_stats().expect("statistics")));
         let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
         kernel.fail(Send, [errno]);
         (0..3).for_each(|number| write_number(&port, number, &to, Flush::Batched).expect("queued"));
@@ -270,7 +270,7 @@ fn a_stop_counts_what_a_full_socket_keeps() {
 }
 
 #[test]
-fn a_port_closed_while_it_backs_off_is_not_tried_again() {
+fn a_port_closed_while_it_backs_off_does_not_retry() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Send, [libc::ENOBUFS]);
     assert_eq!(fixture.write(0), Ok(()));
@@ -285,7 +285,7 @@ fn a_port_closed_while_it_backs_off_is_not_tried_again() {
 }
 
 #[test]
-fn what_epoll_cannot_change_is_put_in_anew() {
+fn a_registration_that_epoll_cannot_change_is_replaced() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
@@ -299,7 +299,7 @@ fn what_epoll_cannot_change_is_put_in_anew() {
 }
 
 #[test]
-fn a_post_that_waits_for_a_full_socket_owes_nobody_write_ready() {
+fn a_queued_post_does_not_call_write_ready() {
     let fixture = with_flag(flag::UNBATCHED);
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     assert_eq!(fixture.port.shared.post(&0u32.to_be_bytes(), Some(&fixture.peer.addr())), Ok(()));
@@ -321,16 +321,16 @@ fn posts_to_a_socket_that_stays_full_are_bounded() {
         posted += u32::from(result.is_ok());
         result
     };
-    // Each turn finds the socket writable, and tries.
+    // The socket is writable in each turn, so each turn tries to send.
     fixture.kernel.fail(Send, [libc::EAGAIN; 100]);
     for _ in 0..50 {
         while post().is_ok() {}
         fixture.reactor.iterate(Some(0)).expect("a turn");
     }
     assert_eq!(post(), Err(Status::WOULD_BLOCK));
-    assert!(fixture.kernel.remaining(Send) > 0, "it is full still");
+    assert!(fixture.kernel.remaining(Send) > 0, "it is still full");
     assert!(fixture.stats().queued_datagrams <= u64::from(BOUND));
-    assert!(posted <= 2 * BOUND, "a queue, and mail behind it: {posted}");
+    assert!(posted <= 2 * BOUND, "a send queue and a post queue: {posted}");
     fixture.turn_until(|fixture| fixture.stats().datagrams_out == u64::from(posted));
     fixture.assert_received(0..posted);
 }

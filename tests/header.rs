@@ -1,5 +1,5 @@
-//! include/udpr/udpr.h is what src/capi says, and the numbers in it are those of the core.
-//! `UDPR_WRITE_HEADER=1 cargo test --test header` (scripts/header) writes it anew.
+//! include/udpr/udpr.h is generated from src/capi, and its numbers are those of the core.
+//! `UDPR_WRITE_HEADER=1 cargo test --test header` (scripts/header) writes it.
 
 use std::path::Path;
 use udpr::port::flag as port_flag;
@@ -45,14 +45,14 @@ fn generate() -> String {
     CHAPTERS.iter().fold(make_c89(&text), |text, chapter| add_banner(&text, chapter))
 }
 
-/// cbindgen writes a comma behind the last name of an enum, and `//` comments, and C89 has neither.
+/// cbindgen writes a comma after the last name of an enum, and `//` comments, which C89 does not have.
 fn make_c89(text: &str) -> String {
     let text = text.replace(",\n}", "\n}");
     let text = text.replace("  // ", " // ");
     text.replace(" // __cplusplus", " /* __cplusplus */").replace(" // extern \"C\"", " /* extern \"C\" */")
 }
 
-/// cbindgen gives every comment three lines at least.
+/// cbindgen writes every comment in at least three lines.
 fn shorten_comments(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let (mut short, mut index) = (String::new(), 0);
@@ -72,7 +72,7 @@ fn shorten_comments(text: &str) -> String {
     short
 }
 
-/// A line with the chapter's title, from the head of its file, before the first of its functions.
+/// Inserts a line with the chapter's title, which is in the first line of its file, before its first function.
 fn add_banner(text: &str, chapter: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(root.join(format!("src/capi/{chapter}.rs"))).expect("a chapter");
@@ -103,7 +103,7 @@ fn header_is_current() {
     if std::env::var_os("UDPR_WRITE_HEADER").is_some() {
         std::fs::write(header_path(), &text).expect("include/udpr/udpr.h can be written");
     }
-    assert!(header() == text, "include/udpr/udpr.h is not what src/capi says: run scripts/header");
+    assert!(header() == text, "include/udpr/udpr.h is not current: run scripts/header");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Merged datagrams that are sent on are not copied: they leave from where they lie, whatever becomes of the send, and are
-//! never what was received later.
+//! Merged datagrams that a program writes again are not copied: they are sent from the receive buffers. Whatever the sends
+//! return, the data sent is never that of later datagrams.
 
 mod support;
 
@@ -17,7 +17,7 @@ use udpr::sys::{Datagram, Kernel, Linux, SendBatch};
 use CallResult::{AtMost, Errno};
 use Syscall::Send;
 
-/// A port that does something with each datagram of the bursts that its peer sends.
+/// A port that calls a closure for each datagram, and a peer that sends bursts.
 struct Relay {
     reactor: Reactor<ClosureCall>,
     port: Arc<Port>,
@@ -34,15 +34,15 @@ impl Relay {
         Relay { reactor, port, record, peer: Peer::new() }
     }
 
-    /// Datagrams with these numbers, `len` bytes each and the last one `last`, arrive as one message; turns until all were
-    /// taken.
+    /// Sends datagrams with these numbers as one message, each of `len` bytes and the last one of `last`, and runs turns until
+    /// all were received.
     fn burst(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
-        let taken = self.record.received.get() + numbers.len();
+        let total = self.record.received.get() + numbers.len();
         let final_one = numbers.end - 1;
         let data: Vec<u8> =
             numbers.flat_map(|number| sized(number, if number == final_one { last } else { len })).collect();
         self.peer.send_gso(&data, len as u32, &self.port.get_host().expect("open"));
-        turn_until(&self.reactor, || self.record.received.get() == taken);
+        turn_until(&self.reactor, || self.record.received.get() == total);
     }
 
     fn assert_echoed(&self, numbers: std::ops::Range<u32>, len: usize, last: usize) {
@@ -63,14 +63,14 @@ fn echo(port: &Arc<Port>, datagram: &Datagram) {
     write_by_append(port, datagram.data(), &datagram.sender);
 }
 
-/// The kernel itself, and from where each datagram was sent.
+/// The real kernel; records the address of each datagram that is sent.
 #[derive(Debug, Default)]
-struct Watching {
+struct SendAddresses {
     sent: RefCell<Vec<*const u8>>,
     calls: Cell<usize>,
 }
 
-impl Kernel for Watching {
+impl Kernel for SendAddresses {
     fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.calls.set(self.calls.get() + 1);
         self.sent.borrow_mut().extend(send_batch.unsent().map(|(data, ..)| data.as_ptr()));
@@ -78,60 +78,60 @@ impl Kernel for Watching {
     }
 }
 
-/// From where the echoes of a burst left, and where its datagrams lay.
-fn places(len: usize, last: usize, act: impl Fn(&Arc<Port>, &Datagram) + 'static) -> [Vec<*const u8>; 2] {
-    let (kernel, seen) = (Rc::new(Watching::default()), Rc::new(RefCell::new(Vec::new())));
-    let places = seen.clone();
+/// Returns the addresses of the echoes of a burst, and of its received datagrams.
+fn addresses(len: usize, last: usize, act: impl Fn(&Arc<Port>, &Datagram) + 'static) -> [Vec<*const u8>; 2] {
+    let (kernel, received) = (Rc::new(SendAddresses::default()), Rc::new(RefCell::new(Vec::new())));
+    let recorded = received.clone();
     let relay = Relay::new(kernel.clone(), move |port, datagram| {
-        places.borrow_mut().push(datagram.data().as_ptr());
+        recorded.borrow_mut().push(datagram.data().as_ptr());
         act(port, datagram);
     });
     relay.burst(0..20, len, last);
     relay.assert_echoed(0..20, len, last);
     assert_eq!(kernel.calls.get(), 1, "all in one message");
-    [kernel.sent.take(), seen.take()]
+    [kernel.sent.take(), received.take()]
 }
 
 #[test]
-fn they_leave_from_where_they_lie() {
+fn echoes_are_sent_from_the_receive_buffers() {
     for (len, last) in [(1200, 1200), (1200, 600), (512, 512)] {
-        let [sent, seen] = places(len, last, echo);
-        assert_eq!(sent, seen, "{len}");
+        let [sent, received] = addresses(len, last, echo);
+        assert_eq!(sent, received, "{len}");
     }
 }
 
 #[test]
-fn without_the_short_way_too() {
-    let [sent, seen] = places(1200, 1200, |port, datagram| {
+fn echoes_by_write_are_sent_from_the_receive_buffers() {
+    let [sent, received] = addresses(1200, 1200, |port, datagram| {
         port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("accepted");
     });
-    assert_eq!(sent, seen);
+    assert_eq!(sent, received);
 }
 
 #[test]
-fn short_ones_and_those_of_the_host_are_copied() {
-    let [sent, seen] = places(511, 511, echo);
-    assert!(sent.iter().all(|place| !seen.contains(place)));
-    let [sent, seen] = places(1200, 1200, |port, datagram| {
+fn short_datagrams_and_data_of_the_program_are_copied() {
+    let [sent, received] = addresses(511, 511, echo);
+    assert!(sent.iter().all(|address| !received.contains(address)));
+    let [sent, received] = addresses(1200, 1200, |port, datagram| {
         let own: Box<[u8]> = datagram.data().into();
         write_by_append(port, &own, &datagram.sender);
     });
-    assert!(sent.iter().all(|place| !seen.contains(place)));
+    assert!(sent.iter().all(|address| !received.contains(address)));
 }
 
-/// Where each one lies apart it would be a piece of its own.
+/// Without a copy, each datagram would need an iovec of its own.
 #[test]
-fn what_goes_to_one_peer_many_times_is_copied_but_once() {
-    let (kernel, shortly) = (Rc::new(Watching::default()), Rc::new(Cell::new(0)));
-    let count = shortly.clone();
+fn repeated_echoes_to_one_peer_are_copied_except_the_first() {
+    let (kernel, by_append) = (Rc::new(SendAddresses::default()), Rc::new(Cell::new(0)));
+    let count = by_append.clone();
     let relay = Relay::new(kernel.clone(), move |port, datagram| {
         for _ in 0..10 {
-            let shortly = write_by_append(port, datagram.data(), &datagram.sender);
-            count.set(count.get() + usize::from(shortly));
+            let by_append = write_by_append(port, datagram.data(), &datagram.sender);
+            count.set(count.get() + usize::from(by_append));
         }
     });
     relay.burst(0..2, 1200, 1200);
-    assert_eq!((kernel.calls.get(), shortly.get()), (1, 18), "one in place, one opens the short way");
+    assert_eq!((kernel.calls.get(), by_append.get()), (1, 18), "one in place, and one that arms the cursor");
     for number in 0..2 {
         (0..10).for_each(|_| assert_eq!(relay.peer.receive_sized(), (number, 1200)));
     }
@@ -139,14 +139,14 @@ fn what_goes_to_one_peer_many_times_is_copied_but_once() {
 
 #[test]
 fn a_datagram_alone_is_copied() {
-    let kernel = Rc::new(Watching::default());
+    let kernel = Rc::new(SendAddresses::default());
     let lay = Rc::new(Cell::new(std::ptr::null()));
     let place = lay.clone();
     let relay = Relay::new(kernel.clone(), move |port, datagram| {
         place.set(datagram.data().as_ptr());
         echo(port, datagram);
     });
-    // Where merged ones lay before.
+    // Into the buffers that held merged datagrams before.
     relay.burst(0..20, 1200, 1200);
     relay.assert_echoed(0..20, 1200, 1200);
     kernel.sent.take();
@@ -156,7 +156,7 @@ fn a_datagram_alone_is_copied() {
 }
 
 #[test]
-fn what_a_full_socket_leaves_is_not_what_comes_later() {
+fn queued_echoes_are_not_overwritten_by_later_datagrams() {
     let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
     for round in 0..20 {
@@ -171,7 +171,7 @@ fn what_a_full_socket_leaves_is_not_what_comes_later() {
 }
 
 #[test]
-fn what_a_kernel_does_not_merge_leaves_singly() {
+fn echoes_that_a_kernel_does_not_merge_are_sent_singly() {
     let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
     kernel.set_send_rule(|merged| (merged.size > 1000).then_some(libc::EMSGSIZE));
@@ -182,7 +182,7 @@ fn what_a_kernel_does_not_merge_leaves_singly() {
 }
 
 #[test]
-fn a_report_of_what_was_not_sent_has_its_bytes() {
+fn a_report_of_a_failed_echo_has_its_data() {
     let kernel = Rc::new(ScriptedKernel::default());
     let relay = Relay::new(kernel.clone(), echo);
     kernel.script(Send, [Errno(libc::EPERM)]);
@@ -194,10 +194,10 @@ fn a_report_of_what_was_not_sent_has_its_bytes() {
     }
 }
 
-/// Some are sent on, some are not, to two peers and through two ports, some of them twice, beside bytes of the host's own;
-/// sometimes a socket is full.
+/// Some datagrams are echoed, some are not, some twice, to two peers and through two ports, together with data of the program.
+/// Sometimes a socket is full.
 #[test]
-fn at_random() {
+fn random_echoes() {
     let (kernel, random) = (Rc::new(ScriptedKernel::default()), Rc::new(Random::new(5)));
     let (peers, other) = ([Peer::new(), Peer::new()], Rc::new(RefCell::new(None::<Arc<Port>>)));
     let ways: [Addr; 2] = [peers[0].addr(), peers[1].addr()];

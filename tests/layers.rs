@@ -1,11 +1,11 @@
-//! The modules of src refer to those below them only, and `unsafe` stands in two of them alone: read from the source.
+//! The modules of src use only modules below them, and only two of them contain `unsafe`. Checked in the source text.
 
 use std::path::{Path, PathBuf};
 
-/// They may be used by all, and use nothing but each other.
+/// All modules may use these; they use only each other.
 const LEAVES: [&str; 5] = ["abi", "addr", "status", "log", "slots"];
 
-/// From the kernel up: each layer may use the leaves and the layers before it.
+/// From the bottom to the top: each layer may use the leaves and the layers before it.
 const LAYERS: [&[&str]; 5] = [
     &["sys"],
     &["context"],
@@ -14,16 +14,16 @@ const LAYERS: [&[&str]; 5] = [
     &["capi"],
 ];
 
-/// These compute and ask nobody: they use leaves alone.
+/// These make no system calls: they use only leaves.
 const PURE: [&str; 2] = ["timer", "trigger"];
 
-/// What may use a module of its own layer: look-ups have deadlines.
+/// Modules that may use a module of their own layer. Look-ups have deadlines.
 const SIDEWAYS: [(&str, &str); 1] = [("resolver", "timer")];
 
-/// Where `unsafe` may be written. `abi` has it in the types of C functions alone: unsafe blocks are denied there by the lint.
+/// The modules that may contain `unsafe`. `abi` has it only in the types of C functions; a lint denies unsafe blocks there.
 const UNSAFE: [&str; 3] = ["sys", "capi", "abi"];
 
-/// 0 for leaves, then the layer; none for a module that no table names.
+/// 0 for leaves, otherwise the number of the layer; `None` for a module in no table.
 fn height(module: &str) -> Option<usize> {
     if LEAVES.contains(&module) {
         return Some(0);
@@ -60,13 +60,13 @@ impl Source {
         first.trim_end_matches(".rs")
     }
 
-    /// So many `super::` are the crate's root.
+    /// How many `super::` lead to the crate's root.
     fn depth(&self) -> usize {
         self.path.iter().count() - usize::from(self.path.ends_with("mod.rs"))
     }
 
-    /// Whether a path goes through the root by `super`. Inner modules are one deeper, so that in a file just below the root
-    /// only what is not indented does.
+    /// Whether a path reaches the root by `super`. Inline modules are one level deeper, so in a file directly below the root
+    /// only lines without indentation do.
     fn climbs(&self) -> bool {
         let root = "super::".repeat(self.depth());
         match self.depth() {
@@ -80,22 +80,22 @@ impl Source {
         self.code.split("crate::").skip(1).flat_map(first_names).collect()
     }
 
-    fn faults(&self) -> Vec<String> {
+    fn violations(&self) -> Vec<String> {
         let (path, module) = (self.path.display(), self.module());
         let wrong = self.names().into_iter().filter(|to| !may_use(module, to));
-        let mut faults: Vec<_> = wrong.map(|to| format!("{path}: {module} must not use {to}")).collect();
+        let mut violations: Vec<_> = wrong.map(|to| format!("{path}: {module} must not use {to}")).collect();
         if self.climbs() {
-            faults.push(format!("{path}: a path to another module begins with crate::"));
+            violations.push(format!("{path}: a path to another module begins with crate::"));
         }
         let mut words = self.code.split(|c: char| !c.is_alphanumeric() && c != '_');
         if !UNSAFE.contains(&module) && words.any(|word| word == "unsafe" || word == "unsafe_code") {
-            faults.push(format!("{path}: unsafe"));
+            violations.push(format!("{path}: unsafe"));
         }
-        faults
+        violations
     }
 }
 
-/// The names that stand behind `crate::`, of a group each one's first.
+/// The module names after `crate::`: the first name of the path, or of each path in a group.
 fn first_names(path: &str) -> Vec<String> {
     let Some(group) = path.strip_prefix('{') else { return vec![first_name(path)] };
     let (mut names, mut depth, mut start) = (Vec::new(), 0, 0);
@@ -122,7 +122,7 @@ fn first_name(path: &str) -> String {
     path.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// Every file below src but its root.
+/// Every file in src except the root.
 fn sources(directory: &Path, root: &Path) -> Vec<Source> {
     let entries = std::fs::read_dir(directory).expect("src can be read");
     let paths = entries.map(|entry| entry.expect("an entry").path());
@@ -138,11 +138,11 @@ fn sources(directory: &Path, root: &Path) -> Vec<Source> {
 }
 
 #[test]
-fn arrows_point_down_and_unsafe_stays_at_both_ends() {
+fn modules_use_only_lower_layers_and_unsafe_stays_in_two() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = sources(&root, &root);
-    let faults: Vec<_> = sources.iter().flat_map(Source::faults).collect();
-    assert!(faults.is_empty(), "{faults:#?}");
+    let violations: Vec<_> = sources.iter().flat_map(Source::violations).collect();
+    assert!(violations.is_empty(), "{violations:#?}");
     for module in ["capi", "reactor", "port", "context", "sys"] {
         let named = sources.iter().any(|source| source.module() == module && !source.names().is_empty());
         assert!(named, "{module} uses nothing: this test reads the wrong files");
@@ -150,7 +150,7 @@ fn arrows_point_down_and_unsafe_stays_at_both_ends() {
 }
 
 #[test]
-fn wrong_arrows_are_found() {
+fn violations_are_found() {
     let wrong = [
         ("sys/linux/epoll.rs", "use crate::context::Context;"),
         ("context/mod.rs", "use crate::port::Port;"),
@@ -173,12 +173,12 @@ fn wrong_arrows_are_found() {
         ("reactor/mod.rs", "#![allow(unsafe_code)]"),
     ];
     for (path, text) in wrong {
-        assert_eq!(Source::new(path, text).faults().len(), 1, "{path}: {text}");
+        assert_eq!(Source::new(path, text).violations().len(), 1, "{path}: {text}");
     }
 }
 
 #[test]
-fn right_arrows_pass() {
+fn correct_code_passes() {
     let right = [
         (
             "capi/life.rs",
@@ -193,6 +193,6 @@ fn right_arrows_pass() {
         ("sys/linux/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;"),
     ];
     for (path, text) in right {
-        assert_eq!(Source::new(path, text).faults(), [""; 0], "{path}");
+        assert_eq!(Source::new(path, text).violations(), [""; 0], "{path}");
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes and offsets of the public structs, as tests/abi/layout.c asserts them in C.
+//! Sizes and offsets of the public structs, the same that tests/abi/layout.c asserts in C.
 #![cfg(target_pointer_width = "64")]
 
 use std::mem::offset_of;

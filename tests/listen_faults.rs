@@ -1,5 +1,5 @@
-//! Listening through a kernel that fails at one step after the other: nothing is left of the port, and the reactor is as
-//! it was. Descriptors are counted in /proc/self/fd, so these tests run one at a time.
+//! Listening with a kernel that fails at each step in turn: nothing is left of the port, and the reactor is unchanged. The
+//! tests count descriptors in /proc/self/fd, so they run one at a time.
 
 mod support;
 
@@ -24,12 +24,12 @@ fn every_option() -> Options<'static> {
     }
 }
 
-fn alone_with_its_number() -> Options<'static> {
+fn without_reuse() -> Options<'static> {
     Options { flags: every_option().flags & !flag::LISTEN_MULTIPLE, ..every_option() }
 }
 
 /// A reactor without a port.
-struct Empty {
+struct ReactorFixture {
     kernel: Rc<ScriptedKernel>,
     reactor: Reactor<ClosureCall>,
     descriptors: usize,
@@ -38,13 +38,13 @@ struct Empty {
     _exclusive: MutexGuard<'static, ()>,
 }
 
-impl Empty {
-    fn new() -> Empty {
+impl ReactorFixture {
+    fn new() -> ReactorFixture {
         let _exclusive = exclusive();
         let kernel = Rc::new(ScriptedKernel::default());
         let reactor = reactor(&kernel);
         let (watched, own) = (watched_descriptors(&reactor), reactor.descriptors().len());
-        Empty { kernel, reactor, descriptors: open_descriptors(), watched, own, _exclusive }
+        ReactorFixture { kernel, reactor, descriptors: open_descriptors(), watched, own, _exclusive }
     }
 
     fn listen(&self, record: &Rc<CallbackRecord>) -> Result<std::sync::Arc<udpr::port::Port>, Status> {
@@ -61,7 +61,7 @@ impl Empty {
 
     fn assert_nothing_left(&self, record: &CallbackRecord) {
         assert_eq!(record.dropped.get(), 1, "the protocol is dropped once");
-        assert!(record.stopped.borrow().is_empty(), "what never was up does not stop");
+        assert!(record.stopped.borrow().is_empty(), "a port that did not start does not stop");
         assert_eq!(open_descriptors(), self.descriptors);
         assert_eq!(watched_descriptors(&self.reactor), self.watched);
         assert_eq!(self.reactor.get_stats().transports, 0);
@@ -69,7 +69,7 @@ impl Empty {
         self.reactor.each_transport(|_| panic!("no port is left"));
     }
 
-    /// A port listens, answers, and ends.
+    /// A port listens, echoes, and closes.
     fn assert_usable(&self) {
         let (record, peer) = (Rc::default(), Peer::new());
         let echo = ClosureProtocol::new(&record).on_datagram(|port, datagram| {
@@ -85,25 +85,26 @@ impl Empty {
     }
 }
 
-/// Reuse, broadcast, two buffers, V6ONLY and device; for the socket that holds the number V6ONLY, device and reuse.
+/// The options are reuse, broadcast, two buffers, V6ONLY and device; for the socket that reserves the port number V6ONLY,
+/// device and reuse.
 #[test]
 fn every_step_may_fail() {
-    may_fail(&every_option(), [2, 9, 2, 0, 1]);
+    assert_each_step_may_fail(&every_option(), [2, 9, 2, 0, 1]);
 }
 
-/// Broadcast, two buffers, V6ONLY, device, and that again with the number that was chosen.
+/// The options are broadcast, two buffers, V6ONLY, and the device twice, the second time with the chosen port number.
 #[test]
-fn every_step_of_a_port_that_shares_nothing_may_fail() {
-    may_fail(&alone_with_its_number(), [1, 6, 2, 1, 1]);
+fn every_step_of_a_port_without_reuse_may_fail() {
+    assert_each_step_may_fail(&without_reuse(), [1, 6, 2, 1, 1]);
 }
 
-fn may_fail(options: &Options<'_>, expected: [usize; 5]) {
-    let empty = Empty::new();
+fn assert_each_step_may_fail(options: &Options<'_>, expected: [usize; 5]) {
+    let fixture = ReactorFixture::new();
     let record = Rc::default();
-    let port = empty.listen_with(options, &record).expect("every step succeeds on this system");
+    let port = fixture.listen_with(options, &record).expect("every step succeeds on this system");
     let steps = [Socket, SetOption, Bind, Connect, Watch].map(|step| {
-        let before = if step == Watch { 1 } else { 0 }; // that of the wake-up
-        (step, empty.kernel.count(step) - before)
+        let before = if step == Watch { 1 } else { 0 }; // that of the waker
+        (step, fixture.kernel.count(step) - before)
     });
     assert_eq!(steps.map(|(_, count)| count), expected);
     port.close(Status::OK).expect("open");
@@ -113,89 +114,92 @@ fn may_fail(options: &Options<'_>, expected: [usize; 5]) {
     for (step, count) in steps {
         for (before, (errno, status)) in (0..count).flat_map(|before| errnos.map(|errno| (before, errno))) {
             let record = Rc::default();
-            empty.kernel.script(step, std::iter::repeat_n(Real, before).chain([Errno(errno)]));
-            assert_eq!(empty.listen_with(options, &record).err(), Some(status), "{step:?} {before}");
-            assert_eq!(empty.kernel.remaining(step), 0);
+            fixture.kernel.script(step, std::iter::repeat_n(Real, before).chain([Errno(errno)]));
+            assert_eq!(fixture.listen_with(options, &record).err(), Some(status), "{step:?} {before}");
+            assert_eq!(fixture.kernel.remaining(step), 0);
             assert_eq!(record.started.get(), 0);
-            empty.assert_nothing_left(&record);
+            fixture.assert_nothing_left(&record);
         }
     }
-    empty.assert_usable();
+    fixture.assert_usable();
 }
 
 #[test]
-fn what_only_informs_may_fail() {
-    let empty = Empty::new();
+fn calls_that_only_inform_may_fail() {
+    let fixture = ReactorFixture::new();
     for (step, needed) in [(GetOption, 1), (LocalAddr, 1)] {
         let record = Rc::default();
-        empty.kernel.script(step, std::iter::repeat_n(Real, needed).chain([Errno(libc::ENOBUFS)]));
-        let port = empty.listen(&record).expect("a port");
-        assert_eq!(empty.kernel.remaining(step), 0);
+        fixture.kernel.script(step, std::iter::repeat_n(Real, needed).chain([Errno(libc::ENOBUFS)]));
+        let port = fixture.listen(&record).expect("a port");
+        assert_eq!(fixture.kernel.remaining(step), 0);
         assert_eq!(port.close(Status::OK), Ok(()));
-        assert_eq!(empty.kernel.remaining(step), 0);
+        assert_eq!(fixture.kernel.remaining(step), 0);
         assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
     }
-    empty.assert_usable();
+    fixture.assert_usable();
 }
 
-/// Somebody else takes the number between the two binds: another one is chosen, not for ever.
+/// Another socket takes the number between the two binds: the port chooses another one, a limited number of times.
 #[test]
-fn a_number_that_is_taken_meanwhile_is_chosen_anew() {
-    let empty = Empty::new();
-    empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE), Real, Errno(libc::EADDRINUSE)]);
-    let listen = || empty.listen_with(&alone_with_its_number(), &Rc::default());
+fn another_number_is_chosen_if_one_is_taken_meanwhile() {
+    let fixture = ReactorFixture::new();
+    fixture.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE), Real, Errno(libc::EADDRINUSE)]);
+    let listen = || fixture.listen_with(&without_reuse(), &Rc::default());
     let port = listen().expect("a port");
-    assert_eq!((empty.kernel.remaining(Bind), empty.kernel.count(Bind)), (0, 6));
+    assert_eq!((fixture.kernel.remaining(Bind), fixture.kernel.count(Bind)), (0, 6));
     assert_eq!(port.close(Status::OK), Ok(()));
-    empty.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE)].into_iter().cycle().take(1000));
+    fixture.kernel.script(Bind, [Real, Errno(libc::EADDRINUSE)].into_iter().cycle().take(1000));
     assert_eq!(listen().err(), Some(Status::ADDRESS_IN_USE));
 }
 
 #[test]
-fn a_host_that_the_kernel_does_not_tell_is_that_errno() {
-    let empty = Empty::new();
-    let port = empty.listen(&Rc::default()).expect("a port");
-    empty.kernel.fail(LocalAddr, [libc::ENOBUFS]);
+fn get_host_returns_the_errno_of_the_kernel() {
+    let fixture = ReactorFixture::new();
+    let port = fixture.listen(&Rc::default()).expect("a port");
+    fixture.kernel.fail(LocalAddr, [libc::ENOBUFS]);
     assert_eq!(port.get_host().err(), Some(Status::from_errno(libc::ENOBUFS)));
     assert!(port.get_host().is_ok());
     assert_eq!(port.close(Status::OK), Ok(()));
 }
 
 #[test]
-fn a_port_that_epoll_does_not_forget_is_closed_all_the_same() {
-    let empty = Empty::new();
+fn a_port_is_closed_even_if_epoll_cannot_remove_it() {
+    let fixture = ReactorFixture::new();
     let record = Rc::default();
-    let port = empty.listen(&record).expect("a port");
-    empty.kernel.fail(Unwatch, [libc::ENOENT]);
+    let port = fixture.listen(&record).expect("a port");
+    fixture.kernel.fail(Unwatch, [libc::ENOENT]);
     assert_eq!(port.close(Status::OK), Ok(()));
-    assert_eq!((open_descriptors(), watched_descriptors(&empty.reactor)), (empty.descriptors, empty.watched));
+    assert_eq!(
+        (open_descriptors(), watched_descriptors(&fixture.reactor)),
+        (fixture.descriptors, fixture.watched)
+    );
     assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
-    empty.assert_usable();
+    fixture.assert_usable();
 }
 
 #[test]
 fn a_start_protocol_that_fails_leaves_nothing() {
-    let empty = Empty::new();
+    let fixture = ReactorFixture::new();
     let (record, peer) = (Rc::default(), Peer::new());
     let to = peer.addr();
     let protocol = ClosureProtocol::new(&record).on_start(move |port| {
         write_number(port, 1, &to, Flush::Batched).expect("a port that starts may write");
         Err(Status::CANCELLED)
     });
-    assert_eq!(listen(&empty.reactor, &Options::default(), protocol).err(), Some(Status::CANCELLED));
+    assert_eq!(listen(&fixture.reactor, &Options::default(), protocol).err(), Some(Status::CANCELLED));
     assert_eq!(peer.receive_numbers(1), [1]);
     drop(peer);
-    empty.assert_nothing_left(&record);
-    empty.assert_usable();
+    fixture.assert_nothing_left(&record);
+    fixture.assert_usable();
 }
 
-/// In a callback a port that fails is forgotten at the end of the turn.
+/// In a callback, a port that fails is removed at the end of the turn.
 #[test]
 fn every_step_may_fail_inside_a_callback() {
     static OUTCOMES: Mutex<Vec<Status>> = Mutex::new(Vec::new());
-    let empty = Empty::new();
+    let fixture = ReactorFixture::new();
     for (step, errno) in [(Bind, libc::EADDRINUSE), (SetOption, libc::EPERM), (Watch, libc::ENOMEM)] {
-        empty.kernel.fail(step, [errno]);
+        fixture.kernel.fail(step, [errno]);
         let call = ClosureCall::new(|reactor| {
             let record: Rc<CallbackRecord> = Rc::default();
             let result =
@@ -203,19 +207,19 @@ fn every_step_may_fail_inside_a_callback() {
             OUTCOMES.lock().expect("not poisoned").extend(result.err());
             assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 0));
         });
-        empty.reactor.call_later(0, call).expect("a call");
-        turn_until(&empty.reactor, || empty.reactor.get_stats().timers_pending == 0);
+        fixture.reactor.call_later(0, call).expect("a call");
+        turn_until(&fixture.reactor, || fixture.reactor.get_stats().timers_pending == 0);
         let record = CallbackRecord::default();
         record.dropped.set(1);
-        empty.assert_nothing_left(&record);
+        fixture.assert_nothing_left(&record);
     }
     let expected = [Status::ADDRESS_IN_USE, Status::PERMISSION, Status::NO_MEMORY];
     assert_eq!(*OUTCOMES.lock().expect("not poisoned"), expected);
-    empty.assert_usable();
+    fixture.assert_usable();
 }
 
 #[test]
-fn a_reactor_that_cannot_watch_its_own_wake_up_is_not_made() {
+fn a_reactor_that_cannot_watch_its_waker_is_not_created() {
     let _exclusive = exclusive();
     let before = open_descriptors();
     let kernel = Rc::new(ScriptedKernel::default());

@@ -1,4 +1,4 @@
-//! Joining through a kernel that fails twice: what could not be undone is known, and can be undone or finished later.
+//! Joining with a kernel that fails twice: a join that could be neither completed nor undone can be completed or undone later.
 
 mod support;
 
@@ -18,7 +18,7 @@ fn lo() -> u32 {
     udpr::sys::interface::interface_index("lo").expect("loopback")
 }
 
-/// A port whose first join failed: the kernel joined, would not leave the other groups out, and could not leave this one.
+/// A port whose first join failed: the kernel joined, could not exclude the groups of other sockets, and could not leave.
 fn half_joined() -> (Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>) {
     let kernel = Rc::new(ScriptedKernel::default());
     let reactor = reactor(&kernel);
@@ -31,7 +31,7 @@ fn half_joined() -> (Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>) {
 }
 
 #[test]
-fn the_next_join_finishes_it() {
+fn the_next_join_completes_it() {
     let (kernel, _reactor, port) = half_joined();
     kernel.fail(Syscall::SetOption, [libc::ENOBUFS, libc::ENOMEM]);
     assert_eq!(port.join_group(&GROUP, None, lo()), Err(Status::from_errno(libc::ENOBUFS)));
@@ -47,13 +47,13 @@ fn it_can_be_left() {
     assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
 }
 
-/// A port that has joined the group on interface 0, and could not ask the kernel which one that was. None without a route.
-fn joined_somewhere() -> Option<(Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>)> {
+/// A port that has joined the group on interface 0, and could not find out which interface that was. `None` without a route.
+fn joined_on_unknown_interface() -> Option<(Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>)> {
     let kernel = Rc::new(ScriptedKernel::default());
     let reactor = reactor(&kernel);
     let closures = Box::new(ClosureProtocol::new(&Rc::default()));
     let port = reactor.listen_udp(0, "0.0.0.0", &Options::default(), closures).expect("free");
-    // After the device that the port is bound to: what the socket has joined before.
+    // The first call reads the port's device; the failing ones read the memberships.
     kernel.script(Syscall::Option, [Real]);
     kernel.fail(Syscall::Option, vec![libc::EPERM; 1000]);
     let joined = port.join_group(&GROUP, None, 0);
@@ -68,18 +68,18 @@ fn joined_somewhere() -> Option<(Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<P
 
 #[test]
 fn what_was_joined_on_an_unknown_interface_can_be_left() {
-    let Some((_kernel, _reactor, port)) = joined_somewhere() else { return };
+    let Some((_kernel, _reactor, port)) = joined_on_unknown_interface() else { return };
     assert_eq!(port.join_group(&GROUP, None, 0), Err(Status::ALREADY_JOINED));
     assert_eq!(port.leave_group(&GROUP, None, 0), Ok(()));
     assert_eq!(port.leave_group(&GROUP, None, 0), Err(Status::NOT_JOINED));
     assert_eq!(port.join_group(&GROUP, None, 0), Ok(()));
 }
 
-/// The route has moved, or is gone: a port is never between ALREADY_JOINED and NOT_JOINED.
+/// The route has changed or was removed: a port must not return both ALREADY_JOINED and NOT_JOINED.
 #[test]
 fn what_was_joined_on_an_unknown_interface_is_forgotten() {
     for errno in [libc::EADDRNOTAVAIL, libc::ENODEV] {
-        let Some((kernel, _reactor, port)) = joined_somewhere() else { return };
+        let Some((kernel, _reactor, port)) = joined_on_unknown_interface() else { return };
         kernel.script(Syscall::SetOption, [Errno(errno)]);
         assert_eq!(port.leave_group(&GROUP, None, 0), Ok(()));
         assert_eq!(kernel.remaining(Syscall::SetOption), 0);
@@ -87,7 +87,7 @@ fn what_was_joined_on_an_unknown_interface_is_forgotten() {
     }
 }
 
-/// Another failure leaves everything as it was.
+/// Any other failure changes nothing.
 #[test]
 fn a_failed_leave_can_be_repeated() {
     let kernel = Rc::new(ScriptedKernel::default());
@@ -99,7 +99,7 @@ fn a_failed_leave_can_be_repeated() {
     assert_eq!(port.leave_group(&GROUP, None, lo()), Err(Status::NO_MEMORY));
     assert_eq!(port.join_group(&GROUP, None, lo()), Err(Status::ALREADY_JOINED));
     assert_eq!(port.leave_group(&GROUP, None, lo()), Ok(()));
-    // A dead membership cannot be asked for: the kernel has the last word.
+    // If the memberships cannot be read, the kernel's status is used.
     kernel.fail(Syscall::Option, [libc::EPERM; 8]);
     assert_eq!(port.join_group(&GROUP, None, lo()), Ok(()));
 }

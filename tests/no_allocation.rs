@@ -1,4 +1,4 @@
-//! A turn allocates nothing for the datagrams that it receives and sends, once its buffers are there.
+//! A turn allocates nothing for the datagrams that it receives and sends, once its buffers are allocated.
 #![allow(unsafe_code, reason = "a global allocator that counts is unsafe to implement")]
 
 mod support;
@@ -12,34 +12,34 @@ use udpr::port::{Options, flag};
 use udpr::reactor::Reactor;
 use udpr::sys::Linux;
 
-/// The system's, counting what the calling thread asks for.
+/// The system's allocator; counts the allocations of each thread.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Allocations of this thread so far.
+/// The number of allocations of this thread so far.
 fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-// SAFETY: every method is the system allocator's own, after a count that allocates nothing.
+// SAFETY: every method calls the system's allocator, after counting, which allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is handed on.
+        // SAFETY: the caller has to meet the same requirements.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: as above.
+        // SAFETY: as in `alloc`.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: as in `alloc`.
         unsafe { System.dealloc(old, layout) }
     }
 }
@@ -48,7 +48,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const BURST: usize = 50;
-/// Datagrams before the count begins, and those that are counted.
+/// Datagrams before counting begins, and those for which allocations are counted.
 const WARM_UP: usize = 1000;
 const DATAGRAMS: usize = 100_000;
 
@@ -61,7 +61,7 @@ fn echoed_datagrams_allocate_nothing() {
 }
 
 #[test]
-fn nor_do_merged_ones() {
+fn merged_datagrams_allocate_nothing() {
     let data = [7; 1200 * BURST];
     assert_no_allocation(0, &data, |peer, host| {
         peer.enable_gro();
@@ -70,12 +70,12 @@ fn nor_do_merged_ones() {
 }
 
 #[test]
-fn nor_do_calls_from_threads_and_delayed_ones() {
+fn calls_from_threads_and_delayed_calls_allocate_nothing() {
     let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
     let rounds = |count| {
         let before = allocations();
         for _ in 0..count {
-            // The box of a closure that holds nothing is none.
+            // Boxing a closure without captures does not allocate.
             for _ in 0..BURST {
                 reactor.remote.call(ClosureCall::new(|_| ())).expect("called");
                 reactor.call_later(0, ClosureCall::new(|_| ())).expect("called later");
@@ -84,14 +84,14 @@ fn nor_do_calls_from_threads_and_delayed_ones() {
         }
         allocations() - before
     };
-    assert!(rounds(100) > 0, "the first ones make the queues: the count works");
+    assert!(rounds(100) > 0, "the first ones allocate the queues, which shows that allocations are counted");
     assert_eq!(rounds(1000), 0);
     let stats = reactor.get_stats();
     assert_eq!((stats.calls_from_thread, stats.timers_fired), (55_000, 55_000));
     reactor.close();
 }
 
-/// `send` sends [`BURST`] datagrams, which come back as messages of `data`.
+/// `send` sends [`BURST`] datagrams, which are echoed as messages equal to `data`.
 fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
     let (record, peer) = (Rc::new(CallbackRecord::default()), Peer::new());
     let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
@@ -117,12 +117,15 @@ fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
         }
         allocated
     };
-    assert!(bursts(WARM_UP / BURST) > 0, "the first ones make the buffers: the count works");
+    assert!(
+        bursts(WARM_UP / BURST) > 0,
+        "the first ones allocate the buffers, which shows that allocations are counted"
+    );
     assert_eq!(bursts(DATAGRAMS / BURST), 0);
     let stats = port.get_stats().expect("open");
     let total = WARM_UP + DATAGRAMS;
     assert_eq!((stats.datagrams_in, stats.datagrams_out), (total as u64, total as u64));
-    // Of those that merge, the first of a burst alone goes the long way.
+    // With merging, only the first write of a burst is not an append.
     assert_eq!(followed.get(), if flags == flag::NO_OFFLOAD { 0 } else { total / BURST * (BURST - 1) });
     reactor.close();
 }

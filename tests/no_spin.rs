@@ -1,5 +1,5 @@
-//! What cannot be taken away, epoll reports at every wait. Errors that last cost some turns and then some each 64 ms at
-//! most; reports of nothing, of too much and of nobody are survived.
+//! epoll reports an event at every wait until it is handled. Errors that persist cause some turns, and then at most a few in 64
+//! ms. Events without a cause, with unexpected bits or with unknown tokens do no harm.
 
 mod support;
 
@@ -19,17 +19,17 @@ use udpr::sys::{Readiness, Report};
 
 use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Unwatch, Wait, Watch};
 
-/// How long the loop runs with an error that lasts, in nanoseconds.
+/// How long the loop runs with an error that persists, in nanoseconds.
 const WINDOW: u64 = 100_000_000;
-/// The most turns in that time: 8 reports in a row, then 3 turns for each try, of which there are 7 in the window. Many more
-/// than that are allowed for a slow machine; a loop that spins makes thousands.
+/// The maximum number of turns in that time. Expected are 8 events, then 3 turns for each of about 7 retries. More are allowed
+/// for a slow machine; a spinning loop makes thousands.
 const TURNS_MAX: u64 = 200;
 
-/// Runs with every call of this kind failing; the answer is how many turns that were.
+/// Runs while every call of this kind fails. Returns the number of turns.
 fn turns_while(fixture: &Fixture, syscall: Syscall, errno: i32) -> u64 {
     fixture.kernel.start_trace(Some(Fault::Always(syscall, errno)));
     let turns = turns(fixture);
-    assert!(fixture.kernel.end_trace().iter().any(|step| step.syscall == syscall), "{syscall:?} was called");
+    assert!(fixture.kernel.end_trace().iter().any(|call| call.syscall == syscall), "{syscall:?} was called");
     turns
 }
 
@@ -52,13 +52,13 @@ fn a_receive_that_always_fails() {
             assert_eq!(
                 *fixture.record.stopped.borrow(),
                 [Status::from_errno(errno)],
-                "the host has closed it"
+                "as if the program had closed it"
             );
             continue;
         }
         assert!(fixture.kernel.interests().iter().any(|interest| interest & EDGE_TRIGGERED != 0), "{errno}");
         fixture.turn_until(|fixture| fixture.record.received.get() == 1);
-        assert_eq!(fixture.kernel.interests().last(), Some(&READABLE), "all is well again");
+        assert_eq!(fixture.kernel.interests().last(), Some(&READABLE), "level-triggered again");
     }
 }
 
@@ -74,14 +74,14 @@ fn an_error_queue_that_cannot_be_read() {
 }
 
 #[test]
-fn a_pending_error_that_cannot_be_asked_for() {
+fn a_pending_error_that_cannot_be_read() {
     for errno in errnos(GetOption) {
         let fixture = Fixture::new();
         fixture.port.connect(&Peer::closed_addr()).expect("connected");
         fixture.port.write(b"ping", None, Flush::Immediate).expect("written");
         let turns = turns_while(&fixture, GetOption, errno);
         assert!(turns < TURNS_MAX, "{errno}: {turns} turns");
-        assert_eq!(fixture.record.refused.get(), 1, "a read meets it, too");
+        assert_eq!(fixture.record.refused.get(), 1, "a receive reports it, too");
     }
 }
 
@@ -100,7 +100,7 @@ fn a_socket_that_is_writable_and_full() {
     }
 }
 
-/// What epoll does not change is taken out of the set and put in again.
+/// A registration that epoll does not change is removed and added again.
 #[test]
 fn an_interest_that_cannot_be_changed() {
     for errno in errnos(Rewatch) {
@@ -112,14 +112,14 @@ fn an_interest_that_cannot_be_changed() {
         let turns = turns(&fixture);
         assert!(turns < 10, "{errno}: {turns} turns");
         assert_eq!(fixture.kernel.count(Receive), 0);
-        assert_eq!(watched_descriptors(&fixture.reactor), 2, "the port, and the wake-up");
+        assert_eq!(watched_descriptors(&fixture.reactor), 2, "the port and the waker");
         fixture.port.resume_reading().expect("open");
         fixture.turn_until(|fixture| fixture.record.received.get() == 1);
     }
 }
 
 #[test]
-fn a_socket_that_epoll_does_not_take_back() {
+fn a_socket_that_epoll_does_not_add_again() {
     for errno in errnos(Watch) {
         let fixture = Fixture::new();
         fixture.kernel.fail(Rewatch, [ENOENT]);
@@ -127,28 +127,28 @@ fn a_socket_that_epoll_does_not_take_back() {
         fixture.kernel.fail(Rewatch, [errno; 2]);
         fixture.kernel.fail(Watch, [errno; 2]);
         fixture.port.resume_reading().expect("open");
-        assert_eq!(watched_descriptors(&fixture.reactor), 1, "the wake-up alone");
+        assert_eq!(watched_descriptors(&fixture.reactor), 1, "only the waker");
         fixture.peer.send(b"now", &fixture.host());
         fixture.turn_until(|fixture| fixture.record.received.get() == 1);
         assert_eq!((fixture.kernel.remaining(Watch), watched_descriptors(&fixture.reactor)), (0, 2));
     }
 }
 
-/// While many messages leave, epoll does not know the socket.
+/// While many messages are sent, the socket is not in the epoll set.
 #[test]
-fn a_socket_that_epoll_does_not_take_back_after_a_crowd() {
+fn a_socket_that_epoll_does_not_add_again_after_many_messages() {
     const UNWATCH_MIN_MESSAGES: u32 = 40;
     for errno in errnos(Watch) {
         let fixture = Fixture::new();
         fixture.in_callback(|_| ());
-        // At once, and once more at the end of the dispatch.
+        // The first attempt, and another one at the end of the dispatch.
         fixture.kernel.fail(Rewatch, [errno; 2]);
         fixture.kernel.fail(Watch, [errno; 2]);
         fixture.write_batched(0..UNWATCH_MIN_MESSAGES);
         assert_eq!(
             (fixture.kernel.remaining(Watch), watched_descriptors(&fixture.reactor)),
             (0, 1),
-            "the wake-up alone"
+            "only the waker"
         );
         fixture.peer.send(b"now", &fixture.host());
         fixture.turn_until(|fixture| fixture.record.received.get() == 3);
@@ -157,9 +157,9 @@ fn a_socket_that_epoll_does_not_take_back_after_a_crowd() {
     }
 }
 
-/// What comes while epoll does not know the socket is told of when it does again.
+/// epoll reports a datagram that arrives while the socket is not in the epoll set, as soon as it is added again.
 #[test]
-fn a_datagram_that_comes_while_a_crowd_leaves() {
+fn a_datagram_that_arrives_while_many_messages_are_sent() {
     let (fixture, itself) = (Fixture::new(), 20);
     let (peer, host) = (fixture.peer.addr(), fixture.host());
     fixture.in_callback(move |port| {
@@ -172,9 +172,9 @@ fn a_datagram_that_comes_while_a_crowd_leaves() {
     fixture.assert_received((0..40).filter(|number| *number != itself));
 }
 
-/// One that cannot be taken out is there all the same.
+/// A socket that cannot be removed from the set stays in it.
 #[test]
-fn a_socket_that_stays_in_the_set_while_a_crowd_leaves() {
+fn a_socket_that_stays_in_the_set_while_many_messages_are_sent() {
     for errno in errnos(Unwatch) {
         let fixture = Fixture::new();
         fixture.kernel.fail(Unwatch, [errno; 2]);
@@ -198,11 +198,11 @@ fn a_wait_that_always_fails_ends_run() {
     }
 }
 
-/// Every wait reports these bits of the port too, or instead.
-fn claim(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
+/// Makes every wait also report an event with these bits and the token computed from the port's.
+fn add_event(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
     let own = Rc::new(Cell::new(0));
     fixture.kernel.filter_events(move |events, ready| {
-        // The port's token is that of the first event that is no wake-up.
+        // The port's token is that of the first event that is not the waker's.
         let found = events[..ready].iter().map(|event| event.u64).find(|token| *token > 1);
         own.set(found.unwrap_or(own.get()));
         events[ready] = Readiness { events: bits, u64: token(own.get()) };
@@ -211,12 +211,12 @@ fn claim(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
 }
 
 #[test]
-fn reports_of_nothing() {
+fn events_without_a_cause() {
     let all = READABLE | WRITABLE | ERROR;
     // EPOLLHUP is for a socket that was shut down: the port ends (tests/c/misuse_descriptors.c).
     for bits in [READABLE, WRITABLE, ERROR, READABLE | ERROR, all, 0, !HANGUP] {
         let fixture = Fixture::new();
-        claim(&fixture, |token| token, bits);
+        add_event(&fixture, |token| token, bits);
         for count in 1..=20 {
             fixture.peer.send(b"now", &fixture.host());
             fixture.turn_until(|fixture| fixture.record.received.get() == count);
@@ -230,12 +230,12 @@ fn reports_of_nothing() {
 }
 
 #[test]
-fn reports_of_nobody() {
-    let made_up: [fn(u64) -> u64; 5] =
+fn events_with_unknown_tokens() {
+    let unknown: [fn(u64) -> u64; 5] =
         [|_| 2, |_| u64::MAX, |token| token + 1, |token| token + (1 << 32), |token| token ^ (7 << 60)];
-    for token in made_up {
+    for token in unknown {
         let fixture = Fixture::new();
-        claim(&fixture, token, READABLE | ERROR | HANGUP | WRITABLE);
+        add_event(&fixture, token, READABLE | ERROR | HANGUP | WRITABLE);
         for count in 1..=5 {
             fixture.peer.send(b"now", &fixture.host());
             fixture.turn_until(|fixture| fixture.record.received.get() == count);
@@ -244,7 +244,7 @@ fn reports_of_nobody() {
 }
 
 #[test]
-fn reports_in_another_order() {
+fn events_in_reverse_order() {
     let (fixture, record) = (Fixture::new(), Rc::new(CallbackRecord::default()));
     let second =
         listen(&fixture.reactor, &Options::default(), ClosureProtocol::new(&record)).expect("a port");
@@ -266,8 +266,8 @@ fn report(to: Addr, errno: i32, origin: u32) -> Report {
     Report { status, origin, to, reporter, icmp_type: 3, icmp_code: 3, mtu: 0, data: b"ping"[..].into() }
 }
 
-/// Entries about others, in any order, of any origin, and those that are none: each is told once, with its own
-/// destination, and the peer's refusal once.
+/// Entries of the error queue for other destinations, in any order, of any origin, and without contents: each is reported once,
+/// with its own destination, and the peer's refusal once.
 #[test]
 fn entries_out_of_order_and_of_unknown_origin() {
     let fixture = Fixture::with(&Options { flags: flag::ERROR_REPORTS, ..Options::default() });

@@ -1,5 +1,5 @@
-//! Receiving with UDP_GRO from a sender with UDP_SEGMENT, whose datagrams come merged over loopback: they are split before
-//! the callback, and a pause, a stop or a short take in the middle of a message costs none.
+//! Receiving with UDP_GRO from a sender with UDP_SEGMENT, whose datagrams arrive merged over loopback: they are split before
+//! the callback, and a pause, a stop or a partly accepted batch in the middle of a message loses none.
 
 mod support;
 
@@ -14,7 +14,7 @@ use udpr::sys::{Kernel, Linux};
 
 use Syscall::Receive;
 
-/// A merging port that writes its batches down.
+/// A port with GRO that records its batches.
 struct BatchFixture {
     base: Fixture,
     recorded: Rc<RecordedBatches>,
@@ -26,7 +26,7 @@ impl BatchFixture {
         BatchFixture::with_action(options, |_, _| {})
     }
 
-    /// `act` is called in each callback, with how many datagrams have been taken.
+    /// `act` is called in each callback, with the number of datagrams accepted so far.
     fn with_action(options: &Options<'_>, act: impl Fn(&Arc<Port>, usize) + 'static) -> BatchFixture {
         let (base, recorded) = (Fixture::new(), Rc::new(RecordedBatches::default()));
         let protocol = BatchRecorder::new(&recorded, act);
@@ -38,7 +38,7 @@ impl BatchFixture {
         self.port.get_host().expect("an open port")
     }
 
-    /// Sends the peer's datagrams of `segment` bytes, the last of which may be shorter, as one message.
+    /// Sends datagrams of `segment` bytes from the peer as one message. The last one may be shorter.
     fn send(&self, data: &[u8], segment: usize) {
         self.base.peer.send_gso(data, segment as u32, &self.host());
     }
@@ -84,7 +84,7 @@ fn a_merged_message_is_split() {
         fixture.receive(lengths.len());
         assert_eq!(fixture.recorded.lengths(), lengths);
         assert_eq!(fixture.recorded.bytes(), pattern(len));
-        assert_eq!(fixture.receives() - before, 1, "{len} bytes came in one piece");
+        assert_eq!(fixture.receives() - before, 1, "{len} bytes arrived in one message");
     }
     let stats = fixture.port.get_stats().expect("open");
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_batch_is_256_datagrams_at_most() {
 }
 
 #[test]
-fn what_a_batch_leaves_comes_in_later_turns() {
+fn datagrams_that_a_callback_did_not_accept_are_delivered_in_later_turns() {
     let fixture = BatchFixture::new(&Options::default());
     fixture.recorded.limit.set(90);
     let data = pattern(1000);
@@ -147,15 +147,15 @@ fn what_a_batch_leaves_comes_in_later_turns() {
     turn_until(&fixture.base.reactor, || fixture.recorded.count() >= 90);
     assert_eq!(fixture.port.get_stats().expect("open").kept_datagrams, 410);
     fixture.receive(500);
-    // 256 and 244 of one receive: the rest of the first comes before the second.
+    // One receive returns 256 and 244: the rest of the first batch is delivered before the second one.
     assert_eq!(fixture.batches(), [256, 166, 76, 244, 154, 64]);
     assert_eq!(fixture.recorded.bytes(), data.repeat(5));
     let stats = fixture.port.get_stats().expect("open");
     assert_eq!((stats.datagrams_in, stats.kept_datagrams, stats.syscalls_in), (500, 0, 1));
 }
 
-/// One by one, with `act` at the `at`th.
-fn one_by_one(
+/// A port that records single datagrams and calls `act` at the `at`th.
+fn recording_port(
     options: &Options<'_>,
     at: usize,
     act: fn(&Arc<Port>),
@@ -169,27 +169,27 @@ fn one_by_one(
                 act(port);
             }
         })
-        .on_stop(move |port| at_stop.final_stats.set(port.get_stats().expect("the last look")));
+        .on_stop(move |port| at_stop.final_stats.set(port.get_stats().expect("statistics")));
     let port = listen_with_offload(&fixture.reactor, options, protocol).expect("a port");
     (fixture, recorded, port)
 }
 
 #[test]
-fn a_pause_in_the_middle_of_a_message_keeps_the_rest_and_what_is_behind() {
+fn a_pause_in_the_middle_of_a_message_keeps_the_rest_and_later_datagrams() {
     // In the first batch of 256, at its end, and in the second.
     for at in [1, 30, 100, 256, 257, 499, 500] {
         let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
-        let (fixture, recorded, port) = one_by_one(&Options::default(), at, pause);
+        let (fixture, recorded, port) = recording_port(&Options::default(), at, pause);
         let (data, host) = (pattern(1000), port.get_host().expect("open"));
         (0..5).for_each(|_| fixture.peer.send_gso(&data, 10, &host));
         turn_until(&fixture.reactor, || recorded.count() == at);
-        fixture.peer.send(b"behind", &host);
+        fixture.peer.send(b"after", &host);
         (0..3).for_each(|_| fixture.reactor.iterate(Some(0)).expect("a turn"));
         let stats = port.get_stats().expect("open");
         assert_eq!((recorded.count(), stats.kept_datagrams, stats.datagrams_in), (at, 500 - at as u64, 500));
         port.resume_reading().expect("it listens");
         turn_until(&fixture.reactor, || recorded.count() == 501);
-        assert_eq!(recorded.bytes(), [data.repeat(5), b"behind".to_vec()].concat());
+        assert_eq!(recorded.bytes(), [data.repeat(5), b"after".to_vec()].concat());
         assert_eq!(port.get_stats().expect("open").kept_datagrams, 0);
     }
 }
@@ -206,7 +206,7 @@ fn a_stop_in_the_middle_of_a_message_discards_and_counts_the_rest() {
     ];
     for stop in stops {
         for at in [1, 30, 256, 257, 500] {
-            let (fixture, recorded, port) = one_by_one(&Options::default(), at, stop);
+            let (fixture, recorded, port) = recording_port(&Options::default(), at, stop);
             let (data, host) = (pattern(1000), port.get_host().expect("open"));
             (0..5).for_each(|_| fixture.peer.send_gso(&data, 10, &host));
             turn_until(&fixture.reactor, || !port.is_open());
@@ -218,9 +218,9 @@ fn a_stop_in_the_middle_of_a_message_discards_and_counts_the_rest() {
 }
 
 #[test]
-fn a_port_closed_while_it_keeps_counts_what_it_kept() {
+fn a_close_counts_kept_datagrams_as_discarded() {
     let pause = |port: &Arc<Port>| port.pause_reading().expect("it listens");
-    let (fixture, recorded, port) = one_by_one(&Options::default(), 30, pause);
+    let (fixture, recorded, port) = recording_port(&Options::default(), 30, pause);
     let host = port.get_host().expect("open");
     (0..5).for_each(|_| fixture.peer.send_gso(&pattern(1000), 10, &host));
     turn_until(&fixture.reactor, || recorded.count() == 30);
@@ -236,7 +236,7 @@ fn a_port_closed_while_it_keeps_counts_what_it_kept() {
 }
 
 #[test]
-fn a_whole_batch_that_is_shown_when_the_port_stops() {
+fn a_stop_in_a_batch_callback_discards_what_it_does_not_accept() {
     let fixture =
         BatchFixture::with_action(&Options::default(), |port, _| port.stop_listening().expect("it listens"));
     fixture.recorded.limit.set(3);
@@ -283,7 +283,7 @@ fn ports_of_one_reactor_that_merge_and_that_do_not() {
 }
 
 #[test]
-fn timestamps_are_of_each_datagram_so_that_nothing_is_merged() {
+fn timestamps_turn_merging_off() {
     let times = Rc::new(RefCell::new(Vec::new()));
     let (fixture, in_callback) = (Fixture::new(), times.clone());
     let protocol = ClosureProtocol::new(&fixture.record)
@@ -298,7 +298,7 @@ fn timestamps_are_of_each_datagram_so_that_nothing_is_merged() {
 }
 
 #[test]
-fn each_datagram_of_a_message_has_its_facts() {
+fn each_datagram_of_a_message_has_its_metadata() {
     let returned = Rc::new(RefCell::new(Vec::new()));
     let (fixture, in_callback) = (Fixture::new(), returned.clone());
     let protocol = ClosureProtocol::new(&fixture.record).on_datagram(move |_, datagram| {
@@ -319,7 +319,7 @@ fn each_datagram_of_a_message_has_its_facts() {
         recv_meta
     ))));
     assert_eq!(fixture.kernel.count(Receive), 1);
-    // The next ones are another's.
+    // The next ones are from another sender.
     let other = Peer::new();
     other.send_gso(&pattern(200), 100, &host);
     turn_until(&fixture.reactor, || returned.borrow().len() == 2);
@@ -327,7 +327,7 @@ fn each_datagram_of_a_message_has_its_facts() {
 }
 
 #[test]
-fn a_connected_port_discards_what_others_had_merged() {
+fn a_connected_port_discards_merged_datagrams_of_others() {
     let (fixture, stranger) = (BatchFixture::new(&Options::default()), Peer::new());
     stranger.send_gso(&pattern(1000), 100, &fixture.host());
     fixture.send(&pattern(550), 100);

@@ -1,5 +1,5 @@
-//! A kernel that refuses to merge, from the first send or later: nothing is lost, each destination keeps its order, and what
-//! can still be merged is.
+//! A kernel that rejects merged messages, from the first send or later: nothing is lost, each destination keeps its order, and
+//! datagrams that can still be merged are.
 
 mod support;
 
@@ -21,8 +21,7 @@ fn with_flag(bit: u32) -> Fixture {
     Fixture::with_offload(Rc::default(), &Options { flags: bit, ..Options::default() })
 }
 
-/// Writes `count` datagrams of `len` bytes in one callback, which all arrive. The answer is how many messages each send
-/// took.
+/// Writes `count` datagrams of `len` bytes in one callback, all of which arrive. Returns how many messages each send accepted.
 fn burst(fixture: &Fixture, to: &Peer, count: u32, len: usize) -> Vec<usize> {
     let (before, way) = (fixture.kernel.count(Send), to.addr());
     fixture.in_callback(move |port| {
@@ -35,7 +34,7 @@ fn burst(fixture: &Fixture, to: &Peer, count: u32, len: usize) -> Vec<usize> {
     fixture.kernel.sends().split_off(before)
 }
 
-/// The sends of a merged message that was refused, and then left as `count` datagrams.
+/// The sends of a merged message that was rejected, and then sent as `count` datagrams.
 fn split(count: usize) -> Vec<usize> {
     [vec![0], vec![1; count]].concat()
 }
@@ -71,19 +70,19 @@ fn a_kernel_that_merges_64() {
     fixture.assert_counters(64 + 100 + 128);
 }
 
-/// Every kernel merges 64, so that they are refused for their size.
+/// Every kernel merges 64 datagrams, so a message of 64 is rejected for its size.
 #[test]
-fn a_message_of_64_that_is_refused_is_too_large() {
+fn a_message_of_64_that_is_rejected_is_too_large() {
     let fixture = merging();
     fixture.kernel.set_send_rule(|merged| (merged.size > 900).then_some(libc::EINVAL));
     assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), split(64));
     assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), [1; 64], "it is known");
-    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1], "so many are not refused");
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1], "the number is not rejected");
     fixture.assert_counters(64 + 64 + 128);
 }
 
 #[test]
-fn two_messages_of_one_send_teach_no_more_than_one() {
+fn two_messages_of_one_send_change_limits_as_one_does() {
     let fixture = merging();
     fixture.kernel.set_send_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
     assert_eq!(burst(&fixture, &fixture.peer, 256, 10), [split(128), split(128)].concat());
@@ -91,18 +90,18 @@ fn two_messages_of_one_send_teach_no_more_than_one() {
 }
 
 #[test]
-fn a_kernel_that_refuses_whatever_is_merged_is_soon_not_asked() {
+fn merging_soon_ends_if_the_kernel_rejects_every_merged_message() {
     let fixture = merging();
     fixture.kernel.set_send_rule(|_| Some(libc::EINVAL));
-    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), split(128), "fewer may do");
-    assert_eq!(burst(&fixture, &fixture.peer, 2, 10), split(2), "smaller ones may do");
+    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), split(128), "fewer might be accepted");
+    assert_eq!(burst(&fixture, &fixture.peer, 2, 10), split(2), "smaller ones might be accepted");
     assert_eq!(burst(&fixture, &fixture.peer, 100, 10), [1; 100]);
     assert_eq!(burst(&fixture, &fixture.peer, 2, 1200), [1; 2]);
     fixture.assert_counters(128 + 2 + 100 + 2);
 }
 
 #[test]
-fn a_device_that_cannot_is_the_ports_own() {
+fn eio_ends_merging_for_one_port_only() {
     let fixture = merging();
     let second =
         listen_with_offload(&fixture.reactor, &Options::default(), ClosureProtocol::new(&fixture.record));
@@ -125,8 +124,8 @@ fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Ad
 }
 
 #[test]
-fn a_failure_that_is_the_destinations_own_teaches_nothing() {
-    // What is too long is sent once more, to find out what is not.
+fn a_failure_of_single_datagrams_does_not_change_limits() {
+    // A datagram that is too long is sent once more to read the MTU.
     for (errno, sends) in [(libc::EMSGSIZE, 1 + 2 * 5), (libc::EINVAL, 1 + 5), (libc::EIO, 1 + 5)] {
         let fixture = merging();
         fixture.kernel.fail(Send, vec![errno; sends]);
@@ -138,7 +137,7 @@ fn a_failure_that_is_the_destinations_own_teaches_nothing() {
 }
 
 #[test]
-fn an_error_that_has_nothing_to_do_with_merging_is_that_of_every_datagram_in_the_message() {
+fn another_error_applies_to_every_datagram_of_the_message() {
     for errno in [libc::EPERM, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH] {
         let (fixture, others) = (merging(), [Peer::new(), Peer::new()]);
         let ways = [others[0].addr(), fixture.peer.addr(), others[1].addr()];
@@ -158,7 +157,7 @@ fn an_error_that_has_nothing_to_do_with_merging_is_that_of_every_datagram_in_the
 }
 
 #[test]
-fn an_earlier_datagrams_refusal_costs_nothing() {
+fn the_refusal_of_an_earlier_datagram_loses_nothing() {
     let (fixture, other) = (merging(), Peer::new());
     let refused = Errno(libc::ECONNREFUSED);
     fixture
@@ -173,7 +172,7 @@ fn an_earlier_datagrams_refusal_costs_nothing() {
 }
 
 #[test]
-fn short_sends_and_interruptions_of_merged_messages() {
+fn partial_and_interrupted_sends_of_merged_messages() {
     let fixture = merging();
     let to = fixture.peer.addr();
     // Eight messages: 4 and 4, 5 and 5, ...
@@ -242,7 +241,7 @@ fn a_full_socket_in_the_middle_of_a_message_that_was_split() {
 }
 
 #[test]
-fn what_waits_for_several_destinations_is_neither_lost_nor_sent_twice() {
+fn queued_datagrams_of_several_destinations_are_neither_lost_nor_sent_twice() {
     let (fixture, other) = (merging(), Peer::new());
     let ways = [fixture.peer.addr(), other.addr()];
     fixture.kernel.fail(Send, [libc::EAGAIN]);
@@ -273,8 +272,8 @@ fn without_a_queue_a_full_socket_drops_every_datagram_of_a_message() {
     fixture.assert_received([5, 6]);
 }
 
-/// A message of `count` numbers, cut so that each is a datagram.
-fn write_cut(fixture: &Fixture, count: u32) -> Result<(), Status> {
+/// Writes `count` numbers in one message with a segment for each.
+fn write_segments(fixture: &Fixture, count: u32) -> Result<(), Status> {
     let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), fixture.peer.addr());
     let (to, source, interface_index, tos, flush) = (Some(&peer), None, 0, None, Flush::Batched);
     let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
@@ -282,24 +281,24 @@ fn write_cut(fixture: &Fixture, count: u32) -> Result<(), Status> {
 }
 
 #[test]
-fn a_message_that_is_cut_is_merged_though_unbatched() {
+fn a_segmented_message_is_merged_on_an_unbatched_port() {
     let fixture = with_flag(flag::UNBATCHED);
-    assert_eq!(write_cut(&fixture, 50), Ok(()));
+    assert_eq!(write_segments(&fixture, 50), Ok(()));
     assert_eq!(fixture.kernel.sends(), [1]);
     fixture.kernel.fail(Send, [libc::EAGAIN, libc::EPERM]);
-    assert_eq!(write_cut(&fixture, 50), Err(Status::WOULD_BLOCK));
+    assert_eq!(write_segments(&fixture, 50), Err(Status::WOULD_BLOCK));
     fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
-    assert_eq!(write_cut(&fixture, 50), Err(Status::PERMISSION));
-    assert_eq!(fixture.stats().dropped_out, 0, "the caller was told");
+    assert_eq!(write_segments(&fixture, 50), Err(Status::PERMISSION));
+    assert_eq!(fixture.stats().dropped_out, 0, "the caller has the status");
     fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_cut(&fixture, 5), Ok(()), "some of it left");
+    assert_eq!(write_segments(&fixture, 5), Ok(()), "a part was sent");
     assert_eq!((fixture.stats().dropped_out, fixture.stats().queued_datagrams), (3, 0));
     fixture.assert_counters(55);
     fixture.assert_received((0..50).chain([0, 1]));
 }
 
 #[test]
-fn a_close_counts_each_datagram_that_did_not_leave() {
+fn a_close_counts_each_datagram_that_was_not_sent() {
     let full = [Errno(libc::EAGAIN), Errno(libc::EAGAIN)];
     let split = [Errno(libc::EINVAL), AtMost(4), Errno(libc::EAGAIN)];
     let refused = [Errno(libc::EIO), AtMost(4), Errno(libc::EPERM)];
@@ -308,7 +307,7 @@ fn a_close_counts_each_datagram_that_did_not_leave() {
         let (fixture, last) = (merging(), Rc::new(Cell::<Stats>::default()));
         let at_stop = last.clone();
         let protocol = ClosureProtocol::new(&fixture.record)
-            .on_stop(move |port| at_stop.set(port.get_stats().expect("the last")));
+            .on_stop(move |port| at_stop.set(port.get_stats().expect("statistics")));
         let port = listen_with_offload(&fixture.reactor, &Options::default(), protocol).expect("a port");
         let to = fixture.peer.addr();
         fixture.kernel.script(Send, script.iter().copied());
@@ -324,7 +323,7 @@ fn a_close_counts_each_datagram_that_did_not_leave() {
     }
 }
 
-fn random_answer(random: &Random) -> CallResult {
+fn random_result(random: &Random) -> CallResult {
     match random.below(16) {
         0 | 1 => Errno(libc::EAGAIN),
         2 => Errno(libc::ENOBUFS),
@@ -339,7 +338,7 @@ fn random_answer(random: &Random) -> CallResult {
     }
 }
 
-/// Whatever the kernel answers: what was accepted was sent, dropped or waits, and each peer gets its own in order.
+/// Whatever sends return, accepted datagrams are sent, dropped or queued, and each peer receives its own in order.
 fn assert_adds_up(flags: u32, seed: u64) {
     const PEERS: usize = 3;
     let (fixture, random) = (with_flag(flags), Random::new(seed));
@@ -347,7 +346,7 @@ fn assert_adds_up(flags: u32, seed: u64) {
     let (mut number, mut got) = (0, [const { Vec::new() }; PEERS]);
     let accepted = Rc::new(Cell::new(0));
     for _ in 0..200 {
-        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random_answer(&random)));
+        fixture.kernel.script(Send, (0..random.below(6)).map(|_| random_result(&random)));
         let ways: Vec<_> = (0..random.below(40)).map(|_| random.below(PEERS as u64) as usize).collect();
         let (first, peers_too, sum) = (number, peers.clone(), accepted.clone());
         number += ways.len() as u32;
@@ -385,7 +384,7 @@ fn assert_adds_up(flags: u32, seed: u64) {
 }
 
 #[test]
-fn whatever_the_kernel_answers_the_counters_add_up() {
+fn the_counters_add_up_whatever_sends_return() {
     for seed in 1..=5 {
         assert_adds_up(0, seed);
         assert_adds_up(flag::NO_QUEUE, seed);

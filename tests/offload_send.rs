@@ -1,5 +1,5 @@
-//! Sending with UDP_SEGMENT: what leaves as one message, and the order of each destination. What a kernel refuses to merge
-//! is in offload_refused.rs.
+//! Sending with UDP_SEGMENT: which datagrams are sent as one message, and the order for each destination. Kernels that reject
+//! merged messages are tested in offload_refused.rs.
 
 mod support;
 
@@ -13,8 +13,8 @@ fn merging() -> Fixture {
     Fixture::with_offload(Rc::default(), &Options::default())
 }
 
-/// Writes datagrams of these sizes, numbered from 0, to the peer in one callback. The answer is how many messages each
-/// send took.
+/// Writes datagrams of these sizes, numbered from 0, to the peer in one callback. Returns how many messages each send
+/// accepted.
 fn write_all(fixture: &Fixture, sizes: &[usize]) -> Vec<usize> {
     let before = fixture.kernel.count(Send);
     let (sizes, to) = (sizes.to_vec(), fixture.peer.addr());
@@ -26,7 +26,7 @@ fn write_all(fixture: &Fixture, sizes: &[usize]) -> Vec<usize> {
     fixture.kernel.sends().split_off(before)
 }
 
-/// Datagrams of these sizes leave as so many messages, by one call, and the peer gets each whole and in order.
+/// Datagrams of these sizes are sent as so many messages by one call, and the peer receives all of them in order.
 #[track_caller]
 fn assert_messages(sizes: &[usize], messages: usize) {
     let fixture = merging();
@@ -50,7 +50,7 @@ fn the_writes_of_a_callback_to_one_peer_are_one_message() {
 }
 
 #[test]
-fn a_peer_that_merges_gets_them_in_one_piece() {
+fn a_peer_with_gro_receives_them_in_one_message() {
     let fixture = merging();
     fixture.peer.enable_gro();
     fixture.write_batched(0..100);
@@ -60,7 +60,7 @@ fn a_peer_that_merges_gets_them_in_one_piece() {
 }
 
 #[test]
-fn sizes() {
+fn a_message_ends_with_a_shorter_datagram() {
     assert_messages(&[100; 3], 1);
     assert_messages(&[100, 100, 60], 1);
     assert_messages(&[100, 60, 60], 2);
@@ -72,7 +72,7 @@ fn sizes() {
 }
 
 #[test]
-fn no_more_than_128_datagrams_and_65507_bytes() {
+fn a_message_has_at_most_128_datagrams_and_65507_bytes() {
     assert_messages(&[10; 128], 1);
     assert_messages(&[10; 129], 2);
     assert_messages(&[10; 256], 2);
@@ -84,7 +84,7 @@ fn no_more_than_128_datagrams_and_65507_bytes() {
 }
 
 #[test]
-fn empty_ones_leave_by_themselves_and_in_their_place() {
+fn empty_datagrams_are_separate_messages_in_order() {
     let fixture = merging();
     let to = fixture.peer.addr();
     let lengths = [4, 4, 0, 4, 0, 0, 4, 4];
@@ -119,7 +119,7 @@ fn interleaved_destinations_are_a_message_each() {
 }
 
 #[test]
-fn a_write_for_now_leaves_behind_what_was_gathered() {
+fn an_immediate_write_is_sent_after_the_batch() {
     let fixture = merging();
     let to = fixture.peer.addr();
     fixture.in_callback(move |port| {
@@ -144,7 +144,7 @@ fn unbatched_writes_are_not_merged() {
 }
 
 #[test]
-fn a_kernel_that_does_not_know_of_merging_is_given_no_merged_message() {
+fn a_kernel_without_gso_gets_no_merged_message() {
     let kernel = Rc::new(ScriptedKernel::default());
     kernel.remove_option(libc::SOL_UDP, libc::UDP_SEGMENT);
     let fixture = Fixture::with_offload(kernel, &Options::default());
@@ -155,7 +155,7 @@ fn a_kernel_that_does_not_know_of_merging_is_given_no_merged_message() {
 }
 
 #[test]
-fn what_waited_for_a_full_socket_is_merged_too() {
+fn queued_datagrams_are_merged() {
     let fixture = merging();
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     (0..50).for_each(|number| fixture.write(number).expect("queued"));
@@ -165,7 +165,7 @@ fn what_waited_for_a_full_socket_is_merged_too() {
     fixture.assert_received(0..50);
 }
 
-/// Sizes that often come again, so that there is something to merge.
+/// Sizes that are often equal, so that datagrams can be merged.
 fn random_size(random: &Random) -> usize {
     match random.below(4) {
         0 => 4 + random.below(1400) as usize,

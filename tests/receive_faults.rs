@@ -1,5 +1,5 @@
-//! Receiving and waiting through a kernel that fails: the port lives, nothing that came is lost, and what a call cannot
-//! get over is the loop's answer.
+//! Receiving and waiting with a kernel that fails: the port stays open, no received datagram is lost, and the reactor returns
+//! errors that it cannot handle.
 
 mod support;
 
@@ -13,8 +13,8 @@ use udpr::status::Status;
 use CallResult::{AtMost, Errno, Real};
 use Syscall::{Option as GetOption, Receive, Rewatch, Unwatch, Wait};
 
-/// A fixture whose second port writes down the one byte of each datagram.
-fn bytes(fixture: &Fixture, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
+/// Opens a second port, which records the data of each datagram.
+fn recording_port(fixture: &Fixture, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
     let received = received.clone();
     let protocol = ClosureProtocol::new(&fixture.record)
         .on_datagram(move |_, datagram| received.borrow_mut().extend(datagram.data()));
@@ -22,10 +22,10 @@ fn bytes(fixture: &Fixture, received: &Rc<RefCell<Vec<u8>>>) -> Arc<Port> {
 }
 
 #[test]
-fn a_port_lives_through_every_error_of_a_receive() {
+fn a_port_stays_open_after_every_error_of_a_receive() {
     for errno in [libc::EAGAIN, libc::EINTR, libc::ECONNREFUSED, libc::ENOMEM, libc::ENOBUFS, libc::EIO] {
         let (fixture, received) = (Fixture::new(), Rc::default());
-        let port = bytes(&fixture, &received);
+        let port = recording_port(&fixture, &received);
         fixture.kernel.fail(Receive, [errno, errno]);
         fixture.peer.send(b"1", &port.get_host().expect("open"));
         fixture.turn_until(|_| received.borrow().len() == 1);
@@ -38,22 +38,22 @@ fn a_port_lives_through_every_error_of_a_receive() {
     }
 }
 
-/// Where recvmmsg(2) is refused, an error that comes behind datagrams is not on the socket any more.
+/// If recvmmsg(2) is not available, an error after some datagrams has been removed from the socket.
 #[test]
-fn an_error_behind_datagrams_is_not_lost() {
+fn an_error_after_datagrams_is_not_lost() {
     let (fixture, received) = (Fixture::new(), Rc::default());
-    let port = bytes(&fixture, &received);
+    let port = recording_port(&fixture, &received);
     fixture.kernel.fail_after_receive(libc::ECONNREFUSED);
     fixture.peer.send(b"1", &port.get_host().expect("open"));
     fixture.turn_until(|_| received.borrow().len() == 1);
     assert_eq!(port.get_stats().expect("open").refused, 1);
 }
 
-/// Every way to receive is refused.
+/// Every system call that receives is rejected.
 #[test]
 fn a_port_that_can_receive_nothing_stops() {
     let (fixture, received) = (Fixture::new(), Rc::default());
-    let port = bytes(&fixture, &received);
+    let port = recording_port(&fixture, &received);
     fixture.kernel.fail(Receive, [libc::ENOSYS]);
     fixture.peer.send(b"1", &port.get_host().expect("open"));
     fixture.turn_until(|fixture| !fixture.record.stopped.borrow().is_empty());
@@ -63,7 +63,7 @@ fn a_port_that_can_receive_nothing_stops() {
 #[test]
 fn one_ports_error_does_not_hold_up_another() {
     let (fixture, received) = (Fixture::new(), Rc::default());
-    let port = bytes(&fixture, &received);
+    let port = recording_port(&fixture, &received);
     fixture.kernel.fail(Receive, [libc::ENOMEM]);
     fixture.peer.send(b"now", &fixture.host());
     fixture.peer.send(b"1", &port.get_host().expect("open"));
@@ -72,9 +72,9 @@ fn one_ports_error_does_not_hold_up_another() {
 }
 
 #[test]
-fn fewer_than_asked_for_come_in_order() {
+fn partial_receives_keep_the_order() {
     let (fixture, received) = (Fixture::new(), Rc::default());
-    let port = bytes(&fixture, &received);
+    let port = recording_port(&fixture, &received);
     fixture.kernel.script(Receive, [AtMost(1), AtMost(3), Errno(libc::EINTR), AtMost(2), Real]);
     for byte in 0..20 {
         fixture.peer.send(&[byte], &port.get_host().expect("open"));
@@ -83,9 +83,9 @@ fn fewer_than_asked_for_come_in_order() {
     assert!(received.borrow().iter().copied().eq(0..20));
 }
 
-/// Turns on `count` waiting datagrams of one byte each; the answer is how many messages the next receive asks for.
-fn asked_after(fixture: &Fixture, count: u32, stretch: usize) -> usize {
-    fixture.kernel.multiply_received(stretch);
+/// Receives `count` datagrams, each of which counts as `bytes` bytes. Returns how many messages the next receive requests.
+fn messages_requested_after(fixture: &Fixture, count: u32, bytes: usize) -> usize {
+    fixture.kernel.multiply_received(bytes);
     let before = fixture.record.received.get();
     (0..count).for_each(|_| fixture.peer.send(b"x", &fixture.host()));
     fixture.turn_until(|fixture| fixture.record.received.get() >= before + count as usize);
@@ -97,29 +97,25 @@ fn asked_after(fixture: &Fixture, count: u32, stretch: usize) -> usize {
 fn a_turn_reads_no_more_messages_than_a_mebibyte_needs() {
     const TURN: usize = 1 << 20;
     let fixture = Fixture::new();
-    // Full, but with the bytes of a whole turn, and one byte less for each of the eight messages.
-    assert_eq!(asked_after(&fixture, 8, TURN / 8), 8);
-    assert_eq!(asked_after(&fixture, 7, TURN / 8 - 1), 8, "it was not full");
-    assert_eq!(asked_after(&fixture, 8, TURN / 8 - 1), 16);
-    assert_eq!(asked_after(&fixture, 48, 1), 64);
-    assert_eq!(asked_after(&fixture, 64, 1), 64, "the most");
-    // Messages have become long: the number follows.
-    assert_eq!(
-        asked_after(&fixture, 64, TURN / 32 - 1),
-        64,
-        "fewer bytes than two turns' are left as they are"
-    );
-    assert_eq!(asked_after(&fixture, 64, TURN / 32), 32);
-    assert_eq!(asked_after(&fixture, 32, TURN / 2), 16);
-    assert_eq!(asked_after(&fixture, 16, 2 * TURN), 8);
+    // All messages were filled, first with the bytes of a whole turn, then with one byte less for each of the eight messages.
+    assert_eq!(messages_requested_after(&fixture, 8, TURN / 8), 8);
+    assert_eq!(messages_requested_after(&fixture, 7, TURN / 8 - 1), 8, "it was not full");
+    assert_eq!(messages_requested_after(&fixture, 8, TURN / 8 - 1), 16);
+    assert_eq!(messages_requested_after(&fixture, 48, 1), 64);
+    assert_eq!(messages_requested_after(&fixture, 64, 1), 64, "the maximum");
+    // Messages have become longer, so their number decreases.
+    assert_eq!(messages_requested_after(&fixture, 64, TURN / 32 - 1), 64, "less than the bytes of two turns");
+    assert_eq!(messages_requested_after(&fixture, 64, TURN / 32), 32);
+    assert_eq!(messages_requested_after(&fixture, 32, TURN / 2), 16);
+    assert_eq!(messages_requested_after(&fixture, 16, 2 * TURN), 8);
     for expected in [4, 2, 1, 1] {
-        assert_eq!(asked_after(&fixture, 2 * expected as u32, 2 * TURN), expected);
+        assert_eq!(messages_requested_after(&fixture, 2 * expected as u32, 2 * TURN), expected);
     }
-    assert_eq!(asked_after(&fixture, 1, 1), 2);
+    assert_eq!(messages_requested_after(&fixture, 1, 1), 2);
 }
 
 #[test]
-fn a_pending_error_that_cannot_be_taken_is_no_harm() {
+fn a_failing_read_of_the_drop_counter_is_ignored() {
     let fixture = Fixture::new();
     fixture.kernel.fail(GetOption, [libc::ENOBUFS]);
     assert_eq!(fixture.stats().dropped_in, 0, "the last count that is known");
@@ -158,7 +154,7 @@ fn an_interrupted_wait_does_not_end_run() {
 }
 
 #[test]
-fn what_is_due_runs_though_the_wait_was_interrupted() {
+fn delayed_calls_run_after_an_interrupted_wait() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Wait, [libc::EINTR]);
     fixture
@@ -170,7 +166,7 @@ fn what_is_due_runs_though_the_wait_was_interrupted() {
 }
 
 #[test]
-fn iterate_goes_on_after_a_wait_that_failed() {
+fn iterate_works_again_after_a_failed_wait() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Wait, [libc::ENOMEM]);
     fixture.peer.send(b"now", &fixture.host());
@@ -179,7 +175,7 @@ fn iterate_goes_on_after_a_wait_that_failed() {
 }
 
 #[test]
-fn run_ends_with_a_wait_that_failed_and_can_be_run_again() {
+fn run_returns_the_error_of_a_wait_and_can_be_called_again() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Wait, [libc::ENOMEM]);
     assert_eq!(fixture.reactor.run(), Err(Status::NO_MEMORY));
@@ -194,7 +190,7 @@ fn run_ends_with_a_wait_that_failed_and_can_be_run_again() {
 }
 
 #[test]
-fn a_paused_port_gets_nothing_though_epoll_could_not_be_told() {
+fn a_paused_port_receives_nothing_even_if_epoll_could_not_be_changed() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
     assert_eq!(fixture.port.pause_reading(), Ok(()));
@@ -208,7 +204,7 @@ fn a_paused_port_gets_nothing_though_epoll_could_not_be_told() {
 }
 
 #[test]
-fn a_resume_that_epoll_did_not_hear_is_put_right_at_once() {
+fn a_resume_replaces_a_registration_that_epoll_could_not_change() {
     let fixture = Fixture::new();
     assert_eq!(fixture.port.pause_reading(), Ok(()));
     fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
@@ -229,9 +225,9 @@ fn a_stop_in_the_middle_of_a_batch_counts_the_rest() {
                 port.close(Status::OK).expect("open until now");
             }
         })
-        .on_stop(move |port| at_stop.set(port.get_stats().expect("the last look")));
+        .on_stop(move |port| at_stop.set(port.get_stats().expect("statistics")));
     let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
-    // One by one they would be, were the port slower than the peer: all of them have arrived before the first turn.
+    // All of them have arrived before the first turn.
     (0..8).for_each(|byte| fixture.peer.send(&[byte], &port.get_host().expect("open")));
     fixture.turn_until(|fixture| fixture.record.dropped.get() == 1);
     let stats = last.get();
@@ -240,32 +236,32 @@ fn a_stop_in_the_middle_of_a_batch_counts_the_rest() {
     assert_eq!(stats.kept_datagrams, 0);
 }
 
-/// Looks at a batch whole, stops in it, and takes one datagram only.
-struct Whole {
-    shown: Rc<Cell<u64>>,
+/// Receives a whole batch, stops the port, and accepts only one datagram.
+struct StopInBatch {
+    delivered: Rc<Cell<u64>>,
     last: Rc<Cell<Stats>>,
 }
 
-impl Protocol for Whole {
+impl Protocol for StopInBatch {
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {
-        self.shown.set(delivery.all().len() as u64);
+        self.delivered.set(delivery.all().len() as u64);
         port.stop_listening().expect("it listens");
         delivery.take(1);
     }
 
     fn stop_protocol(&self, port: &Arc<Port>, _: Status) {
-        self.last.set(port.get_stats().expect("the last look"));
+        self.last.set(port.get_stats().expect("statistics"));
     }
 }
 
 #[test]
-fn what_was_shown_and_not_taken_is_counted_too() {
+fn datagrams_that_a_stopped_batch_did_not_accept_are_counted() {
     let fixture = Fixture::new();
-    let (shown, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
-    let protocol = Whole { shown: shown.clone(), last: last.clone() };
+    let (delivered, last) = (Rc::new(Cell::new(0)), Rc::new(Cell::default()));
+    let protocol = StopInBatch { delivered: delivered.clone(), last: last.clone() };
     let port = listen(&fixture.reactor, &Options::default(), protocol).expect("a port");
     (0..8).for_each(|byte| fixture.peer.send(&[byte], &port.get_host().expect("open")));
     fixture.turn_until(|_| !port.is_open());
     let stats: Stats = last.get();
-    assert_eq!((stats.datagrams_in, stats.discarded_in), (shown.get(), shown.get() - 1));
+    assert_eq!((stats.datagrams_in, stats.discarded_in), (delivered.get(), delivered.get() - 1));
 }

@@ -1,4 +1,4 @@
-//! What an echoed datagram costs in system calls.
+//! The number of system calls for each echoed datagram.
 
 mod support;
 
@@ -14,19 +14,19 @@ fn echo(record: &Rc<CallbackRecord>) -> ClosureProtocol {
     })
 }
 
-/// Waits, receives and sends so far, and everything beside them.
+/// The number of waits, receives, sends and other calls so far.
 fn calls(kernel: &ScriptedKernel) -> [usize; 4] {
     let [wait, receive, send] = [Wait, Receive, Send].map(|syscall| kernel.count(syscall));
     [wait, receive, send, kernel.count_all() - wait - receive - send]
 }
 
 #[test]
-fn one_in_flight_costs_one_wait_one_receive_and_one_send() {
+fn one_datagram_in_flight_costs_one_wait_one_receive_and_one_send() {
     assert_one_in_flight(flag::NO_OFFLOAD);
 }
 
 #[test]
-fn the_same_where_datagrams_merge() {
+fn the_same_with_offload() {
     assert_one_in_flight(0);
 }
 
@@ -64,9 +64,9 @@ fn a_burst_is_received_and_sent_by_few_calls() {
         let [waits, receives, sends] = [waits - before[0], receives - before[1], sends - before[2]];
         let most = if burst == 0 { 4 } else { 1 };
         assert!(waits <= most && receives <= most && sends <= most, "{waits} {receives} {sends}");
-        // Nothing but epoll_ctl twice around a send of many messages.
-        let crowds = if burst == 0 { 2 } else { 1 };
-        assert_eq!(others - before[3], 2 * crowds);
+        // Other calls are only two epoll_ctl for each send of many messages.
+        let large_sends = if burst == 0 { 2 } else { 1 };
+        assert_eq!(others - before[3], 2 * large_sends);
     }
     reactor.close();
 }

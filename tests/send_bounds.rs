@@ -1,4 +1,4 @@
-//! Bounds of what a port sends and reports: reached exactly, reached in sum, and reached by writes to many destinations.
+//! Limits of a port's queues, reports and batches: reached exactly, in total, and by writes to many destinations.
 
 mod support;
 
@@ -27,14 +27,14 @@ fn report(number: u32) -> Report {
     }
 }
 
-/// Calls that collect reports, and the turn that delivers them.
+/// Makes the port collect reports, and runs the turn that delivers them.
 fn collect(fixture: &Fixture, reports: impl IntoIterator<Item = u32>) {
     fixture.kernel.queue_reports(reports.into_iter().map(|number| Some(report(number))));
     fixture.port.set_error_reports(true).expect("open");
     fixture.reactor.iterate(Some(0)).expect("a turn");
 }
 
-/// What was delivered makes room: the bound is for those that wait.
+/// The limit applies to reports that wait, so delivered ones make room.
 #[test]
 fn reports_one_after_the_other_are_all_delivered() {
     let options = Options { flags: flag::ERROR_REPORTS, send_queue_bytes: 1024, ..Options::default() };
@@ -56,7 +56,7 @@ fn reports_that_wait_are_bounded_and_the_first_are_delivered() {
     }
 }
 
-/// What lies apart in memory is a piece of its own for the kernel, and their number is bounded.
+/// Data that is not contiguous needs an iovec for each piece, and their number is limited.
 #[test]
 fn writes_round_robin_to_many_destinations() {
     const WRITES: u32 = 800;
@@ -75,13 +75,13 @@ fn writes_round_robin_to_many_destinations() {
             assert!(peer.has_nothing_to_read());
         }
         fixture.assert_counters(u64::from(WRITES));
-        assert!(fixture.kernel.count(Send) < 20, "many leave together");
+        assert!(fixture.kernel.count(Send) < 20, "each call sends many");
     }
 }
 
-/// A datagram that the queue could just take gathers; one byte more leaves by itself.
+/// A datagram that just fits into the queue is batched; one that is longer by a byte is sent at once.
 #[test]
-fn a_datagram_as_long_as_the_queue_gathers() {
+fn a_datagram_as_long_as_the_queue_is_batched() {
     const BYTES: u32 = 1000;
     for (len, gathers) in [(BYTES, true), (BYTES + 1, false)] {
         let fixture = Fixture::with(&Options { send_queue_bytes: BYTES, ..Options::default() });
@@ -96,8 +96,8 @@ fn a_datagram_as_long_as_the_queue_gathers() {
     }
 }
 
-/// Errors of earlier datagrams that a connected socket hands to later sends: each costs a try, and nothing else. A success in
-/// between begins anew.
+/// Later sends on a connected socket return errors of earlier datagrams: each costs one attempt and nothing else. After a
+/// success, the count of attempts begins again.
 #[test]
 fn stale_errors_with_a_success_between_lose_nothing() {
     for errno in [libc::EHOSTUNREACH, libc::ENETUNREACH, libc::EMSGSIZE, libc::EPROTO] {

@@ -1,5 +1,5 @@
-//! Sending through a kernel that takes less than it is given, is interrupted, or refuses one datagram of many. A full
-//! socket is in full_socket.rs.
+//! Sending with a kernel that accepts only a part, is interrupted, or rejects one datagram of many. A full socket is tested in
+//! full_socket.rs.
 
 mod support;
 
@@ -11,11 +11,11 @@ use udpr::status::Status;
 use CallResult::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send};
 
-/// How often a datagram is tried again before it is given up.
-const TRIES: usize = 64;
+/// How often a send is repeated before the datagram is dropped.
+const RETRIES: usize = 64;
 
 #[test]
-fn a_short_send_goes_on_with_the_rest() {
+fn a_partial_send_continues_with_the_rest() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(3), AtMost(1), AtMost(1)]);
     fixture.write_batched(0..10);
@@ -27,7 +27,7 @@ fn a_short_send_goes_on_with_the_rest() {
 }
 
 #[test]
-fn an_interrupted_send_is_made_again() {
+fn an_interrupted_send_is_repeated() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [Errno(libc::EINTR), AtMost(2), Errno(libc::EINTR), Errno(libc::EINTR)]);
     fixture.write_batched(0..5);
@@ -39,7 +39,7 @@ fn an_interrupted_send_is_made_again() {
 }
 
 #[test]
-fn an_error_in_the_middle_of_a_batch_drops_that_datagram_alone() {
+fn an_error_in_the_middle_of_a_batch_drops_only_that_datagram() {
     let errnos = [libc::EPERM, libc::EINVAL, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH];
     for errno in errnos.into_iter().chain([libc::ENOMEM, libc::EIO]) {
         let fixture = Fixture::new();
@@ -51,9 +51,9 @@ fn an_error_in_the_middle_of_a_batch_drops_that_datagram_alone() {
     }
 }
 
-/// What is too long is sent once more, while the kernel reports what would not be.
+/// A datagram that is too long is sent once more with error reports on, so that the kernel reports the MTU.
 #[test]
-fn what_is_too_long_is_measured_and_dropped_alone() {
+fn a_datagram_that_is_too_long_is_sent_twice_and_dropped() {
     let fixture = Fixture::new();
     let too_long = Errno(libc::EMSGSIZE);
     fixture.kernel.script(Send, [AtMost(2), too_long, too_long, AtMost(1), too_long, too_long]);
@@ -64,12 +64,12 @@ fn what_is_too_long_is_measured_and_dropped_alone() {
     let returned =
         || fixture.record.reports.borrow().iter().map(|report| (report.status, report.mtu)).collect();
     let reports: Vec<_> = returned();
-    assert_eq!(reports, [(Status::MESSAGE_TOO_LONG, 0); 2], "a script knows no MTU");
+    assert_eq!(reports, [(Status::MESSAGE_TOO_LONG, 0); 2], "a scripted failure reports no MTU");
 }
 
-/// The path may have changed by then, or another error come first.
+/// The path may have changed before the second send, or another error be returned first.
 #[test]
-fn what_was_too_long_may_not_be_any_more() {
+fn a_datagram_that_was_too_long_may_be_sent_the_second_time() {
     let too_long = Errno(libc::EMSGSIZE);
     for (second, lost, received) in [
         (Real, 0, vec![0, 1, 2, 3]),
@@ -89,9 +89,9 @@ fn what_was_too_long_may_not_be_any_more() {
     }
 }
 
-/// Without leave to switch reports on, nothing is known.
+/// Error reports may not be permitted.
 #[test]
-fn what_cannot_be_measured_is_unknown() {
+fn the_mtu_is_unknown_if_reports_cannot_be_enabled() {
     for syscall in [Syscall::Option, Syscall::SetOption] {
         let fixture = Fixture::new();
         fixture.kernel.fail(Send, [libc::EMSGSIZE]);
@@ -144,15 +144,15 @@ fn outside_of_callbacks_a_write_gets_its_own_error() {
     assert_eq!(fixture.write(1), Err(Status::NETWORK_UNREACHABLE));
     assert_eq!(fixture.write(2), Err(Status::from_errno(libc::EINVAL)));
     assert_eq!(fixture.write(3), Ok(()));
-    assert_eq!(fixture.stats().dropped_out, 0, "the caller was told");
+    assert_eq!(fixture.stats().dropped_out, 0, "the caller has the status");
     fixture.assert_counters(1);
     fixture.assert_received([3]);
 }
 
 #[test]
-fn a_write_for_now_leaves_behind_what_was_gathered_and_gets_its_own_error_alone() {
+fn an_immediate_write_is_sent_after_the_batch_and_returns_only_its_own_error() {
     let fixture = Fixture::new();
-    // Of those gathered the second fails, then the one that leaves by itself.
+    // The second one of the batch fails, then the immediate one.
     fixture.kernel.script(Send, [AtMost(1), Errno(libc::EHOSTUNREACH), Real, Errno(libc::EPERM), Real]);
     let to = fixture.peer.addr();
     fixture.in_callback(move |port| {
@@ -170,33 +170,33 @@ fn a_write_for_now_leaves_behind_what_was_gathered_and_gets_its_own_error_alone(
 }
 
 #[test]
-fn an_earlier_datagrams_refusal_costs_no_other_datagram() {
+fn the_refusal_of_an_earlier_datagram_loses_no_other() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [Errno(libc::ECONNREFUSED), AtMost(2), Errno(libc::ECONNREFUSED)]);
     fixture.write_batched(0..5);
     assert_eq!((fixture.stats().refused, fixture.stats().dropped_out), (2, 0));
-    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES]);
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; RETRIES]);
     assert_eq!(fixture.write(5), Ok(()));
-    assert_eq!(fixture.stats().refused, 2 + TRIES as u64);
+    assert_eq!(fixture.stats().refused, 2 + RETRIES as u64);
     fixture.assert_counters(6);
     fixture.assert_received(0..6);
 }
 
 #[test]
-fn a_refusal_that_never_ends_is_given_up() {
+fn retries_after_refusals_are_limited() {
     let fixture = Fixture::new();
-    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; RETRIES + 1]);
     assert_eq!(fixture.write(0), Err(Status::CONNECTION_REFUSED));
-    assert_eq!(fixture.kernel.count(Send), TRIES + 1);
-    fixture.kernel.fail(Send, [libc::ECONNREFUSED; TRIES + 1]);
+    assert_eq!(fixture.kernel.count(Send), RETRIES + 1);
+    fixture.kernel.fail(Send, [libc::ECONNREFUSED; RETRIES + 1]);
     fixture.write_batched(1..4);
-    assert_eq!(fixture.stats().dropped_out, 1, "the first of the batch alone");
+    assert_eq!(fixture.stats().dropped_out, 1, "only the first of the batch");
     fixture.assert_counters(3);
     fixture.assert_received([2, 3]);
 }
 
 #[test]
-fn posts_from_another_thread_go_the_same_way() {
+fn posts_from_another_thread_are_retried_and_dropped_in_the_same_way() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(1), Errno(libc::EPERM), Errno(libc::ECONNREFUSED), AtMost(1)]);
     let (shared, to) = (&fixture.port.shared, fixture.peer.addr());
@@ -211,7 +211,7 @@ fn posts_from_another_thread_go_the_same_way() {
 }
 
 #[test]
-fn a_stop_sends_what_was_gathered_and_counts_what_fails() {
+fn a_stop_sends_the_batch_and_counts_failures() {
     let stops: [fn(&Arc<Port>); 2] = [
         |port| port.close(Status::OK).expect("open until now"),
         |port| port.stop_listening().expect("listening until now"),

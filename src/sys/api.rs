@@ -1,5 +1,8 @@
 //! The portable words of the contract: what a backend takes and returns, without a number or a name of any system.
 
+use crate::addr::{Addr, family};
+use std::io;
+
 /// What a system identifies a socket by.
 #[cfg(unix)]
 pub type Handle = std::os::fd::RawFd;
@@ -77,4 +80,136 @@ pub enum Failure {
     NoSuchCall,
     /// Any other failure.
     Other,
+}
+
+/// A version of the Internet Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IpVersion {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl IpVersion {
+    /// The version that addresses of this [`family`] belong to.
+    pub fn of(family: u16) -> IpVersion {
+        if family == family::INET6 { IpVersion::V6 } else { IpVersion::V4 }
+    }
+}
+
+/// A socket option, named by its effect. A socket that speaks both versions of IP has both forms of the options that take
+/// an [`IpVersion`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketOption {
+    /// Whether datagrams may be sent to broadcast addresses (SO_BROADCAST).
+    Broadcast,
+    /// Whether other sockets that have this option may have the same port number (SO_REUSEADDR).
+    ReuseAddress,
+    /// As [`SocketOption::ReuseAddress`], and the system distributes unicast datagrams among the sockets (SO_REUSEPORT).
+    ReusePort,
+    /// Whether an IPv6 socket speaks IPv6 only (IPV6_V6ONLY).
+    V6Only,
+    /// The size of the receive buffer in bytes, in the sense in which it is requested (SO_RCVBUF).
+    ReceiveBuffer,
+    /// The size of the send buffer in bytes, in the sense in which it is requested (SO_SNDBUF).
+    SendBuffer,
+    /// Whether received datagrams carry the time of their arrival.
+    Timestamps,
+    /// Whether datagrams of one flow may be received merged (UDP_GRO).
+    MergeReceived,
+    /// The size into which the system cuts what is sent (UDP_SEGMENT). Only a system that merges sends knows it.
+    SegmentSize,
+    /// Whether received datagrams carry their destination and interface (IP_PKTINFO).
+    PacketInfo(IpVersion),
+    /// Whether received datagrams carry their TOS byte or traffic class.
+    ReceiveTos(IpVersion),
+    /// Whether received datagrams carry their TTL or hop limit.
+    ReceiveTtl(IpVersion),
+    /// Whether datagrams are sent with "don't fragment" set, up to the MTU of the interface, whatever is known of the path.
+    DontFragment(IpVersion),
+    /// Whether the error queue receives the reports of datagrams that failed (IP_RECVERR).
+    ErrorReports(IpVersion),
+    /// The TTL or hop limit of unicast datagrams.
+    UnicastTtl(IpVersion),
+    /// The TTL or hop limit of multicast datagrams.
+    MulticastTtl(IpVersion),
+    /// Whether multicast datagrams also reach the members of the group on this host.
+    MulticastLoop(IpVersion),
+    /// The interface by which multicast datagrams leave, an [`OptionValue::Interface`].
+    MulticastInterface(IpVersion),
+    /// Whether datagrams of all groups that anybody on this host has joined are received (IP_MULTICAST_ALL).
+    MulticastAll(IpVersion),
+}
+
+/// The value of a [`SocketOption`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptionValue {
+    /// A number; 0 and 1 turn an option off and on.
+    Number(i32),
+    /// An interface by its index, and the IPv4 address to send with; zero leaves either of them to the system.
+    Interface {
+        /// The index.
+        index: u32,
+        /// The address, which IPv6 ignores.
+        address: [u8; 4],
+    },
+}
+
+impl From<i32> for OptionValue {
+    fn from(number: i32) -> OptionValue {
+        OptionValue::Number(number)
+    }
+}
+
+impl From<bool> for OptionValue {
+    fn from(on: bool) -> OptionValue {
+        OptionValue::Number(on.into())
+    }
+}
+
+/// What a descriptor refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SocketKind {
+    /// A UDP socket of this [`family`].
+    Udp(u16),
+    /// A socket that is neither of IPv4 nor of IPv6.
+    OtherFamily,
+    /// A socket for another protocol than UDP, or no socket.
+    NotUdp,
+}
+
+/// The membership of a socket in a multicast group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The group; its port is not used.
+    pub group: Addr,
+    /// The sender whose datagrams are received; none stands for all senders.
+    pub source: Option<Addr>,
+    /// The index of the interface; 0 leaves the choice to the system.
+    pub interface: u32,
+}
+
+/// What a socket receives of a group on one interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupFilter {
+    /// True if the listed sources are the ones that are not received: without sources, everything is.
+    pub excludes: bool,
+    /// The number of sources.
+    pub sources: u32,
+}
+
+/// Why a group was not joined or left.
+#[derive(Debug)]
+pub enum GroupError {
+    /// The socket has joined it on that interface before.
+    AlreadyJoined,
+    /// The socket has not joined it on that interface.
+    NotJoined,
+    /// There is no such interface.
+    NoInterface,
+    /// The socket has as many memberships as it can have, or there is no memory for another one.
+    Full(io::Error),
+    /// Another error.
+    Other(io::Error),
 }

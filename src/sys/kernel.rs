@@ -2,9 +2,11 @@
 //! kernel's place.
 
 use super::imp::names::{self, LookUp};
+use super::imp::{multicast, options};
 use super::{
-    Epoll, Readiness, Received, RecvBatch, RecvOptions, Report, SendBatch, epoll, error_queue, netdevice,
-    socket,
+    Device, Epoll, GroupError, GroupFilter, IpVersion, Membership, OptionValue, Readiness, Received,
+    RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind, SocketOption, device, epoll,
+    error_queue, netdevice, socket,
 };
 use crate::addr::Addr;
 use std::io;
@@ -43,14 +45,74 @@ pub trait Kernel {
         socket::duplicate(fd)
     }
 
-    /// setsockopt(2) of an option by its numbers, for the C function that takes them.
+    /// What a descriptor refers to.
+    fn socket_kind(&self, fd: RawFd) -> io::Result<SocketKind> {
+        options::socket_kind(self, fd)
+    }
+
+    /// Sets an option.
+    fn set_option(&self, fd: RawFd, option: SocketOption, value: OptionValue) -> io::Result<()> {
+        options::set(self, fd, option, value)
+    }
+
+    /// The value of an option that is a number.
+    fn option(&self, fd: RawFd, option: SocketOption) -> io::Result<i32> {
+        options::get(self, fd, option)
+    }
+
+    /// The value of an option, for [`Kernel::restore_option`].
+    fn save_option(&self, fd: RawFd, option: SocketOption) -> io::Result<SavedOption> {
+        options::save(self, fd, option)
+    }
+
+    /// Gives an option the value again that it had.
+    fn restore_option(&self, fd: RawFd, saved: &SavedOption) -> io::Result<()> {
+        options::restore(self, fd, saved)
+    }
+
+    /// setsockopt(2) of any option by its numbers. The methods above and below end in this one, where a test sees each call.
     fn set_raw_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         socket::set_option(fd, level, name, value)
     }
 
-    /// getsockopt(2) of an option by its numbers. Returns how many bytes of `value` were filled.
+    /// getsockopt(2) of any option by its numbers. Returns how many bytes of `value` were filled.
     fn raw_option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         socket::option(fd, level, name, value)
+    }
+
+    /// How many datagrams the socket has dropped since it was made; the count wraps. None if the system does not count them.
+    fn drops(&self, fd: RawFd) -> Option<u32> {
+        options::drops(self, fd)
+    }
+
+    /// The device that the socket is bound to. `NoDevice` before Linux 5.1 if it is gone.
+    fn device(&self, fd: RawFd) -> io::Result<Device> {
+        device::get(self, fd)
+    }
+
+    /// Binds a socket that is bound to no device, for which Linux requires no privilege.
+    fn bind_device(&self, fd: RawFd, device: &Device) -> io::Result<()> {
+        device::bind(self, fd, device)
+    }
+
+    /// True if a socket that is bound to a device may send by this interface, which is part of it if the device is a VRF.
+    fn device_includes(&self, version: IpVersion, device: u32, interface: u32) -> io::Result<bool> {
+        device::includes(self, version, device, interface)
+    }
+
+    /// Joins a multicast group.
+    fn join(&self, fd: RawFd, membership: &Membership) -> Result<(), GroupError> {
+        multicast::join(self, fd, membership)
+    }
+
+    /// Leaves a multicast group.
+    fn leave(&self, fd: RawFd, membership: &Membership) -> Result<(), GroupError> {
+        multicast::leave(self, fd, membership)
+    }
+
+    /// What the socket receives of a group on an interface; none if it has not joined the group there.
+    fn group_filter(&self, fd: RawFd, group: &Addr, interface: u32) -> io::Result<Option<GroupFilter>> {
+        multicast::filter(self, fd, group, interface)
     }
 
     /// True if the socket's network namespace has no interface with this index.

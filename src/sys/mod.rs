@@ -9,6 +9,9 @@
 //! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
 //! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |
 //! | `socket`, `netdevice`, `interface`, `names` | sockets, network devices, interface names, name look-ups |
+//! | `options`, `SavedOption`, `managed_options` | the socket options, how their values are put back, and which of them no program may set |
+//! | `device::Device` | the device that a socket is bound to |
+//! | `multicast` | memberships in groups |
 //! | `cmsg`, `recv_meta`, `error_queue` | what the system reports and takes with one datagram; its reports of errors |
 //! | `mmsg::MmsgCalls` | sends and receives many messages |
 //! | `signal::Signals` | SIGINT and SIGTERM for a reactor that runs |
@@ -44,7 +47,10 @@ pub mod tsan;
 #[cfg(target_os = "linux")]
 use linux as imp;
 
-pub use api::{Failure, Handle, Interest, OwnedHandle};
+pub use api::{
+    Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
+    SocketKind, SocketOption,
+};
 pub use append_cursor::{AppendCursor, AppendSpace, Appended};
 pub use buffers::{Buffers, MESSAGES_MAX, RecvSlice};
 pub use cache_padded::CachePadded;
@@ -53,14 +59,17 @@ pub use gso_plan::{GsoLimits, Target};
 pub use imp::alarm::Alarm;
 pub use imp::cancel::CancelDisabled;
 pub use imp::cmsg::Control;
+pub use imp::device::Device;
 pub use imp::epoll::{Epoll, Readiness};
 pub use imp::error_queue::Report;
 pub use imp::fd::{SocketHandle, TolerantFd, close};
 pub use imp::mmsg::may_be_refused;
+pub use imp::options::SavedOption;
 pub use imp::semaphore::Semaphore;
 pub use imp::waker::Waker;
 pub use imp::{
-    clock, cmsg, epoll, error_queue, feature, interface, names, netdevice, recv_meta, signal, socket, thread,
+    clock, cmsg, device, epoll, error_queue, feature, interface, managed_options, names, netdevice,
+    recv_meta, signal, socket, thread,
 };
 pub use kernel::{Kernel, Linux};
 pub use mutex::{Guard, Mutex};

@@ -1,0 +1,256 @@
+//! The named socket options as socket(7), ip(7), ipv6(7) and udp(7) have them, and the options that ports manage
+//! themselves.
+
+use crate::addr::family;
+use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SocketKind, SocketOption};
+use IpVersion::{V4, V6};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// IPV6_MULTICAST_ALL in linux/in6.h, since Linux 4.20.
+const IPV6_MULTICAST_ALL: i32 = 29;
+
+/// The names of the options for time stamps, of which the kernel keeps one form (`sock_set_timestamp`), and
+/// SO_TIMESTAMPING_NEW, in the order to read them: the value of a later one also shows whether an earlier one is meant.
+const STAMPS: [i32; 5] = if cfg!(any(target_arch = "sparc", target_arch = "sparc64")) {
+    [0x42, 0x46, 0x21, 0x1d, 0x43]
+} else {
+    [64, 63, 35, 29, 65]
+};
+
+/// An option by its level and name, and a value of it.
+type Setting = (i32, i32, Value);
+
+/// What setsockopt(2) and getsockopt(2) take for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Value {
+    bytes: [u8; Value::MAX],
+    len: usize,
+}
+
+impl Value {
+    /// The length of struct ip_mreqn, the longest value here.
+    const MAX: usize = 12;
+
+    /// Of at most [`Value::MAX`] bytes.
+    fn new(value: &[u8]) -> Value {
+        let mut bytes = [0; Value::MAX];
+        bytes[..value.len()].copy_from_slice(value);
+        Value { bytes, len: value.len() }
+    }
+
+    fn number(number: i32) -> Value {
+        Value::new(&number.to_ne_bytes())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The value that an option had, to be put back later.
+#[derive(Debug)]
+pub struct SavedOption {
+    option: SocketOption,
+    /// In the order to set them again, the option itself first.
+    settings: Vec<Setting>,
+}
+
+impl SavedOption {
+    /// The option.
+    pub fn option(&self) -> SocketOption {
+        self.option
+    }
+
+    /// True if this is the value that the option had.
+    pub fn is(&self, value: OptionValue) -> bool {
+        self.settings.first().is_some_and(|(.., was)| *was == encode(self.option, value))
+    }
+}
+
+/// The level and the name of an option.
+fn number(option: SocketOption) -> (i32, i32) {
+    use libc::{IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET, SOL_UDP};
+    match option {
+        SocketOption::Broadcast => (SOL_SOCKET, libc::SO_BROADCAST),
+        SocketOption::ReuseAddress => (SOL_SOCKET, libc::SO_REUSEADDR),
+        SocketOption::ReusePort => (SOL_SOCKET, libc::SO_REUSEPORT),
+        SocketOption::V6Only => (IPPROTO_IPV6, libc::IPV6_V6ONLY),
+        SocketOption::ReceiveBuffer => (SOL_SOCKET, libc::SO_RCVBUF),
+        SocketOption::SendBuffer => (SOL_SOCKET, libc::SO_SNDBUF),
+        SocketOption::Timestamps => (SOL_SOCKET, libc::SO_TIMESTAMPNS),
+        SocketOption::MergeReceived => (SOL_UDP, libc::UDP_GRO),
+        SocketOption::SegmentSize => (SOL_UDP, libc::UDP_SEGMENT),
+        SocketOption::PacketInfo(V4) => (IPPROTO_IP, libc::IP_PKTINFO),
+        SocketOption::PacketInfo(V6) => (IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+        SocketOption::ReceiveTos(V4) => (IPPROTO_IP, libc::IP_RECVTOS),
+        SocketOption::ReceiveTos(V6) => (IPPROTO_IPV6, libc::IPV6_RECVTCLASS),
+        SocketOption::ReceiveTtl(V4) => (IPPROTO_IP, libc::IP_RECVTTL),
+        SocketOption::ReceiveTtl(V6) => (IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
+        SocketOption::DontFragment(V4) => (IPPROTO_IP, libc::IP_MTU_DISCOVER),
+        SocketOption::DontFragment(V6) => (IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+        SocketOption::ErrorReports(V4) => (IPPROTO_IP, libc::IP_RECVERR),
+        SocketOption::ErrorReports(V6) => (IPPROTO_IPV6, libc::IPV6_RECVERR),
+        SocketOption::UnicastTtl(V4) => (IPPROTO_IP, libc::IP_TTL),
+        SocketOption::UnicastTtl(V6) => (IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS),
+        SocketOption::MulticastTtl(V4) => (IPPROTO_IP, libc::IP_MULTICAST_TTL),
+        SocketOption::MulticastTtl(V6) => (IPPROTO_IPV6, libc::IPV6_MULTICAST_HOPS),
+        SocketOption::MulticastLoop(V4) => (IPPROTO_IP, libc::IP_MULTICAST_LOOP),
+        SocketOption::MulticastLoop(V6) => (IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP),
+        SocketOption::MulticastInterface(V4) => (IPPROTO_IP, libc::IP_MULTICAST_IF),
+        SocketOption::MulticastInterface(V6) => (IPPROTO_IPV6, libc::IPV6_MULTICAST_IF),
+        SocketOption::MulticastAll(V4) => (IPPROTO_IP, libc::IP_MULTICAST_ALL),
+        SocketOption::MulticastAll(V6) => (IPPROTO_IPV6, IPV6_MULTICAST_ALL),
+    }
+}
+
+fn encode(option: SocketOption, value: OptionValue) -> Value {
+    match (option, value) {
+        (SocketOption::DontFragment(_), OptionValue::Number(0)) => Value::number(libc::IP_PMTUDISC_WANT),
+        // In probe mode no datagram is refused for what is known of the path (ip(7)).
+        (SocketOption::DontFragment(_), OptionValue::Number(_)) => Value::number(libc::IP_PMTUDISC_PROBE),
+        // struct ip_mreqn: a group, which is not used; the address to send with; the index.
+        (SocketOption::MulticastInterface(V4), OptionValue::Interface { index, address }) => {
+            Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
+        }
+        (_, OptionValue::Interface { index, .. }) => Value::new(&index.to_ne_bytes()),
+        (_, OptionValue::Number(number)) => Value::number(number),
+    }
+}
+
+/// See [`Kernel::set_option`].
+pub(in crate::sys) fn set(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    option: SocketOption,
+    value: OptionValue,
+) -> io::Result<()> {
+    let (level, name) = number(option);
+    kernel.set_raw_option(fd, level, name, encode(option, value).bytes())
+}
+
+/// See [`Kernel::option`].
+pub(in crate::sys) fn get(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    option: SocketOption,
+) -> io::Result<i32> {
+    let (level, name) = number(option);
+    match (option, integer(kernel, fd, level, name)) {
+        // The kernel has doubled what was requested (socket(7)).
+        (SocketOption::ReceiveBuffer | SocketOption::SendBuffer, Ok(doubled)) => Ok(doubled / 2),
+        (SocketOption::DontFragment(_), Ok(mode)) => Ok((mode == libc::IP_PMTUDISC_PROBE).into()),
+        // A kernel before Linux 5.0 merges nothing.
+        (SocketOption::MergeReceived, Err(error)) if Failure::of(&error) == Failure::UnknownOption => Ok(0),
+        (_, value) => value,
+    }
+}
+
+/// See [`Kernel::save_option`].
+pub(in crate::sys) fn save(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    option: SocketOption,
+) -> io::Result<SavedOption> {
+    let mut settings = match option {
+        SocketOption::Timestamps => other_stamps(kernel, fd)?,
+        _ => Vec::new(),
+    };
+    let (level, name) = number(option);
+    let value = read(kernel, fd, level, name, 4)?;
+    let number = value.bytes().first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
+    let value = match (option, number) {
+        (SocketOption::ReceiveBuffer | SocketOption::SendBuffer, Some(doubled)) => Value::number(doubled / 2),
+        // For a socket that follows the system's default the kernel reports the default.
+        (SocketOption::UnicastTtl(version), Some(ttl)) if is_default(kernel, version, option, ttl) => {
+            Value::number(-1)
+        }
+        _ => value,
+    };
+    settings.push((level, name, value));
+    settings.reverse();
+    Ok(SavedOption { option, settings })
+}
+
+/// See [`Kernel::restore_option`].
+pub(in crate::sys) fn restore(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    saved: &SavedOption,
+) -> io::Result<()> {
+    let settings = saved.settings.iter();
+    settings.map(|setting| set_again(kernel, fd, setting)).fold(Ok(()), io::Result::and)
+}
+
+/// A buffer may have been larger than the system allows without privilege.
+fn set_again(kernel: &(impl Kernel + ?Sized), fd: RawFd, setting: &Setting) -> io::Result<()> {
+    let (level, name, value) = setting;
+    let forced = match (*level, *name) {
+        (libc::SOL_SOCKET, libc::SO_RCVBUF) => Some(libc::SO_RCVBUFFORCE),
+        (libc::SOL_SOCKET, libc::SO_SNDBUF) => Some(libc::SO_SNDBUFFORCE),
+        _ => None,
+    };
+    match forced {
+        Some(forced) if kernel.set_raw_option(fd, *level, forced, value.bytes()).is_ok() => Ok(()),
+        _ => kernel.set_raw_option(fd, *level, *name, value.bytes()),
+    }
+}
+
+/// True if a new socket has this value.
+fn is_default(kernel: &(impl Kernel + ?Sized), version: IpVersion, option: SocketOption, value: i32) -> bool {
+    let family = if version == V6 { family::INET6 } else { family::INET };
+    let (level, name) = number(option);
+    let default = kernel.socket(family).and_then(|new| integer(kernel, new.as_raw_fd(), level, name));
+    default.is_ok_and(|default| default == value)
+}
+
+/// The forms of time stamps that SO_TIMESTAMPNS would replace. A kernel before Linux 5.1 does not know all of them.
+fn other_stamps(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<Vec<Setting>> {
+    let mut found = Vec::new();
+    for name in STAMPS.into_iter().filter(|name| *name != libc::SO_TIMESTAMPNS) {
+        // An int, or a struct so_timestamping of two.
+        match read(kernel, fd, libc::SOL_SOCKET, name, 8) {
+            Ok(value) if value.bytes != [0; Value::MAX] => found.push((libc::SOL_SOCKET, name, value)),
+            Err(error) if Failure::of(&error) != Failure::UnknownOption => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// See [`Kernel::socket_kind`]. Sockets for ping and UDP-Lite are SOCK_DGRAM, too.
+pub(in crate::sys) fn socket_kind(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<SocketKind> {
+    let number = |name| integer(kernel, fd, libc::SOL_SOCKET, name);
+    let family = match number(libc::SO_DOMAIN) {
+        Ok(libc::AF_INET) => family::INET,
+        Ok(libc::AF_INET6) => family::INET6,
+        Ok(_) => return Ok(SocketKind::OtherFamily),
+        Err(error) if Failure::of(&error) == Failure::NotSocket => return Ok(SocketKind::NotUdp),
+        Err(error) => return Err(error),
+    };
+    let is_udp =
+        number(libc::SO_TYPE)? == libc::SOCK_DGRAM && number(libc::SO_PROTOCOL)? == libc::IPPROTO_UDP;
+    Ok(if is_udp { SocketKind::Udp(family) } else { SocketKind::NotUdp })
+}
+
+/// See [`Kernel::drops`]: SO_MEMINFO, sock_diag(7).
+pub(in crate::sys) fn drops(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> Option<u32> {
+    const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
+    let mut info = [0; (DROPS + 1) * 4];
+    let filled = kernel.raw_option(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info).ok()?;
+    info.last_chunk().filter(|_| filled == info.len()).map(|word| u32::from_ne_bytes(*word))
+}
+
+/// An option that is an int.
+pub(super) fn integer(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
+    let mut value = [0; 4];
+    kernel.raw_option(fd, level, name, &mut value)?;
+    Ok(i32::from_ne_bytes(value))
+}
+
+/// The first `len` bytes of an option.
+fn read(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32, len: usize) -> io::Result<Value> {
+    let mut bytes = [0; Value::MAX];
+    let filled = kernel.raw_option(fd, level, name, &mut bytes[..len])?;
+    Ok(Value { bytes, len: filled.min(len) })
+}

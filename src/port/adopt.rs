@@ -6,7 +6,7 @@ use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
 use crate::context::Context;
 use crate::status::{Result, Status};
-use crate::sys::Kernel;
+use crate::sys::{Kernel, SocketKind, SocketOption};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -57,54 +57,35 @@ impl Port {
 
 impl Open {
     fn set_adopted_options(&self, options: &Options<'_>) -> Result {
-        let merges = merges(&*self.context.kernel, self.fd.get())?;
+        let merges = self.context.kernel.option(self.fd.get(), SocketOption::MergeReceived)? != 0;
         let unwanted = merges && options.has(flag::NO_OFFLOAD | flag::TIMESTAMPS);
         if unwanted {
-            self.set_option(libc::SOL_UDP, libc::UDP_GRO, &0u32.to_ne_bytes())?;
+            self.set_option(SocketOption::MergeReceived, false)?;
         }
         self.merges.set(merges && !unwanted);
         if options.has(flag::BROADCAST) {
-            self.set_option(libc::SOL_SOCKET, libc::SO_BROADCAST, &1u32.to_ne_bytes())?;
+            self.set_option(SocketOption::Broadcast, true)?;
         }
-        for (name, size) in
-            [(libc::SO_RCVBUF, options.receive_buffer), (libc::SO_SNDBUF, options.send_buffer)]
-        {
-            if size > 0 {
-                self.set_option(libc::SOL_SOCKET, name, &size.to_ne_bytes())?;
-            }
+        for (option, size) in options.buffers() {
+            self.set_option(option, size)?;
         }
         self.finish_options(options)?;
         self.learn_port()
     }
 }
 
-/// The family of a socket, which must be one for UDP: ping and UDP-Lite sockets are SOCK_DGRAM, too.
+/// The family of a UDP socket.
 fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
-    let number = |name| integer(kernel, fd, libc::SOL_SOCKET, name);
-    let family = match number(libc::SO_DOMAIN) {
-        Ok(libc::AF_INET) => family::INET,
-        Ok(libc::AF_INET6) => family::INET6,
-        Ok(_) => return Err(Status::ADDRESS_FAMILY),
-        Err(error) if error.raw_os_error() == Some(libc::ENOTSOCK) => return Err(Status::SOCKET_TYPE),
-        Err(error) => return Err(error.into()),
+    let family = match kernel.socket_kind(fd)? {
+        SocketKind::Udp(family) => family,
+        SocketKind::OtherFamily => return Err(Status::ADDRESS_FAMILY),
+        SocketKind::NotUdp => return Err(Status::SOCKET_TYPE),
     };
-    if number(libc::SO_TYPE)? != libc::SOCK_DGRAM || number(libc::SO_PROTOCOL)? != libc::IPPROTO_UDP {
-        return Err(Status::SOCKET_TYPE);
-    }
     match expected {
         family::UNSPEC => Ok(family),
         family::INET | family::INET6 if expected == family => Ok(family),
         family::INET | family::INET6 => Err(Status::ADDRESS_FAMILY),
         _ => Err(Status::INVALID_ARGUMENT),
-    }
-}
-
-/// Whether datagrams come merged. A kernel before Linux 5.0 does not know that.
-fn merges(kernel: &dyn Kernel, fd: RawFd) -> Result<bool> {
-    match integer(kernel, fd, libc::SOL_UDP, libc::UDP_GRO) {
-        Ok(on) => Ok(on != 0),
-        Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -118,15 +99,9 @@ fn peer_of(kernel: &dyn Kernel, fd: RawFd) -> Result<Option<Addr>> {
 
 /// The flags that a port made with these options would have.
 fn flags_of(kernel: &dyn Kernel, fd: RawFd, version: u16) -> Result<u32> {
-    let broadcast = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_BROADCAST)? != 0;
-    let v6_only =
-        version == family::INET6 && integer(kernel, fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)? != 0;
+    let is_set = |option| kernel.option(fd, option).map(|value| value != 0);
+    let broadcast = is_set(SocketOption::Broadcast)?;
+    let v6_only = version == family::INET6 && is_set(SocketOption::V6Only)?;
     let bit = |is_set, bit| if is_set { bit } else { 0 };
     Ok(bit(broadcast, flag::BROADCAST) | bit(v6_only, flag::V6_ONLY))
-}
-
-fn integer(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
-    let mut value = [0; 4];
-    kernel.raw_option(fd, level, name, &mut value)?;
-    Ok(i32::from_ne_bytes(value))
 }

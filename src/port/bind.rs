@@ -1,11 +1,10 @@
 //! bind(2) of a port: a number of the kernel's choice outlives a connection, and no other socket has it.
 
 use super::connect::lost_local_port;
-use super::device::Device;
 use super::{Options, flag, listen};
 use crate::addr::Addr;
-use crate::status::Result;
-use crate::sys::Kernel;
+use crate::status::{Result, Status};
+use crate::sys::{Device, Kernel, SocketOption};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -29,17 +28,17 @@ fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>)
     let may_have_device = options.bind_device.is_some() || local.needs_scope();
     for _ in 0..TRIES {
         kernel.bind(fd, local)?;
-        let device = if may_have_device { Device::of(kernel, fd)? } else { Device::None };
+        let device = if may_have_device { kernel.device(fd)? } else { Device::None };
         let host = kernel.local_addr(fd)?;
         kernel.connect(fd, &Addr::UNSPECIFIED)?;
-        device.bind(kernel, fd)?;
+        kernel.bind_device(fd, &device)?;
         let Some(chosen) = lost_local_port(kernel, fd, &host)? else { return Ok(()) };
         match kernel.bind(fd, &chosen) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             result => return Ok(result?),
         }
     }
-    Err(io::Error::from_raw_os_error(libc::EADDRINUSE).into())
+    Err(Status::ADDRESS_IN_USE)
 }
 
 /// For a socket that shares its number the kernel may choose one that other sockets share already
@@ -56,11 +55,10 @@ fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>
 /// For an adopted socket that is not bound: a first send or a connection would bind it to a number that it may share.
 pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
     let mut shared = Vec::new();
-    for name in [libc::SO_REUSEADDR, libc::SO_REUSEPORT] {
-        let mut value = [0; 4];
-        kernel.raw_option(fd, libc::SOL_SOCKET, name, &mut value)?;
-        if value != [0; 4] {
-            shared.push((name, value));
+    for option in [SocketOption::ReuseAddress, SocketOption::ReusePort] {
+        let value = kernel.option(fd, option)?;
+        if value != 0 {
+            shared.push((option, value));
         }
     }
     let host = kernel.local_addr(fd)?;
@@ -68,8 +66,8 @@ pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
     if shared.is_empty() || host.port != 0 {
         return Ok(());
     }
-    let unset = |(name, _): &(i32, [u8; 4])| kernel.set_raw_option(fd, libc::SOL_SOCKET, *name, &[0; 4]);
+    let unset = |(option, _): &(SocketOption, i32)| kernel.set_option(fd, *option, 0.into());
     let bound = shared.iter().try_for_each(unset).and_then(|()| kernel.bind(fd, &host));
-    let reset = |(name, value): &(i32, [u8; 4])| kernel.set_raw_option(fd, libc::SOL_SOCKET, *name, value);
+    let reset = |(option, value): &(SocketOption, i32)| kernel.set_option(fd, *option, (*value).into());
     shared.iter().map(reset).fold(bound, io::Result::and)
 }

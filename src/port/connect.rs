@@ -1,10 +1,9 @@
 //! Connecting a port to one peer, to another one, and to nobody again.
 
-use super::device::Device;
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::{Datagram, Kernel};
+use crate::sys::{Datagram, Device, Kernel};
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;

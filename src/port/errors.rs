@@ -5,8 +5,8 @@ use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::context::Reason;
 use crate::status::{Result, Status};
-use crate::sys::Report;
 use crate::sys::error_queue::origin;
+use crate::sys::{IpVersion, Report, SocketOption};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
@@ -92,12 +92,10 @@ impl Open {
         self.is_listening() && !self.context.shared.owner.is_unusable()
     }
 
-    /// Both options on an IPv6 socket: the one of IPv6 alone loses what concerns IPv4 on a dual-stack port.
+    /// Both options on an IPv6 socket: that of IPv6 alone loses the reports about IPv4 on a dual-stack port.
     pub(super) fn enable_error_queue(&self, on: bool) -> Result {
-        let value = u32::from(on).to_ne_bytes();
-        let v6 = (libc::IPPROTO_IPV6, libc::IPV6_RECVERR, &value[..]);
-        let v4 = (libc::IPPROTO_IP, libc::IP_RECVERR, &value[..]);
-        self.set_options((self.family == family::INET6).then_some(v6).into_iter().chain([v4]))?;
+        let both = [IpVersion::V6, IpVersion::V4].into_iter().skip((self.family != family::INET6).into());
+        self.set_options(both.map(|version| (SocketOption::ErrorReports(version), on.into())))?;
         self.errors.wanted.set(on);
         Ok(())
     }
@@ -203,23 +201,18 @@ impl Open {
     pub(super) fn measure_mtu(&self, to: Option<Addr>, send: impl FnOnce() -> Result) -> (Result, u32) {
         let Some(to) = to.or(self.peer.get()) else { return (Err(Status::MESSAGE_TOO_LONG), 0) };
         let over_v6 = to.family == family::INET6 && !to.is_v4_mapped();
-        let (level, name) = if over_v6 {
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-        } else {
-            (libc::IPPROTO_IP, libc::IP_RECVERR)
-        };
+        let option = SocketOption::ErrorReports(if over_v6 { IpVersion::V6 } else { IpVersion::V4 });
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        let set = |on: u32| kernel.set_raw_option(fd, level, name, &on.to_ne_bytes());
-        let mut are_on = [1; 4];
-        let mut are_off = || kernel.raw_option(fd, level, name, &mut are_on).is_ok() && are_on == [0; 4];
+        let set = |on: bool| kernel.set_option(fd, option, on.into());
+        let are_off = || kernel.option(fd, option).is_ok_and(|on| on == 0);
         let mtu = self.reported_mtu(&to);
-        if mtu != 0 || !are_off() || set(1).is_err() {
+        if mtu != 0 || !are_off() || set(true).is_err() {
             return (Err(Status::MESSAGE_TOO_LONG), mtu);
         }
         let sent = send();
         let mtu = self.reported_mtu(&to);
         // It was possible to switch them on, so this does not fail for good unless the host has closed the socket.
-        let _ = set(0).or_else(|_| set(0));
+        let _ = set(false).or_else(|_| set(false));
         // An error of somebody else that came meanwhile would fail the next write.
         self.drain_error_queue();
         (sent, mtu)

@@ -11,7 +11,7 @@ use crate::addr::{Addr, family};
 use crate::context::{Context, ScheduledReasons};
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::Kernel;
+use crate::sys::{Device, Kernel, SocketOption};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -139,34 +139,28 @@ impl Open {
     ///
     /// UDP_SEGMENT is looked for: a kernel without it takes no notice of it, and sends what was merged as one datagram.
     fn ask_for_merging(&self) {
-        let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        let offload = !self.has(flag::NO_OFFLOAD);
-        if offload && kernel.raw_option(fd, libc::SOL_UDP, libc::UDP_SEGMENT, &mut [0; 4]).is_ok() {
+        let can_segment = || self.context.kernel.option(self.fd.get(), SocketOption::SegmentSize).is_ok();
+        if !self.has(flag::NO_OFFLOAD) && can_segment() {
             self.segmentation.set(Segmentation::Full);
         }
         let wanted = self.saved_options.is_none() || self.has(flag::OFFLOAD);
         if wanted && !self.has(flag::NO_OFFLOAD | flag::TIMESTAMPS) {
-            let on = self.set_option(libc::SOL_UDP, libc::UDP_GRO, &1u32.to_ne_bytes());
+            let on = self.set_option(SocketOption::MergeReceived, true);
             self.merges.set(on.is_ok() || self.merges.get());
         }
     }
 
-    /// The kernel cuts a wish at net.core.rmem_max and wmem_max, and doubles what it grants (socket(7)).
+    /// Logs that a buffer is smaller than requested: the kernel limits the sizes to net.core.rmem_max and wmem_max (socket(7)).
     fn check_buffers(&self, options: &Options<'_>) {
-        let wishes = [
-            (libc::SO_RCVBUF, options.receive_buffer, "receive"),
-            (libc::SO_SNDBUF, options.send_buffer, "send"),
-        ];
-        for (name, wish, what) in wishes.into_iter().filter(|(_, wish, _)| *wish > 0) {
-            let mut value = [0; 4];
-            let got = self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, name, &mut value);
-            let granted = u32::from_ne_bytes(value) / 2;
-            if got.is_ok() && granted < wish {
+        for (option, wish) in options.buffers() {
+            let name = if option == SocketOption::SendBuffer { "send" } else { "receive" };
+            let granted = self.context.kernel.option(self.fd.get(), option);
+            if let Some(granted) = granted.ok().filter(|granted| *granted < wish) {
                 self.context.log_record(
                     Level::Warn,
                     Status::OK,
                     c"port",
-                    format_args!("{what} buffer of {granted} bytes instead of {wish}"),
+                    format_args!("{name} buffer of {granted} bytes instead of {wish}"),
                 );
             }
         }
@@ -180,10 +174,10 @@ impl Open {
 /// receives all of it, and the number can still be shared with a socket that has both options.
 pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
     if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
-        set(kernel, fd, libc::SOL_SOCKET, libc::SO_REUSEADDR, 1)?;
+        kernel.set_option(fd, SocketOption::ReuseAddress, true.into())?;
     }
     if options.has(flag::REUSE_PORT) {
-        set(kernel, fd, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
+        kernel.set_option(fd, SocketOption::ReusePort, true.into())?;
     }
     Ok(())
 }
@@ -192,32 +186,22 @@ pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>
 fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
     share_number(kernel, fd, options)?;
     if options.has(flag::BROADCAST) {
-        set(kernel, fd, libc::SOL_SOCKET, libc::SO_BROADCAST, 1)?;
+        kernel.set_option(fd, SocketOption::Broadcast, true.into())?;
     }
-    for (name, size) in [(libc::SO_RCVBUF, options.receive_buffer), (libc::SO_SNDBUF, options.send_buffer)] {
-        if size > 0 {
-            set(kernel, fd, libc::SOL_SOCKET, name, size)?;
-        }
+    for (option, size) in options.buffers() {
+        kernel.set_option(fd, option, size.into())?;
     }
     confine(kernel, fd, version, options)
 }
 
-/// To one IP version and one device, which decide whose numbers count as taken.
+/// Restricts a socket to one IP version and one device, which decide which port numbers are free.
 pub(super) fn confine(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
     if version == family::INET6 {
-        // Said either way: the default is the system's (net.ipv6.bindv6only).
-        set(kernel, fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, options.has(flag::V6_ONLY).into())?;
+        // Set either way, since the default depends on the system (net.ipv6.bindv6only).
+        kernel.set_option(fd, SocketOption::V6Only, options.has(flag::V6_ONLY).into())?;
     }
-    if let Some(device) = options.bind_device {
-        // The kernel would take an empty name for none, and look for the beginning of a longer one.
-        if !(1..libc::IFNAMSIZ).contains(&device.count_bytes()) {
-            return Err(Status::NO_INTERFACE);
-        }
-        kernel.set_raw_option(fd, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.to_bytes_with_nul())?;
+    if let Some(name) = options.bind_device {
+        kernel.bind_device(fd, &Device::named(name).ok_or(Status::NO_INTERFACE)?)?;
     }
     Ok(())
-}
-
-fn set(kernel: &dyn Kernel, fd: RawFd, level: i32, name: i32, value: u32) -> Result {
-    Ok(kernel.set_raw_option(fd, level, name, &value.to_ne_bytes())?)
 }

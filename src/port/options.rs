@@ -1,6 +1,7 @@
 //! How a port is made.
 
 use crate::status::{Result, Status};
+use crate::sys::SocketOption;
 use std::ffi::CStr;
 
 /// The bits of [`Options::flags`]: [`udpr_udp_flag`](crate::abi::udpr_udp_flag) says what each of them does.
@@ -105,6 +106,16 @@ impl Options<'_> {
     /// As [`Options::check`] allows it.
     pub(super) fn packet_size(&self) -> u16 {
         if self.max_packet_size == 0 { PACKET_MAX } else { self.max_packet_size as u16 }
+    }
+
+    /// The sizes of the socket's buffers, as far as they are given.
+    pub(super) fn buffers(&self) -> impl Iterator<Item = (SocketOption, i32)> + use<> {
+        let sizes = [
+            (SocketOption::ReceiveBuffer, self.receive_buffer),
+            (SocketOption::SendBuffer, self.send_buffer),
+        ];
+        // As Options::check allows them.
+        sizes.into_iter().filter(|(_, size)| *size > 0).map(|(option, size)| (option, size as i32))
     }
 
     pub(super) fn queue_bytes(&self) -> u32 {

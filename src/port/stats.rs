@@ -28,7 +28,7 @@ impl Open {
     /// Datagrams that found the receive buffer full since the port was made, until its socket is closed. The
     /// kernel's own count goes round at 32 bits, so that it must be looked at once in so many drops.
     pub(super) fn count_kernel_drops(&self) {
-        let drops = self.socket_drops().unwrap_or(self.drops.get());
+        let drops = self.context.kernel.drops(self.fd.get()).unwrap_or(self.drops.get());
         let more = drops.wrapping_sub(self.drops.replace(drops));
         if more > 0 {
             self.lazy().counters.update(|stats| stats.dropped_in += u64::from(more));
@@ -37,16 +37,6 @@ impl Open {
 
     /// What an adopted socket has dropped before is not the port's.
     pub(super) fn forget_drops(&self) {
-        self.drops.set(self.socket_drops().unwrap_or(0));
-    }
-
-    /// Since the socket was made (SO_MEMINFO, sock_diag(7)).
-    fn socket_drops(&self) -> Option<u32> {
-        const DROPS: usize = 8; // SK_MEMINFO_DROPS in linux/sock_diag.h
-        let mut info = [0; (DROPS + 1) * 4];
-        let got =
-            self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info);
-        let word = info.last_chunk().filter(|_| got.is_ok_and(|len| len == info.len()));
-        word.map(|word| u32::from_ne_bytes(*word))
+        self.drops.set(self.context.kernel.drops(self.fd.get()).unwrap_or(0));
     }
 }

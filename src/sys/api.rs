@@ -1,6 +1,7 @@
 //! The portable words of the contract: what a backend takes and returns, without a number or a name of any system.
 
 use crate::addr::{Addr, family};
+use crate::status::Status;
 use std::io;
 
 /// What a system identifies a socket by.
@@ -212,4 +213,15 @@ pub enum GroupError {
     Full(io::Error),
     /// Another error.
     Other(io::Error),
+}
+
+impl From<GroupError> for Status {
+    fn from(error: GroupError) -> Status {
+        match error {
+            GroupError::AlreadyJoined => Status::ALREADY_JOINED,
+            GroupError::NotJoined => Status::NOT_JOINED,
+            GroupError::NoInterface => Status::NO_INTERFACE,
+            GroupError::Full(error) | GroupError::Other(error) => error.into(),
+        }
+    }
 }

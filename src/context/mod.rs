@@ -1,6 +1,7 @@
-//! What ports and the loop share within one turn, so that no port needs to know the reactor.
+//! What the ports and the loop share, so that a port need not know the reactor.
 //!
-//! Ports leave their tokens here with [`Context::schedule`]; the reactor, which knows who they are, looks at them again.
+//! A port that has something to do in a later turn calls [`Context::schedule`] with its token; the reactor, which has
+//! the table of tokens, visits the port.
 
 mod lifecycle;
 mod schedule;
@@ -21,26 +22,26 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The token of the reactor's own wake-up: no id, since ids are never 0.
+/// The token of the waker. It is no id, since ids are never 0.
 pub const WAKE_TOKEN: u64 = 0;
-/// The token of the alarm that an embedded reactor has: no id either.
+/// The token of the alarm of an embedded reactor. It is no id either.
 pub const ALARM_TOKEN: u64 = 1;
-/// How many ports may gather at once, each in an arena of its own; beyond that a write leaves by itself.
+/// How many ports may gather at once, each in a batch of its own. Writes of further ports are sent singly.
 const SEND_BATCHES_MAX: usize = 16;
 
-/// See the module.
+/// The context of a reactor's ports.
 pub struct Context {
-    /// The kernel, or a test in its place.
+    /// The kernel, or a test that stands in for it.
     pub kernel: Rc<dyn Kernel>,
-    /// What the loop waits on.
+    /// The descriptors that the loop waits for.
     pub epoll: Epoll,
-    /// The part for other threads.
+    /// The part that other threads may use.
     pub shared: Arc<Shared>,
     /// The host's logger.
     pub log: Logger,
-    /// Ports whose `stop_protocol` is still to come.
+    /// The number of ports whose `stop_protocol` was not called yet.
     pub ports: Cell<u64>,
-    /// An address that the reactor's owner wants to find again from its ports: the handle of the C face.
+    /// The handle of the C API, so that it can be found from a port.
     pub c_handle: Cell<*mut ()>,
     schedule: Schedule,
     dispatching: Cell<bool>,
@@ -76,41 +77,41 @@ impl Context {
         })
     }
 
-    /// A line for the host's logger, which in a forked child is not called any more.
+    /// Logs a line, but not in a forked child: the logger belongs to the parent there.
     pub fn log_record(&self, level: Level, status: Status, target: &CStr, text: fmt::Arguments<'_>) {
         if !self.shared.owner.is_forked() {
             self.log.log(level, status, target, text);
         }
     }
 
-    /// EPOLL_CTL_DEL. Where it fails the descriptor was closed before, as a rule; what stayed in the set would be reported
-    /// for ever, and could not be named any more, so it is tried once more.
+    /// EPOLL_CTL_DEL. If it fails, the descriptor was usually closed before. A registration that stayed in the set
+    /// would be reported permanently and could not be removed any more, so the call is made a second time.
     pub fn unwatch(&self, fd: RawFd) {
         let remove = || self.kernel.unwatch(self.epoll.fd(), fd);
         let _ = remove().or_else(|_| remove());
     }
 
-    /// True while callbacks of a turn run: writes gather then.
+    /// True while callbacks of a turn run: their writes are gathered.
     pub fn is_dispatching(&self) -> bool {
         self.dispatching.get()
     }
 
-    /// Said by the loop around each pass of callbacks.
+    /// The loop sets this around each dispatch.
     pub fn set_dispatching(&self, on: bool) {
         self.dispatching.set(on);
     }
 
-    /// True where a loop around this one waits on the epoll set.
+    /// True if an embedding loop waits on the epoll set.
     pub fn is_embedded(&self) -> bool {
         self.embedded.get()
     }
 
-    /// From here on.
+    /// Marks the reactor as embedded, which cannot be undone.
     pub fn set_embedded(&self) {
         self.embedded.set(true);
     }
 
-    /// Has the port with this token looked at again. It is the only way to do so, and an embedding loop learns of it here.
+    /// Has the port with this token visited in a later turn. It also wakes an embedding loop.
     pub fn schedule(&self, reason: Reason, token: u64) {
         self.schedule.push(reason, token);
         if reason.is_work() {
@@ -118,13 +119,13 @@ impl Context {
         }
     }
 
-    /// The same for a port that tries again after at least so many nanoseconds.
+    /// Has the port visited after at least so many nanoseconds.
     pub fn schedule_retry(&self, token: u64, after: u64) {
         self.schedule.push_retry(token, clock::now() + after);
         self.notify_embedder();
     }
 
-    /// Inside a dispatch there is no need: before a turn ends, it looks at all that is due, and sets the alarm.
+    /// Inside a dispatch this is not needed: before a turn ends, it looks at all that is due and sets the alarm.
     fn notify_embedder(&self) {
         if self.is_embedded() && !self.is_dispatching() {
             self.shared.waker.wake();
@@ -150,17 +151,20 @@ impl Context {
         self.schedule.next_retry()
     }
 
-    /// CLOSED once the reactor is being freed: nothing new is made then.
+    /// Whether something new can be made.
+    ///
+    /// # Errors
+    /// CLOSED once the reactor is being freed: nothing new can be made then.
     pub fn check_open(&self) -> Result {
         if self.closing.get() { Err(Status::CLOSED) } else { Ok(()) }
     }
 
-    /// Said by the reactor's end.
+    /// The reactor is being freed.
     pub fn close(&self) {
         self.closing.set(true);
     }
 
-    /// The buffers to receive into; they are given back by [`Context::return_recv_batch`].
+    /// The buffers to receive into. [`Context::return_recv_batch`] gives them back.
     pub fn take_recv_batch(&self) -> Box<RecvBatch> {
         self.recv_batch.take().unwrap_or_else(|| Box::new(RecvBatch::new(self.buffers())))
     }
@@ -169,30 +173,30 @@ impl Context {
         self.buffers.get_or_init(Rc::default).clone()
     }
 
-    /// Where bytes lie that were received merged. They stay there until the dispatch ends, and what gathers meanwhile leaves
-    /// before that.
+    /// The place of bytes that were received merged. They stay there until the dispatch ends; what is gathered from
+    /// there is sent before.
     pub fn find_recv_slice(&self, data: &[u8]) -> Option<RecvSlice> {
         self.buffers.get()?.find(data.as_ptr(), data.len())
     }
 
-    /// For the next port.
+    /// Gives the buffers back for the next port.
     pub fn return_recv_batch(&self, recv_batch: Box<RecvBatch>) {
         self.recv_batch.replace(Some(recv_batch));
     }
 
-    /// An empty arena to write into; it is given back by [`Context::return_send_batch`].
+    /// An empty batch to write into. [`Context::return_send_batch`] gives it back.
     pub fn take_send_batch(&self) -> Box<SendBatch> {
         self.send_batches_lent.set(self.send_batches_lent.get() + 1);
         let send_batch = self.send_batches.borrow_mut().pop();
         send_batch.unwrap_or_else(|| Box::new(SendBatch::new(self.buffers())))
     }
 
-    /// True where a port may hold on to an arena until the dispatch ends: enough are left for the others.
+    /// True if a port may keep a batch until the dispatch ends: enough are left for the others.
     pub fn may_gather(&self) -> bool {
         self.dispatching.get() && self.send_batches_lent.get() < SEND_BATCHES_MAX
     }
 
-    /// For the next port.
+    /// Gives the batch back for the next port.
     pub fn return_send_batch(&self, mut send_batch: Box<SendBatch>) {
         send_batch.clear();
         self.send_batches_lent.set(self.send_batches_lent.get() - 1);

@@ -4,11 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// How many retries one turn makes. A full device may leave thousands of ports with one: the others follow in the next turns,
-/// and timers and I/O come in between.
+/// How many retries one turn makes. A full device may leave thousands of ports with a retry: the rest is made in the
+/// next turns, with timers and I/O in between.
 pub const RETRIES_MAX: usize = 32;
-/// How long a port waits at least after a call that failed, 1 ms, in nanoseconds. After ENOBUFS the queue of a device is
-/// full, and epoll does not report when it has room again.
+/// How long a port waits at least after a call that failed: 1 ms, in nanoseconds. After ENOBUFS the queue of a device
+/// is full, and epoll does not report when it has room again.
 pub const BACK_OFF: u64 = 1_000_000;
 
 /// Why a port is visited in a later turn.
@@ -28,7 +28,7 @@ pub enum Reason {
     Retry,
 }
 
-/// Those with a list; a retry has an instant instead.
+/// The number of lists. A retry has an instant instead.
 const LISTS: usize = Reason::Retry as usize;
 /// A turn does not wait while a port is listed for one of these. Gathered writes are sent when their dispatch ends. A port that
 /// has stopped is only memory, but the memory of many is not kept while an embedding loop sleeps.
@@ -80,15 +80,16 @@ impl Schedule {
         WORK.into_iter().any(|reason| !self.lists[reason as usize].waiting.borrow().is_empty())
     }
 
-    /// The more ports wait, the longer each does: together they try about [`RETRIES_MAX`] times per [`BACK_OFF`].
+    /// The more ports wait, the longer each of them waits: together they try about [`RETRIES_MAX`] times per
+    /// [`BACK_OFF`].
     pub(super) fn push_retry(&self, token: u64, due: u64) {
         let mut retries = self.retries.borrow_mut();
         let crowd = (retries.len() / RETRIES_MAX) as u64;
         retries.push(Reverse((due + crowd * BACK_OFF, token)));
     }
 
-    /// Calls `visit` for at most [`RETRIES_MAX`] ports whose retry is due at one instant, which `now` is asked for once. What
-    /// fails again is due later, in another turn.
+    /// Calls `visit` for at most [`RETRIES_MAX`] ports whose retry is due. `now` is called once. What fails again is
+    /// due in a later turn.
     pub(super) fn drain_retries(&self, now: impl FnOnce() -> u64, mut visit: impl FnMut(u64)) {
         if self.retries.borrow().is_empty() {
             return;

@@ -1,4 +1,5 @@
-//! What other threads may touch of a reactor: who is in, the wake-up, the clock, and the ports with mail.
+//! The part of a reactor that other threads may use: its lock, its waker, its clock, and the list of ports with posted
+//! datagrams.
 
 use super::lifecycle::Lifecycle;
 use crate::status::Result;
@@ -7,12 +8,12 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-/// The part of a reactor that outlives it and belongs to every thread.
+/// Shared by a reactor, its ports and its remotes; it may outlive the reactor.
 #[derive(Debug)]
 pub struct Shared {
-    /// Who may use the reactor right now.
+    /// Lets one thread at a time use the reactor.
     pub owner: CachePadded<OwnerLock>,
-    /// Ends its waiting.
+    /// Ends a wait of the loop.
     pub waker: Waker,
     /// How far its run has come.
     pub lifecycle: Lifecycle,
@@ -21,7 +22,7 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// With `manual_clock` time stands at 0 until it is set. Errors: those of mmap(2) and eventfd(2).
+    /// With `manual_clock` the time is 0 until it is set. Errors: those of mmap(2) and eventfd(2).
     pub fn new(manual_clock: bool) -> io::Result<Shared> {
         Ok(Shared {
             owner: CachePadded(OwnerLock::new()?),
@@ -32,7 +33,10 @@ impl Shared {
         })
     }
 
-    /// Leaves the reactor to the calling thread alone, until its end or that thread's. NO_MEMORY.
+    /// Pins the reactor to the calling thread until the end of either.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn pin(self: &Arc<Shared>, guard: &mut OwnerGuard<'_>) -> Result {
         let shared: Weak<Shared> = Arc::downgrade(self);
         if !guard.is_pinned() && at_thread_exit(shared)? {
@@ -49,12 +53,12 @@ impl Shared {
         instant
     }
 
-    /// True where time moves by [`Shared::set_now`] alone.
+    /// True if only [`Shared::set_now`] moves the clock.
     pub fn is_manual(&self) -> bool {
         self.manual.is_some()
     }
 
-    /// Moves a manual clock; it never goes back.
+    /// Moves a manual clock, but never backwards.
     pub fn set_now(&self, instant: u64) {
         if let Some(manual) = &self.manual {
             tsan::release(manual);
@@ -88,7 +92,10 @@ impl Shared {
         Ok(())
     }
 
-    /// The port with this token has mail from another thread: to be said before the waker is woken. NO_MEMORY.
+    /// The port with this token has posted datagrams. Call this before the waker is woken.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn post_port(&self, token: u64) -> Result {
         let mut posted_ports = self.posted_ports.lock();
         posted_ports.try_reserve(1)?;
@@ -96,19 +103,20 @@ impl Shared {
         Ok(())
     }
 
-    /// True where a thread that is not there any more holds the lock: in a child, if at all.
+    /// True if the lock is held by a thread that does not exist here: in a forked child, if at all.
     pub fn is_locked(&self) -> bool {
         self.posted_ports.is_locked()
     }
 
-    /// The ports with mail.
+    /// Takes the list of ports with posted datagrams.
     pub fn take_posted_ports(&self) -> Vec<u64> {
         std::mem::take(&mut *self.posted_ports.lock())
     }
 }
 
 impl Drop for Shared {
-    /// What the threads that have let go of it did before is done: that is what the last reference means.
+    /// Everything that other threads did before they dropped their reference has happened: this is what the last
+    /// reference means.
     fn drop(&mut self) {
         tsan::acquire(self);
         tsan::acquire(&self.owner);
@@ -116,7 +124,7 @@ impl Drop for Shared {
 }
 
 impl ThreadExit for Shared {
-    /// The number of the thread may be given to another one, which is not the one that ran the reactor.
+    /// The thread's number may be given to another thread, which must not inherit the pin.
     fn thread_ended(&self) {
         self.owner.unpin();
     }

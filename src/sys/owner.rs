@@ -1,4 +1,4 @@
-//! Who may use a reactor right now: one thread at a time, and nobody in a forked child.
+//! The lock of a reactor: one thread at a time uses it, and no thread in a forked child.
 
 use super::cache_padded::CachePadded;
 use super::imp::process_id;
@@ -9,45 +9,47 @@ use crate::status::{Result, Status};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
-/// The child of a fork finds this: the page is wiped there (MADV_WIPEONFORK, madvise(2)).
+/// The word in a forked child, where the page is wiped (MADV_WIPEONFORK, madvise(2)).
 const FORKED: usize = 0;
 const IDLE: usize = 1;
 const CLOSED: usize = 4;
-/// Beside a thread's number: that thread owns the reactor between turns too. Numbers are addresses (glibc and
+/// Added to a thread's number: that thread owns the reactor between turns, too. The numbers are addresses (glibc and
 /// musl), so their two lowest bits are free and none of them is below 8.
 const PINNED: usize = 1;
-/// Alone, or beside the number of the thread that is still inside: until it has left, nobody may free the reactor.
+/// After a panic. Added to a thread's number while that thread is still inside: until it has left, the reactor cannot
+/// be freed.
 const POISONED: usize = 2;
-/// Beside a thread's number, in a forked child: that thread renews the reactor, or has freed it and stays.
+/// Added to a thread's number in a forked child: that thread renews the reactor, or has freed it and stays inside.
 const FORKED_BUSY: usize = PINNED | POISONED;
 
-/// Some thread is inside, and [`OwnerLock::inside`] says which. No thread's number with anything beside it is this.
+/// A thread is inside, and [`OwnerLock::inside`] is its number. No thread's number with any bits added equals this.
 const BUSY: usize = CLOSED | POISONED;
 
-/// What is on the page.
+/// The words on the page.
 #[derive(Debug)]
 #[repr(C)]
 struct Page {
     owner: CachePadded<AtomicUsize>,
-    /// Not 0: nothing has happened that the one who goes through a batch must look at.
+    /// Not 0 while the batch of datagrams that is being delivered is as it was: no callback has paused, stopped or
+    /// connected a port.
     batch_valid: AtomicUsize,
 }
 
-/// The owner word of a reactor, on a page of its own that a forked child finds wiped.
+/// The owner word of a reactor, on a page of its own that is wiped in a forked child.
 ///
-/// Thread ids are the same in a child and a `close` there would disturb the parent's epoll set, so a child must
-/// not get in by mistake.
+/// Thread numbers are the same in a child, and a `close` there would change the parent's epoll set. So a child must not
+/// use the reactor by mistake.
 ///
-/// Where a sandbox or an old kernel cannot wipe the page, the process id is compared instead whenever the word is looked at.
-/// Then the word is never a thread's number but one that looks lost ([`BUSY`]), and the gate is never calm, so that the short ways
-/// of [`OwnerLock::is_inside`], [`OwnerLock::enter`], [`OwnerLock::is_unusable`] and [`OwnerLock::is_batch_valid`], which know nothing of this, lead to the
-/// long ones.
+/// If a sandbox or an old kernel refuses to wipe the page, the process id is compared instead, whenever the word is
+/// read. The word is then never a thread's number but [`BUSY`], which looks poisoned, and the batch is never valid. So
+/// the fast paths of [`OwnerLock::is_inside`], [`OwnerLock::enter`], [`OwnerLock::is_unusable`] and
+/// [`OwnerLock::is_batch_valid`] lead to the slow paths, which compare the process id.
 #[derive(Debug)]
 pub struct OwnerLock {
     page: WipedPage<Page>,
     /// The process that the word is of, negative while a thread of it marks it as forked; 0 if the page is wiped.
     process: AtomicI32,
-    /// The thread that is inside, or 0. It is not on the page: in a forked child it tells who was inside at the fork.
+    /// The thread that is inside, or 0. It is not on the page, so a forked child can see who was inside at the fork.
     inside: AtomicUsize,
 }
 
@@ -61,7 +63,7 @@ impl OwnerLock {
         Ok(OwnerLock { page, process, inside: AtomicUsize::new(0) })
     }
 
-    /// False where the process id is compared instead.
+    /// False if the process id is compared instead.
     #[inline]
     pub fn is_wiped_on_fork(&self) -> bool {
         self.process.load(Ordering::Relaxed) == 0
@@ -75,7 +77,7 @@ impl OwnerLock {
         &self.page.owner
     }
 
-    /// In a forked child: makes the page what it would be if it had been wiped.
+    /// In a forked child: sets the page to what it would be if it had been wiped.
     #[cold]
     fn detect_fork(&self) {
         let own = process_id();
@@ -84,7 +86,7 @@ impl OwnerLock {
             if known == own {
                 return;
             }
-            // Another thread of this child is between the stores below.
+            // Another thread of this child is between the two stores below.
             if known == -own {
                 std::thread::yield_now();
                 continue;
@@ -96,20 +98,23 @@ impl OwnerLock {
         }
     }
 
-    /// The word while the thread of this number is inside.
+    /// The word while this thread is inside.
     #[inline]
     fn held_by(&self, thread: usize) -> usize {
         if self.is_wiped_on_fork() { thread } else { BUSY }
     }
 
-    /// True where the calling thread is inside already, and may go on.
+    /// True if the calling thread is inside already.
     #[inline]
     pub fn is_inside(&self) -> bool {
         self.page.owner.load(Ordering::Relaxed) == this_thread()
     }
 
-    /// Lets the calling thread in until the answer is dropped. WRONG_THREAD while another one is in, CLOSED after
-    /// the reactor's end and in a forked child, PANIC once the reactor is dead.
+    /// Enters until the guard is dropped.
+    ///
+    /// # Errors
+    /// WRONG_THREAD while another thread is inside, CLOSED after the reactor's end and in a forked child, PANIC after a
+    /// panic.
     #[inline]
     pub fn enter(&self) -> Result<OwnerGuard<'_>> {
         let me = this_thread();
@@ -135,8 +140,10 @@ impl OwnerLock {
         Err(self.check_open().err().unwrap_or(Status::WRONG_THREAD))
     }
 
-    /// For the end of a dead reactor: whoever comes first gets in, but not before the thread that was inside when it died
-    /// has left: REENTRANT for that one, WRONG_THREAD for others.
+    /// Enters a poisoned reactor to free it, once the thread that was inside when it panicked has left.
+    ///
+    /// # Errors
+    /// REENTRANT on that thread, WRONG_THREAD on others.
     pub fn enter_poisoned(&self) -> Result<OwnerGuard<'_>> {
         let me = this_thread();
         match self.word().compare_exchange(POISONED, self.held_by(me), Ordering::Acquire, Ordering::Relaxed) {
@@ -150,7 +157,8 @@ impl OwnerLock {
         }
     }
 
-    /// True where nobody may go on: in a child that was forked in a callback, and after a panic. For the thread that is inside.
+    /// True if nothing may go on: after a panic, and in a child that was forked in a callback. Only the thread that is
+    /// inside may ask.
     #[inline]
     pub fn is_unusable(&self) -> bool {
         is_unusable(self.page.owner.load(Ordering::Relaxed)) && self.confirm_unusable()
@@ -162,23 +170,27 @@ impl OwnerLock {
         is_unusable(word) && word != BUSY
     }
 
-    /// True until something is [disturbed](OwnerLock::invalidate_batch) or the gate is lost: one look, for every datagram.
+    /// True until [`OwnerLock::invalidate_batch`], or until the reactor is unusable: one load for every datagram.
     #[inline]
     pub fn is_batch_valid(&self) -> bool {
         self.page.batch_valid.load(Ordering::Relaxed) != 0
     }
 
-    /// Said by the thread that is inside, where the gate is not lost, before it goes through a batch.
+    /// Before a batch is delivered, if the reactor is usable. Only the thread that is inside may call this.
     pub fn mark_batch_valid(&self) {
         self.page.batch_valid.store(self.is_wiped_on_fork().into(), Ordering::Relaxed);
     }
 
-    /// Said by the thread that is inside: whoever goes through a batch must look whether it may go on.
+    /// The loop that delivers a batch has to check its port before the next datagram. Only the thread that is inside
+    /// may call this.
     pub fn invalidate_batch(&self) {
         self.page.batch_valid.store(0, Ordering::Relaxed);
     }
 
-    /// CLOSED after the reactor's end and in a forked child, PANIC once it is dead. For those who need not be inside.
+    /// For threads that need not be inside.
+    ///
+    /// # Errors
+    /// CLOSED after the reactor's end and in a forked child, PANIC after a panic.
     pub fn check_open(&self) -> Result {
         match self.word().load(Ordering::Acquire) {
             FORKED | CLOSED => Err(Status::CLOSED),
@@ -194,9 +206,12 @@ impl OwnerLock {
         word == FORKED || word & FORKED_BUSY == FORKED_BUSY
     }
 
-    /// Lets the calling thread in where [`OwnerLock::is_forked`], for what may be done in a forked child; to everything else
-    /// the reactor stays CLOSED meanwhile. WRONG_THREAD while another thread is in, or once another has closed it;
-    /// CLOSED once this one has; NOT_SUPPORTED where this is no forked child any more.
+    /// Enters a reactor of which [`OwnerLock::is_forked`] is true, for what is allowed in a forked child. It stays
+    /// CLOSED for everything else.
+    ///
+    /// # Errors
+    /// WRONG_THREAD while another thread is inside, or after another thread has closed it; CLOSED after this thread has
+    /// closed it; NOT_SUPPORTED if this is not a forked child.
     pub fn enter_forked(&self) -> Result<ForkedGuard<'_>> {
         let busy = this_thread() | FORKED_BUSY;
         match self.word().compare_exchange(FORKED, busy, Ordering::Acquire, Ordering::Relaxed) {
@@ -207,20 +222,21 @@ impl OwnerLock {
         }
     }
 
-    /// Opens a gate that is left to the calling thread alone to every thread. Without effect if it is not.
+    /// Opens a reactor that is pinned to the calling thread for all threads. Has no effect if it is not pinned to this
+    /// thread.
     pub fn unpin(&self) {
         tsan::release(self);
         let mine = this_thread() | PINNED;
         let _ = self.word().compare_exchange(mine, IDLE, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// From here on everything answers CLOSED.
+    /// Every later call fails with CLOSED.
     pub fn close(&self) {
         self.word().store(CLOSED, Ordering::Release);
     }
 
-    /// From here on everything answers PANIC, but for the end. Said by the thread that is inside; where the reactor was
-    /// closed or forked meanwhile, that stays.
+    /// Every later call but the end fails with PANIC. Only the thread that is inside may call this. Has no effect if
+    /// the reactor was closed or forked meanwhile.
     pub fn poison(&self) {
         self.invalidate_batch();
         let me = this_thread();
@@ -233,7 +249,7 @@ fn is_unusable(word: usize) -> bool {
     word == FORKED || word & POISONED != 0
 }
 
-/// One stay inside a [`OwnerLock`].
+/// The calling thread is inside while this lives.
 #[derive(Debug)]
 pub struct OwnerGuard<'a> {
     owner: &'a OwnerLock,
@@ -241,17 +257,17 @@ pub struct OwnerGuard<'a> {
 }
 
 impl OwnerGuard<'_> {
-    /// True when this thread was inside already: the call comes from a callback.
+    /// True if the thread was inside before: the call comes from a callback.
     pub fn is_nested(&self) -> bool {
         self.leave.is_none()
     }
 
-    /// Leaves the gate to this thread alone when the stay ends, until [`OwnerLock::unpin`].
+    /// Pins the reactor to this thread when the guard is dropped, until [`OwnerLock::unpin`].
     pub fn pin(&mut self) {
         self.leave = self.leave.map(|_| this_thread() | PINNED);
     }
 
-    /// True if the gate is left to this thread alone.
+    /// True if the reactor will be pinned to this thread.
     pub fn is_pinned(&self) -> bool {
         self.leave == Some(this_thread() | PINNED)
     }
@@ -264,22 +280,23 @@ impl Drop for OwnerGuard<'_> {
             tsan::release(self.owner);
             self.owner.inside.store(0, Ordering::Relaxed);
             let (word, me) = (self.owner.word(), this_thread());
-            // No compare_exchange, which would double what a call outside of callbacks costs: while a thread is inside,
-            // nobody else writes. Others find neither IDLE nor a word of their own; close and kill are said inside; revive
-            // is for a child where nobody was inside. Only a fork in a signal handler could come between the two: fork is
-            // not for handlers (POSIX.1-2024), and _Fork, which is, leaves a child that may do no more than exec.
+            // A compare_exchange would double the cost of a call outside of callbacks. A load and a store are enough:
+            // while a thread is inside, no other thread writes. Others find neither IDLE nor their own word; close and
+            // poison are called by the thread that is inside; revive is called in a child in which no thread was
+            // inside. Only a fork in a signal handler could come between the two: fork is not allowed in handlers
+            // (POSIX.1-2024), and after _Fork, which is, the child may only call exec.
             match word.load(Ordering::Relaxed) {
                 held if held == self.owner.held_by(me) => word.store(idle, Ordering::Release),
                 // It can be freed now.
                 poisoned if poisoned == me | POISONED => word.store(POISONED, Ordering::Release),
-                // Closed or forked meanwhile: that stays.
+                // It was closed or forked meanwhile, and stays so.
                 _ => {}
             }
         }
     }
 }
 
-/// One stay inside a [`OwnerLock`] that is forked.
+/// The calling thread is inside a forked reactor while this lives.
 #[derive(Debug)]
 pub struct ForkedGuard<'a> {
     owner: &'a OwnerLock,
@@ -287,8 +304,11 @@ pub struct ForkedGuard<'a> {
 }
 
 impl ForkedGuard<'_> {
-    /// Makes the gate usable in this child, if `renew` succeeds. REENTRANT where this thread was inside when it forked;
-    /// WRONG_THREAD where another one was, which is not there any more.
+    /// Makes the reactor usable in this child, if `renew` succeeds.
+    ///
+    /// # Errors
+    /// REENTRANT if this thread was inside when it forked, WRONG_THREAD if another thread was: it does not exist here.
+    /// Those of `renew`.
     pub fn revive(mut self, renew: impl FnOnce() -> Result) -> Result {
         let inside = &self.owner.inside;
         match inside.load(Ordering::Relaxed) {
@@ -296,7 +316,7 @@ impl ForkedGuard<'_> {
             thread if thread == this_thread() => return Err(Status::REENTRANT),
             _ => return Err(Status::WRONG_THREAD),
         }
-        // For a child that another thread forks meanwhile: this half of the work is not there.
+        // For a child that another thread forks meanwhile: this thread's half of the work does not exist there.
         inside.store(this_thread(), Ordering::Relaxed);
         let renewed = renew();
         inside.store(0, Ordering::Relaxed);
@@ -306,7 +326,7 @@ impl ForkedGuard<'_> {
         renewed
     }
 
-    /// The end in this child: this thread stays inside, so that nobody else gets in.
+    /// Ends the reactor in this child. This thread stays inside, so that no other thread can enter.
     pub fn close(mut self) {
         self.leave = this_thread() | FORKED_BUSY;
     }

@@ -1,4 +1,5 @@
-//! What the library's own threads hand over, without a lock: a forked child would have the lock, and not the thread that holds it.
+//! Values that the library's own threads hand over, without a lock: a forked child would have the lock, but not the
+//! thread that holds it.
 
 use super::tsan;
 use std::marker::PhantomData;
@@ -6,11 +7,11 @@ use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A list that any thread pushes to, and that is taken as a whole: a Treiber stack without pop. A fork at any moment leaves the
-/// child a whole list; what is not in it yet is lost there.
+/// A list that any thread pushes to, and that is taken as a whole: a Treiber stack without pop. After a fork at any
+/// moment the child has a whole list; a value that was not in it yet is lost there.
 pub struct AtomicStack<T> {
     first: AtomicPtr<Node<T>>,
-    /// It may be shared by threads if a lock around a `T` may.
+    /// Threads may share it if they may share a lock around a `T`.
     values: PhantomData<Mutex<T>>,
 }
 
@@ -26,7 +27,7 @@ impl<T> Default for AtomicStack<T> {
 }
 
 impl<T> AtomicStack<T> {
-    /// Adds a value. True if there was none: somebody has to be woken.
+    /// Pushes a value. Returns true if the list was empty: then somebody has to be woken.
     pub fn push(&self, value: T) -> bool {
         let mut first = self.first.load(Ordering::Relaxed);
         let mut node = Box::new(Node { value, next: first });
@@ -34,7 +35,8 @@ impl<T> AtomicStack<T> {
         loop {
             node.next = first;
             let new = Box::into_raw(node);
-            // In one order with the waker's operations: a wake-up that was looked after comes with what it was for.
+            // SeqCst, in one order with the waker's operations: whoever handles a wake-up finds the value that it was
+            // made for.
             match self.first.compare_exchange(first, new, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(former) => return former.is_null(),
                 Err(now) => first = now,
@@ -44,7 +46,7 @@ impl<T> AtomicStack<T> {
         }
     }
 
-    /// What was pushed so far, in that order.
+    /// Takes what was pushed so far, in that order.
     pub fn take(&self) -> Drained<T> {
         let mut last = null_mut();
         if !self.first.load(Ordering::SeqCst).is_null() {
@@ -68,7 +70,7 @@ impl<T> Drop for AtomicStack<T> {
     }
 }
 
-/// What was taken from a [`AtomicStack`].
+/// The values that were taken from an [`AtomicStack`].
 pub struct Drained<T> {
     first: *mut Node<T>,
     values: PhantomData<T>,
@@ -81,7 +83,7 @@ impl<T> Iterator for Drained<T> {
         if self.first.is_null() {
             return None;
         }
-        // SAFETY: made by push, and this thread's alone since take.
+        // SAFETY: made by push, and owned by this thread since take.
         let node = unsafe { Box::from_raw(self.first) };
         self.first = node.next;
         Some(node.value)

@@ -1,12 +1,12 @@
-//! What must be done when a thread ends.
+//! Notification of the end of a thread.
 
 use crate::status::Result;
 use std::cell::RefCell;
 use std::sync::Weak;
 
-/// Something that depends on a thread.
+/// A value that depends on a thread.
 pub trait ThreadExit {
-    /// Called on that thread when it ends. Destructors of other thread-local data may run later.
+    /// Called on the thread when it ends. Destructors of other thread-local data may run later.
     fn thread_ended(&self);
 }
 
@@ -23,12 +23,14 @@ thread_local! {
     static AT_END: AtEnd = const { AtEnd(RefCell::new(Vec::new())) };
 }
 
-/// Has `dependent` called when the calling thread ends. Returns false if the thread is ending, when it is too late for
-/// that. NO_MEMORY.
+/// Has `dependent` notified when the calling thread ends. Returns false if the thread is ending already.
+///
+/// # Errors
+/// NO_MEMORY.
 pub fn at_thread_exit(dependent: Weak<dyn ThreadExit>) -> Result<bool> {
     let added = AT_END.try_with(|AtEnd(list)| {
         let mut list = list.borrow_mut();
-        // Those that are gone, so that a thread that goes through many of them does not collect their memory.
+        // Dropped dependents are removed, so that a thread that uses many reactors does not collect their memory.
         list.retain(|dependent| dependent.strong_count() > 0);
         list.try_reserve(1)?;
         list.push(dependent);

@@ -1,4 +1,4 @@
-//! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe where a sandbox refuses eventfd(2).
+//! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe if a sandbox refuses eventfd(2).
 
 use super::fd::TolerantFd;
 use super::mmsg::may_be_refused;
@@ -10,13 +10,13 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
 
 /// Wakes a waiting reactor from any thread and from signal handlers.
 ///
-/// A wake-up that nobody waits for stays until the next wait. Many of them are one. While the reactor is awake a wake-up
-/// costs no system call on either side: it looks for them once more before it rests.
+/// A wake-up without a waiting reactor stays until the next wait. Several wake-ups count as one. While the reactor is
+/// awake, a wake-up costs no system call on either side: the reactor looks for wake-ups once more before it sleeps.
 #[derive(Debug)]
 pub struct Waker(&'static WakerState);
 
 impl Waker {
-    /// Errors: those of eventfd(2), or of pipe2(2) where that is refused; EMFILE first of all.
+    /// Errors: those of eventfd(2), or of pipe2(2) if eventfd is refused; EMFILE above all.
     pub fn new() -> io::Result<Waker> {
         let (fd, write_end) = descriptors()?;
         let state = claim();
@@ -27,26 +27,27 @@ impl Waker {
         Ok(Waker(state))
     }
 
-    /// Wakes the reactor. Any thread, signal safe, leaves `errno` alone.
+    /// Wakes the reactor. Any thread, signal safe, keeps `errno`.
     pub fn wake(&self) {
         tsan::release(self.0);
         self.0.wake();
     }
 
-    /// Whoever has come so far is looked after from here on. Reactor thread.
+    /// Begins to handle the wake-ups so far. Only the reactor's thread may call this.
     pub fn begin_drain(&self) {
         self.0.pending.store(false, Ordering::SeqCst);
         tsan::acquire(self.0);
     }
 
-    /// Takes back what was raised. Reactor thread.
+    /// Empties the descriptor. Only the reactor's thread may call this.
     pub fn clear(&self) {
         let mut room = [0u64; 64];
-        // SAFETY: read(2) writes as many bytes at most; an eventfd has eight. EAGAIN (nothing raised) is as good.
+        // SAFETY: read(2) writes at most as many bytes; an eventfd has eight. EAGAIN means that it is empty already.
         unsafe { libc::read(self.fd(), (&raw mut room).cast(), size_of_val(&room)) };
     }
 
-    /// The end of a turn: true where somebody has come meanwhile, so that the next one must not wait. Reactor thread.
+    /// The end of a turn. Returns true if there was a wake-up since [`Waker::begin_drain`], so that the next turn must
+    /// not wait. Only the reactor's thread may call this.
     pub fn try_sleep(&self) -> bool {
         self.0.notified.store(false, Ordering::SeqCst);
         let pending = self.0.pending.load(Ordering::SeqCst);
@@ -56,20 +57,20 @@ impl Waker {
         pending
     }
 
-    /// Has the descriptor tell a loop around what [`Waker::is_notified`] says.
+    /// Makes the descriptor readable again if [`Waker::is_notified`], for an embedding loop that waits on it.
     pub fn republish(&self) {
         if self.is_notified() {
             self.0.notify();
         }
     }
 
-    /// True from a wake-up until the end of the turn that it was meant for.
+    /// True from a wake-up until the end of the turn that handles it.
     pub fn is_notified(&self) -> bool {
         self.0.notified.load(Ordering::SeqCst)
     }
 
-    /// In a forked child: descriptors of its own, the one to wait on under the same number, raised. A wake-up that was pending
-    /// stays pending, and one that a thread of the parent was about to make is not lost.
+    /// In a forked child: makes new descriptors, with the descriptor to wait on under the same number, and notifies
+    /// them. A pending wake-up stays pending, and a wake-up that a thread of the parent was about to make is not lost.
     pub fn renew(&self) -> io::Result<()> {
         let (new, new_write_end) = descriptors()?;
         replace(self.fd(), &new)?;
@@ -77,7 +78,7 @@ impl Waker {
         if former >= 0 {
             super::fd::close(former);
         }
-        // Handlers that were at work on it in the parent are not there any more.
+        // Handlers that used it in the parent do not exist here.
         self.0.lease.store(USED, Ordering::SeqCst);
         self.0.notified.store(false, Ordering::SeqCst);
         self.wake();
@@ -89,12 +90,12 @@ impl Waker {
         self.0.fd.load(Ordering::Relaxed)
     }
 
-    /// All that it has.
+    /// All its descriptors.
     pub fn fds(&self) -> impl Iterator<Item = RawFd> {
         std::iter::once(self.fd()).chain(self.0.write_end())
     }
 
-    /// The part that signal handlers look at.
+    /// The part that signal handlers use.
     pub(in crate::sys) fn state(&self) -> &'static WakerState {
         self.0
     }
@@ -107,32 +108,32 @@ impl Drop for Waker {
     }
 }
 
-/// What is behind a [`Waker`].
+/// The state behind a [`Waker`].
 ///
-/// It is never freed, and used again by a later waker. So a signal handler, which cannot know whether a waker is still there,
-/// may look at all of them at any time, and nobody ever waits for a handler to end: a descriptor that a handler is about to
-/// write to when its waker ends is closed by that handler.
+/// It is never freed, but reused by a later waker. A signal handler cannot know whether a waker still exists, so it may
+/// look at all of them at any time. Nobody waits for a handler to end: if a waker ends while a handler is about to
+/// write to its descriptor, the handler closes the descriptor.
 #[derive(Debug)]
 pub(in crate::sys) struct WakerState {
     fd: AtomicI32,
-    /// The end to write to, if it is a pipe, else -1.
+    /// The end to write to if it is a pipe, else -1.
     write_end: AtomicI32,
-    /// The reactor is awake, or will be: nobody needs to write to the descriptor.
+    /// The reactor is awake, or will be: nobody has to write to the descriptor.
     notified: AtomicBool,
-    /// Somebody has come since the reactor looked last.
+    /// There was a wake-up since the reactor last began to drain.
     pending: AtomicBool,
-    /// FREE, USED, RETIRED or CLOSING, and how many handlers are at work on it.
+    /// FREE, USED, RETIRED or CLOSING, plus the number of handlers that use it.
     lease: AtomicU32,
     /// The process whose signals wake it; 0 for none.
     signal_process: AtomicI32,
-    /// How many signals have come so far.
+    /// How many signals were received.
     signal_count: AtomicU32,
     next: AtomicPtr<WakerState>,
 }
 
 const FREE: u32 = 0;
 const USED: u32 = 1 << 30;
-/// Its waker has been dropped, its descriptor is still open.
+/// Its waker was dropped, its descriptor is still open.
 const RETIRED: u32 = 2 << 30;
 /// One thread closes its descriptor.
 const CLOSING: u32 = 3 << 30;
@@ -140,16 +141,16 @@ const HANDLERS: u32 = USED - 1;
 
 static FIRST: AtomicPtr<WakerState> = AtomicPtr::new(std::ptr::null_mut());
 
-/// All that there are.
+/// All states.
 pub(in crate::sys) fn all() -> impl Iterator<Item = &'static WakerState> {
     let follow = |link: &AtomicPtr<WakerState>| {
-        // SAFETY: null, or one that was made by claim, and is never freed.
+        // SAFETY: null, or made by claim, and never freed.
         unsafe { link.load(Ordering::Acquire).as_ref() }
     };
     std::iter::successors(follow(&FIRST), move |state| follow(&state.next))
 }
 
-/// One that nobody uses.
+/// A state that is free.
 fn claim() -> &'static WakerState {
     let take = |state: &&WakerState| {
         state.lease.compare_exchange(FREE, USED, Ordering::SeqCst, Ordering::Relaxed).is_ok()
@@ -170,15 +171,15 @@ fn claim() -> &'static WakerState {
             state.next.store(first, Ordering::Release);
             Some(new)
         };
-        // It never refuses.
+        // The closure never returns None, so this cannot fail.
         let _ = FIRST.fetch_update(Ordering::AcqRel, Ordering::Acquire, push);
         state
     })
 }
 
 impl WakerState {
-    /// It says that it has come, then asks whether the reactor is awake; [`Waker::try_sleep`] says that it is not, then asks
-    /// whether somebody has come. In one order of all four at least one of them sees the other.
+    /// A wake-up stores `pending`, then loads `notified`; [`Waker::try_sleep`] stores `notified`, then loads `pending`.
+    /// In a single order of all four at least one of them sees the other's store.
     fn wake(&self) {
         self.pending.store(true, Ordering::SeqCst);
         if !self.notified.load(Ordering::SeqCst) && !self.notified.swap(true, Ordering::SeqCst) {
@@ -194,7 +195,7 @@ impl WakerState {
         notify(self.write_end().unwrap_or_else(|| self.fd.load(Ordering::Acquire)));
     }
 
-    /// The process whose signals wake it; 0 for none. To be unset before its waker is dropped.
+    /// The process whose signals wake it; 0 for none. It must be 0 before its waker is dropped.
     pub(in crate::sys) fn set_signal_process(&self, process: i32) {
         self.signal_process.store(process, Ordering::SeqCst);
     }
@@ -204,15 +205,16 @@ impl WakerState {
         self.signal_process.load(Ordering::SeqCst) == process
     }
 
-    /// How many signals have come so far.
+    /// How many signals were received.
     pub(in crate::sys) fn signal_count(&self) -> u32 {
         self.signal_count.load(Ordering::Acquire)
     }
 
-    /// For a signal handler of that process: counts a signal and wakes. False where it does not listen.
+    /// For a signal handler of that process: counts a signal and wakes the reactor. Returns false if this waker does
+    /// not listen.
     ///
-    /// It looks twice. The first look keeps handlers of a forked child away from the count, which may be the parent's; the
-    /// second is for a waker that ended in between.
+    /// It checks twice. The first check keeps handlers of a forked child away from the count, which may belong to the
+    /// parent; the second is for a waker that ended in between.
     pub(in crate::sys) fn record_signal(&self, process: i32) -> bool {
         if !self.listens_to_signals_of(process) {
             return false;
@@ -228,21 +230,21 @@ impl WakerState {
         listens
     }
 
-    /// Closes the descriptor of a waker that has ended, unless a handler is at work on it, which then does it.
+    /// Closes the descriptor of a waker that has ended, unless a handler uses it, which then closes it.
     fn close_retired(&self) {
         if self.lease.compare_exchange(RETIRED, CLOSING, Ordering::SeqCst, Ordering::Relaxed).is_ok() {
-            // A pipe first by the end to write to: writing to one that nobody can read raises SIGPIPE.
+            // Of a pipe the end to write to is closed first: writing to a pipe without a reader raises SIGPIPE.
             let write_end = self.write_end();
             self.write_end.store(-1, Ordering::SeqCst);
             write_end.into_iter().for_each(super::fd::close);
             super::fd::close(self.fd.swap(-1, Ordering::SeqCst));
-            // A handler that comes late may have counted itself; it finds that nobody listens.
+            // A late handler may have counted itself; it finds that nobody listens.
             self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
         }
     }
 }
 
-/// The one to wait on, and the one to write to if that is another one.
+/// The descriptor to wait on, and the descriptor to write to if that is another one.
 fn descriptors() -> io::Result<(TolerantFd, Option<TolerantFd>)> {
     match eventfd() {
         Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
@@ -258,7 +260,7 @@ fn eventfd() -> io::Result<TolerantFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into())
 }
 
-/// The same: the end to read from, and the one to write to.
+/// Non-blocking and close-on-exec: the end to read from, and the end to write to.
 fn pipe() -> io::Result<[TolerantFd; 2]> {
     let mut fds = [-1; 2];
     // SAFETY: pipe2(2) writes two descriptors.
@@ -267,9 +269,11 @@ fn pipe() -> io::Result<[TolerantFd; 2]> {
     Ok(fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }.into()))
 }
 
-/// Adds one to an eventfd, or eight bytes to a pipe; keeps `errno`, so that a signal handler may do it. A full one wakes as well.
+/// Adds one to an eventfd, or eight bytes to a pipe. Keeps `errno`, so that a signal handler may call it. A full
+/// descriptor wakes as well.
 ///
-/// By syscall(2): write(3) is a cancellation point, and a thread that ended here would leave a waker that says it was raised.
+/// It uses syscall(2), since write(3) is a cancellation point: a thread that ended here would leave a waker that is
+/// marked as notified.
 fn notify(fd: RawFd) {
     let one = 1u64;
     errno::preserve(|| {

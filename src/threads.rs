@@ -1,4 +1,4 @@
-//! The thread pool: none to `size` threads, made when they are needed.
+//! The thread pool: up to `size` threads, made when they are needed.
 
 use crate::status::{Result, Status};
 use crate::sys::{Mutex, Semaphore, thread};
@@ -7,12 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-/// The size of a pool whose owner names none: Twisted's.
+/// The default size of a pool: Twisted's.
 pub const SIZE_DEFAULT: usize = 10;
-/// More than this is a mistake.
+/// A larger number is a mistake of the caller's.
 pub const SIZE_MAX: usize = 1024;
 
-/// Something for a pool thread. It is dropped on the reactor's thread if the pool ends before it has begun.
+/// Work for a pool thread. It is dropped on the reactor's thread if the pool ends before it was begun.
 pub trait Task: Send {
     /// Runs it, on a pool thread.
     fn run(self: Box<Self>);
@@ -27,7 +27,7 @@ pub struct Pool {
 #[derive(Default)]
 struct PoolShared {
     state: Mutex<PoolState>,
-    /// One for each task in the queue, and for each thread that may be one too many.
+    /// The semaphore has one for each task in the queue, and one for each thread that may have to end.
     wanted: Semaphore,
 }
 
@@ -60,7 +60,7 @@ impl Pool {
         self.grow()
     }
 
-    /// Queues a task; gives it back if there is no place for it, or if there is no thread and none can be made.
+    /// Queues a task. Returns it if there is no memory for it, or if there is no thread and none can be made.
     pub fn submit(&mut self, task: Box<dyn Task>) -> std::result::Result<(), Box<dyn Task>> {
         let mut state = self.shared.state.lock();
         if state.queue.try_reserve(1).is_err() {
@@ -69,7 +69,7 @@ impl Pool {
         state.queue.push_back(task);
         drop(state);
         self.shared.wanted.post();
-        // NO_MEMORY: the threads that there are will do.
+        // NO_MEMORY: the threads that exist do the work.
         let _ = self.grow();
         let mut state = self.shared.state.lock();
         match state.threads {
@@ -92,7 +92,8 @@ impl Pool {
             state.threads += 1;
             state.idle += 1;
             drop(state);
-            // Those that have ended since the pool was made smaller: a thread keeps its stack until it is joined or detached.
+            // Threads that have ended since the pool was made smaller: a thread keeps its stack until it is joined or
+            // detached.
             self.handles.retain(|handle| !handle.is_finished());
             let shared = self.shared.clone();
             match thread::spawn(c"udpr", move || shared.serve()) {
@@ -123,14 +124,14 @@ impl PoolShared {
     fn serve(&self) {
         self.state.lock().workers.push(thread::this_thread());
         while let Some(task) = self.next() {
-            // A panic is a bug of ours, and ends this task alone: the thread still has to be counted. The payload is forgotten,
-            // since its destructor could panic in its turn.
+            // A panic is a bug of ours, and ends this task alone: the thread still has to be counted. The payload is
+            // leaked, since its destructor could panic as well.
             let _ = catch_unwind(AssertUnwindSafe(|| task.run())).map_err(std::mem::forget);
             self.state.lock().idle += 1;
         }
     }
 
-    /// Waits for a task, which makes the thread a busy one. None if the thread has to end.
+    /// Waits for a task, which makes the thread a busy one. Returns None if the thread has to end.
     fn next(&self) -> Option<Box<dyn Task>> {
         loop {
             self.wanted.wait();
@@ -150,7 +151,7 @@ impl PoolShared {
         state.idle -= 1;
         state.threads -= 1;
         state.workers.retain(|worker| *worker != thread::this_thread());
-        // It may have been woken for a task, which another thread has to do.
+        // It may have been woken for a task that another thread has taken.
         self.wanted.post();
     }
 }

@@ -1,4 +1,5 @@
-//! Memory that others keep pointers into: the kernel's message headers, and the datagrams that a C program receives.
+//! Memory that is also accessed by kept pointers: the kernel's message headers, and the datagrams that a C program
+//! receives.
 //!
 //! A `Box` is not enough. Whenever a box is moved, or its content is borrowed mutably, the pointers that were made from it
 //! before become invalid in Rust's aliasing model. Here each allocation is owned by one root pointer. Every pointer that is kept
@@ -8,7 +9,7 @@
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// Bytes of a cache line on every processor that matters here.
+/// Bytes of a cache line on all common processors.
 const CACHE_LINE: usize = 64;
 
 /// An array on the heap whose elements keep their addresses.
@@ -16,14 +17,14 @@ const CACHE_LINE: usize = 64;
 pub(super) struct StableArray<T, const N: usize>(NonNull<[T; N]>);
 
 impl<T, const N: usize> StableArray<T, N> {
-    /// Made element by element where it stays: an array of this size does not belong on the stack.
+    /// The array is made element by element in its place: an array of this size does not belong on the stack.
     pub(super) fn from_fn(make: impl FnMut(usize) -> T) -> StableArray<T, N> {
         let elements: Box<[T]> = (0..N).map(make).collect();
         assert_eq!(elements.len(), N);
         StableArray(NonNull::from(Box::leak(elements)).cast())
     }
 
-    /// A pointer to one element, or behind the last, which stays valid as long as the array.
+    /// A pointer to one element, or past the last, which stays valid as long as the array.
     pub(super) fn at(&self, index: usize) -> *mut T {
         assert!(index <= N);
         self.0.as_ptr().cast::<T>().wrapping_add(index)
@@ -55,10 +56,10 @@ impl<T, const N: usize> Drop for StableArray<T, N> {
     }
 }
 
-/// Zeroed bytes that begin on a cache line. They become real memory only where they are written to.
+/// Zeroed bytes that begin on a cache line. The system provides the memory only when it is written to.
 ///
-/// The kernel copies datagrams up to a third more slowly to memory that lies across cache lines. Asking the allocator for
-/// the alignment would make the standard library write the zeros itself, and so touch all of it.
+/// The kernel copies datagrams up to a third more slowly to memory that is not aligned to cache lines. If the allocator
+/// were asked for the alignment, the standard library would write the zeros itself, and so touch all of it.
 #[derive(Debug)]
 pub(super) struct ZeroedBytes {
     allocation: NonNull<[u8]>,
@@ -74,7 +75,7 @@ impl ZeroedBytes {
         ZeroedBytes { allocation, first: bytes.wrapping_add(skipped), len }
     }
 
-    /// A pointer to one of them, or behind the last, which stays valid as long as they do.
+    /// A pointer to one of the bytes, or past the last, which stays valid as long as they do.
     pub(super) fn at(&self, start: usize) -> *mut u8 {
         self.first.wrapping_add(start)
     }
@@ -86,7 +87,7 @@ impl ZeroedBytes {
         self.at(start)
     }
 
-    /// Those of a piece. The caller sees to it that nothing writes there meanwhile by a pointer.
+    /// The bytes of a piece. The caller has to make sure that nothing writes there meanwhile by a pointer.
     #[inline]
     pub(super) fn slice(&self, start: usize, len: usize) -> &[u8] {
         // SAFETY: initialised bytes of this memory.

@@ -1,13 +1,14 @@
-//! A lock for what threads hand over.
+//! A lock for values that threads hand over.
 
 use super::tsan;
 use std::ops::{Deref, DerefMut};
 use std::sync::{MutexGuard, PoisonError, TryLockError};
 
-/// A lock without poisoning, which ThreadSanitizer sees in a program that is compiled with it.
+/// A lock without poisoning. ThreadSanitizer sees it in a program that is compiled with it.
 ///
-/// It is a word of its own, as the standard library's is on Linux. A lock that keeps those that wait in a table of the process
-/// leaves their entries, and the locks of the table, to a forked child, which has not got those threads.
+/// It is a word of its own, as the standard library's is on Linux. An implementation that keeps the waiting threads in
+/// a table of the process leaves their entries, and the locks of the table, to a forked child, which does not have
+/// those threads.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -25,7 +26,7 @@ impl<T> Mutex<T> {
         Guard { mutex: self, guard }
     }
 
-    /// True while a thread has it, also one that is not there any more: in a forked child.
+    /// True while a thread holds it, also a thread that does not exist here: in a forked child.
     pub fn is_locked(&self) -> bool {
         matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
@@ -35,7 +36,7 @@ impl<T> Mutex<T> {
 #[derive(Debug)]
 pub struct Guard<'a, T> {
     mutex: &'a Mutex<T>,
-    /// Dropped behind [`Guard::drop`].
+    /// Dropped after [`Guard::drop`].
     guard: MutexGuard<'a, T>,
 }
 

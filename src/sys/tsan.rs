@@ -1,20 +1,22 @@
-//! What ThreadSanitizer has to know of a library that is not compiled with it.
+//! Annotations for ThreadSanitizer, for a library that is not compiled with it.
 //!
-//! It follows the accesses of a program that is compiled with -fsanitize=thread, and the locks of the C library. Our atomic
-//! operations it does not see: without help, what one thread hands over to another through this library is a data race to it. Its
-//! runtime has two functions for that. They are in the process if the program has the runtime, so they are weak symbols here, and
-//! a hand-over costs a load and a branch without them.
+//! ThreadSanitizer follows the accesses of a program that is compiled with -fsanitize=thread, and the locks of the C
+//! library. It does not see our atomic operations: without annotations, it would report a data race wherever one thread
+//! hands something to another through this library. Its runtime has two functions for that. They are in the process
+//! only if the program has the runtime, so they are weak symbols here, and without them an annotation costs a load and
+//! a branch.
 //!
-//! Stable Rust has no weak symbols, but the assembler has: the words that the linker fills with the functions' addresses, or
-//! with 0, are written in it. The symbols of those words are hidden, and not called `udpr_`, so that no library shows them.
+//! Stable Rust has no weak symbols, but the assembler has: the words that the linker fills with the functions'
+//! addresses, or with 0, are written in assembly. The symbols of those words are hidden, and do not begin with `udpr_`,
+//! so that no library exports them.
 
-/// Whatever was [released](release) at this address happens before what the calling thread does from now on.
+/// What was [released](release) at this address happens before what the calling thread does from now on.
 #[inline(always)]
 pub fn acquire<T: ?Sized>(at: *const T) {
     hook::call(hook::acquire(), at.cast());
 }
 
-/// What the calling thread has done so far happens before whatever [acquires](acquire) this address afterwards.
+/// What the calling thread has done so far happens before what [acquires](acquire) this address afterwards.
 #[inline(always)]
 pub fn release<T: ?Sized>(at: *const T) {
     hook::call(hook::release(), at.cast());
@@ -25,7 +27,7 @@ pub fn is_here() -> bool {
     hook::is_here()
 }
 
-/// On ELF, and not under Miri, which knows no assembler.
+/// On ELF, and not under Miri, which does not execute assembly.
 #[cfg(all(target_os = "linux", not(miri)))]
 mod hook {
     use std::ffi::c_void;

@@ -5,7 +5,7 @@ use super::fd::TolerantFd;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// Tells a foreign loop, which waits on the epoll set alone, that a delayed call is due.
+/// Makes an embedding loop, which waits on the epoll set alone, aware that a delayed call is due.
 #[derive(Debug)]
 pub struct Alarm(TolerantFd);
 
@@ -22,7 +22,7 @@ impl Alarm {
         Ok(alarm)
     }
 
-    /// Readable `timeout` nanoseconds from now, and not before; never without one.
+    /// Becomes readable `timeout` nanoseconds from now, and not before; never without a timeout.
     pub fn set(&self, timeout: Option<u64>) -> io::Result<()> {
         // All zero unsets it (timerfd_settime(2)).
         let after = timeout.map_or(0, |timeout| timeout.max(1));
@@ -36,7 +36,7 @@ impl Alarm {
         check(unsafe { libc::timerfd_settime(self.fd(), 0, &setting, std::ptr::null_mut()) }.into()).map(drop)
     }
 
-    /// In a forked child: one of its own under the same number, not set.
+    /// In a forked child: makes a new descriptor under the same number, not set.
     pub fn renew(&self) -> io::Result<()> {
         super::replace(self.fd(), &Alarm::new()?.0)
     }

@@ -1,25 +1,25 @@
 //! Cancellation of threads: pthread_cancel(3).
 //!
-//! A thread that is cancelled ends at the next cancellation point (pthreads(7)), by unwinding. In the middle of the library it
-//! would leave a reactor half changed, and could not be unwound at all. So while a thread is inside, its cancellation waits:
-//! the library disables it where its outermost function is entered, callbacks included. What is used by signal handlers, and
-//! functions that are too quick for that, reach no cancellation point: they write and close by syscall(2).
+//! A cancelled thread ends at its next cancellation point (pthreads(7)), by unwinding. In the middle of the library it
+//! would leave a reactor half changed, and Rust's frames could not be unwound at all. So cancellation waits while a
+//! thread is inside: the library disables it where its outermost function is entered, callbacks included. Functions
+//! that signal handlers use, and very short ones, contain no cancellation point: they write and close by syscall(2).
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
 
-/// pthread.h of glibc and musl.
+/// The value in pthread.h of glibc and musl.
 const PTHREAD_CANCEL_DISABLE: c_int = 1;
 
 unsafe extern "C" {
     fn pthread_setcancelstate(state: c_int, former: *mut c_int) -> c_int;
 }
 
-/// While this lives, a cancellation of the calling thread waits.
+/// While this lives, cancellation of the calling thread is disabled.
 #[derive(Debug)]
 pub struct CancelDisabled {
     former: c_int,
-    /// Of one thread alone.
+    /// It belongs to one thread.
     thread: PhantomData<*const ()>,
 }
 
@@ -37,7 +37,7 @@ impl CancelDisabled {
 impl Drop for CancelDisabled {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: as above; without a place it writes nothing (glibc and musl), and it is no cancellation point itself.
+        // SAFETY: as above; a null pointer is allowed (glibc and musl), and it is no cancellation point itself.
         unsafe { pthread_setcancelstate(self.former, std::ptr::null_mut()) };
     }
 }

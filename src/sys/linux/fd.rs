@@ -1,4 +1,4 @@
-//! Descriptors that are kept for long, and closed whatever the host has done to their numbers meanwhile: dropping an
+//! Descriptors that are kept for long, and closed whatever the host has done with their numbers meanwhile. Dropping an
 //! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
 use super::cancel::CancelDisabled;
@@ -23,7 +23,7 @@ impl AsRawFd for TolerantFd {
 }
 
 impl TolerantFd {
-    /// Its number. The caller closes it with [`close`].
+    /// Returns its number. The caller has to close it with [`close`].
     pub fn into_raw(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0
     }
@@ -35,9 +35,11 @@ impl Drop for TolerantFd {
     }
 }
 
-/// close(2) of a number that is ours; EBADF where the host was faster. By syscall(2), since close(3) is a cancellation point.
+/// close(2) of a number that we own; EBADF if the host has closed it before. It uses syscall(2), since close(3) is a
+/// cancellation point.
 ///
-/// ThreadSanitizer follows descriptors by close(3): it has to know that the next owner of the number did not come by it in a race.
+/// ThreadSanitizer follows descriptors by close(3): it has to be told that the next owner of the number did not get it
+/// in a race.
 pub fn close(fd: RawFd) {
     if tsan::is_here() {
         let _uncancelled = CancelDisabled::begin();
@@ -49,7 +51,7 @@ pub fn close(fd: RawFd) {
     unsafe { libc::syscall(libc::SYS_close, fd) };
 }
 
-/// An owned descriptor that is closed before its owner ends.
+/// An owned descriptor that may be closed before its owner is dropped.
 #[derive(Debug)]
 pub struct SocketHandle(Cell<RawFd>);
 
@@ -60,7 +62,7 @@ impl SocketHandle {
         self.0.get()
     }
 
-    /// close(2). Again is fine.
+    /// close(2). Calling it again has no effect.
     pub fn close(&self) {
         match self.0.replace(-1) {
             -1 => {}

@@ -5,7 +5,7 @@ use crate::addr::family;
 use crate::sys::OwnerLock;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// True where the feature of this name works here; false for names that nobody knows.
+/// True if the feature of this name works here; false for unknown names.
 pub fn is_there(name: &str) -> bool {
     match name {
         "recvmmsg" => mmsg::has_recvmmsg(),

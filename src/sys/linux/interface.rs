@@ -5,11 +5,14 @@ use crate::status::{Result, Status};
 use libc::{IFNAMSIZ, c_char, ifaddrs, sockaddr};
 use std::{io, ptr, slice};
 
-/// The index of the interface with this name. `NO_INTERFACE` if this host has none; any other status says why the
-/// system could not be asked, for which it needs a socket. Allocates nothing.
+/// The index of the interface with this name. Allocates nothing.
+///
+/// # Errors
+/// NO_INTERFACE if this host has none; any other status says why the system could not be asked, for which it needs a
+/// socket.
 pub fn index_by_name(name: &str) -> Result<u32> {
-    // The kernel cuts a name at a colon, so that an alias "eth0:1" finds "eth0": it would swallow the port
-    // of an address written as "fe80::1%eth0:53".
+    // The kernel cuts a name at a colon, so that an alias "eth0:1" finds "eth0". It would take the port of an address
+    // that is written as "fe80::1%eth0:53" for such an alias.
     if name.contains([':', '\0']) || name.len() >= IFNAMSIZ {
         return Err(Status::NO_INTERFACE);
     }
@@ -20,7 +23,8 @@ pub fn index_by_name(name: &str) -> Result<u32> {
     if index == 0 { Err(look_up_failure()) } else { Ok(index) }
 }
 
-/// Why a name or an index was not found. The C library asks with a socket, and glibc does not pass on why it got none.
+/// Why a name or an index was not found. The C library uses a socket, and glibc does not report why it could not make
+/// one.
 fn look_up_failure() -> Status {
     let error = io::Error::last_os_error();
     let is_unknown = matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO));
@@ -28,11 +32,12 @@ fn look_up_failure() -> Status {
     reason(&refused.unwrap_or(error))
 }
 
-/// Why the system did not say what was asked of it.
+/// Why the system could not be asked.
 fn reason(error: &io::Error) -> Status {
     match error.raw_os_error() {
         Some(libc::ENODEV | libc::ENXIO) => Status::NO_INTERFACE,
-        // A sandbox without AF_NETLINK, or without sockets: it is not the caller's address that has a wrong family.
+        // A sandbox without AF_NETLINK, or without sockets: the family that is not supported is not that of the
+        // caller's address.
         Some(libc::EAFNOSUPPORT) => Status::NOT_SUPPORTED,
         Some(libc::EACCES) => Status::PERMISSION,
         Some(errno) => Status::from_errno(errno),
@@ -50,14 +55,17 @@ pub fn parse_host(host: &str, port: u16) -> Result<Addr> {
     Addr::parse_host(host, port, index_by_name)
 }
 
-/// The interface that a name, a number or an address of this host means; an address with a zone means the
-/// zone, "0.0.0.0" and "::" mean 0, the system's choice. `NO_INTERFACE` for what this host does not have,
-/// `INVALID_ARGUMENT` for an empty text; any other status says why the system could not be asked.
+/// The interface that a name, a number or an address of this host stands for. An address with a zone stands for the
+/// zone; "0.0.0.0" and "::" stand for 0, the system's choice.
+///
+/// # Errors
+/// NO_INTERFACE if this host does not have it, INVALID_ARGUMENT for an empty text; any other status says why the system
+/// could not be asked.
 pub fn interface_index(text: &str) -> Result<u32> {
     if text.is_empty() {
         return Err(Status::INVALID_ARGUMENT);
     }
-    // Digits are a number here as they are in a zone (RFC 4007, 11.2), whatever interfaces are called.
+    // Digits are a number here, as in a zone (RFC 4007, 11.2), even if an interface has such a name.
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         return text.parse().map_err(|_| Status::NO_INTERFACE).and_then(existing);
     }
@@ -70,12 +78,12 @@ pub fn interface_index(text: &str) -> Result<u32> {
     }
 }
 
-/// True where there is an interface with this index.
+/// True if there is an interface with this index.
 pub fn exists(index: u32) -> bool {
     existing(index).is_ok()
 }
 
-/// The index, if there is an interface with it.
+/// The index, if there is an interface with this index.
 fn existing(index: u32) -> Result<u32> {
     let mut name = [0 as c_char; IFNAMSIZ];
     // SAFETY: the buffer has the IFNAMSIZ bytes that if_indextoname may write.
@@ -86,12 +94,12 @@ fn existing(index: u32) -> Result<u32> {
 fn index_by_address(addr: &Addr) -> Result<u32> {
     let list = AddressList::new()?;
     let entry = list.iter().find(|entry| {
-        // A link-local entry carries its zone, which the text did not name.
+        // The entry of a link-local address has its zone, which the text did not have.
         read_address(entry.ifa_addr).is_some_and(|found| Addr { scope_id: 0, ..found } == *addr)
     });
     let entry = entry.ok_or(Status::NO_INTERFACE)?;
-    // SAFETY: getifaddrs gives every entry a name that ends in NUL. It may be an alias, "eth0:1", for which
-    // the kernel gives the interface's index.
+    // SAFETY: getifaddrs gives every entry a name that ends in NUL. It may be an alias, "eth0:1", for which the kernel
+    // returns the interface's index.
     let index = unsafe { libc::if_nametoindex(entry.ifa_name) };
     if index == 0 { Err(look_up_failure()) } else { Ok(index) }
 }
@@ -122,7 +130,7 @@ impl Drop for AddressList {
     }
 }
 
-/// An entry's address, where it has an IPv4 or IPv6 one: interfaces list their link layer's, too.
+/// An entry's address, if it is an IPv4 or IPv6 one: there are entries for the link layer, too.
 fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
     // SAFETY: getifaddrs gives null or a whole sockaddr, whose family tells what it is.
     let family = unsafe { sockaddr.as_ref() }?.sa_family;

@@ -1,8 +1,8 @@
-//! recvmmsg(2) and sendmmsg(2), and a message a call instead where a sandbox refuses them.
+//! recvmmsg(2) and sendmmsg(2), or one message a call if a sandbox refuses them.
 //!
-//! A filter (seccomp(2)) refuses a call by its number, with ENOSYS, EPERM or EACCES, whatever its arguments are. The last two may
-//! also be about a datagram: a packet filter refuses it, say, or a broadcast is not allowed. So a call that fails is probed with a
-//! descriptor that nobody has: EBADF, where the call itself is allowed.
+//! A filter (seccomp(2)) refuses a call by its number, with ENOSYS, EPERM or EACCES, whatever its arguments are. The
+//! last two may also be about a datagram: a packet filter rejects it, or a broadcast is not allowed. So a call that
+//! fails is probed with a descriptor that nobody has: it returns EBADF if the call itself is allowed.
 
 use super::check;
 use std::io;
@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 /// No descriptor.
 const NONE: RawFd = -1;
 
-/// True for what a call that is not there returns.
+/// True for the errors of a call that the system does not have or a filter refuses.
 pub fn may_be_refused(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EACCES))
 }
@@ -41,14 +41,14 @@ fn has_recvmsg() -> bool {
     !is_refused(check(unsafe { libc::recvmsg(NONE, &mut none, 0) } as libc::c_long))
 }
 
-/// How messages are received, or sent: many by one call, until that is refused.
+/// How messages are received or sent: many by one call, until that is refused.
 #[derive(Debug, Default)]
 pub(in crate::sys) struct MmsgCalls {
     singly: bool,
 }
 
-/// What [`MmsgCalls::receive`] returns: how many messages, and an error that came behind them, which the socket does not have any
-/// more. After recvmmsg(2) it still has it.
+/// What [`MmsgCalls::receive`] returns: the number of messages, and an error that followed them if the socket no longer
+/// has it. After recvmmsg(2) the socket still has it.
 pub(in crate::sys) type Got = (usize, Option<i32>);
 
 impl MmsgCalls {
@@ -115,7 +115,7 @@ impl MmsgCalls {
             // SAFETY: the caller's promise.
             check(unsafe { libc::sendmsg(fd, &header.msg_hdr, flags) } as libc::c_long).map(drop)
         };
-        // Like sendmmsg(2), which also forgets an error behind messages that were sent: the next call meets it again.
+        // As sendmmsg(2) does, it drops an error that follows messages that were sent: the next call meets it again.
         match each(headers, count, one) {
             (0, Some(error)) => Err(error),
             (sent, _) => Ok(sent),
@@ -123,7 +123,7 @@ impl MmsgCalls {
     }
 }
 
-/// Calls `one` for each header until that fails: for how many it did not, and why it failed.
+/// Calls `one` for each header until it fails. Returns for how many it succeeded, and the error.
 fn each(
     headers: *mut libc::mmsghdr,
     count: usize,

@@ -6,14 +6,15 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-/// Looks a name up, on whichever thread: all addresses of a family ([`family::UNSPEC`]: of both) in the system's order.
+/// Looks a name up, on any thread. Returns all addresses of a family ([`family::UNSPEC`]: of both) in the system's
+/// order.
 pub type LookUp = Arc<dyn Fn(&CStr, u16) -> Result<Vec<Addr>> + Send + Sync>;
 
-/// getaddrinfo(3). NAME_NOT_FOUND where the name has no such address, NAME_TRY_AGAIN where nobody could say; see
-/// [`FAILURES`].
+/// getaddrinfo(3), with SOCK_DGRAM, so that each address is returned once, and without AI_ADDRCONFIG, which ignores
+/// loopback: a host without a network would have no "localhost".
 ///
-/// SOCK_DGRAM, so that each address comes once; no AI_ADDRCONFIG, since loopback does not count there and a host without
-/// a network would have no "localhost".
+/// # Errors
+/// NAME_NOT_FOUND if the name has no such address, NAME_TRY_AGAIN if no server could say; see [`FAILURES`].
 pub fn look_up(host: &CStr, version: u16) -> Result<Vec<Addr>> {
     // SAFETY: an addrinfo is integers and pointers; all of them may be zero.
     let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
@@ -43,7 +44,8 @@ pub fn look_up(host: &CStr, version: u16) -> Result<Vec<Addr>> {
     if addrs.is_empty() { Err(Status::NAME_NOT_FOUND) } else { Ok(addrs) }
 }
 
-/// What each code of getaddrinfo(3) is told as; for EAI_SYSTEM it is errno. The rest are getaddrinfo_a(3)'s.
+/// The status for each code of getaddrinfo(3); for EAI_SYSTEM it is errno's. The other codes are those of
+/// getaddrinfo_a(3).
 #[rustfmt::skip]
 const FAILURES: [(i32, Status); 12] = [
     (libc::EAI_NONAME,   Status::NAME_NOT_FOUND),
@@ -55,7 +57,7 @@ const FAILURES: [(i32, Status); 12] = [
     (libc::EAI_FAMILY,   Status::ADDRESS_FAMILY),
     (libc::EAI_OVERFLOW, Status::INVALID_ARGUMENT),
     (EAI_IDN_ENCODE,     Status::INVALID_ARGUMENT),
-    // The hints are right: this system cannot do it.
+    // The hints are valid: this system does not support them.
     (libc::EAI_BADFLAGS, Status::NOT_SUPPORTED),
     (libc::EAI_SOCKTYPE, Status::NOT_SUPPORTED),
     (libc::EAI_SERVICE,  Status::NOT_SUPPORTED),

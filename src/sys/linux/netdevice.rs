@@ -1,5 +1,5 @@
-//! Network interfaces as a socket's own network namespace has them: the requests of netdevice(7) on the socket. What
-//! if_nametoindex(3) and getifaddrs(3) know is that of the calling thread's namespace, which may be another one.
+//! Network interfaces in the network namespace of a socket: the requests of netdevice(7) on the socket.
+//! if_nametoindex(3) and getifaddrs(3) use the calling thread's namespace instead, which may be another one.
 
 use super::check;
 use std::io;
@@ -10,7 +10,7 @@ const NONE: u32 = 0;
 
 type Request = libc::c_ulong;
 
-/// True if there is no interface with this index, or no more. False if that cannot be asked.
+/// True if there is no interface with this index, or no longer. False if that cannot be found out.
 pub(in crate::sys) fn is_gone(fd: RawFd, index: u32) -> bool {
     name_of(fd, index).is_err_and(|error| error.raw_os_error() == Some(libc::ENODEV))
 }
@@ -24,8 +24,8 @@ pub(in crate::sys) fn first_v4(fd: RawFd, index: u32) -> Option<[u8; 4]> {
     Some([a, b, c, d])
 }
 
-/// The interfaces that a socket may have joined a group on: those of its namespace that have an IPv4 address, and all
-/// of the calling thread's namespace, which mostly is the same.
+/// The interfaces on which a socket may have joined a group: those of its namespace that have an IPv4 address, and all
+/// of the calling thread's namespace, which is usually the same one.
 pub(in crate::sys) fn indexes(fd: RawFd) -> Vec<u32> {
     let mut indexes: Vec<u32> = addressed(fd).into_iter().filter_map(|one| index_of(fd, one)).collect();
     // SAFETY: a list that ends in an entry of index 0, or NULL.
@@ -52,7 +52,7 @@ fn name_of(fd: RawFd, index: u32) -> io::Result<libc::ifreq> {
     Ok(request)
 }
 
-/// The name may be an alias, "eth0:1", for which the kernel gives the interface's index.
+/// The name may be an alias, "eth0:1", for which the kernel returns the interface's index.
 fn index_of(fd: RawFd, mut request: libc::ifreq) -> Option<u32> {
     ask(fd, libc::SIOCGIFINDEX as Request, &mut request).ok()?;
     // SAFETY: SIOCGIFINDEX fills in the index.
@@ -69,7 +69,7 @@ fn addressed(fd: RawFd) -> Vec<libc::ifreq> {
     entries
 }
 
-/// SIOCGIFCONF: how many entries there are, or were filled in if there is room for any.
+/// SIOCGIFCONF: returns how many entries there are, or how many were filled in if there is room for any.
 fn list(fd: RawFd, entries: &mut [libc::ifreq]) -> io::Result<usize> {
     let room = size_of_val(entries);
     let place = if entries.is_empty() { std::ptr::null_mut() } else { entries.as_mut_ptr() };

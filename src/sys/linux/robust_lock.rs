@@ -1,17 +1,18 @@
-//! A lock for what belongs to the process, held for a few system calls.
+//! A lock for state of the process, held for a few system calls.
 //!
-//! A forked child has the words of its parent's locks and not the threads that hold them. This one names its holder, and one
-//! whose holder is not there is free: robust, as pthread_mutexattr_setrobust(3) has it, but across a fork too. What it
-//! protects must be right at every moment, since the holder may have gone in the middle of anything.
+//! A forked child has the words of its parent's locks, but not the threads that hold them. This lock contains its
+//! holder's number, and a lock whose holder does not exist is free: it is robust, as pthread_mutexattr_setrobust(3)
+//! describes it, but also across a fork. The state that it protects must be valid at every moment, since the holder may
+//! disappear in the middle of a change.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 const FREE: i32 = 0;
-/// Between two looks at a lock that is held: some of what it is held for.
+/// Between two tries to take a lock that is held: a part of the time for which it is held.
 const PAUSE: Duration = Duration::from_micros(20);
 
-/// See the module.
+/// A lock that a forked child can take.
 pub(in crate::sys) struct RobustLock {
     /// The thread that holds it, by its number in the kernel, which no other thread of this process has.
     holder: AtomicI32,
@@ -22,7 +23,7 @@ impl RobustLock {
         RobustLock { holder: AtomicI32::new(FREE) }
     }
 
-    /// Holds it until the answer is dropped. Not for a thread that holds it, nor for signal handlers.
+    /// Takes the lock until the guard is dropped. Not for a thread that holds it already, and not for signal handlers.
     pub(in crate::sys) fn lock(&self) -> Held<'_> {
         let me = thread_number();
         let take = |from| self.holder.compare_exchange(from, me, Ordering::Acquire, Ordering::Relaxed);
@@ -36,7 +37,7 @@ impl RobustLock {
     }
 }
 
-/// The lock is free again when this is dropped.
+/// Frees the lock when it is dropped.
 pub(in crate::sys) struct Held<'a>(&'a RobustLock);
 
 impl Drop for Held<'_> {
@@ -50,10 +51,10 @@ fn thread_number() -> i32 {
     (unsafe { libc::syscall(libc::SYS_gettid) }) as i32
 }
 
-/// Whether this process has that thread, the calling one excepted, which asks because it does not hold the lock.
+/// Whether this process has that thread. The calling thread does not count: it asks because it does not hold the lock.
 fn is_here(thread: i32) -> bool {
     let process = super::process_id();
-    // SAFETY: tgkill(2) takes integers; signal 0 only looks whether the thread is there.
+    // SAFETY: tgkill(2) takes integers; signal 0 only checks whether the thread exists.
     let found = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) };
     let missing = found != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
     thread != thread_number() && !missing

@@ -1,8 +1,9 @@
-//! What the library's own threads wait for, for long.
+//! The semaphore on which the library's own threads wait for a long time.
 //!
-//! It is a word of its own, as every lock here. One that keeps those that wait in a table of the process leaves their entries to a
-//! forked child, and not their threads, whose stacks its own new threads get (`reclaim_stacks` in nptl of glibc): the next one
-//! that waits would walk over what is not there any more.
+//! It is a word of its own, as every lock here. An implementation that keeps the waiting threads in a table of the
+//! process leaves their entries to a forked child, but not the threads. New threads of the child get their stacks
+//! (`reclaim_stacks` in nptl of glibc), so that the next thread that waits would follow pointers to memory that is used
+//! for something else.
 
 use std::cell::UnsafeCell;
 
@@ -16,7 +17,7 @@ unsafe impl Send for Semaphore {}
 unsafe impl Sync for Semaphore {}
 
 impl Default for Semaphore {
-    /// With nothing to take.
+    /// The count is 0.
     fn default() -> Semaphore {
         // SAFETY: a sem_t is bytes; sem_init(3) overwrites it.
         let semaphore = Semaphore(Box::new(UnsafeCell::new(unsafe { std::mem::zeroed() })));
@@ -33,7 +34,7 @@ impl Semaphore {
         unsafe { libc::sem_post(self.0.get()) };
     }
 
-    /// Takes one, as soon as there is one.
+    /// Takes one, and waits until there is one.
     pub fn wait(&self) {
         // SAFETY: as above. EINTR is the only error.
         while unsafe { libc::sem_wait(self.0.get()) } != 0 {}

@@ -1,18 +1,22 @@
-//! SIGINT and SIGTERM as wake-ups, for the reactors that ask for it while they run.
+//! SIGINT and SIGTERM as wake-ups, for reactors that ask for it while they run.
 //!
-//! One of the library's two pieces of global state: a signal handler can reach nothing else. The handler may run on any thread
-//! at any time: while others begin or end a run, in a forked child, and long after the last run, since a host may save our
-//! handler and restore it later, as readline(3) and getpass(3) do. So
+//! This is one of the library's two pieces of global state: a signal handler can reach nothing else. The handler may
+//! run on any thread at any time: while other threads begin or end a run, in a forked child, and long after the last
+//! run, since a host may save our handler and restore it later, as readline(3) and getpass(3) do. Therefore:
 //!
-//! - it takes no lock and nobody waits for it: it looks at memory that is never freed (waker.rs, [`PreviousAction`]);
-//! - there are no counts to keep right: a reactor listens while its waker names this process, which no waker of a parent does;
-//! - if nobody listens in this process, it does what the handler that was there before would have done;
-//! - each former handler has one of ours to stand in for it ([`HANDLERS`]), and is published before that is installed: so every
-//!   process that has our handler knows the former one, and a saved one of ours never changes what it stands for;
-//! - handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only where ours still stands.
+//! - The handler takes no lock, and nobody waits for it: it reads memory that is never freed (waker.rs,
+//! [`PreviousAction`]).
+//! - There is no count to keep right: a reactor listens while its waker names this process, which a waker of the parent
+//! never does.
+//! - If no reactor listens in this process, the handler does what the previous handler would have done.
+//! - Each previous handler has a handler of ours that stands in for it ([`HANDLERS`]). The previous one is published
+//! before ours is installed. So every process that has our handler knows the previous one, and what a saved handler of
+//! ours stands for never changes.
+//! - Handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only while ours is still
+//! installed.
 //!
-//! The crate signal-hook-registry does not restore handlers, and its table is the parent's in a forked child. Other signals
-//! need no more than an entry in [`INSTALLED`] and a set of numbers in the waker.
+//! The crate signal-hook-registry does not restore handlers, and its table belongs to the parent in a forked child.
+//! Another signal needs only an entry in [`INSTALLED`] and its number in the waker.
 
 use super::robust_lock::RobustLock;
 use super::waker::{self, Waker};
@@ -22,37 +26,38 @@ use std::io;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// The signals that are taken.
+/// The signals that are handled.
 static INSTALLED: [InstalledHandler; 2] =
     [InstalledHandler::new(libc::SIGINT), InstalledHandler::new(libc::SIGTERM)];
-/// Held by whoever changes handlers.
+/// Held while handlers are changed.
 static CHANGING: RobustLock = RobustLock::new();
 
-/// One reactor's ear for SIGINT and SIGTERM. When the last one is dropped the former handlers are back.
+/// A reactor that listens for SIGINT and SIGTERM. When the last one is dropped, the previous handlers are installed
+/// again.
 pub struct Signals<'a> {
     waker: &'a Waker,
-    /// Where it listens; in a child that was forked meanwhile it does not.
+    /// The process in which it listens. It does not listen in a child that was forked meanwhile.
     process: c_int,
     before: u32,
 }
 
 impl<'a> Signals<'a> {
-    /// Takes both signals, and wakes `waker` at each. Errors: those of sigaction(2).
+    /// Handles both signals, and wakes `waker` at each. Errors: those of sigaction(2).
     pub fn listen(waker: &'a Waker) -> io::Result<Signals<'a>> {
         let _changing = CHANGING.lock();
         let signals = Signals { waker, process: process_id(), before: waker.state().signal_count() };
-        // Before the handlers are there: they always find somebody to wake.
+        // Before the handlers are installed, so that they always find a waker.
         waker.state().set_signal_process(signals.process);
         INSTALLED.iter().try_for_each(InstalledHandler::install).inspect_err(|_| signals.end())?;
         Ok(signals)
     }
 
-    /// How many signals have come so far.
+    /// How many signals were received.
     pub fn signal_count(&self) -> u32 {
         self.waker.state().signal_count().wrapping_sub(self.before)
     }
 
-    /// Under the lock.
+    /// The lock is held.
     fn end(&self) {
         let process = process_id();
         if self.process == process {
@@ -71,7 +76,8 @@ impl Drop for Signals<'_> {
     }
 }
 
-/// For any signal. What has to come back from the former handler, such as an unwinding thread, comes through here.
+/// Called for any signal. A previous handler that does not return normally, but unwinds for example, passes through
+/// here.
 unsafe extern "C-unwind" fn handle<const SLOT: usize>(
     signal: c_int,
     info: *mut siginfo_t,
@@ -82,7 +88,7 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
         waker::all().filter(|waker| waker.record_signal(process)).count()
     });
     let taken = INSTALLED.iter().find(|taken| taken.signal == signal);
-    // Nothing of ours is under way any more: the former handler may leave by siglongjmp(3), or end its thread.
+    // Nothing of ours is in progress any more: the previous handler may leave by siglongjmp(3), or end its thread.
     if let (0, Some(taken)) = (listeners, taken) {
         // SAFETY: the arguments are the kernel's own.
         unsafe { taken.stand_in(SLOT, info, context) };
@@ -91,14 +97,14 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
 
 type Handler = unsafe extern "C-unwind" fn(c_int, *mut siginfo_t, *mut c_void);
 
-/// Our handlers, one for each former action. A host that has saved one of them, to restore or to call it, thereby has the action
-/// that it stands in for.
+/// Our handlers, one for each previous action. A host that has saved one of them, to restore or to call it, thereby has
+/// the action that it stands in for.
 static HANDLERS: [Handler; SLOTS] =
     [handle::<0>, handle::<1>, handle::<2>, handle::<3>, handle::<4>, handle::<5>, handle::<6>, handle::<7>];
-/// A host with more handlers of its own for one signal shares the last one.
+/// If a host has more handlers of its own for one signal, they share the last one.
 const SLOTS: usize = 8;
 
-/// Which of ours it is, if it is one of ours.
+/// The index of a handler that is one of ours.
 fn slot_of(action: &sigaction) -> Option<usize> {
     HANDLERS.iter().position(|handler| *handler as usize == action.sa_sigaction)
 }
@@ -107,10 +113,10 @@ fn is_function(action: &sigaction) -> bool {
     ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
-/// A signal that is taken, and what was done at it before.
+/// A signal that is handled, and its previous actions.
 struct InstalledHandler {
     signal: c_int,
-    /// What each of our handlers stands in for. Written under the lock, before that handler is installed.
+    /// What each of our handlers stands in for. It is written under the lock, before that handler is installed.
     formers: [AtomicPtr<PreviousAction>; SLOTS],
 }
 
@@ -124,7 +130,7 @@ impl InstalledHandler {
         unsafe { self.formers[slot].load(Ordering::SeqCst).as_ref() }
     }
 
-    /// Puts one of our handlers there. If there is one already, somebody who had saved it has put it back.
+    /// Installs one of our handlers. If one is installed already, somebody who had saved it has restored it.
     fn install(&self) -> io::Result<()> {
         let mut found = exchange(self.signal, None)?;
         loop {
@@ -133,25 +139,25 @@ impl InstalledHandler {
             if slot_of(&replaced).is_some() || is_same(&replaced, &found) {
                 return Ok(());
             }
-            // Another thread of the host was faster.
+            // Another thread of the host has changed the action in between.
             found = replaced;
         }
     }
 
-    /// Puts the former action back, unless somebody has put another one in our place meanwhile.
+    /// Installs the previous action again, unless the host has installed another one instead of ours meanwhile.
     fn restore(&self) {
         let standing = exchange(self.signal, None).ok().and_then(|now| slot_of(&now));
         if let Some(previous) = standing.and_then(|slot| self.previous(slot)) {
             // It cannot fail: the signal exists.
             let replaced = exchange(self.signal, Some(&previous.present()));
-            // Another thread of the host was faster: what it has put there stays.
+            // Another thread of the host has changed the action in between: its action stays.
             if let Some(hosts) = replaced.ok().filter(|action| slot_of(action).is_none()) {
                 let _ = exchange(self.signal, Some(&hosts));
             }
         }
     }
 
-    /// The handler of ours that stands in for `found`.
+    /// Our handler that stands in for `found`.
     fn slot_for(&self, found: &sigaction) -> usize {
         let previous = remember(found);
         let is_its =
@@ -161,24 +167,25 @@ impl InstalledHandler {
         slot
     }
 
-    /// Our handler, with the former one's mask and flags, so that it is as good as that one where it stands in for it.
+    /// Our handler, with the mask and the flags of the previous one, so that it behaves like that one when it stands in
+    /// for it.
     fn ours(&self, slot: usize) -> sigaction {
         let mut action = self.previous(slot).map_or_else(default, |previous| previous.action);
         if !is_function(&action) {
-            // No call of the host's was interrupted by it before.
+            // No call of the host's was interrupted by this signal before.
             action.sa_flags |= libc::SA_RESTART;
         }
         action.sa_sigaction = HANDLERS[slot] as usize;
         action.sa_flags &= !libc::SA_RESETHAND;
-        // On the alternate stack where there is one: the stacks of goroutines are too small (os/signal of Go).
+        // On the alternate stack if there is one: the stacks of goroutines are too small (os/signal of Go).
         action.sa_flags |= libc::SA_SIGINFO | libc::SA_ONSTACK;
         action
     }
 
-    /// Does what the former action would have done.
+    /// Does what the previous action would have done.
     ///
     /// # Safety
-    /// Called by [`handle`], with the arguments that it has got.
+    /// [`handle`] calls it with the arguments that it received.
     unsafe fn stand_in(&self, slot: usize, info: *mut siginfo_t, context: *mut c_void) {
         let Some(previous) = self.previous(slot) else { return };
         let action = previous.take();
@@ -190,8 +197,8 @@ impl InstalledHandler {
         }
     }
 
-    /// The default of SIGINT and SIGTERM ends the process, when this handler has returned. A handler of the host's that calls
-    /// ours as the one before it is in charge itself.
+    /// The default of SIGINT and SIGTERM ends the process, once this handler has returned. If a handler of the host's
+    /// calls ours as the previous one, that handler is responsible.
     fn do_default(&self, default: &sigaction) {
         if exchange(self.signal, None).is_ok_and(|now| slot_of(&now).is_some()) {
             let _ = exchange(self.signal, Some(default));
@@ -213,8 +220,8 @@ impl InstalledHandler {
         // SAFETY: with SA_SIGINFO it is one of three arguments (sigaction(2)).
         let function: Handler = unsafe { std::mem::transmute(previous.sa_sigaction) };
         if exchange(self.signal, None).is_ok_and(|now| now.sa_flags & libc::SA_SIGINFO == 0) {
-            // The host has put our handler back by signal(2), or calls it from one that it has installed so: there is one
-            // argument only.
+            // The host has restored our handler by signal(2), or calls it from a handler that it has installed that
+            // way: then there is one argument only.
             // SAFETY: siginfo_t is integers and pointers; all of them may be zero.
             let mut bare: siginfo_t = unsafe { std::mem::zeroed() };
             bare.si_signo = self.signal;
@@ -226,21 +233,21 @@ impl InstalledHandler {
     }
 }
 
-/// An action that was found, in memory that is never freed: a handler may be about to read it.
+/// An action that was found. Its memory is never freed, since a handler may be about to read it.
 struct PreviousAction {
     action: sigaction,
-    /// With SA_RESETHAND: it was called, which makes it the default one.
+    /// With SA_RESETHAND: it was called once, which makes it the default action.
     spent: AtomicBool,
     next: *mut PreviousAction,
 }
 
 impl PreviousAction {
-    /// What it is now.
+    /// The action as it is now.
     fn present(&self) -> sigaction {
         if self.spent.load(Ordering::SeqCst) { default() } else { self.action }
     }
 
-    /// What a signal is to do that has come. Of several threads one gets an action with SA_RESETHAND.
+    /// The action for a signal that was received. Of several threads only one gets an action with SA_RESETHAND.
     fn take(&self) -> sigaction {
         let resets = is_function(&self.action) && self.action.sa_flags & libc::SA_RESETHAND != 0;
         if resets && self.spent.swap(true, Ordering::SeqCst) { default() } else { self.action }
@@ -249,7 +256,8 @@ impl PreviousAction {
 
 static PREVIOUS_ACTIONS: AtomicPtr<PreviousAction> = AtomicPtr::new(null_mut());
 
-/// The memory of an action, the same for equal ones, so that there are as many as a host has different handlers. Under the lock.
+/// The memory of an action. Equal actions share it, so that there are as many as a host has different handlers. The
+/// lock is held.
 fn remember(action: &sigaction) -> *mut PreviousAction {
     let first = PREVIOUS_ACTIONS.load(Ordering::Acquire);
     let mut one = first;
@@ -282,7 +290,7 @@ fn default() -> sigaction {
     unsafe { std::mem::zeroed() }
 }
 
-/// Sets an action, if there is one, and returns what was there.
+/// Sets an action, if there is one, and returns the previous one.
 fn exchange(signal: c_int, new: Option<&sigaction>) -> io::Result<sigaction> {
     let mut old = default();
     let new = new.map_or(null(), std::ptr::from_ref);

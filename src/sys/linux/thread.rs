@@ -1,33 +1,35 @@
-//! Threads of the library's own.
+//! The library's own threads.
 
 use super::cancel::CancelDisabled;
 use std::ffi::CStr;
 use std::io;
 use std::thread::{Builder, JoinHandle};
 
-/// The stack of each: work of the host runs there, and name services of the system. The standard library's default is the same
-/// unless the environment says otherwise (RUST_MIN_STACK), which this library does not read.
+/// The stack of each thread, in bytes: the host's work and the system's name services run there. The standard library's
+/// default is the same, unless the environment sets another one (RUST_MIN_STACK), which this library does not read.
 const STACK_SIZE: usize = 2 << 20;
 
-/// A thread that blocks all signals but those that it causes itself, so that the host's handlers run on the host's threads. It
-/// cannot be cancelled: there is nobody who would do its work, and the standard library's frames cannot be unwound by that.
-/// Errors: EAGAIN, pthread_create(3).
+/// A thread that blocks all signals except those that it causes itself, so that the host's handlers run on the host's
+/// threads. It cannot be cancelled: nobody would do its work, and cancellation cannot unwind the standard library's
+/// frames. Errors: EAGAIN, pthread_create(3).
 pub fn spawn(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     let builder = Builder::new().stack_size(STACK_SIZE);
     let named = move || {
         let _uncancelled = CancelDisabled::begin();
-        // The standard library would have it on the heap, where ThreadSanitizer sees it read by one thread and freed by another.
+        // The standard library would keep the name on the heap, where ThreadSanitizer sees one thread read it and
+        // another free it.
         // SAFETY: PR_SET_NAME reads a text that ends in NUL, prctl(2).
         unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
         body();
     };
-    // A new thread inherits the mask of the one that makes it.
+    // A new thread inherits the mask of the thread that makes it.
     SignalMask::asynchronous().during(|| builder.spawn(named))
 }
 
-/// The calling thread's number. Not a thread-local: in a shared library that goes through `__tls_get_addr`. This one is
-/// what pthread_self(3) reads, too: on Linux the word at %fs:0 is its own address (System V ABI for x86-64, thread-local
-/// storage). Elsewhere, and with 32-bit pointers (x32), it is not, and Miri knows no assembly.
+/// The calling thread's number. It is not a thread-local, which in a shared library goes through `__tls_get_addr`.
+/// pthread_self(3) reads the same word: on Linux the word at %fs:0 is its own address (System V ABI for x86-64,
+/// thread-local storage). On other systems, and with 32-bit pointers (x32), it is not, and Miri does not execute
+/// assembly.
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_os = "linux", not(miri)))]
 #[inline]
 pub fn this_thread() -> usize {
@@ -50,13 +52,13 @@ pub fn this_thread() -> usize {
 #[derive(Clone, Copy)]
 pub struct SignalMask(libc::sigset_t);
 
-/// What an instruction of the thread itself raises. While such a signal is blocked the kernel ends the process, whatever handler
-/// there is: a JVM's null check, a guard page, a seccomp trap.
+/// The signals that an instruction of the thread itself raises. If such a signal is blocked, the kernel ends the
+/// process, whatever handler there is: for a JVM's null check, a guard page, a seccomp trap.
 const SYNCHRONOUS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
 impl SignalMask {
-    /// The calling thread's.
+    /// The calling thread's mask.
     pub fn current() -> SignalMask {
         let mut mask = SignalMask::empty();
         // SAFETY: pthread_sigmask(3) without a new set writes the present one.
@@ -64,7 +66,7 @@ impl SignalMask {
         mask
     }
 
-    /// Runs `body` with this mask, and then has the former one again.
+    /// Runs `body` with this mask, then restores the previous one.
     pub fn during<T>(&self, body: impl FnOnce() -> T) -> T {
         let _former = PreviousMask(self.replace());
         body()
@@ -89,7 +91,7 @@ impl SignalMask {
         mask
     }
 
-    /// Sets it for the calling thread; returns the former one.
+    /// Sets it for the calling thread, and returns the previous one.
     fn replace(&self) -> SignalMask {
         let mut former = SignalMask::empty();
         // SAFETY: pthread_sigmask(3) reads one signal set and writes another.
@@ -98,7 +100,7 @@ impl SignalMask {
     }
 }
 
-/// Sets the former mask again, also while a panic unwinds.
+/// Restores the previous mask, also while a panic unwinds.
 struct PreviousMask(SignalMask);
 
 impl Drop for PreviousMask {

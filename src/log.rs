@@ -1,4 +1,4 @@
-//! Where a reactor's log lines go: nowhere, until a sink is set.
+//! The log of a reactor. Lines are dropped until a sink is set.
 
 use crate::abi::udpr_log_code as Code;
 use crate::status::Status;
@@ -7,38 +7,38 @@ use std::ffi::{CStr, CString};
 use std::fmt::{self, Write};
 use std::rc::Rc;
 
-/// How grave a line is: the lower the graver.
+/// The severity of a line: the lower the number, the more severe.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u32)]
 pub enum Level {
-    /// Something was lost or failed that no call's result tells of.
+    /// Something was lost or failed, and no call returned it.
     Error = Code::UDPR_LOG_ERROR as u32,
-    /// It works, but not as asked for.
+    /// It works, but not as requested.
     Warn = Code::UDPR_LOG_WARN as u32,
-    /// Beginnings and ends.
+    /// Something began or ended.
     Info = Code::UDPR_LOG_INFO as u32,
-    /// For who looks for a fault.
+    /// Details for debugging.
     Debug = Code::UDPR_LOG_DEBUG as u32,
 }
 
-/// What takes the lines.
+/// The sink of the lines.
 pub trait Log {
-    /// One line; `target` names the part that speaks. Both texts are UTF-8. It may use the [`Logger`] that
-    /// calls it, for another line or another sink.
+    /// Takes one line. `target` names the part of the library that logs it. Both texts are UTF-8. The sink may use the
+    /// [`Logger`] that calls it, for another line or to set another sink.
     fn log(&self, level: Level, status: Status, target: &CStr, message: &CStr);
 }
 
 /// A reactor's logger: the sink, and the highest level that it wants.
 #[derive(Default)]
 pub struct Logger {
-    /// 0 without a sink, so that one comparison tells what is wanted.
+    /// 0 without a sink, so that one comparison decides.
     max_level: Cell<u32>,
     sink: RefCell<Option<Rc<dyn Log>>>,
 }
 
 impl Logger {
-    /// Changes the sink and gives the former one back, for the caller to drop where a destructor may run.
-    /// `max_level` is a [`Level`]'s number: 0 wants nothing, 4 and more everything.
+    /// Changes the sink and returns the previous one, for the caller to drop when a destructor may run. `max_level` is
+    /// a [`Level`]'s number: 0 disables all lines, 4 and more enable all.
     #[must_use = "dropping the former sink runs its destructor"]
     pub fn set(&self, max_level: u32, sink: Option<Rc<dyn Log>>) -> Option<Rc<dyn Log>> {
         self.max_level.set(if sink.is_some() { max_level } else { 0 });
@@ -51,17 +51,17 @@ impl Logger {
         level as u32 <= self.max_level.get()
     }
 
-    /// Hands a line to the sink; formats nothing when none is wanted. NULs become U+FFFD.
+    /// Hands a line to the sink. It formats nothing if the line is not wanted. NUL bytes become U+FFFD.
     pub fn log(&self, level: Level, status: Status, target: &CStr, message: fmt::Arguments<'_>) {
         if !self.enabled(level) {
             return;
         }
         let mut text = String::new();
-        // Not `to_string`, which panics where a Display implementation fails: what came until then is logged.
+        // Not `to_string`, which panics if a Display implementation fails: what was formatted until then is logged.
         let _ = text.write_fmt(message);
         let Ok(text) = CString::new(text.replace('\0', "\u{fffd}")) else { return };
-        // Fetched after the formatting, which is foreign code and may have set another; counted, because the
-        // sink may set another, too, and must outlive its own call.
+        // Cloned after the formatting, which is foreign code and may have set another sink. The sink may set another
+        // one, too, and has to outlive its own call.
         let sink = self.sink.borrow().clone();
         if let Some(sink) = sink {
             sink.log(level, status, target, &text);
@@ -76,7 +76,7 @@ mod tests {
 
     type Line = (Level, Status, CString, String);
 
-    /// Keeps the lines, and can be told to do something at the first one.
+    /// Keeps the lines, and can run a closure at the first one.
     #[derive(Default)]
     struct Memory {
         lines: RefCell<Vec<Line>>,

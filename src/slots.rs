@@ -23,7 +23,7 @@ pub enum Kind {
 const GENERATIONS: u32 = 1 << 28;
 
 struct Slot<T> {
-    /// Of the value that is here or, in a vacant slot, of the next one.
+    /// The generation of the value in the slot or, if the slot is vacant, of the next value.
     generation: u32,
     value: Option<T>,
 }
@@ -35,8 +35,8 @@ struct Slot<T> {
 pub struct Slots<T> {
     kind: Kind,
     slots: Vec<Slot<T>>,
-    /// Vacant slots, on top the one vacated last: the likeliest to be in the cache. Were they linked through the
-    /// slots, filling many again would wait for one cache miss after the other. There is room for all.
+    /// Vacant slots, with the one vacated last on top, which is the most likely to be in the cache. If they were linked
+    /// through the slots, filling many again would wait for one cache miss after the other. There is room for all.
     vacant: Vec<u32>,
     len: usize,
 }
@@ -57,7 +57,10 @@ impl<T> Slots<T> {
         self.len == 0
     }
 
-    /// Makes room for `more` values: they need no memory to be inserted, nor to be removed again. NO_MEMORY.
+    /// Makes room for `more` values, so that inserting and removing them needs no memory.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn reserve(&mut self, more: usize) -> Result {
         self.slots.try_reserve(more.saturating_sub(self.vacant.len()))?;
         Ok(self.vacant.try_reserve(self.slots.capacity() - self.vacant.len())?)
@@ -92,7 +95,7 @@ impl<T> Slots<T> {
         self.at_mut(index(id))
     }
 
-    /// Takes the value called `id` out. That id is not found from then on.
+    /// Removes the value called `id`. Its id is not found from then on.
     pub fn remove(&mut self, id: u64) -> Option<T> {
         self.get(id)?;
         self.remove_at(index(id)).map(|(_, value)| value)
@@ -111,7 +114,7 @@ impl<T> Slots<T> {
         })
     }
 
-    /// The value that is now in the slot `index`, for who knows otherwise that it is the one meant.
+    /// The value in the slot `index`, for a caller that knows by other means whose it is.
     pub fn at(&self, index: u32) -> Option<&T> {
         self.slots.get(index as usize)?.value.as_ref()
     }
@@ -121,7 +124,7 @@ impl<T> Slots<T> {
         self.slots.get_mut(index as usize)?.value.as_mut()
     }
 
-    /// Takes out the value that is now in the slot `index`, with its id.
+    /// Removes the value in the slot `index`, and returns it with its id.
     pub fn remove_at(&mut self, index: u32) -> Option<(u64, T)> {
         let slot = self.slots.get_mut(index as usize)?;
         let value = slot.value.take()?;

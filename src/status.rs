@@ -5,11 +5,11 @@ use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::{error, fmt, io};
 
-/// What a call came to: 0 success, above 0 success with a note, below 0 failure.
+/// The result of a call: 0 is success, above 0 success with a note, below 0 failure.
 ///
-/// A named code stands for one errno or for none; every other errno `e` is `SYSTEM - e`. So each errno that
-/// the kernel gives can be had back from the status. `EINVAL` has no name on purpose: `INVALID_ARGUMENT` is
-/// this library's own check of its caller's arguments.
+/// A named code stands for one errno or for none; every other errno `e` is `SYSTEM - e`. So each errno of the kernel
+/// can be recovered from the status. `EINVAL` has no name on purpose: `INVALID_ARGUMENT` is this library's own check of
+/// its caller's arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(transparent)]
 pub struct Status(i32);
@@ -33,7 +33,7 @@ macro_rules! table {
         impl Status {
             $(#[doc = $message] pub const $name: Status = Status(Code::$code as i32);)*
 
-            /// The status that stands for an errno. What is no errno (below 1, above 4095) gives `SYSTEM`.
+            /// The status that stands for an errno. A number that is no errno (below 1, above 4095) becomes `SYSTEM`.
             pub const fn from_errno(errno: i32) -> Status {
                 match errno {
                     $($(libc::$errno => Status::$name,)?)*
@@ -42,7 +42,7 @@ macro_rules! table {
                 }
             }
 
-            /// The errno that this status stands for, 0 where there is none.
+            /// The errno that this status stands for, 0 if there is none.
             pub const fn errno(self) -> i32 {
                 match self {
                     $($(Status::$name => libc::$errno,)?)*
@@ -50,7 +50,7 @@ macro_rules! table {
                 }
             }
 
-            /// The name as C spells it, `UDPR_E_CLOSED` say; `UDPR_E_UNKNOWN` for what is no status.
+            /// The name in C, such as `UDPR_E_CLOSED`; `UDPR_E_UNKNOWN` for what is no status.
             pub const fn name(self) -> &'static CStr {
                 match self {
                     $(Status::$name => const { text(concat!(stringify!($code), "\0")) },)*
@@ -59,7 +59,7 @@ macro_rules! table {
                 }
             }
 
-            /// A sentence for a human: what was wrong and, where it helps, what to do. For any integer.
+            /// A sentence for a human: what was wrong and, if it helps, what to do. For any integer.
             pub const fn message(self) -> &'static CStr {
                 match self {
                     $(Status::$name => const { text(concat!($message, "\0")) },)*
@@ -132,7 +132,7 @@ table! {
 
 macro_rules! errnos {
     ($($errno:ident $message:literal)*) => {
-        /// What an errno without a status of its own says, for those that sockets, epoll and look-ups give.
+        /// The message of an errno without a status of its own, for those that sockets, epoll and look-ups return.
         const fn errno_message(errno: i32) -> &'static CStr {
             match errno {
                 $(libc::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
@@ -198,12 +198,12 @@ impl Status {
         Status(code)
     }
 
-    /// The number that C sees.
+    /// The number in C.
     pub const fn code(self) -> i32 {
         self.0
     }
 
-    /// `e` of `SYSTEM - e`, else 0.
+    /// `e` if this is `SYSTEM - e`, else 0.
     const fn system_errno(self) -> i32 {
         match Status::SYSTEM.0.wrapping_sub(self.0) {
             errno @ 1..=MAX_ERRNO => errno,
@@ -222,7 +222,7 @@ impl From<io::Error> for Status {
     fn from(error: io::Error) -> Status {
         match (error.raw_os_error(), error.kind()) {
             (Some(errno), _) => Status::from_errno(errno),
-            // What std finds without asking the kernel: a NUL inside a name.
+            // The standard library finds this without asking the kernel: a NUL inside a name.
             (None, io::ErrorKind::InvalidInput) => Status::INVALID_ARGUMENT,
             (None, _) => Status::SYSTEM,
         }

@@ -1,4 +1,4 @@
-//! What is to be called at startup and at shutdown, in three phases each. Pure: it calls nothing itself.
+//! The triggers of startup and shutdown, in three phases each. This module is pure: it calls nothing itself.
 
 use crate::abi::{udpr_event_code, udpr_phase_code};
 use crate::slots::{Kind, Slots};
@@ -8,18 +8,18 @@ use std::collections::VecDeque;
 /// What happens to a reactor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Event {
-    /// It begins to run.
+    /// The reactor begins to run.
     Startup = udpr_event_code::UDPR_EVENT_STARTUP as isize,
-    /// It was stopped.
+    /// The reactor was stopped.
     Shutdown = udpr_event_code::UDPR_EVENT_SHUTDOWN as isize,
 }
 
 /// When a trigger of an event is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// First; a trigger that is pending holds the others back.
+    /// First. A trigger that is pending holds the other phases back.
     Before = udpr_phase_code::UDPR_PHASE_BEFORE as isize,
-    /// Next: at shutdown, when the ports have stopped.
+    /// Next. At shutdown the ports have stopped.
     During = udpr_phase_code::UDPR_PHASE_DURING as isize,
     /// Last.
     After = udpr_phase_code::UDPR_PHASE_AFTER as isize,
@@ -45,16 +45,16 @@ struct Registration<T> {
     call: T,
 }
 
-/// An event, a phase of it, and a number that grows from trigger to trigger.
+/// An event, a phase of it, and a number that grows with each trigger.
 type Position = (Event, Phase, u64);
 
 /// The triggers of a reactor, each with a `T` to call.
 pub struct Triggers<T> {
     entries: Slots<Registration<T>>,
-    /// Their places and ids, in the order they are called in.
+    /// Their positions and ids, in the order in which they are called.
     order: VecDeque<(Position, u64)>,
     next_order: u64,
-    /// Before-triggers that hold the event under way back. There is room for all entries.
+    /// Before-triggers that hold back the event in progress. There is room for all entries.
     pending: Vec<u64>,
 }
 
@@ -66,14 +66,17 @@ impl<T> Default for Triggers<T> {
 }
 
 impl<T> Triggers<T> {
-    /// Sees to it that the next [`add`](Self::add) needs no memory, nor what comes of it. NO_MEMORY.
+    /// Makes room, so that neither the next [`add`](Self::add) nor what follows from it needs memory.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn reserve(&mut self) -> Result {
         self.entries.reserve(1)?;
         self.order.try_reserve(1)?;
         Ok(self.pending.try_reserve(self.entries.len() + 1 - self.pending.len())?)
     }
 
-    /// One more, behind those of its event and phase.
+    /// Adds a trigger behind the others of its event and phase.
     pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
         let place = (event, phase, self.next_order);
         self.next_order += 1;
@@ -82,12 +85,15 @@ impl<T> Triggers<T> {
         id
     }
 
-    /// Where `place` is in the order, or would be.
+    /// The index of `place` in the order, or the index at which it would be.
     fn index(&self, place: Position) -> usize {
         self.order.partition_point(|(other, _)| *other < place)
     }
 
-    /// Takes one out; where it was pending, it is finished with. NOT_FOUND.
+    /// Removes a trigger. If it was pending, it is finished.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
     pub fn remove(&mut self, id: u64) -> Result<T> {
         let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
         self.order.remove(self.index(entry.place));
@@ -95,24 +101,27 @@ impl<T> Triggers<T> {
         Ok(entry.call)
     }
 
-    /// The next of a phase behind the one of `order` (0: the first): its order and id. One that was added meanwhile
-    /// comes too, one that was removed does not.
+    /// The next trigger of a phase after the one with number `order` (0: the first): its number and id. A trigger that
+    /// was added meanwhile is found, a removed one is not.
     pub fn next(&self, event: Event, phase: Phase, order: u64) -> Option<(u64, u64)> {
         let (place, id) = self.order.get(self.index((event, phase, order + 1)))?;
         ((place.0, place.1) == (event, phase)).then_some((place.2, *id))
     }
 
-    /// What one calls.
+    /// The value of a trigger.
     pub fn get(&self, id: u64) -> Option<&T> {
         self.entries.get(id).map(|entry| &entry.call)
     }
 
-    /// It holds the event back until it is finished.
+    /// The trigger holds the event back until it is finished.
     pub fn hold(&mut self, id: u64) {
         self.pending.push(id);
     }
 
-    /// It holds the event back no more. NOT_FOUND where it does not.
+    /// The trigger no longer holds the event back.
+    ///
+    /// # Errors
+    /// NOT_FOUND if it does not hold it back.
     pub fn finish(&mut self, id: u64) -> Result {
         let index = self.pending.iter().position(|pending| *pending == id).ok_or(Status::NOT_FOUND)?;
         self.pending.swap_remove(index);
@@ -124,12 +133,12 @@ impl<T> Triggers<T> {
         !self.pending.is_empty()
     }
 
-    /// Nothing holds anything back: the event is over.
+    /// No trigger holds anything back any more: the event is over.
     pub fn release_all(&mut self) {
         self.pending.clear();
     }
 
-    /// Any trigger, for the end.
+    /// Removes any trigger, when the owner ends.
     pub fn take_any(&mut self) -> Option<T> {
         let id = self.order.front()?.1;
         self.remove(id).ok()

@@ -1,4 +1,4 @@
-//! C functions with their `user`, as the core calls them.
+//! C functions with their `user`, in the form in which the core calls them.
 
 use super::ptr::Copied;
 use crate::abi::*;
@@ -15,19 +15,19 @@ use std::sync::Arc;
 /// What a `udpr_reactor *` points to.
 pub(super) type Core = Reactor<CCall>;
 
-/// A `user` and its `free_user`, which runs exactly once: when this is dropped.
+/// A `user` and its `free_user`, which is called exactly once, when this is dropped.
 pub(super) struct User {
     pub(super) user: *mut c_void,
     free: udpr_free_fn,
 }
 
-// SAFETY: the header says on which thread each `user` is used and freed; for what goes to other threads it says so.
+// SAFETY: the header says on which thread each `user` is used and freed, also of those that other threads use.
 unsafe impl Send for User {}
 
 impl User {
     /// # Safety
-    /// `free`, and every function that is kept together with this, may be called with `user`, on the threads that the header
-    /// says; `free` once, as the last of them.
+    /// `free`, and every function that is kept together with this, may be called with `user` on the threads that the
+    /// header names; `free` once, as the last call.
     pub(super) unsafe fn new(user: *mut c_void, free: udpr_free_fn) -> User {
         User { user, free }
     }
@@ -45,7 +45,7 @@ impl User {
 impl Drop for User {
     fn drop(&mut self) {
         if let Some(free) = self.free {
-            // It may come from a call that is quicker than to disable cancellation.
+            // The caller may be a function that is too fast to disable cancellation.
             let _uncancelled = CancelDisabled::begin();
             // SAFETY: the caller gave a function for this pointer; drop runs once.
             unsafe { free(self.user) };
@@ -60,7 +60,10 @@ pub(super) struct CCall {
 }
 
 impl CCall {
-    /// INVALID_ARGUMENT without a function; then `free_user` has run.
+    /// A call of this function.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT without a function; then `free_user` was called.
     pub(super) fn new(call: udpr_call_fn, user: User) -> Result<CCall> {
         if call.is_some() { Ok(CCall { call, user }) } else { Err(Status::INVALID_ARGUMENT) }
     }
@@ -76,7 +79,7 @@ impl Call for CCall {
     }
 }
 
-/// A `udpr_work_fn`, and what is called when it is done: nothing, where only `free_user` is left to run.
+/// A `udpr_work_fn`, and the call that follows it: none if only `free_user` is left to be called.
 pub(super) struct CJob {
     work: unsafe extern "C-unwind" fn(*mut c_void),
     done: CCall,
@@ -169,7 +172,7 @@ impl Resolved<CCall> for CResolved {
     }
 }
 
-/// The handle that udpr_reactor_new has given out.
+/// The handle that udpr_reactor_new returned.
 pub(super) fn reactor_handle(reactor: &Core) -> *mut udpr_reactor {
     reactor.context().c_handle.get().cast()
 }
@@ -179,7 +182,7 @@ pub(super) fn transport_handle(port: &Arc<Port>) -> *mut udpr_transport {
     Arc::as_ptr(port).cast_mut().cast()
 }
 
-/// A `udpr_protocol` without its size, and with its user owned.
+/// A `udpr_protocol` without its size, which owns its user.
 pub(super) struct CProtocol {
     user: User,
     start_protocol: udpr_start_fn,

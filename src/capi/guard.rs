@@ -1,4 +1,5 @@
-//! What stands between every entry and the core: the thread check, the stop for panics, and that a thread is not cancelled inside.
+//! What every function of the C API does before and after its body: it checks the thread, stops panics, and disables
+//! cancellation of the thread.
 
 use super::callback::Core;
 use super::ptr::Lent;
@@ -13,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Runs `body` on a reactor, with its thread check.
+/// Runs `body` on a reactor, after the thread check.
 #[inline]
 pub(super) fn with_reactor<T>(
     reactor: Lent<'_, udpr_reactor>,
@@ -24,7 +25,8 @@ pub(super) fn with_reactor<T>(
     with_entered(reactor, body)
 }
 
-/// As [`with_reactor`], for what is quicker than to disable cancellation, and reaches no cancellation point.
+/// As [`with_reactor`], for functions that are faster than disabling cancellation, and that contain no cancellation
+/// point.
 #[inline]
 pub(super) fn with_reactor_briefly<T>(
     reactor: Lent<'_, udpr_reactor>,
@@ -41,12 +43,12 @@ fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> 
     let core = unsafe { reactor.core() };
     let owner = &core.remote.shared.owner;
     let answer = stop_panics(owner, || body(core)).inspect_err(|status| log_panic(core, *status))?;
-    // A callback may have forked: then this is the child's answer.
+    // A callback may have forked: then this result is the child's.
     owner.check_open().map(|()| answer)
 }
 
-/// Runs `body` on a reactor, but not inside one of its callbacks, work on its pool included: REENTRANT there. If it
-/// `turns`, a reactor with the flag PINNED belongs to this thread until the thread ends.
+/// Runs `body` on a reactor, but not inside one of its callbacks or work on its pool: that is REENTRANT. If it `turns`,
+/// a reactor with the flag PINNED belongs to this thread until the thread ends.
 pub(super) fn with_outer_reactor(
     reactor: Lent<'_, udpr_reactor>,
     turns: bool,
@@ -65,7 +67,7 @@ pub(super) fn with_outer_reactor(
     stop_panics(&core.remote.shared.owner, || body(core)).inspect_err(|status| log_panic(core, *status))
 }
 
-/// Runs `body` on a port, with its reactor's thread check.
+/// Runs `body` on a port, after the thread check of its reactor.
 #[inline]
 pub(super) fn with_port<T>(
     transport: Lent<'_, udpr_transport>,
@@ -79,7 +81,7 @@ pub(super) fn with_port<T>(
     stop_panics(owner, || body(&port))
 }
 
-/// The short way of [`with_port`], for what neither panics nor calls: none where the calling thread is not inside the
+/// The fast path of [`with_port`], for what neither panics nor calls back. None if the calling thread is not inside the
 /// port's reactor already.
 #[inline]
 pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> {
@@ -88,24 +90,24 @@ pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> 
     inside.then(|| unsafe { transport.core() })
 }
 
-/// Runs `body` where no reactor is concerned, or a part for every thread.
+/// Runs `body` for functions that concern no reactor, or only its part for all threads.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     let _uncancelled = CancelDisabled::begin();
     anywhere_briefly(body)
 }
 
-/// As [`anywhere`], for what is quicker than to disable cancellation, and reaches no cancellation point.
+/// As [`anywhere`], for functions that are faster than disabling cancellation, and that contain no cancellation point.
 pub(super) fn anywhere_briefly<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch(body).unwrap_or(Err(Status::PANIC))
 }
 
-/// What `body` answers, or none where it panicked. The payload is forgotten: its destructor could panic in its turn.
+/// The result of `body`, or None if it panicked. The payload is leaked, since its destructor could panic as well.
 #[inline]
 fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(body)).map_err(std::mem::forget).ok()
 }
 
-/// A panic is a bug of ours: the reactor is half changed, so it is dead from here on.
+/// A panic is a bug of ours: the reactor may be half changed, so it is poisoned.
 #[inline]
 fn stop_panics<T>(owner: &OwnerLock, body: impl FnOnce() -> Result<T>) -> Result<T> {
     catch(body).unwrap_or_else(|| {
@@ -122,13 +124,13 @@ fn log_panic(core: &Core, status: Status) {
     }
 }
 
-/// Runs `body` where a panic changes nothing any more. Returns whether it came to its end.
+/// Runs `body` when a panic does no more harm. Returns whether `body` has returned.
 pub(super) fn quietly(body: impl FnOnce()) -> bool {
     catch(body).is_some()
 }
 
-/// Keeps panics off the host's stderr. The other piece of global state; in a shared library, and in the static one as
-/// CMake makes it, the standard library is our own and so is its hook.
+/// Keeps panics off the host's stderr. The hook is the other piece of global state. In a shared library, and in the
+/// static one that CMake makes, the standard library is our own, and so is its hook.
 pub(super) fn silence_panics() {
     // No Once: a child that is forked while another thread sets the hook would wait for that thread.
     static SET: AtomicBool = AtomicBool::new(false);
@@ -137,9 +139,10 @@ pub(super) fn silence_panics() {
     }
 }
 
-/// Backtraces are for panic hooks, and ours asks for none: every walk up the stack ends before its first frame, so that
-/// optimisation drops what would read debug information, which is a third of the library. For the one that CMake makes of
-/// all of Rust, where this name stays within: elsewhere it would be the whole program's.
+/// Only panic hooks need backtraces, and ours needs none. So every walk up the stack ends before its first frame, and
+/// the optimizer drops the code that reads debug information, which is a third of the library. This is for the library
+/// that CMake links from all of Rust, in which this name is hidden: elsewhere it would replace the whole program's
+/// function.
 #[cfg(udpr_no_backtraces)]
 #[unsafe(no_mangle)]
 extern "C" fn _Unwind_Backtrace(_trace: *const c_void, _argument: *mut c_void) -> c_int {
@@ -147,7 +150,7 @@ extern "C" fn _Unwind_Backtrace(_trace: *const c_void, _argument: *mut c_void) -
     END_OF_STACK
 }
 
-/// A result as C gets it.
+/// A result as a status of C.
 #[inline]
 pub(super) fn status(result: Result) -> udpr_status {
     result.map_or_else(Status::code, |()| Status::OK.code())

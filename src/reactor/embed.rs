@@ -1,4 +1,4 @@
-//! Life inside another loop: one descriptor that tells of all there is to do.
+//! Life inside another loop, which waits for one descriptor.
 
 use super::{Call, Reactor};
 use crate::context::ALARM_TOKEN;
@@ -9,7 +9,7 @@ use crate::sys::{Alarm, Readiness, may_be_refused};
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 
-/// What a reactor needs inside another loop, once that was asked for.
+/// What a reactor needs inside another loop.
 #[derive(Default)]
 pub(super) struct Embedding {
     alarm: RefCell<Option<Alarm>>,
@@ -29,8 +29,10 @@ impl Embedding {
 }
 
 impl<C: Call> Reactor<C> {
-    /// The epoll set's descriptor, which from now on is readable whenever a turn has anything to do. NOT_SUPPORTED if a sandbox
-    /// refuses the alarm for it.
+    /// The descriptor of the epoll set. From this call on it is readable whenever a turn has anything to do.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED if a sandbox refuses the alarm.
     pub fn backend_fd(&self) -> Result<RawFd> {
         let epoll = self.context.epoll.fd();
         if self.embedding.fd().is_none() {
@@ -45,12 +47,12 @@ impl<C: Call> Reactor<C> {
         Ok(epoll)
     }
 
-    /// Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now.
+    /// Nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now.
     pub fn next_timeout(&self) -> Option<u64> {
         self.timeout(None)
     }
 
-    /// What is to be done has changed: tells the loop around.
+    /// What is due has changed: sets the alarm for the embedding loop.
     pub(super) fn update_alarm(&self) {
         if self.context.is_embedded() {
             self.set_alarm();
@@ -72,12 +74,12 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// The alarm rings until it is set anew.
+    /// The alarm stays readable until it is set again.
     pub(super) fn clear_alarm(&self, events: &[Readiness]) {
         if events.iter().any(|event| event.u64 == ALARM_TOKEN) {
             self.embedding.set_to.set(None);
             let quiet = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));
-            // EINVAL, EBADF: not with an alarm of ours.
+            // EINVAL and EBADF cannot happen with an alarm of ours.
             let _ = quiet;
         }
     }

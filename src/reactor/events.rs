@@ -6,10 +6,10 @@ use crate::status::{Result, Status};
 use crate::trigger::{Event, Phase};
 use std::rc::Rc;
 
-/// What an event calls, each time that it happens.
+/// A trigger, which is called each time that its event happens.
 pub trait Trigger<C: Call> {
-    /// The call. PENDING from a before-trigger holds the event back until [`Reactor::finish_trigger`]; a failure is
-    /// logged, and stops nobody else.
+    /// Called by the event. PENDING from a before-trigger holds the event back until [`Reactor::finish_trigger`]. A
+    /// failure is logged, and the other triggers are called all the same.
     fn fire(&self, reactor: &Reactor<C>, id: u64) -> Status;
 }
 
@@ -20,14 +20,19 @@ pub(super) enum Fire<C: Call> {
 }
 
 impl<C: Call> Reactor<C> {
-    /// Calls at each startup or shutdown. Within a phase in the order they were added. NO_MEMORY.
+    /// Adds a trigger of startup or shutdown. Triggers of a phase are called in the order in which they were added.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn add_trigger(&self, phase: Phase, event: Event, trigger: Rc<dyn Trigger<C>>) -> Result<u64> {
         self.context.check_open()?;
         self.triggers.borrow_mut().reserve()?;
         Ok(self.triggers.borrow_mut().add(phase, event, Fire::Always(trigger)))
     }
 
-    /// Calls now where the reactor runs, and answers no id; else once, at the next startup, among its after-triggers.
+    /// Calls now if the reactor runs, and returns no id; otherwise once, at the next startup, among its after-triggers.
+    ///
+    /// # Errors
     /// NO_MEMORY.
     pub fn call_when_running(&self, call: C) -> Result<Option<u64>> {
         self.context.check_open()?;
@@ -39,7 +44,10 @@ impl<C: Call> Reactor<C> {
         Ok(Some(self.triggers.borrow_mut().add(Phase::After, Event::Startup, Fire::Once(call))))
     }
 
-    /// NOT_FOUND. One that is pending is finished with.
+    /// Removes a trigger. If it was pending, it is finished.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
     pub fn remove_trigger(&self, id: u64) -> Result {
         let removed = self.triggers.borrow_mut().remove(id)?;
         drop(removed);
@@ -47,16 +55,21 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// A before-trigger that was PENDING has finished; where it was the last, the rest of the event is called in here.
-    /// NOT_FOUND where it is not pending.
+    /// A before-trigger that returned PENDING has finished. If it was the last one, the rest of the event is called
+    /// inside this.
+    ///
+    /// # Errors
+    /// NOT_FOUND if it is not pending.
     pub fn finish_trigger(&self, id: u64) -> Result {
         self.triggers.borrow_mut().finish(id)?;
         self.advance_event();
         Ok(())
     }
 
-    /// Fires an event by hand: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
-    /// ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
+    /// Fires an event: a shutdown stops the ports and ends a run, a startup calls its triggers and does nothing else.
+    ///
+    /// # Errors
+    /// ALREADY_RUNNING while an event is in progress; but a shutdown ends a startup.
     pub fn fire_event(&self, event: Event) -> Result {
         self.context.check_open()?;
         let under_way = self.firing.get().map(|firing| firing.event);
@@ -67,7 +80,7 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// The event from its beginning, up to what is pending. One that was under way goes no further.
+    /// Begins the event, up to a trigger that is pending. An event that was in progress goes no further.
     pub(super) fn fire(&self, event: Event) {
         if event == Event::Shutdown {
             self.context.shared.lifecycle.begin_shutdown();
@@ -77,7 +90,8 @@ impl<C: Call> Reactor<C> {
         self.advance_event();
     }
 
-    /// What the event under way calls next, up to what is pending. A call may end the event, and begin another.
+    /// Calls the next triggers of the event in progress, up to a pending one. A call may end the event, and begin
+    /// another one.
     fn advance_event(&self) {
         while let Some(firing) = self.firing.get().filter(|firing| !firing.busy) {
             if self.context.shared.owner.is_unusable() {
@@ -91,7 +105,7 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Nothing else of the event is called inside this.
+    /// No other trigger of the event is called inside this.
     fn busy(&self, firing: Firing, call: impl FnOnce()) {
         self.firing.set(Some(Firing { busy: true, ..firing }));
         call();
@@ -115,16 +129,16 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// What lies between before and during.
+    /// Between the phases before and during.
     fn end_before_phase(&self, event: Event) {
         self.context.shared.lifecycle.set_running(event == Event::Startup);
         if event == Event::Shutdown {
-            // Those that are made meanwhile stay for the next run.
+            // Ports that are made meanwhile stay for the next run.
             self.close_ports();
         }
     }
 
-    /// Nothing of an event is left to be called.
+    /// The event and its run are over.
     pub(super) fn end_run(&self) {
         self.firing.set(None);
         self.triggers.borrow_mut().release_all();
@@ -137,7 +151,7 @@ impl<C: Call> Reactor<C> {
             _ => None,
         };
         let Some(trigger) = always else { return self.fire_once(id) };
-        // Before the call: it may finish itself in there.
+        // Before the call, since the trigger may finish itself inside it.
         if phase == Phase::Before {
             self.triggers.borrow_mut().hold(id);
         }
@@ -158,19 +172,19 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Any trigger, for the end.
+    /// Removes any trigger, when the reactor ends.
     pub(super) fn take_trigger(&self) -> Option<Fire<C>> {
         self.triggers.borrow_mut().take_any()
     }
 }
 
-/// The event that is under way: one at most.
+/// The event in progress: there is at most one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Firing {
     event: Event,
     phase: Phase,
-    /// The order of the trigger that was called last in this phase, 0 before the first.
+    /// The number of the trigger that was called last in this phase, 0 before the first.
     last: u64,
-    /// It is being called right now.
+    /// It is being called now.
     busy: bool,
 }

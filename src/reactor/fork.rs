@@ -7,9 +7,13 @@ use crate::sys::epoll::READABLE;
 use crate::sys::owner::ForkedGuard;
 
 impl<C: Call> Reactor<C> {
-    /// Makes the reactor usable in a child: descriptors of its own under the same numbers, everything registered anew. The
-    /// sockets are shared with the parent, work on the pool stays the parent's, look-ups are CANCELLED. REENTRANT in a callback that has forked; WRONG_THREAD where another thread was inside, or was
-    /// just leaving something here, when the fork came: its half of the work is not there.
+    /// Makes the reactor usable in a child: it gets descriptors of its own under the same numbers, and everything is
+    /// registered again. The sockets are shared with the parent, work on the pool stays the parent's, look-ups are
+    /// CANCELLED.
+    ///
+    /// # Errors
+    /// REENTRANT in a callback that has forked. WRONG_THREAD if another thread was inside, or was just leaving a call
+    /// here, at the fork: its half of the work does not exist here.
     pub fn after_fork(&self, child: ForkedGuard<'_>) -> Result {
         child.revive(|| self.renew())
     }
@@ -33,7 +37,7 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// True where a thread that is not there any more was just posting to a port.
+    /// True if a thread that does not exist here was just posting to a port.
     fn is_posted_to(&self) -> bool {
         let sources = self.sources.borrow();
         let mut ports = sources.iter().filter_map(|(_, source)| match source {
@@ -47,7 +51,7 @@ impl<C: Call> Reactor<C> {
         for (token, source) in self.sources.borrow().iter() {
             match source {
                 Source::Port(port) => port.watch()?,
-                // EBADF: closed behind its watch's back, which epoll would not have told either.
+                // EBADF: the host has closed the descriptor of a watch, which epoll would not have reported either.
                 Source::Watch(watch) => {
                     let interest = watch.interest.get();
                     let _ = self.context.kernel.watch(self.context.epoll.fd(), watch.fd, interest, token);

@@ -1,8 +1,8 @@
-//! The reactor: what owns ports and delayed calls, and turns.
+//! The reactor, which owns ports and delayed calls and runs the loop.
 //!
-//! A [`Reactor`] knows nothing of C. It is generic over what it calls: three words for the C face, boxed closures in
-//! tests. Every method may be called from every callback, but for those that say REENTRANT at the C face; no borrow
-//! is held while one runs.
+//! A [`Reactor`] knows nothing of C. It is generic over its calls: three words for the C API, boxed closures in tests.
+//! Every method may be called from every callback, except those that are documented as REENTRANT in the C API; no
+//! borrow is held while a callback runs.
 
 mod embed;
 mod events;
@@ -39,7 +39,7 @@ use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Something to be called once, by a reactor, with that reactor. Dropped instead where it is cancelled.
+/// A call that is made once, by a reactor. It is dropped uncalled if it is cancelled.
 pub trait Call: Send + Sized + 'static {
     /// The call.
     fn call(self, reactor: &Reactor<Self>);
@@ -59,16 +59,16 @@ pub mod flag {
     pub const KNOWN: u32 = SIGNALS | MANUAL_CLOCK | PINNED;
 }
 
-/// How many events one wait brings at most.
+/// The most events that one wait returns.
 const EVENTS: usize = 256;
 
-/// Of a map whose keys no peer chooses. The standard library's own hasher wants random numbers, and panics where a sandbox
-/// has none.
+/// The hasher of a map whose keys no peer chooses. The standard library's default hasher needs random numbers, and
+/// panics if a sandbox has none.
 type Unseeded = BuildHasherDefault<DefaultHasher>;
 
-/// A reactor.
+/// The reactor of a thread.
 pub struct Reactor<C: Call> {
-    /// The part for every thread.
+    /// The part for all threads.
     pub remote: CachePadded<Arc<Remote<C>>>,
     context: Rc<Context>,
     flags: u32,
@@ -81,17 +81,17 @@ pub struct Reactor<C: Call> {
     pool: RefCell<Option<Pool>>,
     pool_size: usize,
     lookups: RefCell<Lookups<Box<dyn Resolved<C>>>>,
-    /// When a look-up that waits for a thread may begin, in CLOCK_MONOTONIC.
+    /// The instant of CLOCK_MONOTONIC at which a look-up that waits for a thread may begin.
     next_look_up: Cell<Option<u64>>,
     embedding: Embedding,
     user: Cell<*mut ()>,
     counters: stats::Counters,
     events: RefCell<Vec<Readiness>>,
-    /// An empty queue to exchange for the one that other threads have filled.
+    /// An empty queue, to be exchanged for the one that other threads have filled.
     spare: RefCell<Vec<C>>,
 }
 
-/// What epoll reports on.
+/// What a token stands for.
 enum Source<C: Call> {
     Port(Arc<Port>),
     Watch(Rc<watches::Watch<C>>),
@@ -106,7 +106,7 @@ impl<C: Call> Reactor<C> {
         Ok(Reactor { pool_size, ..reactor })
     }
 
-    /// [`Reactor::new`] on a kernel of the caller's.
+    /// [`Reactor::new`] on another kernel.
     pub fn with_kernel(flags: u32, kernel: Rc<dyn Kernel>) -> Result<Reactor<C>> {
         if flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);
@@ -138,23 +138,23 @@ impl<C: Call> Reactor<C> {
         &self.context
     }
 
-    /// True where the first thread that runs it owns it until the end of either.
+    /// True if the first thread that runs it owns it until the end of either.
     pub fn is_pinned(&self) -> bool {
         self.flags & flag::PINNED != 0
     }
 
-    /// What the owner has set.
+    /// The owner's pointer.
     pub fn user(&self) -> *mut () {
         self.user.get()
     }
 
-    /// For [`Reactor::user`].
+    /// Sets [`Reactor::user`].
     pub fn set_user(&self, user: *mut ()) {
         self.user.set(user);
     }
 
-    /// The end: every port stops, what was still to be called is dropped, and nothing can be made any more. Callbacks
-    /// run, so the reactor is still whole.
+    /// The end: every port stops, calls that are still pending are dropped, and nothing new can be made. Callbacks are
+    /// called, so the reactor is still complete.
     pub fn close(&self) {
         self.context.close();
         // Before any callback, which could finish the trigger that holds an event back.
@@ -173,8 +173,8 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Drops what a [`close`](Self::close) that panicked has left, and calls nothing but destructors. Ports that somebody
-    /// has retained end here too, so that nothing of theirs is dropped on another thread.
+    /// Drops what a [`close`](Self::close) that panicked has left, without callbacks. Retained ports end here, too, so
+    /// that nothing of theirs is dropped on another thread.
     pub fn drop_rest(&self) {
         let ids: Vec<u64> = self.sources.borrow().ids().collect();
         for id in ids {
@@ -190,7 +190,7 @@ impl<C: Call> Reactor<C> {
         drop(self.context.log.set(0, None));
     }
 
-    /// Drops what `next` gives. A destructor may fork: in the child nothing more is called.
+    /// Drops what `next` returns. A destructor may fork: in the child nothing more is called.
     fn drop_each<T>(&self, mut next: impl FnMut() -> Option<T>) {
         while !self.context.shared.owner.is_forked() {
             let Some(one) = next() else { break };
@@ -205,7 +205,7 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// The descriptors that a forked child has to close, since nothing else may be done there.
+    /// The descriptors that a forked child has to close, since it may do nothing else.
     pub fn descriptors(&self) -> Vec<RawFd> {
         let sources = self.sources.borrow();
         let ports = sources.iter().filter_map(|(_, source)| match source {

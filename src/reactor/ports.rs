@@ -1,4 +1,4 @@
-//! The reactor's ports: made, found by their tokens, visited, closed.
+//! The reactor's ports: they are made, found by their tokens, visited and closed.
 
 use super::{Call, Reactor, Source};
 use crate::context::Reason;
@@ -8,8 +8,11 @@ use crate::sys::{interface, tsan};
 use std::sync::Arc;
 
 impl<C: Call> Reactor<C> {
-    /// A port on `local_address`, a bare literal ("" for every IPv4 address). `start_protocol` runs before this
-    /// returns; when it fails, or bind(2) does, nothing is left. NO_MEMORY for its place in the table.
+    /// Opens a port on `local_address`, a bare literal ("" for every IPv4 address). `start_protocol` is called before
+    /// this returns; if it fails, or bind(2) does, nothing is left.
+    ///
+    /// # Errors
+    /// NO_MEMORY for its place in the table, and those of [`Port::listen`].
     pub fn listen_udp(
         &self,
         port: u16,
@@ -23,7 +26,7 @@ impl<C: Call> Reactor<C> {
         self.start_port(Port::bind(&self.context, &local, options, protocol)?)
     }
 
-    /// A port on a socket made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].
+    /// Opens a port on a socket that was made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].
     pub fn adopt_datagram_port(
         &self,
         descriptor: Descriptor,
@@ -39,13 +42,13 @@ impl<C: Call> Reactor<C> {
         let token = self.sources.borrow_mut().insert(Source::Port(port.clone()));
         let dead_watch = self.take_dead_watch(port.fileno());
         let started = port.start(token);
-        // Its `free_user` may call anything, so the port is registered and started before.
+        // `free_user` of a watch may call anything, so the port is registered and started before.
         drop(dead_watch);
         self.sweep_outside_turns();
         started.map(|()| port)
     }
 
-    /// Calls `visit` for every port that is open now, also where one before it has closed it.
+    /// Calls `visit` for every port that is open now, even if an earlier visit has closed it.
     pub fn each_transport(&self, mut visit: impl FnMut(&Arc<Port>)) {
         let advance_event = |_: &&Arc<Port>| !self.context.shared.owner.is_unusable();
         self.open_ports().iter().take_while(advance_event).for_each(&mut visit);
@@ -58,18 +61,18 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// Closes those that are open now; the answer is whether there were any.
+    /// Closes the ports that are open now. Returns whether there were any.
     pub(super) fn close_ports(&self) -> bool {
         let ports = self.open_ports();
         for port in ports.iter().take_while(|_| !self.context.shared.owner.is_forked()) {
-            // CLOSED: one before it has closed it.
+            // CLOSED: the callback of another port has closed it.
             let _ = port.close(Status::OK);
         }
         self.sweep();
         !ports.is_empty()
     }
 
-    /// Lets go of ports that are gone.
+    /// Drops the ports that have stopped.
     pub(super) fn sweep(&self) {
         self.context.drain(Reason::Gone, |token| {
             let gone = self.sources.borrow_mut().remove(token);

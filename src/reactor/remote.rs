@@ -1,4 +1,4 @@
-//! The way in for other threads: calls that wait for the reactor's next turn.
+//! Calls from other threads, which wait for the reactor's next turn.
 
 use crate::context::Shared;
 use crate::resolver::LookupResult;
@@ -7,12 +7,12 @@ use crate::sys::{AtomicStack, CachePadded, Drained, Mutex, tsan};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A reactor's door for other threads; it may outlive the reactor, and then answers CLOSED.
+/// The handle of a reactor for other threads. It may outlive the reactor, and is CLOSED then.
 pub struct Remote<C> {
-    /// The part that ports share.
+    /// The part that is shared with the ports.
     pub shared: CachePadded<Arc<Shared>>,
     queue: CachePadded<Mutex<Queue<C>>>,
-    /// From the library's own threads, which may be at it whenever the host forks.
+    /// Calls of the library's own threads, which may push one at the moment when the host forks.
     finished: AtomicStack<C>,
     results: AtomicStack<(u64, LookupResult)>,
 }
@@ -33,8 +33,10 @@ impl<C> Remote<C> {
         }
     }
 
-    /// Runs `call` in a later turn, in order for each thread. CLOSED, with the call dropped, after the reactor's end;
-    /// NO_MEMORY likewise.
+    /// Makes `call` in a later turn, in order for each thread.
+    ///
+    /// # Errors
+    /// CLOSED after the reactor's end, NO_MEMORY; then the call is dropped.
     #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
         self.shared.owner.check_open()?;
@@ -54,7 +56,7 @@ impl<C> Remote<C> {
         Ok(())
     }
 
-    /// The reactor takes whatever has come, so the first one wakes for all of them.
+    /// The reactor takes all calls at once, so only the first one has to wake it.
     #[inline(always)]
     fn wake_for(&self, first: bool) {
         if first {
@@ -62,13 +64,13 @@ impl<C> Remote<C> {
         }
     }
 
-    /// From the pool: what is to be called when work is done. Taken after the end too, so that the reactor's thread drops
+    /// From the pool: the call that follows work. It is taken after the end, too, so that the reactor's thread drops
     /// it.
     pub(super) fn finish(&self, call: C) {
         self.wake_for(self.finished.push(call));
     }
 
-    /// From the thread of a look-up: what it has come to.
+    /// From the thread of a look-up: its result.
     pub(super) fn complete_lookup(&self, id: u64, result: LookupResult) {
         self.wake_for(self.results.push((id, result)));
     }
@@ -77,21 +79,21 @@ impl<C> Remote<C> {
         self.results.take()
     }
 
-    /// True where a thread that is not there any more holds the lock: in a child, if at all.
+    /// True if the lock is held by a thread that does not exist here: in a forked child, if at all.
     pub(super) fn is_locked(&self) -> bool {
         self.queue.is_locked()
     }
 
-    /// The calls that have come, in exchange for an empty queue.
+    /// Takes the calls, in exchange for an empty queue.
     pub(super) fn take_calls(&self, empty: Vec<C>) -> VecDeque<C> {
-        // Taken first and called last: whatever work has called is called before it is done.
+        // Taken first and called last: calls that work has made are made before the call that follows the work.
         let finished = self.finished.take();
         let mut calls = VecDeque::from(std::mem::replace(&mut self.queue.lock().calls, empty));
         calls.extend(finished);
         calls
     }
 
-    /// Nothing is accepted any more; the answer is what nobody will run.
+    /// Nothing is accepted any more. Returns the calls that nobody will make.
     pub(super) fn close(&self) -> VecDeque<C> {
         let mut queue = self.queue.lock();
         queue.closed = true;
@@ -103,7 +105,7 @@ impl<C> Remote<C> {
 }
 
 impl<C> Drop for Remote<C> {
-    /// See [`Shared`]'s.
+    /// See the destructor of [`Shared`].
     fn drop(&mut self) {
         tsan::acquire(self);
         tsan::acquire(&self.shared.owner);

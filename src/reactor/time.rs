@@ -1,4 +1,4 @@
-//! Delayed calls: IReactorTime and IDelayedCall.
+//! Delayed calls: Twisted's IReactorTime and IDelayedCall.
 
 use super::{Call, Reactor};
 use crate::status::{Result, Status};

@@ -1,4 +1,4 @@
-//! Descriptors of others in this loop: IReactorFDSet.
+//! Foreign descriptors in this loop: Twisted's IReactorFDSet.
 
 use super::{Call, Reactor, Source};
 use crate::status::{Result, Status};
@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-/// What is told of a descriptor.
+/// The callback of a watch.
 pub trait Watcher<C: Call> {
     /// Bits of [`watch::flag`].
     fn ready(&self, reactor: &Reactor<C>, id: u64, fd: RawFd, events: u32);
@@ -21,8 +21,11 @@ pub(super) struct Watch<C: Call> {
 }
 
 impl<C: Call> Reactor<C> {
-    /// Watches `fd` for [`watch::flag`]s. EEXIST as a system status where it is watched already, EBADF; NOT_SUPPORTED for
-    /// a regular file, which epoll cannot wait for; NO_MEMORY.
+    /// Watches `fd` for [`watch::flag`]s.
+    ///
+    /// # Errors
+    /// EEXIST as a system status if it is watched already; EBADF; NOT_SUPPORTED for a regular file, which epoll cannot
+    /// wait for; NO_MEMORY.
     pub fn watch(&self, fd: RawFd, events: u32, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
         self.context.check_open()?;
         let interest = watch::interest(events)?;
@@ -35,8 +38,8 @@ impl<C: Call> Reactor<C> {
             let no_events = error.raw_os_error() == Some(libc::EPERM);
             return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
         }
-        // The kernel took it, so an earlier watch of this number watches a descriptor that was closed. It is replaced before
-        // its `free_user` runs, which may watch the number in its turn.
+        // The kernel accepted it, so an earlier watch of this number watches a descriptor that was closed. It is
+        // replaced before its `free_user` is called, which may watch the number again.
         let dead = self.watched.borrow_mut().insert(fd, id);
         if let Some(dead) = dead {
             self.remove_source(dead);
@@ -44,14 +47,17 @@ impl<C: Call> Reactor<C> {
         Ok(id)
     }
 
-    /// Takes out the watch of a number that a port has now. Its descriptor is gone, and no event reaches it. The caller drops
-    /// it when callbacks may run.
+    /// Removes the watch of a number that a port has now. Its descriptor was closed, and no event reaches it. The
+    /// caller drops the watch when callbacks may run.
     pub(super) fn take_dead_watch(&self, fd: RawFd) -> Option<Source<C>> {
         let dead = self.watched.borrow_mut().remove(&fd)?;
         self.sources.borrow_mut().remove(dead)
     }
 
-    /// Other events for a watch. NOT_FOUND.
+    /// Changes the events of a watch.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
     pub fn change_watch(&self, id: u64, events: u32) -> Result {
         let interest = watch::interest(events)?;
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
@@ -60,7 +66,10 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// No more of it, also of what this turn has found. NOT_FOUND.
+    /// Ends a watch, also for the events that this turn has found.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
     pub fn unwatch(&self, id: u64) -> Result {
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
         self.watched.borrow_mut().remove(&entry.fd);
@@ -71,7 +80,7 @@ impl<C: Call> Reactor<C> {
 
     pub(super) fn watch_ready(&self, id: u64, ready: u32) {
         let Some(entry) = self.find_watch(id) else { return };
-        // What this turn has found may not be wanted any more.
+        // The events that this turn has found may not be wanted any more.
         let events = watch::events(ready & (entry.interest.get() | epoll::ERROR | epoll::HANGUP));
         if events != 0 {
             entry.watcher.ready(self, id, entry.fd, events);
@@ -85,13 +94,13 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// What it held is dropped when no borrow is held any more: a destructor may call anything.
+    /// The watch is dropped when no borrow is held any more: a destructor may call anything.
     fn remove_source(&self, id: u64) {
         let removed = self.sources.borrow_mut().remove(id);
         drop(removed);
     }
 
-    /// Drops every watch, for the end. New ones are refused by then.
+    /// Drops every watch, when the reactor ends. New ones are refused by then.
     pub(super) fn drop_watches(&self) {
         let sources = self.sources.borrow();
         let ids: Vec<u64> = sources
@@ -101,7 +110,7 @@ impl<C: Call> Reactor<C> {
             .collect();
         drop(sources);
         let mut ids = ids.into_iter();
-        // NOT_FOUND: a destructor before it was faster.
+        // NOT_FOUND: another destructor has removed it.
         self.drop_each(|| ids.next().map(|id| self.unwatch(id)));
     }
 }

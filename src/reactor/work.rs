@@ -1,4 +1,4 @@
-//! The thread pool, and look-ups on threads of their own: IReactorInThreads and IHostnameResolver.
+//! The thread pool, and look-ups on threads of their own: Twisted's IReactorInThreads and IHostnameResolver.
 
 use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
@@ -12,24 +12,24 @@ use crate::timer::after;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Something for a pool thread.
+/// Work for a pool thread.
 pub trait Job<C: Call>: Send + 'static {
-    /// On a pool thread.
+    /// Does the work, on a pool thread.
     fn work(&mut self);
 
-    /// What the reactor calls when it is done. Dropped uncalled where the reactor ends before.
+    /// The call that the reactor makes when the work is done. It is dropped uncalled if the reactor ends before.
     fn done(self: Box<Self>) -> C;
 }
 
-/// What is told of a look-up, once.
+/// The callback of a look-up.
 pub trait Resolved<C: Call> {
-    /// All addresses in the system's order, or why there are none.
+    /// Called once, with all addresses in the system's order, or the reason why there are none.
     fn resolved(self: Box<Self>, reactor: &Reactor<C>, id: u64, result: Result<&[Addr]>);
 }
 
 struct Work<C: Call> {
     job: Box<dyn Job<C>>,
-    /// Of the thread that has handed it in. Work runs with it, and so do the processes that work starts.
+    /// The mask of the thread that submitted it. The work runs with it, and so do the processes that the work starts.
     mask: SignalMask,
     remote: Arc<Remote<C>>,
 }
@@ -41,13 +41,13 @@ impl<C: Call> Task for Work<C> {
     }
 }
 
-/// On a thread of its own: a look-up, and its answer for the reactor.
+/// A look-up on a thread of its own, which sends its result to the reactor.
 struct NameTask<C: Call> {
     id: u64,
     query: Query,
     look_up: LookUp,
     remote: Arc<Remote<C>>,
-    /// Dropped behind everything else.
+    /// Dropped after everything else.
     permit: Permit,
 }
 
@@ -55,11 +55,11 @@ impl<C: Call> NameTask<C> {
     fn run(self) {
         let NameTask { id, query, look_up, remote, permit } = self;
         let result = catch_unwind(AssertUnwindSafe(|| look_up(&query.name, query.version)));
-        // A panic is a bug of ours. The payload is forgotten, since its destructor could panic in its turn.
+        // A panic is a bug of ours. The payload is leaked, since its destructor could panic as well.
         let result = result.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
         let with_port = |addr| Addr { port: query.port, ..addr };
         remote.complete_lookup(id, result.map(|addrs| addrs.into_iter().map(with_port).collect()));
-        // It may be the last reference, or another thread's may be.
+        // This may be the last reference, or another thread's may be.
         tsan::release(&*remote);
         drop(remote);
         drop(permit);
@@ -67,13 +67,19 @@ impl<C: Call> NameTask<C> {
 }
 
 impl<C: Call> Reactor<C> {
-    /// Works on a pool thread, then calls on the reactor's. NO_MEMORY where no thread can be made.
+    /// Does work on a pool thread, then makes a call on the reactor's thread.
+    ///
+    /// # Errors
+    /// NO_MEMORY if no thread can be made.
     pub fn call_in_thread(&self, job: Box<dyn Job<C>>) -> Result {
         self.context.check_open()?;
         self.submit(Box::new(Work { job, mask: SignalMask::current(), remote: self.remote.clone() }))
     }
 
-    /// At most `size` pool threads; 0 stands for the default, 10. INVALID_ARGUMENT above 1024.
+    /// Sets the size of the pool; 0 stands for the default, 10.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT above 1024.
     pub fn suggest_thread_pool_size(&self, size: usize) -> Result {
         self.context.check_open()?;
         if let Some(pool) = self.pool.borrow_mut().as_mut() {
@@ -84,8 +90,10 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// Looks `host` up; the answer comes in a later turn, once, within `timeout` nanoseconds (0: 60 s).
-    /// INVALID_ARGUMENT for what cannot be a name, and as of [`after`]; NO_MEMORY.
+    /// Looks `host` up. The result is delivered in a later turn, once, within `timeout` nanoseconds (0: 60 s).
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for what cannot be a name, and as [`after`]; NO_MEMORY.
     pub fn resolve(
         &self,
         host: &str,
@@ -120,8 +128,10 @@ impl<C: Call> Reactor<C> {
         Ok(id)
     }
 
-    /// Gives threads to those look-ups that wait, and may begin. NO_MEMORY if the first of them gets no thread, and there is no
-    /// other one that ends: it is tried again all the same.
+    /// Makes threads for the look-ups that may begin.
+    ///
+    /// # Errors
+    /// NO_MEMORY if the first of them gets no thread, and no other thread will end: it is tried again all the same.
     fn begin_look_ups(&self) -> Result {
         self.next_look_up.set(None);
         loop {
@@ -146,7 +156,7 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// False if no thread can be made.
+    /// Returns false if no thread can be made.
     fn start_thread(&self, id: u64, query: &Query, permit: Permit) -> bool {
         let (look_up, remote) = (self.context.kernel.look_up(), self.remote.clone());
         let task = NameTask { id, query: query.clone(), look_up, remote, permit };
@@ -154,7 +164,7 @@ impl<C: Call> Reactor<C> {
         thread::spawn(c"udpr-resolve", move || task.run()).is_ok()
     }
 
-    /// Begins the look-ups whose time has come to begin.
+    /// Begins the look-ups that may begin now.
     pub(super) fn resume_look_ups(&self) {
         if self.next_look_up.get().is_some_and(|instant| instant <= clock::now()) {
             self.continue_look_ups();
@@ -171,7 +181,10 @@ impl<C: Call> Reactor<C> {
         self.next_look_up.get()
     }
 
-    /// The look-up's answer is CANCELLED, in a later turn. NOT_FOUND if its answer was delivered.
+    /// The result of the look-up will be CANCELLED, in a later turn.
+    ///
+    /// # Errors
+    /// NOT_FOUND if its result was delivered.
     pub fn cancel_resolve(&self, id: u64) -> Result {
         self.lookups.borrow_mut().cancel(id)?;
         self.continue_look_ups();
@@ -189,18 +202,18 @@ impl<C: Call> Reactor<C> {
             self.suggest_thread_pool_size(self.pool_size)?;
         }
         let submitted = self.pool.borrow_mut().as_mut().map(|pool| pool.submit(task));
-        // The borrow is over where a refused task is dropped.
+        // A task that is refused is dropped after the borrow has ended.
         if matches!(submitted, Some(Ok(()))) { Ok(()) } else { Err(Status::NO_MEMORY) }
     }
 
-    /// What threads have found out, for the next turn.
+    /// Takes the results that threads have found, for the next turn.
     pub(super) fn collect_lookups(&self) {
         if self.take_lookup_results() {
             self.continue_look_ups();
         }
     }
 
-    /// False if there were none.
+    /// Returns false if there were none.
     fn take_lookup_results(&self) -> bool {
         let mut lookups = self.lookups.borrow_mut();
         let count = |results: usize, (id, result)| {
@@ -210,14 +223,14 @@ impl<C: Call> Reactor<C> {
         self.remote.take_results().fold(0, count) > 0
     }
 
-    /// The answers that this turn tells; what comes meanwhile waits for the next one.
+    /// The results that this turn delivers. Results that arrive meanwhile wait for the next turn.
     pub(super) fn results(&self) -> Vec<(u64, LookupResult)> {
         if self.lookups.borrow().is_empty() {
             return Vec::new();
         }
         let now = self.now();
         let results = self.lookups.borrow_mut().take_results(now);
-        // Those that have timed out leave their places to others.
+        // Look-ups that have timed out leave their places to others.
         if !results.is_empty() {
             self.continue_look_ups();
         }
@@ -233,17 +246,17 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// True where an answer waits to be told.
+    /// True if a result waits to be delivered.
     pub(super) fn has_results(&self) -> bool {
         self.lookups.borrow().has_results()
     }
 
-    /// The instant at which the next look-up gives up.
+    /// The instant at which the next look-up times out.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         self.lookups.borrow_mut().next_deadline()
     }
 
-    /// In a forked child the pool's threads are not there: its work stays the parent's, look-ups are CANCELLED.
+    /// In a forked child the pool's threads do not exist: its work stays the parent's, look-ups are CANCELLED.
     pub(super) fn forget_work(&self) {
         std::mem::forget(self.pool.take());
         self.take_lookup_results();
@@ -252,7 +265,7 @@ impl<C: Call> Reactor<C> {
         self.next_look_up.set(None);
     }
 
-    /// Waits for work that runs, and drops all that nobody will call.
+    /// Waits for the work in progress, and drops all that will not be called.
     pub(super) fn end_work(&self) {
         let pool = self.pool.take();
         self.drop_queue(pool.map(Pool::close).unwrap_or_default());

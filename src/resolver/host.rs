@@ -10,9 +10,12 @@ use std::ffi::CString;
 const NAME_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 
-/// What `host` stands for: "" is every address, a literal itself, where `version` is 0 or its family; anything else must
-/// be a name. INVALID_ARGUMENT for what cannot be one: too long, an empty label, a byte that no host name has, or a last
-/// label that is a number, which getaddrinfo(3) would read as an address ("127.1", "0x7f.1"; CVE-2024-24806).
+/// What `host` stands for. "" is every address; a literal stands for itself if `version` is 0 or its family; anything
+/// else has to be a name.
+///
+/// # Errors
+/// INVALID_ARGUMENT for what cannot be a name: too long, an empty label, a byte that no host name has, or a last label
+/// that is a number, which getaddrinfo(3) would read as an address ("127.1", "0x7f.1"; CVE-2024-24806).
 pub fn host(host: &str, port: u16, version: u16) -> Result<Host> {
     if ![family::UNSPEC, family::INET, family::INET6].contains(&version) {
         return Err(Status::INVALID_ARGUMENT);
@@ -36,7 +39,7 @@ pub fn host(host: &str, port: u16, version: u16) -> Result<Host> {
 }
 
 fn check_name(name: &str) -> Result {
-    // A dot at the end says that the name is whole (RFC 1034, 3.1).
+    // A dot at the end marks a complete name (RFC 1034, 3.1).
     let name = name.strip_suffix('.').unwrap_or(name);
     let labels_fit = name.split('.').all(|label| {
         let bytes = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

@@ -1,9 +1,9 @@
-//! Look-ups that are under way, those that wait, and what a host name may be.
+//! Look-ups in progress, look-ups that wait, and what a host name may be.
 //!
-//! A look-up calls getaddrinfo(3), which nobody can end: a thread that is in it stays there until the system gives up. So each
-//! has a thread of its own, apart from the pool for work, and once a look-up has its answer (it was cancelled, or its time is
-//! up) its thread is *dead weight*: it is not waited for, and another one takes its place. All of them are bounded: by reactor
-//! here, and by process in [`permit`].
+//! A look-up calls getaddrinfo(3), which cannot be interrupted: a thread that called it stays there until the system
+//! gives up. So each look-up has a thread of its own, apart from the pool for work. Once a look-up has its result
+//! without its thread (it was cancelled, or has timed out), its thread is *abandoned*: nobody waits for it, and another
+//! thread may take its place. The number of threads is bounded: by reactor here, and by process in [`permit`].
 
 mod host;
 mod permit;
@@ -20,34 +20,35 @@ use crate::timer::Timers;
 use std::collections::VecDeque;
 use std::ffi::CString;
 
-/// Nanoseconds that a look-up may take if its owner says nothing: 60 s.
+/// The default timeout of a look-up in nanoseconds: 60 s.
 pub const TIMEOUT_DEFAULT: u64 = 60_000_000_000;
-/// So many look-ups of a reactor are under way at most. The others wait in the order that they were made.
+/// At most so many look-ups of a reactor are in progress. The others wait in the order in which they were made.
 pub const UNDER_WAY_MAX: usize = 16;
-/// So many threads a reactor has at most for look-ups, dead weight included: half of what the process has.
+/// At most so many threads of a reactor look names up, abandoned ones included: half of what the process may have.
 pub const THREADS_MAX: usize = permit::THREADS_MAX / 2;
-/// While a reactor has so much dead weight as it may have look-ups under way, it begins one look-up in that time: 250 ms, in
-/// nanoseconds. Otherwise a burst of look-ups that are given up at once would use up all threads, and nothing could be looked up
-/// until the system gives up.
+/// While a reactor has as many abandoned threads as it may have look-ups in progress, it begins one look-up in this
+/// time: 250 ms, in nanoseconds. Otherwise a burst of look-ups that are cancelled at once would use up all threads, and
+/// nothing could be looked up until the system gives up.
 const PACE: u64 = 250_000_000;
-/// How long a look-up waits for a thread that it could not have, 20 ms, in nanoseconds: another reactor's thread may have ended.
+/// How long a look-up waits after no thread could be made for it: 20 ms, in nanoseconds. Another reactor's thread may
+/// have ended then.
 pub const TRY_AGAIN: u64 = 20_000_000;
 
-/// What a look-up comes to.
+/// The result of a look-up.
 pub type LookupResult = Result<Vec<Addr>>;
 
-/// What a host name stands for before anybody is asked.
+/// What a host name stands for before it is looked up.
 pub enum Host {
     /// No look-up is needed.
     Known(LookupResult),
-    /// A name for the system.
+    /// A name to be looked up.
     Name(CString),
 }
 
-/// What a look-up asks the system for.
+/// The arguments of a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
-    /// The name.
+    /// The host name.
     pub name: CString,
     /// The port of the addresses that are found.
     pub port: u16,
@@ -55,27 +56,27 @@ pub struct Query {
     pub version: u16,
 }
 
-/// What may begin now.
+/// The look-up that may begin now.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// This look-up, to which a thread has to be given.
+    /// This look-up, which needs a thread.
     Begin(u64, Query),
-    /// Nothing before this instant.
+    /// None before this instant.
     NotBefore(u64),
-    /// Nothing before an answer, or nothing at all.
+    /// None before a result arrives, or none at all.
     Nothing,
 }
 
 enum Stage {
     Waiting(Query),
     UnderWay,
-    /// It has no thread and needs none: it has its answer, which is still to be delivered.
+    /// It has no thread and needs none: it has its result, which is still to be delivered.
     Settled,
 }
 
 struct Lookup<T> {
     call: T,
-    /// Its deadline, among the others.
+    /// The id of its deadline.
     deadline: u64,
     stage: Stage,
     cancelled: bool,
@@ -85,9 +86,9 @@ struct Lookup<T> {
 pub struct Lookups<T> {
     entries: Slots<Lookup<T>>,
     deadlines: Timers<u64>,
-    /// Answers for the next turn.
+    /// Results to be delivered in the next turn.
     ready: Vec<(u64, LookupResult)>,
-    /// Those that wait for a thread, in order, among some that wait no more.
+    /// The ids of look-ups that wait for a thread, in order; some of them may no longer wait.
     queue: VecDeque<u64>,
     waiting: usize,
     under_way: usize,
@@ -111,14 +112,17 @@ impl<T> Default for Lookups<T> {
 }
 
 impl<T> Lookups<T> {
-    /// Makes room, so that the next [`Lookups::add`] needs no memory. NO_MEMORY.
+    /// Makes room, so that the next [`Lookups::add`] needs no memory.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn reserve(&mut self) -> Result {
         self.entries.reserve(1)?;
         self.deadlines.reserve()?;
         Ok(self.queue.try_reserve(1)?)
     }
 
-    /// Adds one, which gives up at `deadline`. It waits for a thread if there is a query.
+    /// Adds a look-up that times out at `deadline`. With a query it waits for a thread.
     pub fn add(&mut self, deadline: u64, query: Option<Query>, call: T) -> u64 {
         let waits = query.is_some();
         let stage = query.map_or(Stage::Settled, Stage::Waiting);
@@ -134,7 +138,10 @@ impl<T> Lookups<T> {
         id
     }
 
-    /// Its answer, for the next turn. NOT_FOUND if it has one already.
+    /// Sets the result of a look-up, which is delivered in the next turn.
+    ///
+    /// # Errors
+    /// NOT_FOUND if it has a result already.
     pub fn complete(&mut self, id: u64, complete: LookupResult) -> Result {
         let timer = self.entries.get(id).ok_or(Status::NOT_FOUND)?.deadline;
         self.deadlines.cancel(timer).map_err(|_| Status::NOT_FOUND)?;
@@ -143,16 +150,19 @@ impl<T> Lookups<T> {
         Ok(())
     }
 
-    /// Its answer is CANCELLED, also if it has another one that was not delivered yet. NOT_FOUND, also the second time.
+    /// The result will be CANCELLED, even if the look-up has another one that was not delivered yet.
+    ///
+    /// # Errors
+    /// NOT_FOUND, also if it was cancelled before.
     pub fn cancel(&mut self, id: u64) -> Result {
         let entry = self.entries.get_mut(id).filter(|entry| !entry.cancelled).ok_or(Status::NOT_FOUND)?;
         entry.cancelled = true;
-        // NOT_FOUND: its answer is on its way, and will be CANCELLED instead.
+        // NOT_FOUND: its result waits to be delivered, and CANCELLED will be delivered instead.
         let _ = self.complete(id, Err(Status::CANCELLED));
         Ok(())
     }
 
-    /// What may begin at `now`; it counts as begun, with a thread of its own.
+    /// The look-up that may begin at `now`. It counts as begun, with a thread of its own.
     pub fn begin(&mut self, now: u64) -> Next {
         if self.waiting == 0 || self.under_way >= UNDER_WAY_MAX || self.threads >= THREADS_MAX {
             return Next::Nothing;
@@ -176,7 +186,7 @@ impl<T> Lookups<T> {
         Next::Nothing
     }
 
-    /// It could have no thread: it is the next one again.
+    /// No thread could be made for it: it is the next one again.
     pub fn requeue(&mut self, id: u64, query: Query) {
         self.threads -= 1;
         if let Some(entry) = self.entries.get_mut(id) {
@@ -187,34 +197,34 @@ impl<T> Lookups<T> {
         }
     }
 
-    /// A thread has ended with the answer of its look-up.
+    /// A thread has ended with the result of its look-up.
     pub fn thread_ended(&mut self, id: u64, complete: LookupResult) {
         self.threads = self.threads.saturating_sub(1);
-        // NOT_FOUND: cancelled, or too late.
+        // NOT_FOUND: it was cancelled or has timed out.
         let _ = self.complete(id, complete);
     }
 
-    /// In a forked child: the threads are the parent's.
+    /// In a forked child: the threads belong to the parent.
     pub fn forget_threads(&mut self) {
         self.threads = 0;
     }
 
-    /// How many threads look something up, dead weight included.
+    /// The number of threads that look names up, abandoned ones included.
     pub fn threads(&self) -> usize {
         self.threads
     }
 
-    /// True if none is under way.
+    /// True if no look-up is in progress.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// True if an answer waits for the next turn.
+    /// True if a result waits for the next turn.
     pub fn has_results(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// The answers that there are; a look-up whose time is up by `now` has TIMED_OUT.
+    /// Takes the results. A look-up whose deadline has passed at `now` has TIMED_OUT.
     pub fn take_results(&mut self, now: u64) -> Vec<(u64, LookupResult)> {
         self.deadlines.begin_pass();
         while let Some(id) = self.deadlines.pop_due(now) {
@@ -224,33 +234,34 @@ impl<T> Lookups<T> {
         std::mem::take(&mut self.ready)
     }
 
-    /// Takes one out, to be called, and whether it was cancelled. None if it was taken before.
+    /// Removes a look-up to deliver its result, and returns whether it was cancelled. None if it was removed before.
     pub fn take(&mut self, id: u64) -> Option<(T, bool)> {
         self.settle(id);
         self.entries.remove(id).map(|entry| (entry.call, entry.cancelled))
     }
 
-    /// The instant at which the next one gives up.
+    /// The instant at which the next look-up times out.
     pub fn next_deadline(&mut self) -> Option<u64> {
         self.deadlines.next_due()
     }
 
-    /// Takes any, for the end.
+    /// Removes any look-up, when the owner ends.
     pub fn take_any(&mut self) -> Option<T> {
         let id = self.entries.ids().next()?;
         self.take(id).map(|(call, _)| call)
     }
 
-    /// Every look-up without an answer gets this one.
+    /// Every look-up without a result gets this one.
     pub fn complete_all(&mut self, status: Status) {
         let ids: Vec<u64> = self.entries.ids().collect();
         for id in ids {
-            // NOT_FOUND: it has one.
+            // NOT_FOUND: it has a result.
             let _ = self.complete(id, Err(status));
         }
     }
 
-    /// It neither waits nor counts any more. Its place in the queue is vacant, and such places are dropped once they are most.
+    /// The look-up neither waits nor counts any more. Its place in the queue is vacant; vacant places are dropped once
+    /// they are the majority.
     fn settle(&mut self, id: u64) {
         let Some(entry) = self.entries.get_mut(id) else { return };
         match std::mem::replace(&mut entry.stage, Stage::Settled) {

@@ -1,21 +1,21 @@
-//! How many threads of this process look names up, of all reactors together.
+//! A bound on the threads of this process that look names up, of all reactors together.
 //!
-//! It is process-wide, the third piece of global state beside `signal.rs` and `guard.rs`, since a thread in getaddrinfo(3) outlives its reactor: otherwise every reactor that is made and freed
-//! could leave some behind.
+//! This is process-wide, the third piece of global state next to `signal.rs` and `guard.rs`, since a thread in
+//! getaddrinfo(3) outlives its reactor: otherwise every reactor that is made and freed could leave threads behind.
 
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// So many at most.
+/// The maximum.
 pub(super) const THREADS_MAX: usize = 64;
 
-/// The process that has counted (high half), and its count (low half). A forked child has none of its parent's threads, so a
-/// count with another process's id stands for 0. It is one word without a lock: a child can neither wait for a thread that is
-/// not there, nor find it half changed. A descendant in a new PID namespace may have an ancestor's id, and its count: then it has
-/// as many fewer threads for look-ups as were in getaddrinfo at the fork.
+/// The process that has counted (high half), and its count (low half). A forked child has none of its parent's threads,
+/// so a count of another process stands for 0. It is one word without a lock: a child can neither wait for a thread
+/// that does not exist there, nor find it half changed. A descendant in a new PID namespace may have an ancestor's id,
+/// and thus its count: then it has fewer threads for look-ups, by the number that was in getaddrinfo at the fork.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// Stands for one thread; the count goes down when it is dropped.
+/// Stands for one thread. The count goes down when it is dropped.
 #[derive(Debug)]
 pub struct Permit(());
 

@@ -12,7 +12,7 @@ impl<C: Call> Reactor<C> {
     /// this returns; if it fails, or bind(2) does, nothing is left.
     ///
     /// # Errors
-    /// NO_MEMORY for its place in the table, and those of [`Port::listen`].
+    /// NO_MEMORY for its place in the table, and those of socket(2) and bind(2).
     pub fn listen_udp(
         &self,
         port: u16,

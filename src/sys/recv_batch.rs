@@ -21,7 +21,7 @@ pub struct RecvOptions {
     pub packet_size: usize,
     /// The socket merges datagrams (UDP_GRO, udp(7)).
     pub merges: bool,
-    /// Where datagrams tell more than bytes and sender: the local port, for [`Datagram::destination`].
+    /// Where datagrams tell more than bytes and sender: the local port, for `Datagram::destination`.
     pub meta_port: Option<u16>,
 }
 

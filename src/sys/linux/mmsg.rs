@@ -30,7 +30,7 @@ pub(in crate::sys) fn has_recvmmsg() -> bool {
 /// Whether this process may call sendmmsg(2).
 pub(in crate::sys) fn has_sendmmsg() -> bool {
     // SAFETY: no headers.
-    !is_refused(check(unsafe { libc::sendmmsg(NONE, std::ptr::null_mut(), 0, 0) }.into()))
+    !is_refused(check(unsafe { sendmmsg(NONE, std::ptr::null_mut(), 0, 0) }))
 }
 
 /// Whether this process may call recvmsg(2).
@@ -39,6 +39,28 @@ fn has_recvmsg() -> bool {
     let mut none: libc::msghdr = unsafe { std::mem::zeroed() };
     // SAFETY: a header over nothing.
     !is_refused(check(unsafe { libc::recvmsg(NONE, &mut none, 0) } as libc::c_long))
+}
+
+/// As sendmmsg(2).
+///
+/// # Safety
+/// `headers` are `count` valid ones.
+#[cfg(not(target_env = "musl"))]
+unsafe fn sendmmsg(fd: RawFd, headers: *mut libc::mmsghdr, count: usize, flags: i32) -> libc::c_long {
+    // SAFETY: the caller's promise.
+    unsafe { libc::sendmmsg(fd, headers, count as u32, flags) }.into()
+}
+
+/// As sendmmsg(2). The function of that name in musl calls sendmsg(2) for each message, since the kernel's lengths are wider than
+/// those of POSIX, and what lies next to the latter may be anything (src/network/sendmmsg.c). Here it is 0: the headers were
+/// made of zeros, and the control data has the kernel's lengths.
+///
+/// # Safety
+/// `headers` are `count` valid ones.
+#[cfg(target_env = "musl")]
+unsafe fn sendmmsg(fd: RawFd, headers: *mut libc::mmsghdr, count: usize, flags: i32) -> libc::c_long {
+    // SAFETY: the caller's promise.
+    unsafe { libc::syscall(libc::SYS_sendmmsg, fd, headers, count as u32, flags) }
 }
 
 /// How messages are received or sent: many by one call, until that is refused.
@@ -103,7 +125,7 @@ impl MmsgCalls {
     ) -> io::Result<usize> {
         if !self.singly {
             // SAFETY: the caller's promise.
-            let sent = check(unsafe { libc::sendmmsg(fd, headers, count as u32, flags as _) }.into());
+            let sent = check(unsafe { sendmmsg(fd, headers, count, flags) });
             match sent {
                 Err(error) if may_be_refused(&error) && !has_sendmmsg() => self.singly = true,
                 sent => return sent,

@@ -22,12 +22,13 @@ impl Alarm {
         Ok(alarm)
     }
 
-    /// Becomes readable `timeout` nanoseconds from now, and not before; never without a timeout.
+    /// Becomes readable `timeout` nanoseconds from now, and not before, or after 68 years if that is sooner: a time_t may have
+    /// 32 bits. Never without a timeout.
     pub fn set(&self, timeout: Option<u64>) -> io::Result<()> {
         // All zero unsets it (timerfd_settime(2)).
         let after = timeout.map_or(0, |timeout| timeout.max(1));
         let value = libc::timespec {
-            tv_sec: (after / 1_000_000_000) as libc::time_t,
+            tv_sec: (after / 1_000_000_000).min(i32::MAX as u64) as _,
             tv_nsec: (after % 1_000_000_000) as libc::c_long,
         };
         let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -44,5 +45,24 @@ impl Alarm {
     /// The descriptor to wait on.
     pub fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Also if a time_t has 32 bits.
+    #[test]
+    fn long_timeouts_are_long() {
+        let alarm = Alarm::new().expect("timerfd_create(2)");
+        for seconds in [1 << 31, 1 << 32, i64::MAX as u64 / 1_000_000_000] {
+            alarm.set(Some(seconds * 1_000_000_000 + 1)).expect("timerfd_settime(2)");
+            let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+            let mut left = libc::itimerspec { it_interval: zero, it_value: zero };
+            // SAFETY: timerfd_gettime(2) writes one setting.
+            assert_eq!(0, unsafe { libc::timerfd_gettime(alarm.fd(), &mut left) });
+            assert!(left.it_value.tv_sec > 1 << 30, "{} seconds for {seconds}", left.it_value.tv_sec);
+        }
     }
 }

@@ -4,7 +4,7 @@
 #include "pool.h"
 #include "probe.h"
 
-enum { ROUNDS = 300, CALLS = 300, JOBS = 60, LOOK_UPS = 20, PORTS = 60, ENOUGH = 1000 };
+enum { ROUNDS = 300, CALLS = 300, JOBS = 60, LOOK_UPS = 20, PORTS = 60, ENOUGH = 100 };
 
 static atomic_int  signals;
 static atomic_bool done_sending;

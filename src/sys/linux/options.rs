@@ -254,3 +254,130 @@ fn read(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32, len: 
     let filled = kernel.raw_option(fd, level, name, &mut bytes[..len])?;
     Ok(Value { bytes, len: filled.min(len) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Linux, OwnedHandle, socket};
+
+    /// Options that are on or off, and options that are a number.
+    fn flags(version: IpVersion) -> Vec<SocketOption> {
+        let of_version = [
+            SocketOption::PacketInfo,
+            SocketOption::ReceiveTos,
+            SocketOption::ReceiveTtl,
+            SocketOption::DontFragment,
+            SocketOption::ErrorReports,
+            SocketOption::MulticastLoop,
+            SocketOption::MulticastAll,
+        ];
+        let common = [
+            SocketOption::Broadcast,
+            SocketOption::ReuseAddress,
+            SocketOption::ReusePort,
+            SocketOption::Timestamps,
+            SocketOption::MergeReceived,
+        ];
+        let v6_only = (version == V6).then_some(SocketOption::V6Only);
+        of_version.into_iter().map(|option| option(version)).chain(common).chain(v6_only).collect()
+    }
+
+    fn numbers(version: IpVersion) -> [(SocketOption, i32); 5] {
+        [
+            (SocketOption::UnicastTtl(version), 7),
+            (SocketOption::MulticastTtl(version), 8),
+            (SocketOption::ReceiveBuffer, 12_345),
+            (SocketOption::SendBuffer, 23_456),
+            (SocketOption::SegmentSize, 1_200),
+        ]
+    }
+
+    /// A socket of each version that this host has.
+    fn sockets() -> impl Iterator<Item = (IpVersion, OwnedHandle)> {
+        let new = |(version, family)| socket::udp(family).ok().map(|socket| (version, socket));
+        [(V4, family::INET), (V6, family::INET6)].into_iter().filter_map(new)
+    }
+
+    fn option(fd: RawFd, option: SocketOption) -> i32 {
+        Linux.option(fd, option).unwrap_or_else(|error| panic!("{option:?}: {error}"))
+    }
+
+    #[test]
+    fn an_option_has_the_value_that_was_set() {
+        for (version, socket) in sockets() {
+            let fd = socket.as_raw_fd();
+            for (flag, value) in flags(version).into_iter().flat_map(|flag| [(flag, 1), (flag, 0), (flag, 1)])
+            {
+                Linux.set_option(fd, flag, value.into()).expect("a known option");
+                assert_eq!(option(fd, flag), value, "{flag:?}");
+            }
+            for (number, value) in numbers(version) {
+                Linux.set_option(fd, number, value.into()).expect("a known option");
+                assert_eq!(option(fd, number), value, "{number:?}");
+            }
+        }
+    }
+
+    /// Read by its number, so that it does not depend on the code that sets it.
+    fn raw(fd: RawFd, option: SocketOption) -> Value {
+        let (level, name) = number(option);
+        read(&Linux, fd, level, name, 4).expect("a known option")
+    }
+
+    #[test]
+    fn a_saved_option_is_restored() {
+        for (version, socket) in sockets() {
+            let fd = socket.as_raw_fd();
+            let flags = flags(version).into_iter().map(|flag| (flag, (option(fd, flag) == 0).into()));
+            for (changed, value) in flags.chain(numbers(version)) {
+                let before = raw(fd, changed);
+                let saved = save(&Linux, fd, changed).expect("a known option");
+                assert!(saved.option() == changed && !saved.is(value.into()), "{changed:?}");
+                Linux.set_option(fd, changed, value.into()).expect("a known option");
+                assert!(save(&Linux, fd, changed).is_ok_and(|saved| saved.is(value.into())), "{changed:?}");
+                restore(&Linux, fd, &saved).expect("a value that was there");
+                assert_eq!(raw(fd, changed), before, "{changed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn time_stamps_of_another_form_are_restored() {
+        let (_, socket) = sockets().next().expect("a socket");
+        let fd = socket.as_raw_fd();
+        Linux
+            .set_raw_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP, &1i32.to_ne_bytes())
+            .expect("socket(7)");
+        let stamps = || integer(&Linux, fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP).expect("socket(7)");
+        let saved = save(&Linux, fd, SocketOption::Timestamps).expect("a known option");
+        Linux.set_option(fd, SocketOption::Timestamps, true.into()).expect("a known option");
+        assert_eq!(stamps(), 0);
+        restore(&Linux, fd, &saved).expect("a value that was there");
+        assert_eq!((stamps(), option(fd, SocketOption::Timestamps)), (1, 0));
+    }
+
+    /// The TTL of a socket that has none of its own follows the system's: it is not fixed at the present number.
+    #[test]
+    fn a_default_ttl_stays_the_systems() {
+        for (version, socket) in sockets() {
+            let saved = save(&Linux, socket.as_raw_fd(), SocketOption::UnicastTtl(version)).expect("known");
+            assert!(saved.is(OptionValue::Number(-1)), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn sockets_for_udp_are_told_from_others() {
+        for (version, socket) in sockets() {
+            let family = if version == V6 { family::INET6 } else { family::INET };
+            assert_eq!(socket_kind(&Linux, socket.as_raw_fd()).ok(), Some(SocketKind::Udp(family)));
+            assert_eq!(drops(&Linux, socket.as_raw_fd()), Some(0));
+        }
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+        assert_eq!(socket_kind(&Linux, tcp.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
+        let (unix, _) = std::os::unix::net::UnixDatagram::pair().expect("a socket");
+        assert_eq!(socket_kind(&Linux, unix.as_raw_fd()).ok(), Some(SocketKind::OtherFamily));
+        let file = std::fs::File::open("/dev/null").expect("a file");
+        assert_eq!(socket_kind(&Linux, file.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
+        assert!(socket_kind(&Linux, -1).is_err());
+    }
+}

@@ -1,4 +1,4 @@
-//! Sockets made elsewhere, which belong to others too, and what is found on them.
+//! Ports on sockets that were made elsewhere and may have other holders.
 
 use super::listen::Parts;
 use super::saved_options::SavedOptions;
@@ -12,19 +12,21 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A descriptor on its way to a port.
+/// The descriptor of a socket that becomes a port.
 #[derive(Debug)]
 pub enum Descriptor {
-    /// Its owner keeps it: it is duplicated.
+    /// The caller keeps it, and the port has a duplicate.
     Lent(RawFd),
-    /// It is the port's, and closed when that cannot be made.
+    /// The port owns it. It is closed if the port cannot be made.
     Taken(OwnedFd),
 }
 
 impl Port {
-    /// A port on a socket made elsewhere, bound or not, connected or not, blocking or not; `expected` is its family, or
-    /// UNSPEC. EBADF as a system status; SOCKET_TYPE for what is not UDP; ADDRESS_FAMILY for other families than
-    /// IPv4, IPv6 and the expected one; INVALID_ARGUMENT for options that belong before bind(2).
+    /// Makes a port of a socket, bound or not, connected or not, blocking or not; `expected` is its family, or UNSPEC.
+    ///
+    /// # Errors
+    /// EBADF as a system status; SOCKET_TYPE if it is not a UDP socket; ADDRESS_FAMILY if its family is neither IPv4 nor IPv6, or
+    /// not the expected one; INVALID_ARGUMENT for options that must be set before bind(2).
     pub fn adopt(
         context: &Rc<Context>,
         descriptor: Descriptor,
@@ -97,7 +99,7 @@ fn peer_of(kernel: &dyn Kernel, fd: RawFd) -> Result<Option<Addr>> {
     }
 }
 
-/// The flags that a port made with these options would have.
+/// The flags that correspond to the options of the socket.
 fn flags_of(kernel: &dyn Kernel, fd: RawFd, version: u16) -> Result<u32> {
     let is_set = |option| kernel.option(fd, option).map(|value| value != 0);
     let broadcast = is_set(SocketOption::Broadcast)?;

@@ -1,4 +1,4 @@
-//! bind(2) of a port: a number of the kernel's choice outlives a connection, and no other socket has it.
+//! bind(2) of a port. A port number that the kernel chooses is kept when a connection ends, and no other socket has it.
 
 use super::connect::lost_local_port;
 use super::{Options, flag, listen};
@@ -8,7 +8,7 @@ use crate::sys::{Device, Kernel, SocketOption};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-/// How often a number is looked for that nobody takes meanwhile.
+/// How many numbers are tried, if other sockets take them in the meantime.
 const TRIES: usize = 64;
 
 pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
@@ -22,8 +22,8 @@ pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Optio
     }
 }
 
-/// Asks for the number of the kernel's choice by name, since it forgets its own choice with a connection, until nobody
-/// else has taken it meanwhile.
+/// Binds a socket to a number of the kernel's choice, and then again to that very number: the kernel would forget its own choice
+/// when a connection ends. Another socket may take the number in between, so this is repeated.
 fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
     let may_have_device = options.bind_device.is_some() || local.needs_scope();
     for _ in 0..TRIES {
@@ -41,8 +41,8 @@ fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>)
     Err(Status::ADDRESS_IN_USE)
 }
 
-/// For a socket that shares its number the kernel may choose one that other sockets share already
-/// (`udp_lib_lport_inuse`). So another socket, which shares nothing, takes a number, and holds it until this one has it.
+/// Binds a socket that shares its number. The kernel may choose a number for it that other sockets share already
+/// (`udp_lib_lport_inuse`), so another socket, which shares nothing, is bound first, and holds its number until this one has it.
 fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
     let holder = kernel.socket(local.family)?;
     listen::confine(kernel, holder.as_raw_fd(), local.family, options)?;
@@ -52,7 +52,8 @@ fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>
     Ok(kernel.bind(fd, &Addr { port: chosen.port, ..*local })?)
 }
 
-/// For an adopted socket that is not bound: a first send or a connection would bind it to a number that it may share.
+/// Binds an adopted socket that is not bound, if it shares its number: its first send or a connection would bind it to a number
+/// that other sockets may have.
 pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
     let mut shared = Vec::new();
     for option in [SocketOption::ReuseAddress, SocketOption::ReusePort] {
@@ -62,7 +63,7 @@ pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
         }
     }
     let host = kernel.local_addr(fd)?;
-    // Another holder may have bound it.
+    // Another holder may have bound it in the meantime.
     if shared.is_empty() || host.port != 0 {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! The network device that a port is bound to, by which alone it sends.
+//! The network device that a port is bound to. The port sends by this device only.
 
 use super::{Open, bind};
 use crate::addr::Addr;
@@ -16,7 +16,7 @@ pub(super) struct DeviceState {
     by_peer: Cell<Option<ByPeer>>,
     /// What keeps the port from sending.
     send_block: Cell<SendBlock>,
-    /// An interface other than the device that datagrams may name: one of the VRF that the device is.
+    /// An interface other than the device that datagrams may name, since it is part of the VRF that the device is.
     allowed: Cell<u32>,
 }
 
@@ -24,9 +24,9 @@ pub(super) struct DeviceState {
 enum SendBlock {
     #[default]
     None,
-    /// The kernel has forgotten this device, and did not take it again: nothing may be sent.
+    /// The socket has lost this device and could not be bound to it again, so nothing may be sent.
     LostDevice(Device),
-    /// The socket was adopted unbound: it is bound first.
+    /// The socket was adopted unbound, and is bound before the first send.
     Unbound,
 }
 
@@ -37,8 +37,8 @@ struct ByPeer {
 }
 
 impl Open {
-    /// The device that the port is bound to by its maker, read anew, since any holder of the socket may have changed it:
-    /// what the connection has bound the socket to does not count.
+    /// The device that the program has bound the port to, read anew, since any holder of the socket may have changed it. A device
+    /// that the socket is bound to by its connection does not count.
     pub(super) fn read_device(&self) -> io::Result<Device> {
         let state = self.lazy.get().map(|lazy| &lazy.device);
         let device = match state.map(|state| state.send_block.get()) {
@@ -53,7 +53,7 @@ impl Open {
         Ok(device)
     }
 
-    /// Binds the socket to the device again after its connection has ended, with which the kernel forgets it
+    /// Binds the socket to the device again after its connection has ended, since the kernel then forgets the device
     /// (`__udp_disconnect`). If that fails, the port sends nothing until it succeeds.
     pub(super) fn restore_device(&self, device: &Device) -> io::Result<()> {
         self.lazy().device.by_peer.set(None);
@@ -65,7 +65,7 @@ impl Open {
         Ok(())
     }
 
-    /// Remembers what a connection to `peer` has made of the `device`.
+    /// Remembers the device that a connection to `peer` has bound the socket to instead of `device`.
     pub(super) fn note_peers_device(&self, peer: &Addr, device: &Device) -> io::Result<()> {
         if peer.needs_scope() {
             let during = self.context.kernel.device(self.fd.get())?;
@@ -75,7 +75,7 @@ impl Open {
         Ok(())
     }
 
-    /// The host has bound the socket to a device, or to none.
+    /// Called when the program has bound the socket to a device, or to none.
     pub(super) fn device_was_set(&self) {
         if let Some(lazy) = self.lazy.get() {
             lazy.device.by_peer.set(None);
@@ -91,7 +91,7 @@ impl Open {
 
     fn note_device(&self, device: &Device) {
         let index = device.index();
-        // An idle port without a device needs no memory for it.
+        // An idle port without a device needs no lazy state.
         if index != 0 || self.lazy.get().is_some() {
             let state = &self.lazy().device;
             state.index.set(index);
@@ -110,7 +110,7 @@ impl Open {
         self.lazy.get().is_some_and(|lazy| matches!(lazy.device.send_block.get(), SendBlock::LostDevice(_)))
     }
 
-    /// Before anything is sent. NO_INTERFACE while the socket has lost its device.
+    /// Called before anything is sent. NO_INTERFACE while the socket has lost its device.
     #[inline]
     pub(super) fn check_send_block(&self) -> Result {
         if self.send_blocked.get() { self.remove_send_block() } else { Ok(()) }
@@ -131,7 +131,7 @@ impl Open {
         self.send_blocked.set(!matches!(send_block, SendBlock::None));
     }
 
-    /// A socket was adopted that may not be bound.
+    /// Remembers that an adopted socket is not bound.
     pub(super) fn note_unbound(&self) -> io::Result<()> {
         if self.context.kernel.local_addr(self.fd.get())?.port == 0 {
             self.set_send_block(SendBlock::Unbound);
@@ -139,8 +139,8 @@ impl Open {
         Ok(())
     }
 
-    /// The kernel lets one datagram name its interface, by a zone or by packet info, also if the socket is bound to
-    /// another one. NETWORK_UNREACHABLE for that.
+    /// NETWORK_UNREACHABLE if a datagram names an interface, by a zone or by packet info, that is not part of the port's device:
+    /// the kernel would send it by that interface.
     pub(super) fn check_interface(&self, index: u32) -> Result {
         let device = self.device_index();
         if device == 0 || index == 0 || index == device {
@@ -161,8 +161,8 @@ impl Open {
         Ok(())
     }
 
-    /// What a device forbids, before anything is gathered or queued: NO_INTERFACE while it is lost, and a zone beside it, which
-    /// the kernel takes notice of for link-local destinations.
+    /// Called before a datagram is gathered or queued. NO_INTERFACE while the socket has lost its device, and
+    /// [`Open::check_interface`] of the zone, which matters for link-local destinations.
     pub(super) fn check_constraints(&self, to: Option<&Addr>) -> Result {
         if self.has_lost_device() {
             return Err(Status::NO_INTERFACE);

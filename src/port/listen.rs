@@ -1,4 +1,4 @@
-//! How a port comes to life: socket, options, bind, `start_protocol`.
+//! Making a port: socket, options, bind, `start_protocol`.
 
 use super::destinations::Peer;
 use super::errors::Errors;
@@ -17,10 +17,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// How many messages the first recvmmsg of a port asks for.
+/// The number of messages that the first recvmmsg(2) of a port asks for.
 const MESSAGES_FIRST: u8 = 8;
 
-/// What a port is made of, beside its options.
+/// What a port is made of, apart from its options.
 pub(super) struct Parts {
     pub(super) socket: OwnedFd,
     pub(super) family: u16,
@@ -30,7 +30,10 @@ pub(super) struct Parts {
 }
 
 impl Port {
-    /// A port bound to `local`, not yet known to its reactor. Errors: of the options, and of bind(2).
+    /// Makes a port that is bound to `local`. Its reactor does not know it yet.
+    ///
+    /// # Errors
+    /// Those of the options, and of bind(2).
     pub fn bind(
         context: &Rc<Context>,
         local: &Addr,
@@ -47,7 +50,7 @@ impl Port {
         let parts = Parts { socket, family, flags, peer: None, saved_options: None };
         let port = Port::assemble(context, parts, options, protocol);
         let open = port.open()?;
-        // Before bind(2): the first datagram tells all that it should.
+        // Before bind(2), so that the first datagram has its control data.
         open.finish_options(options)?;
         bind::bind(kernel, fd, local, options)?;
         if options.bind_device.is_some() || local.needs_scope() {
@@ -57,7 +60,7 @@ impl Port {
         Ok(port)
     }
 
-    /// A port out of its parts.
+    /// Makes a port of its parts.
     pub(super) fn assemble(
         context: &Rc<Context>,
         parts: Parts,
@@ -103,8 +106,8 @@ impl Port {
         Arc::new(Port { shared, append_cursor: OnceCell::new(), open: RefCell::new(Some(Rc::new(open))) })
     }
 
-    /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. When that or
-    /// anything else fails, the port is closed without `stop_protocol`.
+    /// Lets the port receive, under the token that its reactor has given it, and calls `start_protocol`. If anything fails, the
+    /// port is closed, and `stop_protocol` is not called.
     pub fn start(self: &Arc<Port>, token: u64) -> Result {
         let open = self.open()?;
         open.token.set(token);
@@ -112,7 +115,7 @@ impl Port {
         let context = &open.context;
         context.ports.set(context.ports.get() + 1);
         let started = open.watch().and_then(|()| open.protocol.start_protocol(self));
-        // start_protocol may have forked: in the child the port, and epoll's registration of it, are the parent's.
+        // start_protocol may have forked. In the child, the port and its registration with epoll belong to the parent.
         context.shared.owner.check_open()?;
         if let Err(status) = started {
             self.abandon();
@@ -126,19 +129,21 @@ impl Port {
 }
 
 impl Open {
-    /// What listening and adopting have in common.
+    /// Sets the options that a listening port and an adopted one have in common.
     pub(super) fn finish_options(&self, options: &Options<'_>) -> Result {
         self.check_buffers(options);
         self.enable_meta()?;
-        self.ask_for_merging();
+        self.enable_merging();
         if options.has(flag::ERROR_REPORTS) { self.enable_error_queue(true) } else { Ok(()) }
     }
 
-    /// UDP_GRO, where the kernel has it. One stamp would stand for many datagrams. On an adopted socket it hands merged
-    /// datagrams to the other holders, too, so there it is done on request only.
+    /// Turns on the merging of received datagrams if the system can do it, unless they carry time stamps: merged datagrams have
+    /// one stamp for all. The other holders of an adopted socket would receive merged datagrams too, so there it is done on
+    /// request only.
     ///
-    /// UDP_SEGMENT is looked for: a kernel without it takes no notice of it, and sends what was merged as one datagram.
-    fn ask_for_merging(&self) {
+    /// Sends are merged only if the system knows the option for it: a Linux without UDP_SEGMENT ignores it as control data, and
+    /// would send the merged datagrams as one.
+    fn enable_merging(&self) {
         let can_segment = || self.context.kernel.option(self.fd.get(), SocketOption::SegmentSize).is_ok();
         if !self.has(flag::NO_OFFLOAD) && can_segment() {
             self.segmentation.set(Segmentation::Full);
@@ -167,11 +172,12 @@ impl Open {
     }
 }
 
-/// Lets other sockets have the number too, if they do the same.
+/// Allows other sockets with the same options to have the same port number.
 ///
-/// Members of an SO_REUSEPORT group share what comes from the network to a multicast group: since Linux 6.9 the socket
-/// that the early demultiplexer finds is replaced by any member (`inet_steal_sock`). With SO_REUSEADDR alone each of them
-/// receives all of it, and the number can still be shared with a socket that has both options.
+/// LISTEN_MULTIPLE is SO_REUSEADDR only. With SO_REUSEPORT a datagram from the network to a multicast group would reach one of
+/// the sockets: since Linux 6.9 the socket that the early demultiplexer finds is replaced by any member of its SO_REUSEPORT
+/// group (`inet_steal_sock`). With SO_REUSEADDR each socket receives it, and the number can still be shared with a socket that
+/// has both options.
 pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
     if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
         kernel.set_option(fd, SocketOption::ReuseAddress, true.into())?;
@@ -182,7 +188,7 @@ pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>
     Ok(())
 }
 
-/// What must be set before bind(2).
+/// Sets the options that must precede bind(2).
 fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
     share_number(kernel, fd, options)?;
     if options.has(flag::BROADCAST) {

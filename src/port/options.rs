@@ -1,4 +1,4 @@
-//! How a port is made.
+//! The options that a port is made with.
 
 use crate::status::{Result, Status};
 use crate::sys::SocketOption;
@@ -36,17 +36,17 @@ pub mod flag {
     pub const UNBATCHED: u32 = Flag::UDPR_UDP_UNBATCHED as u32;
     /// `UDPR_UDP_NO_OFFLOAD`.
     pub const NO_OFFLOAD: u32 = Flag::UDPR_UDP_NO_OFFLOAD as u32;
-    /// What comes as control data.
+    /// The flags for control data.
     pub const META: u32 = PACKET_INFO | TIMESTAMPS | TOS | TTL;
     /// `UDPR_UDP_OFFLOAD`.
     pub const OFFLOAD: u32 = Flag::UDPR_UDP_OFFLOAD as u32;
     /// `UDPR_UDP_TAKE_FD`.
     pub const TAKE_FD: u32 = Flag::UDPR_UDP_TAKE_FD as u32;
-    /// Those that let other sockets have the same number.
+    /// The flags that let other sockets have the same port number.
     pub(in crate::port) const SHARE: u32 = LISTEN_MULTIPLE | REUSE_ADDRESS | REUSE_PORT;
-    /// Those that must precede bind(2).
+    /// The flags whose options must be set before bind(2).
     pub(in crate::port) const BEFORE_BIND: u32 = SHARE | V6_ONLY;
-    /// Those that concern adopted sockets alone.
+    /// The flags for adopted sockets only.
     pub(in crate::port) const ADOPT: u32 = OFFLOAD | TAKE_FD;
     /// Every bit that this library knows.
     pub const KNOWN: u32 = 0xffff;
@@ -56,25 +56,25 @@ pub mod flag {
 const PACKET_MAX: u16 = 65_535;
 const QUEUE_DEFAULT: u32 = 1024 * 1024;
 
-/// How a port is made; 0 stands for the default everywhere.
+/// The options that a port is made with. 0 means the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
     /// Bits of [`flag`].
     pub flags: u32,
-    /// Bytes of the longest datagram that is delivered whole; default 65,535.
+    /// The length in bytes of the longest datagram that is delivered whole; 65,535 by default.
     pub max_packet_size: u32,
-    /// SO_RCVBUF in bytes; default the system's.
+    /// The size of the receive buffer in bytes; by default that of the system.
     pub receive_buffer: u32,
-    /// SO_SNDBUF in bytes; default the system's.
+    /// The size of the send buffer in bytes; by default that of the system.
     pub send_buffer: u32,
-    /// Bound in bytes of what waits for a full socket; default 1 MiB.
+    /// How many bytes may wait while the socket is full; 1 MiB by default.
     pub send_queue_bytes: u32,
-    /// The one interface to send and receive by (SO_BINDTODEVICE, socket(7)).
+    /// The name of the only interface to send and receive by (SO_BINDTODEVICE, socket(7)).
     pub bind_device: Option<&'a CStr>,
 }
 
 impl Options<'_> {
-    /// VERSION for bits from a later release, INVALID_ARGUMENT for sizes that no socket can have.
+    /// VERSION for bits of a later release, INVALID_ARGUMENT for sizes that no socket can have.
     pub fn check(&self) -> Result {
         if self.flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);
@@ -86,13 +86,13 @@ impl Options<'_> {
         Ok(())
     }
 
-    /// [`Options::check`], and INVALID_ARGUMENT for what only adopting knows.
+    /// [`Options::check`], and INVALID_ARGUMENT for flags that only adopting knows.
     pub(super) fn check_listen(&self) -> Result {
         self.check()?;
         if self.has(flag::ADOPT) { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
     }
 
-    /// [`Options::check`], and INVALID_ARGUMENT for what must precede bind(2).
+    /// [`Options::check`], and INVALID_ARGUMENT for options that must be set before bind(2).
     pub(super) fn check_adopt(&self) -> Result {
         self.check()?;
         let late = self.has(flag::BEFORE_BIND) || self.bind_device.is_some();
@@ -103,7 +103,7 @@ impl Options<'_> {
         self.flags & bits != 0
     }
 
-    /// As [`Options::check`] allows it.
+    /// The longest datagram that is delivered whole, within the limits of [`Options::check`].
     pub(super) fn packet_size(&self) -> u16 {
         if self.max_packet_size == 0 { PACKET_MAX } else { self.max_packet_size as u16 }
     }
@@ -114,7 +114,7 @@ impl Options<'_> {
             (SocketOption::ReceiveBuffer, self.receive_buffer),
             (SocketOption::SendBuffer, self.send_buffer),
         ];
-        // As Options::check allows them.
+        // Options::check has refused larger ones.
         sizes.into_iter().filter(|(_, size)| *size > 0).map(|(option, size)| (option, size as i32))
     }
 

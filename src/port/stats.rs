@@ -1,4 +1,4 @@
-//! What a port counts.
+//! The counters of a port.
 
 use super::Open;
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::cell::Cell;
 /// A snapshot of a port's counters. Its `size` is set where it is handed out.
 pub use crate::abi::udpr_transport_stats as Stats;
 
-/// The counters of a living port.
+/// The counters of an open port.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     stats: Cell<Stats>,
@@ -25,8 +25,8 @@ impl Counters {
 }
 
 impl Open {
-    /// Datagrams that found the receive buffer full since the port was made, until its socket is closed. The
-    /// kernel's own count goes round at 32 bits, so that it must be looked at once in so many drops.
+    /// Adds the datagrams that the kernel has dropped since the last call, since the receive buffer was full. The kernel's count
+    /// wraps at 32 bits.
     pub(super) fn count_kernel_drops(&self) {
         let drops = self.context.kernel.drops(self.fd.get()).unwrap_or(self.drops.get());
         let more = drops.wrapping_sub(self.drops.replace(drops));
@@ -35,7 +35,7 @@ impl Open {
         }
     }
 
-    /// What an adopted socket has dropped before is not the port's.
+    /// Called for an adopted socket: datagrams that it has dropped before are not counted.
     pub(super) fn forget_drops(&self) {
         self.drops.set(self.context.kernel.drops(self.fd.get()).unwrap_or(0));
     }

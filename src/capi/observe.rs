@@ -40,10 +40,7 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
-    status(with_reactor(reactor, |reactor| {
-        let stats = reactor.get_stats();
-        out.fill(|out| *out = udpr_reactor_stats { size: out.size, ..stats })
-    }))
+    status(with_reactor(reactor, |reactor| out.fill(&reactor.get_stats())))
 }
 
 /// The counters of a port; out->size is set by the caller. UDPR_E_CLOSED once stop_protocol has returned: the last look is
@@ -55,8 +52,5 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| {
-        let stats = port.get_stats()?;
-        out.fill(|out| *out = udpr_transport_stats { size: out.size, ..stats })
-    }))
+    status(with_port(transport, |port| out.fill(&port.get_stats()?)))
 }

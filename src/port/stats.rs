@@ -3,7 +3,7 @@
 use super::Open;
 use std::cell::Cell;
 
-/// A snapshot of a port's counters. Its `size` is set where it is handed out.
+/// A snapshot of a port's counters.
 pub use crate::abi::udpr_transport_stats as Stats;
 
 /// The counters of an open port.

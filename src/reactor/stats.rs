@@ -3,7 +3,7 @@
 use super::{Call, Reactor};
 use std::cell::Cell;
 
-/// A snapshot of a reactor's counters. Its `size` is set where it is handed out.
+/// A snapshot of a reactor's counters.
 pub use crate::abi::udpr_reactor_stats as Stats;
 
 #[derive(Debug, Default)]

@@ -85,7 +85,10 @@ def grow(src):
     changes = {
         "capi/ptr/versioned.rs": [(r"Versioned for \$name \{\}", "Versioned for $name { const FIRST: usize = size_of::<Self>() - 8; }")],
         "capi/callback.rs": [(r"= udpr_error_report \{", r"\g<0> later: 7,"), (r"= udpr_log_record \{", r"\g<0> later: 7,")],
-        "capi/observe.rs": [(rf"udpr_{name}_stats \{{ size: out\.size,", r"\g<0> later: 7,") for name in ("reactor", "transport")],
+        "capi/observe.rs": [
+            (r"out\.fill\(&reactor\.get_stats\(\)\)", "out.fill(&udpr_reactor_stats { later: 7, ..reactor.get_stats() })"),
+            (r"out\.fill\(&port\.get_stats\(\)\?\)", "out.fill(&udpr_transport_stats { later: 7, ..port.get_stats()? })"),
+        ],
         "reactor/stats.rs": [(r"        Stats \{", r"\g<0> later: 0,")],
         "sys/datagrams.rs": [(r"Datagram\(udpr_datagram \{", r"\g<0> later: 7,")],
     }

@@ -9,7 +9,6 @@ use crate::addr::Addr;
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// A struct of the header that begins with `size_t size`.
@@ -28,6 +27,21 @@ macro_rules! versioned {
     )*};
 }
 versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats);
+
+/// A struct that the library fills.
+///
+/// # Safety
+/// The only padding, if any, is directly behind `size`: every field behind that has the alignment of the struct.
+pub(in crate::capi) unsafe trait Filled: Versioned {
+    /// The offset of the first field behind `size`.
+    const FIELDS: usize =
+        if align_of::<Self>() > size_of::<usize>() { align_of::<Self>() } else { size_of::<usize>() };
+}
+
+// SAFETY: 64-bit counters behind `size`.
+unsafe impl Filled for udpr_reactor_stats {}
+// SAFETY: as above.
+unsafe impl Filled for udpr_transport_stats {}
 
 /// No struct of ours will ever be larger.
 const SIZE_MAX: usize = 4096;
@@ -182,23 +196,27 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
     }
 }
 
-impl<T: Versioned> Out<'_, T> {
-    /// Fills the caller's struct up to the smaller size, with zeros behind it; its `size` stays. `set` sets the fields of a
-    /// struct that is all zero, one by one: a whole struct that is assigned does not say what is in its padding, which behind a
-    /// `size` of 32 bits would reach the caller as it was on our stack. INVALID_ARGUMENT for NULL and for sizes that cannot be.
-    pub(in crate::capi) fn fill(self, set: impl FnOnce(&mut T)) -> Result {
+impl<T: Filled> Out<'_, T> {
+    /// Copies `value` to the caller's struct, up to the smaller size, with zeros behind it; its `size` stays. The padding that a
+    /// `size` of 32 bits has behind it is zeroed: otherwise bytes of our stack would reach the caller.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL and for sizes that no release could have.
+    pub(in crate::capi) fn fill(self, value: &T) -> Result {
         // SAFETY: as promised to new; the caller has set the size.
         let size = unsafe { size(self.pointer().cast_const()) }?;
-        let mut value = MaybeUninit::<T>::zeroed();
-        // SAFETY: the trait says that all zero is valid.
-        set(unsafe { value.assume_init_mut() });
-        let head = size_of::<usize>();
-        let known = size.min(size_of::<T>());
-        let (source, target) = (value.as_ptr().cast::<u8>().wrapping_add(head), self.pointer().cast::<u8>());
-        // SAFETY: both are `known` bytes, all of them initialised, and the size at their head is left out.
-        unsafe { std::ptr::copy_nonoverlapping(source, target.wrapping_add(head), known - head) };
-        // SAFETY: the caller's struct is `size` bytes.
-        unsafe { std::ptr::write_bytes(target.wrapping_add(known), 0, size - known) };
+        let (head, fields, known) = (size_of::<usize>(), T::FIELDS, size.min(size_of::<T>()));
+        let (source, target) = (std::ptr::from_ref(value).cast::<u8>(), self.pointer().cast::<u8>());
+        // SAFETY: the caller's struct is `size` bytes, at least as many as the first release's, which has fields.
+        unsafe { std::ptr::write_bytes(target.wrapping_add(head), 0, size - head) };
+        // SAFETY: both are `known` bytes; from `fields` on those of the source have no padding.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                source.wrapping_add(fields),
+                target.wrapping_add(fields),
+                known - fields,
+            )
+        };
         Ok(())
     }
 }
@@ -206,34 +224,40 @@ impl<T: Versioned> Out<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::mem::MaybeUninit;
 
-    /// As the stats are on a system with a `size` of 32 bits, on every system.
+    /// Padding behind `size`, which the stats have on a system with a `size` of 32 bits.
     #[repr(C)]
     #[derive(Clone, Copy)]
     struct Stats {
         size: usize,
-        small: u8,
-        large: u64,
+        counter: u128,
     }
 
-    // SAFETY: it is as the trait wants it.
+    // SAFETY: repr(C), `size` first, no padding at its end, valid as zero.
     unsafe impl Versioned for Stats {}
+    // SAFETY: padding behind `size` only.
+    unsafe impl Filled for Stats {}
 
     #[test]
     fn padding_is_zero_for_the_caller() {
-        const WORDS: usize = size_of::<Stats>() / size_of::<u64>();
-        let mut theirs = [u64::MAX; WORDS + 1];
+        const WORDS: usize = size_of::<Stats>() / size_of::<u128>();
+        let mut theirs = [u128::MAX; WORDS + 1];
         let out = theirs.as_mut_ptr().cast::<Stats>();
         // SAFETY: the array is longer than the struct, which begins with its size.
-        unsafe { out.cast::<usize>().write(size_of::<Stats>() + 8) };
+        unsafe { out.cast::<usize>().write(size_of::<Stats>() + 16) };
+        let mut ours = MaybeUninit::<Stats>::uninit();
+        // SAFETY: as many bytes, the padding included.
+        unsafe { std::ptr::write_bytes(ours.as_mut_ptr().cast::<u8>(), 0xee, size_of::<Stats>()) };
+        // SAFETY: all of its bytes were written, and any are valid.
+        let value = unsafe { ours.assume_init_ref() };
         // SAFETY: as above, and nobody else uses it.
-        let out = unsafe { Out::new(out) };
-        let filled = out.fill(|stats| (stats.small, stats.large) = (7, u64::MAX));
+        let filled = unsafe { Out::new(out) }.fill(value);
         assert_eq!(filled, Ok(()));
         let bytes: Vec<u8> = theirs.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        let (small, large) = (std::mem::offset_of!(Stats, small), std::mem::offset_of!(Stats, large));
-        assert_eq!(bytes[small], 7);
-        assert!(bytes[small + 1..large].iter().all(|byte| *byte == 0), "{bytes:x?}");
-        assert_eq!(theirs[WORDS - 1..], [u64::MAX, 0]);
+        let counter = std::mem::offset_of!(Stats, counter);
+        assert!(bytes[size_of::<usize>()..counter].iter().all(|byte| *byte == 0), "{bytes:x?}");
+        assert!(bytes[counter..counter + 16].iter().all(|byte| *byte == 0xee), "{bytes:x?}");
+        assert!(bytes[size_of::<Stats>()..].iter().all(|byte| *byte == 0), "{bytes:x?}");
     }
 }

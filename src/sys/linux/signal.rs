@@ -5,15 +5,15 @@
 //! run, since a host may save our handler and restore it later, as readline(3) and getpass(3) do. Therefore:
 //!
 //! - The handler takes no lock, and nobody waits for it: it reads memory that is never freed (waker.rs,
-//! [`PreviousAction`]).
+//!   [`PreviousAction`]).
 //! - There is no count to keep right: a reactor listens while its waker names this process, which a waker of the parent
-//! never does.
+//!   never does.
 //! - If no reactor listens in this process, the handler does what the previous handler would have done.
 //! - Each previous handler has a handler of ours that stands in for it ([`HANDLERS`]). The previous one is published
-//! before ours is installed. So every process that has our handler knows the previous one, and what a saved handler of
-//! ours stands for never changes.
+//!   before ours is installed. So every process that has our handler knows the previous one, and what a saved handler of
+//!   ours stands for never changes.
 //! - Handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only while ours is still
-//! installed.
+//!   installed.
 //!
 //! The crate signal-hook-registry does not restore handlers, and its table belongs to the parent in a forked child.
 //! Another signal needs only an entry in [`INSTALLED`] and its number in the waker.

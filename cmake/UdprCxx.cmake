@@ -11,6 +11,15 @@ else()
   set(udpr_cxx OFF)
 endif()
 
+# Whether there are coroutines, which udpr/coro.hpp needs.
+if(udpr_cxx)
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_FLAGS -std=c++20)
+  check_cxx_source_compiles("#include <coroutine>
+    int main() { return std::noop_coroutine() ? 0 : 1; }" udpr_cxx_coroutines)
+  unset(CMAKE_REQUIRED_FLAGS)
+endif()
+
 # udpr_add_cpp_program(TARGET SOURCE LIBRARY): as udpr_add_program, in C++17.
 function(udpr_add_cpp_program target source library)
   add_executable(${target} ${source})

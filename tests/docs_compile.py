@@ -58,7 +58,8 @@ def check_cpp_program(block, output, library_dir):
     with tempfile.TemporaryDirectory() as directory:
         program = os.path.join(directory, "program")
         link = [f"-L{library_dir}", "-ludpr", "-lpthread", f"-Wl,-rpath,{library_dir}"]
-        command = [compiler, "-std=c++17", *FLAGS[1:], f"-I{ROOT}/include", "-x", "c++", "-", "-o", program, *link]
+        standard = "-std=c++20" if "<udpr/coro.hpp>" in block.text else "-std=c++17"
+        command = [compiler, standard, *FLAGS[1:], f"-I{ROOT}/include", "-x", "c++", "-", "-o", program, *link]
         compiled = subprocess.run(command, input=block.text, text=True, stderr=subprocess.PIPE)
         equal(("", 0), (compiled.stderr, compiled.returncode))
         if output is not None:

@@ -1,4 +1,4 @@
-"""compilers.py LIBRARY_DIR: what C++ compilers, standards and flags of users make of udpr.hpp, and echo.cpp with each."""
+"""compilers.py LIBRARY_DIR: what C++ compilers, standards and flags of users make of udpr.hpp and coro.hpp, and the examples with each."""
 
 import pathlib
 import re
@@ -12,6 +12,7 @@ from harness import Skip, bound_socket, case, equal, main, read_line_starting, r
 LIBRARY_DIR = sys.argv[1]
 ROOT = pathlib.Path(__file__).parents[2]
 HEADERS = sorted((ROOT / "include/udpr").glob("**/*.hpp"))
+CORO_HEADERS = [header for header in HEADERS if "coro" in (header.stem, header.parent.name)]
 FLAGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror", f"-I{ROOT}/include"]
 SMALL = """
 #include <udpr/udpr.hpp>
@@ -36,6 +37,8 @@ def link():
 
 def each_header_alone(compiler, standard):
     for header in HEADERS:
+        if header in CORO_HEADERS and standard == "c++17":
+            continue
         compiled(compiler, f"-std={standard}", *FLAGS, "-fsyntax-only", "-x", "c++", "-", source=f'#include "{header}"\n')
 
 
@@ -47,14 +50,49 @@ def without_exceptions_and_rtti(compiler, standard):
         compiled(program)
 
 
-def echoes(compiler, standard):
+def echoes(compiler, standard, example="echo"):
     with tempfile.TemporaryDirectory() as directory:
         program = f"{directory}/echo"
-        compiled(compiler, f"-std={standard}", *FLAGS, str(ROOT / "c_examples/echo.cpp"), "-o", program, *link())
+        compiled(compiler, f"-std={standard}", *FLAGS, str(ROOT / f"c_examples/{example}.cpp"), "-o", program, *link())
         peer, _ = bound_socket()
         with peer, running(program, "0") as echo:
             peer.sendto(b"hello", ("127.0.0.1", int(read_line_starting(echo, "listening on 0.0.0.0:"))))
             equal(b"hello", peer.recv(100))
+
+
+def echoes_as_coroutines(compiler, standard):
+    echoes(compiler, standard, "coro_echo")
+
+
+def coroutines_without_exceptions(compiler, standard):
+    source = """
+#include <udpr/coro.hpp>
+udpr::coro::task<int> one() { co_return 1; }
+udpr::coro::task<> tasks(udpr::reactor_ref reactor, udpr::coro::port port) {
+  std::error_code error;
+  co_await udpr::coro::delay(reactor, std::chrono::seconds(co_await one()), error);
+  co_await port.receive(error);
+}
+"""
+    compiled(compiler, f"-std={standard}", "-fno-exceptions", "-fno-rtti", *FLAGS, "-fsyntax-only", "-x", "c++", "-", source=source)
+
+
+def awaiting_nothing_is_a_warning(compiler, standard):
+    for forgotten in ["udpr::coro::delay(reactor, std::chrono::seconds(1))", "port.receive()", "task()"]:
+        source = f"""
+#include <udpr/coro.hpp>
+udpr::coro::task<> task();
+void uses(udpr::reactor_ref reactor, udpr::coro::port &port);
+void uses(udpr::reactor_ref reactor, udpr::coro::port &port) {{ {forgotten}; static_cast<void>(port), static_cast<void>(reactor); }}
+"""
+        errors = errors_of(compiler, standard, source, *FLAGS)
+        assert "nodiscard" in errors, (forgotten, errors)
+
+
+def coroutines_of_an_older_standard_are_one_error(compiler, standard):
+    errors = errors_of(compiler, standard, "#include <udpr/coro.hpp>\nint main() {}\n", *FLAGS)
+    equal(1, errors.count("error:"))
+    assert "udpr/coro.hpp needs C++20" in errors, errors
 
 
 CALLBACKS = ["start_protocol", "datagram_received", "datagrams_received", "connection_refused", "error_received", "write_ready", "stop_protocol"]
@@ -267,7 +305,11 @@ for each_compiler in ("g++", "clang++"):
             a_buffer_of_char_is_no_text,
         ):
             add(each_check, each_compiler, each_standard)
+    add(each_header_alone, each_compiler, "c++2b")
     add(without_exceptions_and_rtti, each_compiler, "c++17")
+    for each_check in (echoes_as_coroutines, coroutines_without_exceptions, awaiting_nothing_is_a_warning):
+        add(each_check, each_compiler, "c++20")
+    add(coroutines_of_an_older_standard_are_one_error, each_compiler, "c++17")
     for each_standard in ("c++98", "c++11", "c++14"):
         add(an_older_standard_is_one_error, each_compiler, each_standard)
 main()

@@ -1,8 +1,8 @@
-//! What C hands over: the only functions that trust its pointers.
+//! The pointers that C passes: the only functions that trust them.
 //!
-//! Each of them is `unsafe` and states what it relies on: what the caller of an `extern "C"` function promises by the head of
-//! the header. What they return is safe to use for the time of that call, `'a`; NULL and sizes are checked by then, or when
-//! it is used.
+//! Each of them is `unsafe` and states what it relies on: the promises that the head of the header requires of a
+//! caller. Their results are safe to use for the time of the call, `'a`. NULL and sizes are checked when the result is
+//! made or used.
 
 mod versioned;
 
@@ -22,11 +22,11 @@ use std::sync::Arc;
 
 /// An opaque handle of the header.
 pub(super) trait Handle {
-    /// What it points to.
+    /// The type behind it.
     type Core;
-    /// What C owns by it.
+    /// The owner of which C holds one.
     type Owner: Owner<Self::Core>;
-    /// The part that every thread may touch at any time.
+    /// The part that every thread may use at any time.
     type Shared;
 
     /// # Safety
@@ -34,7 +34,7 @@ pub(super) trait Handle {
     unsafe fn shared(core: *const Self::Core) -> *const Self::Shared;
 }
 
-/// One owner.
+/// C holds one owner.
 impl Handle for udpr_reactor {
     type Core = Core;
     type Owner = Box<Core>;
@@ -46,7 +46,7 @@ impl Handle for udpr_reactor {
     }
 }
 
-/// Counted.
+/// C holds counted references.
 impl Handle for udpr_transport {
     type Core = Port;
     type Owner = Arc<Port>;
@@ -58,7 +58,7 @@ impl Handle for udpr_transport {
     }
 }
 
-/// Counted, and for every thread as a whole.
+/// C holds counted references, and every thread may use all of it.
 impl Handle for udpr_remote {
     type Core = Remote<CCall>;
     type Owner = Arc<Remote<CCall>>;
@@ -100,7 +100,7 @@ impl<T> Owner<T> for Arc<T> {
     }
 }
 
-/// What C owns from now on.
+/// Gives ownership to C.
 pub(super) fn give_out<H: Handle>(owner: H::Owner) -> *mut H {
     owner.into_raw().cast_mut().cast()
 }
@@ -128,7 +128,10 @@ impl<'a, H: Handle> Lent<'a, H> {
         self.0.is_null()
     }
 
-    /// The part for every thread. INVALID_ARGUMENT for NULL.
+    /// The part for all threads.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL.
     #[inline]
     pub(super) fn shared(self) -> Result<&'a H::Shared> {
         if self.is_null() {
@@ -141,14 +144,15 @@ impl<'a, H: Handle> Lent<'a, H> {
     }
 
     /// # Safety
-    /// Not NULL, and no other thread is inside: the calling one holds the gate, or has shared it with nobody yet.
+    /// It is not NULL, and no other thread is inside: the calling thread holds the owner lock, or has shared the handle
+    /// with no other thread yet.
     #[inline]
     pub(super) unsafe fn core(self) -> &'a H::Core {
         // SAFETY: as promised to new, and by the caller.
         unsafe { &*self.0 }
     }
 
-    /// The reference that the caller keeps.
+    /// The reference that stays the caller's.
     ///
     /// # Safety
     /// As of [`Lent::core`].
@@ -158,7 +162,7 @@ impl<'a, H: Handle> Lent<'a, H> {
         ManuallyDrop::new(unsafe { H::Owner::from_raw(self.0) })
     }
 
-    /// What the caller gives up.
+    /// The reference that the caller gives up.
     ///
     /// # Safety
     /// Not NULL, and the caller does not use this handle, or this reference of it, again.
@@ -173,7 +177,7 @@ impl<'a, H: Handle> Lent<'a, H> {
 }
 
 impl<C, H: Handle<Core = C, Owner = Arc<C>>> Lent<'_, H> {
-    /// One more reference for C, unless it is NULL.
+    /// One more reference for C, unless the handle is NULL.
     pub(super) fn retain(self) {
         if !self.is_null() {
             // SAFETY: the caller holds a reference, or was handed the handle by a callback.
@@ -205,12 +209,15 @@ impl<'a, T> Out<'a, T> {
         self.0
     }
 
+    /// Whether the value can be written.
+    ///
+    /// # Errors
     /// INVALID_ARGUMENT for NULL.
     pub(super) fn check(self) -> Result {
         if self.0.is_null() { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
     }
 
-    /// Has no effect where it is NULL.
+    /// Writes the value, unless the pointer is NULL.
     pub(super) fn set(self, value: T) {
         if !self.0.is_null() {
             // SAFETY: as promised to new.
@@ -218,6 +225,9 @@ impl<'a, T> Out<'a, T> {
         }
     }
 
+    /// Writes the value.
+    ///
+    /// # Errors
     /// INVALID_ARGUMENT for NULL.
     pub(super) fn give(self, value: T) -> Result {
         self.check()?;
@@ -226,7 +236,10 @@ impl<'a, T> Out<'a, T> {
     }
 }
 
-/// The caller's address. INVALID_ARGUMENT for NULL.
+/// A copy of the caller's address.
+///
+/// # Errors
+/// INVALID_ARGUMENT for NULL.
 ///
 /// # Safety
 /// NULL, or the address of an address.
@@ -235,7 +248,7 @@ pub(super) unsafe fn addr(addr: *const udpr_addr) -> Result<Addr> {
     unsafe { target(addr) }.copied().ok_or(Status::INVALID_ARGUMENT)
 }
 
-/// The same, not copied; none for NULL.
+/// The caller's address, not copied; None for NULL.
 ///
 /// # Safety
 /// As of [`addr`], and nobody writes to it during `'a`.
@@ -245,7 +258,10 @@ pub(super) unsafe fn target<'a>(addr: *const udpr_addr) -> Option<&'a Addr> {
     unsafe { addr.as_ref() }
 }
 
-/// A text: INVALID_ARGUMENT for NULL, INVALID_ADDRESS where it is not UTF-8.
+/// A text.
+///
+/// # Errors
+/// INVALID_ARGUMENT for NULL, INVALID_ADDRESS if it is not UTF-8.
 ///
 /// # Safety
 /// NULL, or a NUL-terminated text that stays as it is during `'a`.
@@ -257,7 +273,7 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
     unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_ADDRESS)
 }
 
-/// The bytes that a pointer and a length stand for, not looked at yet.
+/// A pointer and a length that stand for bytes, not read yet.
 #[derive(Clone, Copy)]
 pub(super) struct Bytes<'a> {
     pub(super) data: *const u8,
@@ -273,7 +289,10 @@ impl<'a> Bytes<'a> {
         Bytes { data: data.cast(), len, lent: PhantomData }
     }
 
-    /// INVALID_ARGUMENT for NULL, but for no bytes; MESSAGE_TOO_LONG for more than memory holds.
+    /// The bytes.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL, unless the length is 0; MESSAGE_TOO_LONG for more than memory holds.
     #[inline]
     pub(super) fn slice(self) -> Result<&'a [u8]> {
         if self.data.is_null() {
@@ -287,7 +306,10 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The elements of an array. INVALID_ARGUMENT for NULL, but for no elements, and for more than memory holds.
+/// The elements of an array.
+///
+/// # Errors
+/// INVALID_ARGUMENT for NULL, unless the count is 0, and for more than memory holds.
 ///
 /// # Safety
 /// `first` is NULL, or the address of `count` elements that stay as they are during `'a`.

@@ -28,14 +28,17 @@ use crate::trigger::Event;
 use std::io;
 use std::sync::Arc;
 
-/// So many calls from threads in one turn, and more behind them, are a flood.
+/// From so many calls from threads in one turn on, with more behind them, the loop waits a moment for further ones.
 const BUSY_CALLS: usize = 16;
-/// How long a turn lets a flood swell, 1 us, in nanoseconds: to look for calls takes the queue's cache lines away from those
-/// who call, and costs them as much as a dozen calls do.
+/// How long it waits: 1 us, in nanoseconds. To look for calls takes the queue's cache lines away from the calling
+/// threads, and costs them as much as a dozen calls do.
 const SPIN: u64 = 1000;
 
 impl<C: Call> Reactor<C> {
-    /// Turns until it is stopped. ALREADY_RUNNING after `start`; CLOSED in a child that was forked meanwhile.
+    /// Runs turns until the reactor is stopped.
+    ///
+    /// # Errors
+    /// ALREADY_RUNNING after `start`; CLOSED in a child that was forked meanwhile; PANIC.
     pub fn run(&self) -> Result {
         let listens = self.flags & flag::SIGNALS != 0;
         let signals = listens.then(|| Signals::listen(&self.context.shared.waker)).transpose()?;
@@ -56,14 +59,17 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// A signal stops; one more, while a shutdown hangs, ends the run at once.
+    /// A signal stops the reactor. A further one, while a shutdown is held back, ends the run at once.
     fn stop_by_signal(&self) {
         if self.stop().is_err() {
             let _ = self.crash();
         }
     }
 
-    /// What `run` does before its first turn: the startup event. ALREADY_RUNNING.
+    /// Starts a run, as `run` does before its first turn: fires the startup event.
+    ///
+    /// # Errors
+    /// ALREADY_RUNNING.
     pub fn start(&self) -> Result {
         self.context.check_open()?;
         self.lifecycle().start()?;
@@ -71,14 +77,20 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// At the end of the turn the shutdown begins, and `run` returns when it is over. NOT_RUNNING, also after a first stop.
+    /// The shutdown begins at the end of the turn, and `run` returns when it is over.
+    ///
+    /// # Errors
+    /// NOT_RUNNING, also after the first stop.
     pub fn stop(&self) -> Result {
         self.lifecycle().stop()?;
         self.update_alarm();
         Ok(())
     }
 
-    /// `run` returns after this turn, also where a trigger holds a shutdown back; ports stay open. NOT_RUNNING.
+    /// `run` returns after this turn, even if a trigger holds a shutdown back. Ports stay open.
+    ///
+    /// # Errors
+    /// NOT_RUNNING.
     pub fn crash(&self) -> Result {
         if self.lifecycle().stage() == Stage::Idle {
             return Err(Status::NOT_RUNNING);
@@ -87,7 +99,7 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// One turn, which waits `timeout` nanoseconds at most, for ever without one.
+    /// Runs one turn, which waits at most `timeout` nanoseconds, or without a bound.
     pub fn iterate(&self, timeout: Option<u64>) -> Result {
         self.turn_once(timeout)
     }
@@ -128,7 +140,7 @@ impl<C: Call> Reactor<C> {
         self.check_alive()
     }
 
-    /// Nanoseconds to wait: 0 where something is due, none where nothing will be.
+    /// Nanoseconds to wait: 0 if something is due, None if nothing ever will be.
     pub(super) fn timeout(&self, limit: Option<u64>) -> Option<u64> {
         if self.is_due() || self.context.shared.waker.is_notified() {
             return Some(0);
@@ -137,13 +149,13 @@ impl<C: Call> Reactor<C> {
         [limit, left].into_iter().flatten().min()
     }
 
-    /// True where a turn has something to do that neither the clock nor a descriptor tells of.
+    /// True if a turn has something to do that neither the clock nor a descriptor reports.
     pub(super) fn is_due(&self) -> bool {
         self.context.is_due() || self.lifecycle().stage() == Stage::Stopping || self.has_results()
     }
 
-    /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. A manual clock's calls are due now, or
-    /// when somebody moves it.
+    /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. With a manual clock a call is due now,
+    /// or when somebody advances the clock.
     pub(super) fn next_instant(&self) -> Option<u64> {
         let calls = [self.next_call(), self.next_deadline()].into_iter().flatten().min();
         let calls = if self.context.shared.is_manual() {
@@ -187,13 +199,13 @@ impl<C: Call> Reactor<C> {
         self.check_alive()
     }
 
-    /// Each port that was scheduled for this reason, in a dispatch of its own.
+    /// Visits each port that was scheduled for this reason, in a dispatch of its own.
     fn run_scheduled(&self, reason: Reason) {
         let visit = |token| self.dispatch_scope(|| self.with_port(token, |port| port.run_scheduled(reason)));
         self.context.drain(reason, visit);
     }
 
-    /// The wake-up's token and the alarm's are no source's.
+    /// The tokens of the waker and the alarm are not in the table.
     fn source_ready(&self, token: u64, ready: u32) {
         let port = match self.sources.borrow().get(token) {
             Some(Source::Port(port)) => Some(port.clone()),
@@ -205,7 +217,8 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// One dispatch: what it writes gathers, and leaves when it is done. None where nobody may go on.
+    /// Runs callbacks. What they write is gathered, and sent when they have returned. Does nothing if the reactor is
+    /// unusable.
     pub(super) fn dispatch_scope(&self, callbacks: impl FnOnce()) {
         if self.context.shared.owner.is_unusable() {
             return;
@@ -223,22 +236,22 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// What other threads have left: mail for ports, calls, a stop.
+    /// Takes what other threads have left: posted datagrams, calls, a request to stop.
     fn drain_remote(&self) {
         for token in self.context.shared.take_posted_ports() {
             self.with_port(token, |port| port.send_posted());
         }
         self.collect_lookups();
-        // Before the calls: a stop that was asked for behind a call does not overtake it.
+        // Before the calls: a stop that was requested after a call must not overtake it.
         let (stop, ended) = (self.lifecycle().take_stop_request(), self.runs_ended());
         self.run_calls();
-        // Nor is it for a run that one of the calls has begun.
+        // The stop is not for a run that one of the calls has begun.
         if stop && self.runs_ended() == ended {
             let _ = self.stop();
         }
     }
 
-    /// What other threads have called so far. What they call meanwhile is for the next turn.
+    /// Makes the calls of other threads so far. Calls that they add meanwhile are for the next turn.
     fn run_calls(&self) {
         let mut calls = self.remote.take_calls(self.spare.take());
         let flood = calls.len() >= BUSY_CALLS;
@@ -253,8 +266,8 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// A child that was forked in a callback must not go on, since the epoll set is the parent's; nor may anybody
-    /// after a panic.
+    /// Fails if nothing may go on: in a child that was forked in a callback, since the epoll set belongs to the parent,
+    /// and after a panic.
     pub(super) fn check_alive(&self) -> Result {
         let owner = &self.context.shared.owner;
         match (owner.is_unusable(), owner.is_forked()) {

@@ -1,4 +1,4 @@
-//! Structs that begin with their size, from older and newer headers than ours.
+//! Structs that begin with their size, from headers that are older or newer than ours.
 
 use super::{Bytes, Out, target};
 use crate::abi::{
@@ -46,13 +46,16 @@ unsafe impl Filled for udpr_transport_stats {}
 /// No struct of ours will ever be larger.
 const SIZE_MAX: usize = 4096;
 
-/// The size at the head of a struct, which must be one that some release could have. INVALID_ARGUMENT, for NULL, too.
+/// The size at the head of a struct.
+///
+/// # Errors
+/// INVALID_ARGUMENT for NULL, and for a size that no release could have.
 #[inline]
 fn check_size<T: Versioned>(size: usize) -> Result<usize> {
     if (T::FIRST..=SIZE_MAX).contains(&size) { Ok(size) } else { Err(Status::INVALID_ARGUMENT) }
 }
 
-/// See [`check_size`].
+/// As [`check_size`], from a pointer.
 ///
 /// # Safety
 /// NULL, or the address of a struct that begins with its size.
@@ -65,18 +68,21 @@ unsafe fn size<T: Versioned>(head: *const T) -> Result<usize> {
     check_size::<T>(unsafe { head.cast::<usize>().read_unaligned() })
 }
 
-/// A copy of the caller's struct, the default where that is shorter.
+/// A copy of the caller's struct, with defaults for the fields that it does not have.
 #[derive(Clone, Copy)]
 pub(in crate::capi) struct Copied<'a, T> {
     value: T,
-    /// It says nothing behind what we know.
+    /// The caller's struct has only zeros behind the fields that we know.
     is_whole: bool,
-    /// What its pointers point to.
+    /// The lifetime of what its pointers point to.
     lent: PhantomData<&'a u8>,
 }
 
 impl<'a, T: Versioned> Copied<'a, T> {
-    /// INVALID_ARGUMENT for NULL and for sizes that cannot be.
+    /// Copies the caller's struct.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL and for a size that no release could have.
     ///
     /// # Safety
     /// NULL, or the address of a struct as long as it says, whose pointers are what the header says during `'a`.
@@ -94,7 +100,7 @@ impl<'a, T: Versioned> Copied<'a, T> {
         Ok(Copied::of_other_size(bytes))
     }
 
-    /// The default for NULL. Errors and safety as of [`Copied::new`].
+    /// As [`Copied::new`], but the default for NULL.
     pub(in crate::capi) unsafe fn or_default(from: *const T) -> Result<Copied<'a, T>> {
         if from.is_null() {
             return Ok(Copied::of_other_size(&[]));
@@ -113,7 +119,10 @@ impl<'a, T: Versioned> Copied<'a, T> {
         Copied { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
     }
 
-    /// VERSION where the caller's struct says something behind what we know.
+    /// Whether this library knows everything that the struct says.
+    ///
+    /// # Errors
+    /// VERSION if the caller's struct has something else than zeros behind the fields that we know.
     #[inline]
     pub(in crate::capi) fn check(self) -> Result<Copied<'a, T>> {
         if self.is_whole { Ok(self) } else { Err(Status::VERSION) }
@@ -156,7 +165,7 @@ impl<'a> Copied<'a, udpr_udp_options> {
     }
 }
 
-/// The structs of an array whose stride is the size that each of them carries.
+/// An array of structs, whose stride is the size that each of them has.
 pub(in crate::capi) struct Strided<'a, T> {
     next: *const T,
     left: usize,
@@ -165,7 +174,10 @@ pub(in crate::capi) struct Strided<'a, T> {
 }
 
 impl<'a, T: Versioned> Strided<'a, T> {
-    /// INVALID_ARGUMENT for NULL and for sizes that cannot be.
+    /// An array of `count` structs.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL and for a size that no release could have.
     ///
     /// # Safety
     /// As of [`Copied::new`] for each of `count` structs, each so far behind the one before as the first says, as long as all
@@ -185,7 +197,7 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
         self.left = self.left.checked_sub(1)?;
         let this = self.next;
         self.next = this.wrapping_byte_add(self.stride);
-        // Before anything else of it is read: behind the array may be nothing.
+        // Before anything else of it is read: the memory behind the array may end there.
         // SAFETY: as promised to new.
         match unsafe { size(this) } {
             Ok(size) if size == self.stride => {}

@@ -105,3 +105,44 @@ pub(in crate::sys) fn includes(
         set => set.map(|()| true),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Linux, socket};
+
+    #[test]
+    fn names_that_no_device_can_have_are_refused() {
+        assert_eq!(Device::named(c""), None);
+        assert_eq!(Device::named(c"a-name-of-16-chr"), None);
+        let longest = Device::named(c"a-name-of-15-ch").expect("the longest name");
+        assert_eq!(longest, Device::Name(*b"a-name-of-15-ch\0"));
+        assert_eq!((longest.index(), Device::None.index()), (Device::UNKNOWN, 0));
+    }
+
+    #[test]
+    fn a_socket_is_bound_to_a_device_by_its_name_or_index() {
+        let lo = interface::interface_index("lo").expect("a loopback interface");
+        let named = Device::named(c"lo").expect("a name");
+        assert_eq!(named.index(), lo);
+        for device in [named, Device::Index(lo)] {
+            let socket = socket::udp(family::INET).expect("a socket");
+            let fd = socket.as_raw_fd();
+            assert_eq!(get(&Linux, fd).expect("a device"), Device::None);
+            assert_eq!(get_name(&Linux, fd).expect("a device"), Device::None);
+            bind(&Linux, fd, &device).expect("a device of this host");
+            assert_eq!(get(&Linux, fd).expect("a device"), Device::Index(lo));
+            assert_eq!(get_name(&Linux, fd).expect("a device"), named);
+        }
+    }
+
+    #[test]
+    fn a_device_that_is_no_vrf_includes_itself_only() {
+        let lo = interface::interface_index("lo").expect("a loopback interface");
+        for version in [IpVersion::V4, IpVersion::V6] {
+            let included = |index| includes(&Linux, version, lo, index);
+            assert!(included(lo).expect("an interface"), "{version:?}");
+            assert!(!matches!(included(i32::MAX as u32), Ok(true)), "{version:?}");
+        }
+    }
+}

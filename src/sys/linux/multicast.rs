@@ -113,3 +113,74 @@ fn write_addr(addr: &Addr, storage: &mut [u8]) {
         addr.to_sockaddr(place);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::{Linux, OwnedHandle, interface, socket};
+    use std::os::fd::AsRawFd;
+
+    const V4: Addr = Addr::v4([228, 0, 0, 5], 0);
+    const V6: Addr = Addr::v6([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5], 0, 0);
+    const SOURCE_V4: Addr = Addr::v4([127, 0, 0, 1], 0);
+    const SOURCE_V6: Addr = Addr::v6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], 0, 0);
+    /// No interface has this index.
+    const NOWHERE: u32 = i32::MAX as u32;
+
+    fn on_loopback(group: Addr, source: Option<Addr>) -> Membership {
+        let interface = interface::interface_index("lo").expect("a loopback interface");
+        Membership { group, source, interface }
+    }
+
+    /// A socket of each version that this host has, with a membership for all sources and one for a single source.
+    fn sockets() -> impl Iterator<Item = (OwnedHandle, Membership, Membership)> {
+        let new = |(group, source): (Addr, Addr)| {
+            let socket = socket::udp(group.family).ok()?;
+            Some((socket, on_loopback(group, None), on_loopback(group, Some(source))))
+        };
+        [(V4, SOURCE_V4), (V6, SOURCE_V6)].into_iter().filter_map(new)
+    }
+
+    #[test]
+    fn a_group_is_joined_and_left_once() {
+        for (socket, all, one) in sockets() {
+            for membership in [all, one] {
+                let fd = socket.as_raw_fd();
+                let filter =
+                    || filter(&Linux, fd, &membership.group, membership.interface).expect("a filter");
+                assert_eq!(filter(), None);
+                assert!(matches!(leave(&Linux, fd, &membership), Err(GroupError::NotJoined)));
+                join(&Linux, fd, &membership).expect("a group");
+                let sources = membership.source.iter().count() as u32;
+                assert_eq!(filter(), Some(GroupFilter { excludes: sources == 0, sources }));
+                assert!(matches!(join(&Linux, fd, &membership), Err(GroupError::AlreadyJoined)));
+                leave(&Linux, fd, &membership).expect("joined");
+                assert_eq!(filter(), None);
+            }
+        }
+    }
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_reported() {
+        for (socket, all, one) in sockets() {
+            for membership in [all, one] {
+                let membership = Membership { interface: NOWHERE, ..membership };
+                let joined = join(&Linux, socket.as_raw_fd(), &membership);
+                assert!(matches!(joined, Err(GroupError::NoInterface)), "{membership:?}: {joined:?}");
+            }
+        }
+    }
+
+    /// 20 IPv4 groups by default (igmp_max_memberships in Documentation/networking/ip-sysctl.rst).
+    #[test]
+    fn a_socket_with_too_many_groups_is_full() {
+        let socket = socket::udp(family::INET).expect("a socket");
+        let numbered = |number: u32| {
+            let [_, b, c, d] = number.to_be_bytes();
+            on_loopback(Addr::v4([228, b, c, d], 0), None)
+        };
+        let failed =
+            (1..1 << 20).find_map(|number| join(&Linux, socket.as_raw_fd(), &numbered(number)).err());
+        assert!(matches!(failed, Some(GroupError::Full(_))), "{failed:?}");
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. What is behind it, from the kernel up:
 //! [`sys`] (system calls, the seam that tests replace), [`context`] (what ports and the loop share within a turn),
-//! [`port`] (one UDP port), [`timer`], [`trigger`], [`watch`], [`threads`] and [`resolver`] (a reactor's other parts, as
+//! [`port`] (one UDP port), [`timer`], [`trigger`], [`threads`] and [`resolver`] (a reactor's other parts, as
 //! pure as they can be), [`reactor`] (the loop). Leaves for all of them: [`abi`], [`addr`],
 //! [`status`], [`log`], [`slots`]. Each refers to those before it only. The Rust API serves the tests, and promises
 //! nothing.
@@ -21,4 +21,3 @@ pub mod sys;
 pub mod threads;
 pub mod timer;
 pub mod trigger;
-pub mod watch;

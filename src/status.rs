@@ -193,6 +193,9 @@ errnos! {
 }
 
 impl Status {
+    /// A socket was shut down: a system status, which has no name of its own.
+    pub const SHUT_DOWN: Status = Status::from_errno(libc::ESHUTDOWN);
+
     /// The status with this number; any integer will do.
     pub const fn from_code(code: i32) -> Status {
         Status(code)

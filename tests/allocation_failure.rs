@@ -16,10 +16,9 @@ use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, Port};
 use udpr::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Report, SendBatch};
+use udpr::sys::{Handle, Interest, Kernel, Readiness, Report, SendBatch};
 use udpr::timer::Timers;
 use udpr::trigger::{Event, Phase};
-use udpr::watch;
 
 /// The system's allocator, which fails for a thread after a number of allocations, or always.
 struct Failing;
@@ -223,7 +222,7 @@ impl Trigger<Count> for Count {
 }
 
 impl Watcher<Count> for Count {
-    fn ready(&self, _: &Reactor<Count>, _: u64, _: RawFd, _: u32) {}
+    fn ready(&self, _: &Reactor<Count>, _: Handle, _: Readiness) {}
 }
 
 impl Resolved<Count> for Count {
@@ -356,9 +355,8 @@ fn fail_each<T: std::fmt::Debug>(allocations: &[u32], mut act: impl FnMut() -> R
 fn a_watch_without_memory_is_dropped() {
     let (fixture, socket) = (Counting::new(), UdpSocket::bind("127.0.0.1:0").expect("a socket"));
     let mut watchers: Vec<Box<Count>> = (0..4).map(|_| Box::new(fixture.count())).collect();
-    let mut watch = || {
-        fixture.reactor.watch(socket.as_raw_fd(), watch::flag::READABLE, watchers.pop().expect("a watcher"))
-    };
+    let mut watch =
+        || fixture.reactor.watch(socket.as_raw_fd(), Interest::READABLE, watchers.pop().expect("a watcher"));
     // The slots, the list of vacant slots, the table of descriptors.
     fail_each(&[0, 1, 1], &mut watch);
     watch().expect("a watch");

@@ -8,25 +8,24 @@ use std::time::Instant;
 use support::*;
 use udpr::port::{Flush, Options, flag};
 use udpr::status::{Result, Status};
-use udpr::sys::epoll::READABLE;
-use udpr::sys::{Epoll, Kernel, Linux, Readiness};
+use udpr::sys::{Interest, Poller, Readiness};
 
 use Syscall::{LocalAddr, Option as GetOption, Rewatch, Send, Watch};
 
 /// The other event loop.
-struct OuterLoop(Epoll);
+struct OuterLoop(Poller);
 
 impl OuterLoop {
     fn new(fixture: &Fixture) -> OuterLoop {
-        let outer = Epoll::new().expect("an epoll set");
+        let outer = Poller::new().expect("a poller");
         let inner = fixture.reactor.backend_fd().expect("a descriptor");
-        Linux.watch(outer.fd(), inner, READABLE, 1).expect("watched");
+        outer.add(inner, Interest::READABLE, 1).expect("watched");
         OuterLoop(outer)
     }
 
     fn is_readable(&self, timeout: u64) -> bool {
-        let mut events = [Readiness { events: 0, u64: 0 }];
-        Linux.wait(&self.0, &mut events, Some(timeout)).expect("a wait") == 1
+        let mut events = [Readiness::default()];
+        self.0.wait(&mut events, Some(timeout)).expect("a wait") == 1
     }
 
     /// The descriptor is readable now if something is due now, and in time if something is due soon.

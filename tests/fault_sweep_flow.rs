@@ -11,6 +11,7 @@ use udpr::addr::Addr;
 use udpr::port::{Descriptor, Flush, Options, Port, flag};
 use udpr::reactor::{Reactor, Watcher};
 use udpr::status::{Result, Status};
+use udpr::sys::{Handle, Interest, Readiness};
 
 use Syscall::{Send, Wait, Watch};
 
@@ -347,7 +348,7 @@ fn stop() {
 struct IgnoreEvents;
 
 impl Watcher<ClosureCall> for IgnoreEvents {
-    fn ready(&self, _: &Reactor<ClosureCall>, _: u64, _: i32, _: u32) {}
+    fn ready(&self, _: &Reactor<ClosureCall>, _: Handle, _: Readiness) {}
 }
 
 fn bind_socket_to_adopt(fixture: &SweepFixture) {
@@ -385,10 +386,12 @@ fn the_reactor_itself() {
         setup: &bind_socket_to_adopt,
         run: &|fixture| {
             let fd = fixture.adopted.borrow().as_ref().map_or(-1, AsRawFd::as_raw_fd);
-            let id = fixture.reactor.watch(fd, 1, Box::new(IgnoreEvents))?;
-            fixture.reactor.change_watch(id, 3).inspect_err(|_| {
-                fixture.reactor.unwatch(id).expect("watched");
-            })?;
+            let id = fixture.reactor.watch(fd, Interest::READABLE, Box::new(IgnoreEvents))?;
+            fixture.reactor.change_watch(id, Interest { writable: true, ..Interest::READABLE }).inspect_err(
+                |_| {
+                    fixture.reactor.unwatch(id).expect("watched");
+                },
+            )?;
             fixture.reactor.unwatch(id)
         },
         expected: |failed| match failed.call.syscall {

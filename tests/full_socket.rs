@@ -13,13 +13,14 @@ use udpr::context::RETRIES_MAX;
 use udpr::port::{Flush, Options, flag};
 use udpr::reactor::Reactor;
 use udpr::status::Status;
-use udpr::sys::epoll::{READABLE, WRITABLE};
+use udpr::sys::Interest;
 
 use CallResult::{AtMost, Errno, Real};
 use Syscall::{Rewatch, Send, Unwatch, Wait};
 
 /// How long a port waits after ENOBUFS.
 const BACK_OFF: Duration = Duration::from_millis(1);
+const READABLE_AND_WRITABLE: Interest = Interest { writable: true, ..Interest::READABLE };
 /// The minimum that a datagram counts against the limit of the queue, in bytes.
 const MIN_BYTES: u32 = 64;
 
@@ -31,7 +32,7 @@ fn with_flag(bit: u32) -> Fixture {
     Fixture::with(&Options { flags: bit, ..Options::default() })
 }
 
-fn last_interest(fixture: &Fixture) -> u32 {
+fn last_interest(fixture: &Fixture) -> Interest {
     *fixture.kernel.interests().last().expect("a port is watched")
 }
 
@@ -41,12 +42,12 @@ fn batched_datagrams_are_queued_and_sent_in_order() {
     fixture.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
     fixture.write_batched(0..5);
     assert_eq!((fixture.stats().queued_datagrams, fixture.stats().queued_bytes), (3, 12));
-    assert_eq!(last_interest(&fixture), READABLE | WRITABLE);
+    assert_eq!(last_interest(&fixture), READABLE_AND_WRITABLE);
     fixture.assert_counters(5);
     assert_eq!(fixture.write(5), Ok(()));
     fixture.write_batched(6..8);
     fixture.turn_until_sent();
-    assert_eq!(last_interest(&fixture), READABLE);
+    assert_eq!(last_interest(&fixture), Interest::READABLE);
     assert_eq!(fixture.record.ready.get(), 0, "no write was refused");
     fixture.assert_counters(8);
     fixture.assert_received(0..8);
@@ -172,7 +173,7 @@ fn unbatched_writes_are_one_call_each_with_its_own_result() {
         assert_eq!(port.get_stats().expect("open").queued_datagrams, 0);
     });
     fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
-    assert_eq!(last_interest(&fixture), READABLE);
+    assert_eq!(last_interest(&fixture), Interest::READABLE);
     fixture.assert_counters(2);
     fixture.assert_received([0, 3]);
 }
@@ -194,8 +195,8 @@ fn enobufs_backs_off_by_the_clock_and_does_not_spin() {
     assert_eq!(fixture.kernel.count(Wait) - waits, 3, "one turn for each attempt, and no other");
     assert_eq!(fixture.kernel.count(Send) - sends, 3 + 1, "one datagram by itself, then the others");
     assert!(
-        fixture.kernel.interests().iter().all(|interest| interest & WRITABLE == 0),
-        "epoll is not used for it"
+        fixture.kernel.interests().iter().all(|interest| !interest.writable),
+        "the poller is not used for it"
     );
     fixture.assert_counters(6);
     fixture.assert_received(0..6);
@@ -247,7 +248,7 @@ fn enobufs_and_a_full_queue_call_write_ready() {
             assert_eq!(results, [Err(Status::WOULD_BLOCK), Ok(())], "each is tried");
         }
         fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
-        assert!(fixture.kernel.interests().iter().all(|interest| interest & WRITABLE == 0));
+        assert!(fixture.kernel.interests().iter().all(|interest| !interest.writable));
     }
 }
 
@@ -291,7 +292,7 @@ fn a_registration_that_epoll_cannot_change_is_replaced() {
     fixture.kernel.fail(Rewatch, [libc::ENOMEM]);
     assert_eq!(fixture.write(0), Ok(()));
     assert_eq!((fixture.stats().queued_datagrams, fixture.kernel.count(Unwatch)), (1, 1));
-    assert_eq!(last_interest(&fixture), READABLE | WRITABLE);
+    assert_eq!(last_interest(&fixture), READABLE_AND_WRITABLE);
     assert_eq!(fixture.write(1), Ok(()));
     assert_eq!(fixture.kernel.count(Rewatch), 1, "nothing has changed");
     fixture.turn_until_sent();

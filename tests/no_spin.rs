@@ -13,9 +13,8 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
-use udpr::sys::epoll::{EDGE_TRIGGERED, ERROR, HANGUP, READABLE, WRITABLE};
 use udpr::sys::error_queue::origin;
-use udpr::sys::{Readiness, Report};
+use udpr::sys::{Interest, Readiness, Report};
 
 use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Unwatch, Wait, Watch};
 
@@ -56,9 +55,9 @@ fn a_receive_that_always_fails() {
             );
             continue;
         }
-        assert!(fixture.kernel.interests().iter().any(|interest| interest & EDGE_TRIGGERED != 0), "{errno}");
+        assert!(fixture.kernel.interests().iter().any(|interest| interest.edge_triggered), "{errno}");
         fixture.turn_until(|fixture| fixture.record.received.get() == 1);
-        assert_eq!(fixture.kernel.interests().last(), Some(&READABLE), "level-triggered again");
+        assert_eq!(fixture.kernel.interests().last(), Some(&Interest::READABLE), "level-triggered again");
     }
 }
 
@@ -198,25 +197,26 @@ fn a_wait_that_always_fails_ends_run() {
     }
 }
 
-/// Makes every wait also report an event with these bits and the token computed from the port's.
-fn add_event(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, bits: u32) {
+/// Makes every wait also report an event like `event`, with the token computed from the port's.
+fn add_event(fixture: &Fixture, token: impl Fn(u64) -> u64 + 'static, event: Readiness) {
     let own = Rc::new(Cell::new(0));
     fixture.kernel.filter_events(move |events, ready| {
         // The port's token is that of the first event that is not the waker's.
-        let found = events[..ready].iter().map(|event| event.u64).find(|token| *token > 1);
+        let found = events[..ready].iter().map(|event| event.token).find(|token| *token > 1);
         own.set(found.unwrap_or(own.get()));
-        events[ready] = Readiness { events: bits, u64: token(own.get()) };
+        events[ready] = Readiness { token: token(own.get()), ..event };
         ready + 1
     });
 }
 
 #[test]
 fn events_without_a_cause() {
-    let all = READABLE | WRITABLE | ERROR;
-    // EPOLLHUP is for a socket that was shut down: the port ends (tests/c/misuse_descriptors.c).
-    for bits in [READABLE, WRITABLE, ERROR, READABLE | ERROR, all, 0, !HANGUP] {
+    // A hang-up is for a socket that was shut down: the port ends (tests/c/misuse_descriptors.c).
+    for bits in 0..8 {
+        let (readable, writable, error) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
         let fixture = Fixture::new();
-        add_event(&fixture, |token| token, bits);
+        let event = Readiness { readable, writable, error, ..Readiness::default() };
+        add_event(&fixture, |token| token, event);
         for count in 1..=20 {
             fixture.peer.send(b"now", &fixture.host());
             fixture.turn_until(|fixture| fixture.record.received.get() == count);
@@ -235,7 +235,8 @@ fn events_with_unknown_tokens() {
         [|_| 2, |_| u64::MAX, |token| token + 1, |token| token + (1 << 32), |token| token ^ (7 << 60)];
     for token in unknown {
         let fixture = Fixture::new();
-        add_event(&fixture, token, READABLE | ERROR | HANGUP | WRITABLE);
+        let event = Readiness { token: 0, readable: true, writable: true, error: true, hangup: true };
+        add_event(&fixture, token, event);
         for count in 1..=5 {
             fixture.peer.send(b"now", &fixture.host());
             fixture.turn_until(|fixture| fixture.record.received.get() == count);

@@ -1,5 +1,6 @@
 //! C functions with their `user`, in the form in which the core calls them.
 
+use super::embed::watch_flags;
 use super::ptr::Copied;
 use crate::abi::*;
 use crate::addr::Addr;
@@ -7,9 +8,8 @@ use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
 use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
-use crate::sys::{CancelDisabled, Report};
+use crate::sys::{CancelDisabled, Handle, Readiness, Report};
 use std::ffi::{CStr, c_void};
-use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// What a `udpr_reactor *` points to.
@@ -134,9 +134,10 @@ impl CWatch {
 }
 
 impl Watcher<CCall> for CWatch {
-    fn ready(&self, reactor: &Core, id: u64, fd: RawFd, events: u32) {
+    fn ready(&self, reactor: &Core, fd: Handle, ready: Readiness) {
+        let events = watch_flags(ready);
         // SAFETY: the caller gave a function for this user; the reactor outlives the call.
-        unsafe { (self.ready)(reactor_handle(reactor), id, fd, events, self.user.user) };
+        unsafe { (self.ready)(reactor_handle(reactor), ready.token, fd, events, self.user.user) };
     }
 }
 

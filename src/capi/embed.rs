@@ -5,7 +5,29 @@ use super::guard::*;
 use super::ptr::{Lent, Out};
 use crate::abi::*;
 use crate::reactor::Reactor;
+use crate::status::{Result, Status};
+use crate::sys::{Interest, Readiness};
 use std::ffi::c_void;
+
+const READABLE: u32 = udpr_watch_flag::UDPR_WATCH_READABLE as u32;
+const WRITABLE: u32 = udpr_watch_flag::UDPR_WATCH_WRITABLE as u32;
+const HANGUP: u32 = udpr_watch_flag::UDPR_WATCH_HANGUP as u32;
+
+/// Bits of `udpr_watch_flag` as the core takes them.
+fn interest(flags: u32) -> Result<Interest> {
+    if flags == 0 || flags & !(READABLE | WRITABLE | HANGUP) != 0 {
+        return Err(Status::INVALID_ARGUMENT);
+    }
+    let (readable, writable) = (flags & READABLE != 0, flags & WRITABLE != 0);
+    Ok(Interest { readable, writable, edge_triggered: false })
+}
+
+/// What the core reports, as bits of `udpr_watch_flag`.
+pub(super) fn watch_flags(ready: Readiness) -> u32 {
+    let bits =
+        [(ready.readable, READABLE), (ready.writable, WRITABLE), (ready.error || ready.hangup, HANGUP)];
+    bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit)
+}
 
 /// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
 #[unsafe(no_mangle)]
@@ -74,7 +96,7 @@ pub unsafe extern "C" fn udpr_reactor_watch(
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
-        let id = reactor.watch(fd, events, Box::new(CWatch::new(r#fn, user)?))?;
+        let id = reactor.watch(fd, interest(events)?, Box::new(CWatch::new(r#fn, user)?))?;
         out_id.set(id);
         Ok(())
     }))
@@ -89,7 +111,7 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let reactor = unsafe { Lent::new(reactor) };
-    status(with_reactor(reactor, |reactor| reactor.change_watch(id, events)))
+    status(with_reactor(reactor, |reactor| reactor.change_watch(id, interest(events)?)))
 }
 
 /// Ends a watch; its free_user runs inside this, or after its callback where that is at work. The descriptor stays open.

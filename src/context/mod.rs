@@ -13,12 +13,11 @@ pub use shared::Shared;
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Epoll, Kernel, RecvBatch, RecvSlice, SendBatch, clock};
+use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, RecvSlice, SendBatch, clock};
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
 use std::fmt;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,7 +33,7 @@ pub struct Context {
     /// The kernel, or a test that stands in for it.
     pub kernel: Rc<dyn Kernel>,
     /// The descriptors that the loop waits for.
-    pub epoll: Epoll,
+    pub poller: Poller,
     /// The part that other threads may use.
     pub shared: Arc<Shared>,
     /// The host's logger.
@@ -57,11 +56,11 @@ pub struct Context {
 impl Context {
     /// Around a kernel and a door. Errors: those of epoll_create1(2) and epoll_ctl(2).
     pub fn new(kernel: Rc<dyn Kernel>, shared: Arc<Shared>) -> Result<Context> {
-        let epoll = Epoll::new()?;
-        kernel.watch(epoll.fd(), shared.waker.fd(), crate::sys::epoll::READABLE, WAKE_TOKEN)?;
+        let poller = Poller::new()?;
+        kernel.watch(&poller, shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;
         Ok(Context {
             kernel,
-            epoll,
+            poller,
             shared,
             log: Logger::default(),
             ports: Cell::new(0),
@@ -84,10 +83,10 @@ impl Context {
         }
     }
 
-    /// EPOLL_CTL_DEL. If it fails, the descriptor was usually closed before. A registration that stayed in the set
+    /// Stops watching. If that fails, the handle was usually closed before. A registration that stayed in the set
     /// would be reported permanently and could not be removed any more, so the call is made a second time.
-    pub fn unwatch(&self, fd: RawFd) {
-        let remove = || self.kernel.unwatch(self.epoll.fd(), fd);
+    pub fn unwatch(&self, handle: Handle) {
+        let remove = || self.kernel.unwatch(&self.poller, handle);
         let _ = remove().or_else(|_| remove());
     }
 

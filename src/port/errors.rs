@@ -107,7 +107,7 @@ impl Open {
         let got = self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
         let error = i32::from_ne_bytes(error);
         if got.is_ok() && error != 0 {
-            self.interest.record_progress();
+            self.registration.record_progress();
             if error == libc::ECONNREFUSED {
                 self.record_refusal(true);
             }
@@ -135,7 +135,7 @@ impl Open {
         for _ in 0..DRAIN_MAX {
             match self.context.kernel.read_error(self.fd.get()) {
                 Ok(report) => {
-                    self.interest.record_progress();
+                    self.registration.record_progress();
                     match report {
                         Some(report) if report.origin == origin::LOCAL => {
                             self.lazy().reports.too_long.set(Some((report.to, report.mtu)));

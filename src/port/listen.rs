@@ -2,9 +2,9 @@
 
 use super::destinations::Peer;
 use super::errors::Errors;
-use super::interest::Interest;
 use super::path_limits::Segmentation;
 use super::posts::PortShared;
+use super::registration::Registration;
 use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
@@ -82,7 +82,7 @@ impl Port {
             errors: Errors::default(),
             protocol,
             drops: Cell::new(0),
-            interest: Interest::default(),
+            registration: Registration::default(),
             paused: Cell::new(false),
             messages: Cell::new(MESSAGES_FIRST),
             undelivered: Cell::new(0),

@@ -11,7 +11,6 @@ mod destinations;
 mod device;
 mod errors;
 mod gathering;
-mod interest;
 mod lazy;
 mod listen;
 mod membership;
@@ -23,6 +22,7 @@ mod posts;
 mod protocol;
 mod queue;
 mod receive;
+mod registration;
 mod saved_options;
 mod send;
 mod socket_options;
@@ -41,15 +41,13 @@ pub use stats::Stats;
 use crate::addr::Addr;
 use crate::context::{Context, Reason, ScheduledReasons};
 use crate::status::{Result, Status};
-use crate::sys::epoll::{READABLE, WRITABLE};
-use crate::sys::{AppendCursor, SocketHandle, epoll};
+use crate::sys::{AppendCursor, Handle, Readiness, SocketHandle};
 use errors::Errors;
-use interest::Interest;
 use lazy::LazyState;
 use path_limits::Segmentation;
+use registration::Registration;
 use saved_options::SavedOptions;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -98,7 +96,7 @@ struct Open {
     protocol: Box<dyn Protocol>,
     /// The kernel's count of drops that the counters have seen.
     drops: Cell<u32>,
-    interest: Interest,
+    registration: Registration,
     paused: Cell<bool>,
     /// How many messages the next recvmmsg asks for.
     messages: Cell<u8>,
@@ -152,7 +150,7 @@ impl Port {
     }
 
     /// The socket's descriptor, borrowed; -1 once it is closed.
-    pub fn fileno(&self) -> RawFd {
+    pub fn fileno(&self) -> Handle {
         self.open().map_or(-1, |open| open.fd.get())
     }
 
@@ -186,23 +184,22 @@ impl Port {
         }
     }
 
-    /// epoll says something of the socket.
-    pub fn ready(self: &Arc<Port>, events: u32) {
+    /// The socket was reported as ready.
+    pub fn ready(self: &Arc<Port>, ready: Readiness) {
         let Ok(open) = self.open() else { return };
-        open.interest.begin_event();
-        if events & WRITABLE != 0 {
+        open.registration.begin_event();
+        if ready.writable {
             self.resume_sending(&open);
         }
-        if events & epoll::ERROR != 0 {
+        if ready.error {
             open.drain_error_queue();
             self.report_errors();
         }
-        if events & (READABLE | epoll::ERROR) != 0 {
+        if ready.readable || ready.error {
             self.receive(&open);
         }
-        // Of a UDP socket it says that it was shut down in both directions (datagram_poll in net/core/datagram.c).
-        if events & epoll::HANGUP != 0 {
-            self.end(Status::from_errno(libc::ESHUTDOWN));
+        if ready.hangup {
+            self.end(Status::SHUT_DOWN);
         } else {
             open.update_trigger_mode();
         }

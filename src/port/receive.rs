@@ -76,7 +76,7 @@ impl Port {
         let mut end = None;
         match got {
             Ok(got) => {
-                open.interest.record_progress();
+                open.registration.record_progress();
                 open.adapt_message_count(&got);
                 counters.update(|stats| {
                     stats.datagrams_in += got.datagrams as u64;

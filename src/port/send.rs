@@ -58,7 +58,7 @@ impl Open {
             self.lazy().counters.update(|stats| stats.syscalls_out += 1);
             match sent {
                 Ok(messages) => {
-                    self.interest.record_progress();
+                    self.registration.record_progress();
                     let (datagrams, bytes) = send_batch.advance(messages);
                     self.lazy().counters.update(|stats| {
                         stats.datagrams_out += datagrams as u64;

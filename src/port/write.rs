@@ -87,7 +87,7 @@ impl Port {
         let ready = open.is_listening() && !open.is_waiting() && open.write_ready_owed.take();
         open.update_interest();
         if ready {
-            open.interest.record_progress();
+            open.registration.record_progress();
             open.protocol.write_ready(self);
         }
     }
@@ -95,7 +95,7 @@ impl Port {
     /// After ENOBUFS, or another call that failed: some time has passed.
     pub(super) fn retry(self: &Arc<Port>, open: &Open) {
         open.backing_off.set(false);
-        open.interest.use_level_triggering();
+        open.registration.use_level_triggering();
         // One datagram shows whether a device is full still, and costs little where it is.
         open.drain_queue(1);
         self.resume_sending(open);

@@ -4,10 +4,8 @@ use super::{Call, Reactor};
 use crate::context::ALARM_TOKEN;
 use crate::status::{Result, Status};
 use crate::sys::clock;
-use crate::sys::epoll::READABLE;
-use crate::sys::{Alarm, Readiness, may_be_refused};
+use crate::sys::{Alarm, Handle, Interest, may_be_refused};
 use std::cell::{Cell, RefCell};
-use std::os::fd::RawFd;
 
 /// What a reactor needs inside another loop.
 #[derive(Default)]
@@ -18,7 +16,7 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    pub(super) fn fd(&self) -> Option<RawFd> {
+    pub(super) fn fd(&self) -> Option<Handle> {
         self.alarm.borrow().as_ref().map(Alarm::fd)
     }
 
@@ -33,18 +31,17 @@ impl<C: Call> Reactor<C> {
     ///
     /// # Errors
     /// NOT_SUPPORTED if a sandbox refuses the alarm.
-    pub fn backend_fd(&self) -> Result<RawFd> {
-        let epoll = self.context.epoll.fd();
+    pub fn backend_fd(&self) -> Result<Handle> {
         if self.embedding.fd().is_none() {
             let refused = |error| if may_be_refused(&error) { Status::NOT_SUPPORTED } else { error.into() };
             let alarm = Alarm::new().map_err(refused)?;
-            self.context.kernel.watch(epoll, alarm.fd(), READABLE, ALARM_TOKEN)?;
+            self.context.kernel.watch(&self.context.poller, alarm.fd(), Interest::READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));
             self.context.set_embedded();
             self.context.shared.waker.republish();
             self.update_alarm();
         }
-        Ok(epoll)
+        Ok(self.context.poller.handle())
     }
 
     /// Nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now.
@@ -74,13 +71,11 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// The alarm stays readable until it is set again.
-    pub(super) fn clear_alarm(&self, events: &[Readiness]) {
-        if events.iter().any(|event| event.u64 == ALARM_TOKEN) {
-            self.embedding.set_to.set(None);
-            let quiet = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));
-            // EINVAL and EBADF cannot happen with an alarm of ours.
-            let _ = quiet;
-        }
+    /// Turns the alarm off. Otherwise it stays readable until it is set again.
+    pub(super) fn clear_alarm(&self) {
+        self.embedding.set_to.set(None);
+        let cleared = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));
+        // EINVAL and EBADF cannot happen with an alarm of ours.
+        let _ = cleared;
     }
 }

@@ -3,7 +3,7 @@
 use super::{Call, Reactor, Source};
 use crate::context::{ALARM_TOKEN, WAKE_TOKEN};
 use crate::status::{Result, Status};
-use crate::sys::epoll::READABLE;
+use crate::sys::Interest;
 use crate::sys::owner::ForkedGuard;
 
 impl<C: Call> Reactor<C> {
@@ -23,13 +23,12 @@ impl<C: Call> Reactor<C> {
         if self.remote.is_locked() || context.shared.is_locked() || self.is_posted_to() {
             return Err(Status::WRONG_THREAD);
         }
-        context.epoll.renew()?;
+        context.poller.renew()?;
         context.shared.waker.renew()?;
         self.embedding.renew()?;
-        let epoll = context.epoll.fd();
-        context.kernel.watch(epoll, context.shared.waker.fd(), READABLE, WAKE_TOKEN)?;
+        context.kernel.watch(&context.poller, context.shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;
         if let Some(alarm) = self.embedding.fd() {
-            context.kernel.watch(epoll, alarm, READABLE, ALARM_TOKEN)?;
+            context.kernel.watch(&context.poller, alarm, Interest::READABLE, ALARM_TOKEN)?;
         }
         self.register_sources()?;
         self.forget_work();
@@ -54,7 +53,7 @@ impl<C: Call> Reactor<C> {
                 // EBADF: the host has closed the descriptor of a watch, which epoll would not have reported either.
                 Source::Watch(watch) => {
                     let interest = watch.interest.get();
-                    let _ = self.context.kernel.watch(self.context.epoll.fd(), watch.fd, interest, token);
+                    let _ = self.context.kernel.watch(&self.context.poller, watch.handle, interest, token);
                 }
             }
         }

@@ -26,7 +26,7 @@ use crate::port::Port;
 use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
-use crate::sys::{CachePadded, Kernel, Linux, Readiness};
+use crate::sys::{CachePadded, Handle, Kernel, Linux, Readiness};
 use crate::threads::Pool;
 use crate::timer::Timers;
 use crate::trigger::Triggers;
@@ -35,7 +35,6 @@ use events::{Fire, Firing};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
-use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -75,7 +74,7 @@ pub struct Reactor<C: Call> {
     timers: RefCell<Timers<C>>,
     sources: RefCell<Slots<Source<C>>>,
     /// The watches by their descriptors.
-    watched: RefCell<HashMap<RawFd, u64, Unseeded>>,
+    watched: RefCell<HashMap<Handle, u64, Unseeded>>,
     triggers: RefCell<Triggers<Fire<C>>>,
     firing: Cell<Option<Firing>>,
     pool: RefCell<Option<Pool>>,
@@ -128,7 +127,7 @@ impl<C: Call> Reactor<C> {
             embedding: Embedding::default(),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),
-            events: RefCell::new(vec![Readiness { events: 0, u64: 0 }; EVENTS]),
+            events: RefCell::new(vec![Readiness::default(); EVENTS]),
             spare: RefCell::default(),
         })
     }
@@ -206,13 +205,13 @@ impl<C: Call> Reactor<C> {
     }
 
     /// The descriptors that a forked child has to close, since it may do nothing else.
-    pub fn descriptors(&self) -> Vec<RawFd> {
+    pub fn descriptors(&self) -> Vec<Handle> {
         let sources = self.sources.borrow();
         let ports = sources.iter().filter_map(|(_, source)| match source {
             Source::Port(port) => Some(port.fileno()),
             Source::Watch(_) => None,
         });
-        let own = std::iter::once(self.context.epoll.fd()).chain(self.context.shared.waker.fds());
+        let own = std::iter::once(self.context.poller.handle()).chain(self.context.shared.waker.fds());
         ports.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

@@ -18,7 +18,7 @@
 //! Steps 3 to 10 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
 
 use super::{Call, Reactor, Source, flag};
-use crate::context::{Lifecycle, Reason, Stage, WAKE_TOKEN};
+use crate::context::{ALARM_TOKEN, Lifecycle, Reason, Stage, WAKE_TOKEN};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Readiness;
@@ -116,7 +116,7 @@ impl<C: Call> Reactor<C> {
         self.sweep();
         let timeout = self.timeout(limit);
         let mut events = self.events.take();
-        let waited = self.context.kernel.wait(&self.context.epoll, &mut events, timeout);
+        let waited = self.context.kernel.wait(&self.context.poller, &mut events, timeout);
         self.counters.iterations.add(1);
         let dispatched = match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.dispatch(&[]),
@@ -170,14 +170,17 @@ impl<C: Call> Reactor<C> {
         let context = &self.context;
         let results = self.results();
         self.resume_look_ups();
-        self.clear_alarm(events);
         self.run_scheduled(Reason::Stop);
         self.run_scheduled(Reason::Deferred);
         self.run_scheduled(Reason::Retry);
+        let mut woken = false;
         for event in events {
             self.check_alive()?;
-            let (token, ready) = (event.u64, event.events);
-            self.dispatch_scope(|| self.source_ready(token, ready));
+            match event.token {
+                WAKE_TOKEN => woken = true,
+                ALARM_TOKEN => self.clear_alarm(),
+                _ => self.dispatch_scope(|| self.source_ready(*event)),
+            }
         }
         for (id, answer) in results {
             self.check_alive()?;
@@ -185,7 +188,7 @@ impl<C: Call> Reactor<C> {
         }
         self.check_alive()?;
         let waker = &context.shared.waker;
-        if events.iter().any(|event| event.u64 == WAKE_TOKEN) {
+        if woken {
             waker.clear();
         }
         if waker.is_notified() {
@@ -205,15 +208,14 @@ impl<C: Call> Reactor<C> {
         self.context.drain(reason, visit);
     }
 
-    /// The tokens of the waker and the alarm are not in the table.
-    fn source_ready(&self, token: u64, ready: u32) {
-        let port = match self.sources.borrow().get(token) {
+    fn source_ready(&self, ready: Readiness) {
+        let port = match self.sources.borrow().get(ready.token) {
             Some(Source::Port(port)) => Some(port.clone()),
             _ => None,
         };
         match port {
             Some(port) => port.ready(ready),
-            None => self.watch_ready(token, ready),
+            None => self.watch_ready(ready),
         }
     }
 

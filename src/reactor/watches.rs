@@ -2,45 +2,42 @@
 
 use super::{Call, Reactor, Source};
 use crate::status::{Result, Status};
-use crate::sys::epoll;
-use crate::watch;
+use crate::sys::{Failure, Handle, Interest, Readiness};
 use std::cell::Cell;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 /// The callback of a watch.
 pub trait Watcher<C: Call> {
-    /// Bits of [`watch::flag`].
-    fn ready(&self, reactor: &Reactor<C>, id: u64, fd: RawFd, events: u32);
+    /// Called when the handle is ready. The token is the watch's id.
+    fn ready(&self, reactor: &Reactor<C>, handle: Handle, ready: Readiness);
 }
 
 pub(super) struct Watch<C: Call> {
-    pub(super) fd: RawFd,
-    pub(super) interest: Cell<u32>,
+    pub(super) handle: Handle,
+    pub(super) interest: Cell<Interest>,
     watcher: Box<dyn Watcher<C>>,
 }
 
 impl<C: Call> Reactor<C> {
-    /// Watches `fd` for [`watch::flag`]s.
+    /// Watches a handle and returns the id of the watch.
     ///
     /// # Errors
-    /// EEXIST as a system status if it is watched already; EBADF; NOT_SUPPORTED for a regular file, which epoll cannot
-    /// wait for; NO_MEMORY.
-    pub fn watch(&self, fd: RawFd, events: u32, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
+    /// NOT_SUPPORTED for a handle that cannot be waited for, such as a regular file; a system status if it is closed, or is
+    /// watched already; NO_MEMORY.
+    pub fn watch(&self, handle: Handle, interest: Interest, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
         self.context.check_open()?;
-        let interest = watch::interest(events)?;
         self.sources.borrow_mut().reserve(1)?;
         self.watched.borrow_mut().try_reserve(1)?;
-        let entry = Rc::new(Watch { fd, interest: Cell::new(interest), watcher });
+        let entry = Rc::new(Watch { handle, interest: Cell::new(interest), watcher });
         let id = self.sources.borrow_mut().insert(Source::Watch(entry));
-        if let Err(error) = self.context.kernel.watch(self.context.epoll.fd(), fd, interest, id) {
+        if let Err(error) = self.context.kernel.watch(&self.context.poller, handle, interest, id) {
             self.remove_source(id);
-            let no_events = error.raw_os_error() == Some(libc::EPERM);
+            let no_events = Failure::of(&error) == Failure::NotPermitted;
             return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
         }
         // The kernel accepted it, so an earlier watch of this number watches a descriptor that was closed. It is
         // replaced before its `free_user` is called, which may watch the number again.
-        let dead = self.watched.borrow_mut().insert(fd, id);
+        let dead = self.watched.borrow_mut().insert(handle, id);
         if let Some(dead) = dead {
             self.remove_source(dead);
         }
@@ -49,19 +46,18 @@ impl<C: Call> Reactor<C> {
 
     /// Removes the watch of a number that a port has now. Its descriptor was closed, and no event reaches it. The
     /// caller drops the watch when callbacks may run.
-    pub(super) fn take_dead_watch(&self, fd: RawFd) -> Option<Source<C>> {
-        let dead = self.watched.borrow_mut().remove(&fd)?;
+    pub(super) fn take_dead_watch(&self, handle: Handle) -> Option<Source<C>> {
+        let dead = self.watched.borrow_mut().remove(&handle)?;
         self.sources.borrow_mut().remove(dead)
     }
 
-    /// Changes the events of a watch.
+    /// Changes the interest of a watch.
     ///
     /// # Errors
     /// NOT_FOUND.
-    pub fn change_watch(&self, id: u64, events: u32) -> Result {
-        let interest = watch::interest(events)?;
+    pub fn change_watch(&self, id: u64, interest: Interest) -> Result {
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
-        self.context.kernel.rewatch(self.context.epoll.fd(), entry.fd, interest, id)?;
+        self.context.kernel.rewatch(&self.context.poller, entry.handle, interest, id)?;
         entry.interest.set(interest);
         Ok(())
     }
@@ -72,18 +68,19 @@ impl<C: Call> Reactor<C> {
     /// NOT_FOUND.
     pub fn unwatch(&self, id: u64) -> Result {
         let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
-        self.watched.borrow_mut().remove(&entry.fd);
-        self.context.unwatch(entry.fd);
+        self.watched.borrow_mut().remove(&entry.handle);
+        self.context.unwatch(entry.handle);
         self.remove_source(id);
         Ok(())
     }
 
-    pub(super) fn watch_ready(&self, id: u64, ready: u32) {
-        let Some(entry) = self.find_watch(id) else { return };
-        // The events that this turn has found may not be wanted any more.
-        let events = watch::events(ready & (entry.interest.get() | epoll::ERROR | epoll::HANGUP));
-        if events != 0 {
-            entry.watcher.ready(self, id, entry.fd, events);
+    pub(super) fn watch_ready(&self, ready: Readiness) {
+        let Some(entry) = self.find_watch(ready.token) else { return };
+        // The interest may have changed since the wait.
+        let interest = entry.interest.get();
+        let (readable, writable) = (ready.readable && interest.readable, ready.writable && interest.writable);
+        if readable || writable || ready.error || ready.hangup {
+            entry.watcher.ready(self, entry.handle, Readiness { readable, writable, ..ready });
         }
     }
 

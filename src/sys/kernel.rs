@@ -4,8 +4,8 @@
 use super::imp::names::{self, LookUp};
 use super::imp::{multicast, options};
 use super::{
-    Device, Epoll, GroupError, GroupFilter, IpVersion, Membership, OptionValue, Readiness, Received,
-    RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind, SocketOption, device, epoll,
+    Device, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, Poller, Readiness,
+    Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind, SocketOption, device,
     error_queue, netdevice, socket,
 };
 use crate::addr::Addr;
@@ -145,6 +145,11 @@ pub trait Kernel {
         socket::is_shut(fd)
     }
 
+    /// True if the handle is a socket.
+    fn is_socket(&self, fd: Handle) -> bool {
+        socket::is_socket(fd)
+    }
+
     /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.
     fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
         error_queue::read(fd)
@@ -155,24 +160,24 @@ pub trait Kernel {
         send_batch.send(fd, usize::MAX)
     }
 
-    /// epoll_ctl(2) with EPOLL_CTL_ADD.
-    fn watch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        epoll::control(epoll, libc::EPOLL_CTL_ADD, fd, events, token)
+    /// [`Poller::add`].
+    fn watch(&self, poller: &Poller, fd: Handle, interest: Interest, token: u64) -> io::Result<()> {
+        poller.add(fd, interest, token)
     }
 
-    /// epoll_ctl(2) with EPOLL_CTL_MOD.
-    fn rewatch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        epoll::control(epoll, libc::EPOLL_CTL_MOD, fd, events, token)
+    /// [`Poller::modify`].
+    fn rewatch(&self, poller: &Poller, fd: Handle, interest: Interest, token: u64) -> io::Result<()> {
+        poller.modify(fd, interest, token)
     }
 
-    /// epoll_ctl(2) with EPOLL_CTL_DEL.
-    fn unwatch(&self, epoll: RawFd, fd: RawFd) -> io::Result<()> {
-        epoll::control(epoll, libc::EPOLL_CTL_DEL, fd, 0, 0)
+    /// [`Poller::delete`].
+    fn unwatch(&self, poller: &Poller, fd: Handle) -> io::Result<()> {
+        poller.delete(fd)
     }
 
-    /// epoll_pwait2(2): at most `timeout` nanoseconds, for ever without one.
-    fn wait(&self, epoll: &Epoll, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
-        epoll.wait(events, timeout)
+    /// [`Poller::wait`].
+    fn wait(&self, poller: &Poller, ready: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
+        poller.wait(ready, timeout)
     }
 
     /// How names are looked up: getaddrinfo(3).

@@ -5,7 +5,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | `Failure::of` | what an error of a system call means, in the words of [`api`] |
-//! | `epoll::Epoll`, `Readiness` | waits for many descriptors |
+//! | `epoll::Poller` | waits for many handles at once |
 //! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
 //! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |
 //! | `socket`, `netdevice`, `interface`, `names` | sockets, network devices, interface names, name look-ups |
@@ -49,7 +49,7 @@ use linux as imp;
 
 pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
-    SocketKind, SocketOption,
+    Readiness, SocketKind, SocketOption,
 };
 pub use append_cursor::{AppendCursor, AppendSpace, Appended};
 pub use buffers::{Buffers, MESSAGES_MAX, RecvSlice};
@@ -60,7 +60,7 @@ pub use imp::alarm::Alarm;
 pub use imp::cancel::CancelDisabled;
 pub use imp::cmsg::Control;
 pub use imp::device::Device;
-pub use imp::epoll::{Epoll, Readiness};
+pub use imp::epoll::Poller;
 pub use imp::error_queue::Report;
 pub use imp::fd::{SocketHandle, TolerantFd, close};
 pub use imp::mmsg::may_be_refused;
@@ -68,8 +68,8 @@ pub use imp::options::SavedOption;
 pub use imp::semaphore::Semaphore;
 pub use imp::waker::Waker;
 pub use imp::{
-    clock, cmsg, device, epoll, error_queue, feature, interface, managed_options, names, netdevice,
-    recv_meta, signal, socket, thread,
+    clock, cmsg, device, error_queue, feature, interface, managed_options, names, netdevice, recv_meta,
+    signal, socket, thread,
 };
 pub use kernel::{Kernel, Linux};
 pub use mutex::{Guard, Mutex};

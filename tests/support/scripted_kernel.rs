@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
 use udpr::sys::{
-    Epoll, GsoLimits, Kernel, Linux, Readiness, Received, RecvBatch, RecvOptions, Report, SendBatch,
+    GsoLimits, Interest, Kernel, Linux, Poller, Readiness, Received, RecvBatch, RecvOptions, Report,
+    SendBatch,
 };
 
 /// The calls of [`Kernel`].
@@ -57,7 +58,7 @@ pub(crate) type SendRule = fn(GsoLimits) -> Option<i32>;
 pub(crate) struct ScriptedKernel {
     scripts: [RefCell<VecDeque<CallResult>>; SYSCALLS],
     counts: [Cell<usize>; SYSCALLS],
-    interests: RefCell<Vec<u32>>,
+    interests: RefCell<Vec<Interest>>,
     sends: RefCell<Vec<usize>>,
     receives: RefCell<Vec<usize>>,
     received_factor: Cell<Option<usize>>,
@@ -154,7 +155,7 @@ impl ScriptedKernel {
     }
 
     /// The event masks of all EPOLL_CTL_ADD and EPOLL_CTL_MOD so far.
-    pub(crate) fn interests(&self) -> Vec<u32> {
+    pub(crate) fn interests(&self) -> Vec<Interest> {
         self.interests.borrow().clone()
     }
 
@@ -242,6 +243,12 @@ impl Kernel for ScriptedKernel {
         Linux.connect(fd, addr)
     }
 
+    fn is_socket(&self, fd: RawFd) -> bool {
+        let option = (libc::SOL_SOCKET, libc::SO_TYPE);
+        let called = self.next_option_result(KernelCall { syscall: Syscall::Option, option });
+        called.is_ok() && Linux.is_socket(fd)
+    }
+
     fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
         self.next_result(Syscall::Duplicate)?;
         Linux.duplicate(fd)
@@ -290,26 +297,26 @@ impl Kernel for ScriptedKernel {
         sent
     }
 
-    fn watch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        self.interests.borrow_mut().push(events);
+    fn watch(&self, poller: &Poller, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
+        self.interests.borrow_mut().push(interest);
         self.next_result(Syscall::Watch)?;
-        Linux.watch(epoll, fd, events, token)
+        Linux.watch(poller, fd, interest, token)
     }
 
-    fn rewatch(&self, epoll: RawFd, fd: RawFd, events: u32, token: u64) -> io::Result<()> {
-        self.interests.borrow_mut().push(events);
+    fn rewatch(&self, poller: &Poller, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
+        self.interests.borrow_mut().push(interest);
         self.next_result(Syscall::Rewatch)?;
-        Linux.rewatch(epoll, fd, events, token)
+        Linux.rewatch(poller, fd, interest, token)
     }
 
-    fn unwatch(&self, epoll: RawFd, fd: RawFd) -> io::Result<()> {
+    fn unwatch(&self, poller: &Poller, fd: RawFd) -> io::Result<()> {
         self.next_result(Syscall::Unwatch)?;
-        Linux.unwatch(epoll, fd)
+        Linux.unwatch(poller, fd)
     }
 
-    fn wait(&self, epoll: &Epoll, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
-        let limit = self.next_result(Syscall::Wait)?.min(events.len());
-        let ready = Linux.wait(epoll, &mut events[..limit], timeout)?;
-        Ok(self.event_filter.borrow_mut().as_mut().map_or(ready, |filter| filter(events, ready)))
+    fn wait(&self, poller: &Poller, ready: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
+        let limit = self.next_result(Syscall::Wait)?.min(ready.len());
+        let count = Linux.wait(poller, &mut ready[..limit], timeout)?;
+        Ok(self.event_filter.borrow_mut().as_mut().map_or(count, |filter| filter(ready, count)))
     }
 }

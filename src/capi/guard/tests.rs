@@ -7,7 +7,7 @@ use super::super::{embed::*, events::*, life::*, observe::*, ports::*, thread::*
 use super::silence_panics;
 use crate::abi::*;
 use crate::status::Status;
-use crate::sys::{Kernel, Linux, Received, RecvBatch, RecvOptions, SendBatch};
+use crate::sys::{Kernel, Linux, Poller, Received, RecvBatch, RecvOptions, SendBatch};
 use std::ffi::c_void;
 use std::io;
 use std::net::UdpSocket;
@@ -101,9 +101,9 @@ impl Kernel for Buggy {
         Linux.send(fd, send_batch)
     }
 
-    fn unwatch(&self, epoll: RawFd, fd: RawFd) -> io::Result<()> {
+    fn unwatch(&self, poller: &Poller, fd: RawFd) -> io::Result<()> {
         self.meet(Bug::Unwatch);
-        Linux.unwatch(epoll, fd)
+        Linux.unwatch(poller, fd)
     }
 }
 

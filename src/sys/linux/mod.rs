@@ -8,7 +8,7 @@ pub(super) mod cancel;
 pub mod clock;
 pub mod cmsg;
 pub mod device;
-pub mod epoll;
+pub(super) mod epoll;
 pub(super) mod errno;
 pub mod error_queue;
 pub(super) mod fd;

@@ -68,6 +68,11 @@ pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8])
     Ok(len as usize)
 }
 
+/// Whether the descriptor is a socket: SO_TYPE.
+pub(in crate::sys) fn is_socket(fd: RawFd) -> bool {
+    option(fd, libc::SOL_SOCKET, libc::SO_TYPE, &mut [0; 4]).is_ok()
+}
+
 /// Whether shutdown(2) has ended receiving: poll(2) with POLLRDHUP, without waiting.
 pub(in crate::sys) fn is_shut(fd: RawFd) -> bool {
     let mut one = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };

@@ -79,7 +79,7 @@ impl Open {
 /// The family of a UDP socket.
 fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
     let family = match kernel.socket_kind(fd)? {
-        SocketKind::Udp(family) => family,
+        SocketKind::Udp(version) => version.family(),
         SocketKind::OtherFamily => return Err(Status::ADDRESS_FAMILY),
         SocketKind::NotUdp => return Err(Status::SOCKET_TYPE),
     };

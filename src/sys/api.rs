@@ -97,6 +97,14 @@ impl IpVersion {
     pub fn of(family: u16) -> IpVersion {
         if family == family::INET6 { IpVersion::V6 } else { IpVersion::V4 }
     }
+
+    /// The [`family`] of its addresses.
+    pub fn family(self) -> u16 {
+        match self {
+            IpVersion::V4 => family::INET,
+            IpVersion::V6 => family::INET6,
+        }
+    }
 }
 
 /// A socket option, named by its effect. A socket that speaks both versions of IP has both forms of the options that take
@@ -172,8 +180,8 @@ impl From<bool> for OptionValue {
 /// What a descriptor refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SocketKind {
-    /// A UDP socket of this [`family`].
-    Udp(u16),
+    /// A UDP socket.
+    Udp(IpVersion),
     /// A socket that is neither of IPv4 nor of IPv6.
     OtherFamily,
     /// A socket for another protocol than UDP, or no socket.

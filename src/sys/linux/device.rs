@@ -2,7 +2,6 @@
 
 use super::interface;
 use super::options::integer;
-use crate::addr::family;
 use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SocketOption};
 use std::ffi::CStr;
 use std::io;
@@ -93,8 +92,7 @@ pub(in crate::sys) fn includes(
     device: u32,
     interface: u32,
 ) -> io::Result<bool> {
-    let family = if version == IpVersion::V6 { family::INET6 } else { family::INET };
-    let socket = kernel.socket(family)?;
+    let socket = kernel.socket(version.family())?;
     let value = OptionValue::Interface { index: interface, address: [0; 4] };
     let bound = bind(kernel, socket.as_raw_fd(), &Device::Index(device));
     let set = bound.and_then(|()| {
@@ -126,7 +124,7 @@ mod tests {
         let named = Device::named(c"lo").expect("a name");
         assert_eq!(named.index(), lo);
         for device in [named, Device::Index(lo)] {
-            let socket = socket::udp(family::INET).expect("a socket");
+            let socket = socket::udp(IpVersion::V4.family()).expect("a socket");
             let fd = socket.as_raw_fd();
             assert_eq!(get(&Linux, fd).expect("a device"), Device::None);
             assert_eq!(get_name(&Linux, fd).expect("a device"), Device::None);

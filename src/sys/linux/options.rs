@@ -1,7 +1,6 @@
 //! The named socket options as socket(7), ip(7), ipv6(7) and udp(7) have them, and the options that ports manage
 //! themselves.
 
-use crate::addr::family;
 use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SocketKind, SocketOption};
 use IpVersion::{V4, V6};
 use std::io;
@@ -198,9 +197,9 @@ fn set_again(kernel: &(impl Kernel + ?Sized), fd: RawFd, setting: &Setting) -> i
 
 /// True if a new socket has this value.
 fn is_default(kernel: &(impl Kernel + ?Sized), version: IpVersion, option: SocketOption, value: i32) -> bool {
-    let family = if version == V6 { family::INET6 } else { family::INET };
     let (level, name) = number(option);
-    let default = kernel.socket(family).and_then(|new| integer(kernel, new.as_raw_fd(), level, name));
+    let default =
+        kernel.socket(version.family()).and_then(|new| integer(kernel, new.as_raw_fd(), level, name));
     default.is_ok_and(|default| default == value)
 }
 
@@ -221,16 +220,16 @@ fn other_stamps(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<Vec<Se
 /// See [`Kernel::socket_kind`]. Sockets for ping and UDP-Lite are SOCK_DGRAM, too.
 pub(in crate::sys) fn socket_kind(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<SocketKind> {
     let number = |name| integer(kernel, fd, libc::SOL_SOCKET, name);
-    let family = match number(libc::SO_DOMAIN) {
-        Ok(libc::AF_INET) => family::INET,
-        Ok(libc::AF_INET6) => family::INET6,
+    let version = match number(libc::SO_DOMAIN) {
+        Ok(libc::AF_INET) => V4,
+        Ok(libc::AF_INET6) => V6,
         Ok(_) => return Ok(SocketKind::OtherFamily),
         Err(error) if Failure::of(&error) == Failure::NotSocket => return Ok(SocketKind::NotUdp),
         Err(error) => return Err(error),
     };
     let is_udp =
         number(libc::SO_TYPE)? == libc::SOCK_DGRAM && number(libc::SO_PROTOCOL)? == libc::IPPROTO_UDP;
-    Ok(if is_udp { SocketKind::Udp(family) } else { SocketKind::NotUdp })
+    Ok(if is_udp { SocketKind::Udp(version) } else { SocketKind::NotUdp })
 }
 
 /// See [`Kernel::drops`]: SO_MEMINFO, sock_diag(7).
@@ -294,8 +293,8 @@ mod tests {
 
     /// A socket of each version that this host has.
     fn sockets() -> impl Iterator<Item = (IpVersion, OwnedHandle)> {
-        let new = |(version, family)| socket::udp(family).ok().map(|socket| (version, socket));
-        [(V4, family::INET), (V6, family::INET6)].into_iter().filter_map(new)
+        let new = |version: IpVersion| socket::udp(version.family()).ok().map(|socket| (version, socket));
+        [V4, V6].into_iter().filter_map(new)
     }
 
     fn option(fd: RawFd, option: SocketOption) -> i32 {
@@ -368,8 +367,7 @@ mod tests {
     #[test]
     fn sockets_for_udp_are_told_from_others() {
         for (version, socket) in sockets() {
-            let family = if version == V6 { family::INET6 } else { family::INET };
-            assert_eq!(socket_kind(&Linux, socket.as_raw_fd()).ok(), Some(SocketKind::Udp(family)));
+            assert_eq!(socket_kind(&Linux, socket.as_raw_fd()).ok(), Some(SocketKind::Udp(version)));
             assert_eq!(drops(&Linux, socket.as_raw_fd()), Some(0));
         }
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");

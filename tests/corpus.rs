@@ -1,7 +1,7 @@
-//! The fuzzers' targets (fuzz/src) on what scripts/fuzz-targets has found worth keeping, and on that a little changed.
+//! The fuzz targets (fuzz/src) with the inputs of fuzz/corpus, and with small changes of them.
 
 mod support;
-#[allow(unreachable_pub, dead_code, reason = "the fuzzers see it as a crate")]
+#[allow(unreachable_pub, dead_code, reason = "a crate of its own for the fuzzers")]
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use support::{Random, exclusive};
 use targets::TARGETS;
 
-/// Changed inputs of each target.
+/// The number of changed inputs for each target.
 const CHANGED: u64 = 5_000;
-/// Its inputs are never fewer.
-const LEAST: usize = 20;
+/// The minimum size of a corpus.
+const MIN_INPUTS: usize = 20;
 
-/// A target's corpus, in the order of the names.
+/// A target's corpus, in the order of the file names.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let entries = std::fs::read_dir(directory).expect("a corpus");
@@ -28,21 +28,20 @@ fn replay(name: &str) {
     // Targets count descriptors.
     let _exclusive = exclusive();
     let inputs = corpus(name);
-    assert!(inputs.len() >= LEAST, "{} inputs", inputs.len());
+    assert!(inputs.len() >= MIN_INPUTS, "{} inputs", inputs.len());
     inputs.iter().for_each(|input| run(input));
     let random = Random::new(4711);
     for _ in 0..CHANGED {
         let input = change(&inputs[random.below(inputs.len() as u64) as usize], &inputs, &random);
-        let shown = Shown(&input);
+        let _print = PrintOnPanic(&input);
         run(&input);
-        drop(shown);
     }
 }
 
-/// An input that makes a target panic is told.
-struct Shown<'a>(&'a [u8]);
+/// Prints the input if the target panics.
+struct PrintOnPanic<'a>(&'a [u8]);
 
-impl Drop for Shown<'_> {
+impl Drop for PrintOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("the input was {:?}", self.0);
@@ -50,7 +49,7 @@ impl Drop for Shown<'_> {
     }
 }
 
-/// One to four bytes set or taken out, and at times the end of another input.
+/// Changes or removes one to four bytes, and sometimes appends the end of another input.
 fn change(input: &[u8], inputs: &[Vec<u8>], random: &Random) -> Vec<u8> {
     let mut input = input.to_vec();
     let below = |bound: usize| random.below(bound as u64) as usize;

@@ -1,9 +1,9 @@
-//! Addresses as text, as `sockaddr` and as the caller's struct: chapter "addresses" of the header.
+//! Addresses as text, as `sockaddr` and as a caller's struct: the chapter "addresses" of the header.
 //!
-//! Input: the bytes of each.
+//! The input is used as the bytes of each of them.
 #![allow(unsafe_code)]
 
-use super::bytes::{Bytes, text};
+use super::input::{Input, c_string};
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ptr::null_mut;
@@ -12,19 +12,19 @@ use udpr::addr::{Addr, family};
 use udpr::capi::addr::*;
 use udpr::status::{Result, Status};
 
-/// For texts without one.
+/// The port of texts without one.
 const PORT: u16 = 4321;
 const TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
-/// What no answer is.
+/// A byte that marks memory that was not written.
 const POISON: u8 = 0xa5;
 
 pub fn run(input: &[u8]) {
-    read_text(&text(input));
+    read_text(&c_string(input));
     read_sockaddr(input);
     write(&value(input));
 }
 
-fn answer<T>(status: udpr_status, value: T) -> Result<T> {
+fn result<T>(status: udpr_status, value: T) -> Result<T> {
     if status == 0 { Ok(value) } else { Err(Status::from_code(status)) }
 }
 
@@ -32,17 +32,17 @@ fn c(addr: &Addr) -> *const udpr_addr {
     std::ptr::from_ref(addr).cast()
 }
 
-/// What a call writes; nothing where it fails.
+/// Returns the address that a call writes. A call that fails must not write.
 fn address(call: impl FnOnce(*mut udpr_addr) -> udpr_status) -> Result<Addr> {
     let mut raw = [u64::from_ne_bytes([POISON; 8]); 4];
     let status = call(raw.as_mut_ptr().cast());
     assert!(status == 0 || raw == [u64::from_ne_bytes([POISON; 8]); 4], "written to by a call that failed");
     // SAFETY: 32 bytes, aligned to 8, any of which are valid in an address.
-    answer(status, unsafe { raw.as_ptr().cast::<Addr>().read() })
+    result(status, unsafe { raw.as_ptr().cast::<Addr>().read() })
 }
 
 fn parse(text: &CStr) -> Result<Addr> {
-    // SAFETY: a text that ends in NUL, and room for the answer.
+    // SAFETY: the text ends with NUL, and `out` has room for an address.
     address(|out| unsafe { udpr_addr_parse(text.as_ptr(), PORT, out) })
 }
 
@@ -60,7 +60,7 @@ fn read_text(text: &CStr) {
     interface(text, bare);
 }
 
-/// With the standard library's reading of texts without a zone, and the C library's.
+/// Compares with the parsers of Rust's standard library and of the C library, for texts without a zone.
 fn compare(text: &CStr, bare: Result<Addr>, any: Result<Addr>) {
     let Ok(string) = text.to_str() else {
         assert_eq!((bare, any), (Err(Status::INVALID_ADDRESS), Err(Status::INVALID_ADDRESS)));
@@ -71,7 +71,7 @@ fn compare(text: &CStr, bare: Result<Addr>, any: Result<Addr>) {
         assert_eq!(bare.ok(), expected.map(|ip| addr(ip, PORT)), "{string:?}");
         assert_eq!(bare.ok(), c_library(text), "{string:?}");
     }
-    // More than five digits, which they take as a port, are none here, and nor is the zone 0.
+    // Unlike in the standard library, a port has at most five digits, and zone 0 is not allowed.
     let digits = string.rsplit(':').next().map_or(0, str::len);
     if let (Ok(socket), true) = (string.parse::<SocketAddr>(), digits <= 5 && !string.contains('%')) {
         assert_eq!(any, Ok(addr(socket.ip(), socket.port())), "{string:?}");
@@ -93,21 +93,21 @@ unsafe extern "C" {
 
 fn c_library(text: &CStr) -> Option<Addr> {
     let (mut v4, mut v6) = ([0u8; 4], [0u8; 16]);
-    // SAFETY: a text that ends in NUL, and the four bytes that an IPv4 address has.
+    // SAFETY: the text ends with NUL, and an IPv4 address has four bytes.
     if unsafe { inet_pton(libc::AF_INET, text.as_ptr(), v4.as_mut_ptr().cast()) } == 1 {
         return Some(addr(Ipv4Addr::from(v4).into(), PORT));
     }
-    // SAFETY: likewise, with the sixteen of an IPv6 address.
+    // SAFETY: as above; an IPv6 address has sixteen bytes.
     let found = unsafe { inet_pton(libc::AF_INET6, text.as_ptr(), v6.as_mut_ptr().cast()) } == 1;
     found.then(|| addr(Ipv6Addr::from(v6).into(), PORT))
 }
 
 fn interface(text: &CStr, bare: Result<Addr>) {
     let mut index = u32::MAX;
-    // SAFETY: a text that ends in NUL, and a number to be written.
+    // SAFETY: the text ends with NUL, and `index` may be written.
     let status = unsafe { udpr_interface_index(text.as_ptr(), &mut index) };
     let expected = if text.is_empty() { Status::INVALID_ARGUMENT } else { Status::NO_INTERFACE };
-    match answer(status, index) {
+    match result(status, index) {
         Ok(0) => assert!(bare.is_ok_and(|addr| addr.is_any()), "{text:?}"),
         Ok(index) => assert!(udpr::sys::interface::exists(index), "{text:?}"),
         Err(status) => assert_eq!((status, index), (expected, u32::MAX), "{text:?}"),
@@ -115,7 +115,7 @@ fn interface(text: &CStr, bare: Result<Addr>) {
 }
 
 fn read_sockaddr(raw: &[u8]) {
-    // SAFETY: `raw` is as long as it says.
+    // SAFETY: the pointer and the length are those of `raw`.
     let found = address(|out| unsafe { udpr_addr_from_sockaddr(raw.as_ptr().cast(), raw.len(), out) });
     let mut in_place = Addr::v4([1; 4], 1);
     let mut name = [0xa5; Addr::SOCKADDR_MAX];
@@ -124,7 +124,7 @@ fn read_sockaddr(raw: &[u8]) {
     in_place.read_sockaddr(&name, len);
     assert!(Addr::are_same(Some(&in_place), Some(&found.unwrap_or(Addr::UNSPECIFIED))));
     let family = raw.first_chunk().map(|family| i32::from(u16::from_ne_bytes(*family)));
-    let least = match family {
+    let minimum = match family {
         None => usize::MAX,
         Some(libc::AF_INET) => 16,
         Some(libc::AF_INET6) => 28,
@@ -133,10 +133,10 @@ fn read_sockaddr(raw: &[u8]) {
             return;
         }
     };
-    assert_eq!(found.err(), (raw.len() < least).then_some(Status::INVALID_ARGUMENT));
+    assert_eq!(found.err(), (raw.len() < minimum).then_some(Status::INVALID_ARGUMENT));
     if let Ok(addr) = found {
         let written = write_sockaddr(&addr);
-        let known = if least == 16 { 8 } else { 28 };
+        let known = if minimum == 16 { 8 } else { 28 };
         assert_eq!(written[..known], raw[..known]);
         assert!(written[known..].iter().all(|byte| *byte == 0));
     }
@@ -146,22 +146,22 @@ fn write_sockaddr(addr: &Addr) -> Vec<u8> {
     let whole = if addr.family == family::INET { 16 } else { 28 };
     for capacity in 0..Addr::SOCKADDR_MAX {
         let (mut room, mut len) = (vec![POISON; capacity], 0);
-        // SAFETY: an address, and as much room as is said.
+        // SAFETY: `addr` is an address, and `room` has `capacity` bytes.
         let status = unsafe { udpr_addr_to_sockaddr(c(addr), room.as_mut_ptr().cast(), capacity, &mut len) };
         assert_eq!((status == 0, len), (capacity >= whole, whole));
         assert!(status == 0 || room.iter().all(|byte| *byte == POISON));
     }
     let mut raw = vec![0; Addr::SOCKADDR_MAX];
-    // SAFETY: as above; nobody asks for the length.
+    // SAFETY: as above; the length may be NULL.
     let status = unsafe { udpr_addr_to_sockaddr(c(addr), raw.as_mut_ptr().cast(), raw.len(), null_mut()) };
     assert_eq!(status, 0);
     raw.truncate(whole);
     raw
 }
 
-/// A struct as a caller could have filled it.
+/// A struct with arbitrary values.
 fn value(input: &[u8]) -> Addr {
-    let mut input = Bytes(input);
+    let mut input = Input(input);
     Addr {
         family: input.u16(),
         port: input.u16(),
@@ -172,12 +172,12 @@ fn value(input: &[u8]) -> Addr {
     }
 }
 
-/// Every way to write an address, and back.
+/// Writes an address in every form and reads it again.
 fn write(addr: &Addr) {
     map(addr);
     if let Err(status) = addr.check() {
         let mut len = 1;
-        // SAFETY: an address, and no room.
+        // SAFETY: `addr` is an address, and the capacity is 0.
         let text = unsafe { udpr_addr_format(c(addr), null_mut(), 0, &mut len) };
         assert_eq!((text, len), (status.code(), 0));
         // SAFETY: as above.
@@ -194,12 +194,12 @@ fn write(addr: &Addr) {
     assert_eq!(parse(&text), Ok(Addr { port, ..same }), "{text:?}");
 }
 
-/// The whole text; with less room as much of it as fits, and nothing behind.
+/// Returns the text of an address. With less room, as much as fits is written, and nothing after it.
 fn format(addr: &Addr) -> CString {
     let in_room = |room: &mut [u8]| {
         let mut len = 0;
         let buffer = room.as_mut_ptr().cast::<c_char>();
-        // SAFETY: an address, and as much room as is said.
+        // SAFETY: `addr` is an address, and the length is that of `room`.
         (unsafe { udpr_addr_format(c(addr), buffer, room.len(), &mut len) }, len)
     };
     let mut whole = vec![POISON; TEXT_MAX];
@@ -218,7 +218,7 @@ fn format(addr: &Addr) -> CString {
 }
 
 fn map(addr: &Addr) {
-    // SAFETY: an address, and room for the answer.
+    // SAFETY: `addr` is an address, and `out` has room for one.
     let mapped = address(|out| unsafe { udpr_addr_map_v4(c(addr), out) });
     assert_eq!(mapped.err(), (addr.family != family::INET).then_some(Status::ADDRESS_FAMILY));
     if let Ok(mapped) = mapped {
@@ -232,7 +232,7 @@ fn map(addr: &Addr) {
     if let Ok(plain) = plain {
         assert_eq!(plain.map_v4(), Ok(Addr { scope_id: 0, ..*addr }));
     }
-    // SAFETY: two addresses.
+    // SAFETY: both pointers point to addresses.
     let same = unsafe { udpr_addr_equal(c(addr), c(&Addr { flow_info: !addr.flow_info, ..*addr })) };
-    assert_eq!(same, 1, "the flow is no part of who somebody is");
+    assert_eq!(same, 1, "the flow information is not compared");
 }

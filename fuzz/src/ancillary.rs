@@ -1,21 +1,21 @@
-//! What the kernel tells of a received datagram: `sys::cmsg` and `sys::recv_meta`.
+//! The control data of received datagrams: `sys::cmsg` and `sys::recv_meta`.
 //!
 //! Input: a byte of choices, the local port, the control data.
 
-use super::bytes::Bytes;
-use super::control::{self, Item};
+use super::control_data::{self, Item};
+use super::input::Input;
 use udpr::addr::{Addr, family};
 use udpr::sys::{Control, Datagram, cmsg, recv_meta};
 
 const V4: Addr = Addr::v4([127, 0, 0, 1], 9);
 
 pub fn run(input: &[u8]) {
-    let mut input = Bytes(input);
+    let mut input = Input(input);
     let (choices, port) = (input.byte(), input.u16());
-    said_is_read(input.0, port);
-    let control = control::make(input, choices & 1 != 0);
+    read_written_control(input.0, port);
+    let control = control_data::make(input, choices & 1 != 0);
     let sender = if choices & 2 != 0 { V4.map_v4().expect("IPv4") } else { V4 };
-    let items = control::items(&control);
+    let items = control_data::items(&control);
     walk(&control, &items, port.into());
     segment(&control, &items);
     read(&control, &items, sender, port);
@@ -28,20 +28,20 @@ fn found(control: &[u8]) -> Vec<Item<'_>> {
 fn walk(control: &[u8], items: &[Item<'_>], cut: usize) {
     assert_eq!(found(control), items);
     let mut again = Vec::new();
-    items.iter().for_each(|(level, kind, value)| control::add(&mut again, (*level, *kind), value));
+    items.iter().for_each(|(level, kind, value)| control_data::add(&mut again, (*level, *kind), value));
     assert_eq!(found(&again), items, "written again");
-    // However little the kernel had room for: some of the items, and nothing else.
+    // Truncated control data has some of the items, and no others.
     let cut = found(&control[..cut % (control.len() + 1)]);
     assert_eq!(cut, items[..cut.len()]);
 }
 
 fn segment(control: &[u8], items: &[Item<'_>]) {
     let merged = items.iter().find(|item| (item.0, item.1) == (libc::SOL_UDP, libc::UDP_GRO));
-    let size = merged.and_then(|item| control::int(item.2)).filter(|size| *size >= 0);
+    let size = merged.and_then(|item| control_data::int(item.2)).filter(|size| *size >= 0);
     assert_eq!(recv_meta::segment(control), size.map(|size| size as usize));
 }
 
-/// The value of the last item of these kinds, as far as it is `least` bytes long.
+/// The last item of these kinds with a value of at least `least` bytes.
 fn last<'a>(items: &[Item<'a>], kinds: [(i32, i32); 2], least: usize) -> Option<Item<'a>> {
     items.iter().rev().find(|item| kinds.contains(&(item.0, item.1)) && item.2.len() >= least).copied()
 }
@@ -53,7 +53,7 @@ fn read(control: &[u8], items: &[Item<'_>], sender: Addr, port: u16) {
 
     let tos = [(libc::IPPROTO_IP, libc::IP_TOS), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)];
     let ttl = [(libc::IPPROTO_IP, libc::IP_TTL), (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT)];
-    let number = |kinds| last(items, kinds, 0).and_then(|item| control::int(item.2)).unwrap_or(-1);
+    let number = |kinds| last(items, kinds, 0).and_then(|item| control_data::int(item.2)).unwrap_or(-1);
     assert_eq!((datagram.tos, datagram.ttl), (number(tos), number(ttl)));
 
     let stamp = last(items, [(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS); 2], 0);
@@ -69,7 +69,7 @@ fn read(control: &[u8], items: &[Item<'_>], sender: Addr, port: u16) {
     }
     destination(&datagram, items, port);
 
-    // What was told of an earlier datagram is gone.
+    // The metadata of an earlier datagram is cleared.
     recv_meta::read(&mut datagram, &[], port);
     assert_eq!((datagram.destination.family, datagram.interface_index), (family::UNSPEC, 0));
     assert_eq!((datagram.tos, datagram.ttl, datagram.timestamp), (-1, -1, 0));
@@ -94,13 +94,13 @@ fn destination(datagram: &Datagram, items: &[Item<'_>], port: u16) {
     assert_eq!(&plain.bytes[..ip.len()], ip);
     assert_eq!(plain.scope_id, if v6(&info) && plain.needs_scope() { interface } else { 0 });
     if v4(&info) {
-        assert_eq!(meta_port.family, datagram.sender.family, "an address as the port sees it");
+        assert_eq!(meta_port.family, datagram.sender.family, "an address of the port's family");
     }
 }
 
-/// What a datagram to be sent says is what a received one would tell.
-fn said_is_read(input: &[u8], port: u16) {
-    let mut input = Bytes(input);
+/// Control data written for sending is read in the same way as that of a received datagram.
+fn read_written_control(input: &[u8], port: u16) {
+    let mut input = Input(input);
     let (over_v6, interface) = (input.byte() & 1 != 0, input.u32());
     let tos = (input.byte() & 1 != 0).then(|| input.byte());
     let ip: [u8; 16] = input.array();

@@ -1,25 +1,26 @@
-//! Structs that begin with their size, as a caller of another release, or a wrong one, hands them over.
+//! Structs that begin with their size, as passed by a caller of another version, or by a wrong one.
 #![allow(unsafe_code)]
 
-use super::bytes::Bytes;
+use super::input::Input;
 use udpr::status::Status;
 
-/// No struct is larger.
+/// The maximum size of a struct.
 const SIZE_MAX: usize = 4096;
 
-/// A struct in memory that ends where its size says, so that AddressSanitizer sees who reads on, and what is wrong with it.
-pub struct Struct {
+/// A struct in memory that ends at its stated size, so that AddressSanitizer finds reads beyond it, and the statuses with which
+/// the library has to reject it.
+pub struct SizedStruct {
     memory: Vec<u8>,
     size: usize,
     ours: usize,
-    faults: Vec<Status>,
+    errors: Vec<Status>,
     allowed: Vec<Status>,
 }
 
-impl Struct {
-    /// `value` with a size and, where that is larger than ours, with zeros or something behind it. Input: a choice, and
-    /// what it asks for.
-    pub fn new<T>(value: &T, input: &mut Bytes<'_>) -> Struct {
+impl SizedStruct {
+    /// `value` with a size, and if that is larger than the present one, with zeros or other bytes at the end. Input: a choice,
+    /// and its parameters.
+    pub fn new<T>(value: &T, input: &mut Input<'_>) -> SizedStruct {
         let ours = size_of::<T>();
         let (choice, mut junk) = (input.byte(), None);
         let size = match choice % 8 {
@@ -29,11 +30,11 @@ impl Struct {
             _ => ours + 8 * usize::from(input.byte()),
         };
         let fits = (ours..=SIZE_MAX).contains(&size);
-        // Of a size that cannot be nothing else is read.
+        // If the size is invalid, nothing else is read.
         let mut memory = vec![0; if fits { size } else { size_of::<usize>() }];
         memory[..size_of::<usize>()].copy_from_slice(&size.to_ne_bytes());
         if fits {
-            // SAFETY: a value of the header, whose structs have no padding at their end, behind the size that it begins with.
+            // SAFETY: the bytes of a struct of the header, which has no padding at its end.
             let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), ours) };
             memory[size_of::<usize>()..ours].copy_from_slice(&bytes[size_of::<usize>()..]);
             junk = memory[ours..].len().checked_sub(1).filter(|_| choice & 128 != 0);
@@ -41,24 +42,24 @@ impl Struct {
                 memory[ours + usize::from(input.byte()) % (last + 1)] = 1;
             }
         }
-        let mut made = Struct { memory, size, ours, faults: Vec::new(), allowed: Vec::new() };
-        made.fault(!fits, Status::INVALID_ARGUMENT);
-        made.fault(junk.is_some(), Status::VERSION);
+        let mut made = SizedStruct { memory, size, ours, errors: Vec::new(), allowed: Vec::new() };
+        made.expect_error(!fits, Status::INVALID_ARGUMENT);
+        made.expect_error(junk.is_some(), Status::VERSION);
         made
     }
 
-    /// As the C face takes it.
+    /// The struct as an argument.
     pub fn pointer<T>(&self) -> *const T {
         self.memory.as_ptr().cast()
     }
 
-    /// As the C face fills it.
+    /// The struct as an output.
     pub fn pointer_mut<T>(&mut self) -> *mut T {
         self.memory.as_mut_ptr().cast()
     }
 
-    /// What is wrong with its size, or with what is behind it.
-    pub fn fault_of_size(&self) -> Option<Status> {
+    /// The error of its size, or of the bytes after the present fields.
+    pub fn size_error(&self) -> Option<Status> {
         let fits = (self.ours..=SIZE_MAX).contains(&self.size);
         let rest = self.memory.get(self.ours..).unwrap_or_default();
         match (fits, rest.iter().all(|byte| *byte == 0)) {
@@ -68,28 +69,28 @@ impl Struct {
         }
     }
 
-    /// Something else that is wrong.
-    pub fn fault(&mut self, is_there: bool, status: Status) {
-        self.faults.extend(is_there.then_some(status));
+    /// Adds a status with which the struct has to be rejected, if `is_there`.
+    pub fn expect_error(&mut self, is_there: bool, status: Status) {
+        self.errors.extend(is_there.then_some(status));
     }
 
-    /// All that is wrong with another one.
-    pub fn take_faults(&mut self, other: &Struct) {
-        self.faults.extend(&other.faults);
+    /// Adds the errors of another struct.
+    pub fn add_errors_of(&mut self, other: &SizedStruct) {
+        self.errors.extend(&other.errors);
     }
 
-    /// What the system may say, too.
-    pub fn may(&mut self, is_there: bool, statuses: &[Status]) {
+    /// Adds statuses that the system may cause.
+    pub fn allow_errors(&mut self, is_there: bool, statuses: &[Status]) {
         self.allowed.extend(statuses.iter().filter(|_| is_there));
     }
 
-    /// The answer is one of the faults, where there are some; else there is none.
-    pub fn judge(&self, answer: Option<Status>) {
-        let right = match answer {
-            None => self.faults.is_empty(),
-            Some(status) => self.faults.contains(&status) || self.allowed.contains(&status),
+    /// Checks that a call failed with one of the errors, or succeeded if there are none.
+    pub fn check_status(&self, status: Option<Status>) {
+        let right = match status {
+            None => self.errors.is_empty(),
+            Some(status) => self.errors.contains(&status) || self.allowed.contains(&status),
         };
-        assert!(right, "{answer:?} to {:?}", self.faults);
+        assert!(right, "{status:?} instead of {:?}", self.errors);
     }
 
     pub fn keeps_its_size(&self) -> bool {

@@ -1,11 +1,11 @@
-//! An input, taken piece by piece.
+//! An input, from which values are taken one after the other.
 
 use std::ffi::CString;
 
-/// What is left of an input; behind its end are zeros.
-pub struct Bytes<'a>(pub &'a [u8]);
+/// The rest of an input. After its end, zeros are returned.
+pub struct Input<'a>(pub &'a [u8]);
 
-impl<'a> Bytes<'a> {
+impl<'a> Input<'a> {
     pub fn byte(&mut self) -> u8 {
         self.array::<1>()[0]
     }
@@ -25,14 +25,14 @@ impl<'a> Bytes<'a> {
         array
     }
 
-    /// As much of the next `len` bytes as there is.
+    /// The next `len` bytes, or fewer at the end.
     pub fn take(&mut self, len: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(len.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
-    /// One of them.
+    /// One of `among`.
     pub fn choose<T: Copy>(&mut self, among: &[T]) -> T {
         among[usize::from(self.byte()) % among.len()]
     }
@@ -42,8 +42,8 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// The bytes before the first NUL, as C has them.
-pub fn text(bytes: &[u8]) -> CString {
+/// The bytes before the first NUL, as a C string.
+pub fn c_string(bytes: &[u8]) -> CString {
     let before = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     CString::new(before).expect("no NUL")
 }

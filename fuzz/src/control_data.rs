@@ -1,6 +1,6 @@
-//! Control data (cmsg(3)), read in another way than the library does it, and made.
+//! A second implementation of control data (cmsg(3)): reads and generates it.
 
-use super::bytes::Bytes;
+use super::input::Input;
 
 const HEADER: usize = size_of::<libc::cmsghdr>();
 const WORD: usize = size_of::<usize>();
@@ -8,7 +8,7 @@ const WORD: usize = size_of::<usize>();
 /// Level, type and value.
 pub type Item<'a> = (i32, i32, &'a [u8]);
 
-/// What the library looks for, and one that it does not know.
+/// The kinds that the library reads, and one that it does not know.
 const KINDS: [(i32, i32); 11] = [
     (libc::IPPROTO_IP, libc::IP_PKTINFO),
     (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO),
@@ -23,7 +23,7 @@ const KINDS: [(i32, i32); 11] = [
     (libc::SOL_SOCKET, libc::SCM_RIGHTS),
 ];
 
-/// The items, by offsets.
+/// Reads the items by their offsets.
 pub fn items(control: &[u8]) -> Vec<Item<'_>> {
     let int = |at: usize| i32::from_ne_bytes(control[at..at + 4].try_into().expect("four bytes"));
     let (mut found, mut at) = (Vec::new(), 0);
@@ -38,9 +38,9 @@ pub fn items(control: &[u8]) -> Vec<Item<'_>> {
     found
 }
 
-/// Control data out of an input: as it is, or well-formed items of kinds that matter, since few inputs are that by chance.
-pub fn make(mut input: Bytes<'_>, whole: bool) -> Vec<u8> {
-    if !whole {
+/// Generates control data from an input: its bytes unchanged, or well-formed items of known kinds, which are rare by chance.
+pub fn make(mut input: Input<'_>, well_formed: bool) -> Vec<u8> {
+    if !well_formed {
         return input.0.to_vec();
     }
     let mut control = Vec::new();
@@ -51,7 +51,7 @@ pub fn make(mut input: Bytes<'_>, whole: bool) -> Vec<u8> {
     control
 }
 
-/// One more item.
+/// Appends an item.
 pub fn add(control: &mut Vec<u8>, (level, kind): (i32, i32), value: &[u8]) {
     control.extend((HEADER + value.len()).to_ne_bytes());
     control.extend(level.to_ne_bytes());
@@ -60,7 +60,7 @@ pub fn add(control: &mut Vec<u8>, (level, kind): (i32, i32), value: &[u8]) {
     control.resize(control.len().next_multiple_of(WORD), 0);
 }
 
-/// An int, or the byte that stands for one.
+/// The value of an int, which the kernel may also pass as one byte.
 pub fn int(value: &[u8]) -> Option<i32> {
     if value.len() == 1 {
         Some(value[0].into())

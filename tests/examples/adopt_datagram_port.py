@@ -1,4 +1,4 @@
-"""adopt_datagram_port.py PROGRAM: the echo server on a socket that the program made itself."""
+"""adopt_datagram_port.py PROGRAM: the echo server on a socket that the program has created itself."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ LISTENING = "listening on 127.0.0.1:"
 
 
 @case
-def answers_nc_on_port_9999():
+def replies_to_netcat_on_port_9999():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal("9999", read_line_starting(program, LISTENING))
@@ -30,7 +30,7 @@ def answers_nc_on_port_9999():
 
 
 @case
-def echoes_again_and_again():
+def echoes_several_datagrams():
     peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         host = ("127.0.0.1", int(read_line_starting(program, LISTENING)))

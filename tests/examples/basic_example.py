@@ -1,4 +1,4 @@
-"""basic_example.py PROGRAM: the seeds' echo server, through real sockets and a real nc."""
+"""basic_example.py PROGRAM: the basic echo server, with real sockets and with netcat."""
 
 import signal
 import socket
@@ -23,7 +23,7 @@ RECEIVED = 'received "Hello World!\\n" from 127.0.0.1:'
 
 
 @case
-def answers_nc_on_port_9999():
+def replies_to_netcat_on_port_9999():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
@@ -32,7 +32,7 @@ def answers_nc_on_port_9999():
 
 
 @case
-def says_what_it_received_and_from_whom():
+def prints_data_and_sender():
     escaped = {
         b"Hello World!\n": r"Hello World!\n",
         b"": "",
@@ -56,7 +56,7 @@ def echoes_the_longest_datagram():
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         peer.sendto(data, ("127.0.0.1", port))
-        assert len(program.stdout.readline()) > 65507  # more than a pipe holds: it would wait for us
+        assert len(program.stdout.readline()) > 65507  # more than a pipe holds, so the program waits for this read
         equal(data, peer.recv(65536))
 
 
@@ -71,7 +71,7 @@ def sigterm_stops_it():
 
 
 def stops_on(number):
-    """It answers first: it listens before it runs, and only a reactor that runs catches signals."""
+    """Waits for an echo first: the program listens before it runs, and only a running reactor handles signals."""
     peer, peer_port = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         peer.sendto(b"x", ("127.0.0.1", listening_port(program)))

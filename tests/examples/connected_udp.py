@@ -1,4 +1,4 @@
-"""connected_udp.py PROGRAM: one peer, which is there, or is not."""
+"""connected_udp.py PROGRAM: a connected port, with a peer that replies and with one that does not exist."""
 
 import re
 import signal
@@ -29,7 +29,7 @@ def no_one_listens_over_ipv6():
 
 
 @case
-def talks_with_its_peer_alone():
+def exchanges_datagrams_only_with_its_peer():
     (peer, port), (stranger, _) = bound_socket(), bound_socket()
     with peer, stranger, running(PROGRAM, "127.0.0.1", str(port)) as program:
         data, sender = peer.recvfrom(100)
@@ -41,11 +41,11 @@ def talks_with_its_peer_alone():
 
 
 @case
-def talks_with_nc():
+def sends_to_netcat():
     peer, port = bound_socket()
     peer.close()
     with running("nc", "-4", "-u", "-l", "-v", "127.0.0.1", str(port)) as nc:
-        line = nc.stderr.readline()  # "Bound on ...": it listens
+        line = nc.stderr.readline()  # "Bound on ..." means that it listens
         assert re.search("Bound|Listening", line), line
         with running(PROGRAM, "127.0.0.1", str(port)) as program:
             read_line_starting(program, "we can only send")
@@ -61,7 +61,7 @@ def wrong_arguments_get_the_usage():
 
 
 @case
-def a_name_is_no_address():
+def a_name_is_not_an_address():
     ended = subprocess.run([PROGRAM, "localhost", "1234"], capture_output=True, text=True, check=False)
     equal(2, ended.returncode)
     equal("connected_udp: localhost: UDPR_E_INVALID_ADDRESS: ", ended.stderr[:50])

@@ -1,4 +1,4 @@
-"""echo.py PROGRAM: the echo server in C++, through real sockets and a real nc."""
+"""echo.py PROGRAM: the echo server in C++, with real sockets and with netcat."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ PROGRAM = sys.argv[1]
 
 
 @case
-def answers_nc_on_port_9999():
+def replies_to_netcat_on_port_9999():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))

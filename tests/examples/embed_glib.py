@@ -1,4 +1,4 @@
-"""embed_glib.py PROGRAM: an echo server inside a GLib main loop."""
+"""embed_glib.py PROGRAM: an echo server in a GLib main loop."""
 
 import signal
 import sys
@@ -9,7 +9,7 @@ PROGRAM = sys.argv[1]
 
 
 @case
-def echoes_while_glibs_clock_ticks():
+def echoes_while_glib_timers_run():
     peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)

@@ -1,4 +1,4 @@
-"""embed_poll.py PROGRAM: what is typed and what comes by UDP, in one loop of poll(2)."""
+"""embed_poll.py PROGRAM: terminal input and UDP in one poll(2) loop."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ PROGRAM = sys.argv[1]
 
 @contextlib.contextmanager
 def chatting(*arguments):
-    """The program, with a terminal's place taken by a pipe."""
+    """Starts the program with a pipe instead of a terminal."""
     pipe = subprocess.PIPE
     with subprocess.Popen([PROGRAM, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as program:
         try:
@@ -26,7 +26,7 @@ def type_in(program, text):
 
 
 @case
-def talks_both_ways():
+def sends_and_receives():
     peer, peer_port = bound_socket()
     with peer, chatting("0") as program:
         port = listening_port(program)

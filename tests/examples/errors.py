@@ -1,4 +1,4 @@
-"""errors.py PROGRAM: what becomes of a greeting, for each of many peers."""
+"""errors.py PROGRAM: the replies and errors of several peers."""
 
 import signal
 import socket
@@ -30,12 +30,12 @@ def each_address_gets_its_own_line():
 
 
 @case
-def what_is_known_at_once_is_said_at_once():
+def invalid_addresses_are_reported_at_once():
     peer, port = bound_socket()
     with peer, running(PROGRAM, "nowhere", "127.0.0.1:0", f"127.0.0.1:{port}") as program:
         for start in ("errors: nowhere: UDPR_E_INVALID_ADDRESS: ", "errors: 127.0.0.1:0: UDPR_E_INVALID_ARGUMENT: "):
             equal(start, program.stderr.readline()[: len(start)])
-        # Only what is told in a turn shows that run has begun, which takes the signal.
+        # A reply shows that udpr_reactor_run has begun, which handles the signal.
         peer.sendto(b"now", ("127.0.0.1", peer.recvfrom(100)[1][1]))
         equal(f'127.0.0.1:{port}: replied "now"\n', program.stdout.readline())
         program.send_signal(signal.SIGINT)
@@ -43,7 +43,7 @@ def what_is_known_at_once_is_said_at_once():
 
 
 @case
-def without_arguments_it_says_the_usage():
+def without_arguments_it_prints_the_usage():
     ended = subprocess.run([PROGRAM], capture_output=True, text=True, check=False)
     equal((2, ""), (ended.returncode, ended.stdout))
     equal("usage: errors ADDRESS:PORT...", ended.stderr[:29])

@@ -1,4 +1,4 @@
-"""getting_ip.py PROGRAM: the seeds' look-up of localhost."""
+"""getting_ip.py PROGRAM: the look-up of a name, by default localhost."""
 
 import subprocess
 import sys
@@ -14,17 +14,17 @@ def ended(*arguments):
 
 
 @case
-def says_the_seeds_line():
+def prints_the_ip_of_localhost():
     equal((0, "IP of 'localhost' is 127.0.0.1\n", ""), ended())
 
 
 @case
-def knows_a_literal():
+def accepts_an_address():
     equal((0, "IP of '192.0.2.7' is 192.0.2.7\n", ""), ended("192.0.2.7"))
 
 
 @case
-def says_why_there_is_none():
+def prints_why_a_look_up_failed():
     for name, why in (("a..b", "UDPR_E_INVALID_ARGUMENT"), ("::1", "UDPR_E_ADDRESS_FAMILY")):
         code, out, err = ended(name)
         equal((1, ""), (code, out))

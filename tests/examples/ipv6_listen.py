@@ -1,4 +1,4 @@
-"""ipv6_listen.py PROGRAM: the seeds' IPv6 echo server, asked by nc and Python over IPv6 and IPv4."""
+"""ipv6_listen.py PROGRAM: the IPv6 echo server, with netcat and Python, over IPv6 and IPv4."""
 
 import signal
 import socket
@@ -10,8 +10,8 @@ from harness import case, end_with_signal, equal, main, netcat_reply, read_line_
 PROGRAM = sys.argv[1]
 
 
-def asks(family, address):
-    """Sends a datagram to the server and gives the sender's port once the echo has come from there."""
+def exchange(family, address):
+    """Sends a datagram to the server, waits for the echo, and returns the sender's port."""
     with socket.socket(family, socket.SOCK_DGRAM) as peer:
         peer.settimeout(30)
         peer.connect((address, 9999))
@@ -21,7 +21,7 @@ def asks(family, address):
 
 
 @case
-def answers_nc_over_both_versions():
+def replies_to_netcat_over_both_versions():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         read_line_starting(program, "listening on [::]:9999")
@@ -34,27 +34,27 @@ def answers_nc_over_both_versions():
 
 
 @case
-def says_who_asked():
+def prints_the_sender():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         read_line_starting(program, "listening on [::]:9999")
-        port = asks(socket.AF_INET6, "::1")
+        port = exchange(socket.AF_INET6, "::1")
         equal(str(port), read_line_starting(program, "received 5 bytes from [::1]:"))
-        port = asks(socket.AF_INET, "127.0.0.1")
+        port = exchange(socket.AF_INET, "127.0.0.1")
         equal(f"{port} by IPv4", read_line_starting(program, "received 5 bytes from 127.0.0.1:"))
 
 
 @case
-def an_address_of_ones_own_takes_no_ipv4():
+def a_specific_ipv6_address_receives_no_ipv4():
     skip_unless_free(9999)
     with running(PROGRAM, "::1") as program:
         read_line_starting(program, "listening on [::1]:9999")
-        asks(socket.AF_INET6, "::1")
+        exchange(socket.AF_INET6, "::1")
         try:
-            asks(socket.AF_INET, "127.0.0.1")
+            exchange(socket.AF_INET, "127.0.0.1")
         except ConnectionRefusedError:
             return
-        raise AssertionError("somebody answered over IPv4")
+        raise AssertionError("there was a reply over IPv4")
 
 
 @case

@@ -1,4 +1,4 @@
-"""multicast.py SERVER CLIENT: the seeds' multicast pair on the loopback, with a Python socket as one more client."""
+"""multicast.py SERVER CLIENT: the multicast server and client on the loopback device, and a Python socket as another client."""
 
 import contextlib
 import signal
@@ -21,7 +21,7 @@ def started(*command):
 
 
 def sender():
-    """A socket that sends to groups on the loopback, and its port."""
+    """Returns a socket that sends to groups on the loopback device, and its port."""
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     peer.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
     peer.bind(("127.0.0.1", 0))
@@ -29,7 +29,7 @@ def sender():
 
 
 @case
-def every_client_sees_every_ping():
+def every_client_receives_every_ping():
     skip_unless_free(9999)
     with started(SERVER, "lo") as server:
         with started(CLIENT, "lo") as first:
@@ -44,7 +44,7 @@ def every_client_sees_every_ping():
 
 
 @case
-def the_server_answers_a_ping_and_nothing_else():
+def the_server_replies_only_to_a_ping():
     skip_unless_free(9999)
     peer, port = sender()
     with peer, started(SERVER, "127.0.0.1") as server:  # an interface by its address
@@ -54,14 +54,14 @@ def the_server_answers_a_ping_and_nothing_else():
         equal(f"127.0.0.1:{port}", read_line_starting(server, PING_FROM))
         peer.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            raise AssertionError(f"one more answer: {peer.recv(65536)}")
+            raise AssertionError(f"another reply: {peer.recv(65536)}")
 
 
 @case
-def the_client_prints_whatever_comes_to_the_group():
+def the_client_prints_all_datagrams_of_the_group():
     skip_unless_free(9999)
     peer, port = sender()
-    with peer, started(CLIENT, "1") as client:  # the loopback by its number
+    with peer, started(CLIENT, "1") as client:  # the loopback device by its index
         read_line_starting(client, PING_FROM)
         peer.sendto(b"good morning", GROUP)
         equal(f"127.0.0.1:{port}", read_line_starting(client, 'received "good morning" from '))

@@ -1,4 +1,4 @@
-"""reactor_per_core.py PROGRAM: one port, shared by the reactors of several threads."""
+"""reactor_per_core.py PROGRAM: a port that is shared by the reactors of several threads."""
 
 import re
 import signal
@@ -23,7 +23,7 @@ def talk(port):
 
 
 def counts(out):
-    """(datagrams, flows) of each thread."""
+    """Returns (datagrams, flows) of each thread."""
     lines = [re.fullmatch(r"thread (\d+): (\d+) datagrams in (\d+) flows", line) for line in out.splitlines()]
     equal([str(i) for i in range(len(lines))], [line[1] for line in lines])
     return [(int(line[2]), int(line[3])) for line in lines]
@@ -38,7 +38,7 @@ def a_flow_stays_with_its_thread():
     equal(FLOWS, sum(flows for _, flows in threads))
     for datagrams, flows in threads:
         equal(ROUNDS * flows, datagrams)
-    assert max(flows for _, flows in threads) < FLOWS, threads  # the kernel spread them
+    assert max(flows for _, flows in threads) < FLOWS, threads  # the kernel distributed them
 
 
 @case

@@ -1,4 +1,4 @@
-"""readme.py LIBRARY_DIR: the README's program, compiled as the README says, against the libudpr.so there."""
+"""readme.py LIBRARY_DIR: the README's program, compiled as described there, with the libudpr.so in LIBRARY_DIR."""
 
 import signal
 import socket
@@ -22,7 +22,7 @@ def program_compiles_and_echoes():
 
 
 def first_answer(program, data):
-    """It says nothing when it starts: until then the kernel refuses what is sent."""
+    """Sends until the program listens; before that, the kernel refuses the datagrams."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.connect(("127.0.0.1", 9999))
         while program.poll() is None:

@@ -1,4 +1,4 @@
-"""reply_from.py PROGRAM: answers come from the address that was asked, or, for a group, from one that can be."""
+"""reply_from.py PROGRAM: replies have the destination of the request as their source, if it can be a source address."""
 
 import signal
 import socket
@@ -22,14 +22,14 @@ LOOPBACK = socket.if_nametoindex("lo")
 
 
 @case
-def each_address_answers_for_itself():
+def replies_come_from_the_address_of_the_request():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
         for address in ("127.0.0.1", "127.0.0.7", "127.1.2.3"):
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
                 peer.settimeout(30)
-                peer.connect((address, 9999))  # hears nobody else
+                peer.connect((address, 9999))  # so that it receives only from this address
                 peer.send(b"hello")
                 equal(b"hello", peer.recv(65536))
                 sender = "{}:{}".format(*peer.getsockname())
@@ -38,7 +38,7 @@ def each_address_answers_for_itself():
 
 
 @case
-def nc_gets_its_answer():
+def netcat_receives_the_reply():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
@@ -47,7 +47,7 @@ def nc_gets_its_answer():
 
 
 @case
-def a_group_and_a_broadcast_are_no_source():
+def a_group_and_a_broadcast_address_are_not_used_as_source():
     skip_unless_free(9999)
     peer, port = bound_socket()
     peer.settimeout(30)
@@ -58,13 +58,13 @@ def a_group_and_a_broadcast_are_no_source():
         for asked in ("228.0.0.5", "127.255.255.255"):
             peer.sendto(b"who is there", (asked, 9999))
             equal((b"who is there", ("127.0.0.1", 9999)), peer.recvfrom(65536))
-            told = read_line_starting(program, f"127.0.0.1:{port} has asked ")
-            equal(f"{asked}:9999 on interface {LOOPBACK}", told)
+            destination = read_line_starting(program, f"127.0.0.1:{port} has asked ")
+            equal(f"{asked}:9999 on interface {LOOPBACK}", destination)
         equal("", end_with_signal(program, signal.SIGTERM))
 
 
 @case
-def what_cannot_be_joined_is_one_clear_line():
+def a_group_that_cannot_be_joined_is_one_clear_line():
     skip_unless_free(9999)
     wrong = {("127.0.0.1", "lo"): "UDPR_E_NOT_MULTICAST", ("228.0.0.5", "nosuch0"): "UDPR_E_NO_INTERFACE"}
     for arguments, status in wrong.items():

@@ -1,4 +1,4 @@
-"""request_timeout.py PROGRAM: a client that asks again, against servers that do not answer at once."""
+"""request_timeout.py PROGRAM: a client that repeats requests, with servers that do not reply at once."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from harness import bound_socket, case, equal, main, running
 PROGRAM = sys.argv[1]
 
 
-def asking(port, text="Hello World!"):
+def client_of(port, text="Hello World!"):
     return running(PROGRAM, "localhost", str(port), text)
 
 
@@ -20,7 +20,7 @@ def result(program):
 @case
 def prints_the_answer():
     server, port = bound_socket()
-    with server, asking(port) as program:
+    with server, client_of(port) as program:
         request, client = server.recvfrom(2000)
         number, text = request.split(b" ", 1)
         equal(b"Hello World!", text)
@@ -29,9 +29,9 @@ def prints_the_answer():
 
 
 @case
-def asks_the_same_again_until_an_answer_comes():
+def repeats_the_request_until_a_reply_arrives():
     server, port = bound_socket()
-    with server, asking(port) as program:
+    with server, client_of(port) as program:
         requests = [server.recvfrom(2000) for _ in range(3)]
         equal(1, len(set(requests)))
         server.sendto(*requests[0])
@@ -39,12 +39,12 @@ def asks_the_same_again_until_an_answer_comes():
 
 
 @case
-def takes_no_answer_but_its_own():
+def ignores_other_replies():
     server, port = bound_socket()
     other, _ = bound_socket()
-    with server, other, asking(port) as program:
+    with server, other, client_of(port) as program:
         request, client = server.recvfrom(2000)
-        other.sendto(request, client)  # from somebody else
+        other.sendto(request, client)  # from another address
         for wrong in (b"", b"1", b"x" + request, request[:3]):
             server.sendto(wrong, client)
         server.sendto(request + b" At last", client)
@@ -52,9 +52,9 @@ def takes_no_answer_but_its_own():
 
 
 @case
-def gives_up_in_the_end():
+def times_out():
     server, port = bound_socket()
-    with server, asking(port) as program:
+    with server, client_of(port) as program:
         code, lines, err = result(program)
     equal((1, [f"try {i}" for i in range(1, 5)]), (code, lines))
     start = "request_timeout: UDPR_E_TIMED_OUT: "
@@ -62,10 +62,10 @@ def gives_up_in_the_end():
 
 
 @case
-def says_when_nobody_listens():
+def prints_if_nobody_listens():
     server, port = bound_socket()
     server.close()
-    with asking(port) as program:
+    with client_of(port) as program:
         code, lines, _ = result(program)
     equal((1, ["try 1", "nobody listens there", "try 2"]), (code, lines[:3]))
 

@@ -1,4 +1,4 @@
-"""run_command.py: scripts/run in one shell, the line that it says to try in another."""
+"""run_command.py: scripts/run, and the command that it prints for another shell."""
 
 import pathlib
 import re
@@ -13,22 +13,22 @@ RUN = pathlib.Path(__file__).parents[2] / "scripts" / "run"
 
 
 @case
-def runs_basic_example_and_says_what_to_try():
+def runs_basic_example_and_prints_a_command():
     skip_unless_free(9999)
     with running(RUN) as program:
         line = read_line_starting(program, "Try it in another shell:  ")
         equal(9999, listening_port(program))
-        equal("Hello World!\n", on_a_fresh_machine(line))
+        equal("Hello World!\n", run_with_coreutils_only(line))
         assert re.fullmatch(r"[1-9][0-9]*", read_line_starting(program, 'received "Hello World!\\n" from 127.0.0.1:'))
         program.send_signal(signal.SIGINT)
         out, err = program.communicate()
         equal(("stopped\n", 0), (out, program.returncode))
-        # On a busy machine the build takes its time, also if there is nothing to build.
+        # On a busy machine the build may be slow, even if there is nothing to build.
         assert re.fullmatch(r"(run: building udpr, .*\n)?", err), err
 
 
-def on_a_fresh_machine(line):
-    """What the line prints where there is nothing but a shell and coreutils."""
+def run_with_coreutils_only(line):
+    """Runs the command with only a shell and coreutils in PATH. Returns its output."""
     with tempfile.TemporaryDirectory() as path:
         for name in ("bash", "sh", "head"):
             pathlib.Path(path, name).symlink_to(shutil.which(name))
@@ -42,7 +42,7 @@ def passes_arguments_on():
 
 
 @case
-def names_the_examples_when_it_does_not_know_one():
+def lists_the_examples_for_an_unknown_name():
     ended = subprocess.run([RUN, "no_such"], capture_output=True, text=True, check=False)
     equal(2, ended.returncode)
     assert "  basic_example\n" in ended.stderr, ended.stderr

@@ -1,4 +1,4 @@
-"""threads.py PROGRAM: questions that take their time, answered beside others."""
+"""threads.py PROGRAM: slow requests that are processed in parallel with others."""
 
 import signal
 import sys
@@ -8,26 +8,26 @@ from harness import bound_socket, case, end_with_signal, equal, listening_port, 
 PROGRAM = sys.argv[1]
 
 
-def asker(port):
+def connected_socket(port):
     peer, _ = bound_socket()
     peer.connect(("127.0.0.1", port))
     return peer
 
 
 @case
-def answers_on_port_9999():
+def replies_on_port_9999():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
-        with asker(9999) as peer:
+        with connected_socket(9999) as peer:
             peer.send(b"1000000\n")
             equal(b"78498 primes below 1000000\n", peer.recv(100))
         end_with_signal(program, signal.SIGINT)
 
 
 @case
-def a_quick_question_does_not_wait_for_a_slow_one():
-    with running(PROGRAM, "0") as program, asker(listening_port(program)) as peer:
+def a_quick_request_does_not_wait_for_a_slow_one():
+    with running(PROGRAM, "0") as program, connected_socket(listening_port(program)) as peer:
         peer.send(b"3000000")
         peer.send(b"10")
         equal(b"4 primes below 10\n", peer.recv(100))
@@ -35,10 +35,10 @@ def a_quick_question_does_not_wait_for_a_slow_one():
 
 
 @case
-def many_at_once_get_their_own_answers():
+def many_clients_receive_their_own_replies():
     with running(PROGRAM, "0") as program:
         port = listening_port(program)
-        peers = [asker(port) for _ in range(50)]
+        peers = [connected_socket(port) for _ in range(50)]
         for i, peer in enumerate(peers):
             peer.send(b"%d" % (3 + 2 * (i % 2)))
         for i, peer in enumerate(peers):
@@ -47,8 +47,8 @@ def many_at_once_get_their_own_answers():
 
 
 @case
-def what_is_no_number_gets_no_answer():
-    with running(PROGRAM, "0") as program, asker(listening_port(program)) as peer:
+def invalid_numbers_get_no_reply():
+    with running(PROGRAM, "0") as program, connected_socket(listening_port(program)) as peer:
         for junk in (b"", b"x", b"-5", b"5x", b"10000001", b"99999999999999999999", b"1" * 500):
             peer.send(junk)
         peer.send(b"2")
@@ -56,8 +56,8 @@ def what_is_no_number_gets_no_answer():
 
 
 @case
-def ctrl_c_stops_it_at_work():
-    with running(PROGRAM, "0") as program, asker(listening_port(program)) as peer:
+def ctrl_c_stops_it_during_work():
+    with running(PROGRAM, "0") as program, connected_socket(listening_port(program)) as peer:
         peer.send(b"3000000")
         peer.send(b"10")
         equal(b"4 primes below 10\n", peer.recv(100))

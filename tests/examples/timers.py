@@ -1,4 +1,4 @@
-"""timers.py PROGRAM: a heart that beats, and the watch on it."""
+"""timers.py PROGRAM: a periodic call, and a watchdog that ends the program when it stops."""
 
 import subprocess
 import sys

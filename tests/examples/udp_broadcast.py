@@ -1,4 +1,4 @@
-"""udp_broadcast.py PROGRAM: the seeds' broadcaster on the loopback's own broadcast address, and a Python socket."""
+"""udp_broadcast.py PROGRAM: the broadcaster, with the broadcast address of the loopback device, and a Python socket."""
 
 import signal
 import subprocess
@@ -16,7 +16,7 @@ def free_port():
 
 
 @case
-def hears_itself_and_counts_every_answer():
+def receives_its_own_pings_and_counts_replies():
     port = free_port()
     peer, peer_port = bound_socket()
     with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
@@ -32,7 +32,7 @@ def hears_itself_and_counts_every_answer():
 
 
 @case
-def answers_a_ping_with_its_id():
+def replies_to_a_ping_with_its_id():
     port = free_port()
     peer, peer_port = bound_socket()
     with peer, running(PROGRAM, str(port), "127.255.255.255") as program:
@@ -42,7 +42,7 @@ def answers_a_ping_with_its_id():
         peer.sendto(b"PING 1-77", ("127.0.0.1", port))
         equal((b"PONG 1-77", ("127.0.0.1", port)), peer.recvfrom(65536))
         while (line := read_line_starting(program, "RECV PING ")) != f"1-77 from 127.0.0.1:{peer_port}":
-            assert line.endswith(f"from 127.0.0.1:{port}"), line  # its own
+            assert line.endswith(f"from 127.0.0.1:{port}"), line  # its own ping
 
 
 @case

@@ -1,4 +1,4 @@
-"""asyncio_echo.py LIBRARY: asyncio programs that serve UDP through udpr's one descriptor, by ctypes."""
+"""asyncio_echo.py LIBRARY: asyncio programs that drive a reactor by its descriptor, with ctypes."""
 
 import asyncio
 import ctypes
@@ -14,10 +14,10 @@ def ok(status):
 
 
 class Reactor:
-    """A reactor that turns whenever asyncio finds its descriptor readable."""
+    """A reactor that runs a turn whenever asyncio finds its descriptor readable."""
 
     def __init__(self):
-        self.handle, self.kept = Handle(), []  # what C calls must live on
+        self.handle, self.callbacks = Handle(), []  # callbacks that C may call must not be collected
         ok(udpr.udpr_reactor_new(None, ctypes.byref(self.handle)))
 
     async def __aenter__(self):
@@ -33,7 +33,7 @@ class Reactor:
         ok(udpr.udpr_reactor_iterate(self.handle, 0))
 
     async def __aexit__(self, *_):
-        """Stops it, and waits until asyncio has driven it to its end."""
+        """Stops the reactor, and waits until its last turn."""
         ok(udpr.udpr_reactor_stop(self.handle))
         while udpr.udpr_reactor_is_running(self.handle):
             await asyncio.sleep(0)
@@ -41,20 +41,20 @@ class Reactor:
         ok(udpr.udpr_reactor_free(self.handle))
 
     def call_later(self, seconds, function):
-        self.kept.append(CALL(lambda *_: function()))
-        ok(udpr.udpr_reactor_call_later(self.handle, int(seconds * 1e9), self.kept[-1], None, None, None))
+        self.callbacks.append(CALL(lambda *_: function()))
+        ok(udpr.udpr_reactor_call_later(self.handle, int(seconds * 1e9), self.callbacks[-1], None, None, None))
 
     def call_from_thread(self, function):
-        self.kept.append(CALL(lambda *_: function()))
-        ok(udpr.udpr_reactor_call_from_thread(self.handle, self.kept[-1], None, None))
+        self.callbacks.append(CALL(lambda *_: function()))
+        ok(udpr.udpr_reactor_call_from_thread(self.handle, self.callbacks[-1], None, None))
 
 
 class Echo:
-    """A port on the loopback that answers each datagram with its bytes in capitals."""
+    """A port on the loopback device that replies to each datagram with its data in upper case."""
 
     def __init__(self, reactor):
         transport, host = Handle(), Addr()
-        reactor.kept.append(self)
+        reactor.callbacks.append(self)
         self.stopped = False
         self.protocol = Protocol(size=ctypes.sizeof(Protocol))
         self.protocol.datagram_received = DATAGRAM(self.received)
@@ -76,7 +76,7 @@ class Echo:
 
 
 class Client(asyncio.DatagramProtocol):
-    """asyncio's own UDP, on the same loop."""
+    """A UDP client of asyncio in the same loop."""
 
     @classmethod
     async def to(cls, address):
@@ -93,7 +93,7 @@ class Client(asyncio.DatagramProtocol):
 
 
 def in_asyncio(program):
-    """A case that is a coroutine with a reactor of its own."""
+    """Makes a case of a coroutine that receives a reactor."""
 
     async def with_reactor():
         async with Reactor() as reactor:
@@ -107,7 +107,7 @@ def in_asyncio(program):
 
 
 @in_asyncio
-async def answers_asyncio_clients(reactor):
+async def replies_to_asyncio_clients(reactor):
     echo = Echo(reactor)
     clients = [await Client.to(echo.address) for _ in range(10)]
     for i in range(20):
@@ -118,7 +118,7 @@ async def answers_asyncio_clients(reactor):
 
 
 @in_asyncio
-async def delayed_calls_come_without_asyncios_timers(reactor):
+async def delayed_calls_need_no_asyncio_timers(reactor):
     loop, order, last = asyncio.get_running_loop(), [], asyncio.Event()
     begin = loop.time()
     reactor.call_later(0.05, last.set)
@@ -137,13 +137,13 @@ async def a_call_from_another_thread_wakes_asyncio(reactor):
 
 
 @in_asyncio
-async def with_nothing_to_do_it_does_not_turn(reactor):
+async def an_idle_reactor_runs_no_turns(reactor):
     Echo(reactor)
     settled = None
     while settled != reactor.turns:
         settled = reactor.turns
         for _ in range(10):
-            await asyncio.sleep(0)  # asyncio looks at its descriptors
+            await asyncio.sleep(0)  # lets asyncio poll its descriptors
     await asyncio.sleep(0.1)
     equal(settled, reactor.turns)
 

@@ -1,4 +1,4 @@
-"""cffi_echo.py LIBRARY HEADER: the echo program of echo.py, by cffi, with the batch callback and the library's signals."""
+"""cffi_echo.py LIBRARY HEADER: the echo program of echo.py with cffi, the batch callback, and the library's signal handlers."""
 
 import gc
 import sys
@@ -28,23 +28,23 @@ class Reactor:
         out = ffi.new("udpr_reactor **")
         ok(udpr.udpr_reactor_new(options, out))
         self.handle, self.error, self.freed = out[0], None, 0
-        self.kept = set()  # what C may call yet: `user` is no reference that Python counts
+        self.live = set()  # objects that C may still use: Python does not count the `user` pointer as a reference
 
     def listen(self, address, received):
-        """Gives the status and the transport, which is released by its finalizer. `received` gets each datagram."""
+        """Returns the status and the transport, whose finalizer releases it. `received` is called for each datagram."""
 
         @ffi.callback("udpr_datagrams_fn")
         def on_datagrams(transport, datagrams, count, _):
             try:
                 for i in range(count):
                     received(transport, datagrams[i])
-            except BaseException as error:  # it cannot pass through C: it ends the run, and comes out there
+            except BaseException as error:  # an exception must not pass through C: it ends the run, which raises it again
                 self.error = error
                 udpr.udpr_reactor_stop(self.handle)
             return count
 
         user = ffi.new_handle((self, on_datagrams))
-        self.kept.add(user)
+        self.live.add(user)
         protocol = ffi.new("udpr_protocol *", {"user": user, "free_user": free_user, "datagrams_received": on_datagrams})
         protocol.size = ffi.sizeof(protocol[0])
         out = ffi.new("udpr_transport **")
@@ -60,11 +60,11 @@ class Reactor:
 @ffi.callback("udpr_free_fn")
 def free_user(user):
     reactor, _ = ffi.from_handle(user)
-    reactor.kept.discard(user)
+    reactor.live.discard(user)
     reactor.freed += 1
 
 
-def release(transport):  # on whatever thread the collector runs
+def release(transport):  # runs on the thread of the garbage collector
     udpr.udpr_transport_release(transport)
     print("released by a finalizer")
 
@@ -109,7 +109,7 @@ def main():
     print("without its reactor:", name(udpr.udpr_transport_write(transport, b"x", 1, host)))
     del transport
     gc.collect()
-    return len(reactor.kept)  # 0: nothing is kept that C will not call any more
+    return len(reactor.live)  # 0: nothing is kept that C no longer uses
 
 
 sys.exit(main())

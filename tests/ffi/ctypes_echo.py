@@ -1,4 +1,4 @@
-"""ctypes_echo.py LIBRARY: the echo program of echo.py, by Python's ctypes, with Python's own signal handlers."""
+"""ctypes_echo.py LIBRARY: the echo program of echo.py with Python's ctypes and Python's own signal handlers."""
 
 import ctypes
 import gc
@@ -9,8 +9,8 @@ import threading
 
 from udpr_ctypes import DATAGRAM, FREE, Addr, Datagram, Handle, Protocol, name, udpr
 
-A_LOOK = 100_000_000  # ns between two looks at Python's signals: one that comes just before the wait does not end it
-_live = {}  # what C may call yet: a callback object that is collected leaves C a dangling pointer
+SIGNAL_CHECK_NS = 100_000_000  # the longest wait, since a signal just before a wait does not end it
+_live = {}  # callbacks that C may still call: if Python collected one, C would have a dangling pointer
 _numbers = itertools.count(1)
 
 
@@ -26,7 +26,7 @@ class Transport:
     def write(self, data, to):
         return udpr.udpr_transport_write(self.handle, data, len(data), to)
 
-    def __del__(self):  # on whatever thread the collector runs
+    def __del__(self):  # runs on the thread of the garbage collector
         udpr.udpr_transport_release(self.handle)
         print("released by a finalizer")
 
@@ -37,7 +37,7 @@ class Reactor:
         ok(udpr.udpr_reactor_new(None, self.handle))
 
     def listen(self, address, received):
-        """Gives the status and the transport. `received` gets the borrowed transport, the data and the sender."""
+        """Returns the status and the transport. `received` is called with the borrowed transport, the data and the sender."""
 
         def on_datagram(handle, datagram, _):
             got = Datagram.from_address(datagram)
@@ -51,7 +51,8 @@ class Reactor:
         return status, Transport(out) if status == 0 else None
 
     def guarded(self, function, *arguments):
-        """An exception cannot pass through C (ctypes would print and forget it): it ends the run, and comes out there."""
+        """Calls a function. An exception must not pass through C (ctypes would print and ignore it): it ends the run, which
+        raises it again."""
         try:
             function(*arguments)
         except BaseException as error:
@@ -59,10 +60,10 @@ class Reactor:
             udpr.udpr_reactor_stop(self.handle)
 
     def run(self):
-        """Turns, and lets Python call its signal handlers between two turns."""
+        """Runs turns, between which Python calls its signal handlers."""
         ok(udpr.udpr_reactor_start(self.handle))
         while udpr.udpr_reactor_is_running(self.handle):
-            ok(udpr.udpr_reactor_iterate(self.handle, A_LOOK))
+            ok(udpr.udpr_reactor_iterate(self.handle, SIGNAL_CHECK_NS))
         if self.error:
             raise self.error
 
@@ -113,7 +114,7 @@ def main():
     print("without its reactor:", name(transport.write(b"x", host)))
     del transport
     gc.collect()
-    return len(_live)  # 0: nothing is kept that C will not call any more
+    return len(_live)  # 0: nothing is kept that C no longer calls
 
 
 sys.exit(main())

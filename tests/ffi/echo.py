@@ -1,12 +1,12 @@
-"""echo.py LANGUAGE LIBRARY HEADER: one echo program, the same in each language, through the shared library.
+"""echo.py LANGUAGE LIBRARY HEADER: the same echo program in each language, with the shared library.
 
-Each program (NAME_echo.*) listens on a port of 127.0.0.1 and sends back what it receives, but for three words:
+Each program (NAME_echo.*) listens on a port of 127.0.0.1 and echoes what it receives, except for three words:
 
-  thread   is answered with the status that another thread gets for stopping the reactor
-  raise    lets the callback raise an error of the language, which ends the run and comes out of it
+  thread   the reply is the status that another thread gets for stopping the reactor
+  raise    the callback raises an error of the language, which ends the run, and the run raises it again
   stop     ends the run
 
-So does SIGINT. The program prints a line for each promise of the library that a binding lives on; LINES has them.
+SIGINT also ends the run. The program prints a line for each property of the library that a binding depends on; see LINES.
 """
 
 import functools
@@ -47,7 +47,7 @@ def python_ctypes():
 
 
 def python_cffi():
-    """With this Python, or with the system's, for which distributions package cffi."""
+    """Uses this Python, or the system's, for which distributions package cffi."""
     if importlib.util.find_spec("cffi"):
         return [sys.executable, HERE / "cffi_echo.py", LIBRARY, HEADER]
     system = "/usr/bin/python3"
@@ -91,7 +91,7 @@ def go():
     return [program]
 
 
-# Who releases the transport at last, in each language.
+# By language: the command, and what releases the transport at the end.
 PROGRAMS = {
     "ctypes": (python_ctypes, "a finalizer"),
     "cffi": (python_cffi, "a finalizer"),
@@ -103,7 +103,7 @@ PROGRAMS = {
 
 
 class Echo:
-    """The program, started, with a socket that talks to it."""
+    """A running program, and a socket that is connected to it."""
 
     def __enter__(self):
         command, self.releaser = PROGRAMS[LANGUAGE]
@@ -124,7 +124,7 @@ class Echo:
         return self.peer.recv(65536)
 
     def ends(self, outcome):
-        """It ends by itself, having kept every promise."""
+        """The program ends by itself, and has printed all lines."""
         out, err = self.program.communicate(timeout=IN_TIME)
         equal("", err)
         equal(LINES.format(outcome, self.releaser), out)
@@ -153,7 +153,7 @@ def echoes_bursts_in_order():
 
 
 @case
-def another_thread_is_told_so():
+def a_call_on_another_thread_returns_wrong_thread():
     with Echo() as echo:
         equal(b"UDPR_E_WRONG_THREAD", echo.ask(b"thread"))
         equal(b"still there", echo.ask(b"still there"))
@@ -162,7 +162,7 @@ def another_thread_is_told_so():
 
 
 @case
-def an_error_in_a_callback_comes_out_of_the_run():
+def an_error_in_a_callback_is_raised_by_the_run():
     with Echo() as echo:
         equal(b"before", echo.ask(b"before"))
         echo.peer.send(b"raise")

@@ -1,15 +1,15 @@
-// The echo program of echo.py, by cgo, with Go's own signals and the batch callback.
+// The echo program of echo.py with cgo, Go's own signals, and the batch callback.
 package main
 
 /*
 #include <stdlib.h>
 #include <udpr/udpr.h>
 
-// What cgo makes of the exported functions below.
+// The C declarations of the exported functions below.
 extern size_t goDatagramsReceived(udpr_transport *, udpr_datagram **, size_t, void *);
 extern void goFreeUser(void *);
 
-// Function pointers are C's business; and a cgo.Handle is a number, which only C may take for a pointer.
+// In C, since Go has no C function pointers, and only C may convert a cgo.Handle, which is a number, to a pointer.
 static inline udpr_status listen_udp(udpr_reactor *reactor, const char *address, uintptr_t user, udpr_transport **out) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = (void *)user, .free_user = goFreeUser,
                             .datagrams_received = (udpr_datagrams_fn)goDatagramsReceived};
@@ -45,7 +45,7 @@ type reactor struct {
 	freed   int
 }
 
-// What the callbacks find behind `user`, until goFreeUser deletes the handle.
+// The object of the handle in `user`, until goFreeUser deletes the handle.
 type port struct {
 	reactor  *reactor
 	received func(transport *C.udpr_transport, data []byte, sender *C.udpr_addr)
@@ -71,7 +71,7 @@ func goFreeUser(user unsafe.Pointer) {
 	handle.Delete()
 }
 
-// A panic must not pass through C: it ends the run, and comes out there.
+// A panic must not pass through C: it ends the run, which returns it.
 func (r *reactor) endOnPanic() {
 	if raised := recover(); raised != nil {
 		r.raised = raised
@@ -91,11 +91,11 @@ func (r *reactor) listen(address string, p *port) (status, *transport) {
 }
 
 func (t *transport) write(data []byte, to *C.udpr_addr) C.int32_t {
-	defer runtime.KeepAlive(t) // or the finalizer may run while C still uses the pointer
+	defer runtime.KeepAlive(t) // otherwise the finalizer might run while C still uses the pointer
 	return write(t.pointer, data, to)
 }
 
-// The data needs no copy: C keeps no pointer to it.
+// The data is not copied, since C keeps no pointer to it.
 func write(t *C.udpr_transport, data []byte, to *C.udpr_addr) C.int32_t {
 	var first unsafe.Pointer
 	if len(data) > 0 {
@@ -104,7 +104,7 @@ func write(t *C.udpr_transport, data []byte, to *C.udpr_addr) C.int32_t {
 	return C.udpr_transport_write(t, first, C.size_t(len(data)), to)
 }
 
-// run keeps the goroutine on its thread: else Go may go on with it on another, between two calls of one turn.
+// run keeps the goroutine on its thread: otherwise Go might move it to another one between two calls.
 func (r *reactor) run() (raised interface{}) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -112,7 +112,7 @@ func (r *reactor) run() (raised interface{}) {
 	must(C.udpr_reactor_remote(r.pointer, &remote))
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(signals, os.Interrupt)
-	go func() { // a goroutine, so a thread of its own: the remote is what it may use
+	go func() { // a goroutine has another thread, so it may use only the remote
 		defer close(done)
 		defer C.udpr_remote_release(remote)
 		if _, caught := <-signals; caught {

@@ -1,4 +1,4 @@
-"""header.py BUILD_DIR CONFIG: the header for other languages, where an installation says that it is."""
+"""header.py BUILD_DIR CONFIG: the installed header for other languages."""
 
 import atexit
 import pathlib
@@ -17,7 +17,7 @@ atexit.register(shutil.rmtree, WORK)
 
 
 def installed():
-    """Its text, found by pkg-config in a tree that was moved after it was installed."""
+    """Returns the text of the header, found by pkg-config in an installed tree that was moved."""
     prefix = WORK / "moved"
     if not prefix.exists():
         install = ["cmake", "--install", BUILD_DIR, "--config", CONFIG, "--prefix", str(WORK / "prefix")]

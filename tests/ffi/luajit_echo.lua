@@ -1,4 +1,4 @@
--- luajit_echo.lua LIBRARY HEADER: the echo program of echo.py, by LuaJIT's FFI, with the library's signals.
+-- luajit_echo.lua LIBRARY HEADER: the echo program of echo.py with LuaJIT's FFI and the library's signal handlers.
 local ffi = require("ffi")
 
 local function read(path)
@@ -16,8 +16,8 @@ ffi.cdef [[
 local udpr = ffi.load(arg[1])
 io.stdout:setvbuf("line")
 
--- A function that calls what may call back must not be compiled: a callback out of compiled code is a panic ("bad
--- callback"). All of them here, for brevity; jit.off(FUNCTION) is for one.
+-- A function that calls C code with callbacks must not be compiled: a callback from compiled code is a panic ("bad
+-- callback"). This turns compilation off for all functions; jit.off(FUNCTION) does so for one.
 jit.off()
 
 local function name(status) return ffi.string(udpr.udpr_status_name(status)) end
@@ -32,7 +32,7 @@ local function sized(type, fields)
   return struct
 end
 
--- A C function as a thread's body: Lua itself has one thread, and a callback on another one would be its end.
+-- Runs a C function on another thread. Lua has only one thread, and crashes on a callback on another one.
 local function status_of_other_thread(fn, argument)
   local thread, answer = ffi.new("unsigned long[1]"), ffi.new("void *[1]")
   assert(ffi.C.pthread_create(thread, nil, ffi.cast("void *(*)(void *)", fn), ffi.cast("void *", argument)) == 0)
@@ -44,7 +44,7 @@ local out = ffi.new("udpr_reactor *[1]")
 ok(udpr.udpr_reactor_new(sized("udpr_reactor_options", { flags = udpr.UDPR_REACTOR_SIGNALS }), out))
 local reactor = out[0]
 local freed, raised = 0, nil
-local callbacks = {} -- LuaJIT has some hundred slots for callbacks: each is given back when C will not call it any more
+local callbacks = {} -- LuaJIT has some hundred slots for callbacks: each is freed when C no longer calls it
 
 local function callback(type, fn)
   local made = ffi.cast(type, fn)
@@ -64,8 +64,8 @@ local function on_datagram(transport, datagram)
   ok(udpr.udpr_transport_write(transport, data, #data, datagram.sender))
 end
 
--- The batch callback goes from C into Lua once a batch. An error must not pass through C: it ends the run, and comes
--- out there.
+-- The batch callback is one call from C into Lua for each batch. An error must not pass through C: it ends the run, which
+-- reports it.
 local datagrams_received = callback("udpr_datagrams_fn", function(transport, datagrams, count)
   local went_well, problem = pcall(function()
     for i = 0, tonumber(count) - 1 do on_datagram(transport, datagrams[i]) end

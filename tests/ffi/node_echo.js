@@ -1,4 +1,4 @@
-// node_echo.js LIBRARY: the echo program of echo.py, by koffi, inside Node's own loop.
+// node_echo.js LIBRARY: the echo program of echo.py with koffi, in Node's own event loop.
 "use strict";
 const koffi = require("koffi");
 
@@ -12,7 +12,7 @@ const Addr = koffi.struct("udpr_addr", {
 const ReactorOptions = koffi.struct("udpr_reactor_options", {
   size: "size_t", flags: "uint32_t", thread_pool_size: "uint32_t",
 });
-const Datagram = koffi.struct("udpr_datagram", { // as far as it is read here
+const Datagram = koffi.struct("udpr_datagram", { // the fields that are read here
   size: "size_t", data: "void *", len: "size_t", full_len: "size_t", sender: Addr,
 });
 const FreeFn = koffi.proto("void udpr_free_fn(void *user)");
@@ -24,7 +24,7 @@ const Protocol = koffi.struct("udpr_protocol", {
 });
 const PollFd = koffi.struct("pollfd", { fd: "int", events: "short", revents: "short" });
 const POLLIN = 1;
-const PINNED = 4; // UDPR_REACTOR_PINNED: this thread's alone, between turns, too
+const PINNED = 4; // UDPR_REACTOR_PINNED: only this thread may use it, also between turns
 
 const poll = libc.func("int poll(pollfd *fds, unsigned long count, int timeout)");
 const statusName = library.func("const char *udpr_status_name(int32_t status)");
@@ -46,20 +46,20 @@ function ok(status) {
   if (status < 0) throw new Error(statusName(status));
 }
 
-// func.async(...): on a thread of Node's pool.
+// Calls a function on a thread of Node's pool.
 function otherThread(func, ...values) {
   return new Promise((resolve, reject) =>
     func.async(...values, (error, answer) => (error ? reject(error) : resolve(answer))));
 }
 
-// A copy, since C's bytes are gone when the callback returns. koffi knows no array of none.
+// Copies the data, which is valid only until the callback returns. koffi does not support empty arrays.
 function bytesAt(pointer, length) {
   return Buffer.from(length ? koffi.decode(pointer, koffi.array("uint8_t", length, "Typed")) : []);
 }
 
 class Reactor {
   freed = 0;
-  live = new Map(); // the callbacks that C may call yet, by `user`
+  live = new Map(); // the callbacks that C may still call, by `user`
 
   constructor() {
     const out = [null];
@@ -68,7 +68,7 @@ class Reactor {
     this.freeUser = koffi.register((user) => this.onFree(Number(user)), "udpr_free_fn *");
   }
 
-  // Gives the status and the transport. `received` gets the borrowed transport, the data and the sender.
+  // Returns the status and the transport. `received` is called with the borrowed transport, the data and the sender.
   listen(address, received) {
     const onDatagram = koffi.register((transport, pointer) => this.guarded(() => {
       const datagram = koffi.decode(pointer, Datagram);
@@ -88,7 +88,7 @@ class Reactor {
     setImmediate(() => koffi.unregister(onDatagram));
   }
 
-  // An exception ends the run and comes out there. Else koffi would tell C zero, finish the turn, and throw after it.
+  // An exception ends the run, which throws it again. Otherwise koffi would return 0 to C, and throw it after the turn.
   guarded(call) {
     try {
       call();
@@ -98,7 +98,7 @@ class Reactor {
     }
   }
 
-  // A thread of Node's pool waits for the reactor's one descriptor, this thread turns: Node's loop goes on all the time.
+  // A thread of Node's pool waits for the reactor's descriptor, and this thread runs the turns, so Node's loop is not blocked.
   async run() {
     const fd = [0];
     ok(reactorBackendFd(this.pointer, fd));
@@ -153,7 +153,7 @@ async function main() {
   console.log(`without its reactor: ${statusName(write(transport, x, 1, host))}`);
   await otherThread(release, transport);
   console.log("released by another thread");
-  process.exitCode = reactor.live.size; // 0: nothing is kept that C will not call any more
+  process.exitCode = reactor.live.size; // 0: nothing is kept that C no longer calls
 }
 
 main();

@@ -1,4 +1,4 @@
-# ruby_echo.rb LIBRARY: the echo program of echo.py, by Ruby's Fiddle, with Ruby's own signal handlers.
+# ruby_echo.rb LIBRARY: the echo program of echo.py with Ruby's Fiddle and Ruby's own signal handlers.
 require "fiddle/import"
 
 module Udpr
@@ -17,12 +17,12 @@ module Udpr
   extern "void udpr_transport_release(void *)"
   Addr = struct ["unsigned short family", "unsigned short port", "unsigned int scope_id", "unsigned int flow_info",
                  "unsigned char bytes[16]", "unsigned int reserved"]
-  Datagram = struct ["size_t size", "void *data", "size_t len", "size_t full_len"] # as far as it is read here
-  SENDER = Datagram.size # the struct goes on with the sender's address
+  Datagram = struct ["size_t size", "void *data", "size_t len", "size_t full_len"] # the fields that are read here
+  SENDER = Datagram.size # the next field is the sender's address
   Protocol = struct ["size_t size", "void *user", "void *free_user", "void *start_protocol", "void *datagram_received",
                      "void *datagrams_received", "void *connection_refused", "void *error_received",
                      "void *write_ready", "void *stop_protocol"]
-  A_LOOK = 100_000_000 # ns between two looks at Ruby's signals
+  SIGNAL_CHECK_NS = 100_000_000 # the longest wait, since a signal just before a wait does not end it
 
   def self.name(status) = udpr_status_name(status).to_s
 
@@ -31,7 +31,7 @@ module Udpr
   end
 end
 
-# The port's reference. Released by the finalizer, which knows the pointer and not the object.
+# A reference to the port. The finalizer, which has only the pointer and not the object, releases it.
 class Transport
   attr_reader :pointer
 
@@ -64,7 +64,7 @@ class Reactor
     end
   end
 
-  # Gives the status and the transport. The block gets the borrowed transport, the data and the sender.
+  # Returns the status and the transport. The block is called with the borrowed transport, the data and the sender.
   def listen(address, &received)
     on_datagram = Fiddle::Closure::BlockCaller.new(Fiddle::TYPE_VOID, [Fiddle::TYPE_VOIDP] * 3) do |transport, pointer, _|
       datagram = Udpr::Datagram.new(pointer)
@@ -74,13 +74,13 @@ class Reactor
     protocol.to_ptr[0, Udpr::Protocol.size] = "\0" * Udpr::Protocol.size
     protocol.size, protocol.user = Udpr::Protocol.size, on_datagram.object_id
     protocol.free_user, protocol.datagram_received = @free_user.to_i, on_datagram.to_i
-    @live[on_datagram.object_id] = on_datagram # a closure that is collected leaves C a dangling pointer
+    @live[on_datagram.object_id] = on_datagram # if Ruby collected the closure, C would have a dangling pointer
     out = Fiddle::Pointer.malloc(Fiddle::SIZEOF_VOIDP, Fiddle::RUBY_FREE)
     status = Udpr.udpr_reactor_listen_udp(@pointer, 0, address, protocol, nil, out)
     [status, status.zero? ? Transport.new(out.ptr) : nil]
   end
 
-  # An exception must not pass through C, where it would skip what the library has to put right: it ends the run.
+  # An exception must not pass through C, since it would skip code of the library: it ends the run, which raises it again.
   def guarded
     yield
   rescue Exception => error
@@ -88,10 +88,10 @@ class Reactor
     Udpr.udpr_reactor_stop(@pointer)
   end
 
-  # Turns, and lets Ruby call its signal handlers between two turns.
+  # Runs turns, between which Ruby calls its signal handlers.
   def run
     Udpr.ok Udpr.udpr_reactor_start(@pointer)
-    Udpr.ok Udpr.udpr_reactor_iterate(@pointer, Udpr::A_LOOK) until Udpr.udpr_reactor_is_running(@pointer).zero?
+    Udpr.ok Udpr.udpr_reactor_iterate(@pointer, Udpr::SIGNAL_CHECK_NS) until Udpr.udpr_reactor_is_running(@pointer).zero?
     raise @error if @error
   end
 end
@@ -127,4 +127,4 @@ reactor = Reactor.new
 status, = reactor.listen("no address")
 puts "a failed listen: #{Udpr.name(status)}, user freed: #{reactor.freed}"
 reactor.freed = 0
-serve(reactor) # Ruby runs the finalizers that are left when the program ends
+serve(reactor) # Ruby runs the remaining finalizers when the program ends

@@ -1,6 +1,6 @@
-"""statuses.py LIBRARY DOCUMENT [--write]: the table of statuses in docs/ffi.md is what the library says.
+"""statuses.py LIBRARY DOCUMENT [--write]: the table of statuses in docs/ffi.md agrees with the library.
 
-With --write it is written anew.
+With --write the table is updated.
 """
 
 import ctypes
@@ -20,13 +20,13 @@ udpr.udpr_status_name.restype = udpr.udpr_status_message.restype = ctypes.c_char
 
 
 def declared():
-    """Name and number of each status in the header."""
+    """Returns the name and the number of each status in the header."""
     enum = re.search(r"enum udpr_status_code \{(.*?)\n\}", HEADER.read_text(encoding="utf-8"), re.S).group(1)
     return [(name, int(number)) for name, number in re.findall(r"^  (UDPR_\w+) = (-?\d+),?$", enum, re.M)]
 
 
 def errno_name(code):
-    """As the header spells it, where the system has two names for one number."""
+    """Returns the name that the header uses, since the system may have two names for one number."""
     spellings = [name for name, number in vars(errno).items() if number == code and name.startswith("E")]
     return next((name for name in spellings if re.search(rf"\b{name}\b", HEADER.read_text(encoding="utf-8"))), "")
 

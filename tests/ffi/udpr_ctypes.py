@@ -1,4 +1,4 @@
-"""udpr as ctypes sees it, as far as the programs here need it. The library is the script's first argument."""
+"""The part of udpr that the programs here need, for ctypes. The library is the script's first argument."""
 
 import ctypes
 import sys
@@ -25,7 +25,7 @@ class Addr(ctypes.Structure):
     ]
 
 
-class Datagram(ctypes.Structure):  # as far as it is read here
+class Datagram(ctypes.Structure):  # the fields that are read here
     _fields_ = [
         ("size", c_size_t),
         ("data", c_void_p),
@@ -55,7 +55,7 @@ def declare(name, *arguments, result=c_int32):
     function.argtypes, function.restype = arguments, result
 
 
-# Without these ctypes would take every argument for a C int, and cut pointers in half.
+# Without these declarations ctypes would pass every argument as a C int, and truncate pointers.
 declare("udpr_status_name", c_int32, result=c_char_p)
 declare("udpr_status_message", c_int32, result=c_char_p)
 declare("udpr_status_errno", c_int32)

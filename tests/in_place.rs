@@ -73,7 +73,7 @@ struct SendAddresses {
 impl Kernel for SendAddresses {
     fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.calls.set(self.calls.get() + 1);
-        self.sent.borrow_mut().extend(send_batch.unsent().map(|(data, ..)| data.as_ptr()));
+        self.sent.borrow_mut().extend(send_batch.unsent().map(|datagram| datagram.data.as_ptr()));
         Linux.send(fd, send_batch)
     }
 }

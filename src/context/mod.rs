@@ -13,7 +13,7 @@ pub use shared::Shared;
 
 use crate::log::{Level, Logger};
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, RecvSlice, SendBatch, clock};
+use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, SendBatch, clock};
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -170,12 +170,6 @@ impl Context {
 
     fn buffers(&self) -> Rc<Buffers> {
         self.buffers.get_or_init(Rc::default).clone()
-    }
-
-    /// The place of bytes that were received merged. They stay there until the dispatch ends; what is gathered from
-    /// there is sent before.
-    pub fn find_recv_slice(&self, data: &[u8]) -> Option<RecvSlice> {
-        self.buffers.get()?.find(data.as_ptr(), data.len())
     }
 
     /// Gives the buffers back for the next port.

@@ -1,17 +1,14 @@
 //! Writes with everything that can be said of one: source, interface, TOS, and a cut into many datagrams.
 
-use super::queue::{SendQueue, charge};
+use super::queue::SendQueue;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
-use crate::context::Context;
 use crate::status::{Result, Status};
-use crate::sys::{Control, RecvSlice, Target};
+use crate::sys::{Control, charge};
 use std::iter;
 
 /// Datagrams that one step of a long message may make.
 const PIECES: usize = 64;
-/// What is shorter is better copied than left apart from what lies around it.
-const IN_PLACE_LEAST: usize = 512;
 /// Bytes of one step, where a datagram is not longer.
 const STEP: usize = 64 * 1024;
 
@@ -47,10 +44,10 @@ pub struct Message<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct SendOptions<'a> {
     pub(super) flush: Flush,
-    control: Option<&'a Control>,
+    pub(super) control: Option<&'a Control>,
     pub(super) segment: usize,
-    /// The payload, where it is in one piece.
-    data: Option<&'a [u8]>,
+    /// The payload of a single datagram, if it lies in one piece: it may be sent from where it was received.
+    pub(super) data: Option<&'a [u8]>,
 }
 
 impl SendOptions<'_> {
@@ -69,12 +66,6 @@ impl SendOptions<'_> {
         self.control.is_none() && self.segment == 0
     }
 
-    /// Where the payload lies among what was received, if it is to leave from there.
-    #[inline]
-    pub(super) fn recv_slice(&self, context: &Context) -> Option<RecvSlice> {
-        self.data.filter(|data| data.len() >= IN_PLACE_LEAST).and_then(|data| context.find_recv_slice(data))
-    }
-
     /// Bytes of the longest datagram that `len` bytes make.
     pub(super) fn longest(&self, len: usize) -> usize {
         if self.segment == 0 { len } else { len.min(self.segment) }
@@ -90,11 +81,6 @@ impl SendOptions<'_> {
         let whole = data.len() <= self.segment || self.segment == 0;
         let size = if whole { data.len().max(1) } else { self.segment };
         iter::once(data).filter(|data| data.is_empty()).chain(data.chunks(size))
-    }
-
-    /// Where it goes to, and what the kernel is told of it.
-    pub(super) fn target<'t>(&'t self, to: Option<&'t Addr>) -> Target<'t> {
-        Target { to, control: self.control }
     }
 
     /// Into a full socket's queue: all of it or, with NO_MEMORY, nothing.

@@ -10,7 +10,6 @@ mod connect;
 mod destinations;
 mod device;
 mod errors;
-mod gathering;
 mod lazy;
 mod listen;
 mod membership;

@@ -1,12 +1,12 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
 use super::destinations::{Destinations, Peer};
-use super::queue::{QueuedDatagram, SendQueue, charge};
+use super::queue::{QueuedDatagram, SendQueue};
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::context::Shared;
 use crate::status::{Result, Status};
-use crate::sys::{Mutex, tsan};
+use crate::sys::{Mutex, charge, tsan};
 use std::sync::Arc;
 
 /// The part of a port that every thread may touch, and that remains of it.

@@ -2,11 +2,8 @@
 
 use crate::addr::Addr;
 use crate::status::Result;
-use crate::sys::Control;
+use crate::sys::{Control, charge};
 use std::collections::VecDeque;
-
-/// What a datagram counts at least, in bytes: empty ones need memory too.
-const MIN_CHARGE: usize = 64;
 
 /// A datagram with memory of its own.
 #[derive(Debug)]
@@ -106,9 +103,4 @@ impl SendQueue {
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// What `len` bytes in `pieces` datagrams count against the bound.
-pub(super) fn charge(len: usize, pieces: usize) -> usize {
-    len.max(pieces.saturating_mul(MIN_CHARGE))
 }

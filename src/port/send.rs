@@ -1,13 +1,12 @@
 //! Sending: few sendmmsg for what was gathered or waits, and what becomes of a datagram that the kernel does not take.
 
-use super::gathering::Gathering;
 use super::path_limits::Segmentation;
 use super::write::SendState;
 use super::{Open, flag};
 use crate::addr::Addr;
 use crate::context::BACK_OFF;
 use crate::status::{Result, Status};
-use crate::sys::{GsoLimits, SendBatch, Target, clock};
+use crate::sys::{Control, GsoLimits, SendBatch, Target, Unsent, clock};
 use std::io;
 
 /// How often one datagram is tried again while earlier ones' errors come in its place.
@@ -25,7 +24,7 @@ impl Open {
     }
 
     pub(super) fn send_gathered(&self, sending: &mut SendState) {
-        let Some(mut send_batch) = sending.gathered.take().map(Gathering::finish) else { return };
+        let Some(mut send_batch) = sending.take_gathered() else { return };
         // What a child forked meanwhile would send here is the parent's.
         if !self.context.shared.owner.is_unusable() {
             let crowd = send_batch.messages() >= UNWATCH_MIN_MESSAGES;
@@ -103,6 +102,11 @@ impl Open {
         self.segmentation.set(Segmentation::Limited);
     }
 
+    #[inline]
+    pub(super) fn target<'a>(&self, to: Option<&'a Addr>, control: Option<&'a Control>) -> Target<'a> {
+        Target { to, control, limits: self.gso_limits_to(to) }
+    }
+
     /// What may be merged on the way there; without `to`, to the peer.
     #[inline]
     pub(super) fn gso_limits_to(&self, to: Option<&Addr>) -> GsoLimits {
@@ -154,8 +158,8 @@ impl Open {
                 _ => return,
             }
         }
-        for (data, to, _) in send_batch.unsent().take(send_batch.next_count()) {
-            self.report_failed_send(data, to, status, mtu);
+        for datagram in send_batch.unsent().take(send_batch.next_count()) {
+            self.report_failed_send(datagram.data, datagram.to.copied(), status, mtu);
         }
         send_batch.skip();
     }
@@ -177,7 +181,8 @@ impl Open {
             self.count_dropped(send_batch.pending());
             return 0;
         }
-        let queue = |(data, to, control)| sending.queue.push(data, to, control);
+        let queue =
+            |datagram: Unsent<'_>| sending.queue.push(datagram.data, datagram.to.copied(), datagram.control);
         send_batch.unsent().map(queue).filter(Result::is_err).count()
     }
 
@@ -204,10 +209,8 @@ impl Open {
             if !send_batch.has_room(datagram.data.len(), 1) {
                 break;
             }
-            let target = Target { to: datagram.to.as_ref(), control: datagram.control.as_deref() };
-            send_batch.push(datagram.data.len(), 0, target, self.gso_limits_to(target.to), |place| {
-                place.copy_from_slice(&datagram.data)
-            });
+            let target = self.target(datagram.to.as_ref(), datagram.control.as_deref());
+            send_batch.push(datagram.data.len(), 0, target, |place| place.copy_from_slice(&datagram.data));
         }
         while !send_batch.is_done() {
             let before = send_batch.pending();
@@ -232,7 +235,7 @@ impl Open {
         while sending.queue.pop().is_some() {
             count += 1;
         }
-        if let Some(send_batch) = sending.gathered.take().map(Gathering::finish) {
+        if let Some(send_batch) = sending.take_gathered() {
             count += send_batch.pending();
             self.context.return_send_batch(send_batch);
         }

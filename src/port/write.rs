@@ -1,19 +1,19 @@
 //! Writing: datagrams gather while callbacks run; elsewhere they leave at once.
 
-use super::gathering::Gathering;
 use super::message::{Flush, SendOptions};
-use super::queue::{QueuedDatagram, SendQueue, charge};
+use super::queue::{QueuedDatagram, SendQueue};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::context::Reason;
 use crate::status::{Result, Status};
+use crate::sys::{SendBatch, charge};
 use std::cell::RefMut;
 use std::sync::Arc;
 
 /// What is on its way out of one port.
 #[derive(Debug)]
 pub(super) struct SendState {
-    pub(super) gathered: Option<Gathering>,
+    gathered: Option<Box<SendBatch>>,
     pub(super) queue: SendQueue,
 }
 
@@ -24,7 +24,14 @@ impl SendState {
 
     /// True where what counts `charge` could still be queued, beside all that was gathered.
     pub(super) fn has_room(&mut self, charge: usize) -> bool {
-        self.queue.has_room(charge, self.gathered.as_mut().map_or(0, Gathering::charged))
+        self.queue.has_room(charge, self.gathered.as_mut().map_or(0, |batch| batch.charged()))
+    }
+
+    /// What was gathered, which is complete then.
+    pub(super) fn take_gathered(&mut self) -> Option<Box<SendBatch>> {
+        let mut send_batch = self.gathered.take()?;
+        send_batch.finish();
+        Some(send_batch)
     }
 
     /// True while a full socket is waited for.
@@ -162,9 +169,11 @@ impl Open {
         }
         let mut sending = self.lazy().sending.borrow_mut();
         let together = options.flush == Flush::Batched && !self.has(flag::UNBATCHED);
-        if together && sending.queue.is_empty() && self.may_gather(&mut sending, len, options.pieces(len)) {
-            self.gather(&mut sending, len, to, options, fill);
-            return Ok(());
+        if together && sending.queue.is_empty() {
+            if let Some(send_batch) = self.gathered(&mut sending, len, options.pieces(len)) {
+                self.gather(send_batch, len, to, options, fill);
+                return Ok(());
+            }
         }
         self.submit_singly(sending, len, to, options, fill)
     }
@@ -198,34 +207,47 @@ impl Open {
         !self.has(flag::UNBATCHED) && sending.queue.has_room(charge, 0)
     }
 
-    /// True where there is a place to gather `len` bytes in `pieces`, and a full socket would still find room to queue
-    /// them.
+    /// The batch that `len` bytes in `pieces` datagrams can be added to, so that the queue would still take all of it if the socket
+    /// is full.
     #[inline(always)]
-    fn may_gather(&self, sending: &mut SendState, len: usize, pieces: usize) -> bool {
-        let limit = sending.queue.limit();
-        if let Some(gathering) = &mut sending.gathered {
-            if gathering.has_room(len, pieces, limit) {
-                return true;
-            }
+    fn gathered<'a>(
+        &self,
+        sending: &'a mut SendState,
+        len: usize,
+        pieces: usize,
+    ) -> Option<&'a mut SendBatch> {
+        if sending.gathered.as_mut().is_some_and(|batch| !batch.has_room(len, pieces)) {
             self.send_gathered(sending);
         }
-        self.context.may_gather() && sending.queue.is_empty() && charge(len, pieces) <= limit
+        if sending.gathered.is_none() {
+            let limit = sending.queue.limit();
+            if !self.context.may_gather() || !sending.queue.is_empty() || charge(len, pieces) > limit {
+                return None;
+            }
+            self.context.schedule(Reason::Gathered, self.token.get());
+            let mut batch = self.context.take_send_batch();
+            batch.gather(self.lazy().append_cursor.clone(), limit);
+            sending.gathered = Some(batch);
+        }
+        sending.gathered.as_deref_mut()
     }
 
+    #[inline(always)]
     fn gather(
         &self,
-        sending: &mut SendState,
+        send_batch: &mut SendBatch,
         len: usize,
         to: Option<&Addr>,
         options: SendOptions<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) {
-        let gathering = sending.gathered.get_or_insert_with(|| {
-            self.schedule(Reason::Gathered);
-            Gathering::new(self.context.take_send_batch(), self.lazy().append_cursor.clone())
-        });
-        let recv_slice = options.recv_slice(&self.context);
-        gathering.push(len, to, options, (self.gso_limits_to(to), sending.queue.limit()), recv_slice, fill);
+        let target = self.target(to, options.control);
+        if !options.data.is_some_and(|data| send_batch.push_in_place(data, target)) {
+            send_batch.push(len, options.segment, target, fill);
+        }
+        if options.is_plain() {
+            send_batch.arm_cursor(target.limits);
+        }
     }
 
     /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
@@ -240,7 +262,7 @@ impl Open {
     ) -> Result {
         self.send_gathered(sending);
         let mut send_batch = self.context.take_send_batch();
-        send_batch.push(len, options.segment, options.target(to), self.gso_limits_to(to), fill);
+        send_batch.push(len, options.segment, self.target(to, options.control), fill);
         let full = !sending.queue.is_empty();
         let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut send_batch) };
         let unsent = send_batch.pending();

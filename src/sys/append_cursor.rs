@@ -1,51 +1,31 @@
-//! The short way of a write: where the next datagram goes that follows the last one to where that went.
+//! The fast path of consecutive writes to one destination: a cursor into the open message of a [`SendBatch`](super::SendBatch).
 
 use crate::addr::Addr;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Cells alone, so that every write may look at it without a borrow. It is shut unless a datagram was gathered that others
-/// may follow. What was found out about that one holds for them, too: only connecting, a setter or a stop could change that,
-/// and they send what was gathered first.
+/// Where a datagram goes that may be appended to the one pushed last.
+///
+/// It consists of `Cell`s, so that a write can use it without borrowing the port. It is armed only while the datagram pushed last
+/// may be extended. The checks of that datagram's destination hold for the next one, too: only connecting, a setter or a stop
+/// could change their result, and these send what was gathered first, which disarms the cursor.
 #[derive(Debug)]
 pub struct AppendCursor {
     to: Cell<Addr>,
-    /// Bytes of each datagram where they go to an address, and where they go to the peer; otherwise, and while the lane is
-    /// shut, more than any datagram has.
+    /// The size of each datagram, if they go to an address, and if they go to the peer. Otherwise, and while the cursor is not
+    /// armed, more than any datagram has.
     segment: Cell<usize>,
     segment_to_peer: Cell<usize>,
-    /// Where the next one is put, or lies already.
+    /// Where the next datagram is copied to, or lies already.
     next: Cell<*mut u8>,
-    /// Where the room for them begins and ends.
+    /// Where the memory for appended datagrams begins and ends.
     begin: Cell<*mut u8>,
     end: Cell<*mut u8>,
-    /// The room is among what was received: nothing is put there.
+    /// The memory is that of received datagrams: they are sent from where they lie.
     in_place: Cell<bool>,
 }
 
-/// Where datagrams of one size may be put that follow the one pushed last, or lie already, with nothing more to ask.
-#[derive(Debug)]
-pub struct AppendSpace {
-    /// Bytes of each of them, at least one.
-    pub segment: usize,
-    /// The piece of memory.
-    pub memory: Range<*mut u8>,
-    /// They lie there already.
-    pub in_place: bool,
-}
-
-/// What was sent by a lane.
-#[derive(Clone, Copy, Debug)]
-pub struct Appended {
-    /// Bytes of all datagrams together.
-    pub bytes: usize,
-    /// Bytes of each.
-    pub segment: usize,
-    /// They lay there.
-    pub in_place: bool,
-}
-
-/// Who drops a port drops its lane, on whichever thread.
+/// A port may be dropped on any thread, and its cursor with it.
 const _: () = assert!(!std::mem::needs_drop::<AppendCursor>());
 
 impl Default for AppendCursor {
@@ -64,8 +44,8 @@ impl Default for AppendCursor {
 }
 
 impl AppendCursor {
-    /// The place of one more datagram, which lies at `data`: there already, or to be copied. None where it cannot follow the
-    /// last one.
+    /// Appends a datagram of `len` bytes at `data`, and returns the place that they have to be copied to, which is `data` if they
+    /// are sent from where they lie. Returns none, and does nothing, if the datagram cannot be appended.
     #[inline(always)]
     pub fn try_append(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         let follows = match to {
@@ -81,32 +61,36 @@ impl AppendCursor {
         Some(next)
     }
 
-    /// Opens it for datagrams to `to`, none for the peer.
+    /// Lets datagrams of `segment` bytes, at least one, be appended that go to `to`, none for the peer.
     #[inline]
-    pub fn arm(&self, space: AppendSpace, to: Option<&Addr>) {
+    pub(super) fn arm(&self, to: Option<&Addr>, segment: usize, memory: Range<*mut u8>, in_place: bool) {
         match to {
             Some(to) => {
-                self.segment.set(space.segment);
+                self.segment.set(segment);
                 self.to.set(*to);
             }
-            None => self.segment_to_peer.set(space.segment),
+            None => self.segment_to_peer.set(segment),
         }
-        self.next.set(space.memory.start);
-        self.begin.set(space.memory.start);
-        self.end.set(space.memory.end);
-        self.in_place.set(space.in_place);
+        self.next.set(memory.start);
+        self.begin.set(memory.start);
+        self.end.set(memory.end);
+        self.in_place.set(in_place);
     }
 
-    /// Shuts it; none where it was shut.
+    /// Returns how many bytes were appended since the cursor was armed; none if it was not armed.
     #[inline]
-    pub fn disarm(&self) -> Option<Appended> {
-        let segment = self.segment.get().min(self.segment_to_peer.get());
-        if segment == usize::MAX {
+    pub(super) fn disarm(&self) -> Option<usize> {
+        if self.segment.get().min(self.segment_to_peer.get()) == usize::MAX {
             return None;
         }
         self.segment.set(usize::MAX);
         self.segment_to_peer.set(usize::MAX);
-        let bytes = self.next.get().addr() - self.begin.get().addr();
-        Some(Appended { bytes, segment, in_place: self.in_place.get() })
+        Some(self.next.get().addr() - self.begin.get().addr())
+    }
+
+    /// True if what was appended lies among what was received.
+    #[inline]
+    pub(super) fn is_in_place(&self) -> bool {
+        self.in_place.get()
     }
 }

@@ -1,5 +1,6 @@
-//! The memory that a reactor's ports receive into, one port at a time, and which of it can be sent from as it lies there.
+//! The memory that a reactor's ports receive into, one port at a time. Merged datagrams can be sent on from there.
 
+use super::gso_plan::Extent;
 use super::memory::ZeroedBytes;
 use std::cell::Cell;
 
@@ -8,24 +9,14 @@ pub const MESSAGES_MAX: usize = 64;
 /// Bytes of one buffer: the longest payload that the length field of UDP allows (RFC 768), and one more. Merged
 /// datagrams are no longer than that either, however many they are (udp_gro_receive in net/ipv4/udp_offload.c).
 pub(super) const BUFFER_SIZE: usize = 65_536;
-/// From buffer to buffer: a cache line more, or the beginnings of all of them would share one set of the cache.
+/// The distance of two buffers. Without the additional cache line all of them would begin in the same set of the cache.
 const STRIDE: usize = BUFFER_SIZE + 64;
 
-/// Where merged datagrams lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecvSlice {
-    /// Counted from the beginning of all buffers.
-    pub(super) start: usize,
-    pub(super) len: usize,
-    /// How many bytes were merged behind them.
-    pub(super) behind: usize,
-}
-
-/// A buffer for each message, which becomes real memory only when it is written to.
+/// A buffer for each message. Memory is used only for what is written to.
 #[derive(Debug)]
 pub struct Buffers {
     bytes: ZeroedBytes,
-    /// How many bytes of merged datagrams lie in each.
+    /// How many bytes of merged datagrams each buffer has.
     merged: [Cell<u32>; MESSAGES_MAX],
 }
 
@@ -42,18 +33,22 @@ impl Buffers {
         self.at(message * STRIDE)
     }
 
-    /// Said of a message: so many bytes of merged datagrams, 0 where there is one alone.
+    /// Notes that a message is `bytes` bytes of merged datagrams, or 0 if it is a single datagram.
     pub(super) fn set_merged(&self, message: usize, bytes: usize) {
         self.merged[message].set(bytes as u32);
     }
 
-    /// Where `len` bytes at `data` lie in this memory, if those are merged datagrams. They stay as they are until the dispatch
-    /// ends.
-    pub fn find(&self, data: *const u8, len: usize) -> Option<RecvSlice> {
+    /// Where `len` bytes at `data` lie in this memory, if they are merged datagrams. They stay unchanged until the dispatch ends,
+    /// and what was gathered is sent before that.
+    pub(super) fn find(&self, data: *const u8, len: usize) -> Option<Extent> {
         let start = data.addr().checked_sub(self.at(0).addr())?;
-        let merged = self.merged.get(start / STRIDE)?.get() as usize;
-        let behind = merged.checked_sub((start % STRIDE).checked_add(len)?)?;
-        Some(RecvSlice { start, len, behind })
+        (1..=self.merged_behind(start)).contains(&len).then_some(Extent { start, len, in_place: true })
+    }
+
+    /// How many bytes of merged datagrams lie from there on.
+    pub(super) fn merged_behind(&self, start: usize) -> usize {
+        let merged = self.merged.get(start / STRIDE).map_or(0, Cell::get) as usize;
+        merged.saturating_sub(start % STRIDE)
     }
 
     pub(super) fn at(&self, start: usize) -> *mut u8 {
@@ -64,8 +59,8 @@ impl Buffers {
         self.bytes.piece(start, len)
     }
 
-    /// Only the kernel writes to this memory, in a call that has no slice of it: what is sent from here leaves before the
-    /// next datagrams are received.
+    /// The bytes of a piece. Only the kernel writes to this memory, in a call that has no slice of it: what is sent from here
+    /// leaves before the next datagrams are received.
     pub(super) fn slice(&self, start: usize, len: usize) -> &[u8] {
         self.bytes.slice(start, len)
     }
@@ -86,7 +81,10 @@ mod tests {
     fn only_merged_bytes_are_found() {
         let buffers = Buffers::default();
         let at = |message, offset| buffers.place(message).wrapping_add(offset).cast_const();
-        let behind = |data, len| buffers.find(data, len).map(|found| found.behind);
+        let behind = |data, len| {
+            let found = buffers.find(data, len)?;
+            Some(buffers.merged_behind(found.start + found.len))
+        };
         assert_eq!(behind(at(1, 0), 1), None);
         buffers.set_merged(1, 3000);
         assert_eq!(behind(at(1, 0), 1000), Some(2000));

@@ -1,33 +1,33 @@
-//! How datagrams gather: those to one destination, of one size and with the same control data leave as one message,
-//! which the kernel cuts again (UDP_SEGMENT, udp(7)). Pure: it keeps account of where bytes lie, and looks at none.
+//! Which datagrams become one message: those to one destination, of one size and with the same control data, which the system
+//! cuts again (UDP_SEGMENT, udp(7)). This is pure: the plan knows where bytes lie, and looks at none.
 
-use super::imp::cmsg::Control;
+use super::Control;
 use crate::addr::Addr;
 
-/// The most messages of one sendmmsg(2) here.
+/// The most messages of one call.
 pub(super) const MESSAGES: usize = 128;
 /// The most runs of bytes that lie apart from each other.
 pub(super) const RUNS: usize = 512;
 /// Those of them that are not the first of a message.
 const MORE_RUNS: usize = RUNS - MESSAGES;
-/// The most bytes of one message: what one datagram may have over IPv4.
+/// The most bytes of one message: the longest payload of a datagram over IPv4.
 const MESSAGE_MAX: usize = 65_507;
-/// Places to remember destinations in, a power of two.
-const PLACES: usize = 256;
+/// Slots of the table of destinations, a power of two.
+const SLOTS: usize = 256;
 
-/// What the kernel merges.
+/// How many datagrams of which size can be merged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GsoLimits {
-    /// Datagrams in a message; 1 where it merges nothing.
+    /// Datagrams in a message; 1 if none can be merged.
     pub segments: usize,
     /// Bytes of each of them.
     pub size: usize,
 }
 
 impl GsoLimits {
-    /// It merges nothing.
+    /// Nothing can be merged.
     pub const NONE: GsoLimits = GsoLimits { segments: 1, size: 0 };
-    /// As much as any kernel does: UDP_MAX_SEGMENTS in linux/udp.h.
+    /// The most that any kernel merges: UDP_MAX_SEGMENTS in linux/udp.h.
     pub const MAX: GsoLimits = GsoLimits { segments: 128, size: MESSAGE_MAX };
     /// UDP_MAX_SEGMENTS before Linux 6.10: every kernel that merges takes so many.
     pub const PROBED: usize = 64;
@@ -38,13 +38,15 @@ impl GsoLimits {
     }
 }
 
-/// Where datagrams go to, and what the kernel is told of each.
+/// Where a datagram goes, and how.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// None: the connected peer.
     pub to: Option<&'a Addr>,
     /// Source, interface, TOS.
     pub control: Option<&'a Control>,
+    /// What can be merged on the way there.
+    pub limits: GsoLimits,
 }
 
 /// Bytes that lie together.
@@ -52,15 +54,15 @@ pub struct Target<'a> {
 pub(super) struct Extent {
     pub(super) start: usize,
     pub(super) len: usize,
-    /// In the buffers of what was received, not in the arena.
+    /// They lie among what was received, not in the arena.
     pub(super) in_place: bool,
 }
 
-/// Bytes of a message that lie together.
+/// Bytes of a message that lie together, in the list of the message's runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ExtentRun {
     pub(super) extent: Extent,
-    /// The next run of the message, among those that are no message's first.
+    /// The index of the message's next run in [`GsoPlan::more_runs`].
     next: Option<u16>,
 }
 
@@ -68,36 +70,48 @@ pub(super) struct ExtentRun {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GsoMessage {
     pub(super) to: Option<Addr>,
-    /// Its place among the control data.
+    /// An index in [`GsoPlan::controls`].
     control: Option<u16>,
     pub(super) segment: usize,
     pub(super) datagrams: usize,
     pub(super) bytes: usize,
     pub(super) first: ExtentRun,
-    /// The last run, where that is not the first.
+    /// The last run, unless that is the first.
     last: Option<u16>,
-    /// More may join.
+    /// More may be appended.
     open: bool,
+}
+
+/// The end of the message that the datagram pushed last is in, if more may be appended to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tail<'a> {
+    pub(super) to: Option<&'a Addr>,
+    /// Bytes of each datagram, at least one.
+    pub(super) segment: usize,
+    /// How many more the message takes.
+    pub(super) datagrams: usize,
+    /// The message's last run.
+    pub(super) extent: Extent,
 }
 
 /// Messages in the order in which they leave.
 #[derive(Debug)]
 pub(super) struct GsoPlan {
     messages: Vec<GsoMessage>,
+    /// The runs that are not the first of a message.
     more_runs: Vec<ExtentRun>,
     controls: Vec<Control>,
     /// The message of the datagram pushed last.
     latest: usize,
     /// That datagram is in the message of the one before.
     follows: bool,
-    /// By a hash of its destination, or behind that where another one is there, the youngest message that goes there,
-    /// counted from 1.
-    places: Box<[u8; PLACES]>,
+    /// A hash table with open addressing: for each destination the youngest message that goes there, counted from 1.
+    slots: Box<[u8; SLOTS]>,
     /// Only neighbours are merged.
     in_order: bool,
 }
 
-const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= PLACES && RUNS < u16::MAX as usize);
+const _: () = assert!(MESSAGES < u8::MAX as usize && 2 * MESSAGES <= SLOTS && RUNS < u16::MAX as usize);
 
 impl Default for GsoPlan {
     fn default() -> GsoPlan {
@@ -107,85 +121,82 @@ impl Default for GsoPlan {
             controls: Vec::with_capacity(MESSAGES),
             latest: 0,
             follows: false,
-            places: Box::new([0; PLACES]),
+            slots: Box::new([0; SLOTS]),
             in_order: false,
         }
     }
 }
 
 impl GsoPlan {
-    /// True where `pieces` more datagrams surely fit.
-    pub(super) fn has_room(&self, pieces: usize) -> bool {
-        MESSAGES - self.messages.len() >= pieces && MORE_RUNS - self.more_runs.len() >= pieces
+    /// True if `datagrams` more certainly fit.
+    pub(super) fn has_room(&self, datagrams: usize) -> bool {
+        MESSAGES - self.messages.len() >= datagrams && MORE_RUNS - self.more_runs.len() >= datagrams
     }
 
-    /// Takes account of one more datagram, whose bytes lie there.
-    pub(super) fn push(&mut self, extent: Extent, target: Target<'_>, limits: GsoLimits) {
-        let mut place = hash(target.to);
-        // Half of the places are always empty.
-        while let Some(index) = usize::from(self.places[place]).checked_sub(1) {
+    /// Adds a datagram whose bytes lie there.
+    pub(super) fn push(&mut self, extent: Extent, target: Target<'_>) {
+        let mut slot = hash(target.to);
+        // At least half of the slots are empty.
+        while let Some(index) = usize::from(self.slots[slot]).checked_sub(1) {
             if self.messages[index].is_to(target.to) {
-                if self.can_append(index, extent.len, target, limits) {
+                if self.can_append(index, extent.len, target) {
                     return self.append(index, extent);
                 }
                 break;
             }
-            place = (place + 1) % PLACES;
+            slot = (slot + 1) % SLOTS;
         }
-        self.begin(extent, target, place);
+        self.begin(extent, target, slot);
     }
 
-    /// True where the datagram pushed last went there, too, and lies in the same place.
+    /// True if the datagram pushed last went to the same destination and has the same bytes.
     pub(super) fn repeats(&self, extent: Extent, to: Option<&Addr>) -> bool {
         let Some(message) = self.messages.get(self.latest).filter(|message| message.is_to(to)) else {
             return false;
         };
-        let last = message.last.map_or(&message.first, |index| &self.more_runs[usize::from(index)]);
-        last.extent.in_place == extent.in_place
-            && last.extent.start + last.extent.len == extent.start + extent.len
+        let last = self.last_run(message).extent;
+        last.in_place == extent.in_place && last.start + last.len == extent.start + extent.len
     }
 
-    /// True where the datagram pushed last is in the message of the one before.
+    /// True if the datagram pushed last is in the message of the one before.
     pub(super) fn follows(&self) -> bool {
         self.follows
     }
 
-    /// How many bytes `most` datagrams may have that follow the one pushed last, with nothing more to ask, and the size of
-    /// each of them, at least 1; none where no other can follow it.
+    /// Where datagrams may be appended to the one pushed last without any further check; none if no other can follow it.
     #[inline]
-    pub(super) fn append_space(&self, most: usize, limits: GsoLimits) -> Option<(usize, usize)> {
+    pub(super) fn tail(&self, limits: GsoLimits) -> Option<Tail<'_>> {
         let message = self.messages.get(self.latest)?;
-        if !message.open || message.segment > limits.size || message.control.is_some() {
+        let GsoMessage { segment, datagrams, bytes, .. } = *message;
+        if !message.open || segment > limits.size || message.control.is_some() {
             return None;
         }
-        let bytes = most.min(limits.segments.saturating_sub(message.datagrams)) * message.segment;
-        Some((bytes.min(MESSAGE_MAX - message.bytes), message.segment))
+        let datagrams = limits.segments.saturating_sub(datagrams).min((MESSAGE_MAX - bytes) / segment);
+        Some(Tail { to: message.to.as_ref(), segment, datagrams, extent: self.last_run(message).extent })
     }
 
-    /// Takes account of `bytes` of such datagrams, which lie behind the one pushed last.
-    pub(super) fn append_run(&mut self, bytes: usize, segment: usize) {
-        let Some(message) = self.messages.get_mut(self.latest) else { return };
-        message.datagrams += bytes / segment;
+    /// Adds datagrams of the size of the one pushed last, which lie behind it: `bytes` in all. Returns how many they are.
+    pub(super) fn append_run(&mut self, bytes: usize) -> usize {
+        let Some(message) = self.messages.get_mut(self.latest) else { return 0 };
+        let datagrams = bytes / message.segment.max(1);
+        message.datagrams += datagrams;
         message.bytes += bytes;
-        last_run(message, &mut self.more_runs).extent.len += bytes;
+        last_run_mut(message, &mut self.more_runs).extent.len += bytes;
+        datagrams
     }
 
-    /// From here on datagrams leave in the order they came in, whatever their destinations.
+    /// Keeps the order in which datagrams are pushed, whatever their destinations, until the plan is cleared.
     pub(super) fn keep_order(&mut self) {
         self.in_order = true;
     }
 
-    fn can_append(&self, index: usize, len: usize, target: Target<'_>, limits: GsoLimits) -> bool {
+    fn can_append(&self, index: usize, len: usize, target: Target<'_>) -> bool {
         let message = &self.messages[index];
         let in_order = !self.in_order || index + 1 == self.messages.len();
-        let same_control = match (self.control(message), target.control) {
-            (None, None) => true,
-            (one, other) => one.map(Control::bytes) == other.map(Control::bytes),
-        };
-        in_order && same_control && message.admits(len, limits)
+        in_order && self.control(message) == target.control && message.admits(len, target.limits)
     }
 
-    /// What the kernel is told of each datagram of a message.
+    /// The control data of each datagram of a message.
     pub(super) fn control(&self, message: &GsoMessage) -> Option<&Control> {
         message.control.map(|index| &self.controls[usize::from(index)])
     }
@@ -196,7 +207,7 @@ impl GsoPlan {
         let message = &mut self.messages[index];
         message.grow(extent.len);
         let more = self.more_runs.len() as u16;
-        let last = last_run(message, &mut self.more_runs);
+        let last = last_run_mut(message, &mut self.more_runs);
         if last.extent.ends_at(extent) {
             last.extent.len += extent.len;
         } else {
@@ -207,7 +218,7 @@ impl GsoPlan {
     }
 
     #[inline]
-    fn begin(&mut self, extent: Extent, target: Target<'_>, place: usize) {
+    fn begin(&mut self, extent: Extent, target: Target<'_>, slot: usize) {
         (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(GsoMessage {
             to: target.to.copied(),
@@ -222,7 +233,11 @@ impl GsoPlan {
         if let Some(control) = target.control {
             self.controls.push(*control);
         }
-        self.places[place] = self.messages.len() as u8;
+        self.slots[slot] = self.messages.len() as u8;
+    }
+
+    fn last_run<'a>(&'a self, message: &'a GsoMessage) -> &'a ExtentRun {
+        message.last.map_or(&message.first, |index| &self.more_runs[usize::from(index)])
     }
 
     pub(super) fn messages(&self) -> &[GsoMessage] {
@@ -237,7 +252,7 @@ impl GsoPlan {
         std::iter::once(&message.first).chain(self.more_runs(message))
     }
 
-    /// Those behind [`GsoMessage::first`].
+    /// The runs behind [`GsoMessage::first`].
     pub(super) fn more_runs<'a>(
         &'a self,
         message: &GsoMessage,
@@ -260,7 +275,7 @@ impl GsoPlan {
 
     pub(super) fn clear(&mut self) {
         self.messages.clear();
-        self.places.fill(0);
+        self.slots.fill(0);
         self.more_runs.clear();
         self.controls.clear();
         self.in_order = false;
@@ -268,14 +283,13 @@ impl GsoPlan {
 }
 
 impl Extent {
-    /// True where the other one lies right behind it.
+    /// True if the other one lies right behind it.
     fn ends_at(&self, other: Extent) -> bool {
         self.start + self.len == other.start && self.in_place == other.in_place
     }
 }
 
-/// Where the next bytes of a message may lie.
-fn last_run<'a>(message: &'a mut GsoMessage, more_runs: &'a mut [ExtentRun]) -> &'a mut ExtentRun {
+fn last_run_mut<'a>(message: &'a mut GsoMessage, more_runs: &'a mut [ExtentRun]) -> &'a mut ExtentRun {
     match message.last {
         None => &mut message.first,
         Some(index) => &mut more_runs[usize::from(index)],
@@ -305,13 +319,13 @@ impl GsoMessage {
     }
 }
 
-/// Where to look for a destination first.
+/// The slot at which the search for a destination begins.
 fn hash(to: Option<&Addr>) -> usize {
     let Some(to) = to else { return 0 };
     let [a, b, c, d, .., w, x, y, z] = to.bytes;
     let words = u32::from_ne_bytes([a, b, c, d]) ^ u32::from_ne_bytes([w, x, y, z]);
     let mixed = (words ^ u32::from(to.port) << 8).wrapping_mul(0x9e37_79b1);
-    (mixed >> 24) as usize % PLACES
+    (mixed >> 24) as usize % SLOTS
 }
 
 #[cfg(test)]
@@ -322,19 +336,19 @@ mod tests {
         Addr::v4([127, 0, 0, 1], port)
     }
 
-    fn to(addr: &Addr) -> Target<'_> {
-        Target { to: Some(addr), control: None }
+    fn to(addr: &Addr, limits: GsoLimits) -> Target<'_> {
+        Target { to: Some(addr), control: None, limits }
     }
 
     /// The bytes of one lie behind those of the other.
-    fn push(plan: &mut GsoPlan, len: usize, target: Target<'_>, limits: GsoLimits) {
+    fn push(plan: &mut GsoPlan, len: usize, target: Target<'_>) {
         let end = |message| plan.runs(message).map(|run| run.extent.start + run.extent.len).max();
         let start = plan.messages().iter().filter_map(end).max().unwrap_or_default();
-        plan.push(Extent { start, len, in_place: false }, target, limits);
+        plan.push(Extent { start, len, in_place: false }, target);
     }
 
     fn push_all(plan: &mut GsoPlan, datagrams: &[(u16, usize)]) {
-        datagrams.iter().for_each(|(port, len)| push(plan, *len, to(&addr(*port)), GsoLimits::MAX));
+        datagrams.iter().for_each(|(port, len)| push(plan, *len, to(&addr(*port), GsoLimits::MAX)));
     }
 
     /// Destination and lengths of each message.
@@ -371,11 +385,11 @@ mod tests {
     }
 
     #[test]
-    fn destinations_of_one_place_are_told_apart() {
+    fn destinations_of_one_slot_stay_apart() {
         let mut plan = GsoPlan::default();
-        let same: Vec<u16> = (1..).filter(|port| hash(Some(&addr(*port))) == PLACES - 1).take(3).collect();
+        let same: Vec<u16> = (1..).filter(|port| hash(Some(&addr(*port))) == SLOTS - 1).take(3).collect();
         (0..2)
-            .for_each(|_| same.iter().for_each(|port| push(&mut plan, 10, to(&addr(*port)), GsoLimits::MAX)));
+            .for_each(|_| same.iter().for_each(|port| push(&mut plan, 10, to(&addr(*port), GsoLimits::MAX))));
         let expected: Vec<_> = same.iter().map(|port| (*port, vec![10; 2])).collect();
         assert_eq!(shapes(&plan), expected);
     }
@@ -395,13 +409,13 @@ mod tests {
     fn limits() {
         let mut plan = GsoPlan::default();
         let (one, few) = (addr(1), GsoLimits { segments: 3, size: 50 });
-        [50, 50, 50, 50, 51, 51].iter().for_each(|len| push(&mut plan, *len, to(&one), few));
+        [50, 50, 50, 50, 51, 51].iter().for_each(|len| push(&mut plan, *len, to(&one, few)));
         assert_eq!(shapes(&plan), [(1, vec![50; 3]), (1, vec![50]), (1, vec![51]), (1, vec![51])]);
         plan.clear();
-        (0..3).for_each(|_| push(&mut plan, 30_000, to(&one), GsoLimits::MAX));
+        (0..3).for_each(|_| push(&mut plan, 30_000, to(&one, GsoLimits::MAX)));
         assert_eq!(shapes(&plan), [(1, vec![30_000; 2]), (1, vec![30_000])]);
         plan.clear();
-        (0..2).for_each(|_| push(&mut plan, 9, to(&one), GsoLimits::NONE));
+        (0..2).for_each(|_| push(&mut plan, 9, to(&one, GsoLimits::NONE)));
         assert_eq!(shapes(&plan), [(1, vec![9]), (1, vec![9])]);
     }
 
@@ -410,9 +424,10 @@ mod tests {
         let mut plan = GsoPlan::default();
         let (mut control, one) = (Control::EMPTY, addr(1));
         control.add(1, 2, &[3; 4]);
-        let special = Target { to: Some(&one), control: Some(&control) };
-        for target in [to(&one), special, special, to(&one)] {
-            push(&mut plan, 10, target, GsoLimits::MAX);
+        let plain = to(&one, GsoLimits::MAX);
+        let special = Target { control: Some(&control), ..plain };
+        for target in [plain, special, special, plain] {
+            push(&mut plan, 10, target);
         }
         assert_eq!(shapes(&plan), [(1, vec![10]), (1, vec![10; 2]), (1, vec![10])]);
     }
@@ -431,7 +446,7 @@ mod tests {
             while plan.has_room(1) && written.len() < 400 {
                 let datagram =
                     (1 + random(destinations) as u16, [0, 10, 10, 10, 200, 300][random(6) as usize]);
-                push(&mut plan, datagram.1, to(&addr(datagram.0)), GsoLimits { segments: 5, size: 250 });
+                push(&mut plan, datagram.1, to(&addr(datagram.0), GsoLimits { segments: 5, size: 250 }));
                 written.push(datagram);
             }
             let sent = shapes(&plan);
@@ -451,7 +466,7 @@ mod tests {
                 );
             }
             plan.clear();
-            assert!(plan.places.iter().all(|place| *place == 0));
+            assert!(plan.slots.iter().all(|slot| *slot == 0));
         }
     }
 }

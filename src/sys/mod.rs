@@ -51,8 +51,8 @@ pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
     Readiness, SocketKind, SocketOption,
 };
-pub use append_cursor::{AppendCursor, AppendSpace, Appended};
-pub use buffers::{Buffers, MESSAGES_MAX, RecvSlice};
+pub use append_cursor::AppendCursor;
+pub use buffers::{Buffers, MESSAGES_MAX};
 pub use cache_padded::CachePadded;
 pub use datagrams::{Datagram, Datagrams, DeferredBatch};
 pub use gso_plan::{GsoLimits, Target};
@@ -75,6 +75,6 @@ pub use kernel::{Kernel, Linux};
 pub use mutex::{Guard, Mutex};
 pub use owner::{OwnerGuard, OwnerLock};
 pub use recv_batch::{Received, RecvBatch, RecvOptions};
-pub use send_batch::{SendBatch, Unsent};
+pub use send_batch::{SendBatch, Unsent, charge};
 pub use stack::{AtomicStack, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};

@@ -1,43 +1,82 @@
-//! Sending many datagrams by one sendmmsg(2), gathered by where they go to: from an arena that writes are copied into, and
-//! from the buffers of what was received, where merged datagrams are sent on as they lie there.
+//! Sending many datagrams at once. Those that go to one destination become one message, which the system cuts again; all messages
+//! leave by few calls.
 
-use super::append_cursor::{AppendSpace, Appended};
-use super::buffers::{Buffers, RecvSlice};
+use super::append_cursor::AppendCursor;
+use super::buffers::Buffers;
 use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, Target};
-use super::imp::cmsg::Control;
 use super::imp::mmsg_headers::SendHeaders;
 use super::memory::ZeroedBytes;
+use super::{Control, Handle};
 use crate::addr::Addr;
 use std::io;
-use std::os::fd::RawFd;
 use std::rc::Rc;
+use std::sync::Arc;
+
+#[cfg(test)]
+mod tests;
 
 /// Bytes of the arena: four messages of the largest size.
 const ARENA: usize = 256 * 1024;
+/// A shorter datagram is copied: a run of bytes apart from the others costs more.
+const IN_PLACE_MIN: usize = 512;
+/// The least that a datagram is charged, in bytes: an empty one needs memory, too.
+const CHARGE_MIN: usize = 64;
+
+/// What `len` bytes in `datagrams` datagrams are charged against the limit of a queue.
+pub fn charge(len: usize, datagrams: usize) -> usize {
+    len.max(datagrams.saturating_mul(CHARGE_MIN))
+}
 
 /// Datagrams of one port that leave together.
+///
+/// They are pushed first, and sent then. While they are gathered, the writer's [`AppendCursor`] may add datagrams without a borrow
+/// of this object, which accounts for them in the next call that adds or sends anything.
 #[derive(Debug)]
 pub struct SendBatch {
+    /// The bytes of the datagrams, except those that are sent from where they were received.
     arena: ZeroedBytes,
-    /// How much of it is used.
+    /// Bytes of the arena that are used.
     filled: usize,
-    /// Where the bytes lie that are not in the arena.
+    /// What was received.
     buffers: Rc<Buffers>,
     plan: GsoPlan,
     headers: SendHeaders,
-    /// The headers are those of what waits.
-    is_laid: bool,
-    /// Messages that are done with, and datagrams of the one behind them.
-    done: (usize, usize),
-    /// The first message that is not done with leaves datagram by datagram: the kernel did not take it whole.
-    split: bool,
+    layout: Layout,
+    /// Messages that are sent or given up.
+    done: usize,
+    /// The cursor of the port that gathers.
+    cursor: Option<Arc<AppendCursor>>,
+    /// Something was appended the last time that the cursor was armed.
+    expect_more: bool,
+    /// What the datagrams are charged, and the limit to that.
+    charged: usize,
+    charge_limit: usize,
 }
 
-/// A datagram that waits to be sent: its bytes, where it goes to, its control data.
-pub type Unsent<'a> = (&'a [u8], Option<Addr>, Option<&'a Control>);
+/// What the headers are laid out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Nothing yet.
+    Unknown,
+    /// Each message that is not done.
+    Messages,
+    /// The datagrams of the first message that is not done, since the system has not taken it whole. So many of them are done.
+    Datagrams { done: usize },
+}
+
+/// A datagram that is not sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Unsent<'a> {
+    /// Its bytes.
+    pub data: &'a [u8],
+    /// Its destination; none for the connected peer.
+    pub to: Option<&'a Addr>,
+    /// Its control data.
+    pub control: Option<&'a Control>,
+}
 
 impl SendBatch {
-    /// From an arena of its own, and from these buffers.
+    /// An empty one, which can send from these buffers.
     pub fn new(buffers: Rc<Buffers>) -> SendBatch {
         SendBatch {
             arena: ZeroedBytes::new(ARENA),
@@ -45,292 +84,286 @@ impl SendBatch {
             buffers,
             plan: GsoPlan::default(),
             headers: SendHeaders::default(),
-            is_laid: false,
-            done: (0, 0),
-            split: false,
+            layout: Layout::Unknown,
+            done: 0,
+            cursor: None,
+            expect_more: true,
+            charged: 0,
+            charge_limit: usize::MAX,
         }
     }
 
-    /// True where `len` more bytes surely fit as `pieces` datagrams.
-    pub fn has_room(&self, len: usize, pieces: usize) -> bool {
-        self.plan.has_room(pieces) && ARENA - self.filled >= len
+    /// Begins to gather the datagrams of a port, which are charged `charge_limit` at most.
+    pub fn gather(&mut self, cursor: Arc<AppendCursor>, charge_limit: usize) {
+        self.cursor = Some(cursor);
+        self.charge_limit = charge_limit;
+        self.expect_more = true;
     }
 
-    /// From here on [`SendBatch::unsent`] has the datagrams in the order they are pushed in, whatever their destinations.
+    /// Sends the datagrams in the order in which they are pushed, whatever their destinations, until it is cleared.
     pub fn keep_order(&mut self) {
         self.plan.keep_order();
     }
 
-    /// Adds `len` bytes that `fill` writes: one datagram or, where `segment` is not 0, as many of that size as they make,
-    /// the last of which may be shorter. The caller has asked [`SendBatch::has_room`].
+    /// True if `len` more bytes certainly fit as `datagrams` datagrams.
     #[inline(always)]
-    pub fn push(
-        &mut self,
-        len: usize,
-        segment: usize,
-        target: Target<'_>,
-        limits: GsoLimits,
-        fill: impl FnOnce(&mut [u8]),
-    ) {
-        let start = self.filled;
-        fill(self.arena.slice_mut(start, len));
+    pub fn has_room(&mut self, len: usize, datagrams: usize) -> bool {
+        self.commit_appended();
+        self.plan.has_room(datagrams)
+            && ARENA - self.filled >= len
+            && self.charged + charge(len, datagrams) <= self.charge_limit
+    }
+
+    /// Adds `len` bytes that `fill` writes: one datagram or, if `segment` is not 0, as many of that size as they make, the last of
+    /// which may be shorter. The caller has asked [`SendBatch::has_room`].
+    #[inline(always)]
+    pub fn push(&mut self, len: usize, segment: usize, target: Target<'_>, fill: impl FnOnce(&mut [u8])) {
+        let whole = Extent { start: self.filled, len, in_place: false };
+        fill(self.arena.slice_mut(self.filled, len));
         self.filled += len;
-        self.is_laid = false;
-        let whole = Extent { start, len, in_place: false };
         if segment == 0 || segment >= len {
-            self.plan.push(whole, target, limits);
+            self.push_extent(whole, target);
         } else {
-            self.push_cut(whole, segment, target, limits);
+            self.push_cut(whole, segment, target);
         }
     }
 
-    fn push_cut(&mut self, whole: Extent, segment: usize, target: Target<'_>, limits: GsoLimits) {
+    fn push_cut(&mut self, whole: Extent, segment: usize, target: Target<'_>) {
         let end = whole.start + whole.len;
         for start in (whole.start..end).step_by(segment) {
-            let piece = Extent { start, len: segment.min(end - start), ..whole };
-            self.plan.push(piece, target, limits);
+            self.push_extent(Extent { start, len: segment.min(end - start), ..whole }, target);
         }
     }
 
-    /// True where the datagram pushed last is in the message of the one before.
-    pub fn follows(&self) -> bool {
-        self.plan.follows()
+    /// Adds `data` as one datagram that is sent from where it was received. Returns false, and does nothing, if the datagram has
+    /// to be copied.
+    #[inline(always)]
+    pub fn push_in_place(&mut self, data: &[u8], target: Target<'_>) -> bool {
+        data.len() >= IN_PLACE_MIN && self.push_found(data, target)
     }
 
-    /// Adds one datagram that is sent from where it lies in the buffers.
-    pub fn push_in_place(&mut self, found: RecvSlice, target: Target<'_>, limits: GsoLimits) {
-        self.is_laid = false;
-        self.plan.push(found.extent(), target, limits);
+    fn push_found(&mut self, data: &[u8], target: Target<'_>) -> bool {
+        let found = self.buffers.find(data.as_ptr(), data.len());
+        // Copies of one datagram that go to one destination are one run of bytes only if they are copied.
+        match found.filter(|extent| !self.plan.repeats(*extent, target.to)) {
+            Some(extent) => self.push_extent(extent, target),
+            None => return false,
+        }
+        true
     }
 
-    /// True where the datagram pushed last went there, too, and lies in the same place of the buffers.
-    pub fn repeats(&self, found: RecvSlice, to: Option<&Addr>) -> bool {
-        self.plan.repeats(found.extent(), to)
+    #[inline(always)]
+    fn push_extent(&mut self, extent: Extent, target: Target<'_>) {
+        self.charged += charge(extent.len, 1);
+        self.layout = Layout::Unknown;
+        self.plan.push(extent, target);
     }
 
-    /// Room in the arena for `most` datagrams that follow the one pushed last. What is put there is for [`SendBatch::commit`],
-    /// before anything else is pushed or sent.
+    /// Lets the cursor append others to the datagram pushed last if they can be expected. They have the same destination and size,
+    /// and no control data.
+    #[inline(always)]
+    pub fn arm_cursor(&mut self, limits: GsoLimits) {
+        if self.expect_more || self.plan.follows() {
+            self.arm_at_tail(limits);
+        }
+    }
+
+    fn arm_at_tail(&mut self, limits: GsoLimits) {
+        let (Some(cursor), Some(tail)) = (&self.cursor, self.plan.tail(limits)) else { return };
+        let (each, left) = (charge(tail.segment, 1), self.charge_limit.saturating_sub(self.charged));
+        // Few limits are so close that they have to be divided.
+        let datagrams = if left < each * tail.datagrams { left / each } else { tail.datagrams };
+        let Extent { start, len, in_place } = tail.extent;
+        let (place, left) = if in_place {
+            (self.buffers.at(start + len), self.buffers.merged_behind(start + len))
+        } else {
+            (self.arena.at(self.filled), ARENA - self.filled)
+        };
+        let end = place.wrapping_add(left.min(datagrams * tail.segment));
+        cursor.arm(tail.to, tail.segment, place..end, in_place);
+    }
+
+    /// Disarms the cursor, and accounts for what was appended by it.
     #[inline]
-    pub fn append_space(&mut self, most: usize, limits: GsoLimits) -> Option<AppendSpace> {
-        let (bytes, segment) = self.plan.append_space(most, limits)?;
-        let begin = self.arena.at(self.filled);
-        let end = begin.wrapping_add(bytes.min(ARENA - self.filled));
-        Some(AppendSpace { segment, memory: begin..end, in_place: false })
+    fn commit_appended(&mut self) {
+        let Some(cursor) = &self.cursor else { return };
+        let Some(bytes) = cursor.disarm() else { return };
+        self.expect_more = bytes > 0;
+        if self.expect_more {
+            self.charged += charge(bytes, self.plan.append_run(bytes));
+            self.filled += if cursor.is_in_place() { 0 } else { bytes };
+        }
     }
 
-    /// The same for those that lie behind the one pushed last, which was `found`.
-    pub fn append_space_in_place(
-        &self,
-        most: usize,
-        limits: GsoLimits,
-        found: RecvSlice,
-    ) -> Option<AppendSpace> {
-        let (bytes, segment) = self.plan.append_space(most, limits)?;
-        let begin = self.buffers.at(found.start + found.len);
-        Some(AppendSpace {
-            segment,
-            memory: begin..begin.wrapping_add(bytes.min(found.behind)),
-            in_place: true,
-        })
+    /// What the datagrams are charged.
+    pub fn charged(&mut self) -> usize {
+        self.commit_appended();
+        self.charged
     }
 
-    /// Adds what was put into the room, or lay there already.
-    pub fn commit(&mut self, taken: Appended) {
-        self.plan.append_run(taken.bytes, taken.segment);
-        self.filled += if taken.in_place { 0 } else { taken.bytes };
-        self.is_laid = false;
+    /// Ends the gathering: only what follows is called then, until it is cleared.
+    pub fn finish(&mut self) {
+        self.commit_appended();
+        self.cursor = None;
     }
 
-    /// What lies at a place of the room.
-    #[cfg(test)]
-    pub fn bytes_at(&mut self, place: *mut u8, len: usize) -> &mut [u8] {
-        let start = place.addr() - self.arena.at(0).addr();
-        self.arena.slice_mut(start, len)
-    }
-
-    /// True where nothing waits to be sent.
+    /// True if nothing waits to be sent.
     pub fn is_done(&self) -> bool {
-        self.done.0 == self.plan.messages().len()
+        self.done == self.plan.messages().len()
     }
 
-    /// How many messages wait to be sent.
+    /// Messages that wait to be sent.
     pub fn messages(&self) -> usize {
         self.rest().len()
     }
 
-    /// How many datagrams wait to be sent.
+    /// Datagrams that wait to be sent.
     pub fn pending(&self) -> usize {
-        self.rest().iter().map(|message| message.datagrams).sum::<usize>() - self.done.1
+        self.rest().iter().map(|message| message.datagrams).sum::<usize>() - self.split_done()
     }
 
     /// Bytes that wait to be sent.
     pub fn pending_bytes(&self) -> usize {
-        self.unsent().map(|(data, ..)| data.len()).sum()
+        self.unsent().map(|datagram| datagram.data.len()).sum()
     }
 
-    /// What waits to be sent, in order.
+    /// The datagrams that wait to be sent, in order.
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
-        let datagrams = self.rest().iter().flat_map(|message| {
-            let datagram =
-                |extent| (bytes(&self.arena, &self.buffers, extent), message.to, self.plan.control(message));
-            self.plan.datagrams(message).map(datagram)
+        let datagrams = self.rest().iter().flat_map(move |message| {
+            let (to, control) = (message.to.as_ref(), self.plan.control(message));
+            let datagrams = self.plan.datagrams(message);
+            datagrams.map(move |extent| Unsent { data: self.bytes(extent), to, control })
         });
-        datagrams.skip(self.done.1)
+        datagrams.skip(self.split_done())
     }
 
     fn rest(&self) -> &[GsoMessage] {
-        &self.plan.messages()[self.done.0..]
+        &self.plan.messages()[self.done..]
     }
 
-    /// How many datagrams the next message is, and of which size, where it is more than one and leaves whole.
+    /// Datagrams of the first message of the rest that are done.
+    fn split_done(&self) -> usize {
+        if let Layout::Datagrams { done } = self.layout { done } else { 0 }
+    }
+
+    fn bytes(&self, extent: Extent) -> &[u8] {
+        let Extent { start, len, in_place } = extent;
+        if in_place { self.buffers.slice(start, len) } else { self.arena.slice(start, len) }
+    }
+
+    /// The next message: how many datagrams of which size it is, if it is more than one and leaves whole.
     pub fn merged(&self) -> Option<GsoLimits> {
-        let message = self.rest().first().filter(|message| message.datagrams > 1 && !self.split)?;
+        let is_split = matches!(self.layout, Layout::Datagrams { .. });
+        let message = self.rest().first().filter(|message| message.datagrams > 1 && !is_split)?;
         Some(GsoLimits { segments: message.datagrams, size: message.segment })
     }
 
-    /// Where the next message goes to; none for the peer, and where nothing waits.
+    /// Where the next message goes; none for the peer, and if nothing waits.
     pub fn destination(&self) -> Option<Addr> {
         self.rest().first().and_then(|message| message.to)
     }
 
-    /// From here on the next message leaves datagram by datagram.
+    /// Sends the next message datagram by datagram.
     pub fn split(&mut self) {
-        self.split = true;
-        self.is_laid = false;
+        self.layout = Layout::Datagrams { done: 0 };
+        self.headers.clear();
     }
 
-    /// Sends of what waits, `limit` messages at most: one sendmmsg(2), or a sendmsg(2) for each where that is refused, which
-    /// never wait. Returns how many of them the kernel took, at least one, for [`SendBatch::advance`]; an error is the first one's.
-    pub fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
-        if !self.is_laid {
-            self.lay_out();
+    /// Sends at most `limit` of the messages that wait, or of the next one's datagrams if it is split, without waiting. Returns how
+    /// many the system took, at least one, for [`SendBatch::advance`].
+    ///
+    /// # Errors
+    /// The first one's.
+    pub fn send(&mut self, socket: Handle, limit: usize) -> io::Result<usize> {
+        debug_assert!(self.cursor.is_none(), "the gathering has ended");
+        match self.layout {
+            Layout::Unknown => self.lay_out_messages(),
+            Layout::Datagrams { done } if self.headers.is_empty() => self.lay_out_datagrams(done),
+            _ => {}
         }
-        // SAFETY: the arena and the buffers are this object's, and what was pushed lies in them.
-        unsafe { self.headers.send(fd, limit) }
+        // SAFETY: all that was pushed lies in the arena and in the buffers, which this object owns.
+        unsafe { self.headers.send(socket, limit) }
     }
 
-    /// Headers for the messages that wait, or for the datagrams of the first one.
-    fn lay_out(&mut self) {
-        let SendBatch { arena, buffers, plan, headers, done, split, .. } = self;
-        let messages = &plan.messages()[done.0..];
+    fn lay_out_messages(&mut self) {
+        let SendBatch { arena, buffers, plan, headers, .. } = self;
         headers.clear();
-        if !*split {
-            for message in messages {
-                let more = plan.more_runs(message).map(|run| memory(arena, buffers, run.extent));
-                let first = memory(arena, buffers, message.first.extent);
-                let segment = (message.datagrams > 1).then_some(message.segment);
-                headers.add(first, more, message.to.as_ref(), plan.control(message), segment);
-            }
-        } else if let Some(message) = messages.first() {
-            for extent in plan.datagrams(message).skip(done.1).take(MESSAGES) {
-                let (whole, no_more) = (memory(arena, buffers, extent), std::iter::empty());
-                headers.add(whole, no_more, message.to.as_ref(), plan.control(message), None);
-            }
+        for message in &plan.messages()[self.done..] {
+            let first = memory(arena, buffers, message.first.extent);
+            let more = plan.more_runs(message).map(|run| memory(arena, buffers, run.extent));
+            let segment = (message.datagrams > 1).then_some(message.segment);
+            headers.add(first, more, message.to.as_ref(), plan.control(message), segment);
         }
-        self.is_laid = true;
+        self.layout = Layout::Messages;
     }
 
-    /// Counts `sent` messages as done with: sent, or given up. The answer is how many datagrams and bytes that were.
+    fn lay_out_datagrams(&mut self, done: usize) {
+        let SendBatch { arena, buffers, plan, headers, .. } = self;
+        headers.clear();
+        let Some(message) = plan.messages().get(self.done) else { return };
+        for extent in plan.datagrams(message).skip(done).take(MESSAGES) {
+            let (whole, no_more) = (memory(arena, buffers, extent), std::iter::empty());
+            headers.add(whole, no_more, message.to.as_ref(), plan.control(message), None);
+        }
+    }
+
+    /// Counts the next `sent` messages, or datagrams of a message that is split, as done: sent, or given up. Returns how many
+    /// datagrams and bytes they are.
     pub fn advance(&mut self, sent: usize) -> (usize, usize) {
         self.headers.advance(sent);
-        if !self.split {
-            let messages = self.rest().iter().take(sent);
-            let sums = messages.fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
-            self.done.0 += sent;
-            return sums;
+        if let Layout::Datagrams { done } = self.layout {
+            return self.advance_split(done, sent);
         }
+        let messages = self.rest().iter().take(sent);
+        let sums = messages.fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
+        self.done += sent;
+        sums
+    }
+
+    fn advance_split(&mut self, done: usize, sent: usize) -> (usize, usize) {
         let Some(message) = self.rest().first() else { return (0, 0) };
-        let lengths = self.plan.datagrams(message).skip(self.done.1).take(sent).map(|extent| extent.len);
-        let bytes = lengths.sum();
-        if self.done.1 + sent >= message.datagrams {
-            (self.done, self.split) = ((self.done.0 + 1, 0), false);
-            self.is_laid = false;
+        let bytes = self.plan.datagrams(message).skip(done).take(sent).map(|extent| extent.len).sum();
+        if done + sent < message.datagrams {
+            self.layout = Layout::Datagrams { done: done + sent };
         } else {
-            self.done.1 += sent;
-            self.is_laid &= !self.headers.is_empty();
+            self.done += 1;
+            self.layout = Layout::Unknown;
         }
         (sent, bytes)
     }
 
-    /// How many datagrams the next message is: 1, unless they leave merged.
+    /// How many datagrams are given up by [`SendBatch::skip`]: one if the next message is split, otherwise all of the message's.
     pub fn next_count(&self) -> usize {
-        self.rest().first().map_or(0, |message| if self.split { 1 } else { message.datagrams })
+        let is_split = matches!(self.layout, Layout::Datagrams { .. });
+        self.rest().first().map_or(0, |message| if is_split { 1 } else { message.datagrams })
     }
 
-    /// Gives the next message up, all [`SendBatch::next_count`] datagrams of it.
+    /// Gives up the next message, or the next datagram of a message that is split.
     pub fn skip(&mut self) {
         self.advance(1);
     }
 
-    /// Empties it.
+    /// Forgets all datagrams.
     pub fn clear(&mut self) {
+        self.finish();
         self.plan.clear();
         self.headers.clear();
-        self.is_laid = false;
-        self.filled = 0;
-        (self.done, self.split) = ((0, 0), false);
+        self.layout = Layout::Unknown;
+        (self.filled, self.done, self.charged, self.charge_limit) = (0, 0, 0, usize::MAX);
     }
 }
 
-impl RecvSlice {
-    fn extent(self) -> Extent {
-        Extent { start: self.start, len: self.len, in_place: true }
+impl Drop for SendBatch {
+    /// The cursor outlives the arena.
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 
-/// What lies there.
-#[inline]
-fn bytes<'a>(arena: &'a ZeroedBytes, buffers: &'a Buffers, extent: Extent) -> &'a [u8] {
-    if extent.in_place {
-        buffers.slice(extent.start, extent.len)
-    } else {
-        arena.slice(extent.start, extent.len)
-    }
-}
-
-/// The same for the kernel, which only reads there.
+/// The bytes of an extent, for the system, which only reads them.
 #[inline]
 fn memory(arena: &ZeroedBytes, buffers: &Buffers, extent: Extent) -> *const [u8] {
     let Extent { start, len, in_place } = extent;
     let place = if in_place { buffers.piece(start, len) } else { arena.piece(start, len) };
     std::ptr::slice_from_raw_parts(place, len)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::AppendCursor;
-
-    fn to(port: u16) -> Addr {
-        Addr::v4([192, 0, 2, 1], port)
-    }
-
-    /// Miri runs this, too: pointers from anything but the roots would be stale after the moves.
-    #[test]
-    fn what_the_kernel_points_to_stays_where_it_is() {
-        let buffers = Rc::<Buffers>::default();
-        let mut send_batch = Box::new(SendBatch::new(buffers.clone()));
-        let push = |send_batch: &mut SendBatch, port, byte: u8| {
-            let to = to(port);
-            let target = Target { to: Some(&to), control: None };
-            send_batch.push(2, 0, target, GsoLimits::MAX, |place| place.fill(byte));
-        };
-        push(&mut send_batch, 1, 1);
-        push(&mut send_batch, 2, 2);
-        push(&mut send_batch, 1, 3);
-        // The short way of a write puts one more behind the last one, wherever the arena's owner has gone meanwhile.
-        let append_cursor = AppendCursor::default();
-        append_cursor.arm(send_batch.append_space(9, GsoLimits::MAX).expect("room"), Some(&to(1)));
-        let mut send_batch = Box::new(*send_batch);
-        let place = append_cursor.try_append([4, 4].as_ptr(), 2, Some(&to(1))).expect("it follows");
-        // SAFETY: room for two bytes.
-        unsafe { place.write_bytes(4, 2) };
-        send_batch.commit(append_cursor.disarm().expect("it was open"));
-        send_batch.lay_out();
-        let send_batch = Box::new(*send_batch);
-        assert_eq!(
-            send_batch.headers.read_as_kernel(),
-            [(to(1), vec![1, 1, 3, 3, 4, 4]), (to(2), vec![2, 2])]
-        );
-    }
 }

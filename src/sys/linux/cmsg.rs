@@ -87,6 +87,12 @@ impl Control {
     }
 }
 
+impl PartialEq for Control {
+    fn eq(&self, other: &Control) -> bool {
+        self.bytes() == other.bytes()
+    }
+}
+
 /// CMSG_SPACE.
 const fn space(len: usize) -> usize {
     HEADER + len.next_multiple_of(WORD)

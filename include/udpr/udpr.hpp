@@ -1,4 +1,4 @@
-/* udpr for C++17 and later: <udpr/udpr.h> with its lifetimes, callables and errors in C++. Header only; link as for C.
+/* udpr for C++17 and later: <udpr/udpr.h> with lifetimes, callables and errors of C++. It is a header only, and linked as C is.
  *
  *     udpr::reactor reactor({udpr::reactor_flag::signals});
  *     reactor.listen_udp(9999, [](udpr::transport_ref transport, const udpr::datagram &datagram) {
@@ -6,21 +6,21 @@
  *     });
  *     reactor.run();
  *
- * Rules that hold everywhere (those of udpr.h hold, too; flags and statuses are those that it names)
- *  Ownership  reactor owns and moves; transport and remote count and copy. reactor_ref and transport_ref are borrowed, as
- *             std::string_view is: callbacks are handed them. Callables and protocols live as long as what they were given
- *             for, and die with free_user, once.
+ * Rules (those of udpr.h hold, too; statuses and events have their names of udpr.h)
+ *  Ownership  reactor owns and moves; transport and remote count and copy. timer, watch, lookup and trigger own what they name,
+ *             and cancel it when they are destroyed. reactor_ref and transport_ref are borrowed, as std::string_view is:
+ *             callbacks receive them. Callables and protocols live as long as what they were given for; each is destroyed once.
  *  Errors     Every function that can fail ends with `error_to error = {}`: without it, it throws std::system_error; with a
- *             std::error_code there, it puts the error there. `error == UDPR_E_CLOSED`, or, where the status stands for an
- *             errno, `error == std::errc::address_in_use`.
+ *             std::error_code there, it stores the error in it. `error == UDPR_E_CLOSED`, or, if the status stands for an errno,
+ *             `error == std::errc::address_in_use`.
  *  Exceptions What a callback throws is kept until C has returned. From a turn (run, iterate, start, advance) it stops the
- *             reactor and comes out of that call; while the turn and the shutdown end, other callbacks still come, and of
- *             what they throw only the first counts. From a callback that a call runs inside itself (listen_udp, close, free,
+ *             reactor and comes out of that call; other callbacks are called until the shutdown has ended, and of what they
+ *             throw only the first exception counts. From a callback that a call runs inside itself (listen_udp, close, free,
  *             each_transport, call_when_running, fire_event, finish_trigger, remove_trigger) it comes out of that call, and
- *             nothing stops. Of calls made in C (udpr_reactor_run(reactor.get())) nothing can come out: then std::terminate.
+ *             nothing stops. A call made in C (udpr_reactor_run(reactor.get())) cannot throw: std::terminate is called then.
  *             Destructors of callables must not throw.
- *  Threads    As in C: one at a time, but for what says [any thread].
- *  Parameters bytes, view and c_text are borrowed for the call. Durations are std::chrono's.
+ *  Threads    As in C: one at a time, except for the functions with [any thread].
+ *  Parameters bytes, view and c_text are borrowed for the call. Durations are those of std::chrono.
  */
 #ifndef UDPR_HPP
 #define UDPR_HPP
@@ -49,7 +49,7 @@ inline std::uint32_t version() noexcept { return udpr_version(); }
 /** The same as text, "0.1.0". [any thread] */
 inline std::string_view version_string() noexcept { return udpr_version_string(); }
 
-/** Whether this library can do something on this system: "gso", "gro", ... as of udpr_has_feature. [any thread] */
+/** Whether this library can do something on this system, "gso", "gro", ..., as udpr_has_feature. [any thread] */
 inline bool has_feature(c_text name) noexcept { return udpr_has_feature(name.get()) != 0; }
 
 }  // namespace udpr

@@ -11,7 +11,7 @@
 
 namespace udpr {
 
-/** An IPv4 or IPv6 address and a UDP port, or none. A value; laid out as udpr_addr. */
+/** An IPv4 or IPv6 address and a UDP port, or no address. It is a value with the layout of udpr_addr. */
 class address {
 public:
   /** No address. */
@@ -20,14 +20,14 @@ public:
   constexpr address(const udpr_addr &raw) noexcept : raw_(raw) {}
 
   /**
-   * Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is taken where the
-   * text has none. UDPR_E_INVALID_ADDRESS for everything else, names too (reactor::resolve looks them up).
+   * Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is used if
+   * the text has none. UDPR_E_INVALID_ADDRESS for everything else, also for names, which reactor_ref::resolve looks up.
    */
   static address parse(c_text text, std::uint16_t port = 0, error_to error = {}) {
     return read(error, "udpr::address::parse", udpr_addr_parse, text.get(), port);
   }
 
-  /** Reads the bare forms only: no brackets, no port in the text. Otherwise as parse. */
+  /** Reads the forms without brackets and port only. Otherwise as parse. */
   static address parse_host(c_text host, std::uint16_t port = 0, error_to error = {}) {
     return read(error, "udpr::address::parse_host", udpr_addr_parse_host, host.get(), port);
   }
@@ -37,14 +37,14 @@ public:
     return read(error, "udpr::address::from_sockaddr", udpr_addr_from_sockaddr, sockaddr, size);
   }
 
-  /** Writes a sockaddr_in or sockaddr_in6; gives its size. UDPR_E_INVALID_ARGUMENT where `capacity` is too small. */
+  /** Writes a sockaddr_in or sockaddr_in6 and returns its size. UDPR_E_INVALID_ARGUMENT if `capacity` is too small. */
   std::size_t to_sockaddr(void *buffer, std::size_t capacity, error_to error = {}) const {
     std::size_t size = 0;
     error(udpr_addr_to_sockaddr(&raw_, buffer, capacity, &size), "udpr::address::to_sockaddr");
     return size;
   }
 
-  /** As parse reads it, the zone by its number; port 0 gives the bare address. "" for no address. */
+  /** As parse reads it, with the number of the zone, and without the port if that is 0. "" for no address. */
   std::string to_string() const {
     char        text[UDPR_ADDR_TEXT_MAX];
     std::size_t size = 0;
@@ -64,9 +64,11 @@ public:
 
   /** Whether there is an address. */
   explicit operator bool() const noexcept { return raw_.family != UDPR_AF_UNSPEC; }
-  bool     is_v4() const noexcept { return raw_.family == UDPR_AF_INET; }
-  bool     is_v6() const noexcept { return raw_.family == UDPR_AF_INET6; }
-  /** In host byte order. */
+  /** Whether it is an IPv4 address. */
+  bool is_v4() const noexcept { return raw_.family == UDPR_AF_INET; }
+  /** Whether it is an IPv6 address. */
+  bool is_v6() const noexcept { return raw_.family == UDPR_AF_INET6; }
+  /** The port, in host byte order. */
   std::uint16_t port() const noexcept { return raw_.port; }
   /** The same address with another port. */
   address with_port(std::uint16_t port) const noexcept {
@@ -74,9 +76,9 @@ public:
     other.raw_.port = port;
     return other;
   }
-  /** The interface's index of a link-local IPv6 address, else 0. */
+  /** The index of the interface of a link-local IPv6 address; 0 for every other address. */
   std::uint32_t scope_id() const noexcept { return raw_.scope_id; }
-  /** The address in network order: 4 bytes, 16, or none. Valid as long as this is. */
+  /** The address in network byte order: 4 bytes, 16, or none. Valid as long as this object. */
   bytes ip() const noexcept { return {raw_.bytes, is_v4() ? 4u : is_v6() ? 16u : 0u}; }
   /** As C has it. */
   const udpr_addr &raw() const noexcept { return raw_; }
@@ -85,8 +87,9 @@ public:
   friend bool operator==(const address &a, const address &b) noexcept {
     return udpr_addr_equal(&a.raw_, &b.raw_) != 0;
   }
+  /** Whether any of these differs. */
   friend bool operator!=(const address &a, const address &b) noexcept { return !(a == b); }
-  /** By family, address, scope and port: for std::map. */
+  /** An order for std::map, by family, address, scope and port. */
   friend bool operator<(const address &a, const address &b) noexcept {
     if (a.raw_.family != b.raw_.family) return a.raw_.family < b.raw_.family;
     const int order = std::memcmp(a.raw_.bytes, b.raw_.bytes, sizeof a.raw_.bytes);
@@ -108,7 +111,7 @@ private:
 
 /**
  * The index of a network interface by its name ("eth0"), by a local address or by its number ("2"). "0.0.0.0" and "::"
- * give 0, the system's choice. UDPR_E_NO_INTERFACE.
+ * give 0, which means the choice of the system. UDPR_E_NO_INTERFACE.
  */
 inline std::uint32_t interface_index(c_text name_or_address, error_to error = {}) {
   std::uint32_t index = 0;
@@ -118,8 +121,9 @@ inline std::uint32_t interface_index(c_text name_or_address, error_to error = {}
 
 }  // namespace udpr
 
-/** For std::unordered_map: what is equal has the same hash. */
+/** For std::unordered_map: equal addresses have the same hash. */
 template <> struct std::hash<udpr::address> {
+  /** The hash. */
   std::size_t operator()(const udpr::address &address) const noexcept {
     const std::size_t ip = std::hash<std::string_view>()(address.ip().text());
     return ip ^ (address.port() * std::size_t{0x9e3779b1} + address.scope_id());

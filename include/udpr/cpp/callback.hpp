@@ -1,4 +1,4 @@
-/* How C calls C++: callables behind `user`, and the way that exceptions take. Nothing here is for users. */
+/* How C calls C++: callables behind `user`, and what becomes of exceptions. Nothing here is for users. */
 #ifndef UDPR_CPP_CALLBACK_HPP
 #define UDPR_CPP_CALLBACK_HPP
 
@@ -72,8 +72,8 @@ template <class Call> udpr_status in_scope(udpr_reactor *reactor, kind is, Call 
   return status;
 }
 
-/* Runs a callback of the user's for C, which must see no exception. False where one was kept. One that C's own call into
- * the library leaves no place for ends the program. */
+/* Runs a callback for C, which must see no exception. Returns false if one was kept. An exception that cannot be kept, since
+ * the call into the library was made in C, ends the program. */
 template <class Call> bool guarded(udpr_reactor *reactor, Call call) noexcept {
 #ifdef __cpp_exceptions
   try {
@@ -90,7 +90,7 @@ template <class Call> bool guarded(udpr_reactor *reactor, Call call) noexcept {
 #endif
 }
 
-/* Calls `function` with all arguments or with none, whichever it takes. */
+/* Calls `function` with all arguments or without any, whichever it takes. */
 template <class Function, class... Args> decltype(auto) call_with(Function &function, Args &&...args) {
   if constexpr (std::is_invocable_v<Function &, Args...>) {
     return function(std::forward<Args>(args)...);

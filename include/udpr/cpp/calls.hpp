@@ -1,4 +1,4 @@
-/* The functions that C calls for a reactor's callables. Nothing here is for users but `readiness`. */
+/* The functions that C calls for a reactor's callables. Only `readiness` is for users. */
 #ifndef UDPR_CPP_CALLS_HPP
 #define UDPR_CPP_CALLS_HPP
 
@@ -13,9 +13,9 @@ namespace udpr {
 
 class reactor_ref;
 
-/** What a watch is told. */
+/** What a watch reports. */
 struct readiness {
-  /** Which watch. */
+  /** The watch. */
   watch_id watch;
   /** Its descriptor. */
   int fd;

@@ -27,18 +27,18 @@ public:
 
 }  // namespace detail
 
-/** The category of error codes whose value is a udpr_status. One that stands for an errno equals the std::errc. */
+/** The category of error codes whose value is a udpr_status. A status that stands for an errno equals its std::errc. */
 inline const std::error_category &category() noexcept {
   static const detail::status_category one;
   return one;
 }
 
-/** A status as an error code; UDPR_OK is none. */
+/** A status as an error code; UDPR_OK is no error. */
 inline std::error_code make_error_code(udpr_status status) noexcept { return {status, category()}; }
 
 /**
- * An error code as a status: of udpr's category its value, of the system's and the generic one the errno as
- * UDPR_E_SYSTEM - errno, UDPR_OK for none, UDPR_E_CANCELLED for every other.
+ * An error code as a status: the value of a code of udpr's category; UDPR_E_SYSTEM - errno for one of the system's and of
+ * the generic category; UDPR_OK for no error; UDPR_E_CANCELLED for every other.
  */
 inline udpr_status to_status(const std::error_code &error) noexcept {
   if (!error) return UDPR_OK;
@@ -49,23 +49,23 @@ inline udpr_status to_status(const std::error_code &error) noexcept {
 }
 
 /**
- * The last parameter of everything that can fail. Left out, a failure is thrown as std::system_error; with a
- * std::error_code in its place it is put there (and cleared on success), and what is returned is empty.
+ * The last parameter of every function that can fail. If it is left out, a failure is thrown as std::system_error. If a
+ * std::error_code is given, a failure is stored in it, and it is cleared on success; what is returned is empty then.
  *
  *     reactor.run();       // throws
  *     reactor.run(error);  // does not
  *
- * What a callback of yours has thrown is no failure of the call that ran it, and comes out of both forms. Where
- * exceptions are off (-fno-exceptions), a failure that nobody takes calls std::abort.
+ * An exception of a callback is not a failure of the call that ran it, and comes out of both forms. Without exceptions
+ * (-fno-exceptions) a failure for which no std::error_code is given calls std::abort.
  */
 class error_to {
 public:
-  /** Throws. */
+  /** A failure is thrown. */
   error_to() noexcept = default;
-  /** Puts it into `out`. */
+  /** A failure is stored in `out`. */
   error_to(std::error_code &out) noexcept : out_(&out) {}
 
-  /** Tells of a status, which the function `what` has got. Above 0 is no failure. */
+  /** Reports a status of the function `what`. A status above 0 is not a failure. */
   void operator()(udpr_status status, const char *what) const {
     if (out_) *out_ = make_error_code(status < 0 ? status : static_cast<udpr_status>(UDPR_OK));
     else if (status < 0) fail(status, what);
@@ -89,7 +89,7 @@ private:
 
 }  // namespace udpr
 
-/** Lets `error == UDPR_E_CLOSED` be written. */
+/** For `error == UDPR_E_CLOSED`. */
 inline std::error_code make_error_code(udpr_status_code code) noexcept {
   return udpr::make_error_code(static_cast<udpr_status>(code));
 }

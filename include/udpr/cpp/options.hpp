@@ -33,18 +33,18 @@ struct reactor_options {
 struct udp_options {
   /** udp_flag, joined by |. Those that must precede bind are refused by adopt_datagram_port. */
   udp_flag flags{};
-  /** Longer datagrams are cut and flagged; 0: 65535, which is the most. */
+  /** Longer datagrams are cut and flagged; 0 means 65535, the maximum. */
   std::uint32_t max_packet_size = 0;
-  /** SO_RCVBUF in bytes; 0: the system's. */
+  /** SO_RCVBUF in bytes; 0 means the default of the system. */
   std::uint32_t receive_buffer = 0;
-  /** SO_SNDBUF in bytes; 0: the system's. */
+  /** SO_SNDBUF in bytes; 0 means the default of the system. */
   std::uint32_t send_buffer = 0;
-  /** Bound in bytes of what waits for a full socket; 0: 1 MiB. */
+  /** How many bytes may wait for a full socket; 0 means 1 MiB. */
   std::uint32_t send_queue_bytes = 0;
-  /** An interface's name; "": none (SO_BINDTODEVICE). */
+  /** The name of an interface (SO_BINDTODEVICE); "" means none. */
   std::string bind_device = {};
 
-  /** As C has it, until this changes. */
+  /** As C has it, valid until this object changes. */
   udpr_udp_options raw() const noexcept {
     udpr_udp_options out{};
     out.size = sizeof out;
@@ -58,64 +58,74 @@ struct udp_options {
   }
 };
 
-/** Where a port listens: `9999` on every IPv4 address, `{"::", 9999}` on one. Borrowed for the call. */
+/** Where a port listens: `9999` is on every IPv4 address, `{"::1", 9999}` on one address. Borrowed for the call. */
 struct local_port {
-  /** On every IPv4 address. 0: the kernel chooses. */
+  /** On every IPv4 address. 0 means that the kernel chooses the number. */
   local_port(std::uint16_t number) noexcept : port(number) {}
-  /** On a bare IP literal of this host, or "::". */
+  /** On an address of this host as a literal without port, or on "::", which is every address. */
   local_port(const char *literal, std::uint16_t number) noexcept : address(literal), port(number) {}
+  /** The same. */
   local_port(const std::string &literal, std::uint16_t number) noexcept
       : address(c_text(literal).get()), port(number) {}
 
-  const char   *address = nullptr;
+  /** The literal; null means every IPv4 address. */
+  const char *address = nullptr;
+  /** The number of the port. */
   std::uint16_t port;
 };
 
 /** How a name is looked up. */
 struct resolve_options {
-  /** One, or UDPR_AF_UNSPEC for both. */
+  /** UDPR_AF_INET, UDPR_AF_INET6, or UDPR_AF_UNSPEC for both. */
   udpr_family_code family = UDPR_AF_UNSPEC;
-  /** Counted from the call; 0: 60 s. */
+  /** Counted from the call; 0 means 60 s. */
   std::chrono::nanoseconds timeout{0};
 };
 
-/** The time of reactors: each has its own now(). */
+/** The clock of reactors, for their time points. Each reactor has a now() of its own. */
 struct clock {
+  /** As of every clock. */
   using duration = std::chrono::nanoseconds;
+  /** As of every clock. */
   using rep = duration::rep;
+  /** As of every clock. */
   using period = duration::period;
+  /** As of every clock. */
   using time_point = std::chrono::time_point<clock>;
+  /** As of every clock. */
   static constexpr bool is_steady = true;
 };
 
-/** Names a delayed call. Never used again; timer_id{} is none. */
+/** The id of a delayed call. It is never used again; timer_id{} is none. */
 enum class timer_id : udpr_id {};
-/** Names a trigger. Likewise. */
+/** The id of a trigger, as timer_id. */
 enum class trigger_id : udpr_id {};
-/** Names a look-up. Likewise. */
+/** The id of a look-up, as timer_id. */
 enum class lookup_id : udpr_id {};
-/** Names a watch. Likewise. */
+/** The id of a watch, as timer_id. */
 enum class watch_id : udpr_id {};
 
-/** What a trigger returns that may go on. */
+/** What a trigger may return. */
 enum class progress {
   /** It has done its work. */
   finished = UDPR_OK,
-  /** It will finish later: finish_trigger. */
+  /** It will finish later, by finish_trigger. */
   pending = UDPR_PENDING,
 };
 
-/** A line of the log, valid during the call. */
+/** A record of the log, valid during the call. */
 class log_record {
 public:
+  /** As C has it. */
   explicit log_record(const udpr_log_record &raw) noexcept : raw_(&raw) {}
 
   /** udpr_log_code. */
   std::uint32_t level() const noexcept { return raw_->level; }
-  /** What it is about, or none. */
+  /** The error that it is about, or none. */
   std::error_code error() const noexcept { return make_error_code(raw_->status); }
-  /** The part that speaks. */
+  /** The part of the library that wrote it. */
   std::string_view target() const noexcept { return raw_->target; }
+  /** The text. */
   std::string_view message() const noexcept { return raw_->message; }
 
 private:

@@ -1,4 +1,4 @@
-/* Protocols: what a port calls. Included by <udpr/udpr.hpp>. */
+/* Protocols: the callbacks of a port. Included by <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_PROTOCOL_HPP
 #define UDPR_CPP_PROTOCOL_HPP
 
@@ -10,29 +10,33 @@
 namespace udpr {
 
 /**
- * A port's callbacks as functions; every one may be empty. In its place listen_udp and the others take
- *   - any object with some of these as member functions (or callable members): no others are called;
- *   - a std::shared_ptr, a std::unique_ptr or a std::ref to one, which must outlive the port;
- *   - a function of (transport_ref, const datagram &): datagram_received alone.
- * It is moved or copied into the port, and destroyed after its last callback, also when listening fails.
+ * The callbacks of a port as functions; each may be empty. Instead of one listen_udp and the others take
+ *   - any object with some of these as member functions (or callable members): only those are called;
+ *   - an object of a class with the base protocol_base;
+ *   - a std::shared_ptr or a std::unique_ptr to one, or a std::ref to one that outlives the port;
+ *   - a function of (transport_ref, const datagram &), which is datagram_received.
+ * It is moved or copied into the port, and destroyed after its last callback, also if listening fails.
  */
 struct protocol {
-  /** The port is bound, inside listen. May throw, or return a std::error_code: then listening fails with that. */
+  /**
+   * The port is bound; called inside listen_udp. If it throws, listening fails with that. A member function of a class may
+   * also return a std::error_code: listening fails with that unless it is none.
+   */
   std::function<void(transport_ref)> start_protocol;
-  /** For each datagram. */
+  /** A datagram was received. */
   std::function<void(transport_ref, const datagram &)> datagram_received;
   /**
-   * Where there, called once a batch (at most 256) in place of datagram_received. Returns how many it took: the rest comes
-   * in a later turn. A member function of yours may return void: it took all.
+   * If it is there, it is called once for each batch (at most 256 datagrams) instead of datagram_received. It returns how many
+   * it took: the others come again in a later turn. A member function of a class may return nothing: it took all.
    */
   std::function<std::size_t(transport_ref, view<datagram>)> datagrams_received;
-  /** A connected port's earlier write found nobody listening. The port lives on. */
+  /** Nobody listens at a connected port's peer, as an earlier write has shown. The port lives on. */
   std::function<void(transport_ref)> connection_refused;
-  /** A write failed after it was accepted, or, with UDPR_UDP_ERROR_REPORTS, the network says so. */
+  /** A write failed after it was accepted, or, with udp_flag::error_reports, the network reports an error. */
   std::function<void(transport_ref, const error_report &)> error_received;
-  /** The send queue drained after UDPR_E_WOULD_BLOCK. */
+  /** The send queue has drained after UDPR_E_WOULD_BLOCK. */
   std::function<void(transport_ref)> write_ready;
-  /** The last callback: the socket is closed already. No error where somebody asked for it. */
+  /** The last callback: the socket is closed already. The error is none if the stop was asked for. */
   std::function<void(transport_ref, std::error_code)> stop_protocol;
 };
 
@@ -105,7 +109,7 @@ template <class Function> struct function_protocol { Function datagram_received;
 
 template <class P> constexpr bool is_function = std::is_invocable_v<P &, transport_ref, const datagram &>;
 
-/* What `kept` has the callbacks of: itself, or what it points to. */
+/* The object whose callbacks are called: `kept` itself, or what it points to. */
 template <class P, class = void> struct target {
   static P &of(P &kept) { return kept; }
 };

@@ -8,7 +8,7 @@ namespace udpr {
 
 namespace detail {
 struct batches_of_base;
-}
+}  // namespace detail
 
 /**
  * A base for protocols. A class needs none, but with it `override` makes the compiler find a misspelt or wrongly declared
@@ -41,8 +41,9 @@ public:
 
 protected:
   protocol_base() = default;
-  /* Protected: derived classes may be copied, but nothing is cut off one by copying its base. */
+  /** Protected, so that copying the base alone, which would cut off the rest of an object, does not compile. */
   protocol_base(const protocol_base &) = default;
+  /** Protected, too. */
   protocol_base &operator=(const protocol_base &) = default;
 
 private:

@@ -6,27 +6,29 @@
 
 namespace udpr {
 
-/** A reactor, owned: move-only. Reactors are independent of each other: a thread each, as many as one likes. */
+/** A reactor, owned: it moves and does not copy. Reactors are independent of each other, and may run on threads of their own. */
 class reactor : public reactor_ref {
 public:
-  /** Makes one. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY: then it is none. [any thread] */
+  /** Makes a reactor. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY: it is none then. [any thread] */
   explicit reactor(const reactor_options &options = {}, error_to error = {}) {
     const udpr_reactor_options raw_options = options.raw();
     error(udpr_reactor_new(&raw_options, &raw_), "udpr::reactor");
   }
 
-  /** Takes a reactor over that was made in C. */
+  /** Takes over a reactor that was made in C. */
   static reactor adopt(udpr_reactor *raw) noexcept { return reactor(raw); }
 
+  /** Takes over what `other` has, which is none then. */
   reactor(reactor &&other) noexcept : reactor_ref(other.release()) {}
+  /** Ends what this has, as the destructor does, and takes over what `other` has. */
   reactor &operator=(reactor &&other) noexcept {
     reactor former(std::exchange(raw_, other.release()));
     return *this;
   }
 
   /**
-   * Ends it as free does; what stop_protocol throws is dropped. Where it may not end now (inside a callback of its own,
-   * or while another thread uses it), it lives on and is lost.
+   * Ends it as free does; what stop_protocol throws is dropped. If the reactor cannot be freed at that point (inside one of
+   * its callbacks, or while another thread uses it), it is leaked.
    */
   ~reactor() {
     std::error_code error;
@@ -40,9 +42,9 @@ public:
   }
 
   /**
-   * Ends the reactor now: closes what still listens, with stop_protocol, and destroys what was still to be called. What
-   * stop_protocol throws comes out when all is done. UDPR_E_REENTRANT inside a callback, UDPR_E_WRONG_THREAD while
-   * another thread uses it: then it lives on.
+   * Ends the reactor now: closes the ports that still listen, with stop_protocol, and destroys the callables that were still
+   * to be called. What stop_protocol throws comes out at the end. UDPR_E_REENTRANT inside a callback,
+   * UDPR_E_WRONG_THREAD while another thread uses it: the reactor lives on then.
    */
   void free(error_to error = {}) {
     detail::scope     here(raw_, detail::kind::call);
@@ -52,7 +54,7 @@ public:
     error(status, "udpr::reactor::free");
   }
 
-  /** Gives it up, for udpr_reactor_free. */
+  /** Gives the reactor up, for udpr_reactor_free; this is none then. */
   udpr_reactor *release() noexcept { return std::exchange(raw_, nullptr); }
 
 private:

@@ -12,14 +12,17 @@
 namespace udpr {
 
 /**
- * A reactor, borrowed: what callbacks are handed, with all that a reactor can do. It may be copied, and is good as long
- * as the reactor lives. Of none, everything is UDPR_E_INVALID_ARGUMENT. Used on one thread at a time, but for what says
- * [any thread].
+ * A reactor, borrowed: what callbacks receive, with all functions of a reactor. It may be copied, and is valid as long as
+ * the reactor lives. If it is none, every function is UDPR_E_INVALID_ARGUMENT. It is used on one thread at a time, except for
+ * the functions with [any thread].
  *
- * Callables are moved or copied into the reactor, and destroyed there after their last call, also when the registration
- * fails. Those that are said to take parameters may as well take none. What they throw stops the reactor and comes out
- * of run, iterate, start or advance; what is called inside another function (listen_udp, each_transport, ...) comes out
- * of that one, and stops nothing.
+ * Callables are moved or copied into the reactor, and destroyed there after their last call, also if the registration fails.
+ * Those that are described with parameters may also take none. What they throw stops the reactor and comes out of run,
+ * iterate, start or advance; what a callable throws that is called inside another function (listen_udp, each_transport, ...)
+ * comes out of that function, and stops nothing.
+ *
+ * A callable must not outlive what it refers to: `[this]` of a protocol that dies with its port needs a timer, watch, lookup
+ * or trigger as a member of the protocol, which cancels itself.
  */
 class reactor_ref {
 public:
@@ -36,20 +39,20 @@ public:
   /* ---- life ---- */
 
   /**
-   * Turns until stop, and through EINTR; may be called again afterwards. What a callback has thrown comes out of it, when
+   * Runs turns until stop, also through EINTR; it may be called again afterwards. What a callback throws comes out of it once
    * the reactor has stopped. UDPR_E_ALREADY_RUNNING after start; UDPR_E_REENTRANT inside a callback.
    */
   void run(error_to error = {}) const {
     error(in_turn([&] { return udpr_reactor_run(raw_); }), "udpr::reactor::run");
   }
 
-  /** At the end of this turn the shutdown begins, at whose end run returns. UDPR_E_NOT_RUNNING. */
+  /** Begins the shutdown at the end of this turn; run returns at its end. UDPR_E_NOT_RUNNING. */
   void stop(error_to error = {}) const { error(udpr_reactor_stop(raw_), "udpr::reactor::stop"); }
 
-  /** Run returns after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
+  /** Makes run return after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
   void crash(error_to error = {}) const { error(udpr_reactor_crash(raw_), "udpr::reactor::crash"); }
 
-  /** In a forked child, before anything else: the reactor goes on there. UDPR_E_NOT_SUPPORTED where this is none. */
+  /** In a forked child, before every other call: the reactor goes on there. UDPR_E_NOT_SUPPORTED elsewhere. */
   void after_fork(error_to error = {}) const {
     error(udpr_reactor_after_fork(raw_), "udpr::reactor::after_fork");
   }
@@ -59,30 +62,33 @@ public:
 
   /* ---- inside another loop ---- */
 
-  /** What run does before its first turn. Then iterate. UDPR_E_ALREADY_RUNNING. */
+  /** Does what run does before its first turn; iterate does the rest. UDPR_E_ALREADY_RUNNING. */
   void start(error_to error = {}) const {
     error(in_turn([&] { return udpr_reactor_start(raw_); }), "udpr::reactor::start");
   }
 
-  /** One turn: waits for `timeout` at most, then serves what is there. UDPR_E_REENTRANT inside a callback. */
+  /**
+   * Runs one turn: waits for `timeout` at most (below 0 is 0, other than in C), then serves what is ready. UDPR_E_REENTRANT
+   * inside a callback.
+   */
   void iterate(std::chrono::nanoseconds timeout, error_to error = {}) const {
     const std::int64_t ns = timeout.count() > 0 ? timeout.count() : 0;
     error(in_turn([&] { return udpr_reactor_iterate(raw_, ns); }), "udpr::reactor::iterate");
   }
 
-  /** One turn: waits until there is something to do. Otherwise as above. */
+  /** Runs one turn: waits until there is something to do. Otherwise as above. */
   void iterate(error_to error = {}) const {
     error(in_turn([&] { return udpr_reactor_iterate(raw_, -1); }), "udpr::reactor::iterate");
   }
 
-  /** One descriptor for a foreign loop: when it is readable, `iterate(0ns)`. It stays the reactor's. */
+  /** One descriptor for another loop: call `iterate(0ns)` when it is readable. The reactor closes it. */
   int backend_fd(error_to error = {}) const {
     std::int32_t fd = -1;
     error(udpr_reactor_backend_fd(raw_, &fd), "udpr::reactor::backend_fd");
     return fd;
   }
 
-  /** How long until a turn has something to do that no descriptor tells of; none where it never has. */
+  /** How long it is until a turn has something to do without a ready descriptor; none if it has nothing. */
   std::optional<std::chrono::nanoseconds> next_timeout(error_to error = {}) const {
     std::int64_t ns = -1;
     error(udpr_reactor_next_timeout(raw_, &ns), "udpr::reactor::next_timeout");
@@ -90,8 +96,8 @@ public:
   }
 
   /**
-   * Has a descriptor of yours in this loop: `function(const readiness &)` is told of `events` (udpr_watch_flag). One watch
-   * a descriptor: a second is std::errc::file_exists. Unwatch before closing.
+   * Calls `function(const readiness &)` whenever the descriptor is ready for `events`. A descriptor has one watch: a second one
+   * is std::errc::file_exists. End the watch before the descriptor is closed; udpr::watch does so by itself.
    */
   template <class F> watch_id watch(int fd, watch_flag events, F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
@@ -102,7 +108,7 @@ public:
     return watch_id{id};
   }
 
-  /** Other events for a watch. UDPR_E_NOT_FOUND. */
+  /** Watches for other events. UDPR_E_NOT_FOUND. */
   void change_watch(watch_id id, watch_flag events, error_to error = {}) const {
     error(udpr_reactor_change_watch(raw_, udpr_id(id), detail::raw_flags(events)),
           "udpr::reactor::change_watch");
@@ -116,8 +122,8 @@ public:
   /* ---- ports ---- */
 
   /**
-   * Listens on a UDP port: `listen_udp(9999, protocol)`, `listen_udp({"127.0.0.1", 0}, protocol)`. What `protocol` may be
-   * is said at udpr::protocol. start_protocol runs inside this; what it throws comes out. The result need not be kept.
+   * Listens on a UDP port: `listen_udp(9999, protocol)`, `listen_udp({"127.0.0.1", 0}, protocol)`. What `protocol` may be is
+   * described at udpr::protocol. start_protocol runs inside this; what it throws comes out. The result need not be kept.
    * UDPR_E_ADDRESS_IN_USE, UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ...
    */
   template <class P>
@@ -157,9 +163,9 @@ public:
   }
 
   /**
-   * Makes a port of a UDP socket made elsewhere. It is duplicated, or taken over with UDPR_UDP_TAKE_FD, also when this
-   * fails. `family`: UDPR_AF_UNSPEC, or the one expected. UDPR_E_SOCKET_TYPE, UDPR_E_ADDRESS_FAMILY; otherwise as
-   * listen_udp.
+   * Makes a port of a UDP socket that was made elsewhere. The socket is duplicated; with udp_flag::take_fd it is taken over,
+   * also if this fails. `family`: UDPR_AF_UNSPEC, or the expected one. UDPR_E_SOCKET_TYPE, UDPR_E_ADDRESS_FAMILY; otherwise
+   * as listen_udp.
    */
   template <class P>
   transport adopt_datagram_port(int fd, udpr_family_code family, P &&protocol,
@@ -180,12 +186,12 @@ public:
 
   /* ---- time ---- */
 
-  /** The reactor's clock, which manual ones stop. [any thread] */
+  /** The reactor's clock, which stands still between calls of advance if it is a manual one. [any thread] */
   clock::time_point now() const noexcept {
     return clock::time_point(clock::duration(udpr_reactor_now(raw_)));
   }
 
-  /** Calls `function(reactor_ref)` once, `delay` from now (below 0: now). Never early, and always in a later turn. */
+  /** Calls `function(reactor_ref)` once, `delay` from now (below 0 is now), never early, and always in a later turn. */
   template <class F>
   timer_id call_later(std::chrono::nanoseconds delay, F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
@@ -211,7 +217,7 @@ public:
     error(udpr_reactor_delay_call(raw_, udpr_id(id), more.count()), "udpr::reactor::delay");
   }
 
-  /** When a pending delayed call is due. Errors as of cancel. */
+  /** The instant at which a pending delayed call is due. Errors as of cancel. */
   clock::time_point due(timer_id id, error_to error = {}) const {
     udpr_ns ns = 0;
     error(udpr_reactor_call_time(raw_, udpr_id(id), &ns), "udpr::reactor::due");
@@ -230,14 +236,14 @@ public:
     return ids;
   }
 
-  /** Moves a manual clock, and runs what falls due. UDPR_E_NOT_SUPPORTED without UDPR_REACTOR_MANUAL_CLOCK. */
+  /** Moves a manual clock, and runs what falls due. UDPR_E_NOT_SUPPORTED without reactor_flag::manual_clock. */
   void advance(std::chrono::nanoseconds by, error_to error = {}) const {
     error(in_turn([&] { return udpr_reactor_advance(raw_, detail::to_ns(by)); }), "udpr::reactor::advance");
   }
 
   /* ---- events ---- */
 
-  /** Calls `function(reactor_ref)` once: now, inside this, where the reactor runs (and gives none), else at startup. */
+  /** Calls `function(reactor_ref)` once: inside this, if the reactor runs (the id is none then), else at the next startup. */
   template <class F> trigger_id call_when_running(F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
     udpr_id id = 0;
@@ -252,7 +258,7 @@ public:
 
   /**
    * Calls `function(reactor_ref, trigger_id)` at every startup or shutdown, in a phase of it. A before-trigger may return
-   * progress::pending: the rest waits for finish_trigger. It may return void, too, or a std::error_code, which is logged.
+   * progress::pending: the rest waits for finish_trigger. It may also return nothing, or a std::error_code, which is logged.
    */
   template <class F>
   trigger_id add_trigger(udpr_phase_code phase, udpr_event_code event, F &&function,
@@ -266,7 +272,7 @@ public:
     return trigger_id{id};
   }
 
-  /** Takes a trigger back; one that is pending holds nothing back any more. UDPR_E_NOT_FOUND. */
+  /** Removes a trigger; one that is pending holds nothing back any more. UDPR_E_NOT_FOUND. */
   void remove_trigger(trigger_id id, error_to error = {}) const {
     error(in_call([&] { return udpr_reactor_remove_trigger(raw_, udpr_id(id)); }),
           "udpr::reactor::remove_trigger");
@@ -286,7 +292,7 @@ public:
 
   /* ---- threads and names ---- */
 
-  /** Calls `function(reactor_ref)` in the next turn. For who knows that the reactor lives on; else a remote. [any thread] */
+  /** Calls `function(reactor_ref)` in the next turn. If the reactor may have ended, use a remote instead. [any thread] */
   template <class F> void call_from_thread(F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
     error(udpr_reactor_call_from_thread(raw_, detail::calls<Kept>::called,
@@ -295,8 +301,8 @@ public:
   }
 
   /**
-   * Runs `work()` on a thread of the pool, then, on the reactor's thread, `done` with what it returned. What `work` throws
-   * stops the reactor, as if `done` had thrown it. A reactor that is freed meanwhile calls `done` no more.
+   * Runs `work()` on a thread of the pool, then `done`, with what it returned, on the reactor's thread. What `work` throws
+   * stops the reactor, as if `done` had thrown it. If the reactor is freed meanwhile, `done` is not called.
    */
   template <class Work, class Done, std::enable_if_t<!std::is_convertible_v<Done, error_to>, int> = 0>
   void call_in_thread(Work &&work, Done &&done, error_to error = {}) const {
@@ -307,20 +313,20 @@ public:
           "udpr::reactor::call_in_thread");
   }
 
-  /** The same with nothing to be done afterwards. */
+  /** The same without `done`. */
   template <class Work> void call_in_thread(Work &&work, error_to error = {}) const {
     call_in_thread(std::forward<Work>(work), detail::nothing{}, error);
   }
 
-  /** At most `size` threads in the pool, 1 to 1024; 0: 10. */
+  /** Sets how many threads the pool has at most, 1 to 1024; 0 means 10. */
   void suggest_thread_pool_size(std::uint32_t size, error_to error = {}) const {
     error(udpr_reactor_suggest_thread_pool_size(raw_, size), "udpr::reactor::suggest_thread_pool_size");
   }
 
   /**
-   * Looks a host name up: `function(std::error_code, view<address>)` gets every address, with `port` filled in, in a later
-   * turn and exactly once. UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED, ... are what
-   * it is told; UDPR_E_INVALID_ARGUMENT for what cannot be a name is this call's.
+   * Looks a host name up: `function(std::error_code, view<address>)` receives every address, with `port` filled in, in a later
+   * turn and exactly once. Its error code is UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT,
+   * UDPR_E_CANCELLED, ...; this call itself fails with UDPR_E_INVALID_ARGUMENT for what cannot be a name.
    */
   template <class F>
   lookup_id resolve(c_text host, std::uint16_t port, F &&function, const resolve_options &options = {},
@@ -334,7 +340,7 @@ public:
     return lookup_id{id};
   }
 
-  /** Gives a look-up up: it is told UDPR_E_CANCELLED in a later turn. UDPR_E_NOT_FOUND where it has its answer. */
+  /** Gives a look-up up: it receives UDPR_E_CANCELLED in a later turn. UDPR_E_NOT_FOUND if it has been called. */
   void cancel(lookup_id id, error_to error = {}) const {
     error(udpr_reactor_cancel_resolve(raw_, udpr_id(id)), "udpr::reactor::cancel");
   }
@@ -349,8 +355,8 @@ public:
   /* ---- watching it ---- */
 
   /**
-   * Sends the log up to `max_level` to `function(const log_record &)`, on the reactor's thread. What it throws outside of a
-   * turn is dropped.
+   * Calls `function(const log_record &)` for every record of the log up to `max_level`, on the reactor's thread. What it throws
+   * outside of a turn is dropped.
    */
   template <class F> void set_logger(udpr_log_code max_level, F &&function, error_to error = {}) const {
     using Kept = detail::logger<std::decay_t<F>>;
@@ -374,9 +380,11 @@ public:
 
   /** Whether both are the same reactor. */
   friend bool operator==(const reactor_ref &a, const reactor_ref &b) noexcept { return a.raw_ == b.raw_; }
+  /** Whether they are different reactors. */
   friend bool operator!=(const reactor_ref &a, const reactor_ref &b) noexcept { return a.raw_ != b.raw_; }
 
 protected:
+  /** As C has it; null is none. */
   udpr_reactor *raw_ = nullptr;
 
 private:

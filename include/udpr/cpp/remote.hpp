@@ -1,4 +1,4 @@
-/* Doors for other threads. Included by <udpr/udpr.hpp>. */
+/* What other threads use of a reactor. Included by <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_REMOTE_HPP
 #define UDPR_CPP_REMOTE_HPP
 
@@ -7,22 +7,25 @@
 namespace udpr {
 
 /**
- * A reactor's door for other threads, counted: copied, used and dropped on any thread. It outlives the reactor; then
- * everything on it is UDPR_E_CLOSED.
+ * What other threads use of a reactor, counted: it may be copied, used and destroyed on any thread. It outlives the reactor;
+ * every function is UDPR_E_CLOSED then.
  */
 class remote {
 public:
-  /** None: everything on it is UDPR_E_INVALID_ARGUMENT. */
+  /** None: every function is UDPR_E_INVALID_ARGUMENT. */
   remote() noexcept = default;
-  /** Takes a reference over that C has given out. */
+  /** Takes over a reference that was obtained in C. */
   static remote adopt(udpr_remote *raw) noexcept {
     remote taken;
     taken.raw_ = raw;
     return taken;
   }
 
+  /** One more reference. */
   remote(const remote &other) noexcept : raw_(udpr_remote_retain(other.raw_)) {}
+  /** Takes over what `other` has, which is none then. */
   remote(remote &&other) noexcept : raw_(std::exchange(other.raw_, nullptr)) {}
+  /** Gives its reference up for another one. */
   remote &operator=(remote other) noexcept { return std::swap(raw_, other.raw_), *this; }
   ~remote() { udpr_remote_release(raw_); }
 
@@ -32,8 +35,8 @@ public:
   udpr_remote *get() const noexcept { return raw_; }
 
   /**
-   * Calls `function(reactor_ref)` on the reactor's thread in its next turn, in order for each calling thread; kept until
-   * there is a turn. It is destroyed there, too; inside this where it fails. [any thread]
+   * Calls `function(reactor_ref)` on the reactor's thread in its next turn, in order for each calling thread; it is kept until
+   * there is a turn. It is destroyed on that thread, too, or inside this if this fails. [any thread]
    */
   template <class F> void call(F &&function, error_to error = {}) const {
     using Kept = std::decay_t<F>;
@@ -42,10 +45,10 @@ public:
           "udpr::remote::call");
   }
 
-  /** Stops the reactor in its next turn. UDPR_E_NOT_RUNNING when nothing runs. [any thread] */
+  /** Stops the reactor in its next turn. UDPR_E_NOT_RUNNING if nothing runs. [any thread] */
   void stop(error_to error = {}) const { error(udpr_remote_stop(raw_), "udpr::remote::stop"); }
 
-  /** Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe] */
+  /** Ends the waiting of run or iterate; if neither waits now, that of the next one. [any thread, signal safe] */
   std::error_code wake() const noexcept { return make_error_code(udpr_remote_wake(raw_)); }
 
 private:

@@ -10,9 +10,9 @@ namespace udpr {
 class reactor_ref;
 
 /**
- * A port, borrowed: what callbacks are handed. It may be copied, and is good until the callback returns; a transport
- * made of it keeps it. Of a stopped port, everything is UDPR_E_CLOSED; of none, UDPR_E_INVALID_ARGUMENT. Used on the
- * reactor's thread, but for post.
+ * A port, borrowed: what callbacks receive. It may be copied, and is valid until the callback returns; a transport that is
+ * made from it stays valid. If the port has stopped, every function is UDPR_E_CLOSED; if it is none,
+ * UDPR_E_INVALID_ARGUMENT. It is used on the reactor's thread, except for post.
  */
 class transport_ref {
 public:
@@ -25,18 +25,18 @@ public:
   explicit operator bool() const noexcept { return raw_ != nullptr; }
   /** As C has it. */
   udpr_transport *get() const noexcept { return raw_; }
-  /** Its reactor; none once stop_protocol has returned, and on a wrong thread. */
+  /** Its reactor; none once stop_protocol has returned, and on another thread. */
   reactor_ref reactor() const noexcept;
-  /** The socket's descriptor, borrowed; -1 once it is closed, and on a wrong thread. */
+  /** The socket's descriptor, borrowed; -1 once it is closed, and on another thread. */
   int fileno() const noexcept { return udpr_transport_fileno(raw_); }
 
   /* ---- sending ---- */
 
   /**
-   * Sends one datagram to `to`, an address of the port's family. It was handed to the kernel or queued; in a callback,
-   * writes gather and leave together. UDPR_E_WOULD_BLOCK where the queue is full (write_ready tells when to go on),
-   * UDPR_E_CLOSED, UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS: nothing was sent.
-   * What the kernel refuses later comes to error_received.
+   * Sends one datagram to `to`, an address of the port's family: it is passed to the kernel or queued. In a callback writes are
+   * gathered and leave together. If it fails, nothing was sent: UDPR_E_WOULD_BLOCK if the queue is full (write_ready is called
+   * when it has room), UDPR_E_CLOSED, UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS. What
+   * the kernel refuses later is reported by error_received.
    */
   void write(bytes data, const address &to, error_to error = {}) const {
     error(udpr_transport_write(raw_, data.data(), data.size(), &to.raw()), "udpr::transport::write");
@@ -56,8 +56,8 @@ public:
   void write_sequence(view<bytes> pieces, error_to error = {}) const { write_pieces(pieces, nullptr, error); }
 
   /**
-   * Sends many datagrams, each as write would; gives how many were accepted. What stopped it behind those is in the
-   * error code; without one, it is thrown where none was accepted, and else comes with the rest, tried again.
+   * Sends many datagrams, each as write does, and returns how many were accepted. The error that stopped it after those is
+   * stored in the error code. Without one, it is thrown if none was accepted; otherwise writing the rest reports it.
    */
   std::size_t write_messages(view<message> messages, error_to error = {}) const {
     std::size_t       taken = 0;
@@ -69,8 +69,8 @@ public:
   }
 
   /**
-   * Copies a datagram, which leaves in the reactor's next turn. UDPR_E_WOULD_BLOCK when too much waits already; otherwise
-   * as write, as far as it is known at once. [any thread]
+   * Copies a datagram, which leaves in the reactor's next turn. UDPR_E_WOULD_BLOCK if too much waits already; otherwise as
+   * write, as far as the error is known at once. [any thread]
    */
   void post(bytes data, const address &to, error_to error = {}) const {
     error(udpr_transport_post(raw_, data.data(), data.size(), &to.raw()), "udpr::transport::post");
@@ -81,36 +81,36 @@ public:
     error(udpr_transport_post(raw_, data.data(), data.size(), nullptr), "udpr::transport::post");
   }
 
-  /** Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting. */
+  /** Sends now what was gathered. UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting. */
   void flush(error_to error = {}) const { error(udpr_transport_flush(raw_), "udpr::transport::flush"); }
 
   /* ---- stopping and pausing ---- */
 
-  /** No datagram after this, and no write; stop_protocol comes in a later turn. */
+  /** Stops the port: it receives and writes nothing any more, and stop_protocol is called in a later turn. */
   void stop_listening(error_to error = {}) const {
     error(udpr_transport_stop_listening(raw_), "udpr::transport::stop_listening");
   }
 
-  /** Stops now: stop_protocol runs inside this, and what it throws comes out of this. Legal in any callback. */
+  /** Stops the port now: stop_protocol runs inside this, and what it throws comes out. Allowed in every callback. */
   void close(error_to error = {}) const {
     udpr_reactor *reactor = udpr_transport_reactor(raw_);
     error(detail::in_scope(reactor, detail::kind::call, [&] { return udpr_transport_close(raw_); }),
           "udpr::transport::close");
   }
 
-  /** No datagram until resume_reading; what is left of the batch is kept for it. */
+  /** Delivers no datagram until resume_reading; the rest of the batch is kept until then. */
   void pause_reading(error_to error = {}) const {
     error(udpr_transport_pause_reading(raw_), "udpr::transport::pause_reading");
   }
 
-  /** Datagrams again, in a later turn, those that were kept first. */
+  /** Delivers datagrams again, in a later turn, and those that were kept first. */
   void resume_reading(error_to error = {}) const {
     error(udpr_transport_resume_reading(raw_), "udpr::transport::resume_reading");
   }
 
   /* ---- addresses and connecting ---- */
 
-  /** The local address; asks the kernel each time. */
+  /** The local address, which is read from the kernel each time. */
   address host(error_to error = {}) const {
     return read_address(error, udpr_transport_get_host, "udpr::transport::host");
   }
@@ -120,27 +120,27 @@ public:
   }
 
   /**
-   * Talks to `peer` alone from here on: writes need no address, and datagrams of others are not delivered. Again: another
-   * peer. Nothing is sent: that nobody listens there shows after a write (connection_refused). UDPR_E_ADDRESS_FAMILY,
-   * UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS, ...: the port is as it was.
+   * Connects the port to one peer: writes need no address, and datagrams from other addresses are not delivered. It may be
+   * called again for another peer. Nothing is sent; connection_refused is called if a later write finds that nobody listens
+   * there. If it fails, the port is as it was: UDPR_E_ADDRESS_FAMILY, UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS, ...
    */
   void connect(const address &peer, error_to error = {}) const {
     error(udpr_transport_connect(raw_, &peer.raw()), "udpr::transport::connect");
   }
 
-  /** Talks to everybody again; the port keeps its number. UDPR_E_NOT_CONNECTED. */
+  /** Ends the connection; the port keeps its number. UDPR_E_NOT_CONNECTED. */
   void disconnect(error_to error = {}) const {
     error(udpr_transport_disconnect(raw_), "udpr::transport::disconnect");
   }
 
   /* ---- settings ---- */
 
-  /** Turns error_received for what the network reports on or off, as UDPR_UDP_ERROR_REPORTS does at the start. */
+  /** Turns error_received for what the network reports on or off, as udp_flag::error_reports does at the start. */
   void set_error_reports(bool on, error_to error = {}) const {
     error(udpr_transport_set_error_reports(raw_, on), "udpr::transport::set_error_reports");
   }
 
-  /** Lets the port send broadcasts, or no longer. Without it a write to 255.255.255.255 is UDPR_E_ACCESS. */
+  /** Sets whether the port may send broadcasts. If not, a write to 255.255.255.255 is UDPR_E_ACCESS. */
   void set_broadcast_allowed(bool allowed, error_to error = {}) const {
     error(udpr_transport_set_broadcast_allowed(raw_, allowed), "udpr::transport::set_broadcast_allowed");
   }
@@ -151,12 +151,12 @@ public:
                            "udpr::transport::broadcast_allowed") != 0;
   }
 
-  /** The TTL or hop limit of datagrams to anything but groups, 1 to 255. */
+  /** Sets the TTL or hop limit of datagrams that are not for groups, 1 to 255. */
   void set_unicast_ttl(std::uint32_t ttl, error_to error = {}) const {
     error(udpr_transport_set_unicast_ttl(raw_, ttl), "udpr::transport::set_unicast_ttl");
   }
 
-  /** As it was set, else the system's default. On a dual-stack port that of IPv6. */
+  /** The TTL or hop limit that was set, or the default of the system. On a dual-stack port that of IPv6. */
   std::uint32_t unicast_ttl(error_to error = {}) const {
     return read<std::uint32_t>(error, udpr_transport_get_unicast_ttl, "udpr::transport::unicast_ttl");
   }
@@ -167,7 +167,7 @@ public:
     error(udpr_transport_set_option(raw_, level, name, &value, sizeof value), "udpr::transport::set_option");
   }
 
-  /** getsockopt(2) with the system's numbers: `transport.option<int>(SOL_SOCKET, SO_PRIORITY)`. Refused likewise. */
+  /** getsockopt(2) with the system's numbers: `transport.option<int>(SOL_SOCKET, SO_PRIORITY)`. Errors as above. */
   template <class T> T option(int level, int name, error_to error = {}) const {
     static_assert(std::is_trivially_copyable_v<T>, "an option is an int or a struct of the system");
     T           value{};
@@ -178,51 +178,51 @@ public:
 
   /* ---- groups ---- */
 
-  /** The TTL or hop limit of datagrams to groups, 0 (this host) to 255; at first 1, the local network. */
+  /** For groups only: sets the TTL or hop limit, 0 (this host) to 255. The default is 1, the local network. */
   void set_ttl(std::uint32_t ttl, error_to error = {}) const {
     error(udpr_transport_set_ttl(raw_, ttl), "udpr::transport::set_ttl");
   }
 
-  /** As it was set. On a dual-stack port that of IPv6. */
+  /** The TTL or hop limit for groups. On a dual-stack port that of IPv6. */
   std::uint32_t ttl(error_to error = {}) const {
     return read<std::uint32_t>(error, udpr_transport_get_ttl, "udpr::transport::ttl");
   }
 
-  /** Whether what this port sends to groups comes to ports of this host, too; at first it does. */
+  /** Sets whether ports of this host receive what this port sends to groups. The default is true. */
   void set_loopback_mode(bool on, error_to error = {}) const {
     error(udpr_transport_set_loopback_mode(raw_, on), "udpr::transport::set_loopback_mode");
   }
 
-  /** As it was set. */
+  /** What set_loopback_mode has set. */
   bool loopback_mode(error_to error = {}) const {
     return read<udpr_bool>(error, udpr_transport_get_loopback_mode, "udpr::transport::loopback_mode") != 0;
   }
 
-  /** The interface that datagrams to groups leave by (udpr::interface_index); 0: the system's choice. */
+  /** Sets the interface that datagrams to groups leave by (udpr::interface_index); 0 means the choice of the system. */
   void set_outgoing_interface(std::uint32_t index, error_to error = {}) const {
     error(udpr_transport_set_outgoing_interface(raw_, index), "udpr::transport::set_outgoing_interface");
   }
 
-  /** As it was set. */
+  /** What set_outgoing_interface has set. */
   std::uint32_t outgoing_interface(error_to error = {}) const {
     return read<std::uint32_t>(error, udpr_transport_get_outgoing_interface,
                                "udpr::transport::outgoing_interface");
   }
 
   /**
-   * Joins a group on an interface; 0: that of the group's zone, else the system's choice. From its first join on a port
-   * receives only the groups it joined. UDPR_E_NOT_MULTICAST, UDPR_E_NO_INTERFACE, UDPR_E_ALREADY_JOINED.
+   * Joins a group on an interface; 0 means that of the group's zone, or the choice of the system. After its first join a port
+   * receives only the groups that it joined. UDPR_E_NOT_MULTICAST, UDPR_E_NO_INTERFACE, UDPR_E_ALREADY_JOINED.
    */
   void join_group(const address &group, std::uint32_t interface_index = 0, error_to error = {}) const {
     error(udpr_transport_join_group(raw_, &group.raw(), interface_index), "udpr::transport::join_group");
   }
 
-  /** Leaves a group, named as it was joined. UDPR_E_NOT_JOINED. A port that stops leaves its groups by itself. */
+  /** Leaves a group, given as it was joined. UDPR_E_NOT_JOINED. A port that stops leaves its groups by itself. */
   void leave_group(const address &group, std::uint32_t interface_index = 0, error_to error = {}) const {
     error(udpr_transport_leave_group(raw_, &group.raw(), interface_index), "udpr::transport::leave_group");
   }
 
-  /** Joins a group for what `source` sends to it; again for each further source. Otherwise as join_group. */
+  /** Joins a group for what `source` sends to it; call it again for each further source. Otherwise as join_group. */
   void join_source_group(const address &group, const address &source, std::uint32_t interface_index = 0,
                          error_to error = {}) const {
     error(udpr_transport_join_source_group(raw_, &group.raw(), &source.raw(), interface_index),
@@ -236,7 +236,7 @@ public:
           "udpr::transport::leave_source_group");
   }
 
-  /** The counters of the port. UDPR_E_CLOSED once stop_protocol has returned: the last look is inside it. */
+  /** The counters of the port. UDPR_E_CLOSED once stop_protocol has returned: read them there for the last time. */
   udpr_transport_stats stats(error_to error = {}) const {
     udpr_transport_stats out{};
     out.size = sizeof out;
@@ -246,9 +246,11 @@ public:
 
   /** Whether both are the same port. */
   friend bool operator==(const transport_ref &a, const transport_ref &b) noexcept { return a.raw_ == b.raw_; }
+  /** Whether they are different ports. */
   friend bool operator!=(const transport_ref &a, const transport_ref &b) noexcept { return a.raw_ != b.raw_; }
 
 protected:
+  /** As C has it; null is none. */
   udpr_transport *raw_ = nullptr;
 
 private:
@@ -270,24 +272,27 @@ private:
 };
 
 /**
- * A counted reference to a port: it may be kept, copied and dropped on any thread. Dropping the last one does not close
+ * A counted reference to a port: it may be kept, copied and destroyed on any thread. Destroying the last one does not close
  * the port, which listens until it is stopped.
  */
 class transport : public transport_ref {
 public:
   /** None. */
   transport() noexcept = default;
-  /** One more reference to a port that a callback was handed. */
+  /** One more reference to a port that a callback has received. */
   transport(transport_ref port) noexcept : transport_ref(udpr_transport_retain(port.get())) {}
-  /** Takes a reference over that C has given out. */
+  /** Takes over a reference that was obtained in C. */
   static transport adopt(udpr_transport *raw) noexcept {
     transport taken;
     taken.raw_ = raw;
     return taken;
   }
 
+  /** One more reference. */
   transport(const transport &other) noexcept : transport_ref(udpr_transport_retain(other.raw_)) {}
+  /** Takes over what `other` has, which is none then. */
   transport(transport &&other) noexcept : transport_ref(std::exchange(other.raw_, nullptr)) {}
+  /** Gives its reference up for another one. */
   transport &operator=(transport other) noexcept { return std::swap(raw_, other.raw_), *this; }
   ~transport() { udpr_transport_release(raw_); }
 

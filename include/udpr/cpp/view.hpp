@@ -1,4 +1,4 @@
-/* Views: what is borrowed for a call, as std::span has it in C++20. Included by <udpr/udpr.hpp>. */
+/* Views: what is borrowed for a call, in the manner of std::span. Included by <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_VIEW_HPP
 #define UDPR_CPP_VIEW_HPP
 
@@ -17,7 +17,7 @@ namespace udpr {
 
 namespace detail {
 
-/* A class that holds one C value and nothing else is laid out as that is, in arrays, too. */
+/* A class that holds one C value and nothing else has the layout of that value, also in arrays. */
 template <class Wrapper, class Raw>
 constexpr bool wraps = std::is_standard_layout_v<Wrapper> && sizeof(Wrapper) == sizeof(Raw) &&
                        alignof(Wrapper) == alignof(Raw);
@@ -43,7 +43,7 @@ constexpr bool holds<C, T, std::void_t<element_of<C>, decltype(std::size(std::de
 template <class T>
 constexpr bool is_byte = sizeof(T) == 1 && (std::is_integral_v<T> || std::is_same_v<T, std::byte>);
 
-/* Constant char arrays are texts, string literals as a rule: they go to the constructor that ends at the NUL. */
+/* Constant char arrays are texts, usually string literals: for them the constructor that ends at the NUL is chosen. */
 template <class C, class = void> constexpr bool holds_bytes = false;
 template <class C>
 constexpr bool holds_bytes<C, std::void_t<element_of<C>, decltype(std::size(std::declval<const C &>()))>> =
@@ -52,36 +52,40 @@ constexpr bool holds_bytes<C, std::void_t<element_of<C>, decltype(std::size(std:
 }  // namespace detail
 
 /**
- * Constant elements that lie in a row, borrowed. Made of anything with data() and size(): std::vector, std::array,
- * std::span, an initializer list. std::span is made of it by itself.
+ * Constant elements in contiguous memory, borrowed. It is made from anything with data() and size(): std::vector,
+ * std::array, std::span, an initializer list; and std::span can be made from it.
  */
 template <class T> class view {
 public:
+  /** As of standard containers. */
   using value_type = T;
+  /** As of standard containers. */
   using iterator = const T *;
 
   /** No elements. */
   constexpr view() noexcept = default;
   /** `size` elements at `data`. */
   constexpr view(const T *data, std::size_t size) noexcept : data_(data), size_(size) {}
-  /** The elements of a container, as long as it has them. */
+  /** The elements of a container, valid as long as they are in it. */
   template <class C, std::enable_if_t<detail::holds<C, T> && !std::is_same_v<C, view>, int> = 0>
   constexpr view(const C &container) noexcept : data_(std::data(container)), size_(std::size(container)) {}
   /** The elements of a list, until the end of the call. */
   constexpr view(const std::initializer_list<T> &list) noexcept
       : data_(std::data(list)), size_(list.size()) {}
 
-  /** The first element; may be null where there is none. */
+  /** The first element; may be null if there is none. */
   constexpr const T *data() const noexcept { return data_; }
-  /** How many there are. */
+  /** How many elements there are. */
   constexpr std::size_t size() const noexcept { return size_; }
-  /** Whether there is none. */
+  /** Whether there is no element. */
   constexpr bool empty() const noexcept { return size_ == 0; }
-  /** One of them; `index` below size(). */
+  /** One element; `index` must be below size(). */
   constexpr const T &operator[](std::size_t index) const noexcept { return data_[index]; }
+  /** The first element. */
   constexpr const T *begin() const noexcept { return data_; }
+  /** Behind the last element. */
   constexpr const T *end() const noexcept { return data_ + size_; }
-  /** Without the first `count`, which is size() at most. */
+  /** All but the first `count` elements; `count` must be size() at most. */
   constexpr view from(std::size_t count) const noexcept { return {data_ + count, size_ - count}; }
 
 private:
@@ -90,41 +94,46 @@ private:
 };
 
 /**
- * Bytes, borrowed: what is sent, and what came. Made of std::string, std::string_view, std::vector<std::uint8_t>,
- * std::array<std::byte, N>, std::span and the like, and of a text. Laid out as udpr_bytes.
+ * Bytes, borrowed: what is sent or was received. They are made from std::string, std::string_view,
+ * std::vector<std::uint8_t>, std::array<std::byte, N>, std::span and the like, and from a text. The layout is that of
+ * udpr_bytes.
  */
 class bytes {
 public:
+  /** As of standard containers. */
   using value_type = std::uint8_t;
+  /** As of standard containers. */
   using iterator = const std::uint8_t *;
 
-  /** None. */
+  /** No bytes. */
   constexpr bytes() noexcept = default;
-  /** `size` bytes at `data`, which may be null where that is 0. */
+  /** `size` bytes at `data`, which may be null if `size` is 0. */
   constexpr bytes(const void *data, std::size_t size) noexcept : raw_{data, size} {}
   /** The characters of a text up to its NUL. */
   bytes(const char *text) noexcept : raw_{text, std::strlen(text)} {}
-  /** A buffer of char is no text: give how much of it is meant, bytes(buffer, size), or a std::string_view. */
+  /** A buffer of char is not a text: give its size, bytes(buffer, size), or a std::string_view. */
   template <std::size_t Size> bytes(char (&buffer)[Size]) = delete;
-  /** The elements of a container of bytes, as long as it has them. */
+  /** The elements of a container of bytes, valid as long as they are in it. */
   template <class C, std::enable_if_t<detail::holds_bytes<C> && !std::is_same_v<C, bytes>, int> = 0>
   constexpr bytes(const C &container) noexcept : raw_{std::data(container), std::size(container)} {}
 
-  /** The first; may be null where there is none. */
+  /** The first byte; may be null if there is none. */
   const std::uint8_t *data() const noexcept { return static_cast<const std::uint8_t *>(raw_.data); }
-  /** How many there are. */
+  /** How many bytes there are. */
   constexpr std::size_t size() const noexcept { return raw_.len; }
-  /** Whether there is none. */
+  /** Whether there is no byte. */
   constexpr bool empty() const noexcept { return raw_.len == 0; }
-  /** One of them; `index` below size(). */
-  std::uint8_t        operator[](std::size_t index) const noexcept { return data()[index]; }
+  /** One byte; `index` must be below size(). */
+  std::uint8_t operator[](std::size_t index) const noexcept { return data()[index]; }
+  /** The first byte. */
   const std::uint8_t *begin() const noexcept { return data(); }
+  /** Behind the last byte. */
   const std::uint8_t *end() const noexcept { return data() + size(); }
-  /** The same as text, borrowed likewise. */
+  /** The same as text, borrowed, too. */
   std::string_view text() const noexcept { return {static_cast<const char *>(raw_.data), raw_.len}; }
-  /** At most the first `count`. */
+  /** The first `count` bytes, or all if there are fewer. */
   bytes first(std::size_t count) const noexcept { return {raw_.data, count < size() ? count : size()}; }
-  /** Without the first `count`; none where there are no more. */
+  /** All but the first `count` bytes; none if there are no more. */
   bytes from(std::size_t count) const noexcept {
     const std::size_t skipped = count < size() ? count : size();
     return {data() + skipped, size() - skipped};
@@ -132,6 +141,7 @@ public:
 
   /** Whether the bytes are the same. */
   friend bool operator==(bytes a, bytes b) noexcept { return a.text() == b.text(); }
+  /** Whether the bytes differ. */
   friend bool operator!=(bytes a, bytes b) noexcept { return !(a == b); }
 
 private:
@@ -139,14 +149,17 @@ private:
 };
 
 /**
- * A NUL-terminated text, borrowed, or none. A std::string with a NUL inside becomes "\n", which names nothing and is refused
- * everywhere: never what stands before the NUL, which whoever looked at the whole string did not mean.
+ * A NUL-terminated text, borrowed, or none. A std::string with a NUL inside becomes "\n", which is not the name of anything
+ * and is refused by every function. It is not cut at the NUL, since the part before it may be a name that was not meant.
  */
 class c_text {
 public:
+  /** A text, or none. */
   constexpr c_text(const char *text) noexcept : text_(text) {}
+  /** The text of a string. */
   c_text(const std::string &text) noexcept
       : text_(std::strlen(text.c_str()) == text.size() ? text.c_str() : "\n") {}
+  /** As C has it. */
   constexpr const char *get() const noexcept { return text_; }
 
 private:

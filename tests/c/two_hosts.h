@@ -11,7 +11,11 @@
 #include "ipv6_address.h"
 
 #include <fcntl.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sched.h>
+
+enum { IF_OPER_UP = 6 }; /* linux/if.h, which does not go together with net/if.h */
 
 typedef struct two_hosts {
   int near_fd, far_fd;
@@ -30,26 +34,63 @@ static inline void enter_near_host(const two_hosts *hosts) {
   CHECK_EQ(0, setns(hosts->near_fd, CLONE_NEWNET));
 }
 
-/* The kernel would add a link-local address itself, and its duplicate address detection takes two seconds. */
+/* The kernel would add a link-local address itself, and its duplicate address detection takes two seconds.
+ * Permanent neighbour entries: ARP and neighbour discovery lose datagrams on a busy machine.
+ */
 static inline void set_up_host(const char *device, int number) {
-  run_command("ip link set lo up && ip link set %s addrgenmode none && ip link set %s up", device, device);
-  run_command("ip addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s", number, device);
-  run_command("ip route add default dev %s", device);
-  /* Permanent neighbour entries: ARP and neighbour discovery lose datagrams on a busy machine. */
-  const char *formats[] = {"10.77.0.%d", "fd77::%d", "fe80::%d"};
-  for (int i = 0; i < 3; i++) {
-    char other[16];
-    snprintf(other, sizeof other, formats[i], 3 - number);
-    run_command("ip neigh replace %s lladdr 02:00:00:00:00:0%d dev %s nud permanent", other, 3 - number,
-                device);
-  }
+  int other = 3 - number;
+  run_command("ip -batch - <<END\n"
+              "link set lo up\n"
+              "link set %s addrgenmode none\n"
+              "link set %s up\n"
+              "addr add 10.77.0.%d/24 broadcast 10.77.0.255 dev %s\n"
+              "route add default dev %s\n"
+              "neigh replace 10.77.0.%d lladdr 02:00:00:00:00:0%d dev %s nud permanent\n"
+              "neigh replace fd77::%d lladdr 02:00:00:00:00:0%d dev %s nud permanent\n"
+              "neigh replace fe80::%d lladdr 02:00:00:00:00:0%d dev %s nud permanent\n"
+              "END",
+              device, device, number, device, device, other, other, device, other, other, device, other,
+              other, device);
 }
 
-/* The kernel enables the device's queue a moment after the other end is up (net/core/link_watch.c). Until
- * then, datagrams are lost.
+/* Receives messages about devices; true if one is that this device is up and has a queue. */
+static inline bool link_is_reported_up(int netlink, int device) {
+  _Alignas(struct nlmsghdr) char buffer[8192];
+  ssize_t                        received = recv(netlink, buffer, sizeof buffer, 0);
+  CHECK(received > 0);
+  size_t left = (size_t)received;
+  for (struct nlmsghdr *message = (void *)buffer; NLMSG_OK(message, left);
+       message = NLMSG_NEXT(message, left)) {
+    struct ifinfomsg *link = NLMSG_DATA(message);
+    if (message->nlmsg_type != RTM_NEWLINK || link->ifi_index != device) continue;
+    bool   is_up = false, has_queue = false;
+    size_t rest = IFLA_PAYLOAD(message);
+    for (struct rtattr *attribute = IFLA_RTA(link); RTA_OK(attribute, rest);
+         attribute = RTA_NEXT(attribute, rest)) {
+      if (attribute->rta_type == IFLA_OPERSTATE) is_up = *(uint8_t *)RTA_DATA(attribute) == IF_OPER_UP;
+      if (attribute->rta_type == IFLA_QDISC) has_queue = strcmp(RTA_DATA(attribute), "noop") != 0;
+    }
+    if (is_up && has_queue) return true;
+  }
+  return false;
+}
+
+/* The kernel enables the device's queue up to a second after the other end is up (net/core/link_watch.c). Until
+ * then, datagrams are lost. rtnetlink(7) reports the present state and then each change.
  */
 static inline void wait_for_link(const char *device) {
-  run_command("until ip link show %s | grep -v 'qdisc noop ' | grep -q 'state UP'; do :; done", device);
+  struct sockaddr_nl changes = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+  struct {
+    struct nlmsghdr  header;
+    struct ifinfomsg link;
+  } ask = {{.nlmsg_len = sizeof ask, .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST},
+           {.ifi_index = (int)if_nametoindex(device)}};
+  int netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  CHECK(netlink >= 0);
+  CHECK_EQ(0, bind(netlink, (struct sockaddr *)&changes, sizeof changes));
+  CHECK_EQ(sizeof ask, send(netlink, &ask, sizeof ask, 0));
+  while (!link_is_reported_up(netlink, ask.link.ifi_index)) {}
+  close(netlink);
 }
 
 static inline void add_ipv6_addresses(const char *device, int number) {

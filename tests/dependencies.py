@@ -75,6 +75,14 @@ def what_runs_while_it_is_built_is_named():
     equal(set(re.findall(r"`([\w-]+)`", named)), runs - set(crates))
 
 
+@case
+def what_udpr_does_itself_is_there():
+    rows = re.findall(r"^\| (`.*?) \|", section("What udpr does itself"), re.M)
+    parts = [part for row in rows for part in re.findall(r"`(.*?)`", row)]
+    assert len(parts) > len(rows) > 0, rows
+    equal([], [part for part in parts if not (ROOT / "src" / part).exists()])
+
+
 def locked(directory="."):
     """Returns the fields of each package in a Cargo.lock."""
     text = (ROOT / directory / "Cargo.lock").read_text(encoding="utf-8")

@@ -294,10 +294,6 @@ fn option_result(failed: &FailedCall<'_>) -> Result {
     }
 }
 
-fn lo() -> u32 {
-    udpr::sys::interface::interface_index("lo").expect("loopback")
-}
-
 /// Converts an IPv4 address to the port's family.
 fn in_port_family(fixture: &SweepFixture, bytes: [u8; 4]) -> Addr {
     let v4 = Addr::v4(bytes, 0);

@@ -4,6 +4,7 @@ Each case prints `ok NAME`, `not ok NAME: why` or `skip NAME # why`; the last li
 """
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -55,6 +56,32 @@ def equal(expected, actual):
         raise AssertionError(f"{actual!r}, not {expected!r}")
 
 
+def need(name, package):
+    if not shutil.which(name):
+        raise Skip(f"no {name} ({package})")
+
+
+def run(*command, **options):
+    """Runs a command to its end. Returns its output and exit code."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def tool(*command, **options):
+    """Runs a command, which has to succeed, and returns its output."""
+    ended = run(*command, **options)
+    if ended.returncode:
+        raise AssertionError(f"{command}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
+    return ended.stdout
+
+
+def prints_usage(program, usage, argument_lists):
+    """The program rejects each of these lists of arguments: it prints the usage, which begins so, and exits with 2."""
+    for arguments in argument_lists:
+        ended = run(program, *arguments)
+        equal((2, ""), (ended.returncode, ended.stdout))
+        equal(usage, ended.stderr[: len(usage)])
+
+
 @contextlib.contextmanager
 def running(*command, environment=None):
     """Starts a program, and kills it at the end of the block if it still runs."""
@@ -93,6 +120,19 @@ def netcat_reply(port):
     """Sends a line with netcat and returns the reply."""
     line = f'echo "Hello World!" | nc -4u -w1 localhost {port}'
     return subprocess.run(line, shell=True, capture_output=True, text=True, check=True).stdout
+
+
+def first_echo(program, data):
+    """Sends to port 9999 until the program listens; before that, the kernel refuses the datagrams. Returns the reply."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.connect(("127.0.0.1", 9999))
+        while program.poll() is None:
+            try:
+                peer.send(data)
+                return peer.recv(65536)
+            except ConnectionRefusedError:
+                continue
+    raise AssertionError(f"ended: {program.stderr.read()}")
 
 
 def bound_socket():

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, flag};
-use udpr::status::{Result, Status};
+use udpr::status::Status;
 
 use CallResult::{AtMost, Errno};
 use Syscall::Send;
@@ -16,17 +16,11 @@ fn whole<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
     Message { data, to: Some(to), source, interface_index, tos, segment_size: 0, flush: Flush::Batched }
 }
 
-/// Writes `count` numbers of four bytes in one message with a segment for each.
-fn write_segments(fixture: &Fixture, count: u32, flush: Flush) -> Result {
-    let data: Vec<u8> = (0..count).flat_map(u32::to_be_bytes).collect();
-    fixture.port.write_message(&Message { segment_size: 4, flush, ..whole(&data, &fixture.peer.addr()) })
-}
-
 #[test]
 fn a_partial_send_continues_with_the_rest() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(3), Errno(libc::EINTR), AtMost(1)]);
-    assert_eq!(write_segments(&fixture, 10, Flush::Batched), Ok(()));
+    assert_eq!(fixture.write_segments(10, Flush::Batched), Ok(()));
     fixture.assert_counters(10);
     fixture.assert_received(0..10);
 }
@@ -35,7 +29,7 @@ fn a_partial_send_continues_with_the_rest() {
 fn the_message_fails_if_its_first_segment_fails() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Send, [libc::EPERM]);
-    assert_eq!(write_segments(&fixture, 10, Flush::Batched), Err(Status::PERMISSION));
+    assert_eq!(fixture.write_segments(10, Flush::Batched), Err(Status::PERMISSION));
     assert_eq!(fixture.stats().dropped_out, 0);
     fixture.assert_counters(0);
     fixture.assert_received([]);
@@ -45,7 +39,7 @@ fn the_message_fails_if_its_first_segment_fails() {
 fn a_later_segment_that_fails_is_dropped_with_those_after_it() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(3), Errno(libc::EPERM)]);
-    assert_eq!(write_segments(&fixture, 10, Flush::Immediate), Ok(()));
+    assert_eq!(fixture.write_segments(10, Flush::Immediate), Ok(()));
     assert_eq!(fixture.stats().dropped_out, 7);
     fixture.assert_counters(10);
     fixture.assert_received(0..3);
@@ -55,7 +49,7 @@ fn a_later_segment_that_fails_is_dropped_with_those_after_it() {
 fn a_full_socket_queues_the_rest_in_order() {
     let fixture = Fixture::new();
     fixture.kernel.script(Send, [AtMost(3), Errno(libc::EAGAIN)]);
-    assert_eq!(write_segments(&fixture, 200, Flush::Batched), Ok(()));
+    assert_eq!(fixture.write_segments(200, Flush::Batched), Ok(()));
     assert_eq!(fixture.stats().queued_datagrams, 197);
     fixture.assert_counters(200);
     fixture.assert_received(0..200);
@@ -66,7 +60,7 @@ fn segments_are_queued_after_earlier_datagrams() {
     let fixture = Fixture::new();
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     assert_eq!(fixture.write(1000), Ok(()));
-    assert_eq!(write_segments(&fixture, 5, Flush::Immediate), Ok(()));
+    assert_eq!(fixture.write_segments(5, Flush::Immediate), Ok(()));
     assert_eq!(fixture.stats().queued_datagrams, 6);
     fixture.assert_received([1000, 0, 1, 2, 3, 4]);
 }
@@ -77,9 +71,9 @@ fn a_message_without_room_in_the_queue_is_rejected_completely() {
     let fixture = Fixture::with(&options);
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     assert_eq!(fixture.write(1000), Ok(()));
-    assert_eq!(write_segments(&fixture, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
+    assert_eq!(fixture.write_segments(10, Flush::Batched), Err(Status::WOULD_BLOCK));
     assert_eq!(fixture.stats().queued_datagrams, 1);
-    assert_eq!(write_segments(&fixture, 9, Flush::Batched), Ok(()));
+    assert_eq!(fixture.write_segments(9, Flush::Batched), Ok(()));
     assert_eq!(fixture.stats().queued_datagrams, 10);
     fixture.turn_until(|fixture| fixture.stats().queued_datagrams == 0);
     fixture.assert_counters(10);
@@ -91,10 +85,10 @@ fn without_a_queue_a_full_socket_rejects_the_message_or_drops_the_rest() {
     let options = Options { flags: flag::UNBATCHED, ..Options::default() };
     let fixture = Fixture::with(&options);
     fixture.kernel.fail(Send, [libc::EAGAIN]);
-    assert_eq!(write_segments(&fixture, 10, Flush::Batched), Err(Status::WOULD_BLOCK));
+    assert_eq!(fixture.write_segments(10, Flush::Batched), Err(Status::WOULD_BLOCK));
     fixture.assert_counters(0);
     fixture.kernel.script(Send, [AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_segments(&fixture, 10, Flush::Batched), Ok(()));
+    assert_eq!(fixture.write_segments(10, Flush::Batched), Ok(()));
     assert_eq!(fixture.stats().dropped_out, 8);
     fixture.assert_counters(10);
 }

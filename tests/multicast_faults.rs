@@ -14,10 +14,6 @@ use CallResult::{Errno, Real};
 
 const GROUP: Addr = Addr::v4([228, 0, 0, 5], 0);
 
-fn lo() -> u32 {
-    udpr::sys::interface::interface_index("lo").expect("loopback")
-}
-
 /// A port whose first join failed: the kernel joined, could not exclude the groups of other sockets, and could not leave.
 fn half_joined() -> (Rc<ScriptedKernel>, Reactor<ClosureCall>, Arc<Port>) {
     let kernel = Rc::new(ScriptedKernel::default());

@@ -6,7 +6,7 @@ mod support;
 use std::cell::Cell;
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Flush, Message, Options, Port, Stats, flag};
+use udpr::port::{Flush, Options, Port, Stats, flag};
 use udpr::status::Status;
 use udpr::sys::GsoLimits;
 
@@ -272,26 +272,18 @@ fn without_a_queue_a_full_socket_drops_every_datagram_of_a_message() {
     fixture.assert_received([5, 6]);
 }
 
-/// Writes `count` numbers in one message with a segment for each.
-fn write_segments(fixture: &Fixture, count: u32) -> Result<(), Status> {
-    let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), fixture.peer.addr());
-    let (to, source, interface_index, tos, flush) = (Some(&peer), None, 0, None, Flush::Batched);
-    let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
-    fixture.port.write_message(&message)
-}
-
 #[test]
 fn a_segmented_message_is_merged_on_an_unbatched_port() {
     let fixture = with_flag(flag::UNBATCHED);
-    assert_eq!(write_segments(&fixture, 50), Ok(()));
+    assert_eq!(fixture.write_segments(50, Flush::Batched), Ok(()));
     assert_eq!(fixture.kernel.sends(), [1]);
     fixture.kernel.fail(Send, [libc::EAGAIN, libc::EPERM]);
-    assert_eq!(write_segments(&fixture, 50), Err(Status::WOULD_BLOCK));
+    assert_eq!(fixture.write_segments(50, Flush::Batched), Err(Status::WOULD_BLOCK));
     fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
-    assert_eq!(write_segments(&fixture, 50), Err(Status::PERMISSION));
+    assert_eq!(fixture.write_segments(50, Flush::Batched), Err(Status::PERMISSION));
     assert_eq!(fixture.stats().dropped_out, 0, "the caller has the status");
     fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(libc::EAGAIN)]);
-    assert_eq!(write_segments(&fixture, 5), Ok(()), "a part was sent");
+    assert_eq!(fixture.write_segments(5, Flush::Batched), Ok(()), "a part was sent");
     assert_eq!((fixture.stats().dropped_out, fixture.stats().queued_datagrams), (3, 0));
     fixture.assert_counters(55);
     fixture.assert_received((0..50).chain([0, 1]));

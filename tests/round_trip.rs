@@ -4,15 +4,9 @@ mod support;
 
 use std::rc::Rc;
 use support::*;
-use udpr::port::{Flush, Options, flag};
+use udpr::port::{Options, flag};
 
 use Syscall::{Receive, Send, Wait};
-
-fn echo(record: &Rc<CallbackRecord>) -> ClosureProtocol {
-    ClosureProtocol::new(record).on_datagram(|port, datagram| {
-        port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
-    })
-}
 
 /// The number of waits, receives, sends and other calls so far.
 fn calls(kernel: &ScriptedKernel) -> [usize; 4] {

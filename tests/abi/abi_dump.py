@@ -7,11 +7,10 @@ constants and changes with the compiler. Other tests check that the header and t
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import xml.etree.ElementTree as xml
 
-from harness import Skip
+from harness import need, tool
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -48,7 +47,7 @@ def stub(text):
 
 def dump(text, directory):
     """Writes a dump of the header `text`, and returns its path."""
-    need("abidw")
+    need("abidw", "abigail-tools")
     include = directory / "udpr"
     include.mkdir(parents=True, exist_ok=True)
     (include / "udpr.h").write_text(text, encoding="utf-8")
@@ -80,22 +79,10 @@ def breaks(before, text, directory):
 
 
 def difference(before, after):
-    need("abidiff")
+    need("abidiff", "abigail-tools")
     ended = subprocess.run(
         ["abidiff", "--no-architecture", "--no-added-syms", before, after], capture_output=True, text=True, check=False
     )
     if ended.returncode & 3:
         raise AssertionError(f"abidiff: {ended.stdout}{ended.stderr}")
     return ended.stdout if ended.returncode else ""
-
-
-def need(name):
-    if not shutil.which(name):
-        raise Skip(f"no {name} (abigail-tools)")
-
-
-def tool(*command, **options):
-    ended = subprocess.run(command, text=True, capture_output=True, check=False, **options)
-    if ended.returncode:
-        raise AssertionError(f"{command}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
-    return ended.stdout

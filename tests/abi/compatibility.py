@@ -12,8 +12,8 @@ import sys
 import tempfile
 
 import harness
-from harness import case, equal, main
-from abi_dump import HEADER, HERE, ROOT, structs, tool
+from harness import case, equal, main, tool
+from abi_dump import HEADER, HERE, ROOT, structs
 
 harness.TIMEOUT = 600  # a build of the Rust code
 TODAY = pathlib.Path(sys.argv[1]).parent

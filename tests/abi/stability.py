@@ -8,8 +8,8 @@ import pathlib
 import sys
 import tempfile
 
-from harness import case, equal, main
-from abi_dump import HEADER, RECORD, SYMBOLS, breaks, difference, dump, functions, structs, tool
+from harness import case, equal, main, tool
+from abi_dump import HEADER, RECORD, SYMBOLS, breaks, difference, dump, functions, structs
 
 SHARED = sys.argv[1]
 TEXT = HEADER.read_text(encoding="utf-8")

@@ -2,17 +2,12 @@
 
 import pathlib
 import re
-import subprocess
 import sys
 
-from harness import case, equal, main
+from harness import case, equal, main, tool
 
 HEADER, SHARED, STATIC, VERSION = sys.argv[1:]
 NODE = "UDPR_" + VERSION
-
-
-def tool(*command):
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def declared():

@@ -9,8 +9,8 @@ import stat
 import subprocess
 
 import harness
-from harness import case, equal, main
-from project import GENERATORS, HERE, ROOT, WORK, build_and_run, configure, runs, snapshot, tool
+from harness import case, equal, main, run, tool
+from project import GENERATORS, HERE, ROOT, WORK, build_and_run, configure, runs, snapshot
 
 harness.TIMEOUT = 900  # three optimised builds of the Rust code
 RUST = re.search(r'^rust-version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.M).group(1)
@@ -56,7 +56,7 @@ def refused(cargo):
     """Returns CMake's error message for such a cargo. There has to be only one."""
     build = WORK / f"refused-{len(list(WORK.iterdir()))}"
     command = ["cmake", "-S", HERE, "-B", build, f"-DUDPR_SOURCE={ROOT}", f"-DUDPR_CARGO={cargo}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = run(*command)
     assert ended.returncode, ended.stdout
     equal(1, ended.stderr.count("CMake Error"))
     return " ".join(ended.stderr.split())

@@ -2,13 +2,12 @@
 
 import os
 import re
-import subprocess
 
 import harness
-from harness import case, equal, main
+from harness import case, equal, main, need, run, tool
 from installation import CONFIG, install, pkg_config, static_flags, system_libraries
 from project import GENERATORS, HERE, ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
-from project import links_static, need, tool
+from project import links_static
 
 harness.TIMEOUT = 300  # an optimised build of the Rust code
 
@@ -41,7 +40,7 @@ def found(components):
     text = text.replace("CONFIG REQUIRED", f"CONFIG REQUIRED {components}").replace("app.c", f"{HERE}/app.c")
     (source / "CMakeLists.txt").write_text(text, encoding="utf-8")
     command = ["cmake", "-S", source, "-B", source / "build", f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_BUILD_TYPE={CONFIG}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = run(*command)
     equal(ended.returncode != 0, "CMake Error" in ended.stderr)
     return source / "build", " ".join(ended.stderr.split())
 
@@ -67,7 +66,7 @@ def find_package_refuses_another_minor_version():
     (WORK / "later").mkdir()
     (WORK / "later/CMakeLists.txt").write_text(text, encoding="utf-8")
     command = ["cmake", "-S", WORK / "later", "-B", WORK / "later/build", f"-DCMAKE_PREFIX_PATH={prefix}"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = run(*command)
     assert ended.returncode and "0.2" in ended.stderr, ended.stderr
 
 

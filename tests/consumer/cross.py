@@ -2,11 +2,10 @@
 only scripts/test --all runs it.
 """
 
-import subprocess
 
 import harness
-from harness import case, equal, main
-from project import HERE, ROOT, WORK, links_shared, links_static, need, tool
+from harness import case, equal, main, need, run, tool
+from project import HERE, ROOT, WORK, links_shared, links_static
 
 harness.TIMEOUT = 900  # fetching the toolchain, and two builds of the Rust code
 COMPILER, I686 = "i686-linux-gnu-gcc", "i686-unknown-linux-gnu"
@@ -24,7 +23,7 @@ def cargo():
 def configured(name, *options):
     build = WORK / name
     source = (f"-DUDPR_SOURCE={ROOT}", f"-DCMAKE_EXE_LINKER_FLAGS={LINK}")
-    ended = subprocess.run(["cmake", "-S", HERE, "-B", build, *source, *options], capture_output=True, text=True, check=False)
+    ended = run("cmake", "-S", HERE, "-B", build, *source, *options)
     return build, ended
 
 
@@ -76,7 +75,7 @@ def asked_for(machine):
     compiler = ("-DCMAKE_C_COMPILER=clang", f"-DCMAKE_C_COMPILER_TARGET={machine}")
     build, ended = configured(machine, *system, *compiler, f"-DUDPR_CARGO={cargo_that_makes_nothing()}")
     equal(0, ended.returncode)
-    ended = subprocess.run(["cmake", "--build", build], capture_output=True, text=True, check=False)
+    ended = run("cmake", "--build", build)
     assert ended.returncode, ended.stdout
     arguments = (WORK / "arguments").read_text(encoding="utf-8").splitlines()
     return arguments[arguments.index("--target") + 1], ended.stderr

@@ -6,8 +6,8 @@ import subprocess
 import tarfile
 
 import harness
-from harness import Skip, case, equal, main
-from project import ROOT, VERSION, WORK, compiled, links_shared, links_static, need, tool
+from harness import Skip, case, equal, main, need, tool
+from project import ROOT, VERSION, WORK, compiled, links_shared, links_static
 
 harness.TIMEOUT = 900  # an optimised build of the Rust code
 NAME = f"udpr-{VERSION}"

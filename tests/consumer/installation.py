@@ -3,7 +3,8 @@
 import re
 import sys
 
-from project import ROOT, WORK, need, tool
+from harness import need, tool
+from project import ROOT, WORK
 
 BUILD_DIR, CONFIG = sys.argv[1:]
 

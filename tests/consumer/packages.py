@@ -4,11 +4,10 @@ import gzip
 import os
 import pathlib
 import re
-import subprocess
 
 import harness
-from harness import case, equal, main
-from project import ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared, need, tool
+from harness import case, equal, main, need, run, tool
+from project import ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
 
 harness.TIMEOUT = 900  # an optimised build of the Rust code
 RUNTIME, DEV = f"libudpr{SERIES}", "libudpr-dev"
@@ -46,7 +45,7 @@ def root():
 def dpkg(at, *arguments):
     """Runs dpkg for that root. The packages' scripts run outside of it, since it has no programs."""
     options = ["--force-not-root", "--force-script-chrootless", "--force-bad-path", f"--root={at}"]
-    ended = subprocess.run(["dpkg", *options, *arguments], capture_output=True, text=True, check=False)
+    ended = run("dpkg", *options, *arguments)
     if ended.returncode:
         raise AssertionError(ended.stdout + ended.stderr)
 

@@ -1,9 +1,9 @@
 """plugins.py BUILD_DIR CONFIG: plug-ins that use udpr, in a program that also uses it, as described in docs/linking.md."""
 
 import harness
-from harness import case, equal, main
+from harness import case, equal, main, tool
 from installation import CONFIG, install, static_flags
-from project import HERE, ROOT, WORK, compiled, needed, tool
+from project import HERE, ROOT, WORK, compiled, needed
 
 harness.TIMEOUT = 120
 OWN = ("-Wl,--exclude-libs,libudpr.a", "-Wl,-z,nodelete")

@@ -5,10 +5,9 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import tempfile
 
-from harness import Skip, equal
+from harness import equal, need, tool
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -18,18 +17,6 @@ WORK = pathlib.Path(tempfile.mkdtemp(prefix="udpr-consumer-"))
 atexit.register(shutil.rmtree, WORK)
 CONFIGS = ("Debug", "Release", "RelWithDebInfo")
 GENERATORS = {"Unix Makefiles": CONFIGS, "Ninja": CONFIGS, "Ninja Multi-Config": ("all of them",)}
-
-
-def tool(*command, **options):
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if ended.returncode:
-        raise AssertionError(f"{command}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
-    return ended.stdout
-
-
-def need(name, package):
-    if not shutil.which(name):
-        raise Skip(f"no {name} ({package})")
 
 
 def runs(program, **options):

@@ -4,15 +4,13 @@ The installation goes to /usr/local, in a mount namespace whose changes to the s
 """
 
 import pathlib
-import socket
 import subprocess
 import sys
 import tempfile
 
 import harness
 from docs_compile import ROOT, blocks
-from harness import Skip, case, equal, main, running
-from project import tool
+from harness import Skip, case, equal, first_echo, main, run, running, tool
 
 harness.TIMEOUT = 120
 OVERLAID = ("/usr/local", "/etc", "/var/cache")
@@ -49,20 +47,7 @@ def install_and_run(build_dir):
     for line in readme("sh", "cc app.c").splitlines():
         tool("sh", "-ec", line, cwd=work)
         with running(work / "app") as program:
-            equal(b"hello", echoed(program, b"hello"))
-
-
-def echoed(program, data):
-    """Sends until the program listens; before that, the kernel refuses the datagrams."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
-        peer.connect(("127.0.0.1", 9999))
-        while program.poll() is None:
-            try:
-                peer.send(data)
-                return peer.recv(65536)
-            except ConnectionRefusedError:
-                continue
-    raise AssertionError(f"ended: {program.stderr.read()}")
+            equal(b"hello", first_echo(program, b"hello"))
 
 
 @case
@@ -71,7 +56,7 @@ def program_starts_after_the_installation():
     if subprocess.run([*namespaces, "true"], capture_output=True, check=False).returncode:
         raise Skip("unshare --mount --net is not permitted")
     command = [*namespaces, sys.executable, __file__, "--inside", sys.argv[1]]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = run(*command)
     if ended.returncode == NO_OVERLAY:
         raise Skip("no overlayfs here")
     equal((0, ""), (ended.returncode, ended.stderr))

@@ -3,9 +3,9 @@
 import os
 
 import harness
-from harness import case, equal, main
+from harness import case, equal, main, need, tool
 from installation import BUILD_DIR, CONFIG, install, pkg_config, static_flags
-from project import HERE, VERSION, WORK, compiled, configure, links_shared, links_static, need, needed, tool
+from project import HERE, VERSION, WORK, compiled, configure, links_shared, links_static, needed
 
 harness.TIMEOUT = 120
 

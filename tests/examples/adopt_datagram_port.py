@@ -1,7 +1,6 @@
 """adopt_datagram_port.py PROGRAM: the echo server on a socket that the program has created itself."""
 
 import signal
-import subprocess
 import sys
 
 from harness import (
@@ -11,7 +10,9 @@ from harness import (
     equal,
     main,
     netcat_reply,
+    prints_usage,
     read_line_starting,
+    run,
     running,
     skip_unless_free,
 )
@@ -44,17 +45,14 @@ def echoes_several_datagrams():
 def port_in_use_is_one_clear_line():
     other, port = bound_socket()
     with other:
-        ended = subprocess.run([PROGRAM, str(port)], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, str(port))
     equal((1, ""), (ended.returncode, ended.stdout))
     equal("adopt_datagram_port: cannot bind a socket: Address already in use\n", ended.stderr)
 
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["65536"], ["-1"], [""], ["5x"], ["1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: adopt_datagram_port [PORT]", ended.stderr[:33])
+    prints_usage(PROGRAM, "usage: adopt_datagram_port [PORT]", (["65536"], ["-1"], [""], ["5x"], ["1", "2"]))
 
 
 main()

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import sys
 
 from harness import (
@@ -13,7 +12,9 @@ from harness import (
     listening_port,
     main,
     netcat_reply,
+    prints_usage,
     read_line_starting,
+    run,
     running,
     skip_unless_free,
 )
@@ -84,7 +85,7 @@ def port_in_use_is_one_clear_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 0))
         port = other.getsockname()[1]
-        ended = subprocess.run([PROGRAM, str(port)], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, str(port))
     equal(1, ended.returncode)
     equal("", ended.stdout)
     start = f"basic_example: cannot listen on port {port}: UDPR_E_ADDRESS_IN_USE: "
@@ -94,10 +95,8 @@ def port_in_use_is_one_clear_line():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["99999999999999999999"], ["1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: basic_example [PORT]", ended.stderr[:27])
+    wrong = (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["99999999999999999999"], ["1", "2"])
+    prints_usage(PROGRAM, "usage: basic_example [PORT]", wrong)
 
 
 main()

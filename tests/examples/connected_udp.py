@@ -3,10 +3,20 @@
 import re
 import signal
 import socket
-import subprocess
 import sys
 
-from harness import bound_socket, case, end_with_signal, equal, main, read_line_starting, refusing_port, running
+from harness import (
+    bound_socket,
+    case,
+    end_with_signal,
+    equal,
+    main,
+    prints_usage,
+    read_line_starting,
+    refusing_port,
+    run,
+    running,
+)
 
 PROGRAM = sys.argv[1]
 
@@ -54,15 +64,13 @@ def sends_to_netcat():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in ([], ["127.0.0.1"], ["127.0.0.1", "0"], ["127.0.0.1", "65536"], ["127.0.0.1", "x"], ["a", "1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: connected_udp HOST PORT", ended.stderr[:30])
+    wrong = ([], ["127.0.0.1"], ["127.0.0.1", "0"], ["127.0.0.1", "65536"], ["127.0.0.1", "x"], ["a", "1", "2"])
+    prints_usage(PROGRAM, "usage: connected_udp HOST PORT", wrong)
 
 
 @case
 def a_name_is_not_an_address():
-    ended = subprocess.run([PROGRAM, "localhost", "1234"], capture_output=True, text=True, check=False)
+    ended = run(PROGRAM, "localhost", "1234")
     equal(2, ended.returncode)
     equal("connected_udp: localhost: UDPR_E_INVALID_ADDRESS: ", ended.stderr[:50])
 

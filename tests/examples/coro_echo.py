@@ -1,8 +1,7 @@
-"""coro_echo.py PROGRAM: the echo server as coroutines, through real sockets and a real nc."""
+"""coro_echo.py PROGRAM: the echo server with coroutines, with real sockets and with netcat."""
 
 import signal
 import socket
-import subprocess
 import sys
 
 from harness import (
@@ -13,6 +12,8 @@ from harness import (
     listening_port,
     main,
     netcat_reply,
+    prints_usage,
+    run,
     running,
     skip_unless_free,
 )
@@ -21,7 +22,7 @@ PROGRAM = sys.argv[1]
 
 
 @case
-def answers_nc_on_port_9999():
+def replies_to_netcat_on_port_9999():
     skip_unless_free(9999)
     with running(PROGRAM) as program:
         equal(9999, listening_port(program))
@@ -29,7 +30,7 @@ def answers_nc_on_port_9999():
 
 
 @case
-def answers_many_side_by_side_and_in_order():
+def echoes_many_datagrams_in_order():
     peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
@@ -41,14 +42,14 @@ def answers_many_side_by_side_and_in_order():
 
 
 @case
-def drops_what_waits_on_ctrl_c():
+def stops_on_sigterm_with_a_datagram_in_flight():
     peer, _ = bound_socket()
     with peer, running(PROGRAM, "0") as program:
         port = listening_port(program)
         peer.sendto(b"first", ("127.0.0.1", port))
         equal(b"first", peer.recv(100))
         peer.sendto(b"second", ("127.0.0.1", port))
-        # The signal may be seen before the second datagram.
+        # The signal may be handled before the second datagram.
         assert end_with_signal(program, signal.SIGTERM) in ("stopped after 1 datagrams\n", "stopped after 2 datagrams\n")
 
 
@@ -56,7 +57,7 @@ def drops_what_waits_on_ctrl_c():
 def port_in_use_is_one_clear_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 0))
-        ended = subprocess.run([PROGRAM, str(other.getsockname()[1])], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, str(other.getsockname()[1]))
     equal((1, ""), (ended.returncode, ended.stdout))
     equal("coro_echo: udpr::reactor::listen_udp: another socket", ended.stderr[:52])
     equal(1, ended.stderr.count("\n"))
@@ -64,10 +65,7 @@ def port_in_use_is_one_clear_line():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["65536"], ["-1"], [""], ["1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: coro_echo [PORT]", ended.stderr[:23])
+    prints_usage(PROGRAM, "usage: coro_echo [PORT]", (["65536"], ["-1"], [""], ["1", "2"]))
 
 
 main()

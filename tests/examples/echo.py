@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import subprocess
 import sys
 
 from harness import (
@@ -13,7 +12,9 @@ from harness import (
     listening_port,
     main,
     netcat_reply,
+    prints_usage,
     read_line_starting,
+    run,
     running,
     skip_unless_free,
 )
@@ -46,7 +47,7 @@ def counts_until_ctrl_c():
 def port_in_use_is_one_clear_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 0))
-        ended = subprocess.run([PROGRAM, str(other.getsockname()[1])], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, str(other.getsockname()[1]))
     equal((1, ""), (ended.returncode, ended.stdout))
     equal("echo: udpr::reactor::listen_udp: another socket", ended.stderr[:47])
     equal(1, ended.stderr.count("\n"))
@@ -54,10 +55,7 @@ def port_in_use_is_one_clear_line():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: echo [PORT]", ended.stderr[:18])
+    prints_usage(PROGRAM, "usage: echo [PORT]", (["65536"], ["-1"], ["+5"], [" 5"], [""], ["5x"], ["1", "2"]))
 
 
 main()

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from harness import bound_socket, case, equal, listening_port, main
+from harness import bound_socket, case, equal, listening_port, main, prints_usage
 
 PROGRAM = sys.argv[1]
 
@@ -50,10 +50,7 @@ def the_end_of_the_input_stops_it():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["65536"], ["x"], ["1", "2"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: embed_poll [PORT]", ended.stderr[:24])
+    prints_usage(PROGRAM, "usage: embed_poll [PORT]", (["65536"], ["x"], ["1", "2"]))
 
 
 main()

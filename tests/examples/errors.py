@@ -2,10 +2,9 @@
 
 import signal
 import socket
-import subprocess
 import sys
 
-from harness import bound_socket, case, end_with_signal, equal, main, refusing_port, running
+from harness import bound_socket, case, end_with_signal, equal, main, refusing_port, run, running
 
 PROGRAM = sys.argv[1]
 
@@ -44,7 +43,7 @@ def invalid_addresses_are_reported_at_once():
 
 @case
 def without_arguments_it_prints_the_usage():
-    ended = subprocess.run([PROGRAM], capture_output=True, text=True, check=False)
+    ended = run(PROGRAM)
     equal((2, ""), (ended.returncode, ended.stdout))
     equal("usage: errors ADDRESS:PORT...", ended.stderr[:29])
 

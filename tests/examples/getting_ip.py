@@ -1,15 +1,14 @@
 """getting_ip.py PROGRAM: the look-up of a name, by default localhost."""
 
-import subprocess
 import sys
 
-from harness import case, equal, main
+from harness import case, equal, main, run
 
 PROGRAM = sys.argv[1]
 
 
 def ended(*arguments):
-    program = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    program = run(PROGRAM, *arguments)
     return program.returncode, program.stdout, program.stderr
 
 

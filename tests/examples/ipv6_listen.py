@@ -5,7 +5,17 @@ import socket
 import subprocess
 import sys
 
-from harness import case, end_with_signal, equal, main, netcat_reply, read_line_starting, running, skip_unless_free
+from harness import (
+    case,
+    end_with_signal,
+    equal,
+    main,
+    netcat_reply,
+    prints_usage,
+    read_line_starting,
+    running,
+    skip_unless_free,
+)
 
 PROGRAM = sys.argv[1]
 
@@ -59,10 +69,8 @@ def a_specific_ipv6_address_receives_no_ipv4():
 
 @case
 def wrong_arguments_get_the_usage():
-    for arguments in (["127.0.0.1"], ["localhost"], [""], ["fe80::1%nosuch0"], ["::", "::"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
-        equal((2, ""), (ended.returncode, ended.stdout))
-        equal("usage: ipv6_listen [ADDRESS]", ended.stderr.split("   ")[0])
+    wrong = (["127.0.0.1"], ["localhost"], [""], ["fe80::1%nosuch0"], ["::", "::"])
+    prints_usage(PROGRAM, "usage: ipv6_listen [ADDRESS]   ", wrong)
 
 
 main()

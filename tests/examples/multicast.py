@@ -3,10 +3,20 @@
 import contextlib
 import signal
 import socket
-import subprocess
 import sys
 
-from harness import case, end_with_signal, equal, listening_port, main, read_line_starting, running, skip_unless_free
+from harness import (
+    case,
+    end_with_signal,
+    equal,
+    listening_port,
+    main,
+    prints_usage,
+    read_line_starting,
+    run,
+    running,
+    skip_unless_free,
+)
 
 SERVER, CLIENT = sys.argv[1:]
 GROUP = ("228.0.0.5", 9999)
@@ -70,10 +80,7 @@ def the_client_prints_all_datagrams_of_the_group():
 @case
 def wrong_arguments_get_the_usage():
     for program, name in ((SERVER, "multicast_server"), (CLIENT, "multicast_client")):
-        for arguments in (["nosuch0"], [""], ["lo", "lo"], ["192.0.2.1"]):
-            ended = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-            equal((2, ""), (ended.returncode, ended.stdout))
-            equal(f"usage: {name} [INTERFACE]", ended.stderr.split("   ")[0])
+        prints_usage(program, f"usage: {name} [INTERFACE]   ", (["nosuch0"], [""], ["lo", "lo"], ["192.0.2.1"]))
 
 
 @case
@@ -81,7 +88,7 @@ def a_port_that_is_taken_is_one_clear_line():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         skip_unless_free(9999)
         other.bind(("0.0.0.0", 9999))
-        ended = subprocess.run([SERVER, "lo"], capture_output=True, text=True, check=False)
+        ended = run(SERVER, "lo")
     equal((1, ""), (ended.returncode, ended.stdout))
     assert "UDPR_E_ADDRESS_IN_USE" in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
 

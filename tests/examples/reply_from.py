@@ -13,6 +13,7 @@ from harness import (
     listening_port,
     main,
     read_line_starting,
+    run,
     running,
     skip_unless_free,
 )
@@ -68,10 +69,10 @@ def a_group_that_cannot_be_joined_is_one_clear_line():
     skip_unless_free(9999)
     wrong = {("127.0.0.1", "lo"): "UDPR_E_NOT_MULTICAST", ("228.0.0.5", "nosuch0"): "UDPR_E_NO_INTERFACE"}
     for arguments, status in wrong.items():
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, *arguments)
         equal((1, ""), (ended.returncode, ended.stdout))
         assert status in ended.stderr and ended.stderr.count("\n") == 1, ended.stderr
-    ended = subprocess.run([PROGRAM, "228.0.0.5", "lo", "x"], capture_output=True, text=True, check=False)
+    ended = run(PROGRAM, "228.0.0.5", "lo", "x")
     equal((2, "usage: reply_from [GROUP [INTERFACE]]"), (ended.returncode, ended.stderr.split("   ")[0]))
 
 

@@ -1,9 +1,8 @@
 """request_timeout.py PROGRAM: a client that repeats requests, with servers that do not reply at once."""
 
-import subprocess
 import sys
 
-from harness import bound_socket, case, equal, main, running
+from harness import bound_socket, case, equal, main, run, running
 
 PROGRAM = sys.argv[1]
 
@@ -73,7 +72,7 @@ def prints_if_nobody_listens():
 @case
 def wrong_arguments_get_the_usage():
     for arguments in ([], ["localhost"], ["localhost", "0", "x"], ["localhost", "5x", "x"], ["localhost", "65536", "x"]):
-        ended = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, check=False)
+        ended = run(PROGRAM, *arguments)
         equal((2, "", "usage: request_timeout HOST PORT TEXT\n"), (ended.returncode, ended.stdout, ended.stderr))
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness import case, equal, listening_port, main, read_line_starting, running, skip_unless_free
+from harness import case, equal, listening_port, main, read_line_starting, run, running, skip_unless_free
 
 RUN = pathlib.Path(__file__).parents[2] / "scripts" / "run"
 
@@ -43,7 +43,7 @@ def passes_arguments_on():
 
 @case
 def lists_the_examples_for_an_unknown_name():
-    ended = subprocess.run([RUN, "no_such"], capture_output=True, text=True, check=False)
+    ended = run(RUN, "no_such")
     equal(2, ended.returncode)
     assert "  basic_example\n" in ended.stderr, ended.stderr
 

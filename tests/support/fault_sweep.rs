@@ -8,7 +8,7 @@ use super::{
     CallResult, CallbackRecord, ClosureCall, ClosureProtocol, Fault, KernelCall, Peer, ScriptedKernel,
     Syscall,
 };
-use super::{listen, reactor, turn_until, write_number};
+use super::{assert_usable, reactor, turn_until, write_number};
 use std::cell::{Cell, RefCell};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -207,20 +207,6 @@ impl SweepFixture {
         assert_eq!(stats.datagrams_in, received + stats.kept_datagrams + stats.discarded_in, "{stats:?}");
     }
 
-    /// The reactor still works: another port listens, echoes, and closes.
-    fn assert_usable(&self) {
-        let (record, peer) = (Rc::default(), Peer::new());
-        let echo = ClosureProtocol::new(&record).on_datagram(|port, datagram| {
-            port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
-        });
-        let port = listen(&self.reactor, &udpr::port::Options::default(), echo).expect("a port");
-        peer.send(b"hello", &port.get_host().expect("open"));
-        self.turn_until(|| record.received.get() == 1);
-        assert_eq!(peer.receive(&mut [0; 8]), b"hello");
-        port.close(Status::OK).expect("open until now");
-        assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
-    }
-
     /// The port closes and leaves nothing behind in the reactor.
     fn assert_closes_cleanly(&self) {
         let port = self.port.take();
@@ -344,7 +330,7 @@ impl Scenario<'_> {
         }
         let final_state = returned.map(|()| fixture.normalized_socket_state(&state));
         if fixture.reactor.context().check_open().is_ok() {
-            fixture.assert_usable();
+            assert_usable(&fixture.reactor);
         }
         (self.check)(&fixture);
         fixture.assert_closes_cleanly();

@@ -26,9 +26,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use udpr::addr::Addr;
-use udpr::port::{Flush, Options, Port, Protocol, Stats, flag};
+use udpr::port::{Flush, Message, Options, Port, Protocol, Stats, flag};
 use udpr::reactor::Reactor;
-use udpr::status::Result;
+use udpr::status::{Result, Status};
 use udpr::sys::{Kernel, Linux};
 
 /// How long anything may take before a test fails.
@@ -182,6 +182,29 @@ pub(crate) fn listen(
     listen_with_offload(reactor, &options, protocol)
 }
 
+/// A protocol that echoes every datagram.
+pub(crate) fn echo(record: &Rc<CallbackRecord>) -> ClosureProtocol {
+    ClosureProtocol::new(record).on_datagram(|port, datagram| {
+        port.write(datagram.data(), Some(&datagram.sender), Flush::Batched).expect("written");
+    })
+}
+
+/// The reactor still works: a port listens, echoes, and closes.
+pub(crate) fn assert_usable(reactor: &Reactor<ClosureCall>) {
+    let (record, peer) = (Rc::default(), Peer::new());
+    let port = listen(reactor, &Options::default(), echo(&record)).expect("a port");
+    peer.send(b"hello", &port.get_host().expect("open"));
+    turn_until(reactor, || record.received.get() == 1);
+    assert_eq!(peer.receive(&mut [0; 8]), b"hello");
+    port.close(Status::OK).expect("open until now");
+    assert_eq!((record.dropped.get(), record.stopped.borrow().len()), (1, 1));
+}
+
+/// The index of the loopback device.
+pub(crate) fn lo() -> u32 {
+    udpr::sys::interface::interface_index("lo").expect("loopback")
+}
+
 type Action = Box<dyn FnOnce(&Arc<Port>)>;
 
 /// One port and its peer.
@@ -258,6 +281,14 @@ impl Fixture {
     /// Writes a number to the peer outside of any callback.
     pub(crate) fn write(&self, number: u32) -> Result {
         write_number(&self.port, number, &self.peer.addr(), Flush::Batched)
+    }
+
+    /// Writes `count` numbers to the peer in one message with a segment for each.
+    pub(crate) fn write_segments(&self, count: u32, flush: Flush) -> Result {
+        let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), self.peer.addr());
+        let (to, source, interface_index, tos) = (Some(&peer), None, 0, None);
+        let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
+        self.port.write_message(&message)
     }
 
     /// The peer has received these numbers, in this order, and nothing after them.

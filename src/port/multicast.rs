@@ -12,28 +12,43 @@ use crate::sys::{Failure, IpVersion, Membership, OptionValue, SocketOption};
 use std::io;
 
 impl Port {
-    /// Sets the TTL or hop limit of multicast datagrams. INVALID_ARGUMENT unless it is from 0 to 255.
+    /// Sets the TTL or hop limit of multicast datagrams.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT unless it is from 0 to 255; CLOSED after a stop; a system status if the kernel refuses the option.
     pub fn set_ttl(&self, ttl: u32) -> Result {
         self.set_number(SocketOption::MulticastTtl, ttl, 0)
     }
 
     /// The TTL or hop limit of multicast datagrams; for a dual-stack port that of IPv6.
+    ///
+    /// # Errors
+    /// CLOSED if the socket is closed; a system status if the kernel does not report the option.
     pub fn get_ttl(&self) -> Result<u32> {
         self.get_number(SocketOption::MulticastTtl)
     }
 
-    /// Whether multicast datagrams also reach the members of the group on this host.
+    /// Sets whether multicast datagrams also reach the members of the group on this host.
+    ///
+    /// # Errors
+    /// CLOSED after a stop; a system status if the kernel refuses the option.
     pub fn set_loopback_mode(&self, on: bool) -> Result {
         self.set_number(SocketOption::MulticastLoop, on.into(), 0)
     }
 
     /// True if multicast datagrams also reach the members of the group on this host.
+    ///
+    /// # Errors
+    /// CLOSED if the socket is closed; a system status if the kernel does not report the option.
     pub fn get_loopback_mode(&self) -> Result<bool> {
         Ok(self.get_number(SocketOption::MulticastLoop)? != 0)
     }
 
     /// Sets the interface by which multicast datagrams leave, over IPv4 with its first address, also after that has
-    /// changed. 0 leaves the choice to the system. NO_INTERFACE.
+    /// changed. 0 leaves the choice to the system.
+    ///
+    /// # Errors
+    /// NO_INTERFACE if there is no such interface; INVALID_ARGUMENT if the port is bound to another device; CLOSED after a stop.
     pub fn set_outgoing_interface(&self, index: u32) -> Result {
         let open = self.settable()?;
         open.set_outgoing(index)?;
@@ -42,14 +57,22 @@ impl Port {
     }
 
     /// The interface that was set, or 0.
+    ///
+    /// # Errors
+    /// CLOSED if the socket is closed.
     pub fn get_outgoing_interface(&self) -> Result<u32> {
         Ok(self.readable()?.lazy.get().map_or(0, |lazy| lazy.groups.outgoing.get()))
     }
 
     /// Joins a group, for the datagrams of all senders or of one `source`. Interface 0 stands for the zone of `group`, else the
     /// device that the port is bound to, else the system's choice. With its first group a port stops receiving the datagrams
-    /// of all groups that it has not joined. NOT_MULTICAST, ADDRESS_FAMILY, NO_INTERFACE; ALREADY_JOINED, also if the group was
-    /// joined there the other way, since the kernel would turn the one into the other.
+    /// of all groups that it has not joined.
+    ///
+    /// # Errors
+    /// NOT_MULTICAST if `group` is not a group; ADDRESS_FAMILY if an address is not of the port's family, or `source` not of the
+    /// group's; INVALID_ARGUMENT if `source` cannot be a sender, or `interface` is not the zone of `group`; NO_INTERFACE if there
+    /// is no such interface; ALREADY_JOINED, also if the group was joined there for all senders instead of one or the other way
+    /// round, since the kernel would turn the one into the other; CLOSED after a stop.
     pub fn join_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let wanted = open.membership(group, source, interface)?;
@@ -75,8 +98,11 @@ impl Port {
         })
     }
 
-    /// Leaves a group that was joined with the same arguments, or on the same interface. NOT_JOINED; NO_INTERFACE if there is
-    /// no such interface.
+    /// Leaves a group that was joined with the same arguments, or on the same interface.
+    ///
+    /// # Errors
+    /// NOT_JOINED if the port has not joined it; NO_INTERFACE if there is no such interface; those of [`Port::join_group`] for
+    /// its arguments.
     pub fn leave_group(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result {
         let open = self.listening()?;
         let meant = open.membership(group, source, interface)?;

@@ -74,7 +74,10 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// VERSION for bits of a later release, INVALID_ARGUMENT for sizes that no socket can have.
+    /// Checks the flags and the sizes.
+    ///
+    /// # Errors
+    /// VERSION for bits of a later release; INVALID_ARGUMENT for sizes that no socket can have.
     pub fn check(&self) -> Result {
         if self.flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);

@@ -11,7 +11,10 @@ use std::rc::Rc;
 pub(super) type IpOption = fn(IpVersion) -> SocketOption;
 
 impl Port {
-    /// Allows datagrams to broadcast addresses, or forbids them. CLOSED after a stop.
+    /// Allows datagrams to broadcast addresses, or forbids them.
+    ///
+    /// # Errors
+    /// CLOSED after a stop; a system status if the kernel refuses the option.
     pub fn set_broadcast_allowed(&self, allowed: bool) -> Result {
         let open = self.settable()?;
         open.set_option(SocketOption::Broadcast, allowed)?;
@@ -21,21 +24,33 @@ impl Port {
     }
 
     /// True if datagrams to broadcast addresses are allowed.
+    ///
+    /// # Errors
+    /// CLOSED if the socket is closed.
     pub fn get_broadcast_allowed(&self) -> Result<bool> {
         Ok(self.readable()?.broadcast.get())
     }
 
-    /// Sets the TTL or hop limit of unicast datagrams. INVALID_ARGUMENT unless it is from 1 to 255.
+    /// Sets the TTL or hop limit of unicast datagrams.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT unless it is from 1 to 255; CLOSED after a stop; a system status if the kernel refuses the option.
     pub fn set_unicast_ttl(&self, ttl: u32) -> Result {
         self.set_number(SocketOption::UnicastTtl, ttl, 1)
     }
 
     /// The TTL or hop limit of unicast datagrams; for a dual-stack port that of IPv6.
+    ///
+    /// # Errors
+    /// CLOSED if the socket is closed; a system status if the kernel does not report the option.
     pub fn get_unicast_ttl(&self) -> Result<u32> {
         self.get_number(SocketOption::UnicastTtl)
     }
 
-    /// setsockopt(2). The value stays when the port stops. NOT_SUPPORTED for options that ports manage themselves.
+    /// setsockopt(2). The value stays when the port stops.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED for options that ports manage themselves; CLOSED after a stop; those of setsockopt(2).
     pub fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result {
         check_unmanaged(level, name)?;
         let open = self.settable()?;
@@ -46,7 +61,10 @@ impl Port {
         Ok(())
     }
 
-    /// getsockopt(2). Returns how many bytes of `value` were filled. NOT_SUPPORTED as for [`Port::set_option`].
+    /// getsockopt(2). Returns how many bytes of `value` were filled.
+    ///
+    /// # Errors
+    /// NOT_SUPPORTED for options that ports manage themselves; CLOSED if the socket is closed; those of getsockopt(2).
     pub fn get_option(&self, level: i32, name: i32, value: &mut [u8]) -> Result<usize> {
         check_unmanaged(level, name)?;
         let open = self.readable()?;

@@ -45,12 +45,12 @@ pub trait Kernel {
         socket::duplicate(fd)
     }
 
-    /// What a descriptor refers to.
+    /// What a descriptor refers to. Fails with [`Failure::BadHandle`](super::Failure::BadHandle) if it is closed.
     fn socket_kind(&self, fd: RawFd) -> io::Result<SocketKind> {
         options::socket_kind(self, fd)
     }
 
-    /// Sets an option.
+    /// Sets an option. Fails with [`Failure::UnknownOption`](super::Failure::UnknownOption) if the system does not have it.
     fn set_option(&self, fd: RawFd, option: SocketOption, value: OptionValue) -> io::Result<()> {
         options::set(self, fd, option, value)
     }
@@ -85,7 +85,8 @@ pub trait Kernel {
         options::drops(self, fd)
     }
 
-    /// The device that the socket is bound to. `NoDevice` before Linux 5.1 if it is gone.
+    /// The device that the socket is bound to. Fails with [`Failure::NoDevice`](super::Failure::NoDevice) before Linux 5.1 if the
+    /// device is gone.
     fn device(&self, fd: RawFd) -> io::Result<Device> {
         device::get(self, fd)
     }

@@ -30,7 +30,7 @@ fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>)
         kernel.bind(fd, local)?;
         let device = if may_have_device { kernel.device(fd)? } else { Device::None };
         let host = kernel.local_addr(fd)?;
-        kernel.connect(fd, &Addr::UNSPECIFIED)?;
+        kernel.disconnect(fd)?;
         kernel.bind_device(fd, &device)?;
         let Some(chosen) = lost_local_port(kernel, fd, &host)? else { return Ok(()) };
         match kernel.bind(fd, &chosen) {

@@ -1,18 +1,20 @@
-//! Connecting a port to one peer, to another one, and to nobody again.
+//! Connecting a port to a peer or to another one, and disconnecting it.
 
 use super::{Open, Port};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::{Datagram, Device, Kernel};
+use crate::sys::{Datagram, Device, Handle, Kernel};
 use std::io;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 impl Port {
-    /// Talks to `peer` alone from here on, as the kernel knows it: the unspecified address is this host. What was
-    /// gathered leaves first, to where it was written to; datagrams of others that wait are discarded. On failure
-    /// the port is as it was. CLOSED, ADDRESS_FAMILY, INVALID_ARGUMENT (no address, port 0), ACCESS (a broadcast that
-    /// was not allowed), NETWORK_UNREACHABLE and what else connect(2) says.
+    /// Connects the port: it sends to `peer` and receives from `peer` only. The address 0.0.0.0 or :: is this host. What was
+    /// gathered is sent first, to its destinations; waiting datagrams of others are discarded. If it fails, the port is as it
+    /// was before.
+    ///
+    /// # Errors
+    /// CLOSED; ADDRESS_FAMILY; INVALID_ARGUMENT for no address or port 0; ACCESS for a broadcast that was not allowed;
+    /// NETWORK_UNREACHABLE and other errors of connect(2).
     pub fn connect(&self, peer: &Addr) -> Result {
         let open = self.listening()?;
         peer.check()?;
@@ -20,14 +22,20 @@ impl Port {
         self.change_peer(&open, Some(peer))
     }
 
-    /// Talks to everybody again. NOT_CONNECTED, CLOSED.
+    /// Ends the connection: the port sends to any address and receives from any address again.
+    ///
+    /// # Errors
+    /// NOT_CONNECTED; CLOSED.
     pub fn disconnect(&self) -> Result {
         let open = self.listening()?;
         open.peer.get().ok_or(Status::NOT_CONNECTED)?;
         self.change_peer(&open, None)
     }
 
-    /// The peer, also until a stop is done. NOT_CONNECTED; CLOSED once the socket is.
+    /// The peer, also while the port stops.
+    ///
+    /// # Errors
+    /// NOT_CONNECTED; CLOSED once the socket is closed.
     pub fn get_peer(&self) -> Result<Addr> {
         let open = self.open()?;
         if open.fd.get() < 0 { Err(Status::CLOSED) } else { open.peer.get().ok_or(Status::NOT_CONNECTED) }
@@ -39,7 +47,7 @@ impl Port {
         if !open.has_lost_device() {
             open.check_send_block()?;
         }
-        // What is pending is about the former peer.
+        // Errors that are pending are about the former peer.
         open.drain_error_queue();
         let former = open.peer.get();
         let (now, changed) = open.connect_socket(former.as_ref(), peer);
@@ -62,7 +70,7 @@ struct Binding {
 }
 
 impl Open {
-    /// Connects the socket to another peer, or to none. Returns the peer that it then has, as the kernel has it.
+    /// Connects the socket to another peer, or to none. Returns the peer that it then has according to the system.
     pub(super) fn connect_socket(&self, from: Option<&Addr>, to: Option<&Addr>) -> (Option<Addr>, Result) {
         match self.binding() {
             Err(error) => (from.copied(), Err(error.into())),
@@ -77,8 +85,8 @@ impl Open {
         Ok(Binding { device: self.read_device()?, host: self.context.kernel.local_addr(self.fd.get())? })
     }
 
-    /// The way leads through nobody: from a peer on loopback straight to another network is EINVAL, and elsewhere the
-    /// first peer's source address would stay.
+    /// A connected socket is disconnected first. Otherwise Linux fails with EINVAL if the former peer is on loopback and the
+    /// new one is not, and keeps the source address that it chose for the former peer.
     fn reconnect(
         &self,
         binding: &Binding,
@@ -99,11 +107,11 @@ impl Open {
         Ok(Some(now))
     }
 
-    /// After a failure: the former peer again, with the number and the device that there were. None if that does not
-    /// work either; then the port has no peer.
+    /// After a failure, connects the socket to the former peer again, with its port number and device. None if that fails too:
+    /// then the port has no peer.
     fn reconnect_former(&self, binding: &Binding, former: Option<&Addr>) -> Option<Addr> {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        // Also without its number the former peer is worth a try, but not without its device.
+        // It is tried even if the port number is lost, but not if the device is.
         let _ = self.disconnect_socket(binding);
         if self.has_lost_device() {
             return None;
@@ -113,11 +121,11 @@ impl Open {
         former.copied()
     }
 
-    /// Ends a connection. With it the kernel forgets the device, and the number if that was its own choice
-    /// (`__udp_disconnect`): the socket gets both again.
+    /// Ends a connection. With it Linux forgets the device, and the port number if the kernel had chosen it
+    /// (`__udp_disconnect`): both are set again.
     fn disconnect_socket(&self, binding: &Binding) -> io::Result<()> {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
-        kernel.connect(fd, &Addr::UNSPECIFIED)?;
+        kernel.disconnect(fd)?;
         self.restore_device(&binding.device)?;
         match lost_local_port(kernel, fd, &binding.host)? {
             Some(lost) => kernel.bind(fd, &lost),
@@ -125,14 +133,14 @@ impl Open {
         }
     }
 
-    /// True for a datagram that was on its way before the port was connected to somebody else.
+    /// True for a datagram of another sender, which was received before the port was connected.
     pub(super) fn is_not_from_peer(&self, datagram: &Datagram) -> bool {
         self.peer.get().is_some_and(|peer| datagram.sender != peer)
     }
 }
 
-/// The address to bind to again after a connection has ended, if the kernel has forgotten the number of `host`.
-pub(super) fn lost_local_port(kernel: &dyn Kernel, fd: RawFd, host: &Addr) -> io::Result<Option<Addr>> {
+/// The address to bind to again after a connection has ended, if the system has forgotten the port number of `host`.
+pub(super) fn lost_local_port(kernel: &dyn Kernel, fd: Handle, host: &Addr) -> io::Result<Option<Addr>> {
     let now = kernel.local_addr(fd)?;
     Ok((now.port != host.port).then_some(Addr { port: host.port, ..now }))
 }

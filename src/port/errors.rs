@@ -6,10 +6,9 @@ use crate::addr::{Addr, family};
 use crate::context::Reason;
 use crate::status::{Result, Status};
 use crate::sys::error_queue::origin;
-use crate::sys::{IpVersion, Report, SocketOption};
+use crate::sys::{Failure, IpVersion, Report, SocketOption};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 /// Entries of the error queue that are taken at once. Epoll tells of the rest.
@@ -100,28 +99,25 @@ impl Open {
         Ok(())
     }
 
-    /// The queue first, then the socket's pending error, which epoll would report for ever (SO_ERROR, socket(7)).
+    /// Takes the reports from the queue first, then the socket's pending error, which would be reported as ready permanently.
     pub(super) fn drain_error_queue(&self) {
         self.drain_errors();
-        let mut error = [0; 4];
-        let got = self.context.kernel.raw_option(self.fd.get(), libc::SOL_SOCKET, libc::SO_ERROR, &mut error);
-        let error = i32::from_ne_bytes(error);
-        if got.is_ok() && error != 0 {
+        if let Ok(Some(error)) = self.context.kernel.take_error(self.fd.get()) {
             self.registration.record_progress();
-            if error == libc::ECONNREFUSED {
+            if Failure::of(&error) == Failure::Refused {
                 self.record_refusal(true);
             }
         }
     }
 
-    /// What a failed call said is often an earlier datagram's error, and is gone by being said. True where the queue
-    /// had something to say of it.
-    pub(super) fn take_pending_error(&self, error: &io::Error) -> bool {
-        if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) {
+    /// Handles the failure of a call, which is often an earlier datagram's error that the socket no longer has once a call has
+    /// returned it. True if the queue had a report about an earlier datagram.
+    pub(super) fn take_pending_error(&self, failure: Failure) -> bool {
+        if matches!(failure, Failure::WouldBlock | Failure::Interrupted) {
             return false;
         }
         let was_reported = self.drain_errors();
-        if !was_reported && error.raw_os_error() == Some(libc::ECONNREFUSED) {
+        if !was_reported && failure == Failure::Refused {
             self.record_refusal(true);
         }
         was_reported
@@ -147,7 +143,7 @@ impl Open {
                         None => {}
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if Failure::of(&error) == Failure::Interrupted => {}
                 Err(_) => break,
             }
         }

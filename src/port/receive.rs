@@ -5,7 +5,7 @@ use crate::context::Reason;
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::{
-    Datagram, Datagrams, DeferredBatch, MESSAGES_MAX, OwnerLock, Received, RecvBatch, RecvOptions,
+    Datagram, Datagrams, DeferredBatch, Failure, MESSAGES_MAX, OwnerLock, Received, RecvBatch, RecvOptions,
 };
 use std::io;
 use std::rc::Rc;
@@ -83,15 +83,15 @@ impl Port {
                     stats.bytes_in += got.bytes as u64;
                     stats.truncated_in += got.truncated as u64;
                 });
-                if let Some(errno) = got.error {
-                    open.take_pending_error(&io::Error::from_raw_os_error(errno));
+                if let Some(failure) = got.failure {
+                    open.take_pending_error(failure);
                 }
                 self.deliver_all(open, &mut recv_batch, got.datagrams);
             }
             // Whatever else it is: epoll tells when there is more.
             Err(error) => {
-                open.take_pending_error(&error);
-                end = open.end_of_socket(&error);
+                open.take_pending_error(Failure::of(&error));
+                end = open.end_of_socket(error);
             }
         }
         context.return_recv_batch(recv_batch);
@@ -197,16 +197,14 @@ impl Port {
 }
 
 impl Open {
-    /// Why nothing will ever be received again, if that is so: the host has closed the descriptor, put something else in
-    /// its place, or shut the socket down, which a read of UDP does not tell (EAGAIN, as for an empty socket).
-    fn end_of_socket(&self, error: &io::Error) -> Option<Status> {
-        match error.raw_os_error()? {
-            libc::EBADF | libc::ENOTSOCK => Some(Status::from_errno(error.raw_os_error()?)),
+    /// The reason if nothing can be received any more: the host has closed the socket, has opened something else under its
+    /// number, or has shut it down, which a receive does not report: it fails as on an empty socket.
+    fn end_of_socket(&self, error: io::Error) -> Option<Status> {
+        match Failure::of(&error) {
+            Failure::BadHandle | Failure::NotSocket => Some(error.into()),
             // A sandbox refuses every way to receive.
-            libc::ENOSYS => Some(Status::NOT_SUPPORTED),
-            libc::EAGAIN if self.context.kernel.is_shut(self.fd.get()) => {
-                Some(Status::from_errno(libc::ESHUTDOWN))
-            }
+            Failure::NoSuchCall => Some(Status::NOT_SUPPORTED),
+            Failure::WouldBlock if self.context.kernel.is_shut(self.fd.get()) => Some(Status::SHUT_DOWN),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ use super::{Open, flag};
 use crate::addr::Addr;
 use crate::context::BACK_OFF;
 use crate::status::{Result, Status};
-use crate::sys::{Control, GsoLimits, SendBatch, Target, Unsent, clock};
+use crate::sys::{Control, Failure, GsoLimits, SendBatch, Target, Unsent, clock};
 use std::io;
 
 /// How often one datagram is tried again while earlier ones' errors come in its place.
@@ -84,20 +84,10 @@ impl Open {
         Ok(())
     }
 
-    /// A merged message failed, and a datagram of it did not by itself: less can be merged than was thought.
+    /// A merged message was refused, and a datagram of it was sent singly: less can be merged than was assumed.
     fn lower_gso_limits(&self, merge_failure: MergeFailure) {
-        let MergeFailure { errno, merged, to } = merge_failure;
+        let MergeFailure { limits, to } = merge_failure;
         let Some(to) = to.or(self.peer.get()) else { return };
-        let limits = match errno {
-            libc::EINVAL if merged.segments > GsoLimits::PROBED => {
-                GsoLimits { segments: GsoLimits::PROBED, ..GsoLimits::MAX }
-            }
-            // A segment above the path's MTU cannot be cut off, where a datagram of its own is fragmented. Before
-            // Linux 6.14 that is EINVAL.
-            libc::EMSGSIZE | libc::EINVAL => GsoLimits { size: merged.size - 1, ..GsoLimits::MAX },
-            // EIO: IPsec on the way, or a device without checksum offload.
-            _ => GsoLimits::NONE,
-        };
         self.lazy().path_limits.borrow_mut().narrow(&to, limits, clock::now());
         self.segmentation.set(Segmentation::Limited);
     }
@@ -124,22 +114,23 @@ impl Open {
         to.or(peer.as_ref()).map_or(GsoLimits::MAX, |to| paths.get(to, clock::now))
     }
 
-    /// True for an interrupted call, and where an earlier datagram may have left the error on the socket, which happens
-    /// to connected ones and those with an error queue: that is gone once it has been told, while this datagram's own
-    /// comes again.
+    /// True for an interrupted call, and for an error that an earlier datagram may have left on the socket, as happens with
+    /// connected sockets and those with an error queue. Such an error is gone once it was returned, while an error of this
+    /// datagram is returned again.
     fn is_from_earlier_send(&self, error: &io::Error, tries: usize) -> bool {
-        match error.raw_os_error() {
-            Some(libc::EINTR) => true,
-            Some(libc::EAGAIN | libc::ENOBUFS) => false,
-            Some(libc::ECONNREFUSED) => {
-                self.take_pending_error(error);
+        match Failure::of(error) {
+            Failure::Interrupted => true,
+            Failure::WouldBlock | Failure::NoBuffers => false,
+            Failure::Refused => {
+                self.take_pending_error(Failure::Refused);
                 true
             }
-            _ => {
+            failure => {
                 let may_be_old = tries == 0 && (self.peer.get().is_some() || self.errors.wanted.get());
-                // A packet filter that rejects sends an ICMP message for each try: one that is there is not an earlier datagram's.
-                let is_rejected = error.raw_os_error() == Some(libc::EPERM);
-                (self.take_pending_error(error) && !is_rejected) || may_be_old
+                // A packet filter that rejects a datagram sends an ICMP message for each try, so a message in the queue is not
+                // an earlier datagram's.
+                let is_rejected = failure == Failure::NotPermitted;
+                (self.take_pending_error(failure) && !is_rejected) || may_be_old
             }
         }
     }
@@ -164,9 +155,9 @@ impl Open {
         send_batch.skip();
     }
 
-    /// ENOBUFS, a full device queue, is a full socket that epoll knows nothing of.
+    /// A full device queue is treated as a full socket, but no readiness is reported when it has room again.
     fn map_send_error(&self, error: io::Error) -> Status {
-        if error.raw_os_error() == Some(libc::ENOBUFS) {
+        if Failure::of(&error) == Failure::NoBuffers {
             self.backing_off.set(true);
             self.retry_later(BACK_OFF);
             return Status::WOULD_BLOCK;
@@ -243,18 +234,17 @@ impl Open {
     }
 }
 
-/// A message failed, perhaps because it was merged.
+/// A message was refused, possibly because it was merged.
 struct MergeFailure {
-    errno: i32,
-    merged: GsoLimits,
+    /// What may be merged, if that was the reason.
+    limits: GsoLimits,
     to: Option<Addr>,
 }
 
 impl MergeFailure {
-    /// None for an error that has another reason.
+    /// None if the next message is not merged, or the error has another reason.
     fn of(error: &io::Error, send_batch: &SendBatch) -> Option<MergeFailure> {
-        let faults = [libc::EMSGSIZE, libc::EINVAL, libc::EIO];
-        let errno = error.raw_os_error().filter(|errno| faults.contains(errno))?;
-        Some(MergeFailure { errno, merged: send_batch.merged()?, to: send_batch.destination() })
+        let limits = send_batch.merged()?.narrowed_by(error)?;
+        Some(MergeFailure { limits, to: send_batch.destination() })
     }
 }

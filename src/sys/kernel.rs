@@ -35,9 +35,14 @@ pub trait Kernel {
         socket::peer_addr(fd)
     }
 
-    /// connect(2); the unspecified address ends a connection.
+    /// connect(2).
     fn connect(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
         socket::connect(fd, addr)
+    }
+
+    /// Ends the connection of a socket. The socket may lose its port number and its device with it.
+    fn disconnect(&self, fd: RawFd) -> io::Result<()> {
+        socket::disconnect(fd)
     }
 
     /// A second descriptor of the same socket, close-on-exec: fcntl(2).
@@ -148,7 +153,12 @@ pub trait Kernel {
 
     /// True if the handle is a socket.
     fn is_socket(&self, fd: Handle) -> bool {
-        socket::is_socket(fd)
+        options::is_socket(self, fd)
+    }
+
+    /// Takes the pending error of a socket, if there is one.
+    fn take_error(&self, fd: Handle) -> io::Result<Option<io::Error>> {
+        options::take_error(self, fd)
     }
 
     /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.

@@ -5,6 +5,7 @@
 //! | name | what it is |
 //! |---|---|
 //! | `Failure::of` | what an error of a system call means, in the words of [`api`] |
+//! | `GsoLimits::narrowed_by` | what may be merged after a merged message was refused |
 //! | `epoll::Poller` | waits for many handles at once |
 //! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
 //! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |

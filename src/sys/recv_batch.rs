@@ -1,5 +1,6 @@
 //! Receiving many datagrams by one recvmmsg(2), merged ones (GRO) among them.
 
+use super::api::Failure;
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::datagrams::{BATCH_MAX, Datagram, Datagrams, TRUNCATED};
 use super::imp::cmsg::ControlBuffer;
@@ -36,8 +37,8 @@ pub struct Received {
     pub bytes: usize,
     /// Datagrams that were cut.
     pub truncated: usize,
-    /// The errno that came behind them, if the socket has it no more.
-    pub error: Option<i32>,
+    /// A failure that followed them, if the socket no longer has its error.
+    pub failure: Option<Failure>,
 }
 
 impl Received {
@@ -156,13 +157,13 @@ impl RecvBatch {
         let headers = self.headers.at(0);
         // SAFETY: `count` headers, each over a buffer, a name and control data of the lengths that it says, by pointers from the
         // roots of those arrays, to which there is no reference now.
-        let (filled, error) = unsafe { self.calls.receive(fd, headers, count, flags) }?;
+        let (filled, failure) = unsafe { self.calls.receive(fd, headers, count, flags) }?;
         self.filled = filled;
         // Bits of a control data's length that may tell of merged datagrams.
         let telling = if recv_options.merges { !0 } else { 0 };
         let mut received = self.split_singles(telling);
         self.measure(recv_options.merges, &mut received);
-        received.error = error;
+        received.failure = failure;
         Ok(received)
     }
 

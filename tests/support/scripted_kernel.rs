@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
 use udpr::sys::{
-    GsoLimits, Interest, Kernel, Linux, Poller, Readiness, Received, RecvBatch, RecvOptions, Report,
+    Failure, GsoLimits, Interest, Kernel, Linux, Poller, Readiness, Received, RecvBatch, RecvOptions, Report,
     SendBatch,
 };
 
@@ -243,10 +243,9 @@ impl Kernel for ScriptedKernel {
         Linux.connect(fd, addr)
     }
 
-    fn is_socket(&self, fd: RawFd) -> bool {
-        let option = (libc::SOL_SOCKET, libc::SO_TYPE);
-        let called = self.next_option_result(KernelCall { syscall: Syscall::Option, option });
-        called.is_ok() && Linux.is_socket(fd)
+    fn disconnect(&self, fd: RawFd) -> io::Result<()> {
+        self.next_result(Syscall::Connect)?;
+        Linux.disconnect(fd)
     }
 
     fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
@@ -287,8 +286,9 @@ impl Kernel for ScriptedKernel {
         let limit = self.next_result(Syscall::Receive)?;
         let limited = RecvOptions { messages: recv_options.messages.min(limit), ..*recv_options };
         let received = Linux.receive(fd, recv_batch, &limited)?;
-        let error = self.error_after_receive.take().or(received.error);
-        Ok(Received { bytes: received.bytes * self.received_factor.get().unwrap_or(1), error, ..received })
+        let error = self.error_after_receive.take().map(io::Error::from_raw_os_error);
+        let failure = error.as_ref().map(Failure::of).or(received.failure);
+        Ok(Received { bytes: received.bytes * self.received_factor.get().unwrap_or(1), failure, ..received })
     }
 
     fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {

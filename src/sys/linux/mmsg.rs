@@ -5,6 +5,7 @@
 //! fails is probed with a descriptor that nobody has: it returns EBADF if the call itself is allowed.
 
 use super::check;
+use crate::sys::api::Failure;
 use std::io;
 use std::os::fd::RawFd;
 
@@ -69,9 +70,9 @@ pub(in crate::sys) struct MmsgCalls {
     singly: bool,
 }
 
-/// What [`MmsgCalls::receive`] returns: the number of messages, and an error that followed them if the socket no longer
+/// What [`MmsgCalls::receive`] returns: the number of messages, and a failure that followed them if the socket no longer
 /// has it. After recvmmsg(2) the socket still has it.
-pub(in crate::sys) type Got = (usize, Option<i32>);
+pub(in crate::sys) type Got = (usize, Option<Failure>);
 
 impl MmsgCalls {
     /// As recvmmsg(2). ENOSYS where nothing can be received at all.
@@ -107,7 +108,7 @@ impl MmsgCalls {
                 Err(io::Error::from_raw_os_error(libc::ENOSYS))
             }
             (0, Some(error)) => Err(error),
-            (got, behind) => Ok((got, behind.and_then(|error| error.raw_os_error()))),
+            (got, behind) => Ok((got, behind.as_ref().map(Failure::of))),
         }
     }
 

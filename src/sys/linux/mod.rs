@@ -13,6 +13,7 @@ pub(super) mod errno;
 pub mod error_queue;
 pub(super) mod fd;
 pub mod feature;
+mod gso;
 pub mod interface;
 pub mod managed_options;
 pub(super) mod mmsg;

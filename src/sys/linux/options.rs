@@ -240,6 +240,20 @@ pub(in crate::sys) fn drops(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> Optio
     info.last_chunk().filter(|_| filled == info.len()).map(|word| u32::from_ne_bytes(*word))
 }
 
+/// True if the descriptor is a socket.
+pub(in crate::sys) fn is_socket(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> bool {
+    integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
+/// The pending error of the socket, which this removes: SO_ERROR in socket(7).
+pub(in crate::sys) fn take_error(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+) -> io::Result<Option<io::Error>> {
+    let errno = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_ERROR)?;
+    Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
+}
+
 /// An option that is an int.
 pub(super) fn integer(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
     let mut value = [0; 4];

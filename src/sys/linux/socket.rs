@@ -27,12 +27,18 @@ pub(in crate::sys) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
     borrow(fd, |socket| addr(&socket.peer_addr()?))
 }
 
-/// connect(2); the unspecified address, AF_UNSPEC, ends a connection.
+/// connect(2).
 pub(in crate::sys) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
-    let mut bytes = [0; super::mmsg_headers::NAME_SIZE];
-    let len = addr.to_sockaddr(&mut bytes).max(size_of::<libc::sockaddr>()) as libc::socklen_t;
-    // SAFETY: the kernel reads `len` bytes; all zero is AF_UNSPEC.
-    check(unsafe { libc::connect(fd, bytes.as_ptr().cast(), len) }.into()).map(drop)
+    borrow(fd, |socket| socket.connect(&name(addr)?))
+}
+
+/// Ends a connection: connect(2) with AF_UNSPEC.
+pub(in crate::sys) fn disconnect(fd: RawFd) -> io::Result<()> {
+    // SAFETY: a sockaddr is integers; all of them may be zero, which is AF_UNSPEC.
+    let unspecified: libc::sockaddr = unsafe { std::mem::zeroed() };
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes.
+    check(unsafe { libc::connect(fd, &unspecified, len) }.into()).map(drop)
 }
 
 /// A second descriptor of the same socket, close-on-exec.
@@ -66,11 +72,6 @@ pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8])
     // SAFETY: the kernel writes at most `len` bytes, and how many to `len`.
     check(unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &mut len) }.into())?;
     Ok(len as usize)
-}
-
-/// Whether the descriptor is a socket: SO_TYPE.
-pub(in crate::sys) fn is_socket(fd: RawFd) -> bool {
-    option(fd, libc::SOL_SOCKET, libc::SO_TYPE, &mut [0; 4]).is_ok()
 }
 
 /// Whether shutdown(2) has ended receiving: poll(2) with POLLRDHUP, without waiting.

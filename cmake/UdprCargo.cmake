@@ -1,5 +1,5 @@
-# Makes ${udpr_object} (target udpr-object): all the Rust code as one relocatable object in which only udpr_* is
-# global, so that a program may hold other Rust libraries beside this one. Both libraries are made of it.
+# Builds ${udpr_object} (target udpr-object): all the Rust code as one relocatable object in which only udpr_* is global, so that
+# a program may contain other Rust libraries. Both libraries are made from it.
 
 find_program(UDPR_CARGO cargo NO_CMAKE_FIND_ROOT_PATH DOC "The cargo that builds the Rust code")
 
@@ -11,19 +11,19 @@ function(udpr_check_cargo)
   if(NOT UDPR_CARGO)
     message(FATAL_ERROR "${need}, and no cargo was found. ${hint}")
   endif()
-  execute_process(COMMAND ${UDPR_CARGO} --version --verbose RESULT_VARIABLE result OUTPUT_VARIABLE said ERROR_VARIABLE said)
-  if(NOT said MATCHES "^cargo ([0-9.]+)")
-    message(FATAL_ERROR "${need}, and \"${UDPR_CARGO} --version\" failed: ${result}. ${said}${hint}")
+  execute_process(COMMAND ${UDPR_CARGO} --version --verbose RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
+  if(NOT output MATCHES "^cargo ([0-9.]+)")
+    message(FATAL_ERROR "${need}, and \"${UDPR_CARGO} --version\" failed: ${result}. ${output}${hint}")
   elseif(CMAKE_MATCH_1 VERSION_LESS udpr_rust_version)
-    message(FATAL_ERROR "${need}, and ${UDPR_CARGO} is of ${CMAKE_MATCH_1}. ${hint}")
-  elseif(NOT said MATCHES "\nhost: ([^\n]+)")
+    message(FATAL_ERROR "${need}, and ${UDPR_CARGO} is version ${CMAKE_MATCH_1}. ${hint}")
+  elseif(NOT output MATCHES "\nhost: ([^\n]+)")
     message(FATAL_ERROR "${need}, and \"${UDPR_CARGO} --version --verbose\" names no host. ${hint}")
   endif()
   set(udpr_rust_host ${CMAKE_MATCH_1} PARENT_SCOPE)
 endfunction()
 
-# Sets udpr_rust_target to UDPR_RUST_TARGET, or when cross compiling to what the C compiler makes code for, or to cargo's host.
-# The C compiler's triple differs from Rust's in the vendor, and for some processors in the name.
+# Sets udpr_rust_target to UDPR_RUST_TARGET, or when cross compiling to the target of the C compiler, or to cargo's host. The C
+# compiler's triple differs from Rust's in the vendor, and for some processors in the name.
 function(udpr_find_rust_target)
   set(target ${udpr_rust_host})
   if(UDPR_RUST_TARGET)
@@ -58,16 +58,16 @@ endfunction()
 udpr_check_cargo()
 udpr_find_rust_target()
 
-# A directory for each configuration: RelWithDebInfo differs from Release by an environment variable only.
+# Each configuration has a directory of its own, since RelWithDebInfo differs from Release only by an environment variable.
 set(udpr_cargo_dir ${CMAKE_CURRENT_BINARY_DIR}/cargo-$<LOWER_CASE:$<CONFIG>>)
 set(udpr_archive ${udpr_cargo_dir}/${udpr_rust_target}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.a)
 set(udpr_object ${udpr_cargo_dir}/udpr.o)
 
-# cargo is no child of make's that may share its job slots, and would warn that it cannot.
-# It leaves an archive alone that is as it should be, and make would ask again each time: UdprTouch.cmake.
-# The target is always named, so that neither cargo's settings nor the environment choose another. Nothing is linked for it.
-# Without backtraces nothing reads debug information, which is a third of the library: src/capi/guard.rs.
-# It looks for its settings from where it is called: in a release, they name the crates that came with it.
+# MAKEFLAGS is unset, since cargo cannot use make's job server and would print a warning.
+# cargo does not touch an archive that is current, and make would run it every time, so UdprTouch.cmake updates its time stamp.
+# The target is always named, so that neither cargo's configuration nor the environment chooses another one.
+# udpr_no_backtraces removes the code that reads debug information, which is a third of the library: src/capi/guard.rs.
+# cargo looks for its configuration in the working directory. That of a release tarball names the crates in the tarball.
 add_custom_command(
   OUTPUT ${udpr_archive}
   COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS
@@ -83,10 +83,10 @@ add_custom_command(
   COMMENT "Building the Rust code of udpr"
   COMMAND_EXPAND_LISTS USES_TERMINAL VERBATIM)
 
-# The sections with LLVM bitcode go, since ar's LLVM plugin crashes on them, and in Release the debug information, which is that
-# of Rust's standard library alone, of other sources than the user's, and larger than all the code. Groups are dissolved: the linker would take one
-# of ours, whose symbols are local by then, for one of the same name in another Rust archive. The C compiler calls the linker,
-# since it knows for which machine.
+# The sections with LLVM bitcode are removed, since ar's LLVM plugin crashes on them, and in Release the debug information, which
+# is only that of Rust's standard library and larger than all the code. Section groups are dissolved, since the linker would use
+# one of this object, whose symbols are local by then, for a group of the same name in another Rust archive. The linker is called
+# through the C compiler, which knows the target.
 separate_arguments(udpr_machine_flags NATIVE_COMMAND "${CMAKE_C_FLAGS}")
 list(FILTER udpr_machine_flags INCLUDE REGEX "^-m")
 if(CMAKE_C_COMPILER_TARGET)

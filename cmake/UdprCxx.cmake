@@ -1,4 +1,4 @@
-# C++ for the tests and examples of udpr.hpp alone: who builds the libraries needs no C++ compiler. Without one, udpr_cxx
+# C++ is used only by the tests and examples of udpr.hpp, so building the libraries needs no C++ compiler. Without one, udpr_cxx
 # is OFF.
 include(CheckLanguage)
 
@@ -11,7 +11,7 @@ else()
   set(udpr_cxx OFF)
 endif()
 
-# Whether there are coroutines, which udpr/coro.hpp needs.
+# Whether the compiler has coroutines, which udpr/coro.hpp needs.
 if(udpr_cxx)
   include(CheckCXXSourceCompiles)
   set(CMAKE_REQUIRED_FLAGS -std=c++20)
@@ -20,7 +20,7 @@ if(udpr_cxx)
   unset(CMAKE_REQUIRED_FLAGS)
 endif()
 
-# udpr_add_cpp_program(TARGET SOURCE LIBRARY): as udpr_add_program, in C++17.
+# udpr_add_cpp_program(TARGET SOURCE LIBRARY): the same as udpr_add_program, for C++17.
 function(udpr_add_cpp_program target source library)
   add_executable(${target} ${source})
   target_link_libraries(${target} PRIVATE ${library})

@@ -1,4 +1,4 @@
-# udpr.ffi.h: the header as readers without a preprocessor want it (cffi, LuaJIT), declarations and nothing else.
+# udpr.ffi.h: the header for readers without a preprocessor (cffi, LuaJIT), with declarations only.
 set(udpr_ffi_header ${PROJECT_BINARY_DIR}/udpr.ffi.h)
 add_custom_command(
   OUTPUT ${udpr_ffi_header}

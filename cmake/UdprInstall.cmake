@@ -1,5 +1,5 @@
-# cmake --install: both libraries, the header, a CMake package (find_package(udpr)), a pkg-config file, a man page.
-# The component "runtime" is what programs need to run, "dev" what is needed to build them.
+# cmake --install: both libraries, the headers, a CMake package (find_package(udpr)), a pkg-config file, a man page. The
+# component "runtime" has the files that programs need to run, "dev" those that are needed to build them.
 include(CMakePackageConfigHelpers)
 include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 
@@ -15,7 +15,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/LICENSE-MIT ${PROJECT_SOURCE_DIR}/LICENSE-AP
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${PROJECT_BINARY_DIR}/udprConfig.cmake
   INSTALL_DESTINATION ${udpr_package_dir} NO_SET_AND_CHECK_MACRO)
-# Before 1.0 a new minor version may break what the one before promised.
+# Before 1.0, a new minor version may be incompatible with the previous one.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/udprConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprConfigVersion.cmake
   DESTINATION ${udpr_package_dir} COMPONENT dev)
@@ -23,7 +23,7 @@ install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprC
 configure_file(${PROJECT_SOURCE_DIR}/docs/udpr.7.in ${PROJECT_BINARY_DIR}/udpr.7 @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/udpr.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7 COMPONENT dev)
 
-# The way back from the .pc file, so that the installed tree may be moved.
+# Relative paths in the .pc file, so that the installed tree can be moved.
 foreach(dir LIBDIR INCLUDEDIR DATADIR)
   string(TOLOWER udpr_pc_${dir} variable)
   cmake_path(RELATIVE_PATH CMAKE_INSTALL_FULL_${dir} BASE_DIRECTORY ${CMAKE_INSTALL_PREFIX} OUTPUT_VARIABLE ${variable})

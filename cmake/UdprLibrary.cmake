@@ -12,14 +12,14 @@ function(udpr_add_library name kind)
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endfunction()
 
-# What the Rust standard library asks of the system: cargo rustc -- --print native-static-libs. Its gcc_s is left to the C
-# compiler, which knows whether to take that or, for static programs, gcc_eh.
+# The system libraries that Rust's standard library needs: cargo rustc -- --print native-static-libs. gcc_s is left out, since
+# the C compiler adds it or, for static programs, gcc_eh.
 set(udpr_system_libs util rt pthread m dl)
 
 udpr_add_library(static STATIC)
 target_link_libraries(udpr-static INTERFACE ${udpr_system_libs})
 
-# nodelete: no code may vanish under a thread or a thread-local destructor when a plug-in is unloaded.
+# nodelete: the code must stay loaded for threads and thread-local destructors when a plug-in is unloaded.
 udpr_add_library(shared SHARED)
 set(udpr_map ${PROJECT_SOURCE_DIR}/cmake/udpr.map)
 target_link_libraries(udpr-shared PRIVATE ${udpr_system_libs})

@@ -1,8 +1,8 @@
-# cpack -G DEB: libudpr0.1 for programs that run, libudpr-dev for those that are built. Configure for /usr:
+# cpack -G DEB: libudpr0.1 for running programs, libudpr-dev for building them. Configure for /usr:
 # cmake -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_INSTALL_LIBDIR=lib/$(dpkg-architecture -qDEB_HOST_MULTIARCH)
 set(CPACK_PACKAGE_NAME udpr)
 set(CPACK_PACKAGE_VENDOR "The udpr authors")
-# Debian asks for an address, and there is none to write to: RFC 2606 keeps .invalid for such.
+# Debian requires an address, and the project has none: RFC 2606 reserves .invalid for that.
 set(CPACK_PACKAGE_CONTACT "udpr developers <nobody@udpr.invalid>" CACHE STRING "Maintainer of the packages, with an address")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "UDP reactor in the manner of Twisted")
 set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})

@@ -1,4 +1,4 @@
-# udpr_add_program(TARGET SOURCE LIBRARY): a C program of ours, with warnings that consumers' programs do not get.
+# udpr_add_program(TARGET SOURCE LIBRARY): a C program of this project, with stricter warnings than consumers' programs.
 function(udpr_add_program target source library)
   add_executable(${target} ${source})
   target_link_libraries(${target} PRIVATE ${library})

@@ -1,4 +1,4 @@
-# cmake -D archive=PATH -P UdprTouch.cmake: makes what cargo left as new as the build.
+# cmake -D archive=PATH -P UdprTouch.cmake: updates the time stamp of an archive that cargo did not have to build again.
 if(NOT EXISTS ${archive})
   message(FATAL_ERROR "cargo has not made ${archive}: UDPR_RUST_TARGET and UDPR_CARGO_FLAGS must name one target and profile.")
 endif()

@@ -1,10 +1,10 @@
-# What Debian wants of the files of a package, and nobody else who installs them: cpack reads this when they are in place,
-# those of each component in a directory of its own. CPACK_UDPR_* is what UdprPackages.cmake has for it.
+# Debian's requirements for the files of a package. cpack runs this after installing the files of each component into a directory
+# of its own. UdprPackages.cmake sets CPACK_UDPR_*.
 if(NOT CPACK_GENERATOR STREQUAL "DEB")
   return()
 endif()
 
-string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC) # SOURCE_DATE_EPOCH's, where that is set
+string(TIMESTAMP date "%a, %d %b %Y %H:%M:%S +0000" UTC) # uses SOURCE_DATE_EPOCH if it is set
 set(changelog "udpr (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; urgency=medium
 
   * Made by cpack; what is new in this version is in changelog.gz.
@@ -26,10 +26,10 @@ foreach(component runtime dev)
   file(GLOB_RECURSE to_compress ${docs}/changelog* ${root}/share/man/*)
   run(gzip -9n ${to_compress})
 
-  # 644 and 755, whatever the umask is.
+  # The modes are 644 and 755, whatever the umask is.
   run(chmod -R u=rwX,go=rX ${CPACK_TEMPORARY_DIRECTORY}/${component})
 
-  # As dh_strip does: CPACK_STRIP_FILES leaves the static library as it is, and this section.
+  # The same as dh_strip: CPACK_STRIP_FILES does not change the static library, and does not remove .comment.
   file(GLOB_RECURSE library ${root}/libudpr.so.*.*.* ${root}/libudpr.a)
   run(${CPACK_UDPR_STRIP} --strip-debug --remove-section=.comment --enable-deterministic-archives ${library})
 endforeach()

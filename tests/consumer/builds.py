@@ -72,7 +72,7 @@ def script(text):
 @case
 def an_old_cargo_is_one_clear_message():
     said = refused(cargo=script("echo 'cargo 1.70.0 (abc 2023-06-01)'"))
-    for part in (f"needs Rust {RUST} or later", "is of 1.70.0", "-DUDPR_CARGO="):
+    for part in (f"needs Rust {RUST} or later", "is version 1.70.0", "-DUDPR_CARGO="):
         assert part in said, said
 
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use support::{Random, exclusive};
 use targets::TARGETS;
 
-/// The number of changed inputs for each target.
-const CHANGED: u64 = 5_000;
+/// The number of mutated inputs for each target.
+const MUTATIONS: u64 = 5_000;
 /// The minimum size of a corpus.
 const MIN_INPUTS: usize = 20;
 
@@ -31,8 +31,8 @@ fn replay(name: &str) {
     assert!(inputs.len() >= MIN_INPUTS, "{} inputs", inputs.len());
     inputs.iter().for_each(|input| run(input));
     let random = Random::new(4711);
-    for _ in 0..CHANGED {
-        let input = change(&inputs[random.below(inputs.len() as u64) as usize], &inputs, &random);
+    for _ in 0..MUTATIONS {
+        let input = mutate(&inputs[random.below(inputs.len() as u64) as usize], &inputs, &random);
         let _print = PrintOnPanic(&input);
         run(&input);
     }
@@ -50,7 +50,7 @@ impl Drop for PrintOnPanic<'_> {
 }
 
 /// Changes or removes one to four bytes, and sometimes appends the end of another input.
-fn change(input: &[u8], inputs: &[Vec<u8>], random: &Random) -> Vec<u8> {
+fn mutate(input: &[u8], inputs: &[Vec<u8>], random: &Random) -> Vec<u8> {
     let mut input = input.to_vec();
     let below = |bound: usize| random.below(bound as u64) as usize;
     if below(4) == 0 {

@@ -15,12 +15,12 @@ use Syscall::{Bind, Option as GetOption, SetOption};
 /// linux/socket.h, since Linux 5.1.
 const SO_BINDTOIFINDEX: i32 = 62;
 
-fn on_lo() -> Fixture {
+fn bound_to_lo() -> Fixture {
     Fixture::with(&Options { bind_device: Some(c"lo"), ..Options::default() })
 }
 
 fn connected() -> Fixture {
-    let fixture = on_lo();
+    let fixture = bound_to_lo();
     fixture.port.connect(&fixture.peer.addr()).expect("connected");
     fixture
 }

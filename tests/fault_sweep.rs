@@ -22,10 +22,10 @@ const SO_TIMESTAMP_NEW: i32 = 63;
 const SO_TIMESTAMPNS_NEW: i32 = 64;
 const SO_TIMESTAMPING_NEW: i32 = 65;
 
-fn nothing(_: &SweepFixture) {}
+fn no_setup(_: &SweepFixture) {}
 
 /// The port receives datagrams.
-fn receives(fixture: &SweepFixture) {
+fn assert_receives(fixture: &SweepFixture) {
     if fixture.port.borrow().is_none() {
         return;
     }
@@ -81,7 +81,7 @@ fn listen_result(failed: &FailedCall<'_>) -> Result {
 fn listen() {
     let plain = Scenario {
         name: "listen",
-        setup: &nothing,
+        setup: &no_setup,
         run: &|fixture| {
             fixture.set_port(fixture.reactor.listen_udp(
                 0,
@@ -91,7 +91,7 @@ fn listen() {
             ))
         },
         expected: listen_result,
-        check: &receives,
+        check: &assert_receives,
         all_or_nothing: true,
         size: (10, 101),
     };
@@ -153,7 +153,7 @@ fn adopt_with_options() {
             adopt(fixture, &options)
         },
         expected: adopt_result,
-        check: &receives,
+        check: &assert_receives,
         all_or_nothing: true,
         size: (28, 274),
     };
@@ -198,9 +198,9 @@ fn connect_result(failed: &FailedCall<'_>) -> Result {
 }
 
 /// A connected port exchanges datagrams with its peer, and receives nothing from others.
-fn exchanges_datagrams(fixture: &SweepFixture) {
+fn assert_exchanges_datagrams(fixture: &SweepFixture) {
     let port = fixture.port();
-    let Ok(peer) = port.get_peer() else { return receives(fixture) };
+    let Ok(peer) = port.get_peer() else { return assert_receives(fixture) };
     let peer = if peer == fixture.peer.addr() { &fixture.peer } else { &fixture.other };
     let before = fixture.record.received.get();
     port.write(b"ping", None, udpr::port::Flush::Immediate).expect("written");
@@ -219,7 +219,7 @@ fn connect() {
         setup: &listen_v4,
         run: &|fixture| fixture.port().connect(&fixture.peer.addr()),
         expected: connect_result,
-        check: &exchanges_datagrams,
+        check: &assert_exchanges_datagrams,
         all_or_nothing: true,
         size: (6, 69),
     };
@@ -261,7 +261,7 @@ fn is_default(failed: &FailedCall<'_>) -> bool {
     failed.is(Syscall::Socket) || (failed.is(GetOption) && ttl && failed.times_called_before() % 2 == 1)
 }
 
-fn is_outgoing(failed: &FailedCall<'_>) -> bool {
+fn is_outgoing_interface(failed: &FailedCall<'_>) -> bool {
     failed.is_option(IPPROTO_IP, IP_MULTICAST_IF) || failed.is_option(IPPROTO_IPV6, IPV6_MULTICAST_IF)
 }
 
@@ -279,7 +279,7 @@ fn option_result(failed: &FailedCall<'_>) -> Result {
             Err(Status::ALREADY_JOINED)
         }
         SetOption if leaves && [EINVAL, EADDRNOTAVAIL].contains(&failed.errno) => Err(Status::NOT_JOINED),
-        SetOption | GetOption if is_outgoing(failed) && failed.errno == EINVAL => {
+        SetOption | GetOption if is_outgoing_interface(failed) && failed.errno == EINVAL => {
             Err(Status::INVALID_ARGUMENT)
         }
         SetOption if failed.is_option(IPPROTO_IP, IP_MULTICAST_IF) && failed.errno == EADDRNOTAVAIL => {
@@ -311,30 +311,30 @@ type Make = fn(&SweepFixture);
 type OptionCall = (&'static str, fn(&SweepFixture), fn(&SweepFixture) -> Result, [(usize, usize); 3]);
 
 const OPTION_CALLS: [OptionCall; 18] = [
-    ("set_ttl", nothing, |fixture| fixture.port().set_ttl(7), [(1, 16), (3, 41), (5, 59)]),
-    ("get_ttl", nothing, |fixture| fixture.port().get_ttl().map(drop), [(1, 9), (1, 9), (1, 9)]),
-    ("set_unicast_ttl", nothing, |fixture| fixture.port().set_unicast_ttl(7), [(1, 16), (5, 59), (11, 113)]),
+    ("set_ttl", no_setup, |fixture| fixture.port().set_ttl(7), [(1, 16), (3, 41), (5, 59)]),
+    ("get_ttl", no_setup, |fixture| fixture.port().get_ttl().map(drop), [(1, 9), (1, 9), (1, 9)]),
+    ("set_unicast_ttl", no_setup, |fixture| fixture.port().set_unicast_ttl(7), [(1, 16), (5, 59), (11, 113)]),
     (
         "set_loopback_mode",
-        nothing,
+        no_setup,
         |fixture| fixture.port().set_loopback_mode(false),
         [(1, 16), (3, 41), (5, 59)],
     ),
     (
         "set_outgoing_interface",
-        nothing,
+        no_setup,
         |fixture| fixture.port().set_outgoing_interface(lo()),
         [(1, 16), (3, 41), (5, 59)],
     ),
     (
         "set_broadcast_allowed",
-        nothing,
+        no_setup,
         |fixture| fixture.port().set_broadcast_allowed(true),
         [(1, 16), (1, 16), (2, 25)],
     ),
     (
         "set_error_reports",
-        nothing,
+        no_setup,
         |fixture| fixture.port().set_error_reports(true),
         [(3, 43), (5, 68), (7, 86)],
     ),
@@ -346,33 +346,33 @@ const OPTION_CALLS: [OptionCall; 18] = [
     ),
     (
         "set_option",
-        nothing,
+        no_setup,
         |fixture| fixture.port().set_option(SOL_SOCKET, SO_PRIORITY, &[0; 4]),
         [(1, 16), (1, 16), (1, 16)],
     ),
     (
         "get_option",
-        nothing,
+        no_setup,
         |fixture| fixture.port().get_option(SOL_SOCKET, SO_PRIORITY, &mut [0; 4]).map(drop),
         [(1, 9), (1, 9), (1, 9)],
     ),
-    ("get_host", nothing, |fixture| fixture.port().get_host().map(drop), [(1, 5), (1, 5), (1, 5)]),
-    ("get_stats", nothing, |fixture| fixture.port().get_stats().map(drop), [(1, 9), (1, 9), (1, 9)]),
+    ("get_host", no_setup, |fixture| fixture.port().get_host().map(drop), [(1, 5), (1, 5), (1, 5)]),
+    ("get_stats", no_setup, |fixture| fixture.port().get_stats().map(drop), [(1, 9), (1, 9), (1, 9)]),
     (
         "join",
-        nothing,
+        no_setup,
         |fixture| fixture.port().join_group(&group(fixture), None, lo()),
         [(3, 41), (7, 91), (9, 102)],
     ),
     ("join another", join, join_another, [(2, 25), (2, 25), (2, 25)]),
-    ("join a source", nothing, join_source, [(3, 41), (7, 91), (9, 102)]),
+    ("join a source", no_setup, join_source, [(3, 41), (7, 91), (9, 102)]),
     (
         "leave",
         join,
         |fixture| fixture.port().leave_group(&group(fixture), None, lo()),
         [(2, 25), (2, 25), (2, 25)],
     ),
-    ("pause", nothing, |fixture| fixture.port().pause_reading(), [(1, 8), (1, 8), (1, 8)]),
+    ("pause", no_setup, |fixture| fixture.port().pause_reading(), [(1, 8), (1, 8), (1, 8)]),
     (
         "resume",
         |fixture| fixture.port().pause_reading().expect("open"),
@@ -410,7 +410,7 @@ fn set_and_get_options() {
             let name = format!("{name}, {kind}");
             let (act, after) = (&act, &|fixture: &SweepFixture| {
                 let _ = fixture.port().resume_reading();
-                receives(fixture);
+                assert_receives(fixture);
             });
             Scenario {
                 name: &name,

@@ -38,7 +38,7 @@ fn turn_result(failed: &FailedCall<'_>) -> Result {
 }
 
 /// All datagrams were sent, or dropped and reported, and the peer has received them in order.
-fn sent(fixture: &SweepFixture) {
+fn assert_all_sent(fixture: &SweepFixture) {
     if was_stopped_by_error(fixture) {
         return;
     }
@@ -67,7 +67,7 @@ fn burst(fixture: &SweepFixture) -> Result {
     fixture.turn(6)
 }
 
-fn burst_was_received(fixture: &SweepFixture) {
+fn assert_burst_received(fixture: &SweepFixture) {
     if was_stopped_by_error(fixture) {
         return;
     }
@@ -82,7 +82,7 @@ fn read() {
         setup: &listen,
         run: &burst,
         expected: turn_result,
-        check: &burst_was_received,
+        check: &assert_burst_received,
         all_or_nothing: true,
         size: (8, 78),
     };
@@ -193,7 +193,7 @@ fn write() {
             EAGAIN | ENOBUFS | EINTR | ECONNREFUSED => Ok(()),
             _ => failed.as_error(),
         },
-        check: &sent,
+        check: &assert_all_sent,
         all_or_nothing: true,
         size: (1, 32),
     };
@@ -221,7 +221,7 @@ fn write() {
         let no_queue = name.ends_with("no queue");
         let after = move |fixture: &SweepFixture| {
             if !no_queue {
-                sent(fixture)
+                assert_all_sent(fixture)
             }
         };
         Scenario {
@@ -246,7 +246,7 @@ fn write() {
         setup: &queued,
         run: &act,
         expected: turn_result,
-        check: &sent,
+        check: &assert_all_sent,
         all_or_nothing: true,
         size: (5, 58),
     }
@@ -264,7 +264,7 @@ fn write() {
         setup: &backing_off,
         run: &act,
         expected: turn_result,
-        check: &sent,
+        check: &assert_all_sent,
         all_or_nothing: true,
         // The first send is of a single datagram.
         size: (3, 70),
@@ -285,7 +285,7 @@ fn write_in_callback(fixture: &SweepFixture, act: impl FnOnce(&Arc<Port>) + 'sta
 }
 
 /// The port is closed, and its final counters add up.
-fn closed(fixture: &SweepFixture) {
+fn assert_closed(fixture: &SweepFixture) {
     let port = fixture.port();
     fixture.turn_until(|| !port.is_open());
     assert_eq!(fixture.final_stats.get().queued_datagrams, 0);
@@ -300,7 +300,7 @@ fn stop() {
         setup: &listen,
         run: &act,
         expected: turn_result,
-        check: &closed,
+        check: &assert_closed,
         all_or_nothing: true,
         size: (9, 105),
     };

@@ -19,7 +19,7 @@ const SIDEWAYS: [(&str, &str); 1] = [("resolver", "timer")];
 const UNSAFE: [&str; 3] = ["sys", "capi", "abi"];
 
 /// 0 for leaves, otherwise the number of the layer; `None` for a module in no table.
-fn height(module: &str) -> Option<usize> {
+fn layer_of(module: &str) -> Option<usize> {
     if LEAVES.contains(&module) {
         return Some(0);
     }
@@ -27,7 +27,7 @@ fn height(module: &str) -> Option<usize> {
 }
 
 fn may_use(from: &str, to: &str) -> bool {
-    let (Some(above), Some(below)) = (height(from), height(to)) else { return false };
+    let (Some(above), Some(below)) = (layer_of(from), layer_of(to)) else { return false };
     match above {
         _ if from == to || SIDEWAYS.contains(&(from, to)) => true,
         _ if PURE.contains(&from) => below == 0,

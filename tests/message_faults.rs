@@ -11,7 +11,7 @@ use udpr::status::Status;
 use CallResult::{AtMost, Errno};
 use Syscall::Send;
 
-fn whole<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
+fn message_without_segments<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
     let (source, interface_index, tos) = (None, 0, None);
     Message { data, to: Some(to), source, interface_index, tos, segment_size: 0, flush: Flush::Batched }
 }
@@ -102,7 +102,7 @@ fn a_queued_datagram_keeps_its_source() {
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     for last in [9, 1, 7] {
         let source = Addr::v4([127, 0, 0, last], 0);
-        let message = Message { source: Some(&source), ..whole(b"x", &to) };
+        let message = Message { source: Some(&source), ..message_without_segments(b"x", &to) };
         assert_eq!(fixture.port.write_message(&message), Ok(()));
     }
     assert_eq!(fixture.stats().queued_datagrams, 3);

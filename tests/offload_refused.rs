@@ -13,7 +13,7 @@ use udpr::sys::GsoLimits;
 use CallResult::{AtMost, Errno, Real};
 use Syscall::Send;
 
-fn merging() -> Fixture {
+fn fixture_with_offload() -> Fixture {
     with_flag(0)
 }
 
@@ -35,7 +35,7 @@ fn burst(fixture: &Fixture, to: &Peer, count: u32, len: usize) -> Vec<usize> {
 }
 
 /// The sends of a merged message that was rejected, and then sent as `count` datagrams.
-fn split(count: usize) -> Vec<usize> {
+fn sends_of_split_message(count: usize) -> Vec<usize> {
     [vec![0], vec![1; count]].concat()
 }
 
@@ -47,12 +47,16 @@ fn a_size_that_cannot_be_merged_is_not_merged_again() {
         |merged| (merged.size > 1000).then_some(libc::EINVAL),
     ];
     for rule in rules {
-        let (fixture, other) = (merging(), Peer::new());
+        let (fixture, other) = (fixture_with_offload(), Peer::new());
         fixture.kernel.set_send_rule(rule);
-        assert_eq!(burst(&fixture, &fixture.peer, 5, 1400), split(5));
+        assert_eq!(burst(&fixture, &fixture.peer, 5, 1400), sends_of_split_message(5));
         assert_eq!(burst(&fixture, &fixture.peer, 5, 1400), [1; 5], "it is known");
         assert_eq!(burst(&fixture, &other, 64, 1000), [1], "others keep what they had");
-        assert_eq!(burst(&fixture, &fixture.peer, 5, 1100), split(5), "smaller, but not small enough");
+        assert_eq!(
+            burst(&fixture, &fixture.peer, 5, 1100),
+            sends_of_split_message(5),
+            "smaller, but not small enough"
+        );
         assert_eq!(burst(&fixture, &fixture.peer, 5, 1200), [1; 5]);
         assert_eq!(burst(&fixture, &other, 128, 100), [1]);
         assert_eq!(fixture.stats().dropped_out, 0);
@@ -62,10 +66,10 @@ fn a_size_that_cannot_be_merged_is_not_merged_again() {
 
 #[test]
 fn a_kernel_that_merges_64() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.kernel.set_send_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
     assert_eq!(burst(&fixture, &fixture.peer, 64, 10), [1]);
-    assert_eq!(burst(&fixture, &fixture.peer, 100, 10), split(100));
+    assert_eq!(burst(&fixture, &fixture.peer, 100, 10), sends_of_split_message(100));
     assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1; 2]);
     fixture.assert_counters(64 + 100 + 128);
 }
@@ -73,9 +77,9 @@ fn a_kernel_that_merges_64() {
 /// Every kernel merges 64 datagrams, so a message of 64 is rejected for its size.
 #[test]
 fn a_message_of_64_that_is_rejected_is_too_large() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.kernel.set_send_rule(|merged| (merged.size > 900).then_some(libc::EINVAL));
-    assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), split(64));
+    assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), sends_of_split_message(64));
     assert_eq!(burst(&fixture, &fixture.peer, 64, 1000), [1; 64], "it is known");
     assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1], "the number is not rejected");
     fixture.assert_counters(64 + 64 + 128);
@@ -83,18 +87,29 @@ fn a_message_of_64_that_is_rejected_is_too_large() {
 
 #[test]
 fn two_messages_of_one_send_change_limits_as_one_does() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.kernel.set_send_rule(|merged| (merged.segments > 64).then_some(libc::EINVAL));
-    assert_eq!(burst(&fixture, &fixture.peer, 256, 10), [split(128), split(128)].concat());
+    assert_eq!(
+        burst(&fixture, &fixture.peer, 256, 10),
+        [sends_of_split_message(128), sends_of_split_message(128)].concat()
+    );
     assert_eq!(burst(&fixture, &fixture.peer, 128, 10), [1; 2]);
 }
 
 #[test]
-fn merging_soon_ends_if_the_kernel_rejects_every_merged_message() {
-    let fixture = merging();
+fn fixture_with_offload_soon_ends_if_the_kernel_rejects_every_merged_message() {
+    let fixture = fixture_with_offload();
     fixture.kernel.set_send_rule(|_| Some(libc::EINVAL));
-    assert_eq!(burst(&fixture, &fixture.peer, 128, 10), split(128), "fewer might be accepted");
-    assert_eq!(burst(&fixture, &fixture.peer, 2, 10), split(2), "smaller ones might be accepted");
+    assert_eq!(
+        burst(&fixture, &fixture.peer, 128, 10),
+        sends_of_split_message(128),
+        "fewer might be accepted"
+    );
+    assert_eq!(
+        burst(&fixture, &fixture.peer, 2, 10),
+        sends_of_split_message(2),
+        "smaller ones might be accepted"
+    );
     assert_eq!(burst(&fixture, &fixture.peer, 100, 10), [1; 100]);
     assert_eq!(burst(&fixture, &fixture.peer, 2, 1200), [1; 2]);
     fixture.assert_counters(128 + 2 + 100 + 2);
@@ -102,12 +117,12 @@ fn merging_soon_ends_if_the_kernel_rejects_every_merged_message() {
 
 #[test]
 fn eio_ends_merging_for_one_port_only() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     let second =
         listen_with_offload(&fixture.reactor, &Options::default(), ClosureProtocol::new(&fixture.record));
     let second = second.expect("a second port");
     fixture.kernel.set_send_rule(|_| Some(libc::EIO));
-    assert_eq!(burst(&fixture, &fixture.peer, 5, 10), split(5));
+    assert_eq!(burst(&fixture, &fixture.peer, 5, 10), sends_of_split_message(5));
     assert_eq!(burst(&fixture, &fixture.peer, 5, 4), [1; 5], "no size at all");
     fixture.assert_counters(10);
     fixture.kernel.set_send_rule(|_| None);
@@ -127,7 +142,7 @@ fn write_numbers(port: &Port, numbers: std::ops::Range<u32>, to: &udpr::addr::Ad
 fn a_failure_of_single_datagrams_does_not_change_limits() {
     // A datagram that is too long is sent once more to read the MTU.
     for (errno, sends) in [(libc::EMSGSIZE, 1 + 2 * 5), (libc::EINVAL, 1 + 5), (libc::EIO, 1 + 5)] {
-        let fixture = merging();
+        let fixture = fixture_with_offload();
         fixture.kernel.fail(Send, vec![errno; sends]);
         fixture.write_batched(0..5);
         assert_eq!((fixture.stats().dropped_out, fixture.kernel.count(Send)), (5, sends));
@@ -139,7 +154,7 @@ fn a_failure_of_single_datagrams_does_not_change_limits() {
 #[test]
 fn another_error_applies_to_every_datagram_of_the_message() {
     for errno in [libc::EPERM, libc::EACCES, libc::ENETUNREACH, libc::EHOSTUNREACH] {
-        let (fixture, others) = (merging(), [Peer::new(), Peer::new()]);
+        let (fixture, others) = (fixture_with_offload(), [Peer::new(), Peer::new()]);
         let ways = [others[0].addr(), fixture.peer.addr(), others[1].addr()];
         fixture.kernel.script(Send, [AtMost(1), Errno(errno)]);
         fixture.in_callback(move |port| {
@@ -158,7 +173,7 @@ fn another_error_applies_to_every_datagram_of_the_message() {
 
 #[test]
 fn the_refusal_of_an_earlier_datagram_loses_nothing() {
-    let (fixture, other) = (merging(), Peer::new());
+    let (fixture, other) = (fixture_with_offload(), Peer::new());
     let refused = Errno(libc::ECONNREFUSED);
     fixture
         .kernel
@@ -173,7 +188,7 @@ fn the_refusal_of_an_earlier_datagram_loses_nothing() {
 
 #[test]
 fn partial_and_interrupted_sends_of_merged_messages() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     let to = fixture.peer.addr();
     // Eight messages: 4 and 4, 5 and 5, ...
     fixture.kernel.script(Send, [AtMost(1), Errno(libc::EINTR), AtMost(3), AtMost(1), Real]);
@@ -192,7 +207,7 @@ fn partial_and_interrupted_sends_of_merged_messages() {
 fn a_full_socket_queues_merged_messages_in_order() {
     // After ENOBUFS one datagram is sent ahead of the others.
     for (errno, sends) in [(libc::EAGAIN, &[0, 1][..]), (libc::ENOBUFS, &[0, 1, 1])] {
-        let fixture = merging();
+        let fixture = fixture_with_offload();
         fixture.kernel.fail(Send, [errno]);
         fixture.write_batched(0..10);
         assert_eq!((fixture.stats().queued_datagrams, fixture.stats().queued_bytes), (10, 40));
@@ -207,7 +222,7 @@ fn a_full_socket_queues_merged_messages_in_order() {
 #[test]
 fn a_full_socket_between_merged_messages() {
     for (errno, sends) in [(libc::EAGAIN, &[1, 0, 1, 0, 1][..]), (libc::ENOBUFS, &[1, 0, 1, 0, 1, 2])] {
-        let (fixture, others) = (merging(), [Peer::new(), Peer::new()]);
+        let (fixture, others) = (fixture_with_offload(), [Peer::new(), Peer::new()]);
         let ways = [others[0].addr(), fixture.peer.addr(), others[1].addr()];
         fixture.kernel.script(Send, [AtMost(1), Errno(errno), AtMost(1), Errno(errno)]);
         fixture.in_callback(move |port| {
@@ -228,7 +243,7 @@ fn a_full_socket_between_merged_messages() {
 #[test]
 fn a_full_socket_in_the_middle_of_a_message_that_was_split() {
     for (errno, sends) in [(libc::EAGAIN, &[0, 2, 0, 0, 4][..]), (libc::ENOBUFS, &[0, 2, 0, 0, 1, 3])] {
-        let fixture = merging();
+        let fixture = fixture_with_offload();
         fixture.kernel.script(Send, [Errno(libc::EMSGSIZE), AtMost(2), Errno(errno), Errno(errno)]);
         fixture.write_batched(0..6);
         assert_eq!((fixture.stats().datagrams_out, fixture.stats().queued_datagrams), (2, 4));
@@ -242,7 +257,7 @@ fn a_full_socket_in_the_middle_of_a_message_that_was_split() {
 
 #[test]
 fn queued_datagrams_of_several_destinations_are_neither_lost_nor_sent_twice() {
-    let (fixture, other) = (merging(), Peer::new());
+    let (fixture, other) = (fixture_with_offload(), Peer::new());
     let ways = [fixture.peer.addr(), other.addr()];
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     for number in 0..20 {
@@ -296,7 +311,7 @@ fn a_close_counts_each_datagram_that_was_not_sent() {
     let refused = [Errno(libc::EIO), AtMost(4), Errno(libc::EPERM)];
     let scripts: [(&[CallResult], _); 3] = [(&full, (0, 10)), (&split, (4, 6)), (&refused, (9, 1))];
     for (script, (sent, dropped)) in scripts {
-        let (fixture, last) = (merging(), Rc::new(Cell::<Stats>::default()));
+        let (fixture, last) = (fixture_with_offload(), Rc::new(Cell::<Stats>::default()));
         let at_stop = last.clone();
         let protocol = ClosureProtocol::new(&fixture.record)
             .on_stop(move |port| at_stop.set(port.get_stats().expect("statistics")));

@@ -9,7 +9,7 @@ use udpr::port::{Flush, Options, flag};
 
 use Syscall::Send;
 
-fn merging() -> Fixture {
+fn fixture_with_offload() -> Fixture {
     Fixture::with_offload(Rc::default(), &Options::default())
 }
 
@@ -29,7 +29,7 @@ fn write_all(fixture: &Fixture, sizes: &[usize]) -> Vec<usize> {
 /// Datagrams of these sizes are sent as so many messages by one call, and the peer receives all of them in order.
 #[track_caller]
 fn assert_messages(sizes: &[usize], messages: usize) {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     assert_eq!(write_all(&fixture, sizes), [messages]);
     for (number, len) in (0..).zip(sizes) {
         assert_eq!(fixture.peer.receive_sized(), (number, *len));
@@ -41,7 +41,7 @@ fn assert_messages(sizes: &[usize], messages: usize) {
 
 #[test]
 fn the_writes_of_a_callback_to_one_peer_are_one_message() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.write_batched(0..100);
     assert_eq!(fixture.kernel.sends(), [1]);
     assert!(fixture.peer.receive_numbers(100).into_iter().eq(0..100));
@@ -51,7 +51,7 @@ fn the_writes_of_a_callback_to_one_peer_are_one_message() {
 
 #[test]
 fn a_peer_with_gro_receives_them_in_one_message() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.peer.enable_gro();
     fixture.write_batched(0..100);
     let expected: Vec<u8> = (0..100).flat_map(u32::to_be_bytes).collect();
@@ -85,7 +85,7 @@ fn a_message_has_at_most_128_datagrams_and_65507_bytes() {
 
 #[test]
 fn empty_datagrams_are_separate_messages_in_order() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     let to = fixture.peer.addr();
     let lengths = [4, 4, 0, 4, 0, 0, 4, 4];
     fixture.in_callback(move |port| {
@@ -102,7 +102,7 @@ fn empty_datagrams_are_separate_messages_in_order() {
 #[test]
 fn interleaved_destinations_are_a_message_each() {
     const PEERS: usize = 5;
-    let (fixture, peers) = (merging(), [(); PEERS].map(|()| Peer::new()));
+    let (fixture, peers) = (fixture_with_offload(), [(); PEERS].map(|()| Peer::new()));
     peers.iter().for_each(Peer::enable_gro);
     let ways: Vec<_> = peers.iter().map(Peer::addr).collect();
     fixture.in_callback(move |port| {
@@ -120,7 +120,7 @@ fn interleaved_destinations_are_a_message_each() {
 
 #[test]
 fn an_immediate_write_is_sent_after_the_batch() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     let to = fixture.peer.addr();
     fixture.in_callback(move |port| {
         for number in 0..6 {
@@ -156,7 +156,7 @@ fn a_kernel_without_gso_gets_no_merged_message() {
 
 #[test]
 fn queued_datagrams_are_merged() {
-    let fixture = merging();
+    let fixture = fixture_with_offload();
     fixture.kernel.fail(Send, [libc::EAGAIN]);
     (0..50).for_each(|number| fixture.write(number).expect("queued"));
     fixture.turn_until_sent();
@@ -178,7 +178,7 @@ fn random_size(random: &Random) -> usize {
 fn each_destination_keeps_its_order_whatever_is_written() {
     const PEERS: usize = 3;
     for seed in 1..=5 {
-        let (fixture, random) = (merging(), Random::new(seed));
+        let (fixture, random) = (fixture_with_offload(), Random::new(seed));
         let peers = [(); PEERS].map(|()| Peer::new());
         let mut number = 0;
         for _ in 0..100 {

@@ -198,7 +198,7 @@ impl Run {
 }
 
 #[test]
-fn as_the_model_says() {
+fn random_operations_match_the_model() {
     let _exclusive = EXCLUSIVE.lock();
     for seed in 1..=60 {
         Run::new(seed).check(100);

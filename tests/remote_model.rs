@@ -161,7 +161,7 @@ impl Run {
 }
 
 #[test]
-fn as_the_model_says() {
+fn random_operations_match_the_model() {
     for seed in 1..=200 {
         Run::new(0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(seed)).check(200);
     }

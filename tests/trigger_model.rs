@@ -186,7 +186,7 @@ const FREQUENT: [&str; 15] = [
 ];
 
 #[test]
-fn two_thousand_programs() {
+fn two_thousand_random_programs_match_the_model() {
     let records: Vec<Vec<String>> = (1..2001).map(compare).collect();
     for what in FREQUENT {
         let count = records.iter().flatten().filter(|note| note.starts_with(what)).count();

@@ -64,7 +64,7 @@ static void op_cancel(void) {
   else if (EXPECT(expected)) must_be_freed(reg);
 }
 
-static void op_move(void) {
+static void op_reset_or_delay(void) {
   loop *loop = any_loop();
   if (!loop || loop->closing) return;
   udpr_id       id;
@@ -254,7 +254,7 @@ static void op_unwatch(void) {
 
 const operation event_operations[] = {{op_call_later, 6},
                                       {op_cancel, 2},
-                                      {op_move, 3},
+                                      {op_reset_or_delay, 3},
                                       {op_delayed_calls, 1},
                                       {op_advance, 3},
                                       {op_add_trigger, 3},

@@ -57,7 +57,7 @@ static void draw_options(udpr_udp_options *options, uint32_t known) {
   if (one_in(3)) options->send_queue_bytes = 1 + below(4096);
 }
 
-static port *begin_port(loop *loop, const udpr_udp_options *options, bool v6, udpr_protocol *protocol) {
+static port *prepare_port(loop *loop, const udpr_udp_options *options, bool v6, udpr_protocol *protocol) {
   port *port = unused_port();
   if (!port) return NULL;
   registration *reg = new_registration(PORT, loop);
@@ -75,7 +75,7 @@ static port *begin_port(loop *loop, const udpr_udp_options *options, bool v6, ud
 }
 
 /* Checks the result of the call that created the port. A failed call must leave nothing behind. */
-static void end_port(port *port, udpr_transport *out, bool want_out) {
+static void check_created_port(port *port, udpr_transport *out, bool want_out) {
   port->creating = false;
   if (call_status() == UDPR_OK) {
     ASSERT(port->state != STARTING && (out != NULL) == want_out);
@@ -100,7 +100,7 @@ static void op_listen(void) {
   bool v6 = one_in(3), want_out = !one_in(6), with_options = !one_in(8);
   if (!with_options) options = (udpr_udp_options){.size = sizeof options};
   if (one_in(8) && with_options) options.bind_device = "lo";
-  port *port = begin_port(loop, &options, v6, &protocol);
+  port *port = prepare_port(loop, &options, v6, &protocol);
   if (!port) return;
   const char *local =
       v6 ? PICK("::1", "::1", "::") : PICK("127.0.0.1", "127.0.0.1", "127.0.0.2", "", "0.0.0.0");
@@ -116,7 +116,7 @@ static void op_listen(void) {
   EXPECT(UDPR_OK, UDPR_E_NO_MEMORY, UDPR_E_INVALID_ARGUMENT, SYSTEM(EIO),
          number ? UDPR_E_ADDRESS_IN_USE : UDPR_OK,
          with_options && (options.flags & UDPR_UDP_DONT_FRAGMENT) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK);
-  end_port(port, out, want_out);
+  check_created_port(port, out, want_out);
 }
 
 /* Arguments that always have to be rejected. */
@@ -126,7 +126,7 @@ static void op_listen_wrong(void) {
   udpr_udp_options options = {.size = sizeof options};
   udpr_protocol    protocol;
   udpr_transport  *out = NULL;
-  port            *port = begin_port(loop, &options, false, &protocol);
+  port            *port = prepare_port(loop, &options, false, &protocol);
   if (!port) return;
   const char *local = "127.0.0.1";
   switch (below(9)) {
@@ -143,7 +143,7 @@ static void op_listen_wrong(void) {
   CALL(loop, udpr_reactor_listen_udp, loop->reactor, 0, local, &protocol, &options, &out);
   EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_VERSION, UDPR_E_INVALID_ADDRESS, UDPR_E_ADDRESS_NOT_AVAILABLE,
          UDPR_E_NO_INTERFACE);
-  end_port(port, out, true);
+  check_created_port(port, out, true);
   protocol.size = PICK((size_t)0, sizeof protocol - 8,
                        (size_t)5000); /* free_user is not called then, since the struct cannot be read */
   CALL(loop, udpr_reactor_listen_udp, loop->reactor, 0, "127.0.0.1", &protocol, NULL, &out);
@@ -159,7 +159,7 @@ static void op_adopt(void) {
   udpr_transport  *out = NULL;
   draw_options(&options, ADOPT_FLAGS | UDPR_UDP_OFFLOAD);
   bool  v6 = one_in(3), stream = one_in(8), want_out = !one_in(4), take = one_in(2);
-  port *port = begin_port(loop, &options, v6, &protocol);
+  port *port = prepare_port(loop, &options, v6, &protocol);
   if (!port) return;
   port->adopted = true;
   if (take) options.flags |= UDPR_UDP_TAKE_FD;
@@ -179,7 +179,7 @@ static void op_adopt(void) {
   else if (stream) EXPECT(UDPR_E_SOCKET_TYPE, other ? UDPR_E_ADDRESS_FAMILY : UDPR_E_SOCKET_TYPE);
   else if (other) EXPECT(UDPR_E_ADDRESS_FAMILY);
   else EXPECT(UDPR_OK, UDPR_E_NO_MEMORY, UDPR_E_INVALID_ARGUMENT, SYSTEM(EIO));
-  end_port(port, out, want_out);
+  check_created_port(port, out, want_out);
   if (fd >= 0 && !take) close(fd);
 }
 

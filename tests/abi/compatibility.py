@@ -67,14 +67,14 @@ def later_library():
             shutil.copytree(ROOT / name, source / name)
         for name in ("Cargo.toml", "Cargo.lock", "CMakeLists.txt", "LICENSE-MIT", "LICENSE-APACHE"):
             shutil.copy(ROOT / name, source)
-        grow(source / "src")
+        add_fields(source / "src")
         options = ("-DCMAKE_BUILD_TYPE=Debug", "-DUDPR_BUILD_TESTS=OFF", "-DUDPR_BUILD_EXAMPLES=OFF", "-DUDPR_INSTALL=OFF")
         tool("cmake", "-S", source, "-B", build, *options)
         tool("cmake", "--build", build)
     return build
 
 
-def grow(src):
+def add_fields(src):
     """Appends a field, as a later version may: the size of the first version stays 8 bytes smaller, and the library sets the
     field to 7 in the structs that it fills."""
     for path in sorted((src / "abi").glob("*.rs")):

@@ -52,7 +52,7 @@ def copy_source(to):
         assert not (to / name).exists()  # a subdirectory needs neither
 
 
-def refused(cargo):
+def error_with_cargo(cargo):
     """Returns CMake's error message for such a cargo. There has to be only one."""
     build = WORK / f"refused-{len(list(WORK.iterdir()))}"
     command = ["cmake", "-S", HERE, "-B", build, f"-DUDPR_SOURCE={ROOT}", f"-DUDPR_CARGO={cargo}"]
@@ -71,21 +71,21 @@ def script(text):
 
 @case
 def an_old_cargo_is_one_clear_message():
-    said = refused(cargo=script("echo 'cargo 1.70.0 (abc 2023-06-01)'"))
+    said = error_with_cargo(cargo=script("echo 'cargo 1.70.0 (abc 2023-06-01)'"))
     for part in (f"needs Rust {RUST} or later", "is version 1.70.0", "-DUDPR_CARGO="):
         assert part in said, said
 
 
 @case
 def no_cargo_is_one_clear_message():
-    said = refused(cargo="")  # the value if find_program finds none
+    said = error_with_cargo(cargo="")  # the value if find_program finds none
     for part in (f"needs Rust {RUST} or later", "no cargo was found", "-DUDPR_CARGO="):
         assert part in said, said
 
 
 @case
 def a_cargo_that_fails_is_one_clear_message():
-    said = refused(cargo=script("echo 'no toolchain is installed' >&2; exit 1"))
+    said = error_with_cargo(cargo=script("echo 'no toolchain is installed' >&2; exit 1"))
     for part in (f"needs Rust {RUST} or later", "failed", "no toolchain is installed", "-DUDPR_CARGO="):
         assert part in said, said
 

@@ -31,7 +31,7 @@ def find_package_can_mean_the_static_library():
     links_static(build / CONFIG / "app-udpr")
 
 
-def found(components):
+def configure_with(components):
     """Returns the build directory and CMake's error output for a project that requires these components."""
     prefix, _ = install()
     source = WORK / f"components-{components.replace(' ', '-')}"
@@ -48,14 +48,14 @@ def found(components):
 @case
 def find_package_knows_its_components():
     for components in ("COMPONENTS shared", "COMPONENTS static", "COMPONENTS shared static", "OPTIONAL_COMPONENTS no_such"):
-        build, said = found(components)
+        build, said = configure_with(components)
         equal("", said)
         build_and_run(build, CONFIG)
 
 
 @case
 def find_package_says_why_it_refuses_a_component():
-    _, said = found("COMPONENTS static no_such")
+    _, said = configure_with("COMPONENTS static no_such")
     assert 'udpr has no component "no_such": its components are shared and static.' in said, said
 
 

@@ -68,7 +68,7 @@ def cargo_that_makes_nothing():
     return path
 
 
-def asked_for(machine):
+def rust_target_for(machine):
     """Returns the Rust target that is chosen for such a compiler, and the errors of the build, which makes no library."""
     need("clang", "clang")
     system = ("-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY")
@@ -92,12 +92,12 @@ def the_compilers_target_determines_rusts():
         "s390x-linux-gnu": "s390x-unknown-linux-gnu",
         "x86_64-pc-linux-musl": "x86_64-unknown-linux-musl",
     }
-    equal(targets, {machine: asked_for(machine)[0] for machine in targets})
+    equal(targets, {machine: rust_target_for(machine)[0] for machine in targets})
 
 
 @case
 def no_library_from_cargo_is_one_clear_message():
-    _, said = asked_for("powerpc64le-linux-gnu")
+    _, said = rust_target_for("powerpc64le-linux-gnu")
     equal(1, said.count("CMake Error"))
     said = " ".join(said.split())
     for part in ("cargo has not made", "powerpc64le-unknown-linux-gnu/release/libudpr.a", "UDPR_RUST_TARGET"):

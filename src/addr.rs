@@ -1,4 +1,4 @@
-//! IPv4 and IPv6 addresses with port and zone: pure values, read from and written as text and `sockaddr`.
+//! IPv4 and IPv6 addresses with port and zone: values, read from and written as text.
 
 use crate::status::{Result, Status};
 use std::fmt;
@@ -229,85 +229,6 @@ impl Addr {
         write!(f, "{}", Ipv6Addr::from(self.bytes))?;
         if self.scope_id != 0 { write!(f, "%{}", self.scope_id) } else { Ok(()) }
     }
-}
-
-/// `sockaddr_in` and `sockaddr_in6` as Linux lays them out, byte by byte: these run for every datagram.
-///
-/// ```text
-/// sockaddr_in    family 0..2  port 2..4  address  4..8   zero     8..16
-/// sockaddr_in6   family 0..2  port 2..4  flow     4..8   address  8..24   scope 24..28
-/// ```
-impl Addr {
-    /// Room for either form.
-    pub const SOCKADDR_MAX: usize = 28;
-
-    /// Reads a `sockaddr`; bytes behind it do not matter. `INVALID_ARGUMENT` when it is too short for its
-    /// family, `ADDRESS_FAMILY` when that is neither `AF_INET` nor `AF_INET6`.
-    #[inline]
-    pub fn from_sockaddr(raw: &[u8]) -> Result<Addr> {
-        let family = raw.first_chunk().ok_or(Status::INVALID_ARGUMENT)?;
-        match u16::from_ne_bytes(*family) {
-            AF_INET => raw.first_chunk().map(read_v4).ok_or(Status::INVALID_ARGUMENT),
-            AF_INET6 => read_v6(raw).ok_or(Status::INVALID_ARGUMENT),
-            _ => Err(Status::ADDRESS_FAMILY),
-        }
-    }
-
-    /// [`Addr::from_sockaddr`] of the first `len` bytes, in place and in few instructions for IPv4; no address where it
-    /// fails.
-    #[inline]
-    pub fn read_sockaddr(&mut self, raw: &[u8; Addr::SOCKADDR_MAX], len: usize) {
-        match raw.first_chunk() {
-            Some(v4) if len >= 16 && u16::from_ne_bytes([v4[0], v4[1]]) == AF_INET => *self = read_v4(v4),
-            _ => self.read_other(raw, len),
-        }
-    }
-
-    /// Apart, so that the way of IPv4 stays straight.
-    #[cold]
-    #[inline(never)]
-    fn read_other(&mut self, raw: &[u8; Addr::SOCKADDR_MAX], len: usize) {
-        let raw = &raw[..len.min(Addr::SOCKADDR_MAX)];
-        *self = Addr::from_sockaddr(raw).unwrap_or(Addr::UNSPECIFIED);
-    }
-
-    /// Writes the `sockaddr` and gives its length: 16, 28, or 0 for no address.
-    #[inline]
-    pub fn to_sockaddr(&self, out: &mut [u8; Addr::SOCKADDR_MAX]) -> usize {
-        out[2..4].copy_from_slice(&self.port.to_be_bytes());
-        match self.family {
-            family::INET => {
-                out[..2].copy_from_slice(&AF_INET.to_ne_bytes());
-                out[4..8].copy_from_slice(&self.v4_bytes());
-                out[8..16].fill(0);
-                16
-            }
-            family::INET6 => {
-                out[..2].copy_from_slice(&AF_INET6.to_ne_bytes());
-                out[4..8].copy_from_slice(&self.flow_info.to_ne_bytes());
-                out[8..24].copy_from_slice(&self.bytes);
-                out[24..].copy_from_slice(&self.scope_id.to_ne_bytes());
-                28
-            }
-            _ => 0,
-        }
-    }
-}
-
-const AF_INET: u16 = libc::AF_INET as u16;
-const AF_INET6: u16 = libc::AF_INET6 as u16;
-
-#[inline]
-fn read_v4(raw: &[u8; 16]) -> Addr {
-    let [_, _, p0, p1, a, b, c, d, ..] = *raw;
-    Addr::v4([a, b, c, d], u16::from_be_bytes([p0, p1]))
-}
-
-#[inline]
-fn read_v6(raw: &[u8]) -> Option<Addr> {
-    let [_, _, p0, p1, f0, f1, f2, f3, ip @ .., s0, s1, s2, s3] = *raw.first_chunk::<28>()?;
-    let addr = Addr::v6(ip, u16::from_be_bytes([p0, p1]), u32::from_ne_bytes([s0, s1, s2, s3]));
-    Some(Addr { flow_info: u32::from_ne_bytes([f0, f1, f2, f3]), ..addr })
 }
 
 #[cfg(test)]

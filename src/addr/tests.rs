@@ -203,46 +203,6 @@ fn display() {
 }
 
 #[test]
-fn sockaddr_round_trip() {
-    for mut addr in random_addrs(20_000) {
-        if addr.family == family::INET6 {
-            addr.flow_info = u32::from(addr.port) << 4;
-        }
-        // What was in the buffer before must not show.
-        let mut raw = [0xa5; Addr::SOCKADDR_MAX];
-        let len = addr.to_sockaddr(&mut raw);
-        assert_same(&Addr::from_sockaddr(&raw[..len]).expect("whole"), &addr);
-        assert_same(&Addr::from_sockaddr(&[&raw[..len], &[1; 100]].concat()).expect("longer"), &addr);
-        for short in 0..len {
-            assert_eq!(Addr::from_sockaddr(&raw[..short]), Err(Status::INVALID_ARGUMENT));
-        }
-    }
-}
-
-#[test]
-fn sockaddr_layout_is_the_kernels() {
-    let mut raw = [0xa5; Addr::SOCKADDR_MAX];
-    assert_eq!(Addr::v4([1, 2, 3, 4], 0x1234).to_sockaddr(&mut raw), size_of::<libc::sockaddr_in>());
-    let [f0, f1] = (libc::AF_INET as u16).to_ne_bytes();
-    assert_eq!(raw[..16], [f0, f1, 0x12, 0x34, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
-
-    let addr = Addr { flow_info: 0x01020304, ..Addr::v6(ip6("fe80::1"), 0x1234, 5) };
-    assert_eq!(addr.to_sockaddr(&mut raw), size_of::<libc::sockaddr_in6>());
-    let [f0, f1] = (libc::AF_INET6 as u16).to_ne_bytes();
-    assert_eq!(raw[..4], [f0, f1, 0x12, 0x34]);
-    let at = |offset: usize| u32::from_ne_bytes(*raw[offset..].first_chunk().expect("a word"));
-    assert_eq!(at(offset_of!(libc::sockaddr_in6, sin6_flowinfo)), 0x01020304);
-    assert_eq!(at(offset_of!(libc::sockaddr_in6, sin6_scope_id)), 5);
-    assert_eq!(raw[offset_of!(libc::sockaddr_in6, sin6_addr)..][..16], addr.bytes);
-
-    assert_eq!(Addr::UNSPECIFIED.to_sockaddr(&mut raw), 0);
-    for family in [libc::AF_UNSPEC, libc::AF_UNIX, libc::AF_PACKET] {
-        raw[..2].copy_from_slice(&(family as u16).to_ne_bytes());
-        assert_eq!(Addr::from_sockaddr(&raw), Err(Status::ADDRESS_FAMILY));
-    }
-}
-
-#[test]
 fn layout_is_the_headers() {
     let offsets = [
         offset_of!(Addr, family),

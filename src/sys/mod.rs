@@ -9,6 +9,7 @@
 //! | `epoll::Poller` | waits for many handles at once |
 //! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
 //! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |
+//! | `sockaddr::FORMAT` | how a `sockaddr` begins |
 //! | `socket`, `netdevice`, `interface`, `names` | sockets, network devices, interface names, name look-ups |
 //! | `options`, `SavedOption`, `managed_options` | the socket options, how their values are put back, and which of them no program may set |
 //! | `device::Device` | the device that a socket is bound to |
@@ -41,6 +42,7 @@ mod mutex;
 pub mod owner;
 pub mod recv_batch;
 pub mod send_batch;
+mod sockaddr;
 mod stack;
 mod thread_exit;
 pub mod tsan;

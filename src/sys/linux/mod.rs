@@ -26,6 +26,7 @@ pub mod recv_meta;
 mod robust_lock;
 pub(super) mod semaphore;
 pub mod signal;
+pub(super) mod sockaddr;
 pub mod socket;
 pub mod thread;
 pub(super) mod waker;

@@ -1,4 +1,4 @@
-//! The modules of src use only modules below them, and only two of them contain `unsafe`. Checked in the source text.
+//! The modules of src use only modules below them, and only some contain `unsafe` or name the system. Checked in the source text.
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,10 @@ const SIDEWAYS: [(&str, &str); 1] = [("resolver", "timer")];
 
 /// The modules that may contain `unsafe`. `abi` has it only in the types of C functions; a lint denies unsafe blocks there.
 const UNSAFE: [&str; 3] = ["sys", "capi", "abi"];
+
+/// Words of one system. Only `sys`, without its contract, and the table of statuses may contain them.
+const SYSTEM: [&str; 3] = ["libc", "raw_os_error", "from_raw_os_error"];
+const CONTRACT: [&str; 2] = ["sys/api.rs", "sys/kernel.rs"];
 
 /// 0 for leaves, otherwise the number of the layer; `None` for a module in no table.
 fn layer_of(module: &str) -> Option<usize> {
@@ -82,11 +86,23 @@ impl Source {
         if self.climbs() {
             violations.push(format!("{path}: a path to another module begins with crate::"));
         }
-        let mut words = self.code.split(|c: char| !c.is_alphanumeric() && c != '_');
-        if !UNSAFE.contains(&module) && words.any(|word| word == "unsafe" || word == "unsafe_code") {
+        if !UNSAFE.contains(&module) && self.has_word(&["unsafe", "unsafe_code"]) {
             violations.push(format!("{path}: unsafe"));
         }
+        if !self.may_name_the_system() && self.has_word(&SYSTEM) {
+            violations.push(format!("{path}: only sys and status.rs name the system, by one of {SYSTEM:?}"));
+        }
         violations
+    }
+
+    fn has_word(&self, words: &[&str]) -> bool {
+        self.code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| words.contains(&word))
+    }
+
+    /// Unit tests in files of their own may, too.
+    fn may_name_the_system(&self) -> bool {
+        let is_contract = CONTRACT.iter().any(|path| self.path == Path::new(path));
+        (["sys", "status"].contains(&self.module()) && !is_contract) || self.path.ends_with("tests.rs")
     }
 }
 
@@ -133,7 +149,7 @@ fn sources(directory: &Path, root: &Path) -> Vec<Source> {
 }
 
 #[test]
-fn modules_use_only_lower_layers_and_unsafe_stays_in_two() {
+fn modules_use_only_lower_layers_and_only_some_are_unsafe_or_name_the_system() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let sources = sources(&root, &root);
     let violations: Vec<_> = sources.iter().flat_map(Source::violations).collect();
@@ -166,6 +182,12 @@ fn violations_are_found() {
         ("trigger.rs", "use super::reactor::Reactor;"),
         ("port/write.rs", "let value = unsafe { pointer.read() };"),
         ("reactor/mod.rs", "#![allow(unsafe_code)]"),
+        ("port/send.rs", "if errno == libc::EPERM {"),
+        ("port/send.rs", "use std::io;\nlet errno = error.raw_os_error();"),
+        ("capi/life.rs", "use libc::c_int;"),
+        ("addr.rs", "let family = libc::AF_INET;"),
+        ("sys/kernel.rs", "fn socket(&self) -> libc::c_int;"),
+        ("sys/api.rs", "fn of(error: &io::Error) { error.raw_os_error() }"),
     ];
     for (path, text) in wrong {
         assert_eq!(Source::new(path, text).violations().len(), 1, "{path}: {text}");
@@ -185,7 +207,10 @@ fn correct_code_passes() {
         ("log.rs", "use crate::status::Status;"),
         ("capi/guard/tests.rs", "use super::super::callback::Core;"),
         ("timer/mod.rs", "use crate::slots::{self, Kind, Slots}; // not crate::sys, and nothing unsafe"),
-        ("sys/linux/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;"),
+        ("sys/linux/epoll.rs", "let text = unsafe { call() };\nuse crate::sys::check;\nlibc::epoll_wait();"),
+        ("status.rs", "const ERRNO: i32 = libc::EPERM;"),
+        ("port/send.rs", "let errno = 1; // libc::EPERM"),
+        ("capi/guard/tests.rs", "libc::alarm(30);"),
     ];
     for (path, text) in right {
         assert_eq!(Source::new(path, text).violations(), [""; 0], "{path}");

@@ -1,6 +1,6 @@
 # The targets udpr::shared, udpr::static, and udpr::udpr, which is the shared one unless UDPR_LINK_STATIC is set.
 
-option(UDPR_LINK_STATIC "Let udpr::udpr mean the static library" OFF)
+option(UDPR_LINK_STATIC "Make udpr::udpr the static library" OFF)
 
 function(udpr_add_library name kind)
   add_library(udpr-${name} ${kind} ${udpr_object})

@@ -291,7 +291,10 @@ TEST(destroying_one_while_another_thread_runs_the_reactor_terminates) {
   CHECK(signal_of_child([] {
           udpr::reactor reactor;
           udpr::timer   timer(reactor, 1h, [] {});
-          reactor.call_later(0ns, [&] { std::thread([&] { timer.cancel(); }).join(); });
+          reactor.call_later(0ns, [&](reactor_ref at) {
+            std::thread([&] { timer.cancel(); }).join();
+            at.stop();
+          });
           reactor.run();
         }) == SIGABRT);
 }

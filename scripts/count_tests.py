@@ -3,8 +3,10 @@ count_tests.py OUTCOMES: counts the tests of all suites.
 
 NAME is the suite's name and STATUS its exit code. RESULTS is the output of cargo test (the suite "cargo"), the output of a
 program, or a JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`,
-`skip NAME # why` and `N passed, N failed, N skipped`. The first form prints in one line how many runs passed, failed and
-were skipped, then a line for each run that failed or was skipped, and appends a line for each run to the file OUTCOMES.
+`skip NAME # why` and `N passed, N failed, N skipped`. If the suite is a target (TARGETS), RESULTS is the output of
+scripts/test-target, which prints the program before the name of each case: `ok i686.c.addr: parse_ipv4`. The first form
+prints in one line how many runs passed, failed and were skipped, then a line for each run that failed or was skipped, and
+appends a line for each run to the file OUTCOMES.
 
 A test can run several times: with each library, with a sanitizer, under valgrind, without a feature of the kernel, for
 another target. The second form prints how many tests passed, failed and were skipped, and how many runs there were, and in
@@ -16,8 +18,11 @@ import re
 import sys
 import xml.etree.ElementTree as xml
 
+# The names of scripts/test-target for its targets.
+TARGETS = ("i686", "aarch64", "armv7", "s390x", "musl")
+
 # The part of a program's name that describes how it was run.
-VARIANT = re.compile(r"^(?:asan|tsan|i686)\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
+VARIANT = re.compile(rf"^(?:asan|tsan|{'|'.join(TARGETS)})\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
 
 # Names of tests whose first group is counted, each value once.
 COUNTED_KINDS = {
@@ -55,6 +60,11 @@ def program_runs(program, why, output):
         yield "not ok", program, "its last line does not count the cases above"
 
 
+def target_runs(text):
+    for found in re.finditer(r"^(ok|not ok|skip) ([^:\n]+): (.*)$", text, re.M):
+        yield found[1], found[2], found[3]
+
+
 def suite_runs(name, status, results):
     if results.endswith(".xml"):
         yield from ctest_runs(results)
@@ -63,6 +73,8 @@ def suite_runs(name, status, results):
         text = file.read()
     if name == "cargo":
         yield from cargo_runs(text)
+    elif name in TARGETS:
+        yield from target_runs(text)
     else:
         yield from program_runs("", None if status == "0" else f"exit code {status}", text)
 
@@ -84,11 +96,10 @@ def count_suite(name, status, results, outcomes):
 
 
 def test_name(outcome, program, text):
-    """Returns a name that is the same for all runs of a test. scripts/sanitize (`ok asan.NAME`) and scripts/test-target
-    (`ok i686.c.NAME`) report whole programs, not cases."""
+    """Returns a name that is the same for all runs of a test. scripts/sanitize reports whole programs, not cases."""
     case = text.split(" # " if outcome == "skip" else ": ")[0]
     name = f"{VARIANT.sub('', program)}: {case}" if program else case
-    return re.sub(r"^i686\.", "", re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name))
+    return re.sub(r"^(?:asan|tsan)\.(?!found)", "c.", name)
 
 
 def count_all(outcomes):

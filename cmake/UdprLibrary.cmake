@@ -1,6 +1,7 @@
 # The targets udpr::shared, udpr::static, and udpr::udpr, which is the shared one unless UDPR_LINK_STATIC is set.
 
 option(UDPR_LINK_STATIC "Make udpr::udpr the static library" OFF)
+set(UDPR_UNWINDER "" CACHE FILEPATH "An archive with the functions _Unwind_*, if the C compiler has none for the target")
 
 function(udpr_add_library name kind)
   add_library(udpr-${name} ${kind} ${udpr_object})
@@ -19,10 +20,19 @@ set(udpr_system_libs util rt pthread m dl)
 udpr_add_library(static STATIC)
 target_link_libraries(udpr-static INTERFACE ${udpr_system_libs})
 
+# The objects of UDPR_UNWINDER become members of the archive, and stay global: the whole program must use one unwinder, since
+# exceptions of C++ unwind functions of Rust.
+if(UDPR_UNWINDER)
+  set(udpr_join ${CMAKE_CURRENT_BINARY_DIR}/join-$<LOWER_CASE:$<CONFIG>>.mri)
+  file(GENERATE OUTPUT ${udpr_join} CONTENT
+    "open $<TARGET_FILE:udpr-static>\naddlib ${UDPR_UNWINDER}\nsave\nend\n")
+  add_custom_command(TARGET udpr-static POST_BUILD COMMAND ${CMAKE_AR} -M <${udpr_join})
+endif()
+
 # nodelete: the code must stay loaded for threads and thread-local destructors when a plug-in is unloaded.
 udpr_add_library(shared SHARED)
 set(udpr_map ${PROJECT_SOURCE_DIR}/cmake/udpr.map)
-target_link_libraries(udpr-shared PRIVATE ${udpr_system_libs})
+target_link_libraries(udpr-shared PRIVATE ${udpr_system_libs} ${UDPR_UNWINDER})
 target_link_options(udpr-shared PRIVATE
   LINKER:--version-script=${udpr_map} LINKER:--gc-sections LINKER:-z,defs LINKER:-z,nodelete LINKER:-z,relro,-z,now)
 set_target_properties(udpr-shared PROPERTIES

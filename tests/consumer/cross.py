@@ -2,22 +2,35 @@
 only scripts/test --all runs it.
 """
 
+import os
+import re
 
 import harness
 from harness import case, equal, main, need, run, tool
-from project import HERE, ROOT, WORK, links_shared, links_static
+from project import HERE, ROOT, WORK, links_shared, links_static, needed
 
 harness.TIMEOUT = 900  # fetching the toolchain, and two builds of the Rust code
 COMPILER, I686 = "i686-linux-gnu-gcc", "i686-unknown-linux-gnu"
+AARCH64, MUSL = "aarch64-unknown-linux-gnu", "x86_64-unknown-linux-musl"
 # Programs for i686 run with the C library of the cross compiler.
 C_LIBRARY = "/usr/i686-linux-gnu/lib"
 LINK = f"-Wl,--dynamic-linker={C_LIBRARY}/ld-linux.so.2,--disable-new-dtags,-rpath,{C_LIBRARY}"
+LINKING = (ROOT / "docs/linking.md").read_text(encoding="utf-8")
+NAMES = ("libudpr.so", "libudpr.a")
+
+
+def rust(target):
+    """Returns the directory of the programs of the oldest supported Rust, which has the standard library for the target."""
+    return tool(ROOT / "scripts/toolchain", target).splitlines()[-1] + "/bin"
 
 
 def cargo():
-    """Returns the cargo of the oldest supported Rust, which has the standard library for i686."""
     need(COMPILER, "gcc-i686-linux-gnu")
-    return tool(ROOT / "scripts/toolchain", I686).splitlines()[-1] + "/bin/cargo"
+    return f"{rust(I686)}/cargo"
+
+
+def machine(library):
+    return re.search(r"Machine: +(.*)", tool("readelf", "-h", library))[1]
 
 
 def configured(name, *options):
@@ -33,8 +46,7 @@ def builds_for_i686(name, config, *options):
     tool("cmake", "--build", build)
     links_shared(build / config / "app-shared")
     links_static(build / config / "app-static")
-    for library in ("libudpr.so", "libudpr.a"):
-        assert "Intel 80386" in tool("readelf", "-h", build / "udpr" / library)
+    equal({"Intel 80386"}, {machine(build / "udpr" / name) for name in NAMES})
     assert tool("cmake", "--build", build).count("Building") == 0
 
 
@@ -57,6 +69,59 @@ def a_compiler_for_32_bits_without_a_target_is_one_clear_message():
     _, ended = configured("32-bits", f"-DCMAKE_C_COMPILER={COMPILER}")
     equal(1, ended.stderr.count("CMake Error"))
     assert "-DUDPR_RUST_TARGET=<triple>" in " ".join(ended.stderr.split()), ended.stderr
+
+
+def documented(chapter, language):
+    """Returns the examples of docs/linking.md that are in this chapter and language."""
+    text = LINKING.split(f"### {chapter}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def run_documented(command, target, **replaced):
+    """Runs an example as a user would who has that Rust in PATH, but writes into the directory of the test."""
+    for name, path in replaced.items():
+        command = re.sub(rf"(?<![\w.]){re.escape(name.replace('_', '/'))}\b", str(path), command)
+    path = f"{rust(target)}:{os.environ['PATH']}"
+    tool("sh", "-ec", command, cwd=ROOT, env={**os.environ, "PATH": path, "CARGO_TARGET_DIR": str(WORK / "target")})
+
+
+def builds_for_aarch64(example, name):
+    build = WORK / name
+    (WORK / "arm64.cmake").write_text(documented("Cross builds", "cmake")[0], encoding="utf-8")
+    need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
+    command = documented("Cross builds", "sh")[example].replace("$PWD/arm64.cmake", f"{WORK}/arm64.cmake")
+    run_documented(command, AARCH64, build_arm64=build)
+    equal({"AArch64"}, {machine(build / name) for name in NAMES})
+    program = WORK / "app-aarch64"
+    tool("aarch64-linux-gnu-gcc", HERE / "app.c", f"-I{ROOT}/include", f"-L{build}", "-ludpr", "-o", program)
+    equal("AArch64", machine(program))
+
+
+@case
+def the_documented_toolchain_file_builds_for_aarch64():
+    builds_for_aarch64(0, "arm64-file")
+
+
+@case
+def the_documented_rust_target_builds_for_aarch64():
+    builds_for_aarch64(1, "arm64-target")
+
+
+@case
+def cargo_alone_builds_for_aarch64():
+    need("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu")
+    run_documented(documented("Cross builds", "sh")[2], AARCH64)
+    equal("AArch64", machine(WORK / "target" / AARCH64 / "release/libudpr.so"))
+
+
+@case
+def musl_gcc_makes_a_static_program():
+    need("musl-gcc", "musl-tools")
+    (WORK / "app.c").write_bytes((HERE / "app.c").read_bytes())
+    run_documented(documented("musl", "sh")[0].replace("app.c", f"{HERE}/app.c").replace("-o app", f"-o {WORK}/app-musl"), MUSL,
+                   build_musl=WORK / "musl")
+    links_static(WORK / "app-musl")
+    equal([], needed(WORK / "app-musl"))
 
 
 def cargo_that_makes_nothing():

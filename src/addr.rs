@@ -4,7 +4,7 @@ use crate::status::{Result, Status};
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// The numbers in [`Addr::family`]: the same on every system, unlike the kernel's.
+/// The numbers in [`Addr::family`]. Unlike the kernel's they are the same on every system.
 pub mod family {
     use crate::abi::udpr_family_code as Code;
 
@@ -43,8 +43,10 @@ impl Addr {
         Addr { family: family::INET6, port, scope_id, bytes, ..Addr::UNSPECIFIED }
     }
 
-    /// Whether a caller's address can be used: `INVALID_ARGUMENT` without a family that we know, `VERSION`
-    /// where the reserved word is not zero.
+    /// Whether a caller's address can be used.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for an unknown family, VERSION if the reserved word is not zero.
     #[inline]
     pub const fn check(&self) -> Result {
         if self.family != family::INET && self.family != family::INET6 {
@@ -56,7 +58,8 @@ impl Addr {
         }
     }
 
-    /// Two addresses that are the same bit by bit, or none twice: in few instructions, for the path of every datagram.
+    /// Whether two addresses are equal bit by bit, or both are None: in few instructions, for the path of every
+    /// datagram.
     #[inline]
     pub fn are_same(one: Option<&Addr>, other: Option<&Addr>) -> bool {
         let Some(other) = other else { return one.is_none() };
@@ -97,19 +100,22 @@ impl Addr {
         }
     }
 
-    /// Link-local IPv6, groups too: it means nothing without an interface (RFC 4007).
+    /// Link-local IPv6 addresses and groups: they mean nothing without an interface (RFC 4007).
     pub const fn needs_scope(&self) -> bool {
         let [first, second, ..] = self.bytes;
         let group = first == 0xff && matches!(second & 0x0f, 1 | 2);
         self.family == family::INET6 && (group || (first == 0xfe && second & 0xc0 == 0x80))
     }
 
-    /// An IPv4 address in IPv6 clothes, ::ffff:1.2.3.4.
+    /// An IPv4 address in its IPv6 form, ::ffff:1.2.3.4.
     pub fn is_v4_mapped(&self) -> bool {
         self.family == family::INET6 && self.bytes.starts_with(&V4_MAPPED)
     }
 
-    /// 1.2.3.4 to ::ffff:1.2.3.4. `ADDRESS_FAMILY` for what is not IPv4.
+    /// 1.2.3.4 to ::ffff:1.2.3.4.
+    ///
+    /// # Errors
+    /// ADDRESS_FAMILY if it is not an IPv4 address.
     pub fn map_v4(&self) -> Result<Addr> {
         if self.family != family::INET {
             return Err(Status::ADDRESS_FAMILY);
@@ -120,7 +126,10 @@ impl Addr {
         Ok(Addr::v6(bytes, self.port, 0))
     }
 
-    /// ::ffff:1.2.3.4 to 1.2.3.4. `ADDRESS_FAMILY` for any other address.
+    /// ::ffff:1.2.3.4 to 1.2.3.4.
+    ///
+    /// # Errors
+    /// ADDRESS_FAMILY for any other address.
     pub fn unmap_v4(&self) -> Result<Addr> {
         if !self.is_v4_mapped() {
             return Err(Status::ADDRESS_FAMILY);
@@ -136,7 +145,7 @@ impl Addr {
     }
 }
 
-/// Family, port, address and zone; not the flow, which is no part of who somebody is.
+/// Compares family, port, address and zone; not the flow information, which does not identify a host.
 impl PartialEq for Addr {
     #[inline]
     fn eq(&self, other: &Addr) -> bool {
@@ -152,10 +161,12 @@ impl Eq for Addr {}
 
 /// Text.
 impl Addr {
-    /// Reads `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`, `fe80::1%eth0` or `[fe80::1%2]:53`; `port` where the
-    /// text has none. `zone` gives the index of an interface's name; a zone of digits alone is the index.
-    /// Anything else is `INVALID_ADDRESS`, except that an error of `zone` other than `NO_INTERFACE` is returned as it is.
-    /// Allocates nothing.
+    /// Reads `1.2.3.4`, `1.2.3.4:53`, `::1`, `[::1]:53`, `fe80::1%eth0` or `[fe80::1%2]:53`. The port is `port` if the
+    /// text has none. `zone` returns the index of an interface's name; a zone of digits alone is the index. Allocates
+    /// nothing.
+    ///
+    /// # Errors
+    /// INVALID_ADDRESS for any other text; an error of `zone` other than NO_INTERFACE.
     pub fn parse(text: &str, port: u16, zone: impl Fn(&str) -> Result<u32>) -> Result<Addr> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, digits) = rest.split_once("]:").ok_or(Status::INVALID_ADDRESS)?;
@@ -168,7 +179,7 @@ impl Addr {
         }
     }
 
-    /// As [`Addr::parse`], but the bare forms only: no brackets, no port.
+    /// As [`Addr::parse`], but for the forms without brackets and port only.
     pub fn parse_host(host: &str, port: u16, zone: impl Fn(&str) -> Result<u32>) -> Result<Addr> {
         if host.contains(':') { parse_v6(host, port, zone) } else { parse_v4(host, port) }
     }
@@ -202,12 +213,12 @@ fn parse_port(text: &str) -> Result<u16> {
     text.parse().map_err(|_| Status::INVALID_ADDRESS)
 }
 
-/// No sign, which the standard library's integers take; an empty text is left for them to refuse.
+/// Digits without a sign, which the standard library's integers accept. An empty text is left to them to refuse.
 fn all_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The text that [`Addr::parse`] reads back, the zone as a number; the bare address where the port is 0.
+/// The text that [`Addr::parse`] reads, with the zone as a number. Without the port if that is 0.
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.family, self.port) {

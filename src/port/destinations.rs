@@ -1,4 +1,4 @@
-//! Where a port may write to, as far as it can be known without asking the kernel.
+//! The destinations that a port may write to, as far as they can be checked without asking the kernel.
 
 use super::{Open, flag};
 use crate::addr::{Addr, family};
@@ -9,7 +9,7 @@ const LONGEST_V4: usize = 65_507;
 /// The longest payload over IPv6, whose length field does not count its own header: 65,535 less 8 of UDP.
 const LONGEST_V6: usize = 65_527;
 
-/// The same for [`Port::write`](super::Port::write) and for posts from other threads.
+/// The checks are the same for [`Port::write`](super::Port::write) and for posts from other threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Destinations {
     pub(super) family: u16,
@@ -17,23 +17,23 @@ pub(super) struct Destinations {
     pub(super) broadcast: bool,
 }
 
-/// Whom a port is connected to.
+/// The peer of a connected port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer {
-    /// As the kernel has it: without the zone of an address that needs none, say.
+    /// The address as the kernel has it: for example without a zone that it does not need.
     pub(super) addr: Addr,
-    /// As connect was given it.
+    /// The address as connect was given it.
     pub(super) asked: Addr,
 }
 
 impl Peer {
-    /// Of a socket that was connected elsewhere.
+    /// The peer of a socket that was connected elsewhere.
     pub(super) fn of_kernel(addr: Addr) -> Peer {
         Peer { addr, asked: addr }
     }
 
-    /// True for the address that connect was given, and for that of the kernel. A zone does not matter for an address that
-    /// needs none (RFC 4007, 11.2), and may be left out otherwise.
+    /// True for the address that connect was given, and for the kernel's form of it. A zone does not matter for an
+    /// address that needs none (RFC 4007, 11.2), and may be left out otherwise.
     fn is(&self, to: &Addr) -> bool {
         let zone_fits = to.scope_id == 0 || !to.needs_scope() || to.scope_id == self.addr.scope_id;
         (zone_fits && Addr { scope_id: self.addr.scope_id, ..*to } == self.addr) || *to == self.asked
@@ -41,8 +41,8 @@ impl Peer {
 }
 
 impl Destinations {
-    /// What can be known at once of a datagram of `len` bytes to `to`, from a port connected to `peer`. The answer is the
-    /// address for the kernel: none on a connected port.
+    /// Checks what can be known at once of a datagram of `len` bytes to `to`, from a port that is connected to `peer`.
+    /// Returns the address for the kernel: None on a connected port.
     #[inline(always)]
     pub(super) fn check<'a>(
         &self,
@@ -71,7 +71,7 @@ impl Destinations {
         if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
             return Err(Status::ADDRESS_FAMILY);
         }
-        // The kernel says EINVAL to port 0 and EACCES to a broadcast without leave (udp(7), socket(7)).
+        // The kernel returns EINVAL for port 0 and EACCES for a broadcast that was not allowed (udp(7), socket(7)).
         if target.port == 0 {
             return Err(Status::INVALID_ARGUMENT);
         }
@@ -79,7 +79,7 @@ impl Destinations {
     }
 }
 
-/// 255.255.255.255, mapped or not.
+/// 255.255.255.255, also as an IPv4-mapped address.
 #[inline]
 fn is_limited_broadcast(target: &Addr) -> bool {
     let v4 = if target.family == family::INET { &target.bytes[..4] } else { &target.bytes[12..] };
@@ -93,14 +93,14 @@ impl Open {
         Destinations { family: self.family, v6_only, broadcast }
     }
 
-    /// Whom the port is connected to.
+    /// The peer that the port is connected to.
     pub(super) fn peer(&self) -> Option<Peer> {
         let addr = self.peer.get()?;
         let asked = self.lazy.get().and_then(|lazy| lazy.asked_peer.get()).unwrap_or(addr);
         Some(Peer { addr, asked })
     }
 
-    /// [`Destinations::check`] as things are.
+    /// [`Destinations::check`] for the present state of the port.
     #[inline(always)]
     pub(super) fn check_destination<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         if self.peer.get().is_some() {
@@ -109,7 +109,7 @@ impl Open {
         self.destinations().check(len, to, None)
     }
 
-    /// Apart, so that the way of those without a peer stays short.
+    /// A function of its own, so that the path of unconnected ports stays short.
     #[inline(never)]
     fn check_connected<'a>(&self, len: usize, to: Option<&'a Addr>) -> Result<Option<&'a Addr>> {
         self.destinations().check(len, to, self.peer().as_ref())

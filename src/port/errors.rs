@@ -1,5 +1,5 @@
-//! What became of datagrams that were sent: the socket's error queue, its pending error, and writes that failed after
-//! they were accepted. It is collected wherever it is met, and told in a turn.
+//! Errors of datagrams that were sent: the socket's error queue, its pending error, and writes that failed after they
+//! were accepted. They are collected wherever they appear, and reported in a turn.
 
 use super::{Open, Port};
 use crate::addr::{Addr, family};
@@ -11,21 +11,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Entries of the error queue that are taken at once. Epoll tells of the rest.
+/// The number of reports that are taken from the error queue at once. The poller reports the rest.
 const DRAIN_MAX: usize = 64;
-/// What a report counts beside its payload, in bytes.
+/// The bytes that a report counts in addition to its payload.
 const REPORT_SIZE: usize = size_of::<Report>();
 
-/// How a port stands with errors.
+/// The state of a port's errors.
 #[derive(Debug, Default)]
 pub(super) struct Errors {
-    /// The kernel's reports are wanted.
+    /// Whether error reports are on.
     pub(super) wanted: Cell<bool>,
-    /// The peer has refused; `connection_refused` is owed.
+    /// The peer has refused a datagram: `connection_refused` has to be called.
     pub(super) refused: Cell<bool>,
 }
 
-/// What a port has to tell.
+/// The reports that wait to be delivered.
 #[derive(Debug)]
 pub(super) struct Reports {
     waiting: RefCell<VecDeque<Report>>,
@@ -36,12 +36,12 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    /// In `limit` bytes at most.
+    /// With at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Reports {
         Reports { waiting: RefCell::default(), charged: Cell::new(0), limit, too_long: Cell::new(None) }
     }
 
-    /// Lost, where there is no room or no memory for it.
+    /// Adds a report. It is lost if there is no room or no memory for it.
     fn push(&self, report: Report) {
         let charged = self.charged.get() + REPORT_SIZE + report.data.len();
         let mut waiting = self.waiting.borrow_mut();
@@ -59,14 +59,17 @@ impl Reports {
 }
 
 impl Port {
-    /// Turns the kernel's reports on or off; those that are there are told all the same. CLOSED.
+    /// Turns the kernel's reports on or off. Reports that exist already are delivered in any case.
+    ///
+    /// # Errors
+    /// CLOSED.
     pub fn set_error_reports(&self, on: bool) -> Result {
         let open = self.listening()?;
         open.drain_error_queue();
         open.enable_error_queue(on)
     }
 
-    /// Calls `error_received` for each report that waits now, then `connection_refused` where it is owed.
+    /// Calls `error_received` for each report that waits now, then `connection_refused` if the peer has refused.
     pub fn report_errors(self: &Arc<Port>) {
         let Ok(open) = self.open() else { return };
         let waiting = open.lazy.get().map_or(0, |lazy| lazy.reports.waiting.borrow().len());
@@ -123,8 +126,8 @@ impl Open {
         was_reported
     }
 
-    /// Empties the error queue, whoever asked for it, since epoll reports it until it is empty. What our own kernel says
-    /// there was the result of a send already; only the MTU is new. True where there was something else.
+    /// Empties the error queue, even if reports are off, since the poller reports it until it is empty. A report of our
+    /// own kernel was the result of a send already; only its MTU is new. Returns true if there was any other report.
     fn drain_errors(&self) -> bool {
         let mut was_reported = false;
         self.lazy.get().inspect(|lazy| lazy.reports.too_long.set(None));
@@ -168,8 +171,8 @@ impl Open {
         }
     }
 
-    /// A datagram that a write had accepted was not sent after all; without `to` it was the peer's. `mtu` is what
-    /// [`Open::measure_mtu`] has found out.
+    /// Reports that a datagram which a write had accepted was not sent. Without `to` its destination was the peer.
+    /// `mtu` is the result of [`Open::measure_mtu`].
     pub(super) fn report_failed_send(&self, data: &[u8], to: Option<Addr>, status: Status, mtu: u32) {
         self.lazy().counters.update(|stats| stats.dropped_out += 1);
         let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
@@ -189,11 +192,11 @@ impl Open {
         self.schedule(Reason::Errors);
     }
 
-    /// What fits on the way of a datagram that was too long, in bytes with all headers; 0 where that cannot be known.
+    /// Finds the MTU of the path of a datagram that was too long, in bytes with all headers; 0 if it cannot be known.
     ///
-    /// The kernel alone knows the way: routes, rules and marks, interface and source, the socket's network namespace. It says
-    /// what fits on the error queue (ip_local_error in net/ipv4/ip_sockglue.c), if reports are on. So they are switched on
-    /// for a moment, and the datagram is sent again. What came of that is the first answer.
+    /// Only the kernel knows the path: routes, rules and marks, interface and source, the socket's network namespace.
+    /// It reports the MTU on the error queue (ip_local_error in net/ipv4/ip_sockglue.c) if reports are on. So they are
+    /// turned on for a moment, and the datagram is sent again. Also returns the result of that send.
     pub(super) fn measure_mtu(&self, to: Option<Addr>, send: impl FnOnce() -> Result) -> (Result, u32) {
         let Some(to) = to.or(self.peer.get()) else { return (Err(Status::MESSAGE_TOO_LONG), 0) };
         let over_v6 = to.family == family::INET6 && !to.is_v4_mapped();
@@ -207,9 +210,9 @@ impl Open {
         }
         let sent = send();
         let mtu = self.reported_mtu(&to);
-        // It was possible to switch them on, so this does not fail for good unless the host has closed the socket.
+        // Turning them on has succeeded, so turning them off fails only if the host has closed the socket.
         let _ = set(false).or_else(|_| set(false));
-        // An error of somebody else that came meanwhile would fail the next write.
+        // An error of an earlier datagram that arrived meanwhile would fail the next write.
         self.drain_error_queue();
         (sent, mtu)
     }

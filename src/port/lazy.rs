@@ -1,4 +1,5 @@
-//! What a port needs memory for only once it is used. An idle one, of which there may be very many, has none of it.
+//! The state of a port that is allocated once the port is used. An idle port, of which there may be very many, has none
+//! of it.
 
 use super::Open;
 use super::device::DeviceState;
@@ -14,7 +15,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// See the module.
+/// The state of a port that was used.
 #[derive(Debug)]
 pub(super) struct LazyState {
     pub(super) counters: Counters,
@@ -25,7 +26,7 @@ pub(super) struct LazyState {
     pub(super) groups: Groups,
     pub(super) path_limits: RefCell<PathLimits>,
     pub(super) device: DeviceState,
-    /// The peer as connect was given it, which may be written to with the same words.
+    /// The peer in the form in which connect was given it: writes may name it in this form, too.
     pub(super) asked_peer: Cell<Option<Addr>>,
 }
 
@@ -44,7 +45,7 @@ impl LazyState {
         }
     }
 
-    /// All that is counted, and what waits now.
+    /// The counters, and what waits now.
     pub(super) fn stats(&self) -> Stats {
         let queue = &self.sending.borrow().queue;
         let deferred = self.deferred.borrow().iter().map(|deferred| deferred.batch().len()).sum::<usize>();
@@ -58,18 +59,18 @@ impl LazyState {
 }
 
 impl Open {
-    /// Made on first need. Who only looks takes `self.lazy.get()`.
+    /// Allocates the state if there is none. A function that only reads calls `self.lazy.get()`.
     #[inline]
     pub(super) fn lazy(&self) -> &LazyState {
         self.lazy.get_or_init(|| Box::new(LazyState::new(self.queue_bytes as usize)))
     }
 
-    /// Datagrams wait for a later turn.
+    /// True if datagrams wait for a later turn.
     pub(super) fn has_deferred(&self) -> bool {
         self.lazy.get().is_some_and(|lazy| !lazy.deferred.borrow().is_empty())
     }
 
-    /// True while a full socket is waited for.
+    /// True if datagrams wait for a full socket.
     pub(super) fn is_waiting(&self) -> bool {
         self.lazy.get().is_some_and(|lazy| lazy.sending.borrow().is_waiting())
     }
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
     use crate::port::Port;
 
-    /// 400 bytes in all, with the protocol and the place in the reactor's table, and what an allocator adds.
+    /// With the protocol, the slot in the reactor's table and the allocator's overhead it is 400 bytes in all.
     #[test]
     fn an_idle_port_is_small() {
         assert!(size_of::<Port>() <= 72, "{}", size_of::<Port>());

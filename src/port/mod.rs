@@ -1,8 +1,8 @@
 //! One UDP port.
 //!
-//! A [`Port`] is held by its reactor while it is open, and by whoever retained it. It has two parts: [`PortShared`],
-//! which every thread may touch, and what is open, which belongs to the reactor's thread and is taken out when the
-//! port stops. So the last holder, on whichever thread, drops nothing that is bound to a thread.
+//! A [`Port`] is held by its reactor while it is open, and by everyone who has retained it. It has two parts:
+//! [`PortShared`], which every thread may use, and the open part, which belongs to the reactor's thread and is removed
+//! when the port stops. So the last holder, on whichever thread, drops nothing that belongs to a thread.
 
 mod adopt;
 mod bind;
@@ -50,85 +50,91 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// One UDP port, or what is left of it.
+/// One UDP port; after its stop only the shared part.
 pub struct Port {
-    /// The part for every thread.
+    /// The part for all threads.
     pub shared: PortShared,
-    /// The short way of a write, once there was one.
+    /// The fast path of a write; it is set by the first write.
     append_cursor: OnceCell<Arc<AppendCursor>>,
     open: RefCell<Option<Rc<Open>>>,
 }
 
-/// What remains when the open part is gone may be dropped on any thread.
+/// What remains without the open part may be dropped on any thread.
 const _: () = {
     const fn any_thread<T: Send + Sync>() {}
     any_thread::<PortShared>();
 };
 
-/// How far a port has come.
+/// The state of an open port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Listening,
-    /// `stop_listening` was called: no more datagrams, the rest comes in a later turn.
+    /// `stop_listening` was called: nothing is delivered any more, and the rest of the stop follows in a later turn.
     Stopping,
-    /// The socket is closed; `stop_protocol` runs, or has run.
+    /// The socket is closed; `stop_protocol` runs or has returned.
     Closed,
 }
 
-/// The parts of a port that is open. There may be very many idle ones: what only a used one needs is in [`LazyState`].
+/// The open part of a port. There may be very many idle ports: what only a used port needs is in [`LazyState`].
 struct Open {
     context: Rc<Context>,
     token: Cell<u64>,
     state: Cell<State>,
-    /// The socket's number, or -1.
+    /// The socket's descriptor, or -1.
     fd: SocketHandle,
     family: u16,
     flags: u32,
     packet_size: u16,
-    /// What may wait for a full socket, in bytes.
+    /// The bound of the send queue, in bytes.
     queue_bytes: u32,
-    /// Whom it is connected to, as the kernel has it.
+    /// The address that it is connected to, as the kernel has it.
     peer: Cell<Option<Addr>>,
-    /// Of an adopted socket.
+    /// The options to restore on an adopted socket.
     saved_options: Option<Box<SavedOptions>>,
     errors: Errors,
     protocol: Box<dyn Protocol>,
-    /// The kernel's count of drops that the counters have seen.
+    /// The kernel's count of drops that the counters include.
     drops: Cell<u32>,
     registration: Registration,
     paused: Cell<bool>,
     /// How many messages the next recvmmsg asks for.
     messages: Cell<u8>,
-    /// Datagrams of the batch that is being delivered which the protocol has not seen.
+    /// The datagrams of the batch in delivery that the protocol has not received yet.
     undelivered: Cell<u32>,
-    /// The socket merges datagrams that it receives.
+    /// The socket receives merged datagrams (GRO).
     merges: Cell<bool>,
-    /// What the kernel merges of those that are sent.
+    /// How the kernel merges sent datagrams (GSO).
     segmentation: Cell<Segmentation>,
-    /// A write was refused; `write_ready` is owed.
+    /// A write was refused: `write_ready` has to be called later.
     write_ready_owed: Cell<bool>,
-    /// The kernel said ENOBUFS: what waits is tried again when some time has passed.
+    /// The kernel returned ENOBUFS: the queue is tried again after some time.
     backing_off: Cell<bool>,
     /// What the port does in a later turn.
     scheduled: ScheduledReasons,
-    /// Broadcasts may be sent.
+    /// Whether broadcasts may be sent.
     broadcast: Cell<bool>,
-    /// Something has to be done before the next datagram is sent, or nothing may be sent.
+    /// Before the next datagram something has to be done, or nothing may be sent at all.
     send_blocked: Cell<bool>,
-    /// The port is bound to a device, so destinations that name another one are refused.
+    /// The port is bound to a device, so destinations on another one are refused.
     constrained: Cell<bool>,
-    /// The local port, where datagrams are to tell more than bytes and sender.
+    /// The local port number, if datagrams carry metadata.
     meta_port: Cell<Option<u16>>,
     lazy: OnceCell<Box<LazyState>>,
 }
 
 impl Port {
-    /// The open part, CLOSED once `stop_protocol` has returned.
+    /// The open part.
+    ///
+    /// # Errors
+    /// CLOSED once `stop_protocol` has returned.
     fn open(&self) -> Result<Rc<Open>> {
         self.open.borrow().clone().ok_or(Status::CLOSED)
     }
 
     /// The open part of a port that still listens.
+    ///
+    /// # Errors
+    /// CLOSED.
     fn listening(&self) -> Result<Rc<Open>> {
         self.open().and_then(|open| if open.is_listening() { Ok(open) } else { Err(Status::CLOSED) })
     }
@@ -138,12 +144,12 @@ impl Port {
         self.open.borrow().as_ref().is_some_and(|open| open.state.get() != State::Closed)
     }
 
-    /// What it shares with its reactor, until `stop_protocol` has returned.
+    /// The context that it shares with its reactor, until `stop_protocol` has returned.
     pub fn context(&self) -> Option<Rc<Context>> {
         self.open().ok().map(|open| open.context.clone())
     }
 
-    /// The protocol's user address, until `stop_protocol` has returned.
+    /// The protocol's user pointer, until `stop_protocol` has returned.
     pub fn user(&self) -> Option<*mut ()> {
         self.open().ok().map(|open| open.protocol.user())
     }
@@ -153,7 +159,10 @@ impl Port {
         self.open().map_or(-1, |open| open.fd.get())
     }
 
-    /// The local address: asks the kernel. CLOSED once the socket is.
+    /// The local address, from the kernel.
+    ///
+    /// # Errors
+    /// CLOSED once the socket is closed.
     pub fn get_host(&self) -> Result<Addr> {
         let open = self.open()?;
         match open.fd.get() {
@@ -163,13 +172,16 @@ impl Port {
     }
 
     /// The counters, also while `stop_protocol` runs.
+    ///
+    /// # Errors
+    /// CLOSED.
     pub fn get_stats(&self) -> Result<Stats> {
         let open = self.open()?;
         open.count_kernel_drops();
         Ok(open.lazy.get().map_or_else(Stats::default, |lazy| lazy.stats()))
     }
 
-    /// What was scheduled for this reason; the reactor calls it in a later turn.
+    /// Does what was scheduled for this reason. The reactor calls it in a later turn.
     pub fn run_scheduled(self: &Arc<Port>, reason: Reason) {
         let Ok(open) = self.open() else { return };
         open.scheduled.remove(reason);
@@ -206,14 +218,14 @@ impl Port {
 }
 
 impl Open {
-    /// Has [`Port::run_scheduled`] called in a later turn, once, however often it is scheduled until then.
+    /// Has [`Port::run_scheduled`] called in a later turn, once, however often this is called until then.
     fn schedule(&self, reason: Reason) {
         if self.scheduled.insert(reason) {
             self.context.schedule(reason, self.token.get());
         }
     }
 
-    /// Tries again after at least so many nanoseconds, or when the port is going to anyway.
+    /// Tries again after at least so many nanoseconds, or at the time of the retry that is scheduled already.
     fn retry_later(&self, after: u64) {
         if self.scheduled.insert(Reason::Retry) {
             self.context.schedule_retry(self.token.get(), after);
@@ -228,12 +240,12 @@ impl Open {
         self.state.get() == State::Listening
     }
 
-    /// True where datagrams are wanted.
+    /// True if datagrams are wanted.
     fn is_reading(&self) -> bool {
         self.is_listening() && !self.paused.get()
     }
 
-    /// True while the protocol may get datagrams. A child that was forked in a callback gets none.
+    /// True while the protocol may receive datagrams. A child that was forked in a callback receives none.
     fn is_receiving(&self) -> bool {
         self.is_reading() && !self.context.shared.owner.is_unusable()
     }

@@ -1,33 +1,34 @@
-//! How far sends are merged where a kernel, a device or a path has refused more.
+//! Limits of merged sends, where a kernel, a device or a path has refused larger ones.
 //!
-//! What the path to one host does not carry is no limit for others, so it is kept by host: for a bounded number of them, the
-//! oldest making room. Everything is forgotten after a while, as the kernel forgets the MTU of a path (mtu_expires in
-//! Documentation/networking/ip-sysctl.rst).
+//! What the path to one host does not carry is no limit for other hosts, so limits are kept by host: for a bounded
+//! number of them, of which the oldest is replaced. Every limit expires after a while, as the kernel forgets the MTU of
+//! a path (mtu_expires in Documentation/networking/ip-sysctl.rst).
 
 use crate::addr::Addr;
 use crate::sys::GsoLimits;
 
 /// How long a limit holds, 10 minutes, in nanoseconds.
 const EXPIRES: u64 = 600 * 1_000_000_000;
-/// A host has its place in one of so many sets, a power of two.
+/// The number of sets, a power of two. A host belongs to one of them.
 const SETS: usize = 16;
 /// Hosts in a set.
 const WAYS: usize = 4;
-/// When so many hosts take fewer datagrams in a message, the kernel or the device is thought to be the reason, not their paths.
+/// If so many hosts have a limit to the number of datagrams in a message, the kernel or the device is assumed to be the
+/// reason, not their paths.
 const REFUSING: usize = 8;
 
-/// What the kernel merges of a port's sends.
+/// How many datagrams of a port the kernel merges into one send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Segmentation {
-    /// Nothing.
+    /// None.
     Off,
-    /// As much as it can.
+    /// As many as it can.
     Full,
-    /// Less than that for some hosts: [`PathLimits::get`].
+    /// Fewer for some hosts: [`PathLimits::get`].
     Limited,
 }
 
-/// Limits that hold until an instant of CLOCK_MONOTONIC.
+/// Limits that are valid until an instant of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug)]
 struct Limited {
     limits: GsoLimits,
@@ -37,7 +38,7 @@ struct Limited {
 impl Limited {
     const NEVER: Limited = Limited { limits: GsoLimits::MAX, until: 0 };
 
-    /// What holds at this instant.
+    /// The limits at this instant.
     fn at(self, now: u64) -> GsoLimits {
         if now < self.until { self.limits } else { GsoLimits::MAX }
     }
@@ -47,7 +48,7 @@ impl Limited {
     }
 }
 
-/// What makes a host: the path to it does not depend on a port number.
+/// The key of a host: the path to it does not depend on a port number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Host {
     bytes: [u8; 16],
@@ -69,11 +70,11 @@ impl Host {
 
 type Set = [(Host, Limited); WAYS];
 
-/// See the module.
+/// The limits of a port.
 #[derive(Debug)]
 pub(super) struct PathLimits {
     port: Limited,
-    /// Empty before the first limit of a host.
+    /// It is empty before the first limit of a host.
     sets: Vec<Set>,
 }
 
@@ -84,7 +85,7 @@ impl Default for PathLimits {
 }
 
 impl PathLimits {
-    /// What may be merged for a host; `now` is asked for only if there is a limit that may have expired.
+    /// What may be merged for a host. `now` is called only if there is a limit that may have expired.
     pub(super) fn get(&self, to: &Addr, now: impl FnOnce() -> u64) -> GsoLimits {
         let host = Host::of(to);
         let set = self.sets.get(host.set()).into_iter().flatten();
@@ -96,8 +97,8 @@ impl PathLimits {
         self.port.at(now).min(path.unwrap_or(Limited::NEVER).at(now))
     }
 
-    /// Sets a limit for one host; for all of them, if it is to the number of datagrams, and many others have it. Without memory
-    /// it is found out anew each time.
+    /// Sets a limit for one host. A limit to the number of datagrams is set for all of them if many other hosts have
+    /// it. Without memory nothing is stored, and the limit is found again each time.
     pub(super) fn narrow(&mut self, to: &Addr, limits: GsoLimits, now: u64) {
         if self.sets.is_empty() && self.sets.try_reserve_exact(SETS).is_err() {
             return;

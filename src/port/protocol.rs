@@ -1,36 +1,37 @@
-//! What a port calls.
+//! The callbacks of a port.
 
 use super::{Delivery, Port};
 use crate::status::{Result, Status};
 use crate::sys::Report;
 use std::sync::Arc;
 
-/// The callbacks of one port, all on the reactor's thread. Dropped after the last of them has returned.
+/// The callbacks of one port, all on the reactor's thread. The protocol is dropped after the last of them has returned.
 ///
-/// No borrow is held while one runs: any method of the port, of its reactor and of other ports may be called.
+/// No borrow is held while one runs: it may call any method of the port, of its reactor and of other ports.
 pub trait Protocol {
-    /// The port is bound. An error ends it at once: nothing is left, and [`Protocol::stop_protocol`] is not called.
+    /// The port is bound. If this fails, the port ends: nothing is left, and [`Protocol::stop_protocol`] is not called.
     fn start_protocol(&self, _port: &Arc<Port>) -> Result {
         Ok(())
     }
 
-    /// Datagrams have come. Those that are not taken wait for a later turn.
+    /// Datagrams were received. Those that are not taken wait for a later turn.
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>);
 
-    /// An error about something that was sent: the kernel's where it was asked for, and writes that failed after they
-    /// were accepted.
+    /// An error about a datagram that was sent: a report of the kernel, if reports are on, or a write that failed after
+    /// it was accepted.
     fn error_received(&self, _port: &Arc<Port>, _report: &Report) {}
 
-    /// The connected peer's host says that nobody listens there; after the reports.
+    /// The peer's host reports that nobody listens there. It is called after the reports.
     fn connection_refused(&self, _port: &Arc<Port>) {}
 
-    /// A full socket has drained after a write was refused with WOULD_BLOCK.
+    /// The queue for a full socket is empty again after a write was refused with WOULD_BLOCK.
     fn write_ready(&self, _port: &Arc<Port>) {}
 
-    /// The last call: the socket is closed, its number can be bound again. OK where somebody asked for it.
+    /// The last call: the socket is closed, and its number can be bound again. `reason` is OK if the port was asked to
+    /// stop.
     fn stop_protocol(&self, _port: &Arc<Port>, _reason: Status) {}
 
-    /// The address that the port's owner gave, for [`Port::user`].
+    /// The owner's pointer, for [`Port::user`].
     fn user(&self) -> *mut () {
         std::ptr::null_mut()
     }

@@ -1,4 +1,5 @@
-//! Receiving: one recvmmsg a turn into buffers that the reactor's ports share, and what a pause leaves behind.
+//! Receiving: one recvmmsg(2) a turn into buffers that the reactor's ports share, and the datagrams that a pause
+//! defers.
 
 use super::{Open, Port};
 use crate::context::Reason;
@@ -11,25 +12,25 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// A call that brings as many bytes is enough for one turn: other ports, and calls, come next.
+/// A call that received so many bytes is enough for one turn: other ports and calls come next.
 const TURN_BYTES: usize = 1024 * 1024;
 
-/// Datagrams on their way to a [`Protocol`](super::Protocol), which takes them one by one or all together.
+/// Datagrams to be delivered to a [`Protocol`](super::Protocol), which takes them one by one or all at once.
 pub struct Delivery<'a> {
     open: &'a Open,
     owner: &'a OwnerLock,
     batch: Datagrams<'a>,
-    /// Those of it that have not been taken.
+    /// The datagrams of the batch that were not taken.
     rest: std::slice::Iter<'a, Datagram>,
-    /// How many have been read behind the batch.
+    /// The number of datagrams that were received after the batch.
     behind: usize,
-    /// All of the batch, where that was taken at once.
+    /// The size of the batch, if all of it was lent at once.
     lent: usize,
 }
 
 impl<'a> Delivery<'a> {
-    /// Takes one after the other and shows it to `receive`, until there is no more, or until the port is paused or
-    /// stopped.
+    /// Takes one datagram after the other and calls `receive` with it, until there is no more, or until the port is
+    /// paused or stopped.
     #[inline]
     pub fn each(&mut self, mut receive: impl FnMut(&'a Datagram)) {
         let (open, owner) = (self.open, self.owner);
@@ -45,7 +46,7 @@ impl<'a> Delivery<'a> {
         self.rest = rest;
     }
 
-    /// All that have not been taken.
+    /// All datagrams that were not taken.
     pub fn all(&mut self) -> Datagrams<'a> {
         self.lent = self.batch.len();
         self.open.undelivered.set(self.behind as u32);
@@ -63,7 +64,7 @@ impl<'a> Delivery<'a> {
 }
 
 impl Port {
-    /// Reads once and delivers. Nothing is read while older datagrams wait.
+    /// Receives once and delivers. Nothing is received while deferred datagrams wait.
     pub(super) fn receive(self: &Arc<Port>, open: &Rc<Open>) {
         if !open.is_receiving() || open.has_deferred() {
             return;
@@ -88,7 +89,7 @@ impl Port {
                 }
                 self.deliver_all(open, &mut recv_batch, got.datagrams);
             }
-            // Whatever else it is: epoll tells when there is more.
+            // Any other failure: if there is more to receive, it is reported as ready again.
             Err(error) => {
                 open.take_pending_error(Failure::of(&error));
                 end = open.end_of_socket(error);
@@ -100,7 +101,7 @@ impl Port {
         }
     }
 
-    /// The port stops by itself: it can receive nothing any more, and epoll would report its socket permanently.
+    /// Stops a port that can receive nothing any more: its socket would be reported as ready permanently.
     pub(super) fn end(self: &Arc<Port>, reason: Status) {
         if let Ok(open) = self.open() {
             let context = &open.context;
@@ -111,11 +112,11 @@ impl Port {
                 format_args!("it can receive nothing any more, and stops"),
             );
         }
-        // CLOSED: a callback was faster.
+        // CLOSED: a callback has closed it before.
         let _ = self.close(reason);
     }
 
-    /// Batch by batch. Once the port pauses, or leaves some of a batch, the rest is kept.
+    /// Delivers batch by batch. Once the port is paused, or leaves a part of a batch, the rest is deferred.
     fn deliver_all(self: &Arc<Port>, open: &Rc<Open>, recv_batch: &mut RecvBatch, mut behind: usize) {
         while let Some(batch) = recv_batch.next_batch() {
             behind -= batch.len();
@@ -152,8 +153,8 @@ impl Port {
         open.schedule_deferred();
     }
 
-    /// Hands a batch to the protocol, with `behind` more read but not in it. The answer is how many at its end are to be
-    /// kept.
+    /// Hands a batch to the protocol. `behind` more datagrams were received after it. Returns how many datagrams at its
+    /// end have to be deferred.
     fn deliver(self: &Arc<Port>, open: &Rc<Open>, batch: Datagrams<'_>, behind: usize) -> usize {
         if batch.is_empty() {
             return 0;
@@ -169,14 +170,15 @@ impl Port {
             return 0;
         }
         if !open.is_listening() {
-            // Those that it had not seen were counted by the stop.
+            // The stop has counted the datagrams that the protocol had not received.
             open.count_discarded(lent.saturating_sub(taken));
             return 0;
         }
         batch.len() - taken
     }
 
-    /// No datagram until [`Port::resume_reading`]; the rest of a batch is kept. Again is fine.
+    /// Pauses: no datagram is delivered until [`Port::resume_reading`], and the rest of a batch is deferred. Calling it
+    /// again has no effect.
     pub fn pause_reading(&self) -> Result {
         let open = self.listening()?;
         open.paused.set(true);
@@ -185,7 +187,8 @@ impl Port {
         Ok(())
     }
 
-    /// Datagrams again, in a later turn, the kept ones first. Again is fine.
+    /// Resumes: datagrams are delivered again, in a later turn, the deferred ones first. Calling it again has no
+    /// effect.
     pub fn resume_reading(&self) -> Result {
         let open = self.listening()?;
         if open.paused.replace(false) {
@@ -209,7 +212,7 @@ impl Open {
         }
     }
 
-    /// Discarded, where there is no memory for a copy.
+    /// Defers a batch. Without memory it is discarded.
     fn defer(&self, batch: Datagrams<'_>) {
         let mut queue = self.lazy().deferred.borrow_mut();
         let deferred = queue.try_reserve(1).map_err(Status::from).and_then(|()| batch.copy_if(|_| true));
@@ -222,15 +225,15 @@ impl Open {
         self.schedule_deferred();
     }
 
-    /// Has what is kept delivered in a later turn.
+    /// Has deferred datagrams delivered in a later turn.
     fn schedule_deferred(&self) {
         if self.is_reading() && self.has_deferred() {
             self.schedule(Reason::Deferred);
         }
     }
 
-    /// What is left of a batch without those who are not the peer; none where that is all of it. Nothing is left where
-    /// there is no memory for it.
+    /// A copy of the batch without the datagrams that are not from the peer; None if all of them are from the peer. The
+    /// copy is empty if there is no memory for it.
     fn filter_by_peer(&self, batch: Datagrams<'_>) -> Option<DeferredBatch> {
         self.peer.get()?;
         if !batch.iter().any(|datagram| self.is_not_from_peer(datagram)) {
@@ -241,7 +244,7 @@ impl Open {
         Some(filtered)
     }
 
-    /// Lets go of what is kept of others, once there is a peer.
+    /// Discards the deferred datagrams of other senders, once there is a peer.
     pub(super) fn filter_deferred(&self) {
         let Some(lazy) = self.lazy.get() else { return };
         let mut deferred = lazy.deferred.borrow_mut();
@@ -257,8 +260,8 @@ impl Open {
         self.lazy().counters.update(|stats| stats.discarded_in += count as u64);
     }
 
-    /// After a callback that changed who may be heard, on this port or another one: leaves those out that are not to be
-    /// seen any more. False where none is.
+    /// Called after a callback that changed which datagrams are wanted, on this port or another one: skips those that
+    /// are not wanted any more. Returns false if none is wanted.
     #[inline(never)]
     fn skip_filtered(&self, rest: &mut std::slice::Iter<'_, Datagram>) -> bool {
         if !self.is_receiving() {
@@ -272,10 +275,11 @@ impl Open {
         true
     }
 
-    /// What datagrams tell as their destination's port. A socket that was adopted unbound has one once it receives.
+    /// The port number of received datagrams' destinations. A socket that was adopted unbound gets one once it
+    /// receives.
     fn local_port(&self) -> Option<u16> {
         if self.meta_port.get() == Some(0) {
-            // Whatever the kernel says: it is asked again the next time.
+            // If that fails, it is tried again the next time.
             let _ = self.learn_port();
         }
         self.meta_port.get()
@@ -290,8 +294,8 @@ impl Open {
         }
     }
 
-    /// After a call that came back full, the next one asks for twice as many messages, unless their bytes were enough for one
-    /// turn; for half as many if they were enough for two: messages have become longer since their number was found.
+    /// After a call that filled all messages, the next one asks for twice as many, unless their bytes were enough for
+    /// one turn. If they were enough for two turns, it asks for half as many: messages have become longer.
     fn adapt_message_count(&self, got: &Received) {
         let asked = self.messages.get();
         if got.messages < usize::from(asked) {

@@ -1,4 +1,5 @@
-//! How a port ends: what was gathered leaves, the socket closes, `stop_protocol` runs, the protocol is dropped.
+//! The end of a port: what was gathered is sent, the socket is closed, `stop_protocol` is called, and the protocol is
+//! dropped.
 
 use super::{Open, Port, State};
 use crate::context::Reason;
@@ -8,7 +9,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 impl Port {
-    /// No datagram after this; the rest of the stop comes in a later turn. Again is fine.
+    /// Stops the port: no datagram is delivered from now on, and the rest follows in a later turn. Calling it again has
+    /// no effect.
     pub fn stop_listening(self: &Arc<Port>) -> Result {
         let open = self.open()?;
         if open.is_listening() {
@@ -21,13 +23,13 @@ impl Port {
         Ok(())
     }
 
-    /// Stops at once: `stop_protocol` has run when this returns.
+    /// Stops the port at once: `stop_protocol` has returned when this returns.
     pub fn close(self: &Arc<Port>, reason: Status) -> Result {
         let open = self.open()?;
         if open.state.get() == State::Closed {
             return Ok(());
         }
-        // Callbacks may release every other hold on it.
+        // Callbacks may release every other reference to it.
         let _held = self.clone();
         self.flush_all(&open);
         self.close_socket(&open);
@@ -42,19 +44,19 @@ impl Port {
 
     /// The rest of [`Port::stop_listening`].
     pub(super) fn finish_stop(self: &Arc<Port>) {
-        // CLOSED: somebody was faster.
+        // CLOSED: a callback has closed it before.
         let _ = self.close(Status::OK);
     }
 
-    /// The end of a port whose start failed: no `stop_protocol`.
+    /// Ends a port whose start has failed, without `stop_protocol`.
     pub(super) fn abandon(self: &Arc<Port>) {
-        // Nothing where start_protocol has closed the port itself.
+        // CLOSED: start_protocol has closed the port itself.
         let Ok(open) = self.open() else { return };
         self.close_socket(&open);
         self.forget(&open);
     }
 
-    /// Ends a port whose [`close`](Port::close) panicked: what is open is dropped, on the reactor's thread.
+    /// Ends a port whose [`close`](Port::close) has panicked: drops the open part, on the reactor's thread.
     pub fn drop_open(&self) {
         drop(self.open.take());
     }
@@ -65,7 +67,7 @@ impl Port {
         open.flush();
     }
 
-    /// Closes the socket and drops what waits for it.
+    /// Closes the socket and drops what waits to be sent.
     fn close_socket(&self, open: &Rc<Open>) {
         self.shared.close_posts();
         open.state.set(State::Closed);
@@ -76,12 +78,12 @@ impl Port {
         }
         open.count_kernel_drops();
         open.restore();
-        // Before the close: a duplicate elsewhere would keep the registration alive (epoll(7), question 6).
+        // Before the close: a duplicate of the descriptor would keep the registration alive (epoll(7), question 6).
         open.context.unwatch(open.fd.get());
         open.fd.close();
     }
 
-    /// The port is no longer its reactor's. The protocol lives until the last of its callbacks has returned.
+    /// The port no longer belongs to its reactor. The protocol lives until the last of its callbacks has returned.
     fn forget(&self, open: &Rc<Open>) {
         let context = &open.context;
         context.ports.set(context.ports.get() - 1);
@@ -95,7 +97,7 @@ impl Port {
 }
 
 impl Open {
-    /// Counts what was received and will not be delivered.
+    /// Counts the datagrams that were received and will not be delivered.
     fn discard_batch(&self) {
         self.context.shared.owner.invalidate_batch();
         let Some(lazy) = self.lazy.get() else { return };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use support::*;
 use udpr::port::{Flush, Options, Port, flag};
 use udpr::status::Status;
-use udpr::sys::{Kernel, Linux};
+use udpr::sys::{Kernel, SystemKernel};
 
 use CallResult::{Errno, Real};
 use Syscall::{Bind, Option as GetOption, SetOption};
@@ -27,7 +27,7 @@ fn connected() -> Fixture {
 
 fn device(port: &Arc<Port>) -> Vec<u8> {
     let mut name = vec![0; libc::IFNAMSIZ];
-    let len = Linux.raw_option(port.fileno(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name);
+    let len = SystemKernel.raw_option(port.fileno(), libc::SOL_SOCKET, libc::SO_BINDTODEVICE, &mut name);
     name.truncate(len.expect("an open port"));
     name
 }

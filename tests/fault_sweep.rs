@@ -10,7 +10,7 @@ use support::*;
 use udpr::addr::{Addr, family};
 use udpr::port::{Descriptor, Options, flag};
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Linux};
+use udpr::sys::{Kernel, SystemKernel};
 
 use Syscall::{
     Bind, Connect, LocalAddr, Option as GetOption, PeerAddr, ReadError, Rewatch, SetOption, Watch,
@@ -162,7 +162,7 @@ fn adopt_with_options() {
         bind_socket_to_adopt(fixture, "[::]:0");
         let adopted = fixture.adopted.borrow();
         let fd = adopted.as_ref().expect("a socket").as_raw_fd();
-        Linux.set_raw_option(fd, SOL_UDP, UDP_GRO, &1u32.to_ne_bytes()).expect("this kernel merges");
+        SystemKernel.set_raw_option(fd, SOL_UDP, UDP_GRO, &1u32.to_ne_bytes()).expect("this kernel merges");
     };
     let act = |fixture: &SweepFixture| {
         let flags = flag::META | flag::DONT_FRAGMENT | flag::ERROR_REPORTS;
@@ -234,8 +234,8 @@ fn connect() {
     Scenario { name: "disconnect", setup: &connected, run: &act, size: (7, 84), ..first }.sweep();
     // The kernel has chosen the port number, and releases it with the connection.
     let adopted = |fixture: &SweepFixture| {
-        let socket = Linux.socket(family::INET).expect("a socket");
-        Linux.connect(socket.as_raw_fd(), &fixture.peer.addr()).expect("connected");
+        let socket = SystemKernel.socket(family::INET).expect("a socket");
+        SystemKernel.connect(socket.as_raw_fd(), &fixture.peer.addr()).expect("connected");
         fixture.adopted.replace(Some(socket));
         adopt(fixture, &Options::default()).expect("a port");
     };

@@ -10,7 +10,7 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Options, flag};
 use udpr::reactor::Reactor;
-use udpr::sys::Linux;
+use udpr::sys::SystemKernel;
 
 /// The system's allocator; counts the allocations of each thread.
 struct Counting;
@@ -71,7 +71,7 @@ fn merged_datagrams_allocate_nothing() {
 
 #[test]
 fn calls_from_threads_and_delayed_calls_allocate_nothing() {
-    let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
+    let reactor = Reactor::with_kernel(0, Rc::new(SystemKernel)).expect("a reactor");
     let rounds = |count| {
         let before = allocations();
         for _ in 0..count {
@@ -94,7 +94,7 @@ fn calls_from_threads_and_delayed_calls_allocate_nothing() {
 /// `send` sends [`BURST`] datagrams, which are echoed as messages equal to `data`.
 fn assert_no_allocation(flags: u32, data: &[u8], send: impl Fn(&Peer, &Addr)) {
     let (record, peer) = (Rc::new(CallbackRecord::default()), Peer::new());
-    let reactor = Reactor::with_kernel(0, Rc::new(Linux)).expect("a reactor");
+    let reactor = Reactor::with_kernel(0, Rc::new(SystemKernel)).expect("a reactor");
     let followed = Rc::new(Cell::new(0));
     let count = followed.clone();
     let echo = ClosureProtocol::new(&record).on_datagram(move |port, datagram| {

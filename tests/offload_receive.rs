@@ -10,7 +10,7 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Options, Port, flag};
 use udpr::status::Status;
-use udpr::sys::{Kernel, Linux};
+use udpr::sys::{Kernel, SystemKernel};
 
 use Syscall::Receive;
 
@@ -62,7 +62,7 @@ fn pattern(len: usize) -> Vec<u8> {
 
 fn option(port: &Port, level: i32, name: i32) -> u32 {
     let mut value = [0; 4];
-    Linux.raw_option(port.fileno(), level, name, &mut value).expect("a known option");
+    SystemKernel.raw_option(port.fileno(), level, name, &mut value).expect("a known option");
     u32::from_ne_bytes(value)
 }
 

@@ -12,7 +12,7 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Options, Port};
 use udpr::reactor::Reactor;
-use udpr::sys::{Datagram, Kernel, Linux, SendBatch};
+use udpr::sys::{Datagram, Kernel, SendBatch, SystemKernel};
 
 use CallResult::{AtMost, Errno};
 use Syscall::Send;
@@ -74,7 +74,7 @@ impl Kernel for SendAddresses {
     fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.calls.set(self.calls.get() + 1);
         self.sent.borrow_mut().extend(send_batch.unsent().map(|datagram| datagram.data.as_ptr()));
-        Linux.send(fd, send_batch)
+        SystemKernel.send(fd, send_batch)
     }
 }
 

@@ -21,7 +21,7 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 /// An opaque handle of the header.
-pub(super) trait Handle {
+pub(super) trait CHandle {
     /// The type behind it.
     type Core;
     /// The owner of which C holds one.
@@ -35,7 +35,7 @@ pub(super) trait Handle {
 }
 
 /// C holds one owner.
-impl Handle for udpr_reactor {
+impl CHandle for udpr_reactor {
     type Core = Core;
     type Owner = Box<Core>;
     type Shared = CachePadded<Arc<Remote<CCall>>>;
@@ -47,7 +47,7 @@ impl Handle for udpr_reactor {
 }
 
 /// C holds counted references.
-impl Handle for udpr_transport {
+impl CHandle for udpr_transport {
     type Core = Port;
     type Owner = Arc<Port>;
     type Shared = PortShared;
@@ -59,7 +59,7 @@ impl Handle for udpr_transport {
 }
 
 /// C holds counted references, and every thread may use all of it.
-impl Handle for udpr_remote {
+impl CHandle for udpr_remote {
     type Core = Remote<CCall>;
     type Owner = Arc<Remote<CCall>>;
     type Shared = Remote<CCall>;
@@ -101,22 +101,22 @@ impl<T> Owner<T> for Arc<T> {
 }
 
 /// Gives ownership to C.
-pub(super) fn give_out<H: Handle>(owner: H::Owner) -> *mut H {
+pub(super) fn give_out<H: CHandle>(owner: H::Owner) -> *mut H {
     owner.into_raw().cast_mut().cast()
 }
 
 /// A handle that the caller lends for the time of a call.
-pub(super) struct Lent<'a, H: Handle>(*const H::Core, PhantomData<&'a H::Core>);
+pub(super) struct Lent<'a, H: CHandle>(*const H::Core, PhantomData<&'a H::Core>);
 
-impl<H: Handle> Clone for Lent<'_, H> {
+impl<H: CHandle> Clone for Lent<'_, H> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<H: Handle> Copy for Lent<'_, H> {}
+impl<H: CHandle> Copy for Lent<'_, H> {}
 
-impl<'a, H: Handle> Lent<'a, H> {
+impl<'a, H: CHandle> Lent<'a, H> {
     /// # Safety
     /// NULL, or from [`give_out`], and neither freed nor released for the last time during `'a`, unless by this call itself.
     #[inline]
@@ -176,7 +176,7 @@ impl<'a, H: Handle> Lent<'a, H> {
     }
 }
 
-impl<C, H: Handle<Core = C, Owner = Arc<C>>> Lent<'_, H> {
+impl<C, H: CHandle<Core = C, Owner = Arc<C>>> Lent<'_, H> {
     /// One more reference for C, unless the handle is NULL.
     pub(super) fn retain(self) {
         if !self.is_null() {

@@ -6,9 +6,8 @@ use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
 use crate::context::Context;
 use crate::status::{Result, Status};
-use crate::sys::{Kernel, SocketKind, SocketOption};
+use crate::sys::{Handle, Kernel, OwnedHandle, SocketKind, SocketOption, handle_of};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -16,9 +15,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub enum Descriptor {
     /// The caller keeps it, and the port has a duplicate.
-    Lent(RawFd),
+    Lent(Handle),
     /// The port owns it. It is closed if the port cannot be made.
-    Taken(OwnedFd),
+    Taken(OwnedHandle),
 }
 
 impl Port {
@@ -41,7 +40,7 @@ impl Port {
             Descriptor::Lent(fd) => kernel.duplicate(fd)?,
             Descriptor::Taken(socket) => socket,
         };
-        let fd = socket.as_raw_fd();
+        let fd = handle_of(&socket);
         let family = udp_family(kernel, fd, expected)?;
         let peer = peer_of(kernel, fd)?;
         let flags = options.flags | flags_of(kernel, fd, family)?;
@@ -77,7 +76,7 @@ impl Open {
 }
 
 /// The family of a UDP socket.
-fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
+fn udp_family(kernel: &dyn Kernel, fd: Handle, expected: u16) -> Result<u16> {
     let family = match kernel.socket_kind(fd)? {
         SocketKind::Udp(version) => version.family(),
         SocketKind::OtherFamily => return Err(Status::ADDRESS_FAMILY),
@@ -91,7 +90,7 @@ fn udp_family(kernel: &dyn Kernel, fd: RawFd, expected: u16) -> Result<u16> {
     }
 }
 
-fn peer_of(kernel: &dyn Kernel, fd: RawFd) -> Result<Option<Addr>> {
+fn peer_of(kernel: &dyn Kernel, fd: Handle) -> Result<Option<Addr>> {
     match kernel.peer_addr(fd) {
         Ok(peer) => Ok(Some(peer)),
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(None),
@@ -100,7 +99,7 @@ fn peer_of(kernel: &dyn Kernel, fd: RawFd) -> Result<Option<Addr>> {
 }
 
 /// The flags that correspond to the options of the socket.
-fn flags_of(kernel: &dyn Kernel, fd: RawFd, version: u16) -> Result<u32> {
+fn flags_of(kernel: &dyn Kernel, fd: Handle, version: u16) -> Result<u32> {
     let is_set = |option| kernel.option(fd, option).map(|value| value != 0);
     let broadcast = is_set(SocketOption::Broadcast)?;
     let v6_only = version == family::INET6 && is_set(SocketOption::V6Only)?;

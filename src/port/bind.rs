@@ -4,14 +4,13 @@ use super::connect::lost_local_port;
 use super::{Options, flag, listen};
 use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::{Device, Kernel, SocketOption};
+use crate::sys::{Device, Handle, Kernel, SocketOption, handle_of};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 
 /// How many numbers are tried, if other sockets take them in the meantime.
 const TRIES: usize = 64;
 
-pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+pub(super) fn bind(kernel: &dyn Kernel, fd: Handle, local: &Addr, options: &Options<'_>) -> Result {
     if local.port != 0 {
         return Ok(kernel.bind(fd, local)?);
     }
@@ -24,7 +23,7 @@ pub(super) fn bind(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Optio
 
 /// Binds a socket to a number of the kernel's choice, and then again to that very number: the kernel would forget its own choice
 /// when a connection ends. Another socket may take the number in between, so this is repeated.
-fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+fn bind_any(kernel: &dyn Kernel, fd: Handle, local: &Addr, options: &Options<'_>) -> Result {
     let may_have_device = options.bind_device.is_some() || local.needs_scope();
     for _ in 0..TRIES {
         kernel.bind(fd, local)?;
@@ -43,18 +42,18 @@ fn bind_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>)
 
 /// Binds a socket that shares its number. The kernel may choose a number for it that other sockets share already
 /// (`udp_lib_lport_inuse`), so another socket, which shares nothing, is bound first, and holds its number until this one has it.
-fn share_any(kernel: &dyn Kernel, fd: RawFd, local: &Addr, options: &Options<'_>) -> Result {
+fn share_any(kernel: &dyn Kernel, fd: Handle, local: &Addr, options: &Options<'_>) -> Result {
     let holder = kernel.socket(local.family)?;
-    listen::confine(kernel, holder.as_raw_fd(), local.family, options)?;
-    kernel.bind(holder.as_raw_fd(), local)?;
-    let chosen = kernel.local_addr(holder.as_raw_fd())?;
-    listen::share_number(kernel, holder.as_raw_fd(), options)?;
+    listen::confine(kernel, handle_of(&holder), local.family, options)?;
+    kernel.bind(handle_of(&holder), local)?;
+    let chosen = kernel.local_addr(handle_of(&holder))?;
+    listen::share_number(kernel, handle_of(&holder), options)?;
     Ok(kernel.bind(fd, &Addr { port: chosen.port, ..*local })?)
 }
 
 /// Binds an adopted socket that is not bound, if it shares its number: its first send or a connection would bind it to a number
 /// that other sockets may have.
-pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: RawFd) -> io::Result<()> {
+pub(super) fn bind_unbound(kernel: &dyn Kernel, fd: Handle) -> io::Result<()> {
     let mut shared = Vec::new();
     for option in [SocketOption::ReuseAddress, SocketOption::ReusePort] {
         let value = kernel.option(fd, option)?;

@@ -11,9 +11,8 @@ use crate::addr::{Addr, family};
 use crate::context::{Context, ScheduledReasons};
 use crate::log::Level;
 use crate::status::{Result, Status};
-use crate::sys::{Device, Kernel, SocketOption};
+use crate::sys::{Device, Handle, Kernel, OwnedHandle, SocketOption, handle_of};
 use std::cell::{Cell, OnceCell, RefCell};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,7 +21,7 @@ const MESSAGES_FIRST: u8 = 8;
 
 /// What a port is made of, apart from its options.
 pub(super) struct Parts {
-    pub(super) socket: OwnedFd,
+    pub(super) socket: OwnedHandle,
     pub(super) family: u16,
     pub(super) flags: u32,
     pub(super) peer: Option<Addr>,
@@ -44,7 +43,7 @@ impl Port {
         context.check_open()?;
         let kernel = &*context.kernel;
         let socket = kernel.socket(local.family)?;
-        let fd = socket.as_raw_fd();
+        let fd = handle_of(&socket);
         set_options(kernel, fd, local.family, options)?;
         let (family, flags) = (local.family, options.flags);
         let parts = Parts { socket, family, flags, peer: None, saved_options: None };
@@ -178,7 +177,7 @@ impl Open {
 /// the sockets: since Linux 6.9 the socket that the early demultiplexer finds is replaced by any member of its SO_REUSEPORT
 /// group (`inet_steal_sock`). With SO_REUSEADDR each socket receives it, and the number can still be shared with a socket that
 /// has both options.
-pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>) -> Result {
+pub(super) fn share_number(kernel: &dyn Kernel, fd: Handle, options: &Options<'_>) -> Result {
     if options.has(flag::REUSE_ADDRESS | flag::LISTEN_MULTIPLE) {
         kernel.set_option(fd, SocketOption::ReuseAddress, true.into())?;
     }
@@ -189,7 +188,7 @@ pub(super) fn share_number(kernel: &dyn Kernel, fd: RawFd, options: &Options<'_>
 }
 
 /// Sets the options that must precede bind(2).
-fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
+fn set_options(kernel: &dyn Kernel, fd: Handle, version: u16, options: &Options<'_>) -> Result {
     share_number(kernel, fd, options)?;
     if options.has(flag::BROADCAST) {
         kernel.set_option(fd, SocketOption::Broadcast, true.into())?;
@@ -201,7 +200,7 @@ fn set_options(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'
 }
 
 /// Restricts a socket to one IP version and one device, which decide which port numbers are free.
-pub(super) fn confine(kernel: &dyn Kernel, fd: RawFd, version: u16, options: &Options<'_>) -> Result {
+pub(super) fn confine(kernel: &dyn Kernel, fd: Handle, version: u16, options: &Options<'_>) -> Result {
     if version == family::INET6 {
         // Set either way, since the default depends on the system (net.ipv6.bindv6only).
         kernel.set_option(fd, SocketOption::V6Only, options.has(flag::V6_ONLY).into())?;

@@ -26,7 +26,7 @@ use crate::port::Port;
 use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
-use crate::sys::{CachePadded, Handle, Kernel, Linux, Readiness};
+use crate::sys::{CachePadded, Handle, Kernel, Readiness, SystemKernel};
 use crate::threads::Pool;
 use crate::timer::Timers;
 use crate::trigger::Triggers;
@@ -101,7 +101,7 @@ impl<C: Call> Reactor<C> {
     /// more than 1024 threads, else what the system says: NO_FILES, NO_MEMORY.
     pub fn new(flags: u32, pool_size: usize) -> Result<Reactor<C>> {
         drop(Pool::new(pool_size)?);
-        let reactor = Reactor::with_kernel(flags, Rc::new(Linux))?;
+        let reactor = Reactor::with_kernel(flags, Rc::new(SystemKernel))?;
         Ok(Reactor { pool_size, ..reactor })
     }
 

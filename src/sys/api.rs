@@ -12,6 +12,12 @@ pub type Handle = std::os::fd::RawFd;
 #[cfg(unix)]
 pub type OwnedHandle = std::os::fd::OwnedFd;
 
+/// The handle of an owner, which keeps it.
+#[cfg(unix)]
+pub fn handle_of(owner: &OwnedHandle) -> Handle {
+    std::os::fd::AsRawFd::as_raw_fd(owner)
+}
+
 /// What a handle is watched for. Errors and hang-ups are reported in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {

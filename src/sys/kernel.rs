@@ -1,104 +1,102 @@
-//! The seam: every system call that a port or the loop makes goes through here, so that a test can answer in the
-//! kernel's place.
+//! The seam: every system call that a port or the loop makes goes through [`Kernel`], so that a test can make any of them fail.
 
 use super::imp::names::{self, LookUp};
 use super::imp::{multicast, options};
 use super::{
-    Device, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, Poller, Readiness,
-    Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind, SocketOption, device,
-    error_queue, netdevice, socket,
+    Device, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
+    Poller, Readiness, Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind,
+    SocketOption, device, error_queue, netdevice, socket,
 };
 use crate::addr::Addr;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 
-/// The kernel as a reactor sees it. Every method does the real thing unless it is overridden.
+/// The system calls of a reactor. A method that is not overridden makes the call.
 pub trait Kernel {
-    /// A new UDP socket: socket(2), non-blocking, close-on-exec.
-    fn socket(&self, family: u16) -> io::Result<OwnedFd> {
+    /// A new UDP socket of this [`family`](crate::addr::family), which does not block and is not inherited by other programs.
+    fn socket(&self, family: u16) -> io::Result<OwnedHandle> {
         socket::udp(family)
     }
 
-    /// bind(2).
-    fn bind(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
-        socket::bind(fd, addr)
+    /// Binds a socket to a local address.
+    fn bind(&self, handle: Handle, addr: &Addr) -> io::Result<()> {
+        socket::bind(handle, addr)
     }
 
-    /// getsockname(2).
-    fn local_addr(&self, fd: RawFd) -> io::Result<Addr> {
-        socket::local_addr(fd)
+    /// The local address of a socket.
+    fn local_addr(&self, handle: Handle) -> io::Result<Addr> {
+        socket::local_addr(handle)
     }
 
-    /// getpeername(2): ENOTCONN where there is none.
-    fn peer_addr(&self, fd: RawFd) -> io::Result<Addr> {
-        socket::peer_addr(fd)
+    /// The peer of a connected socket.
+    fn peer_addr(&self, handle: Handle) -> io::Result<Addr> {
+        socket::peer_addr(handle)
     }
 
-    /// connect(2).
-    fn connect(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
-        socket::connect(fd, addr)
+    /// Connects a socket that has no peer.
+    fn connect(&self, handle: Handle, addr: &Addr) -> io::Result<()> {
+        socket::connect(handle, addr)
     }
 
     /// Ends the connection of a socket. The socket may lose its port number and its device with it.
-    fn disconnect(&self, fd: RawFd) -> io::Result<()> {
-        socket::disconnect(fd)
+    fn disconnect(&self, handle: Handle) -> io::Result<()> {
+        socket::disconnect(handle)
     }
 
-    /// A second descriptor of the same socket, close-on-exec: fcntl(2).
-    fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
-        socket::duplicate(fd)
+    /// A second handle of the same socket, which is not inherited by other programs.
+    fn duplicate(&self, handle: Handle) -> io::Result<OwnedHandle> {
+        socket::duplicate(handle)
     }
 
     /// What a descriptor refers to. Fails with [`Failure::BadHandle`](super::Failure::BadHandle) if it is closed.
-    fn socket_kind(&self, fd: RawFd) -> io::Result<SocketKind> {
-        options::socket_kind(self, fd)
+    fn socket_kind(&self, handle: Handle) -> io::Result<SocketKind> {
+        options::socket_kind(self, handle)
     }
 
     /// Sets an option. Fails with [`Failure::UnknownOption`](super::Failure::UnknownOption) if the system does not have it.
-    fn set_option(&self, fd: RawFd, option: SocketOption, value: OptionValue) -> io::Result<()> {
-        options::set(self, fd, option, value)
+    fn set_option(&self, handle: Handle, option: SocketOption, value: OptionValue) -> io::Result<()> {
+        options::set(self, handle, option, value)
     }
 
     /// The value of an option that is a number.
-    fn option(&self, fd: RawFd, option: SocketOption) -> io::Result<i32> {
-        options::get(self, fd, option)
+    fn option(&self, handle: Handle, option: SocketOption) -> io::Result<i32> {
+        options::get(self, handle, option)
     }
 
     /// The value of an option, for [`Kernel::restore_option`].
-    fn save_option(&self, fd: RawFd, option: SocketOption) -> io::Result<SavedOption> {
-        options::save(self, fd, option)
+    fn save_option(&self, handle: Handle, option: SocketOption) -> io::Result<SavedOption> {
+        options::save(self, handle, option)
     }
 
     /// Gives an option the value again that it had.
-    fn restore_option(&self, fd: RawFd, saved: &SavedOption) -> io::Result<()> {
-        options::restore(self, fd, saved)
+    fn restore_option(&self, handle: Handle, saved: &SavedOption) -> io::Result<()> {
+        options::restore(self, handle, saved)
     }
 
     /// setsockopt(2) of any option by its numbers. The methods above and below end in this one, where a test sees each call.
-    fn set_raw_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
-        socket::set_option(fd, level, name, value)
+    fn set_raw_option(&self, handle: Handle, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
+        socket::set_option(handle, level, name, value)
     }
 
     /// getsockopt(2) of any option by its numbers. Returns how many bytes of `value` were filled.
-    fn raw_option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
-        socket::option(fd, level, name, value)
+    fn raw_option(&self, handle: Handle, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
+        socket::option(handle, level, name, value)
     }
 
     /// How many datagrams the socket has dropped since it was made; the count wraps. None if the system does not count them.
-    fn drops(&self, fd: RawFd) -> Option<u32> {
-        options::drops(self, fd)
+    fn drops(&self, handle: Handle) -> Option<u32> {
+        options::drops(self, handle)
     }
 
     /// The device that the socket is bound to. Fails with [`Failure::NoDevice`](super::Failure::NoDevice) before Linux 5.1 if the
     /// device is gone.
-    fn device(&self, fd: RawFd) -> io::Result<Device> {
-        device::get(self, fd)
+    fn device(&self, handle: Handle) -> io::Result<Device> {
+        device::get(self, handle)
     }
 
     /// Binds a socket that is bound to no device, for which Linux requires no privilege.
-    fn bind_device(&self, fd: RawFd, device: &Device) -> io::Result<()> {
-        device::bind(self, fd, device)
+    fn bind_device(&self, handle: Handle, device: &Device) -> io::Result<()> {
+        device::bind(self, handle, device)
     }
 
     /// True if a socket that is bound to a device may send by this interface, which is part of it if the device is a VRF.
@@ -107,98 +105,100 @@ pub trait Kernel {
     }
 
     /// Joins a multicast group.
-    fn join(&self, fd: RawFd, membership: &Membership) -> Result<(), GroupError> {
-        multicast::join(self, fd, membership)
+    fn join(&self, handle: Handle, membership: &Membership) -> Result<(), GroupError> {
+        multicast::join(self, handle, membership)
     }
 
     /// Leaves a multicast group.
-    fn leave(&self, fd: RawFd, membership: &Membership) -> Result<(), GroupError> {
-        multicast::leave(self, fd, membership)
+    fn leave(&self, handle: Handle, membership: &Membership) -> Result<(), GroupError> {
+        multicast::leave(self, handle, membership)
     }
 
     /// What the socket receives of a group on an interface; none if it has not joined the group there.
-    fn group_filter(&self, fd: RawFd, group: &Addr, interface: u32) -> io::Result<Option<GroupFilter>> {
-        multicast::filter(self, fd, group, interface)
+    fn group_filter(&self, handle: Handle, group: &Addr, interface: u32) -> io::Result<Option<GroupFilter>> {
+        multicast::filter(self, handle, group, interface)
     }
 
     /// True if the socket's network namespace has no interface with this index.
-    fn is_interface_gone(&self, fd: RawFd, index: u32) -> bool {
-        netdevice::is_gone(fd, index)
+    fn is_interface_gone(&self, handle: Handle, index: u32) -> bool {
+        netdevice::is_gone(handle, index)
     }
 
     /// The first IPv4 address of an interface of the socket's network namespace.
-    fn first_v4(&self, fd: RawFd, index: u32) -> Option<[u8; 4]> {
-        netdevice::first_v4(fd, index)
+    fn first_v4(&self, handle: Handle, index: u32) -> Option<[u8; 4]> {
+        netdevice::first_v4(handle, index)
     }
 
     /// The interfaces that the socket may have joined a group on, see [`netdevice`].
-    fn interfaces(&self, fd: RawFd) -> Vec<u32> {
-        netdevice::indexes(fd)
+    fn interfaces(&self, handle: Handle) -> Vec<u32> {
+        netdevice::indexes(handle)
     }
 
-    /// recvmmsg(2), see [`RecvBatch::receive`].
+    /// Receives datagrams that are waiting: [`RecvBatch::receive`].
     fn receive(
         &self,
-        fd: RawFd,
+        handle: Handle,
         recv_batch: &mut RecvBatch,
         recv_options: &RecvOptions,
     ) -> io::Result<Received> {
-        recv_batch.receive(fd, recv_options)
+        recv_batch.receive(handle, recv_options)
     }
 
-    /// True where nothing can come any more: shutdown(2).
-    fn is_shut(&self, fd: RawFd) -> bool {
-        socket::is_shut(fd)
+    /// True if receiving was shut down.
+    fn is_shut(&self, handle: Handle) -> bool {
+        socket::is_shut(handle)
     }
 
     /// True if the handle is a socket.
-    fn is_socket(&self, fd: Handle) -> bool {
-        options::is_socket(self, fd)
+    fn is_socket(&self, handle: Handle) -> bool {
+        options::is_socket(self, handle)
     }
 
     /// Takes the pending error of a socket, if there is one.
-    fn take_error(&self, fd: Handle) -> io::Result<Option<io::Error>> {
-        options::take_error(self, fd)
+    fn take_error(&self, handle: Handle) -> io::Result<Option<io::Error>> {
+        options::take_error(self, handle)
     }
 
-    /// The next entry of the error queue, see [`error_queue`]; none for one that is no error.
-    fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
-        error_queue::read(fd)
+    /// Takes the next entry of the error queue, see [`error_queue`]; none if it is not an error. Fails with
+    /// [`Failure::WouldBlock`](super::Failure::WouldBlock) if the queue is empty, or the system has none.
+    fn read_error(&self, handle: Handle) -> io::Result<Option<Report>> {
+        error_queue::read(handle)
     }
 
-    /// sendmmsg(2), see [`SendBatch::send`].
-    fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
-        send_batch.send(fd, usize::MAX)
+    /// Sends the next messages of a batch: [`SendBatch::send`].
+    fn send(&self, handle: Handle, send_batch: &mut SendBatch) -> io::Result<usize> {
+        send_batch.send(handle, usize::MAX)
     }
 
-    /// [`Poller::add`].
-    fn watch(&self, poller: &Poller, fd: Handle, interest: Interest, token: u64) -> io::Result<()> {
-        poller.add(fd, interest, token)
+    /// Adds a handle to a poller: [`Poller::add`]. Fails with [`Failure::NotPermitted`](super::Failure::NotPermitted) for a handle
+    /// that cannot be waited for.
+    fn watch(&self, poller: &Poller, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
+        poller.add(handle, interest, token)
     }
 
-    /// [`Poller::modify`].
-    fn rewatch(&self, poller: &Poller, fd: Handle, interest: Interest, token: u64) -> io::Result<()> {
-        poller.modify(fd, interest, token)
+    /// Changes what a handle is watched for: [`Poller::modify`].
+    fn rewatch(&self, poller: &Poller, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
+        poller.modify(handle, interest, token)
     }
 
-    /// [`Poller::delete`].
-    fn unwatch(&self, poller: &Poller, fd: Handle) -> io::Result<()> {
-        poller.delete(fd)
+    /// Removes a handle from a poller: [`Poller::delete`].
+    fn unwatch(&self, poller: &Poller, handle: Handle) -> io::Result<()> {
+        poller.delete(handle)
     }
 
-    /// [`Poller::wait`].
+    /// Waits until a handle is ready: [`Poller::wait`].
     fn wait(&self, poller: &Poller, ready: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         poller.wait(ready, timeout)
     }
 
-    /// How names are looked up: getaddrinfo(3).
+    /// The function that looks names up.
     fn look_up(&self) -> LookUp {
         Arc::new(names::look_up)
     }
 }
 
-/// The kernel itself.
+/// The system calls themselves.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Linux;
+pub struct SystemKernel;
 
-impl Kernel for Linux {}
+impl Kernel for SystemKernel {}

@@ -52,7 +52,7 @@ use linux as imp;
 
 pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
-    Readiness, SocketKind, SocketOption,
+    Readiness, SocketKind, SocketOption, handle_of,
 };
 pub use append_cursor::AppendCursor;
 pub use buffers::{Buffers, MESSAGES_MAX};
@@ -74,7 +74,7 @@ pub use imp::{
     clock, cmsg, device, error_queue, feature, interface, managed_options, names, netdevice, recv_meta,
     signal, socket, thread,
 };
-pub use kernel::{Kernel, Linux};
+pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Guard, Mutex};
 pub use owner::{OwnerGuard, OwnerLock};
 pub use recv_batch::{Received, RecvBatch, RecvOptions};

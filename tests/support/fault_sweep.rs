@@ -17,7 +17,7 @@ use udpr::addr::Addr;
 use udpr::port::{Flush, Port, Protocol, Stats};
 use udpr::reactor::Reactor;
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Linux};
+use udpr::sys::{Kernel, SystemKernel};
 
 /// An operation, and what is expected of it.
 #[derive(Clone, Copy)]
@@ -144,7 +144,7 @@ impl SweepFixture {
     }
 
     pub(crate) fn host(&self) -> Addr {
-        let host = Linux.local_addr(self.port().fileno()).expect("an open port");
+        let host = SystemKernel.local_addr(self.port().fileno()).expect("an open port");
         // A port bound to "any" can be reached at the loopback address.
         if host.family == 4 { Addr::v4([127, 0, 0, 1], host.port) } else { host }
     }
@@ -242,12 +242,17 @@ impl SocketState {
     fn read(fd: RawFd, peer: Option<Addr>) -> SocketState {
         let option = |(level, name): &(i32, i32)| {
             let mut value = vec![0; 64];
-            let len = Linux.raw_option(fd, *level, *name, &mut value).ok()?;
+            let len = SystemKernel.raw_option(fd, *level, *name, &mut value).ok()?;
             value.truncate(len);
             Some(value)
         };
         let options = OPTIONS.iter().map(option).collect();
-        SocketState { host: Linux.local_addr(fd).ok(), kernels_peer: Linux.peer_addr(fd).ok(), peer, options }
+        SocketState {
+            host: SystemKernel.local_addr(fd).ok(),
+            kernels_peer: SystemKernel.peer_addr(fd).ok(),
+            peer,
+            options,
+        }
     }
 }
 

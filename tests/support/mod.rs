@@ -29,7 +29,7 @@ use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, Port, Protocol, Stats, flag};
 use udpr::reactor::Reactor;
 use udpr::status::{Result, Status};
-use udpr::sys::{Kernel, Linux};
+use udpr::sys::{Kernel, SystemKernel};
 
 /// How long anything may take before a test fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -53,7 +53,9 @@ impl Peer {
     }
 
     pub(crate) fn set_option(&self, level: i32, name: i32, value: u32) {
-        Linux.set_raw_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes()).expect("a known option");
+        SystemKernel
+            .set_raw_option(self.0.as_raw_fd(), level, name, &value.to_ne_bytes())
+            .expect("a known option");
     }
 
     /// Sends one GSO message with datagrams of `segment` bytes. On loopback it arrives unsegmented.

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use udpr::addr::Addr;
 use udpr::sys::{
-    Failure, GsoLimits, Interest, Kernel, Linux, Poller, Readiness, Received, RecvBatch, RecvOptions, Report,
-    SendBatch,
+    Failure, GsoLimits, Interest, Kernel, Poller, Readiness, Received, RecvBatch, RecvOptions, Report,
+    SendBatch, SystemKernel,
 };
 
 /// The calls of [`Kernel`].
@@ -220,55 +220,55 @@ impl ScriptedKernel {
 impl Kernel for ScriptedKernel {
     fn socket(&self, family: u16) -> io::Result<OwnedFd> {
         self.next_result(Syscall::Socket)?;
-        Linux.socket(family)
+        SystemKernel.socket(family)
     }
 
     fn bind(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
         self.next_result(Syscall::Bind)?;
-        Linux.bind(fd, addr)
+        SystemKernel.bind(fd, addr)
     }
 
     fn local_addr(&self, fd: RawFd) -> io::Result<Addr> {
         self.next_result(Syscall::LocalAddr)?;
-        Linux.local_addr(fd)
+        SystemKernel.local_addr(fd)
     }
 
     fn peer_addr(&self, fd: RawFd) -> io::Result<Addr> {
         self.next_result(Syscall::PeerAddr)?;
-        Linux.peer_addr(fd)
+        SystemKernel.peer_addr(fd)
     }
 
     fn connect(&self, fd: RawFd, addr: &Addr) -> io::Result<()> {
         self.next_result(Syscall::Connect)?;
-        Linux.connect(fd, addr)
+        SystemKernel.connect(fd, addr)
     }
 
     fn disconnect(&self, fd: RawFd) -> io::Result<()> {
         self.next_result(Syscall::Connect)?;
-        Linux.disconnect(fd)
+        SystemKernel.disconnect(fd)
     }
 
     fn duplicate(&self, fd: RawFd) -> io::Result<OwnedFd> {
         self.next_result(Syscall::Duplicate)?;
-        Linux.duplicate(fd)
+        SystemKernel.duplicate(fd)
     }
 
     fn read_error(&self, fd: RawFd) -> io::Result<Option<Report>> {
         self.next_result(Syscall::ReadError)?;
         let returned = self.reports.borrow_mut().pop_front();
-        returned.map_or_else(|| Linux.read_error(fd), Ok)
+        returned.map_or_else(|| SystemKernel.read_error(fd), Ok)
     }
 
     fn set_raw_option(&self, fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
         self.next_option_result(KernelCall { syscall: Syscall::SetOption, option: (level, name) })?;
         self.check_known(level, name)?;
-        Linux.set_raw_option(fd, level, name, value)
+        SystemKernel.set_raw_option(fd, level, name, value)
     }
 
     fn raw_option(&self, fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
         self.next_option_result(KernelCall { syscall: Syscall::Option, option: (level, name) })?;
         self.check_known(level, name)?;
-        let got = Linux.raw_option(fd, level, name, value);
+        let got = SystemKernel.raw_option(fd, level, name, value);
         let drops = self.drops.get().filter(|_| (level, name) == (libc::SOL_SOCKET, libc::SO_MEMINFO));
         if let (Some(drops), Some(word)) = (drops, value.last_chunk_mut()) {
             *word = drops.to_ne_bytes();
@@ -285,7 +285,7 @@ impl Kernel for ScriptedKernel {
         self.receives.borrow_mut().push(recv_options.messages);
         let limit = self.next_result(Syscall::Receive)?;
         let limited = RecvOptions { messages: recv_options.messages.min(limit), ..*recv_options };
-        let received = Linux.receive(fd, recv_batch, &limited)?;
+        let received = SystemKernel.receive(fd, recv_batch, &limited)?;
         let error = self.error_after_receive.take().map(io::Error::from_raw_os_error);
         let failure = error.as_ref().map(Failure::of).or(received.failure);
         Ok(Received { bytes: received.bytes * self.received_factor.get().unwrap_or(1), failure, ..received })
@@ -300,23 +300,23 @@ impl Kernel for ScriptedKernel {
     fn watch(&self, poller: &Poller, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
         self.interests.borrow_mut().push(interest);
         self.next_result(Syscall::Watch)?;
-        Linux.watch(poller, fd, interest, token)
+        SystemKernel.watch(poller, fd, interest, token)
     }
 
     fn rewatch(&self, poller: &Poller, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
         self.interests.borrow_mut().push(interest);
         self.next_result(Syscall::Rewatch)?;
-        Linux.rewatch(poller, fd, interest, token)
+        SystemKernel.rewatch(poller, fd, interest, token)
     }
 
     fn unwatch(&self, poller: &Poller, fd: RawFd) -> io::Result<()> {
         self.next_result(Syscall::Unwatch)?;
-        Linux.unwatch(poller, fd)
+        SystemKernel.unwatch(poller, fd)
     }
 
     fn wait(&self, poller: &Poller, ready: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
         let limit = self.next_result(Syscall::Wait)?.min(ready.len());
-        let count = Linux.wait(poller, &mut ready[..limit], timeout)?;
+        let count = SystemKernel.wait(poller, &mut ready[..limit], timeout)?;
         Ok(self.event_filter.borrow_mut().as_mut().map_or(count, |filter| filter(ready, count)))
     }
 }

@@ -7,7 +7,7 @@ use super::super::{embed::*, events::*, life::*, observe::*, ports::*, thread::*
 use super::silence_panics;
 use crate::abi::*;
 use crate::status::Status;
-use crate::sys::{Kernel, Linux, Poller, Received, RecvBatch, RecvOptions, SendBatch};
+use crate::sys::{Kernel, Poller, Received, RecvBatch, RecvOptions, SendBatch, SystemKernel};
 use std::ffi::c_void;
 use std::io;
 use std::net::UdpSocket;
@@ -93,17 +93,17 @@ impl Kernel for Buggy {
         recv_options: &RecvOptions,
     ) -> io::Result<Received> {
         self.meet(Bug::Receive);
-        Linux.receive(fd, recv_batch, recv_options)
+        SystemKernel.receive(fd, recv_batch, recv_options)
     }
 
     fn send(&self, fd: RawFd, send_batch: &mut SendBatch) -> io::Result<usize> {
         self.meet(Bug::Send);
-        Linux.send(fd, send_batch)
+        SystemKernel.send(fd, send_batch)
     }
 
     fn unwatch(&self, poller: &Poller, fd: RawFd) -> io::Result<()> {
         self.meet(Bug::Unwatch);
-        Linux.unwatch(poller, fd)
+        SystemKernel.unwatch(poller, fd)
     }
 }
 

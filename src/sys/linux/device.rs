@@ -107,7 +107,7 @@ pub(in crate::sys) fn includes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{Linux, socket};
+    use crate::sys::{SystemKernel, socket};
 
     #[test]
     fn names_that_no_device_can_have_are_refused() {
@@ -126,11 +126,11 @@ mod tests {
         for device in [named, Device::Index(lo)] {
             let socket = socket::udp(IpVersion::V4.family()).expect("a socket");
             let fd = socket.as_raw_fd();
-            assert_eq!(get(&Linux, fd).expect("a device"), Device::None);
-            assert_eq!(get_name(&Linux, fd).expect("a device"), Device::None);
-            bind(&Linux, fd, &device).expect("a device of this host");
-            assert_eq!(get(&Linux, fd).expect("a device"), Device::Index(lo));
-            assert_eq!(get_name(&Linux, fd).expect("a device"), named);
+            assert_eq!(get(&SystemKernel, fd).expect("a device"), Device::None);
+            assert_eq!(get_name(&SystemKernel, fd).expect("a device"), Device::None);
+            bind(&SystemKernel, fd, &device).expect("a device of this host");
+            assert_eq!(get(&SystemKernel, fd).expect("a device"), Device::Index(lo));
+            assert_eq!(get_name(&SystemKernel, fd).expect("a device"), named);
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
     fn a_device_that_is_no_vrf_includes_itself_only() {
         let lo = interface::interface_index("lo").expect("a loopback interface");
         for version in [IpVersion::V4, IpVersion::V6] {
-            let included = |index| includes(&Linux, version, lo, index);
+            let included = |index| includes(&SystemKernel, version, lo, index);
             assert!(included(lo).expect("an interface"), "{version:?}");
             assert!(!matches!(included(i32::MAX as u32), Ok(true)), "{version:?}");
         }

@@ -117,7 +117,7 @@ fn write_addr(addr: &Addr, storage: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{Linux, OwnedHandle, interface, socket};
+    use crate::sys::{OwnedHandle, SystemKernel, interface, socket};
     use std::os::fd::AsRawFd;
 
     const V4: Addr = Addr::v4([228, 0, 0, 5], 0);
@@ -147,14 +147,14 @@ mod tests {
             for membership in [all, one] {
                 let fd = socket.as_raw_fd();
                 let filter =
-                    || filter(&Linux, fd, &membership.group, membership.interface).expect("a filter");
+                    || filter(&SystemKernel, fd, &membership.group, membership.interface).expect("a filter");
                 assert_eq!(filter(), None);
-                assert!(matches!(leave(&Linux, fd, &membership), Err(GroupError::NotJoined)));
-                join(&Linux, fd, &membership).expect("a group");
+                assert!(matches!(leave(&SystemKernel, fd, &membership), Err(GroupError::NotJoined)));
+                join(&SystemKernel, fd, &membership).expect("a group");
                 let sources = membership.source.iter().count() as u32;
                 assert_eq!(filter(), Some(GroupFilter { excludes: sources == 0, sources }));
-                assert!(matches!(join(&Linux, fd, &membership), Err(GroupError::AlreadyJoined)));
-                leave(&Linux, fd, &membership).expect("joined");
+                assert!(matches!(join(&SystemKernel, fd, &membership), Err(GroupError::AlreadyJoined)));
+                leave(&SystemKernel, fd, &membership).expect("joined");
                 assert_eq!(filter(), None);
             }
         }
@@ -165,7 +165,7 @@ mod tests {
         for (socket, all, one) in sockets() {
             for membership in [all, one] {
                 let membership = Membership { interface: NOWHERE, ..membership };
-                let joined = join(&Linux, socket.as_raw_fd(), &membership);
+                let joined = join(&SystemKernel, socket.as_raw_fd(), &membership);
                 assert!(matches!(joined, Err(GroupError::NoInterface)), "{membership:?}: {joined:?}");
             }
         }
@@ -180,7 +180,7 @@ mod tests {
             on_loopback(Addr::v4([228, b, c, d], 0), None)
         };
         let failed =
-            (1..1 << 20).find_map(|number| join(&Linux, socket.as_raw_fd(), &numbered(number)).err());
+            (1..1 << 20).find_map(|number| join(&SystemKernel, socket.as_raw_fd(), &numbered(number)).err());
         assert!(matches!(failed, Some(GroupError::Full(_))), "{failed:?}");
     }
 }

@@ -271,7 +271,7 @@ fn read(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32, len: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{Linux, OwnedHandle, socket};
+    use crate::sys::{OwnedHandle, SystemKernel, socket};
 
     /// Options that are on or off, and options that are a number.
     fn flags(version: IpVersion) -> Vec<SocketOption> {
@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn option(fd: RawFd, option: SocketOption) -> i32 {
-        Linux.option(fd, option).unwrap_or_else(|error| panic!("{option:?}: {error}"))
+        SystemKernel.option(fd, option).unwrap_or_else(|error| panic!("{option:?}: {error}"))
     }
 
     #[test]
@@ -321,11 +321,11 @@ mod tests {
             let fd = socket.as_raw_fd();
             for (flag, value) in flags(version).into_iter().flat_map(|flag| [(flag, 1), (flag, 0), (flag, 1)])
             {
-                Linux.set_option(fd, flag, value.into()).expect("a known option");
+                SystemKernel.set_option(fd, flag, value.into()).expect("a known option");
                 assert_eq!(option(fd, flag), value, "{flag:?}");
             }
             for (number, value) in numbers(version) {
-                Linux.set_option(fd, number, value.into()).expect("a known option");
+                SystemKernel.set_option(fd, number, value.into()).expect("a known option");
                 assert_eq!(option(fd, number), value, "{number:?}");
             }
         }
@@ -334,7 +334,7 @@ mod tests {
     /// Read by its number, so that it does not depend on the code that sets it.
     fn raw(fd: RawFd, option: SocketOption) -> Value {
         let (level, name) = number(option);
-        read(&Linux, fd, level, name, 4).expect("a known option")
+        read(&SystemKernel, fd, level, name, 4).expect("a known option")
     }
 
     #[test]
@@ -344,11 +344,14 @@ mod tests {
             let flags = flags(version).into_iter().map(|flag| (flag, (option(fd, flag) == 0).into()));
             for (changed, value) in flags.chain(numbers(version)) {
                 let before = raw(fd, changed);
-                let saved = save(&Linux, fd, changed).expect("a known option");
+                let saved = save(&SystemKernel, fd, changed).expect("a known option");
                 assert!(saved.option() == changed && !saved.is(value.into()), "{changed:?}");
-                Linux.set_option(fd, changed, value.into()).expect("a known option");
-                assert!(save(&Linux, fd, changed).is_ok_and(|saved| saved.is(value.into())), "{changed:?}");
-                restore(&Linux, fd, &saved).expect("a value that was there");
+                SystemKernel.set_option(fd, changed, value.into()).expect("a known option");
+                assert!(
+                    save(&SystemKernel, fd, changed).is_ok_and(|saved| saved.is(value.into())),
+                    "{changed:?}"
+                );
+                restore(&SystemKernel, fd, &saved).expect("a value that was there");
                 assert_eq!(raw(fd, changed), before, "{changed:?}");
             }
         }
@@ -358,14 +361,14 @@ mod tests {
     fn time_stamps_of_another_form_are_restored() {
         let (_, socket) = sockets().next().expect("a socket");
         let fd = socket.as_raw_fd();
-        Linux
+        SystemKernel
             .set_raw_option(fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP, &1i32.to_ne_bytes())
             .expect("socket(7)");
-        let stamps = || integer(&Linux, fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP).expect("socket(7)");
-        let saved = save(&Linux, fd, SocketOption::Timestamps).expect("a known option");
-        Linux.set_option(fd, SocketOption::Timestamps, true.into()).expect("a known option");
+        let stamps = || integer(&SystemKernel, fd, libc::SOL_SOCKET, libc::SO_TIMESTAMP).expect("socket(7)");
+        let saved = save(&SystemKernel, fd, SocketOption::Timestamps).expect("a known option");
+        SystemKernel.set_option(fd, SocketOption::Timestamps, true.into()).expect("a known option");
         assert_eq!(stamps(), 0);
-        restore(&Linux, fd, &saved).expect("a value that was there");
+        restore(&SystemKernel, fd, &saved).expect("a value that was there");
         assert_eq!((stamps(), option(fd, SocketOption::Timestamps)), (1, 0));
     }
 
@@ -373,7 +376,8 @@ mod tests {
     #[test]
     fn a_default_ttl_stays_the_systems() {
         for (version, socket) in sockets() {
-            let saved = save(&Linux, socket.as_raw_fd(), SocketOption::UnicastTtl(version)).expect("known");
+            let saved =
+                save(&SystemKernel, socket.as_raw_fd(), SocketOption::UnicastTtl(version)).expect("known");
             assert!(saved.is(OptionValue::Number(-1)), "{version:?}");
         }
     }
@@ -381,15 +385,15 @@ mod tests {
     #[test]
     fn sockets_for_udp_are_told_from_others() {
         for (version, socket) in sockets() {
-            assert_eq!(socket_kind(&Linux, socket.as_raw_fd()).ok(), Some(SocketKind::Udp(version)));
-            assert_eq!(drops(&Linux, socket.as_raw_fd()), Some(0));
+            assert_eq!(socket_kind(&SystemKernel, socket.as_raw_fd()).ok(), Some(SocketKind::Udp(version)));
+            assert_eq!(drops(&SystemKernel, socket.as_raw_fd()), Some(0));
         }
         let tcp = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
-        assert_eq!(socket_kind(&Linux, tcp.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
+        assert_eq!(socket_kind(&SystemKernel, tcp.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
         let (unix, _) = std::os::unix::net::UnixDatagram::pair().expect("a socket");
-        assert_eq!(socket_kind(&Linux, unix.as_raw_fd()).ok(), Some(SocketKind::OtherFamily));
+        assert_eq!(socket_kind(&SystemKernel, unix.as_raw_fd()).ok(), Some(SocketKind::OtherFamily));
         let file = std::fs::File::open("/dev/null").expect("a file");
-        assert_eq!(socket_kind(&Linux, file.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
-        assert!(socket_kind(&Linux, -1).is_err());
+        assert_eq!(socket_kind(&SystemKernel, file.as_raw_fd()).ok(), Some(SocketKind::NotUdp));
+        assert!(socket_kind(&SystemKernel, -1).is_err());
     }
 }

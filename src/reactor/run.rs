@@ -13,7 +13,7 @@
 //! 8. What other threads have left is taken: posted datagrams, results, a request to stop, calls.
 //! 9. Delayed calls that are due are called.
 //! 10. Error reports that were collected meanwhile are delivered.
-//! 11. If a stop is due, the shutdown event begins.
+//! 11. If a stop is due, the shutdown event begins. Ports that have stopped are dropped.
 //!
 //! Steps 3 to 10 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
 

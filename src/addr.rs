@@ -1,6 +1,9 @@
 //! IPv4 and IPv6 addresses with port and zone: values, read from and written as text.
 
+mod hash;
+
 use crate::status::{Result, Status};
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -143,6 +146,14 @@ impl Addr {
         let [a, b, c, d, ..] = self.bytes;
         [a, b, c, d]
     }
+
+    /// The IP address, without the bytes that are no part of an IPv4 address.
+    fn ip_bytes(&self) -> [u8; 16] {
+        match (self.family, self.v4_bytes()) {
+            (family::INET, [a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            _ => self.bytes,
+        }
+    }
 }
 
 /// Compares family, port, address and zone; not the flow information, which does not identify a host.
@@ -158,6 +169,20 @@ impl PartialEq for Addr {
 }
 
 impl Eq for Addr {}
+
+/// By family, address, zone and port.
+impl Ord for Addr {
+    fn cmp(&self, other: &Addr) -> Ordering {
+        let key = |addr: &Addr| (addr.family, addr.ip_bytes(), addr.scope_id, addr.port);
+        key(self).cmp(&key(other))
+    }
+}
+
+impl PartialOrd for Addr {
+    fn partial_cmp(&self, other: &Addr) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 /// Text.
 impl Addr {

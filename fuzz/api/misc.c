@@ -28,6 +28,11 @@ static void op_addr(void) {
   bool bare = EXPECT(UDPR_OK, UDPR_E_INVALID_ADDRESS);
   if (bare) ASSERT(parsed && CALL_VALUE(udpr_bool, NULL, udpr_addr_equal, &addr, &other));
   if (!parsed) return;
+  uint64_t seed = random_u64();
+  if (bare) {
+    ASSERT(CALL_VALUE(int32_t, NULL, udpr_addr_compare, &addr, &other) == 0);
+    ASSERT(CALL_VALUE(uint64_t, NULL, udpr_addr_hash, &addr, seed) == udpr_addr_hash(&other, seed));
+  }
   CALL(NULL, udpr_addr_format, &addr, capacity ? buffer : NULL, capacity, &len);
   if (len < capacity) EXPECT(UDPR_OK);
   else EXPECT(UDPR_E_INVALID_ARGUMENT);

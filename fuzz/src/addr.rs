@@ -235,4 +235,14 @@ fn map(addr: &Addr) {
     // SAFETY: both pointers point to addresses.
     let same = unsafe { udpr_addr_equal(c(addr), c(&Addr { flow_info: !addr.flow_info, ..*addr })) };
     assert_eq!(same, 1, "the flow information is not compared");
+    let next = Addr { port: addr.port ^ 1, ..*addr };
+    for (other, same) in [(Addr { flow_info: !addr.flow_info, ..*addr }, true), (next, false)] {
+        // SAFETY: the pointer points to an address.
+        let [one, two] = [addr, &other].map(|addr| unsafe { udpr_addr_hash(c(addr), 7) });
+        // SAFETY: as above, of both.
+        let order = unsafe { udpr_addr_compare(c(addr), c(&other)) };
+        assert_eq!((one == two, order == 0), (same, same));
+        // SAFETY: as above.
+        assert_eq!(order.signum(), -unsafe { udpr_addr_compare(c(&other), c(addr)) }.signum());
+    }
 }

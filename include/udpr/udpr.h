@@ -675,6 +675,24 @@ UDPR_API udpr_status udpr_addr_to_sockaddr(const struct udpr_addr *addr, void *b
 UDPR_API udpr_bool udpr_addr_equal(const struct udpr_addr *a, const struct udpr_addr *b);
 
 /**
+ * A hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If `seed` is a random
+ * number that is kept with the table, peers cannot choose addresses that collide. It is not stable between releases or byte
+ * orders, so it should not be stored or sent. Nothing is allocated and no lock is taken. [any thread]
+ *
+ * Returns: the hash; 0 for NULL.
+ */
+UDPR_API uint64_t udpr_addr_hash(const struct udpr_addr *addr, uint64_t seed);
+
+/**
+ * Compares two addresses, for sorting and for search trees: by family, then by address, scope and port. NULL comes first, and
+ * two NULLs are equal. Nothing is allocated and no lock is taken. [any thread]
+ *
+ * Returns: a number below 0 if `a` comes before `b`; 0 if udpr_addr_equal calls them equal; a number above 0 if `a` comes after
+ * `b`.
+ */
+UDPR_API int32_t udpr_addr_compare(const struct udpr_addr *a, const struct udpr_addr *b);
+
+/**
  * 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
  * UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
  */

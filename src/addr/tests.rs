@@ -237,6 +237,32 @@ fn equality() {
 }
 
 #[test]
+fn order_and_hash_agree_with_equality() {
+    let addrs: Vec<Addr> = random_addrs(400).collect();
+    for a in &addrs {
+        let flow = Addr { flow_info: 5, reserved: 6, ..*a };
+        assert_eq!((a.cmp(&flow), a.seeded_hash(7)), (Ordering::Equal, flow.seeded_hash(7)));
+        for b in &addrs {
+            assert_eq!(a.cmp(b) == Ordering::Equal, a == b);
+            assert_eq!(a.cmp(b), b.cmp(a).reverse());
+            assert_eq!(a.seeded_hash(7) == b.seeded_hash(7), a == b);
+        }
+    }
+    let mut sorted = addrs.clone();
+    sorted.sort();
+    assert!(sorted.iter().enumerate().all(|(at, a)| sorted[at..].iter().all(|b| a <= b)));
+}
+
+#[test]
+fn bytes_behind_an_ipv4_address_do_not_count() {
+    let plain = Addr::v4([1, 2, 3, 4], 5);
+    let mut other = plain;
+    other.bytes[4..].fill(9);
+    assert_eq!((plain.cmp(&other), plain == other), (Ordering::Equal, true));
+    assert_eq!(plain.seeded_hash(1), other.seeded_hash(1));
+}
+
+#[test]
 fn check_knows_families_and_the_reserved_word() {
     for family in 0..=u16::MAX {
         let ok = family == family::INET || family == family::INET6;

@@ -121,6 +121,29 @@ pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_add
     matches!((a, b), (Ok(a), Ok(b)) if a == b).into()
 }
 
+/// A hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If `seed` is a random
+/// number that is kept with the table, peers cannot choose addresses that collide. It is not stable between releases or byte
+/// orders, so it should not be stored or sent. Nothing is allocated and no lock is taken. [any thread]
+///
+/// Returns: the hash; 0 for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_hash(addr: *const udpr_addr, seed: u64) -> u64 {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    unsafe { ptr::target(addr) }.map_or(0, |addr| addr.seeded_hash(seed))
+}
+
+/// Compares two addresses, for sorting and for search trees: by family, then by address, scope and port. NULL comes first, and
+/// two NULLs are equal. Nothing is allocated and no lock is taken. [any thread]
+///
+/// Returns: a number below 0 if `a` comes before `b`; 0 if udpr_addr_equal calls them equal; a number above 0 if `a` comes after
+/// `b`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_addr_compare(a: *const udpr_addr, b: *const udpr_addr) -> i32 {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (a, b) = (unsafe { ptr::target(a) }, unsafe { ptr::target(b) });
+    a.cmp(&b) as i32
+}
+
 /// 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
 /// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
 #[unsafe(no_mangle)]

@@ -244,6 +244,87 @@ TEST(equal_compares_family_port_address_and_scope) {
   CHECK(!udpr_addr_equal(&any4, &any6));
 }
 
+/* Addresses that differ, in the order of udpr_addr_compare: by family, address, scope and port. */
+static const char *const ordered[] = {"1.2.3.4",
+                                      "1.2.3.4:53",
+                                      "1.2.3.5",
+                                      "1.2.4.4",
+                                      "::",
+                                      "::1",
+                                      "[::1]:53",
+                                      "::1%1",
+                                      "::ffff:1.2.3.4",
+                                      "[fe80::1%2]:53",
+                                      "[fe80::1%2]:54",
+                                      "[fe80::1%258]:53",
+                                      "[fe80::2%2]:53"};
+#define ORDERED_COUNT (sizeof ordered / sizeof *ordered)
+
+TEST(compare_is_an_order_that_agrees_with_equal) {
+  for (size_t i = 0; i < ORDERED_COUNT; i++) {
+    for (size_t j = 0; j < ORDERED_COUNT; j++) {
+      udpr_addr one = addr(ordered[i], 0), other = addr(ordered[j], 0);
+      int32_t   order = udpr_addr_compare(&one, &other);
+      CHECK_EQ((i > j) - (i < j), (order > 0) - (order < 0));
+      CHECK_EQ(udpr_addr_equal(&one, &other), order == 0);
+    }
+  }
+  udpr_addr one = addr("[fe80::1%2]:53", 0), flow = one, none = {0};
+  flow.flow_info = 5;
+  CHECK_EQ(0, udpr_addr_compare(&one, &flow));
+  CHECK(udpr_addr_compare(&none, &one) < 0);
+  CHECK(udpr_addr_compare(NULL, &none) < 0);
+  CHECK(udpr_addr_compare(&none, NULL) > 0);
+  CHECK_EQ(0, udpr_addr_compare(NULL, NULL));
+}
+
+TEST(hash_agrees_with_equal) {
+  for (uint64_t seed = 0; seed < 3; seed++) {
+    for (size_t i = 0; i < ORDERED_COUNT; i++) {
+      for (size_t j = 0; j < ORDERED_COUNT; j++) {
+        udpr_addr one = addr(ordered[i], 0), other = addr(ordered[j], 0);
+        CHECK_EQ(udpr_addr_equal(&one, &other), udpr_addr_hash(&one, seed) == udpr_addr_hash(&other, seed));
+      }
+    }
+  }
+  udpr_addr one = addr("1.2.3.4:53", 0), same = one;
+  same.flow_info = 5;
+  memset(same.bytes + 4, 9, 12); /* no part of an IPv4 address */
+  CHECK(udpr_addr_equal(&one, &same));
+  CHECK_EQ(udpr_addr_hash(&one, 1), udpr_addr_hash(&same, 1));
+  CHECK_EQ(0, udpr_addr_compare(&one, &same));
+  CHECK_EQ(0, udpr_addr_hash(NULL, 0));
+  CHECK_EQ(0, udpr_addr_hash(NULL, 1));
+}
+
+static int compare_numbers(const void *a, const void *b) {
+  uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+  return (one > other) - (one < other);
+}
+
+/* Addresses that collide in a table with one seed do not collide in a table with another one, in whichever
+ * bits of the hash the table uses.
+ */
+TEST(addresses_that_collide_do_not_with_another_seed) {
+  enum { COUNT = 1 << 14, CHOSEN = 256 };
+  for (int shift = 0; shift <= 48; shift += 16) {
+    udpr_addr chosen[CHOSEN];
+    uint32_t  hashes[CHOSEN];
+    int       count = 0, distinct = 1;
+    for (uint32_t i = 0; count < CHOSEN && i < 64 * COUNT; i++) {
+      udpr_addr one = addr("10.0.0.0", (uint16_t)i);
+      one.bytes[3] = (uint8_t)(i >> 16);
+      if ((udpr_addr_hash(&one, 1) >> shift) % 1024 == 0) chosen[count++] = one;
+    }
+    CHECK_EQ(CHOSEN, count);
+    for (int i = 0; i < CHOSEN; i++) hashes[i] = (uint32_t)((udpr_addr_hash(&chosen[i], 2) >> shift) % 1024);
+    qsort(hashes, CHOSEN, sizeof *hashes, compare_numbers);
+    for (int i = 1; i < CHOSEN; i++) distinct += hashes[i] != hashes[i - 1];
+    /* 256 in 1024 places: about 226 distinct ones, with a standard deviation of about 5. */
+    if (distinct < 190) FAIL("%d places for %d addresses, shift %d", distinct, CHOSEN, shift);
+  }
+}
+
 TEST(map_and_unmap) {
   udpr_addr v4 = addr("1.2.3.4:53", 0), mapped, back, expected = addr("[::ffff:1.2.3.4]:53", 0);
   OK(udpr_addr_map_v4(&v4, &mapped));

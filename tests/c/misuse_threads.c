@@ -25,6 +25,8 @@ static void call_functions_without_reactor(void *arg) {
   OK(udpr_addr_to_sockaddr(&v4, &storage, sizeof storage, &len));
   OK(udpr_addr_from_sockaddr(&storage, len, &back));
   CHECK(udpr_addr_equal(&v4, &back));
+  CHECK_EQ(udpr_addr_hash(&v4, 1), udpr_addr_hash(&back, 1));
+  CHECK_EQ(0, udpr_addr_compare(&v4, &back));
   OK(udpr_addr_map_v4(&v4, &back));
   CHECK(udpr_addr_equal(&v6, &back));
   OK(udpr_addr_unmap_v4(&v6, &back));

@@ -47,6 +47,9 @@ TEST(library_and_addresses) {
   INVALID(udpr_addr_to_sockaddr(&address, NULL, sizeof text, &len));
   CHECK_EQ(0, udpr_addr_equal(NULL, &address));
   CHECK_EQ(0, udpr_addr_equal(&address, NULL));
+  CHECK_EQ(0, udpr_addr_hash(NULL, 1));
+  CHECK(udpr_addr_compare(NULL, &address) < 0);
+  CHECK(udpr_addr_compare(&address, NULL) > 0);
   INVALID(udpr_addr_map_v4(NULL, &out));
   INVALID(udpr_addr_map_v4(&address, NULL));
   INVALID(udpr_addr_unmap_v4(NULL, &out));

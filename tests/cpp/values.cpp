@@ -93,6 +93,8 @@ TEST(addresses_are_values) {
   CHECK(a != b && a == b.with_port(1) && a < b && !(b < a) && !(a < a) && a < c);
   const std::unordered_set<address> set{a, b, a};
   CHECK(set.size() == 2 && set.count(b.with_port(1)) == 1 && set.count(c) == 0);
+  CHECK(a.compare(b) < 0 && b.compare(a) > 0 && a.compare(b.with_port(1)) == 0);
+  CHECK(a.hash(1) == b.with_port(1).hash(1) && a.hash(1) != b.hash(1) && a.hash(1) != a.hash(2));
 }
 
 TEST(interfaces_have_an_index) {

@@ -2,7 +2,7 @@
 #ifndef UDPR_CPP_ADDRESS_HPP
 #define UDPR_CPP_ADDRESS_HPP
 
-#include <cstring>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -90,13 +90,15 @@ public:
   /** Whether any of these differs. */
   friend bool operator!=(const address &a, const address &b) noexcept { return !(a == b); }
   /** An order for std::map, by family, address, scope and port. */
-  friend bool operator<(const address &a, const address &b) noexcept {
-    if (a.raw_.family != b.raw_.family) return a.raw_.family < b.raw_.family;
-    const int order = std::memcmp(a.raw_.bytes, b.raw_.bytes, sizeof a.raw_.bytes);
-    if (order != 0) return order < 0;
-    if (a.raw_.scope_id != b.raw_.scope_id) return a.raw_.scope_id < b.raw_.scope_id;
-    return a.raw_.port < b.raw_.port;
-  }
+  friend bool operator<(const address &a, const address &b) noexcept { return a.compare(b) < 0; }
+
+  /** Below 0, 0 or above 0: whether this address comes before, with or after the other one in that order. */
+  int compare(const address &other) const noexcept { return udpr_addr_compare(&raw_, &other.raw_); }
+  /**
+   * A hash, the same for equal addresses. With a random `seed` that is kept with the table, peers cannot choose addresses that
+   * collide. It is not stable between releases or byte orders.
+   */
+  std::uint64_t hash(std::uint64_t seed) const noexcept { return udpr_addr_hash(&raw_, seed); }
 
 private:
   template <class Function, class... Args>
@@ -121,12 +123,14 @@ inline std::uint32_t interface_index(c_text name_or_address, error_to error = {}
 
 }  // namespace udpr
 
-/** For std::unordered_map: equal addresses have the same hash. */
+/**
+ * For std::unordered_map: equal addresses have the same hash. Its seed is the same in every program. A table of peers, who could
+ * choose addresses that collide, has a hasher of its own, which returns address::hash(seed).
+ */
 template <> struct std::hash<udpr::address> {
   /** The hash. */
   std::size_t operator()(const udpr::address &address) const noexcept {
-    const std::size_t ip = std::hash<std::string_view>()(address.ip().text());
-    return ip ^ (address.port() * std::size_t{0x9e3779b1} + address.scope_id());
+    return static_cast<std::size_t>(address.hash(0));
   }
 };
 

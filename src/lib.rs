@@ -1,10 +1,10 @@
-//! udpr: a UDP reactor in the manner of Twisted, with a C face.
+//! udpr: a UDP reactor (an event loop) modelled on Twisted, with a C API.
 //!
-//! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. What is behind it, from the kernel up:
-//! [`sys`] (system calls, the seam that tests replace), [`context`] (what ports and the loop share within a turn),
-//! [`port`] (one UDP port), [`timer`], [`trigger`], [`threads`] and [`resolver`] (a reactor's other parts, as
-//! pure as they can be), [`reactor`] (the loop). Leaves for all of them: [`abi`], [`addr`],
-//! [`status`], [`log`], [`slots`]. Each refers to those before it only. The Rust API serves the tests, and promises
+//! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. Below it are, from the kernel up: [`sys`]
+//! (system calls, behind an interface that tests replace), [`context`] (what the ports and the loop share), [`port`]
+//! (one UDP port), [`timer`], [`trigger`], [`threads`] and [`resolver`] (the other parts of a reactor), and [`reactor`]
+//! (the loop). Leaves for all of them are [`abi`], [`addr`], [`status`], [`log`] and [`slots`]. Each refers to those
+//! before it only. docs/architecture.md follows a datagram through them. The Rust API serves the tests, and promises
 //! nothing.
 
 pub mod abi;

@@ -185,13 +185,13 @@ mod tests {
     fn grows_on_need_up_to_its_size() {
         let mut pool = Pool::new(3).unwrap();
         let (tell, seen) = mpsc::channel();
-        let (release, owner) = mpsc::channel::<()>();
-        let owner = Arc::new(Mutex::new(owner));
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
         for _ in 0..5 {
-            let (tell, owner) = (tell.clone(), owner.clone());
+            let (tell, released) = (tell.clone(), released.clone());
             let body = move || {
                 tell.send(std::thread::current().id()).unwrap();
-                let _ = owner.lock().recv();
+                let _ = released.lock().recv();
             };
             assert!(pool.submit(job(body)).is_ok());
         }

@@ -14,7 +14,7 @@ use std::fmt::Write;
 /// nothing allocated. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_parse(text: *const c_char, port: u16, out: *mut udpr_addr) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (text, out) = (unsafe { ptr::text(text) }, unsafe { Out::new(out) });
     parse(text, port, out, interface::parse_addr)
 }
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn udpr_addr_parse_host(
     port: u16,
     out: *mut udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (host, out) = (unsafe { ptr::text(host) }, unsafe { Out::new(out) });
     parse(host, port, out, interface::parse_host)
 }
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn udpr_addr_format(
     capacity: usize,
     out_len: *mut usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
     status(anywhere(|| {
         out_len.set(0);
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
     len: usize,
     out: *mut udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let out = unsafe { Out::new(out) };
     status(anywhere_briefly(|| {
         out.check()?;
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     capacity: usize,
     out_len: *mut usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
     status(anywhere_briefly(|| {
         out_len.set(0);
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
 /// Whether family, port, address and scope are the same. 0 where one is NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_addr) -> udpr_bool {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (a, b) = (unsafe { ptr::addr(a) }, unsafe { ptr::addr(b) });
     matches!((a, b), (Ok(a), Ok(b)) if a == b).into()
 }
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn udpr_addr_compare(a: *const udpr_addr, b: *const udpr_a
 /// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (v4, out) = (unsafe { ptr::addr(v4) }, unsafe { Out::new(out) });
     convert(v4, out, Addr::map_v4)
 }
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_a
 /// ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (mapped, out) = (unsafe { ptr::addr(mapped) }, unsafe { Out::new(out) });
     convert(mapped, out, Addr::unmap_v4)
 }
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut 
 /// refuses the socket for it (local addresses need AF_NETLINK). [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, out: *mut u32) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (name_or_address, out) = (unsafe { ptr::text(name_or_address) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         out.check()?;

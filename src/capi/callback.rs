@@ -167,7 +167,7 @@ impl Resolved<CCall> for CResolved {
             Err(status) => (status, std::ptr::null(), 0),
         };
         // SAFETY: the caller gave a function for this user; reactor and addresses outlive the call, and the addresses
-        // have the header's layout (types.rs asserts it).
+        // have the header's layout (abi defines it).
         unsafe { (self.call)(reactor_handle(reactor), id, status.code(), addrs, count, self.user.user) };
         self.user.leave_in_child(reactor);
     }

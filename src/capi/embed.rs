@@ -32,7 +32,7 @@ pub(super) fn watch_flags(ready: Readiness) -> u32 {
 /// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::start))
 }
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_
 /// and on a wake too. UDPR_E_REENTRANT inside a callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, true, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 /// timerfd_create(2), without which delayed calls would not make it readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         out.check()?;
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
     reactor: *const udpr_reactor,
     out: *mut i64,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         out.check()?;
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn udpr_reactor_watch(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
@@ -109,7 +109,7 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
     id: udpr_id,
     events: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.change_watch(id, interest(events)?)))
 }
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
 /// UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_unwatch(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.unwatch(id)))
 }

@@ -18,7 +18,7 @@ pub unsafe extern "C" fn udpr_reactor_call_when_running(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor(reactor, |reactor| {
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
 /// runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
 }
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor,
 /// UDPR_E_NOT_FOUND where it is not pending.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
 }
@@ -75,7 +75,7 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
 /// UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.fire_event(Event::from_code(event)?)))
 }

@@ -39,7 +39,7 @@ pub(super) fn with_reactor_briefly<T>(
 /// For a thread that is inside.
 #[inline]
 fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
-    // SAFETY: the gate keeps every other thread out.
+    // SAFETY: the owner lock keeps every other thread out.
     let core = unsafe { reactor.core() };
     let owner = &core.remote.shared.owner;
     let answer = stop_panics(owner, || body(core)).inspect_err(|status| log_panic(core, *status))?;
@@ -56,7 +56,7 @@ pub(super) fn with_outer_reactor(
 ) -> Result {
     let mut entry = reactor.shared()?.shared.owner.enter()?;
     let _uncancelled = CancelDisabled::begin();
-    // SAFETY: the gate keeps every other thread out.
+    // SAFETY: the owner lock keeps every other thread out.
     let core = unsafe { reactor.core() };
     if entry.is_nested() || core.is_at_work() {
         return Err(Status::REENTRANT);
@@ -76,7 +76,7 @@ pub(super) fn with_port<T>(
     let owner = &transport.shared()?.reactor.owner;
     let entry = owner.enter()?;
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
-    // SAFETY: the gate keeps every other thread out.
+    // SAFETY: the owner lock keeps every other thread out.
     let port = unsafe { transport.owner() };
     stop_panics(owner, || body(&port))
 }
@@ -86,7 +86,7 @@ pub(super) fn with_port<T>(
 #[inline]
 pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> {
     let inside = transport.shared().is_ok_and(|port| port.reactor.owner.is_inside());
-    // SAFETY: the gate keeps every other thread out.
+    // SAFETY: the owner lock keeps every other thread out.
     inside.then(|| unsafe { transport.core() })
 }
 

@@ -39,7 +39,7 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
 /// uses another way if there is one (docs/linking.md). 0 for NULL and for names that this release does not know. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let name = unsafe { ptr::text(name) };
     anywhere(|| Ok(feature::is_there(name?))).is_ok_and(|there| there).into()
 }

@@ -16,7 +16,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
     options: *const udpr_reactor_options,
     out: *mut *mut udpr_reactor,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (options, out) = (unsafe { Copied::or_default(options) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         out.check()?;
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
 /// UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     if reactor.is_null() { Status::OK.code() } else { status(free(reactor)) }
 }
@@ -53,7 +53,7 @@ fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
         Err(Status::PANIC) => shared.owner.enter_poisoned()?,
         entry => entry?,
     };
-    // SAFETY: the gate keeps every other thread out.
+    // SAFETY: the owner lock keeps every other thread out.
     if unsafe { reactor.core() }.is_at_work() {
         return Err(Status::REENTRANT);
     }
@@ -96,7 +96,7 @@ fn free_in_child(reactor: Lent<'_, udpr_reactor>, owner: &OwnerLock) -> Result {
 /// callback; what the kernel says where it can wait no more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, true, Reactor::run))
 }
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_st
 /// other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::stop))
 }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
 /// Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, Reactor::crash))
 }
@@ -129,11 +129,11 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 /// another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(anywhere(|| {
         let child = reactor.shared()?.shared.owner.enter_forked()?;
-        // SAFETY: the gate keeps every other thread out.
+        // SAFETY: the owner lock keeps every other thread out.
         unsafe { reactor.core() }.after_fork(child)
     }))
 }
@@ -141,7 +141,7 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
 /// Whether it is between startup and shutdown. 0 for NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     reactor.shared().is_ok_and(|remote| remote.shared.is_running()).into()
 }
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -
 /// Keeps a pointer for udpr_reactor_user. It stays the caller's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user: *mut c_void) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         reactor.set_user(user.cast());
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user:
 /// What udpr_reactor_set_user has kept. NULL on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     with_reactor(reactor, |reactor| Ok(reactor.user())).map_or(null_mut(), |user| user.cast())
 }

@@ -9,7 +9,7 @@ use crate::status::Status;
 /// network. On a dual-stack port for IPv4 and IPv6.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_ttl(transport: *mut udpr_transport, ttl: u32) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_ttl(ttl)))
 }
@@ -20,7 +20,7 @@ pub unsafe extern "C" fn udpr_transport_get_ttl(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_ttl()?)))
 }
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn udpr_transport_set_loopback_mode(
     transport: *mut udpr_transport,
     on: udpr_bool,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_loopback_mode(on != 0)))
 }
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
     transport: *const udpr_transport,
     out: *mut udpr_bool,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_loopback_mode()?.into())))
 }
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn udpr_transport_set_outgoing_interface(
     transport: *mut udpr_transport,
     interface_index: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_outgoing_interface(interface_index)))
 }
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_outgoing_interface()?)))
 }
@@ -99,7 +99,7 @@ pub unsafe extern "C" fn udpr_transport_join_group(
     group: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn udpr_transport_leave_group(
     group: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn udpr_transport_join_source_group(
     source: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group, source) =
         (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn udpr_transport_leave_source_group(
     source: *const udpr_addr,
     interface_index: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group, source) =
         (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {

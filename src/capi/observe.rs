@@ -19,7 +19,7 @@ pub unsafe extern "C" fn udpr_reactor_set_logger(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
     status(with_reactor(reactor, |reactor| {
         if max_level > Level::Debug as u32 {
@@ -38,7 +38,7 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
     reactor: *const udpr_reactor,
     out: *mut udpr_reactor_stats,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| out.fill(&reactor.get_stats())))
 }
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
     transport: *const udpr_transport,
     out: *mut udpr_transport_stats,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.fill(&port.get_stats()?)))
 }

@@ -25,7 +25,7 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     // SAFETY: as above.
     let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
@@ -78,7 +78,7 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     // SAFETY: as above.
     let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
@@ -103,7 +103,7 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
     r#fn: udpr_visit_fn,
     user: *mut c_void,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         let visit = r#fn.ok_or(Status::INVALID_ARGUMENT)?;

@@ -17,7 +17,7 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
     status(anywhere_briefly(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
 }
@@ -33,7 +33,7 @@ pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
     status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
 }
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     reactor: *mut udpr_reactor,
     size: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.suggest_thread_pool_size(size as usize)))
 }
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, host, user, out_id) = (
         unsafe { Lent::new(reactor) },
         unsafe { ptr::text(host) },
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
 /// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
 }
@@ -107,7 +107,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     reactor: *mut udpr_reactor,
     out: *mut *mut udpr_remote,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         let remote = reactor.shared()?;
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
 /// One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut udpr_remote {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     unsafe { Lent::new(remote) }.retain();
     remote
 }
@@ -128,7 +128,7 @@ pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut ud
 /// One reference less. NULL is fine. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let remote = unsafe { Lent::new(remote) };
     if !remote.is_null() {
         // SAFETY: the caller gives its own reference up.
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn udpr_remote_call(
     user: *mut c_void,
     free_user: udpr_free_fn,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (remote, user) = (unsafe { Lent::new(remote) }, unsafe { User::new(user, free_user) });
     status(anywhere_briefly(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
 }
@@ -154,7 +154,7 @@ pub unsafe extern "C" fn udpr_remote_call(
 /// runs. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let remote = unsafe { Lent::new(remote) };
     status(remote.shared().and_then(|remote| remote.shared.request_stop()))
 }
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_stat
 /// Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let remote = unsafe { Lent::new(remote) };
     status(remote.shared().and_then(|remote| remote.shared.wake()))
 }

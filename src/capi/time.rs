@@ -10,7 +10,7 @@ use std::ffi::c_void;
 /// The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     reactor.shared().map_or(0, |remote| remote.shared.now())
 }
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
     free_user: udpr_free_fn,
     out_id: *mut udpr_id,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
         (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
     status(with_reactor_briefly(reactor, |reactor| {
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
 /// UDPR_E_ALREADY_CANCELLED for the last 4096 that ended, else UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.cancel_call(id)))
 }
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn udpr_reactor_reset_call(
     id: udpr_id,
     delay_from_now: udpr_ns,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
 }
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn udpr_reactor_delay_call(
     id: udpr_id,
     more_ns: i64,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.delay_call(id, more_ns)))
 }
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
     id: udpr_id,
     out_due: *mut udpr_ns,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out_due) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_due) });
     status(with_reactor_briefly(reactor, |reactor| {
         out_due.check()?;
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     capacity: usize,
     out_count: *mut usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out_count) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_count) });
     out_count.set(0);
     status(with_reactor_briefly(reactor, |reactor| {
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
 /// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { Lent::new(reactor) };
     status(with_outer_reactor(reactor, false, |reactor| reactor.advance(by)))
 }

@@ -16,7 +16,7 @@ const OPTION_MAX: usize = 64 * 1024;
 /// One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -> *mut udpr_transport {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     unsafe { Lent::new(transport) }.retain();
     transport
 }
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -
 /// [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     if !transport.is_null() {
         // SAFETY: the caller gives its own reference up. The last one is never an open port's: its reactor has one.
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) 
 /// The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     let context = with_port(transport, |port| port.context().ok_or(Status::CLOSED));
     context.map_or(null_mut(), |context| context.c_handle.get().cast())
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport
 /// The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -> *mut c_void {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     let user = with_port(transport, |port| port.user().ok_or(Status::CLOSED));
     user.map_or(null_mut(), |user| user.cast())
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -
 /// a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
 }
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn udpr_transport_write(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, data, to) =
         (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
     if port_inside(transport).is_some_and(|port| try_append(port, data, to)) {
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     count: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, to) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(to) });
     // SAFETY: as above.
     let pieces = unsafe { ptr::array(pieces, count) };
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     count: usize,
     out_taken: *mut usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out_taken) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out_taken) });
     // SAFETY: as above.
     let messages = unsafe { Strided::new(messages, count) };
@@ -173,7 +173,7 @@ pub unsafe extern "C" fn udpr_transport_post(
     len: usize,
     to: *const udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, data, to) =
         (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
     status(anywhere_briefly(|| transport.shared()?.post(data.slice()?, to)))
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn udpr_transport_post(
 /// Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.flush()))
 }
@@ -205,7 +205,7 @@ pub unsafe extern "C" fn udpr_transport_connect(
     transport: *mut udpr_transport,
     peer: *const udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, peer) = (unsafe { Lent::new(transport) }, unsafe { ptr::addr(peer) });
     status(with_port(transport, |port| port.connect(&peer?)))
 }
@@ -213,7 +213,7 @@ pub unsafe extern "C" fn udpr_transport_connect(
 /// Talks to everybody again; the port keeps its number and its device (see udpr_transport_connect). UDPR_E_NOT_CONNECTED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.disconnect()))
 }
@@ -224,7 +224,7 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     transport: *const udpr_transport,
     out: *mut udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
@@ -239,7 +239,7 @@ pub unsafe extern "C" fn udpr_transport_set_error_reports(
     transport: *mut udpr_transport,
     on: udpr_bool,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_error_reports(on != 0)))
 }
@@ -250,7 +250,7 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     transport: *const udpr_transport,
     out: *mut udpr_addr,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
@@ -261,7 +261,7 @@ pub unsafe extern "C" fn udpr_transport_get_host(
 /// No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.stop_listening()))
 }
@@ -271,7 +271,7 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
 /// run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.close(Status::OK)))
 }
@@ -280,7 +280,7 @@ pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) ->
 /// come all the same. Again is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.pause_reading()))
 }
@@ -288,7 +288,7 @@ pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_trans
 /// Datagrams again, in a later turn, those that were kept first. Again is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_transport) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.resume_reading()))
 }
@@ -300,7 +300,7 @@ pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
     transport: *mut udpr_transport,
     allowed: udpr_bool,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_broadcast_allowed(allowed != 0)))
 }
@@ -311,7 +311,7 @@ pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
     transport: *const udpr_transport,
     out: *mut udpr_bool,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_broadcast_allowed()?.into())))
 }
@@ -323,7 +323,7 @@ pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
     transport: *mut udpr_transport,
     ttl: u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| port.set_unicast_ttl(ttl)))
 }
@@ -334,7 +334,7 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
     transport: *const udpr_transport,
     out: *mut u32,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_unicast_ttl()?)))
 }
@@ -354,7 +354,7 @@ pub unsafe extern "C" fn udpr_transport_set_option(
     value: *const c_void,
     len: usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, value) = (unsafe { Lent::new(transport) }, unsafe { Bytes::new(value, len) });
     status(with_port(transport, |port| port.set_option(level, name, value.slice()?)))
 }
@@ -369,7 +369,7 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     value: *mut c_void,
     len: *mut usize,
 ) -> udpr_status {
-    // SAFETY: the caller promises of its pointers what the head of the header says.
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { Lent::new(transport) };
     status(with_port(transport, |port| {
         // SAFETY: NULL, or the caller's length, which nobody else uses during the call.

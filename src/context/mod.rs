@@ -48,13 +48,13 @@ pub struct Context {
     closing: Cell<bool>,
     buffers: OnceCell<Rc<Buffers>>,
     recv_batch: RefCell<Option<Box<RecvBatch>>>,
-    #[allow(clippy::vec_box, reason = "they wander between here and the ports")]
+    #[allow(clippy::vec_box, reason = "they move between the pool and the ports")]
     send_batches: RefCell<Vec<Box<SendBatch>>>,
     send_batches_lent: Cell<usize>,
 }
 
 impl Context {
-    /// Around a kernel and a door. Errors: those of epoll_create1(2) and epoll_ctl(2).
+    /// A context with this kernel and this shared part. Errors: those of epoll_create1(2) and epoll_ctl(2).
     pub fn new(kernel: Rc<dyn Kernel>, shared: Arc<Shared>) -> Result<Context> {
         let poller = Poller::new()?;
         kernel.watch(&poller, shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;

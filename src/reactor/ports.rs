@@ -50,8 +50,8 @@ impl<C: Call> Reactor<C> {
 
     /// Calls `visit` for every port that is open now, even if an earlier visit has closed it.
     pub fn each_transport(&self, mut visit: impl FnMut(&Arc<Port>)) {
-        let advance_event = |_: &&Arc<Port>| !self.context.shared.owner.is_unusable();
-        self.open_ports().iter().take_while(advance_event).for_each(&mut visit);
+        let is_usable = |_: &&Arc<Port>| !self.context.shared.owner.is_unusable();
+        self.open_ports().iter().take_while(is_usable).for_each(&mut visit);
     }
 
     pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {

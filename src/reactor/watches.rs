@@ -44,8 +44,8 @@ impl<C: Call> Reactor<C> {
         Ok(id)
     }
 
-    /// Removes the watch of a number that a port has now. Its descriptor was closed, and no event reaches it. The
-    /// caller drops the watch when callbacks may run.
+    /// Removes a stale watch: its descriptor was closed, and a new port's socket has the same number. No event reaches
+    /// it. The caller drops the watch when callbacks may run.
     pub(super) fn take_dead_watch(&self, handle: Handle) -> Option<Source<C>> {
         let dead = self.watched.borrow_mut().remove(&handle)?;
         self.sources.borrow_mut().remove(dead)

@@ -142,11 +142,11 @@ impl<T> Lookups<T> {
     ///
     /// # Errors
     /// NOT_FOUND if it has a result already.
-    pub fn complete(&mut self, id: u64, complete: LookupResult) -> Result {
+    pub fn complete(&mut self, id: u64, result: LookupResult) -> Result {
         let timer = self.entries.get(id).ok_or(Status::NOT_FOUND)?.deadline;
         self.deadlines.cancel(timer).map_err(|_| Status::NOT_FOUND)?;
         self.settle(id);
-        self.ready.push((id, complete));
+        self.ready.push((id, result));
         Ok(())
     }
 
@@ -198,10 +198,10 @@ impl<T> Lookups<T> {
     }
 
     /// A thread has ended with the result of its look-up.
-    pub fn thread_ended(&mut self, id: u64, complete: LookupResult) {
+    pub fn thread_ended(&mut self, id: u64, result: LookupResult) {
         self.threads = self.threads.saturating_sub(1);
         // NOT_FOUND: it was cancelled or has timed out.
-        let _ = self.complete(id, complete);
+        let _ = self.complete(id, result);
     }
 
     /// In a forked child: the threads belong to the parent.

@@ -1,4 +1,4 @@
-//! Received datagrams, as the C face hands them on.
+//! Received datagrams, in the form in which the C API passes them on.
 
 use crate::abi::{udpr_datagram, udpr_datagram_flag};
 use crate::addr::Addr;
@@ -114,7 +114,10 @@ impl<'a> Datagrams<'a> {
         Datagrams { datagrams: &self.datagrams[count..], pointers: &self.pointers[count..] }
     }
 
-    /// A copy that outlives the buffers, of those that `wanted` says. NO_MEMORY.
+    /// Copies the datagrams for which `wanted` is true. The copy owns its memory.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     pub fn copy_if(&self, wanted: impl Fn(&Datagram) -> bool) -> Result<DeferredBatch> {
         let wanted = || self.iter().filter(|datagram| wanted(datagram));
         let (count, mut deferred) = (wanted().count(), DeferredBatch::default());

@@ -1,5 +1,5 @@
-//! Memory that is also accessed by kept pointers: the kernel's message headers, and the datagrams that a C program
-//! receives.
+//! Memory that is also accessed through stored raw pointers: the kernel's message headers, and the datagrams that a C
+//! program receives.
 //!
 //! A `Box` is not enough. Whenever a box is moved, or its content is borrowed mutably, the pointers that were made from it
 //! before become invalid in Rust's aliasing model. Here each allocation is owned by one root pointer. Every pointer that is kept

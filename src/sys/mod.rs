@@ -23,7 +23,7 @@
 //! | `wiped_page::WipedPage`, `process_id` | how a forked child is detected |
 //! | `feature` | what this kernel can do |
 //!
-//! Everything else here is common: [`api`] has the words that a backend and its callers share; [`Kernel`] is the seam that
+//! Everything else here is common: [`api`] has the words that a backend and its callers share; [`Kernel`] is the interface that
 //! tests replace; [`RecvBatch`] and [`SendBatch`] receive and send many datagrams at once; [`OwnerLock`] lets one thread at a
 //! time use a reactor.
 #![allow(unsafe_code)]

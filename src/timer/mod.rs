@@ -27,8 +27,8 @@ pub fn after(now: u64, delay: u64) -> Result<u64> {
 
 /// A span of time as it is. INVALID_ARGUMENT above `i64::MAX`, 292 years: it is the difference of an instant and a later one,
 /// which unsigned numbers do not have.
-pub fn check_span(extent: u64) -> Result<u64> {
-    if extent <= i64::MAX as u64 { Ok(extent) } else { Err(Status::INVALID_ARGUMENT) }
+pub fn check_span(span: u64) -> Result<u64> {
+    if span <= i64::MAX as u64 { Ok(span) } else { Err(Status::INVALID_ARGUMENT) }
 }
 
 /// As many calls are made room for at least.

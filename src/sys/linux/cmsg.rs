@@ -7,7 +7,7 @@
 /// What headers and values are aligned to.
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = WORD + 8;
-/// Room for what is ever said of one datagram: a `struct in6_pktinfo` and two ints.
+/// Room for all control data that one sent datagram can have: a `struct in6_pktinfo` and two ints.
 const CONTROL_SIZE: usize = space(20) + 2 * space(4);
 
 /// Room for control data, aligned as `struct cmsghdr` is.
@@ -20,7 +20,7 @@ pub(in crate::sys) struct ControlBuffer<const SIZE: usize>(pub(in crate::sys) [u
 pub struct Item<'a> {
     /// Of the protocol, as setsockopt(2) has it.
     pub level: i32,
-    /// What it tells.
+    /// The type of the control message.
     pub kind: i32,
     /// Its bytes.
     pub value: &'a [u8],
@@ -60,7 +60,7 @@ impl Control {
     /// Nothing yet.
     pub const EMPTY: Control = Control { room: ControlBuffer([0; CONTROL_SIZE]), len: 0 };
 
-    /// Adds an item. Without effect where there is no room, which CONTROL_SIZE rules out.
+    /// Adds an item. If there is no room, nothing is added; CONTROL_SIZE has to be large enough.
     pub(in crate::sys) fn add(&mut self, level: i32, kind: i32, value: &[u8]) {
         let end = self.len + space(value.len());
         let Some(place) = self.room.0.get_mut(self.len..end) else { return };

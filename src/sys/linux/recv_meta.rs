@@ -1,4 +1,4 @@
-//! What control data means: facts that the kernel tells of a received datagram, and those it is told of one to send.
+//! Encodes and decodes control data: the metadata of received datagrams, and the options of datagrams that are sent.
 
 use super::cmsg::{Control, items};
 use crate::abi::udpr_datagram;

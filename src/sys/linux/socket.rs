@@ -57,8 +57,7 @@ pub unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// setsockopt(2) with any value. EINVAL for a length that is no `int`, as the kernel says where it is below 0: cut to 32
-/// bits it could be one that is right.
+/// setsockopt(2) with any value. EINVAL for a length above `i32::MAX`: truncated to 32 bits, it could be a valid one.
 pub(in crate::sys) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
     let len = i32::try_from(value.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let (data, len) = (value.as_ptr().cast(), len as libc::socklen_t);

@@ -62,7 +62,7 @@ fn elsewhere(owner: &OwnerLock) -> Status {
 }
 
 #[test]
-fn a_forked_gate_lets_one_thread_in() {
+fn a_forked_lock_lets_one_thread_in() {
     let owner = forked();
     let inside = owner.enter_forked().unwrap();
     assert_eq!(elsewhere(&owner), Status::WRONG_THREAD);
@@ -76,7 +76,7 @@ fn a_forked_gate_lets_one_thread_in() {
 }
 
 #[test]
-fn a_forked_gate_that_was_closed_stays_closed() {
+fn a_forked_lock_that_was_closed_stays_closed() {
     let owner = forked();
     owner.enter_forked().unwrap().close();
     assert!(owner.is_forked() && owner.is_unusable());

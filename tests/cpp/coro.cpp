@@ -311,6 +311,20 @@ TEST(what_nobody_waits_for_is_kept_in_order) {
   check::iterate_until(reactor, [&] { return events == expected; });
 }
 
+TEST(a_port_that_stops_in_a_later_turn_gives_what_was_kept) {
+  std::string   events;
+  udpr::reactor reactor;
+  coro::port    port(reactor, {check::loopback, 0});
+  port.write("a", port.host());
+  check::iterate_until(reactor, [&] { return port.stats().datagrams_in == 1; });
+  port.stop_listening();
+  coro::task<> task = receive_all(port, events);
+  task.start();
+  CHECK(events == "a" && !task.done());
+  check::iterate_until(reactor, [&] { return task.done(); });
+  CHECK(events == "a.");
+}
+
 TEST(stopping_the_reactor_ends_receiving) {
   std::string   events;
   udpr::reactor reactor;

@@ -15,7 +15,7 @@
 //! | `device::Device` | the device that a socket is bound to |
 //! | `multicast` | memberships in groups |
 //! | `cmsg`, `recv_meta`, `error_queue` | what the system reports and takes with one datagram; its reports of errors |
-//! | `mmsg::MmsgCalls` | sends and receives many messages |
+//! | `mmsg_headers::SendHeaders`, `RecvHeaders` | lay out many messages as the system wants them, and send or receive these |
 //! | `signal::Signals` | SIGINT and SIGTERM for a reactor that runs |
 //! | `thread`, `semaphore::Semaphore`, `cancel::CancelDisabled` | threads |
 //! | `clock` | the monotonic clock |

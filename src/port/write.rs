@@ -1,16 +1,16 @@
-//! Writing: datagrams gather while callbacks run; elsewhere they leave at once.
+//! Writing: while callbacks run, datagrams are gathered; otherwise they are sent at once.
 
-use super::message::{Flush, SendOptions};
+use super::message::{Flush, Transmit};
 use super::queue::{QueuedDatagram, SendQueue};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::context::Reason;
 use crate::status::{Result, Status};
-use crate::sys::{SendBatch, charge};
+use crate::sys::SendBatch;
 use std::cell::RefMut;
 use std::sync::Arc;
 
-/// What is on its way out of one port.
+/// The datagrams of one port that are not sent.
 #[derive(Debug)]
 pub(super) struct SendState {
     gathered: Option<Box<SendBatch>>,
@@ -22,29 +22,31 @@ impl SendState {
         SendState { gathered: None, queue }
     }
 
-    /// True where what counts `charge` could still be queued, beside all that was gathered.
+    /// True if the queue could take what is charged `charge`, after all that was gathered.
     pub(super) fn has_room(&mut self, charge: usize) -> bool {
         self.queue.has_room(charge, self.gathered.as_mut().map_or(0, |batch| batch.charged()))
     }
 
-    /// What was gathered, which is complete then.
+    /// Ends the gathering, and returns what was gathered.
     pub(super) fn take_gathered(&mut self) -> Option<Box<SendBatch>> {
         let mut send_batch = self.gathered.take()?;
         send_batch.finish();
         Some(send_batch)
     }
 
-    /// True while a full socket is waited for.
+    /// True while datagrams wait for a full socket.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
     }
 }
 
 impl Port {
-    /// One datagram of `len` bytes that `fill` writes. OK: handed to the kernel or queued. WOULD_BLOCK: the socket
-    /// and the queue are full, and `write_ready` will tell when to go on. CLOSED after a stop. NOT_CONNECTED,
-    /// WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS, INVALID_ARGUMENT: nothing was sent. Where nothing
-    /// gathers, what the kernel says of this datagram.
+    /// Sends one datagram of `len` bytes that `fill` writes. OK: handed to the system, gathered or queued.
+    ///
+    /// # Errors
+    /// Nothing was sent. [`Status::WOULD_BLOCK`]: the socket and the queue are full, and `write_ready` will be called when there is
+    /// room. [`Status::CLOSED`] after a stop. NOT_CONNECTED, WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS and
+    /// INVALID_ARGUMENT for the destination and the length. If the datagram is sent at once, the system's error.
     #[inline]
     pub fn write_with(
         &self,
@@ -53,10 +55,10 @@ impl Port {
         flush: Flush,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
-        self.writable(|open| open.submit(len, to, SendOptions::plain(flush), fill))
+        self.writable(|open| open.transmit(Transmit::new(len, to, flush), fill))
     }
 
-    /// The open part, borrowed: nothing is called while something is written.
+    /// Calls `write` with the open part. It is only borrowed, since no callback runs during a write.
     #[inline]
     fn writable(&self, write: impl FnOnce(&Open) -> Result) -> Result {
         let open = self.open.borrow();
@@ -65,31 +67,38 @@ impl Port {
         write(open)
     }
 
-    /// [`Port::write_with`] of bytes that are there. What was received in this dispatch may leave from where it lies.
+    /// [`Port::write_with`] of bytes in one piece. What was received in this dispatch may be sent from where it lies.
+    ///
+    /// # Errors
+    /// Those of [`Port::write_with`].
     pub fn write(&self, data: &[u8], to: Option<&Addr>, flush: Flush) -> Result {
         self.writable(|open| {
-            open.submit(data.len(), to, SendOptions::whole(data, flush), |place| place.copy_from_slice(data))
+            let transmit = Transmit { data: Some(data), ..Transmit::new(data.len(), to, flush) };
+            open.transmit(transmit, |place| place.copy_from_slice(data))
         })
     }
 
-    /// The short way of a write that follows the last one to where that went: the place for its `len` bytes, which the
-    /// caller copies there before anything else is done, unless it is where they lie. None where it does not follow, and
-    /// nothing was done.
+    /// The fast path of a write that can be appended to the last one, see [`AppendCursor`](crate::sys::AppendCursor). The caller
+    /// copies the bytes to the returned place before anything else is done, unless they lie there. If it returns none, nothing was
+    /// done, and the datagram has to be written.
     ///
-    /// A bare place, so that nothing needs to be remembered, and no borrow ended, while the bytes are copied.
+    /// It returns a bare pointer, so that no state has to be kept, and no borrow ended, after the copy.
     #[inline(always)]
     pub fn try_append(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         self.append_cursor.get()?.try_append(data, len, to)
     }
 
-    /// Sends what was gathered. WOULD_BLOCK where a full socket keeps some of it waiting.
+    /// Sends what was gathered.
+    ///
+    /// # Errors
+    /// [`Status::WOULD_BLOCK`] if some of it waits for a full socket; [`Status::CLOSED`].
     pub fn flush(&self) -> Result {
         let open = self.listening()?;
         open.flush();
         if open.is_waiting() { Err(Status::WOULD_BLOCK) } else { Ok(()) }
     }
 
-    /// Calls `write_ready` where it is owed and nothing waits any more.
+    /// Calls `write_ready` if it is owed and nothing waits any more.
     pub(super) fn call_write_ready(self: &Arc<Port>, open: &Open) {
         let ready = open.is_listening() && !open.is_waiting() && open.write_ready_owed.take();
         open.update_interest();
@@ -99,16 +108,16 @@ impl Port {
         }
     }
 
-    /// After ENOBUFS, or another call that failed: some time has passed.
+    /// Tries again, some time after a call has failed for lack of memory or of room in a device's queue.
     pub(super) fn retry(self: &Arc<Port>, open: &Open) {
         open.backing_off.set(false);
         open.registration.use_level_triggering();
-        // One datagram shows whether a device is full still, and costs little where it is.
+        // One datagram shows whether the device is still full, and costs little if it is.
         open.drain_queue(1);
         self.resume_sending(open);
     }
 
-    /// A full socket may have room again: first what waits for it, then the mail.
+    /// Called when a full socket may have room again: sends first what waits for it, then what was posted.
     pub(super) fn resume_sending(self: &Arc<Port>, open: &Open) {
         open.drain_queue(usize::MAX);
         self.send_posted();
@@ -117,13 +126,12 @@ impl Port {
 }
 
 impl Open {
-    /// Sends what another thread has posted. It was accepted then, so here it is queued whatever the bound says.
+    /// Sends a datagram that was posted by another thread. It was accepted then, so it is queued here whatever the limit is.
     pub(super) fn submit_posted(&self, datagram: QueuedDatagram) {
-        let (len, to) = (datagram.data.len(), datagram.to.as_ref());
         let owed = self.write_ready_owed.get();
         let submit = || {
-            let options = SendOptions::plain(Flush::Batched);
-            self.submit_checked(len, to, options, |place| place.copy_from_slice(&datagram.data))
+            let transmit = Transmit::new(datagram.data.len(), datagram.to.as_ref(), Flush::Batched);
+            self.transmit_checked(transmit, |place| place.copy_from_slice(&datagram.data))
         };
         let mut result = if self.is_waiting() { Err(Status::WOULD_BLOCK) } else { submit() };
         let mut mtu = 0;
@@ -145,53 +153,39 @@ impl Open {
         }
     }
 
-    /// The way of every datagram: checked, then gathered, sent or queued.
-    pub(super) fn submit(
-        &self,
-        len: usize,
-        to: Option<&Addr>,
-        options: SendOptions<'_>,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result {
-        let to = self.check_destination(options.longest(len), to)?;
-        self.submit_checked(len, to, options, fill)
+    /// Checks the destination of a datagram; then gathers, sends or queues it. Every write comes here.
+    pub(super) fn transmit(&self, mut transmit: Transmit<'_>, fill: impl FnOnce(&mut [u8])) -> Result {
+        transmit.to = self.check_destination(transmit.longest(), transmit.to)?;
+        self.transmit_checked(transmit, fill)
     }
 
-    fn submit_checked(
-        &self,
-        len: usize,
-        to: Option<&Addr>,
-        options: SendOptions<'_>,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result {
+    fn transmit_checked(&self, transmit: Transmit<'_>, fill: impl FnOnce(&mut [u8])) -> Result {
         if self.constrained.get() {
-            self.check_constraints(to)?;
+            self.check_constraints(transmit.to)?;
         }
         let mut sending = self.lazy().sending.borrow_mut();
-        let together = options.flush == Flush::Batched && !self.has(flag::UNBATCHED);
-        if together && sending.queue.is_empty() {
-            if let Some(send_batch) = self.gathered(&mut sending, len, options.pieces(len)) {
-                self.gather(send_batch, len, to, options, fill);
+        let is_batched = transmit.flush == Flush::Batched && !self.has(flag::UNBATCHED);
+        if is_batched && sending.queue.is_empty() {
+            if let Some(send_batch) = self.gathered(&mut sending, &transmit) {
+                self.gather(send_batch, &transmit, fill);
                 return Ok(());
             }
         }
-        self.submit_singly(sending, len, to, options, fill)
+        self.transmit_singly(sending, transmit, fill)
     }
 
-    /// By itself, or behind what waits for a full socket.
+    /// Sends it by itself, or queues it if others wait for a full socket.
     #[inline(never)]
-    fn submit_singly(
+    fn transmit_singly(
         &self,
         mut sending: RefMut<'_, SendState>,
-        len: usize,
-        to: Option<&Addr>,
-        options: SendOptions<'_>,
+        transmit: Transmit<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         let result = if sending.queue.is_empty() {
-            self.send_now(&mut sending, len, to, options, fill)
-        } else if self.may_queue(&sending, charge(len, options.pieces(len))) {
-            options.queue(&mut sending.queue, len, to.copied(), fill)
+            self.send_now(&mut sending, &transmit, fill)
+        } else if self.may_queue(&sending, transmit.charge()) {
+            transmit.queue(&mut sending.queue, fill)
         } else {
             Err(Status::WOULD_BLOCK)
         };
@@ -207,21 +201,15 @@ impl Open {
         !self.has(flag::UNBATCHED) && sending.queue.has_room(charge, 0)
     }
 
-    /// The batch that `len` bytes in `pieces` datagrams can be added to, so that the queue would still take all of it if the socket
-    /// is full.
+    /// The batch that it can be gathered in: the queue could still take all of the batch if the socket is full.
     #[inline(always)]
-    fn gathered<'a>(
-        &self,
-        sending: &'a mut SendState,
-        len: usize,
-        pieces: usize,
-    ) -> Option<&'a mut SendBatch> {
-        if sending.gathered.as_mut().is_some_and(|batch| !batch.has_room(len, pieces)) {
+    fn gathered<'a>(&self, sending: &'a mut SendState, transmit: &Transmit<'_>) -> Option<&'a mut SendBatch> {
+        if sending.gathered.as_mut().is_some_and(|batch| !batch.has_room(transmit.len, transmit.pieces())) {
             self.send_gathered(sending);
         }
         if sending.gathered.is_none() {
             let limit = sending.queue.limit();
-            if !self.context.may_gather() || !sending.queue.is_empty() || charge(len, pieces) > limit {
+            if !self.context.may_gather() || !sending.queue.is_empty() || transmit.charge() > limit {
                 return None;
             }
             self.context.schedule(Reason::Gathered, self.token.get());
@@ -233,49 +221,42 @@ impl Open {
     }
 
     #[inline(always)]
-    fn gather(
-        &self,
-        send_batch: &mut SendBatch,
-        len: usize,
-        to: Option<&Addr>,
-        options: SendOptions<'_>,
-        fill: impl FnOnce(&mut [u8]),
-    ) {
-        let target = self.target(to, options.control);
-        if !options.data.is_some_and(|data| send_batch.push_in_place(data, target)) {
-            send_batch.push(len, options.segment, target, fill);
+    fn gather(&self, send_batch: &mut SendBatch, transmit: &Transmit<'_>, fill: impl FnOnce(&mut [u8])) {
+        let target = self.target(transmit.to, transmit.control);
+        if !transmit.data.is_some_and(|data| send_batch.push_in_place(data, target)) {
+            send_batch.push(transmit.len, transmit.segment, target, fill);
         }
-        if options.is_plain() {
+        if transmit.is_plain() {
             send_batch.arm_cursor(target.limits);
         }
     }
 
-    /// One datagram by itself, after what was gathered: the kernel's answer is the write's. Of several pieces that is
-    /// the first one's; what is lost of those behind it counts as dropped.
+    /// Sends what was gathered, and then this. The result is that of the first datagram; others that are lost count as dropped.
     fn send_now(
         &self,
         sending: &mut SendState,
-        len: usize,
-        to: Option<&Addr>,
-        options: SendOptions<'_>,
+        transmit: &Transmit<'_>,
         fill: impl FnOnce(&mut [u8]),
     ) -> Result {
         self.send_gathered(sending);
         let mut send_batch = self.context.take_send_batch();
-        send_batch.push(len, options.segment, self.target(to, options.control), fill);
-        let full = !sending.queue.is_empty();
-        let mut result = if full { Err(Status::WOULD_BLOCK) } else { self.send(&mut send_batch) };
-        let unsent = send_batch.pending();
-        if result == Err(Status::WOULD_BLOCK)
-            && self.may_queue(sending, charge(send_batch.pending_bytes(), unsent))
-        {
-            let lost = self.enqueue_rest(sending, &send_batch);
-            result = if lost == options.pieces(len) { Err(Status::NO_MEMORY) } else { Ok(()) };
-            self.count_dropped(if result.is_ok() { lost } else { 0 });
-        } else if result.is_err() && unsent < options.pieces(len) {
-            self.count_dropped(unsent);
-            result = Ok(());
-        }
+        let target = self.target(transmit.to, transmit.control);
+        send_batch.push(transmit.len, transmit.segment, target, fill);
+        let is_full = !sending.queue.is_empty();
+        let sent = if is_full { Err(Status::WOULD_BLOCK) } else { self.send(&mut send_batch) };
+        let (all, unsent) = (transmit.pieces(), send_batch.pending());
+        let (result, lost) = match sent {
+            Err(Status::WOULD_BLOCK) if self.may_queue(sending, send_batch.pending_charge()) => {
+                match self.enqueue_rest(sending, &send_batch) {
+                    lost if lost == all => (Err(Status::NO_MEMORY), 0),
+                    lost => (Ok(()), lost),
+                }
+            }
+            // The first datagram was sent.
+            Err(_) if unsent < all => (Ok(()), unsent),
+            sent => (sent, 0),
+        };
+        self.count_dropped(lost);
         self.context.return_send_batch(send_batch);
         result
     }

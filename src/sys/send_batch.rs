@@ -222,9 +222,9 @@ impl SendBatch {
         self.rest().iter().map(|message| message.datagrams).sum::<usize>() - self.split_done()
     }
 
-    /// Bytes that wait to be sent.
-    pub fn pending_bytes(&self) -> usize {
-        self.unsent().map(|datagram| datagram.data.len()).sum()
+    /// What the datagrams that wait to be sent are charged.
+    pub fn pending_charge(&self) -> usize {
+        charge(self.unsent().map(|datagram| datagram.data.len()).sum(), self.pending())
     }
 
     /// The datagrams that wait to be sent, in order.

@@ -133,7 +133,7 @@ fn a_split_message_leaves_datagram_by_datagram() {
     send_batch.split();
     assert_eq!((send_batch.merged(), send_batch.next_count()), (None, 1));
     assert_eq!(send_batch.advance(1), (1, 2));
-    assert_eq!((send_batch.pending(), send_batch.pending_bytes()), (3, 6));
+    assert_eq!((send_batch.pending(), send_batch.pending_charge()), (3, 3 * CHARGE_MIN));
     let unsent: Vec<_> = send_batch.unsent().map(|datagram| datagram.data[0]).collect();
     assert_eq!(unsent, [2, 3, 4]);
     assert_eq!(send_batch.advance(2), (2, 4));

@@ -28,8 +28,9 @@ const fn text(nul_terminated: &'static str) -> &'static CStr {
     }
 }
 
+/// Behind the message comes the errno that the status stands for, or, behind a `~`, the one that comes nearest.
 macro_rules! table {
-    ($($name:ident = $code:ident, $message:literal $(, $errno:ident)?;)*) => {
+    ($($name:ident = $code:ident, $message:literal $(, $errno:ident)? $(~ $nearest:ident)?;)*) => {
         impl Status {
             $(#[doc = $message] pub const $name: Status = Status(Code::$code as i32);)*
 
@@ -47,6 +48,17 @@ macro_rules! table {
                 match self {
                     $($(Status::$name => libc::$errno,)?)*
                     _ => self.system_errno(),
+                }
+            }
+
+            /// The errno that comes nearest to this status, for callers that know nothing else: EIO for what is unknown, 0 for
+            /// what is no failure.
+            pub const fn nearest_errno(self) -> i32 {
+                match self {
+                    $($(Status::$name => libc::$nearest,)?)*
+                    Status(0..) => 0,
+                    _ if self.errno() == 0 => libc::EIO,
+                    _ => self.errno(),
                 }
             }
 
@@ -78,27 +90,27 @@ table! {
     OK = UDPR_OK, "success";
     PENDING = UDPR_PENDING, "success so far: it will finish later";
     INVALID_ARGUMENT = UDPR_E_INVALID_ARGUMENT,
-        "an argument is NULL where it must not be, has a wrong size, or is out of range";
+        "an argument is NULL where it must not be, has a wrong size, or is out of range" ~ EINVAL;
     NO_MEMORY = UDPR_E_NO_MEMORY, "out of memory", ENOMEM;
     WRONG_THREAD = UDPR_E_WRONG_THREAD,
-        "another thread is using this reactor: call from its callbacks, or hand the call to it from here";
-    NOT_RUNNING = UDPR_E_NOT_RUNNING, "the reactor is not running";
-    ALREADY_RUNNING = UDPR_E_ALREADY_RUNNING, "the reactor is running already";
-    REENTRANT = UDPR_E_REENTRANT, "not allowed inside a callback of the same reactor";
-    CLOSED = UDPR_E_CLOSED, "this transport has stopped, or its reactor is gone";
-    NOT_FOUND = UDPR_E_NOT_FOUND, "no such id: it never was, or is done with";
-    ALREADY_CALLED = UDPR_E_ALREADY_CALLED, "the delayed call has run, or is running";
-    ALREADY_CANCELLED = UDPR_E_ALREADY_CANCELLED, "the delayed call was cancelled before";
+        "another thread is using this reactor: call from its callbacks, or hand the call to it from here" ~ EBUSY;
+    NOT_RUNNING = UDPR_E_NOT_RUNNING, "the reactor is not running" ~ ESRCH;
+    ALREADY_RUNNING = UDPR_E_ALREADY_RUNNING, "the reactor is running already" ~ EALREADY;
+    REENTRANT = UDPR_E_REENTRANT, "not allowed inside a callback of the same reactor" ~ EDEADLK;
+    CLOSED = UDPR_E_CLOSED, "this transport has stopped, or its reactor is gone" ~ EBADF;
+    NOT_FOUND = UDPR_E_NOT_FOUND, "no such id: it never was, or is done with" ~ ENOENT;
+    ALREADY_CALLED = UDPR_E_ALREADY_CALLED, "the delayed call has run, or is running" ~ EALREADY;
+    ALREADY_CANCELLED = UDPR_E_ALREADY_CANCELLED, "the delayed call was cancelled before" ~ ECANCELED;
     INVALID_ADDRESS = UDPR_E_INVALID_ADDRESS,
-        "not an IP address literal: a host name has to be resolved first";
+        "not an IP address literal: a host name has to be resolved first" ~ EINVAL;
     ADDRESS_FAMILY = UDPR_E_ADDRESS_FAMILY,
         "the wrong address family: IPv4 where IPv6 is needed or the other way round, or one this host lacks",
         EAFNOSUPPORT;
-    SOCKET_TYPE = UDPR_E_SOCKET_TYPE, "the descriptor is not a UDP socket";
+    SOCKET_TYPE = UDPR_E_SOCKET_TYPE, "the descriptor is not a UDP socket" ~ EPROTOTYPE;
     NOT_CONNECTED = UDPR_E_NOT_CONNECTED,
         "the port is not connected: say where to write to, or connect it first", ENOTCONN;
     WRONG_PEER = UDPR_E_WRONG_PEER,
-        "the port is connected to another peer: write to that one, or disconnect first";
+        "the port is connected to another peer: write to that one, or disconnect first" ~ EISCONN;
     MESSAGE_TOO_LONG = UDPR_E_MESSAGE_TOO_LONG,
         "the datagram is too long for UDP, or for the path where it must not be fragmented", EMSGSIZE;
     WOULD_BLOCK = UDPR_E_WOULD_BLOCK, "the send queue is full: go on at write_ready", EAGAIN;
@@ -113,20 +125,20 @@ table! {
     NO_FILES = UDPR_E_NO_FILES, "this process has too many open files: see its RLIMIT_NOFILE", EMFILE;
     NETWORK_UNREACHABLE = UDPR_E_NETWORK_UNREACHABLE, "no route to that network", ENETUNREACH;
     HOST_UNREACHABLE = UDPR_E_HOST_UNREACHABLE, "no route to that host, or it does not answer", EHOSTUNREACH;
-    ALREADY_JOINED = UDPR_E_ALREADY_JOINED, "the port has joined this group on this interface already";
-    NOT_JOINED = UDPR_E_NOT_JOINED, "the port has not joined this group on this interface";
+    ALREADY_JOINED = UDPR_E_ALREADY_JOINED, "the port has joined this group on this interface already" ~ EADDRINUSE;
+    NOT_JOINED = UDPR_E_NOT_JOINED, "the port has not joined this group on this interface" ~ EADDRNOTAVAIL;
     NOT_MULTICAST = UDPR_E_NOT_MULTICAST,
-        "not a multicast address: groups are 224.0.0.0/4 and ff00::/8";
+        "not a multicast address: groups are 224.0.0.0/4 and ff00::/8" ~ EINVAL;
     NO_INTERFACE = UDPR_E_NO_INTERFACE, "no such network interface", ENODEV;
-    NAME_NOT_FOUND = UDPR_E_NAME_NOT_FOUND, "the host name does not exist, or has no such address";
-    NAME_TRY_AGAIN = UDPR_E_NAME_TRY_AGAIN, "the name server did not answer: try again later";
+    NAME_NOT_FOUND = UDPR_E_NAME_NOT_FOUND, "the host name does not exist, or has no such address" ~ ENOENT;
+    NAME_TRY_AGAIN = UDPR_E_NAME_TRY_AGAIN, "the name server did not answer: try again later" ~ EAGAIN;
     TIMED_OUT = UDPR_E_TIMED_OUT, "it took too long", ETIMEDOUT;
     CANCELLED = UDPR_E_CANCELLED, "it was cancelled", ECANCELED;
     NOT_SUPPORTED = UDPR_E_NOT_SUPPORTED, "this system, socket or descriptor cannot do that", EOPNOTSUPP;
     VERSION = UDPR_E_VERSION,
-        "a struct or a flag asks for more than this version knows: zero what you do not set, or use a newer one";
+        "a struct or a flag asks for more than this version knows: zero what you do not set, or use a newer one" ~ ENOSYS;
     PANIC = UDPR_E_PANIC,
-        "a bug in the library: this reactor is dead and can only be freed; please report it";
+        "a bug in the library: this reactor is dead and can only be freed; please report it" ~ ENOTRECOVERABLE;
     SYSTEM = UDPR_E_SYSTEM, "a system error whose errno is not known";
 }
 
@@ -323,6 +335,19 @@ mod tests {
             assert_eq!(status.name() == c"UDPR_E_SYSTEM", system, "{code}");
             assert!(status.message().to_str().is_ok_and(|text| !text.is_empty()));
             assert!((0..=4095).contains(&status.errno()));
+        }
+    }
+
+    #[test]
+    fn the_nearest_errno_is_the_statuss_own_if_there_is_one() {
+        for code in (-70_000..=100).chain([i32::MIN, i32::MIN + 1, i32::MAX]) {
+            let status = Status::from_code(code);
+            let is_named = TABLE.iter().any(|(status, ..)| status.code() == code) && status != Status::SYSTEM;
+            match status.nearest_errno() {
+                0 => assert!(code >= 0),
+                nearest if status.errno() != 0 => assert_eq!(nearest, status.errno()),
+                nearest => assert_eq!(nearest == libc::EIO, !is_named, "{code}"),
+            }
         }
     }
 

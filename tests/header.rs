@@ -1,6 +1,7 @@
 //! include/udpr/udpr.h is generated from src/capi, and its numbers are those of the core.
 //! `UDPR_WRITE_HEADER=1 cargo test --test header` (scripts/header) writes it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use udpr::port::flag as port_flag;
 use udpr::reactor::flag as reactor_flag;
@@ -116,6 +117,33 @@ fn statuses_are_those_of_the_table() {
         assert_eq!(status.name().to_str(), Ok(name.as_str()));
     }
     assert_eq!(Status::from_code(-37).name(), c"UDPR_E_UNKNOWN", "a status that the header lacks");
+}
+
+/// Lines of "ERRNO STATUS, STATUS" in the comment of udpr_status_nearest_errno.
+#[test]
+fn the_table_of_nearest_errnos_is_that_of_the_core() {
+    let header = header();
+    let (above, _) = header.split_once("int32_t udpr_status_nearest_errno(").expect("the function");
+    let (_, comment) = above.rsplit_once("/**").expect("its comment");
+    let rows: Vec<Vec<&str>> = comment
+        .lines()
+        .filter_map(|line| line.strip_prefix(" *  E"))
+        .map(|line| line.split([' ', ',']).filter(|word| !word.is_empty()).skip(1).collect())
+        .collect();
+    let nearest = |name: &str| {
+        let (_, number) = numbers(name).into_iter().find(|(found, _)| found == name).expect("a status");
+        Status::from_code(number as i32).nearest_errno()
+    };
+    let errnos: HashSet<i32> = rows.iter().map(|row| nearest(row[0])).collect();
+    assert_eq!(errnos.len(), rows.len(), "an errno has two rows");
+    for row in &rows {
+        assert!(row.iter().all(|name| nearest(name) == nearest(row[0])), "{row:?}");
+    }
+    let listed: HashSet<_> = rows.concat().into_iter().map(str::to_owned).collect();
+    assert_eq!(listed.len(), rows.concat().len(), "a status is listed twice");
+    let without_errno = |number: i64| number != -65536 && Status::from_code(number as i32).errno() == 0;
+    let statuses = numbers("UDPR_E_").into_iter().filter(|(_, number)| without_errno(*number));
+    assert_eq!(listed, statuses.map(|(name, _)| name).collect());
 }
 
 #[test]

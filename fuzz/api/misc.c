@@ -10,7 +10,9 @@ static void op_library(void) {
   ASSERT(strlen(CALL_VALUE(const char *, NULL, udpr_version_string)) >= 5);
   ASSERT(strncmp(CALL_VALUE(const char *, NULL, udpr_status_name, status), "UDPR_", 5) == 0);
   ASSERT(strlen(CALL_VALUE(const char *, NULL, udpr_status_message, status)) > 0);
-  ASSERT(CALL_VALUE(int32_t, NULL, udpr_status_errno, status) >= 0);
+  int32_t number = CALL_VALUE(int32_t, NULL, udpr_status_errno, status);
+  int32_t nearest = CALL_VALUE(int32_t, NULL, udpr_status_nearest_errno, status);
+  ASSERT(number >= 0 && (number == 0 || nearest == number) && (nearest == 0) == (status >= 0));
   udpr_bool there =
       CALL_VALUE(udpr_bool, NULL, udpr_has_feature, PICK("gso", "gro", "recvmmsg", "nosuch", "", NULL));
   ASSERT(there == 0 || there == 1);

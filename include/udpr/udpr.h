@@ -639,6 +639,31 @@ UDPR_API const char *udpr_status_message(udpr_status status);
 /** The errno that a status stands for, 0 where there is none. [any thread] */
 UDPR_API int32_t udpr_status_errno(udpr_status status);
 
+/**
+ * The errno that comes nearest to a status, for callers that know nothing else (an `OSError`, a host's own error codes). It is the
+ * number of this system's C library, on Windows too. Several statuses may have the same one. A status that udpr_status_errno knows
+ * keeps that errno, as UDPR_E_SYSTEM - n keeps n; the others have one of this table. [any thread]
+ *
+ *  EINVAL          UDPR_E_INVALID_ARGUMENT, UDPR_E_INVALID_ADDRESS, UDPR_E_NOT_MULTICAST
+ *  EBUSY           UDPR_E_WRONG_THREAD
+ *  ESRCH           UDPR_E_NOT_RUNNING
+ *  EALREADY        UDPR_E_ALREADY_RUNNING, UDPR_E_ALREADY_CALLED
+ *  EDEADLK         UDPR_E_REENTRANT
+ *  EBADF           UDPR_E_CLOSED
+ *  ENOENT          UDPR_E_NOT_FOUND, UDPR_E_NAME_NOT_FOUND
+ *  ECANCELED       UDPR_E_ALREADY_CANCELLED
+ *  EPROTOTYPE      UDPR_E_SOCKET_TYPE
+ *  EISCONN         UDPR_E_WRONG_PEER
+ *  EADDRINUSE      UDPR_E_ALREADY_JOINED
+ *  EADDRNOTAVAIL   UDPR_E_NOT_JOINED
+ *  EAGAIN          UDPR_E_NAME_TRY_AGAIN
+ *  ENOSYS          UDPR_E_VERSION
+ *  ENOTRECOVERABLE UDPR_E_PANIC
+ *
+ * Returns: the errno; EIO for UDPR_E_SYSTEM itself and for numbers that are no status; 0 for UDPR_OK and above.
+ */
+UDPR_API int32_t udpr_status_nearest_errno(udpr_status status);
+
 /* ---- addresses ---- */
 
 /**

@@ -13,49 +13,50 @@ typedef struct named {
   const char *name;
   int32_t     number;
   int32_t     error; /* its errno; -1 if it depends on the system */
+  int32_t     nearest;
 } named;
 
 #define NAMED(code) .status = code, .name = #code
 
 static const named statuses[] = {
-    {NAMED(UDPR_OK), .number = 0, .error = 0},
-    {NAMED(UDPR_PENDING), .number = 1, .error = 0},
-    {NAMED(UDPR_E_INVALID_ARGUMENT), .number = -1, .error = -1},
-    {NAMED(UDPR_E_NO_MEMORY), .number = -2, .error = ENOMEM},
-    {NAMED(UDPR_E_WRONG_THREAD), .number = -3, .error = 0},
-    {NAMED(UDPR_E_NOT_RUNNING), .number = -4, .error = 0},
-    {NAMED(UDPR_E_ALREADY_RUNNING), .number = -5, .error = 0},
-    {NAMED(UDPR_E_REENTRANT), .number = -6, .error = 0},
-    {NAMED(UDPR_E_CLOSED), .number = -7, .error = -1},
-    {NAMED(UDPR_E_NOT_FOUND), .number = -8, .error = -1},
-    {NAMED(UDPR_E_ALREADY_CALLED), .number = -9, .error = 0},
-    {NAMED(UDPR_E_ALREADY_CANCELLED), .number = -10, .error = 0},
-    {NAMED(UDPR_E_INVALID_ADDRESS), .number = -11, .error = -1},
-    {NAMED(UDPR_E_ADDRESS_FAMILY), .number = -12, .error = -1},
-    {NAMED(UDPR_E_SOCKET_TYPE), .number = -13, .error = -1},
-    {NAMED(UDPR_E_NOT_CONNECTED), .number = -14, .error = -1},
-    {NAMED(UDPR_E_WRONG_PEER), .number = -15, .error = -1},
-    {NAMED(UDPR_E_MESSAGE_TOO_LONG), .number = -16, .error = EMSGSIZE},
-    {NAMED(UDPR_E_WOULD_BLOCK), .number = -17, .error = EAGAIN},
-    {NAMED(UDPR_E_CONNECTION_REFUSED), .number = -18, .error = ECONNREFUSED},
-    {NAMED(UDPR_E_ADDRESS_IN_USE), .number = -19, .error = EADDRINUSE},
-    {NAMED(UDPR_E_ADDRESS_NOT_AVAILABLE), .number = -20, .error = EADDRNOTAVAIL},
-    {NAMED(UDPR_E_PERMISSION), .number = -21, .error = EPERM},
-    {NAMED(UDPR_E_ACCESS), .number = -22, .error = EACCES},
-    {NAMED(UDPR_E_NO_FILES), .number = -23, .error = EMFILE},
-    {NAMED(UDPR_E_NETWORK_UNREACHABLE), .number = -24, .error = ENETUNREACH},
-    {NAMED(UDPR_E_HOST_UNREACHABLE), .number = -25, .error = EHOSTUNREACH},
-    {NAMED(UDPR_E_ALREADY_JOINED), .number = -26, .error = -1},
-    {NAMED(UDPR_E_NOT_JOINED), .number = -27, .error = -1},
-    {NAMED(UDPR_E_NOT_MULTICAST), .number = -28, .error = -1},
-    {NAMED(UDPR_E_NO_INTERFACE), .number = -29, .error = -1},
-    {NAMED(UDPR_E_NAME_NOT_FOUND), .number = -30, .error = 0},
-    {NAMED(UDPR_E_NAME_TRY_AGAIN), .number = -31, .error = 0},
-    {NAMED(UDPR_E_TIMED_OUT), .number = -32, .error = -1},
-    {NAMED(UDPR_E_CANCELLED), .number = -33, .error = -1},
-    {NAMED(UDPR_E_NOT_SUPPORTED), .number = -34, .error = -1},
-    {NAMED(UDPR_E_VERSION), .number = -35, .error = 0},
-    {NAMED(UDPR_E_PANIC), .number = -36, .error = 0},
+    {NAMED(UDPR_OK), .number = 0, .error = 0, .nearest = 0},
+    {NAMED(UDPR_PENDING), .number = 1, .error = 0, .nearest = 0},
+    {NAMED(UDPR_E_INVALID_ARGUMENT), .number = -1, .error = -1, .nearest = EINVAL},
+    {NAMED(UDPR_E_NO_MEMORY), .number = -2, .error = ENOMEM, .nearest = ENOMEM},
+    {NAMED(UDPR_E_WRONG_THREAD), .number = -3, .error = 0, .nearest = EBUSY},
+    {NAMED(UDPR_E_NOT_RUNNING), .number = -4, .error = 0, .nearest = ESRCH},
+    {NAMED(UDPR_E_ALREADY_RUNNING), .number = -5, .error = 0, .nearest = EALREADY},
+    {NAMED(UDPR_E_REENTRANT), .number = -6, .error = 0, .nearest = EDEADLK},
+    {NAMED(UDPR_E_CLOSED), .number = -7, .error = -1, .nearest = EBADF},
+    {NAMED(UDPR_E_NOT_FOUND), .number = -8, .error = -1, .nearest = ENOENT},
+    {NAMED(UDPR_E_ALREADY_CALLED), .number = -9, .error = 0, .nearest = EALREADY},
+    {NAMED(UDPR_E_ALREADY_CANCELLED), .number = -10, .error = 0, .nearest = ECANCELED},
+    {NAMED(UDPR_E_INVALID_ADDRESS), .number = -11, .error = -1, .nearest = EINVAL},
+    {NAMED(UDPR_E_ADDRESS_FAMILY), .number = -12, .error = -1, .nearest = EAFNOSUPPORT},
+    {NAMED(UDPR_E_SOCKET_TYPE), .number = -13, .error = -1, .nearest = EPROTOTYPE},
+    {NAMED(UDPR_E_NOT_CONNECTED), .number = -14, .error = -1, .nearest = ENOTCONN},
+    {NAMED(UDPR_E_WRONG_PEER), .number = -15, .error = -1, .nearest = EISCONN},
+    {NAMED(UDPR_E_MESSAGE_TOO_LONG), .number = -16, .error = EMSGSIZE, .nearest = EMSGSIZE},
+    {NAMED(UDPR_E_WOULD_BLOCK), .number = -17, .error = EAGAIN, .nearest = EAGAIN},
+    {NAMED(UDPR_E_CONNECTION_REFUSED), .number = -18, .error = ECONNREFUSED, .nearest = ECONNREFUSED},
+    {NAMED(UDPR_E_ADDRESS_IN_USE), .number = -19, .error = EADDRINUSE, .nearest = EADDRINUSE},
+    {NAMED(UDPR_E_ADDRESS_NOT_AVAILABLE), .number = -20, .error = EADDRNOTAVAIL, .nearest = EADDRNOTAVAIL},
+    {NAMED(UDPR_E_PERMISSION), .number = -21, .error = EPERM, .nearest = EPERM},
+    {NAMED(UDPR_E_ACCESS), .number = -22, .error = EACCES, .nearest = EACCES},
+    {NAMED(UDPR_E_NO_FILES), .number = -23, .error = EMFILE, .nearest = EMFILE},
+    {NAMED(UDPR_E_NETWORK_UNREACHABLE), .number = -24, .error = ENETUNREACH, .nearest = ENETUNREACH},
+    {NAMED(UDPR_E_HOST_UNREACHABLE), .number = -25, .error = EHOSTUNREACH, .nearest = EHOSTUNREACH},
+    {NAMED(UDPR_E_ALREADY_JOINED), .number = -26, .error = -1, .nearest = EADDRINUSE},
+    {NAMED(UDPR_E_NOT_JOINED), .number = -27, .error = -1, .nearest = EADDRNOTAVAIL},
+    {NAMED(UDPR_E_NOT_MULTICAST), .number = -28, .error = -1, .nearest = EINVAL},
+    {NAMED(UDPR_E_NO_INTERFACE), .number = -29, .error = -1, .nearest = ENODEV},
+    {NAMED(UDPR_E_NAME_NOT_FOUND), .number = -30, .error = 0, .nearest = ENOENT},
+    {NAMED(UDPR_E_NAME_TRY_AGAIN), .number = -31, .error = 0, .nearest = EAGAIN},
+    {NAMED(UDPR_E_TIMED_OUT), .number = -32, .error = -1, .nearest = ETIMEDOUT},
+    {NAMED(UDPR_E_CANCELLED), .number = -33, .error = -1, .nearest = ECANCELED},
+    {NAMED(UDPR_E_NOT_SUPPORTED), .number = -34, .error = -1, .nearest = EOPNOTSUPP},
+    {NAMED(UDPR_E_VERSION), .number = -35, .error = 0, .nearest = ENOSYS},
+    {NAMED(UDPR_E_PANIC), .number = -36, .error = 0, .nearest = ENOTRECOVERABLE},
 };
 enum { STATUSES = sizeof statuses / sizeof *statuses };
 
@@ -89,6 +90,25 @@ TEST(a_system_status_carries_its_errno) {
   }
 }
 
+TEST(every_status_has_a_nearest_errno) {
+  for (size_t i = 0; i < STATUSES; i++) {
+    int32_t own = udpr_status_errno(statuses[i].status),
+            nearest = udpr_status_nearest_errno(statuses[i].status);
+    if (nearest != statuses[i].nearest)
+      FAIL("the nearest errno of %s is %d, not %d", statuses[i].name, nearest, statuses[i].nearest);
+    CHECK(own == 0 || own == nearest);
+  }
+  for (int error = 1; error < 4096; error++)
+    CHECK_EQ(error, udpr_status_nearest_errno(UDPR_E_SYSTEM - error));
+  const udpr_status unknown[] = {INT32_MIN,     INT32_MIN + 1,     -1000000,        UDPR_E_SYSTEM - 4096,
+                                 UDPR_E_SYSTEM, UDPR_E_SYSTEM + 1, UDPR_E_PANIC - 1};
+  for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+    CHECK_EQ(EIO, udpr_status_nearest_errno(unknown[i]));
+  const udpr_status successes[] = {UDPR_OK, UDPR_PENDING, UDPR_PENDING + 1, INT32_MAX};
+  for (size_t i = 0; i < sizeof successes / sizeof *successes; i++)
+    CHECK_EQ(0, udpr_status_nearest_errno(successes[i]));
+}
+
 TEST(any_integer_has_a_name_and_a_message) {
   const udpr_status edges[] = {INT32_MIN, INT32_MIN + 1, INT32_MAX,     2,       -37,
                                -65535,    -65536,        -65536 - 4096, -1000000};
@@ -100,6 +120,7 @@ TEST(any_integer_has_a_name_and_a_message) {
     CHECK(name != NULL && *name && message != NULL && *message);
     CHECK(name == udpr_status_name(status) && message == udpr_status_message(status)); /* static strings */
     CHECK(udpr_status_errno(status) >= 0);
+    CHECK_EQ(status >= 0, udpr_status_nearest_errno(status) == 0);
   }
 }
 

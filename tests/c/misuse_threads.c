@@ -19,6 +19,7 @@ static void call_functions_without_reactor(void *arg) {
   CHECK_STR("UDPR_E_CLOSED", udpr_status_name(UDPR_E_CLOSED));
   CHECK(udpr_status_message(UDPR_E_CLOSED) != NULL);
   CHECK_EQ(ECONNREFUSED, udpr_status_errno(UDPR_E_CONNECTION_REFUSED));
+  CHECK_EQ(EISCONN, udpr_status_nearest_errno(UDPR_E_WRONG_PEER));
   OK(udpr_addr_parse("127.0.0.1:5", 0, &v4));
   OK(udpr_addr_parse_host("::ffff:127.0.0.1", 5, &v6));
   OK(udpr_addr_format(&v4, text, sizeof text, &len));

@@ -35,6 +35,11 @@ TEST(error_codes_convert_to_statuses) {
   CHECK(udpr::to_status({1, std::iostream_category()}) == UDPR_E_CANCELLED);
 }
 
+TEST(error_codes_have_a_nearest_errno) {
+  CHECK(udpr::nearest_errno(UDPR_E_CLOSED) == EBADF && udpr::nearest_errno(UDPR_E_WRONG_PEER) == EISCONN);
+  CHECK(udpr::nearest_errno({ENFILE, std::system_category()}) == ENFILE && udpr::nearest_errno({}) == 0);
+}
+
 TEST(failures_are_thrown_or_stored) {
   CHECK(check::throws(UDPR_E_INVALID_ADDRESS, [] { address::parse("example.org"); }));
   std::error_code error;

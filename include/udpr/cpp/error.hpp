@@ -49,6 +49,14 @@ inline udpr_status to_status(const std::error_code &error) noexcept {
 }
 
 /**
+ * The errno that comes nearest to a status, of which udpr_status_nearest_errno has the table; EIO for what is unknown; 0 for no
+ * error.
+ */
+inline int nearest_errno(const std::error_code &error) noexcept {
+  return udpr_status_nearest_errno(to_status(error));
+}
+
+/**
  * The last parameter of every function that can fail. If it is left out, a failure is thrown as std::system_error. If a
  * std::error_code is given, a failure is stored in it, and it is cleared on success; what is returned is empty then.
  *

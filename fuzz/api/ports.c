@@ -107,7 +107,10 @@ static void op_listen(void) {
   uint16_t number = 0;
   if (one_in(6)) number = model.ports[below(PORTS)].host.port;
   udpr_udp_options *passed = with_options ? &options : NULL;
-  if (one_in(2))
+  udpr_addr         addr;
+  if (one_in(3) && udpr_addr_parse(local, number, &addr) == UDPR_OK)
+    CALL(loop, udpr_reactor_listen_addr, loop->reactor, &addr, &protocol, passed, want_out ? &out : NULL);
+  else if (one_in(2))
     CALL(loop, udpr_reactor_listen_udp, loop->reactor, number, local, &protocol, passed,
          want_out ? &out : NULL);
   else

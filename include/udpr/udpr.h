@@ -850,6 +850,16 @@ UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint1
 UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
+ * Listens on an address of this host and its port; port 0 lets the kernel choose one. For everything else it is
+ * udpr_reactor_listen_udp. `local` is copied. Its scope_id is used, its flow_info is not. ::ffff:a.b.c.d binds an IPv6 socket
+ * to the IPv4 address.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if `local` is NULL, or its family is UDPR_AF_UNSPEC or unknown, or its reserved
+ * word is not zero; otherwise as udpr_reactor_listen_udp.
+ */
+UDPR_API udpr_status udpr_reactor_listen_addr(struct udpr_reactor *reactor, const struct udpr_addr *local, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
+
+/**
  * Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or
  * not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
  * when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are

@@ -4,6 +4,7 @@ use super::callback::{CProtocol, transport_handle};
 use super::guard::*;
 use super::ptr::{self, Copied, Lent, Out, give_out};
 use crate::abi::*;
+use crate::addr::Addr;
 use crate::port::{Descriptor, Options, Port, flag};
 use crate::status::{Result, Status};
 use crate::sys::socket;
@@ -52,6 +53,35 @@ pub unsafe extern "C" fn udpr_reactor_listen_multicast(
 ) -> udpr_status {
     // SAFETY: the same promises.
     unsafe { udpr_reactor_listen_udp(reactor, port, local_address, protocol, options, out) }
+}
+
+/// Listens on an address of this host and its port; port 0 lets the kernel choose one. For everything else it is
+/// udpr_reactor_listen_udp. `local` is copied. Its scope_id is used, its flow_info is not. ::ffff:a.b.c.d binds an IPv6 socket
+/// to the IPv4 address.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if `local` is NULL, or its family is UDPR_AF_UNSPEC or unknown, or its reserved
+/// word is not zero; otherwise as udpr_reactor_listen_udp.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_listen_addr(
+    reactor: *mut udpr_reactor,
+    local: *const udpr_addr,
+    protocol: *const udpr_protocol,
+    options: *const udpr_udp_options,
+    out: *mut *mut udpr_transport,
+) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    // SAFETY: as above.
+    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    // SAFETY: as above.
+    let local = unsafe { ptr::addr(local) };
+    status(listen(protocol, out, |protocol| {
+        with_reactor(reactor, |reactor| {
+            let local = Addr { flow_info: 0, ..local? };
+            local.check().map_err(|_| Status::INVALID_ARGUMENT)?;
+            reactor.listen_addr(&local, &as_options(&options?)?, Box::new(protocol))
+        })
+    }))
 }
 
 /// Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or

@@ -1,6 +1,7 @@
 //! The reactor's ports: they are made, found by their tokens, visited and closed.
 
 use super::{Call, Reactor, Source};
+use crate::addr::Addr;
 use crate::context::Reason;
 use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
@@ -21,9 +22,21 @@ impl<C: Call> Reactor<C> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
         let host = if local_address.is_empty() { "0.0.0.0" } else { local_address };
-        let local = interface::parse_host(host, port)?;
+        self.listen_addr(&interface::parse_host(host, port)?, options, protocol)
+    }
+
+    /// As [`Reactor::listen_udp`], on an address and its port.
+    ///
+    /// # Errors
+    /// As of [`Reactor::listen_udp`].
+    pub fn listen_addr(
+        &self,
+        local: &Addr,
+        options: &Options<'_>,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Arc<Port>> {
         self.sources.borrow_mut().reserve(1)?;
-        self.start_port(Port::bind(&self.context, &local, options, protocol)?)
+        self.start_port(Port::bind(&self.context, local, options, protocol)?)
     }
 
     /// Opens a port on a socket that was made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].

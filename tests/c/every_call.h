@@ -69,6 +69,11 @@ static inline udpr_status call_listen_udp(handles *with) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
   return udpr_reactor_listen_udp(with->reactor, 0, "127.0.0.1", &protocol, NULL, NULL);
 }
+static inline udpr_status call_listen_addr(handles *with) {
+  udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
+  udpr_addr     local = addr("127.0.0.1", 0);
+  return udpr_reactor_listen_addr(with->reactor, &local, &protocol, NULL, NULL);
+}
 static inline udpr_status call_adopt(handles *with) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = with, .free_user = count_freed};
   return udpr_reactor_adopt_datagram_port(with->reactor, -1, UDPR_AF_UNSPEC, &protocol, NULL, NULL);
@@ -160,6 +165,7 @@ static const every_call reactor_calls[] = {
     {"set_user", call_set_user},
     {"each_transport", call_each_transport},
     {"listen_udp", call_listen_udp},
+    {"listen_addr", call_listen_addr},
     {"adopt_datagram_port", call_adopt},
     {"listen_multicast", call_listen_multicast},
     {"call_later", call_call_later},
@@ -186,7 +192,7 @@ static const every_call reactor_calls[] = {
     {"resolve", call_resolve},
     {"cancel_resolve", call_cancel_resolve},
 };
-enum { REGISTRATIONS = 10 }; /* how many of them have a free_user */
+enum { REGISTRATIONS = 11 }; /* how many of them have a free_user */
 
 /* ---- functions of the transport ------------------------------------------------------------------------ */
 

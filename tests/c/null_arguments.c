@@ -80,6 +80,11 @@ TEST(ports) {
   udpr_transport *out = NULL;
   udpr_protocol   protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
   INVALID_AND_FREES(udpr_reactor_listen_udp(NULL, 0, NULL, &protocol, NULL, &out));
+  udpr_addr local = addr("127.0.0.1", 0);
+  INVALID_AND_FREES(udpr_reactor_listen_addr(NULL, &local, &protocol, NULL, &out));
+  INVALID_AND_FREES(udpr_reactor_listen_addr(reactor, NULL, &protocol, NULL, &out));
+  INVALID(udpr_reactor_listen_addr(reactor, &local, NULL, NULL, &out));
+  OK(udpr_reactor_listen_addr(reactor, &local, &(udpr_protocol){.size = sizeof protocol}, NULL, NULL));
   INVALID_AND_FREES(udpr_reactor_listen_multicast(NULL, 0, NULL, &protocol, NULL, &out));
   INVALID(udpr_reactor_listen_multicast(reactor, 0, NULL, NULL, NULL, &out));
   OK(udpr_reactor_listen_multicast(reactor, 0, NULL, &(udpr_protocol){.size = sizeof protocol}, NULL, NULL));

@@ -93,6 +93,86 @@ TEST(the_socket_is_non_blocking_and_close_on_exec) {
   OK(udpr_reactor_free(reactor));
 }
 
+/* ---- listen_addr --------------------------------------------------------------------------------------- */
+
+TEST(listen_addr_binds_the_address_and_the_number) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol};
+  const char   *texts[] = {"0.0.0.0", "127.0.0.1", "127.0.0.2", "::", "::1", "::ffff:127.0.0.1"};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    udpr_addr       local = addr(texts[i], 0);
+    udpr_transport *transport = NULL;
+    OK(udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, &transport));
+    udpr_addr host = host_of(transport);
+    CHECK(host.port != 0);
+    close_and_release(transport);
+    local.port = host.port;
+    CHECK_ADDR(&local, &host);
+    OK(udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, &transport));
+    host = host_of(transport);
+    CHECK_ADDR(&local, &host);
+    udpr_status status = udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, NULL);
+    CHECK_STATUS(UDPR_E_ADDRESS_IN_USE, status);
+    close_and_release(transport);
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(listen_addr_ignores_the_flow_and_what_ipv4_does_not_use) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = NULL;
+  udpr_addr       v4 = addr("127.0.0.1", 0), v6 = addr("::1", 0), host;
+  v4.flow_info = v6.flow_info = 0xffffffff;
+  v4.scope_id = 0xffffffff;
+  memset(v4.bytes + 4, 0xff, 12);
+  OK(udpr_reactor_listen_addr(reactor, &v4, &protocol, NULL, &transport));
+  host = host_of(transport);
+  udpr_addr expected = addr("127.0.0.1", host.port);
+  CHECK_ADDR(&expected, &host);
+  close_and_release(transport);
+  OK(udpr_reactor_listen_addr(reactor, &v6, &protocol, NULL, &transport));
+  host = host_of(transport);
+  expected = addr("::1", host.port);
+  CHECK_ADDR(&expected, &host);
+  CHECK_EQ(0, host.flow_info);
+  close_and_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
+static void check_addr_refused(udpr_reactor *reactor, udpr_status expected, const udpr_addr *local,
+                               const udpr_udp_options *options) {
+  user            u = {0};
+  udpr_protocol   protocol = check_freed(&u);
+  udpr_transport *untouched = (udpr_transport *)(void *)&u, *out = untouched;
+  int             before = check_count_descriptors();
+  CHECK_STATUS(expected, udpr_reactor_listen_addr(reactor, local, &protocol, options, &out));
+  CHECK_EQ(before, check_count_descriptors());
+  CHECK_EQ(1, u.freed);
+  CHECK(out == untouched);
+}
+
+TEST(listen_addr_refuses) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_addr     good = addr("127.0.0.1", 0), wrong = good, elsewhere = addr("192.0.2.1", 0);
+  check_addr_refused(reactor, UDPR_E_INVALID_ARGUMENT, NULL, NULL);
+  const uint16_t families[] = {UDPR_AF_UNSPEC, AF_INET, AF_INET6, 5, 65535};
+  for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+    wrong.family = families[i];
+    if (wrong.family == UDPR_AF_INET || wrong.family == UDPR_AF_INET6) continue;
+    check_addr_refused(reactor, UDPR_E_INVALID_ARGUMENT, &wrong, NULL);
+  }
+  wrong = good;
+  wrong.reserved = 1;
+  check_addr_refused(reactor, UDPR_E_INVALID_ARGUMENT, &wrong, NULL);
+  check_addr_refused(reactor, UDPR_E_ADDRESS_NOT_AVAILABLE, &elsewhere, NULL);
+  udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_TAKE_FD};
+  check_addr_refused(reactor, UDPR_E_INVALID_ARGUMENT, &good, &options);
+  options = (udpr_udp_options){.size = sizeof options, .reserved = 1};
+  check_addr_refused(reactor, UDPR_E_VERSION, &good, &options);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* ---- errors of bind ------------------------------------------------------------------------------------ */
 
 TEST(address_in_use) {

@@ -57,6 +57,50 @@ TEST(a_link_local_address_needs_its_zone) {
   two_hosts_close(&hosts);
 }
 
+TEST(listen_addr_uses_the_scope) {
+  two_hosts hosts;
+  two_hosts_create(&hosts);
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = NULL;
+  udpr_addr       local = addr("fe80::1%near", 0);
+  OK(udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, &transport));
+  local.port = host_of(transport).port;
+  udpr_addr host = host_of(transport);
+  CHECK_ADDR(&local, &host);
+  tear_down(transport);
+  local.scope_id = 0;
+  udpr_status status = udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, NULL);
+  CHECK_STATUS(UDPR_E_SYSTEM - EINVAL, status);
+  local.scope_id = 9999; /* no interface */
+  CHECK_STATUS(UDPR_E_NO_INTERFACE, udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, NULL));
+  OK(udpr_reactor_free(reactor));
+  two_hosts_close(&hosts);
+}
+
+TEST(a_mapped_address_binds_an_ipv6_socket) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = NULL;
+  udpr_addr       local = addr("::ffff:127.0.0.1", 0), v4;
+  OK(udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, &transport));
+  int       domain, peer = peer_open(AF_INET);
+  socklen_t len = sizeof domain;
+  CHECK_EQ(0, getsockopt(udpr_transport_fileno(transport), SOL_SOCKET, SO_DOMAIN, &domain, &len));
+  CHECK_EQ(AF_INET6, domain);
+  local = host_of(transport);
+  OK(udpr_addr_unmap_v4(&local, &v4));
+  tear_down(transport);
+  protocol.datagram_received = reply;
+  OK(udpr_reactor_listen_addr(reactor, &local, &protocol, NULL, &transport));
+  peer_send(peer, &v4, "hello", 5);
+  RUN_UNTIL(reactor, !peer_has_no_datagram(peer));
+  PEER_RECEIVES(peer, "hello");
+  close(peer);
+  tear_down(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
 /* The port receives from ::1, and from IPv4 if it is dual-stack. */
 static void check_echoes(int family, const udpr_transport *port) {
   int       peer = peer_open(family);

@@ -140,8 +140,8 @@ public:
   template <class P>
   transport listen_udp(const address &at, P &&protocol, const udp_options &options = {},
                        error_to error = {}) const {
-    if (!at) return error(UDPR_E_INVALID_ARGUMENT, "udpr::reactor::listen_udp"), transport();
-    return listen_udp({literal(at), at.port()}, std::forward<P>(protocol), options, error);
+    return open(error, "udpr::reactor::listen_udp", options, std::forward<P>(protocol),
+                [&](auto... rest) { return udpr_reactor_listen_addr(raw_, &at.raw(), rest...); });
   }
 
   /** Twisted's name for a port meant for groups: the same as listen_udp. */
@@ -158,8 +158,8 @@ public:
   template <class P>
   transport listen_multicast(const address &at, P &&protocol, const udp_options &options = {},
                              error_to error = {}) const {
-    if (!at) return error(UDPR_E_INVALID_ARGUMENT, "udpr::reactor::listen_multicast"), transport();
-    return listen_multicast({literal(at), at.port()}, std::forward<P>(protocol), options, error);
+    return open(error, "udpr::reactor::listen_multicast", options, std::forward<P>(protocol),
+                [&](auto... rest) { return udpr_reactor_listen_addr(raw_, &at.raw(), rest...); });
   }
 
   /**
@@ -394,9 +394,6 @@ private:
   template <class Call> udpr_status in_call(Call call) const {
     return detail::in_scope(raw_, detail::kind::call, call);
   }
-
-  /* An address without its port, as listen_udp reads it. */
-  static std::string literal(const address &at) { return at.with_port(0).to_string(); }
 
   template <class P, class Call>
   transport open(const error_to &error, const char *what, const udp_options &options, P &&protocol,

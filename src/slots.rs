@@ -126,15 +126,36 @@ impl<T> Slots<T> {
 
     /// Removes the value in the slot `index`, and returns it with its id.
     pub fn remove_at(&mut self, index: u32) -> Option<(u64, T)> {
+        let (id, value) = self.lend_at(index)?;
+        self.vacate(id);
+        Some((id, value))
+    }
+
+    /// Takes the value out of the slot `index`, but keeps its id for it. Until [`restore`](Self::restore) or
+    /// [`vacate`](Self::vacate) the id is not found, and no other value gets it.
+    pub fn lend_at(&mut self, index: u32) -> Option<(u64, T)> {
         let slot = self.slots.get_mut(index as usize)?;
         let value = slot.value.take()?;
         let generation = slot.generation;
-        slot.generation += 1;
-        if slot.generation < GENERATIONS {
-            self.vacant.push(index);
-        }
         self.len -= 1;
         Some((self.id(index, generation), value))
+    }
+
+    /// Puts a value back under an id that was lent.
+    pub fn restore(&mut self, id: u64, value: T) {
+        if let Some(slot) = self.slots.get_mut(index(id) as usize) {
+            slot.value = Some(value);
+            self.len += 1;
+        }
+    }
+
+    /// Ends an id that was lent.
+    pub fn vacate(&mut self, id: u64) {
+        let Some(slot) = self.slots.get_mut(index(id) as usize) else { return };
+        slot.generation += 1;
+        if slot.generation < GENERATIONS {
+            self.vacant.push(index(id));
+        }
     }
 
     fn id(&self, index: u32, generation: u32) -> u64 {
@@ -196,6 +217,22 @@ mod tests {
             table.remove(ids[mine]);
             assert_eq!(table.get(ids[mine] + (1 << 32)), None, "the next generation is not there yet");
         }
+    }
+
+    #[test]
+    fn the_id_of_a_value_that_is_lent_is_kept_for_it() {
+        let mut slots = Slots::new(Kind::Timer);
+        let id = slots.insert("one");
+        assert_eq!((slots.lend_at(0), slots.lend_at(0)), (Some((id, "one")), None));
+        assert_eq!((slots.get(id), slots.len(), slots.ids().count()), (None, 0, 0));
+        let other = slots.insert("other");
+        assert_ne!(index(other), index(id));
+        slots.restore(id, "one again");
+        assert_eq!((slots.get(id), slots.len()), (Some(&"one again"), 2));
+        assert_eq!(slots.lend_at(0), Some((id, "one again")));
+        slots.vacate(id);
+        let next = slots.insert("next");
+        assert_eq!((index(next), slots.get(id), slots.len()), (index(id), None, 2));
     }
 
     #[test]

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, Port};
-use udpr::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
+use udpr::reactor::{Call, Job, PortCall, Reactor, Repeat, Resolved, Trigger, Watcher};
 use udpr::status::{Result, Status};
 use udpr::sys::{Handle, Interest, Kernel, Readiness, Report, SendBatch};
-use udpr::timer::Timers;
+use udpr::timer::{Due, Timed, Timers};
 use udpr::trigger::{Event, Phase};
 
 /// The system's allocator, which fails for a thread after a number of allocations, or always.
@@ -209,7 +209,7 @@ fn a_call_from_a_thread_that_cannot_be_queued_is_dropped() {
 struct Count(Arc<AtomicU32>);
 
 impl Call for Count {
-    fn call(self, _: &Reactor<Count>) {
+    fn call(&mut self, _: &Reactor<Count>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -272,6 +272,28 @@ fn a_delayed_call_without_memory_is_dropped() {
     fixture.turn_until_called(100);
 }
 
+/// A call with this interval.
+struct Tick(u64);
+
+impl Timed for Tick {
+    fn interval(&self) -> u64 {
+        self.0
+    }
+
+    fn stand_in(interval: u64) -> Tick {
+        Tick(interval)
+    }
+}
+
+/// Ends a call that was begun, after it has moved itself or not, and returns how many calls are over: 1 or 0.
+fn end(timers: &mut Timers<Tick>, due: Due<Tick>, moves_itself: bool, now: u64) -> u64 {
+    let before = (timers.due(due.id), timers.last_due(due.id));
+    if moves_itself && without_memory(|| timers.reset(due.id, now + 5, now)) == Err(Status::NO_MEMORY) {
+        assert_eq!((timers.due(due.id), timers.last_due(due.id)), before);
+    }
+    without_memory(|| timers.end_call(due.id, due.call)).map_or(0, |_| 1)
+}
+
 #[test]
 fn a_delayed_call_needs_no_memory_to_be_called_or_cancelled() {
     let (mut timers, random, mut now) = (Timers::new(), Random::new(1), 0);
@@ -281,26 +303,31 @@ fn a_delayed_call_needs_no_memory_to_be_called_or_cancelled() {
         match random.below(if step % 5000 < 3000 { 20 } else { 40 }) {
             0..12 => {
                 without_memory(|| timers.reserve()).or_else(|_| timers.reserve()).expect("memory");
-                pending.push(without_memory(|| timers.insert(now + random.below(1000), made)));
+                let interval = if random.below(32) == 0 { 500 + random.below(500) } else { 0 };
+                let call = Tick(interval);
+                pending.push(without_memory(|| timers.insert(now + random.below(1000), call)));
                 made += 1;
             }
             12..14 => _ = without_memory(|| timers.next_due()),
-            14..16 => ended += u64::from(without_memory(|| timers.pop_until(now)).is_some()),
+            14..16 => {
+                let due = without_memory(|| timers.pop_until(now, now));
+                ended += due.map_or(0, |due| end(&mut timers, due, random.below(4) == 0, now));
+            }
             16..18 => {
                 now += random.below(20);
                 without_memory(|| timers.begin_pass());
-                while without_memory(|| timers.pop_due(now)).is_some() {
-                    ended += 1;
+                while let Some(due) = without_memory(|| timers.pop_due(now)) {
+                    ended += end(&mut timers, due, random.below(4) == 0, now);
                     // It waits for the next pass, in a list that may have no memory.
                     if random.below(2) == 0 && timers.reserve().is_ok() {
-                        without_memory(|| (timers.insert(now, made), timers.next_due()));
+                        without_memory(|| (timers.insert(now, Tick(0)), timers.next_due()));
                         made += 1;
                     }
                 }
             }
             18 => {
                 let Some(id) = pending.last() else { continue };
-                let (due, reset) = (timers.due(*id), without_memory(|| timers.reset(*id, now)));
+                let (due, reset) = (timers.due(*id), without_memory(|| timers.reset(*id, now, now)));
                 assert!(reset != Err(Status::NO_MEMORY) || timers.due(*id) == due);
             }
             _ => {
@@ -312,6 +339,41 @@ fn a_delayed_call_needs_no_memory_to_be_called_or_cancelled() {
     ended += std::iter::from_fn(|| without_memory(|| timers.take_any())).count() as u64;
     assert!(made > 10_000 && timers.is_empty(), "{made} were made");
     assert_eq!(made, ended);
+}
+
+impl Repeat<Count> for Count {
+    fn beat(&mut self, _: &Reactor<Count>, _: u64, _: u64) {}
+}
+
+impl PortCall for Count {
+    fn call(&mut self, _: &Arc<Port>, _: u64, _: u64) {}
+}
+
+#[test]
+fn a_periodic_call_and_a_ports_call_without_memory_are_dropped() {
+    let fixture = Counting::new();
+    let (reactor, record) = (&fixture.reactor, Rc::new(CallbackRecord::default()));
+    let protocol = Box::new(ClosureProtocol::new(&record));
+    let port = reactor.listen_udp(0, "127.0.0.1", &Options::default(), protocol).expect("a port");
+    let state = || (reactor.delayed_calls(&mut []), Arc::strong_count(&fixture.calls));
+    let mut boxes: Vec<Box<Count>> = (0..8).map(|_| Box::new(fixture.count())).collect();
+    let mut every = || reactor.call_every(1, boxes.pop().expect("a call"));
+    // The heap, the slots, the list of vacant ones, and the new calls.
+    fail_each(&[0, 1, 1, 1], &mut every);
+    every().expect("memory");
+    drop(boxes);
+    assert_eq!(state(), (1, 2));
+    let call = || reactor.call_port_later(&port, 1, Box::new(fixture.count()));
+    call().expect("memory for what a port makes once");
+    // The sets of the port and the lists of the reactor have room for three more.
+    (0..2).for_each(|_| _ = call().expect("memory"));
+    let mut boxes: Vec<Box<Count>> = (0..5).map(|_| Box::new(fixture.count())).collect();
+    let mut later = || reactor.call_port_later(&port, 1, boxes.pop().expect("a call"));
+    fail_each(&[0, 1, 1, 1], &mut later);
+    later().expect("memory");
+    assert_eq!(state(), (5, 6));
+    port.close(Status::OK).expect("open");
+    assert_eq!(state(), (1, 2), "the port's calls end with it");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use udpr::status::Status;
 const TYPES: [&str; 7] = ["status", "codes", "handles", "values", "callbacks", "options", "stats"];
 
 /// The chapters of functions, in the order of the header: the files of src/capi.
-const CHAPTERS: [&str; 11] = [
+const CHAPTERS: [&str; 12] = [
     "library",
     "addr",
     "life",
@@ -20,6 +20,7 @@ const CHAPTERS: [&str; 11] = [
     "transport",
     "multicast",
     "time",
+    "transport_time",
     "events",
     "thread",
     "observe",

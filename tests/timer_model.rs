@@ -6,7 +6,7 @@ mod random;
 
 use random::Xorshift;
 use udpr::status::{Result, Status};
-use udpr::timer::{NEVER, Timers};
+use udpr::timer::{Due, NEVER, Timed, Timers};
 
 /// How many ended calls the library has to remember.
 const REMEMBERED: usize = 4096;
@@ -16,20 +16,47 @@ fn pick<T: Copy>(random: &mut Xorshift, from: &[T]) -> Option<T> {
     from.get(at as usize).copied()
 }
 
-/// The pending calls in the order of creation. Calls are numbered in that order.
+/// A call with a number of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Call {
+    number: u64,
+    interval: u64,
+}
+
+const STAND_IN: u64 = u64::MAX;
+
+impl Timed for Call {
+    fn interval(&self) -> u64 {
+        self.interval
+    }
+
+    fn stand_in(interval: u64) -> Call {
+        Call { number: STAND_IN, interval }
+    }
+}
+
+/// The pending calls.
 #[derive(Default)]
 struct Model {
     pending: Vec<Pending>,
     ended: Vec<(u64, Status)>,
+    /// The call that is being made, if it is not pending.
+    calling: Option<Pending>,
     created: u64,
     pass_end: u64,
+    /// The periodic calls that the present pass has made.
+    made: Vec<u64>,
+    /// The instant of the present pass.
+    pass_now: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
 struct Pending {
     id: u64,
     due: u64,
-    call: u64,
+    /// Grows from call to call, and if a call is moved as if it were created anew.
+    order: u64,
+    call: Call,
 }
 
 impl Model {
@@ -37,13 +64,62 @@ impl Model {
         let remembered = self.ended.len().saturating_sub(REMEMBERED);
         let ended = self.ended[remembered..].iter().find(|ended| ended.0 == id);
         let error = ended.map_or(Status::NOT_FOUND, |ended| ended.1);
+        let error = if self.is_calling(id) { Status::ALREADY_CALLED } else { error };
         self.pending.iter_mut().find(|pending| pending.id == id).ok_or(error)
+    }
+
+    fn is_calling(&self, id: u64) -> bool {
+        self.calling.is_some_and(|calling| calling.id == id)
     }
 
     /// The earliest call that is due at `limit` and was created before `end`; of several, the one created first.
     fn earliest(&self, limit: u64, end: u64) -> Option<Pending> {
-        let due = |pending: &&Pending| pending.due <= limit && pending.due != NEVER && pending.call < end;
-        self.pending.iter().filter(due).min_by_key(|pending| pending.due).copied()
+        let due = |pending: &&Pending| pending.due <= limit && pending.due != NEVER && pending.order < end;
+        self.pending.iter().filter(due).min_by_key(|pending| (pending.due, pending.order)).copied()
+    }
+
+    fn next_order(&mut self) -> u64 {
+        self.created += 1;
+        self.created - 1
+    }
+
+    /// Begins a call, and returns what the table should.
+    fn begin(&mut self, first: Pending, now: u64) -> Due<Call> {
+        let Pending { id, due: instant, call, .. } = first;
+        let at = self.pending.iter().position(|pending| pending.id == id).expect("it is pending");
+        if call.interval == 0 {
+            self.calling = Some(self.pending.remove(at));
+            return Due { id, instant, beats: 1, call };
+        }
+        let mut beats = 0;
+        while self.pending[at].due <= now {
+            self.pending[at].due += call.interval;
+            beats += 1;
+        }
+        self.pending[at].call = Call::stand_in(call.interval);
+        Due { id, instant, beats, call }
+    }
+
+    fn reset(&mut self, id: u64, due: u64, now: u64) -> Result<()> {
+        if let Some(calling) = self.calling.take_if(|calling| calling.id == id) {
+            let order = self.next_order();
+            self.pending.push(Pending { due, order, call: Call::stand_in(0), ..calling });
+            return Ok(());
+        }
+        let (order, pass_now) = (self.created, self.pass_now.unwrap_or(NEVER));
+        let pending = self.find(id)?;
+        let waits = pending.call.interval != 0 && pending.due > pass_now;
+        pending.due = due;
+        if pending.call.interval != 0 {
+            while pending.due.saturating_add(pending.call.interval) <= now {
+                pending.due += pending.call.interval;
+            }
+        }
+        if waits {
+            pending.order = order;
+            self.created += 1;
+        }
+        Ok(())
     }
 
     fn end(&mut self, id: u64, how: Status) {
@@ -53,7 +129,7 @@ impl Model {
 }
 
 struct Run {
-    timers: Timers<u64>,
+    timers: Timers<Call>,
     model: Model,
     random: Xorshift,
     now: u64,
@@ -103,17 +179,23 @@ impl Run {
 
     fn insert(&mut self) {
         if self.model.pending.len() < self.max_pending {
-            let (due, call) = (self.instant(), self.model.created);
+            let (due, order) = (self.instant(), self.model.next_order());
+            let is_periodic = self.random.below(16) == 0;
+            let interval = if is_periodic { 1 + self.random.below(self.range) } else { 0 };
+            let call = Call { number: order, interval };
             let id = self.timers.insert(due, call);
             assert_ne!(id, 0);
             assert_eq!(self.model.find(id).err(), Some(Status::NOT_FOUND), "an id was given out again");
-            self.model.created += 1;
-            self.model.pending.push(Pending { id, due, call });
+            self.model.pending.push(Pending { id, due, order, call });
         }
     }
 
     fn cancel(&mut self) {
         let id = self.id();
+        self.cancel_id(id);
+    }
+
+    fn cancel_id(&mut self, id: u64) {
         let expected = self.model.find(id).map(|pending| pending.call);
         assert_eq!(self.timers.cancel(id), expected);
         if expected.is_ok() {
@@ -122,11 +204,16 @@ impl Run {
     }
 
     fn reset(&mut self) {
-        let (id, due) = (self.id(), self.instant());
+        let id = self.id();
+        self.reset_id(id);
+    }
+
+    fn reset_id(&mut self, id: u64) {
+        let due = self.instant();
         assert_eq!(self.timers.due(id), self.model.find(id).map(|pending| pending.due));
-        let expected = self.model.find(id).map(|pending| pending.due = due);
-        assert_eq!(self.timers.reset(id, due), expected);
-        assert_eq!(self.timers.due(id), expected.map(|()| due));
+        let expected = self.model.reset(id, due, self.now);
+        assert_eq!(self.timers.reset(id, due, self.now), expected);
+        assert_eq!(self.timers.due(id), self.model.find(id).map(|pending| pending.due));
     }
 
     fn next_due(&mut self) {
@@ -139,12 +226,24 @@ impl Run {
         self.now += self.random.below(self.range / 8 + 1);
         self.timers.begin_pass();
         self.model.pass_end = self.model.created;
+        self.model.made.clear();
         loop {
             let expected = self.model.earliest(self.now, self.model.pass_end);
-            assert_eq!(self.timers.pop_due(self.now), expected.map(|pending| pending.call));
-            let Some(called) = expected else { break };
-            self.model.end(called.id, Status::ALREADY_CALLED);
-            assert_eq!(self.timers.cancel(called.id), Err(Status::ALREADY_CALLED));
+            let due = self.timers.pop_due(self.now);
+            self.model.pass_now = due.map(|_| self.now);
+            let expected = expected.map(|pending| self.model.begin(pending, self.now));
+            assert_eq!(due, expected);
+            let Some(due) = due else { break };
+            // A pass ends, whatever its calls do.
+            if due.call.interval != 0 {
+                assert!(!self.model.made.contains(&due.id), "twice in a pass");
+                self.model.made.push(due.id);
+            }
+            if self.random.below(20) == 0 {
+                self.put_off(due);
+                continue;
+            }
+            self.inside(due.id, due.instant);
             match self.random.below(6) {
                 0 => self.cancel(),
                 1 => self.reset(),
@@ -154,6 +253,7 @@ impl Run {
             if self.random.below(4) == 0 {
                 self.next_due();
             }
+            self.end_call(due);
         }
         // As an event loop does before it waits.
         if self.random.below(2) == 0 {
@@ -161,15 +261,69 @@ impl Run {
         }
     }
 
+    /// What a call does with itself.
+    fn inside(&mut self, id: u64, instant: u64) {
+        let pending = self.model.find(id).map(|pending| pending.due);
+        let last = if self.model.is_calling(id) { Ok(instant) } else { pending };
+        assert_eq!((self.timers.due(id), self.timers.last_due(id)), (pending, last));
+        for _ in 0..self.random.below(3) {
+            match self.random.below(4) {
+                0 => self.cancel_id(id),
+                1 => self.end(id),
+                _ => self.reset_id(id),
+            }
+        }
+    }
+
+    fn end(&mut self, id: u64) {
+        let expected = self.model.find(id).map(|pending| pending.call);
+        let was_calling = self.model.calling.take_if(|calling| calling.id == id).is_some();
+        assert_eq!(self.timers.end(id), expected.ok());
+        if was_calling || expected.is_ok() {
+            self.model.end(id, Status::ALREADY_CANCELLED);
+        }
+        assert_eq!(self.timers.reset(id, 0, 0), self.model.find(id).map(drop));
+    }
+
+    fn end_call(&mut self, due: Due<Call>) {
+        let Due { id, call, .. } = due;
+        let is_over = self.model.find(id).is_err();
+        assert_eq!(self.timers.end_call(id, call), is_over.then_some(call));
+        match self.model.find(id) {
+            Ok(pending) => pending.call = call,
+            Err(_) => {
+                if self.model.calling.take().is_some() {
+                    self.model.end(id, Status::ALREADY_CALLED);
+                }
+            }
+        }
+    }
+
+    /// The call is not made after all.
+    fn put_off(&mut self, due: Due<Call>) {
+        let Due { id, call, .. } = due;
+        self.timers.put_off(id, call);
+        if let Some(calling) = self.model.calling.take() {
+            let order = self.model.next_order();
+            self.model.pending.push(Pending { due: NEVER, order, ..calling });
+        } else if let Ok(pending) = self.model.find(id) {
+            (pending.due, pending.call) = (NEVER, call);
+        }
+        assert_eq!(self.timers.due(id), Ok(NEVER));
+    }
+
     /// Calls what is due as a reactor with a manual clock does.
     fn advance(&mut self) {
         let limit = self.now + self.random.below(self.range / 8 + 1);
         for _ in 0..self.random.below(20) {
             let expected = self.model.earliest(limit, u64::MAX);
-            assert_eq!(self.timers.pop_until(limit), expected.map(|pending| (pending.due, pending.call)));
-            let Some(called) = expected else { break };
-            self.model.end(called.id, Status::ALREADY_CALLED);
-            self.now = self.now.max(called.due);
+            let due = self.timers.pop_until(limit, self.now);
+            self.now = expected.map_or(self.now, |pending| self.now.max(pending.due));
+            let expected = expected.map(|pending| self.model.begin(pending, self.now));
+            assert_eq!(due, expected);
+            let Some(due) = due else { break };
+            self.inside(due.id, due.instant);
+            self.end_call(due);
         }
     }
 
@@ -248,17 +402,18 @@ fn many_pending() {
     let mut random = Xorshift(0x94D0_49BB_1331_11EB);
     let mut timers = Timers::new();
     let mut dues: Vec<u64> = (0..COUNT).map(|_| random.below(COUNT / 4)).collect();
-    let ids: Vec<u64> = (0..COUNT).zip(&dues).map(|(call, &due)| timers.insert(due, call)).collect();
+    let once = |number| Call { number, interval: 0 };
+    let ids: Vec<u64> = (0..COUNT).zip(&dues).map(|(call, &due)| timers.insert(due, once(call))).collect();
     assert_eq!(timers.next_due(), dues.iter().min().copied());
     for call in 0..COUNT as usize {
         match random.below(3) {
             0 => {
-                assert_eq!(timers.cancel(ids[call]), Ok(call as u64));
+                assert_eq!(timers.cancel(ids[call]), Ok(once(call as u64)));
                 dues[call] = NEVER;
             }
             1 => {
                 dues[call] = random.below(COUNT / 4);
-                assert_eq!(timers.reset(ids[call], dues[call]), Ok(()));
+                assert_eq!(timers.reset(ids[call], dues[call], 0), Ok(()));
             }
             _ => {}
         }
@@ -268,7 +423,8 @@ fn many_pending() {
     assert_eq!(timers.len(), expected.len());
     timers.begin_pass();
     for call in expected {
-        assert_eq!(timers.pop_due(COUNT), Some(call));
+        let due = timers.pop_due(COUNT).expect("a call");
+        assert_eq!(timers.end_call(due.id, due.call), Some(once(call)));
     }
     assert_eq!((timers.pop_due(COUNT), timers.next_due(), timers.len()), (None, None, 0));
 }

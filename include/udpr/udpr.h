@@ -22,13 +22,15 @@
  *            A thread that is cancelled (pthread_cancel, deferred) ends after its outermost call has returned; asynchronous
  *            cancellation is not supported.
  *  Callbacks run inside run and iterate. Beside that: listen_* and adopt run start_protocol; close and free run
- *            stop_protocol; advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport
- *            run theirs; cancel_*, unwatch, remove_trigger, set_logger and failing calls run free_user. datagram_received,
- *            connection_refused, error_received, write_ready, resolved and watch callbacks come only from a turn, never
- *            inside a call. No lock or borrow is held: any function may be called from any callback, except run, iterate,
- *            advance and free, which answer UDPR_E_REENTRANT. While free runs, whatever would create something answers
- *            UDPR_E_CLOSED. What a callback is handed is valid until it returns (retain the transport to keep it). Callbacks
- *            must not throw, longjmp or end the thread; a C++ exception that reaches us aborts with a message.
+ *            stop_protocol, and before it the free_user of the port's delayed calls; advance, start, fire_event,
+ *            finish_trigger, remove_trigger, call_when_running and each_transport run theirs; cancel_*, unwatch,
+ *            remove_trigger, set_logger and failing calls run free_user. datagram_received, connection_refused,
+ *            error_received, write_ready, resolved and watch callbacks come only from a turn, never inside a call;
+ *            delayed calls, a port's too, only from a turn or from advance. No lock or borrow is held: any function may
+ *            be called from any callback, except run, iterate, advance and free, which answer UDPR_E_REENTRANT. While
+ *            free runs, whatever would create something answers UDPR_E_CLOSED. What a callback is handed is valid until
+ *            it returns (retain the transport to keep it). Callbacks must not throw, longjmp or end the thread; a C++
+ *            exception that reaches us aborts with a message.
  *  Memory    What grows with use (queues, delayed calls, triggers, watches, ports) answers UDPR_E_NO_MEMORY where there is
  *            none for it, with nothing changed. What else needs memory aborts without it: docs/reliability.md.
  *  Stack     A call needs at most 16 KiB of the caller's stack, callbacks apart. The library's own threads have 2 MiB each.
@@ -57,8 +59,16 @@
 /** This header's version, as udpr_version tells that of the library. */
 #define UDPR_VERSION (UDPR_VERSION_MAJOR << 16 | UDPR_VERSION_MINOR << 8 | UDPR_VERSION_PATCH)
 
-/** A delay or a timeout that never comes due. Any other above INT64_MAX nanoseconds is UDPR_E_INVALID_ARGUMENT. */
+/** A delay, a timeout or an instant that never comes due. Any other above INT64_MAX nanoseconds is UDPR_E_INVALID_ARGUMENT. */
 #define UDPR_NEVER UINT64_MAX
+#ifndef UDPR_PLAIN
+/** Whole microseconds as udpr_ns. */
+#define UDPR_US(n) ((udpr_ns)(n) * 1000)
+/** Whole milliseconds as udpr_ns. */
+#define UDPR_MS(n) ((udpr_ns)(n) * 1000000)
+/** Whole seconds as udpr_ns. */
+#define UDPR_S(n) ((udpr_ns)(n) * 1000000000)
+#endif
 
 #ifndef UDPR_API
 #if defined(UDPR_PLAIN)
@@ -521,6 +531,12 @@ typedef uint64_t udpr_ns;
 
 /** A delayed call, or a call from another thread. */
 typedef void (*udpr_call_fn)(struct udpr_reactor *reactor, void *user);
+
+/** A periodic call. `beats` is 1 plus the number of beats that were missed since the last call. */
+typedef void (*udpr_repeat_fn)(struct udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user);
+
+/** A periodic call of a port. `beats` is as in udpr_repeat_fn. */
+typedef void (*udpr_transport_repeat_fn)(struct udpr_transport *transport, udpr_id id, uint64_t beats, void *user);
 
 /** At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged. */
 typedef udpr_status (*udpr_trigger_fn)(struct udpr_reactor *reactor, udpr_id id, void *user);
@@ -1120,29 +1136,81 @@ UDPR_API udpr_status udpr_transport_leave_source_group(struct udpr_transport *tr
 UDPR_API udpr_ns udpr_reactor_now(const struct udpr_reactor *reactor);
 
 /**
- * Calls `fn` once, `delay` from now. Never early; what is due together runs in the order it was made; delay 0 inside a
- * delayed call runs in the next turn, after one poll. A call with the delay UDPR_NEVER never comes due; any other delay above
- * INT64_MAX is UDPR_E_INVALID_ARGUMENT: it is a negative difference. free_user runs after `fn`, or when the call is cancelled,
- * or when the reactor ends. out_id may be NULL.
+ * Calls `fn` once, `delay` from now, and never early.
+ *
+ * Calls that are due together are made in the order in which they were created. A call with a delay of 0 that is created inside a
+ * delayed call is made in the next turn, after one poll. UDPR_NEVER never comes due. free_user is called after `fn`, or when the call
+ * is cancelled, or when the reactor ends. `out_id` may be NULL. Inside its own call the id is UDPR_E_ALREADY_CALLED, but
+ * udpr_reactor_reset_call, udpr_reactor_reset_call_at and udpr_reactor_delay_call make the call pending again, and free_user is called
+ * after its last call.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT without `fn`, and for a delay above INT64_MAX other than UDPR_NEVER, which is a negative
+ * difference; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_call_later(struct udpr_reactor *reactor, udpr_ns delay, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /**
- * Cancels a delayed call; its free_user runs inside this. UDPR_E_ALREADY_CALLED (also from within the call itself) and
- * UDPR_E_ALREADY_CANCELLED for the last 4096 that ended, else UDPR_E_NOT_FOUND.
+ * Calls `fn` once, at `instant` of udpr_reactor_now, as udpr_reactor_call_later does. If the instant has passed, the call is due at
+ * once.
+ *
+ * Returns: as udpr_reactor_call_later, of an instant instead of a delay.
+ */
+UDPR_API udpr_status udpr_reactor_call_at(struct udpr_reactor *reactor, udpr_ns instant, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Calls `fn` every `interval`, the first time one interval from now.
+ *
+ * The beats lie on a fixed grid, which does not drift. If a turn is late, `fn` is called once, with the number of beats since its last
+ * call; udpr_reactor_advance calls it at each beat. udpr_reactor_stop and udpr_reactor_crash do not end the call: the next turn calls `fn`
+ * once for all beats that have passed. It is pending until it is cancelled, also inside its own call, where it is due at its next
+ * beat; after udpr_reactor_cancel_call there, free_user is called once it has returned, and nothing makes it pending again.
+ * udpr_reactor_reset_call, udpr_reactor_reset_call_at and udpr_reactor_delay_call move the grid. If it is moved to an instant that has
+ * passed, the call is due at once, and beats of the new grid that passed before the move do not count. Otherwise as
+ * udpr_reactor_call_later.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT without `fn`, and for an interval that is 0 or above INT64_MAX, UDPR_NEVER too;
+ * UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
+ */
+UDPR_API udpr_status udpr_reactor_call_every(struct udpr_reactor *reactor, udpr_ns interval, udpr_repeat_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Cancels a delayed call. Its free_user is called inside this, or after the call has returned if this is called inside it.
+ *
+ * Returns: UDPR_OK; UDPR_E_ALREADY_CALLED, also inside the call itself unless it is pending again or periodic;
+ * UDPR_E_ALREADY_CANCELLED; UDPR_E_NOT_FOUND for other ids, and for all but the last 4096 calls that ended.
  */
 UDPR_API udpr_status udpr_reactor_cancel_call(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * Moves a delayed call to `delay_from_now`, which is as the delay of udpr_reactor_call_later. Other statuses as of
- * udpr_reactor_cancel_call.
+ * Moves a delayed call to `delay_from_now`. Inside the call itself this makes it pending again, also if it was created to be made
+ * once.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for a delay that udpr_reactor_call_later does not take; UDPR_E_NO_MEMORY;
+ * UDPR_E_ALREADY_CALLED outside the call, UDPR_E_ALREADY_CANCELLED and UDPR_E_NOT_FOUND as udpr_reactor_cancel_call.
  */
 UDPR_API udpr_status udpr_reactor_reset_call(struct udpr_reactor *reactor, udpr_id id, udpr_ns delay_from_now);
 
-/** Moves a delayed call by `more_ns` from where it stands; below 0 is earlier. Statuses as of udpr_reactor_cancel_call. */
+/**
+ * Moves a delayed call to `instant` of udpr_reactor_now. If that has passed, the call is due at once. Inside the call itself this makes
+ * it pending again, as udpr_reactor_reset_call does.
+ *
+ * Returns: as udpr_reactor_reset_call, of an instant instead of a delay.
+ */
+UDPR_API udpr_status udpr_reactor_reset_call_at(struct udpr_reactor *reactor, udpr_id id, udpr_ns instant);
+
+/**
+ * Moves a delayed call by `more_ns` from the instant at which it is due; below 0 is earlier. Inside the call itself this makes it
+ * pending again, `more_ns` after the instant at which it was due.
+ *
+ * Returns: UDPR_OK; UDPR_E_NO_MEMORY; other statuses as udpr_reactor_reset_call.
+ */
 UDPR_API udpr_status udpr_reactor_delay_call(struct udpr_reactor *reactor, udpr_id id, int64_t more_ns);
 
-/** The instant at which a delayed call is due; UDPR_OK while it is pending. Statuses as of udpr_reactor_cancel_call. */
+/**
+ * Gets the instant at which a delayed call is due.
+ *
+ * Returns: UDPR_OK while the call is pending; UDPR_E_INVALID_ARGUMENT if `out_due` is NULL; otherwise as udpr_reactor_cancel_call.
+ */
 UDPR_API udpr_status udpr_reactor_call_time(const struct udpr_reactor *reactor, udpr_id id, udpr_ns *out_due);
 
 /**
@@ -1156,6 +1224,31 @@ UDPR_API udpr_status udpr_reactor_delayed_calls(const struct udpr_reactor *react
  * UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
  */
 UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns by);
+
+/* ---- time: delayed calls of a transport ---- */
+
+/**
+ * Calls `fn` once, `delay` from now, as udpr_reactor_call_later does; but the call belongs to the transport.
+ *
+ * It is not made after udpr_transport_stop_listening or udpr_transport_close, or after a shutdown has stopped the port. Calls that
+ * are pending then end right before stop_protocol: their free_user is called, and their ids are UDPR_E_ALREADY_CANCELLED. If a call
+ * closes its own port, its free_user is called once it has returned, before that of the protocol. May be called in
+ * start_protocol; if listening fails then, free_user is called inside listen_*. The call counts as one of the reactor's, whose
+ * functions take its id. `out_id` may be NULL.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED once the port does not listen any more, in stop_protocol too; UDPR_E_INVALID_ARGUMENT as
+ * udpr_reactor_call_later; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
+ */
+UDPR_API udpr_status udpr_transport_call_later(struct udpr_transport *transport, udpr_ns delay, udpr_protocol_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Calls `fn` every `interval`, as udpr_reactor_call_every does; but the call belongs to the transport, as one of
+ * udpr_transport_call_later does.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED once the port does not listen any more, in stop_protocol too; UDPR_E_INVALID_ARGUMENT as
+ * udpr_reactor_call_every; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
+ */
+UDPR_API udpr_status udpr_transport_call_every(struct udpr_transport *transport, udpr_ns interval, udpr_transport_repeat_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /* ---- core: events ---- */
 

@@ -9,6 +9,10 @@ use std::ffi::c_void;
 pub type udpr_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 /// A delayed call, or a call from another thread.
 pub type udpr_call_fn = Option<unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, user: *mut c_void)>;
+/// A periodic call. `beats` is 1 plus the number of beats that were missed since the last call.
+pub type udpr_repeat_fn = Option<
+    unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, id: udpr_id, beats: u64, user: *mut c_void),
+>;
 /// Work for a thread of the pool.
 pub type udpr_work_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 /// At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged.
@@ -48,6 +52,10 @@ pub type udpr_start_fn =
 /// Something happened to a port.
 pub type udpr_protocol_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
+/// A periodic call of a port. `beats` is as in udpr_repeat_fn.
+pub type udpr_transport_repeat_fn = Option<
+    unsafe extern "C-unwind" fn(transport: *mut udpr_transport, id: udpr_id, beats: u64, user: *mut c_void),
+>;
 /// A datagram came.
 pub type udpr_datagram_fn = Option<
     unsafe extern "C-unwind" fn(

@@ -6,7 +6,7 @@ use crate::abi::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
-use crate::reactor::{Call, Job, Reactor, Resolved, Trigger, Watcher};
+use crate::reactor::{Call, Job, PortCall, Reactor, Repeat, Resolved, Trigger, Watcher};
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, Handle, Readiness, Report};
 use std::ffi::{CStr, c_void};
@@ -55,7 +55,7 @@ impl Drop for User {
 
 /// A `udpr_call_fn` with its `user`: three words.
 pub(super) struct CCall {
-    call: udpr_call_fn,
+    call: unsafe extern "C-unwind" fn(*mut udpr_reactor, *mut c_void),
     user: User,
 }
 
@@ -65,17 +65,74 @@ impl CCall {
     /// # Errors
     /// INVALID_ARGUMENT without a function; then `free_user` was called.
     pub(super) fn new(call: udpr_call_fn, user: User) -> Result<CCall> {
-        if call.is_some() { Ok(CCall { call, user }) } else { Err(Status::INVALID_ARGUMENT) }
+        Ok(CCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
 
 impl Call for CCall {
-    fn call(self, reactor: &Reactor<CCall>) {
-        if let Some(call) = self.call {
-            // SAFETY: the caller gave a function for this user; the reactor outlives the call.
-            unsafe { call(reactor_handle(reactor), self.user.user) };
-        }
-        self.user.leave_in_child(reactor);
+    fn call(&mut self, reactor: &Reactor<CCall>) {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        unsafe { (self.call)(reactor_handle(reactor), self.user.user) };
+    }
+}
+
+/// If nothing is called when a job is done, only its `free_user` runs.
+unsafe extern "C-unwind" fn call_nothing(_: *mut udpr_reactor, _: *mut c_void) {}
+
+/// A `udpr_repeat_fn` with its `user`.
+pub(super) struct CRepeat {
+    beat: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, u64, *mut c_void),
+    user: User,
+}
+
+impl CRepeat {
+    pub(super) fn new(beat: udpr_repeat_fn, user: User) -> Result<CRepeat> {
+        Ok(CRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl Repeat<CCall> for CRepeat {
+    fn beat(&mut self, reactor: &Core, id: u64, beats: u64) {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        unsafe { (self.beat)(reactor_handle(reactor), id, beats, self.user.user) };
+    }
+}
+
+/// A `udpr_protocol_fn` that is called later, with its `user`.
+pub(super) struct CPortCall {
+    call: unsafe extern "C-unwind" fn(*mut udpr_transport, *mut c_void),
+    user: User,
+}
+
+impl CPortCall {
+    pub(super) fn new(call: udpr_protocol_fn, user: User) -> Result<CPortCall> {
+        Ok(CPortCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl PortCall for CPortCall {
+    fn call(&mut self, port: &Arc<Port>, _id: u64, _beats: u64) {
+        // SAFETY: the caller gave a function for this user; the port outlives the call.
+        unsafe { (self.call)(transport_handle(port), self.user.user) };
+    }
+}
+
+/// A `udpr_transport_repeat_fn` with its `user`.
+pub(super) struct CPortRepeat {
+    beat: unsafe extern "C-unwind" fn(*mut udpr_transport, udpr_id, u64, *mut c_void),
+    user: User,
+}
+
+impl CPortRepeat {
+    pub(super) fn new(beat: udpr_transport_repeat_fn, user: User) -> Result<CPortRepeat> {
+        Ok(CPortRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
+    }
+}
+
+impl PortCall for CPortRepeat {
+    fn call(&mut self, port: &Arc<Port>, id: u64, beats: u64) {
+        // SAFETY: the caller gave a function for this user; the port outlives the call.
+        unsafe { (self.beat)(transport_handle(port), id, beats, self.user.user) };
     }
 }
 
@@ -87,7 +144,10 @@ pub(super) struct CJob {
 
 impl CJob {
     pub(super) fn new(work: udpr_work_fn, done: udpr_call_fn, user: User) -> Result<CJob> {
-        Ok(CJob { work: work.ok_or(Status::INVALID_ARGUMENT)?, done: CCall { call: done, user } })
+        Ok(CJob {
+            work: work.ok_or(Status::INVALID_ARGUMENT)?,
+            done: CCall { call: done.unwrap_or(call_nothing), user },
+        })
     }
 }
 

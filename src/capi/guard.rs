@@ -81,6 +81,20 @@ pub(super) fn with_port<T>(
     stop_panics(owner, || body(&port))
 }
 
+/// As [`with_port`], with the port's reactor. CLOSED once `stop_protocol` has returned.
+pub(super) fn with_port_and_reactor<T>(
+    transport: Lent<'_, udpr_transport>,
+    body: impl FnOnce(&Arc<Port>, &Core) -> Result<T>,
+) -> Result<T> {
+    with_port(transport, |port| {
+        let handle: *const udpr_reactor = port.context().ok_or(Status::CLOSED)?.c_handle.get().cast();
+        // SAFETY: the handle of the reactor that the port belongs to, which lives as long as the port is open.
+        let reactor = unsafe { Lent::new(handle) };
+        // SAFETY: with_port keeps every other thread out, and every reactor of the C API has a handle.
+        body(port, unsafe { reactor.core() })
+    })
+}
+
 /// The fast path of [`with_port`], for what neither panics nor calls back. None if the calling thread is not inside the
 /// port's reactor already.
 #[inline]

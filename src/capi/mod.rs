@@ -20,3 +20,4 @@ mod ptr;
 pub mod thread;
 pub mod time;
 pub mod transport;
+pub mod transport_time;

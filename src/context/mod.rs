@@ -28,6 +28,12 @@ pub const ALARM_TOKEN: u64 = 1;
 /// How many ports may gather at once, each in a batch of its own. Writes of further ports are sent singly.
 const SEND_BATCHES_MAX: usize = 16;
 
+/// The table of delayed calls, as far as ports need it.
+pub trait CallTable {
+    /// Cancels the call `id` and drops it, but after it has returned if it is being made. It cannot be moved any more.
+    fn end(&self, id: u64);
+}
+
 /// The context of a reactor's ports.
 pub struct Context {
     /// The kernel, or a test that stands in for it.
@@ -40,6 +46,8 @@ pub struct Context {
     pub log: Logger,
     /// The number of ports whose `stop_protocol` was not called yet.
     pub ports: Cell<u64>,
+    /// The reactor's delayed calls, some of which belong to ports.
+    pub call_table: Rc<dyn CallTable>,
     /// The handle of the C API, so that it can be found from a port.
     pub c_handle: Cell<*mut ()>,
     schedule: Schedule,
@@ -54,8 +62,12 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with this kernel and this shared part. Errors: those of epoll_create1(2) and epoll_ctl(2).
-    pub fn new(kernel: Rc<dyn Kernel>, shared: Arc<Shared>) -> Result<Context> {
+    /// A context with this kernel, this shared part and this table of calls. Errors: those of epoll_create1(2) and epoll_ctl(2).
+    pub fn new(
+        kernel: Rc<dyn Kernel>,
+        shared: Arc<Shared>,
+        call_table: Rc<dyn CallTable>,
+    ) -> Result<Context> {
         let poller = Poller::new()?;
         kernel.watch(&poller, shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;
         Ok(Context {
@@ -64,6 +76,7 @@ impl Context {
             shared,
             log: Logger::default(),
             ports: Cell::new(0),
+            call_table,
             c_handle: Cell::new(std::ptr::null_mut()),
             schedule: Schedule::default(),
             dispatching: Cell::new(false),

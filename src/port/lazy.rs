@@ -2,6 +2,7 @@
 //! of it.
 
 use super::Open;
+use super::calls::CallIds;
 use super::device::DeviceState;
 use super::errors::Reports;
 use super::membership::Groups;
@@ -26,6 +27,8 @@ pub(super) struct LazyState {
     pub(super) groups: Groups,
     pub(super) path_limits: RefCell<PathLimits>,
     pub(super) device: DeviceState,
+    /// The ids of the port's delayed calls.
+    pub(super) calls: RefCell<CallIds>,
     /// The peer in the form in which connect was given it: writes may name it in this form, too.
     pub(super) asked_peer: Cell<Option<Addr>>,
 }
@@ -41,6 +44,7 @@ impl LazyState {
             groups: Groups::default(),
             path_limits: RefCell::default(),
             device: DeviceState::default(),
+            calls: RefCell::default(),
             asked_peer: Cell::default(),
         }
     }

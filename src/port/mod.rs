@@ -6,6 +6,7 @@
 
 mod adopt;
 mod bind;
+mod calls;
 mod connect;
 mod destinations;
 mod device;
@@ -30,6 +31,7 @@ mod stop;
 mod write;
 
 pub use adopt::Descriptor;
+pub use calls::HeldProtocol;
 pub use message::{Flush, Message};
 pub use options::{Options, flag};
 pub use posts::PortShared;

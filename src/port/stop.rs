@@ -35,6 +35,7 @@ impl Port {
         self.close_socket(&open);
         open.context.log_record(Level::Info, reason, c"port", format_args!("closed"));
         let owner = &open.context.shared.owner;
+        open.end_calls();
         if !owner.is_forked() {
             open.protocol.stop_protocol(self, reason);
         }
@@ -53,6 +54,7 @@ impl Port {
         // CLOSED: start_protocol has closed the port itself.
         let Ok(open) = self.open() else { return };
         self.close_socket(&open);
+        open.end_calls();
         self.forget(&open);
     }
 

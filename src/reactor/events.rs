@@ -34,10 +34,11 @@ impl<C: Call> Reactor<C> {
     ///
     /// # Errors
     /// NO_MEMORY.
-    pub fn call_when_running(&self, call: C) -> Result<Option<u64>> {
+    pub fn call_when_running(&self, mut call: C) -> Result<Option<u64>> {
         self.context.check_open()?;
         if self.context.shared.is_running() {
             call.call(self);
+            self.drop_made(call);
             return Ok(None);
         }
         self.triggers.borrow_mut().reserve()?;
@@ -167,8 +168,9 @@ impl<C: Call> Reactor<C> {
 
     fn fire_once(&self, id: u64) {
         let once = self.triggers.borrow_mut().remove(id);
-        if let Ok(Fire::Once(call)) = once {
+        if let Ok(Fire::Once(mut call)) = once {
             call.call(self);
+            self.drop_made(call);
         }
     }
 

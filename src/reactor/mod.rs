@@ -4,6 +4,7 @@
 //! Every method may be called from every callback, except those that are documented as REENTRANT in the C API; no
 //! borrow is held while a callback runs.
 
+mod delayed;
 mod embed;
 mod events;
 mod fork;
@@ -15,6 +16,7 @@ mod time;
 mod watches;
 mod work;
 
+pub use delayed::{PortCall, Repeat};
 pub use events::Trigger;
 pub use remote::Remote;
 pub use stats::Stats;
@@ -30,6 +32,7 @@ use crate::sys::{CachePadded, Handle, Kernel, Readiness, SystemKernel};
 use crate::threads::Pool;
 use crate::timer::Timers;
 use crate::trigger::Triggers;
+use delayed::Delayed;
 use embed::Embedding;
 use events::{Fire, Firing};
 use std::cell::{Cell, RefCell};
@@ -41,7 +44,7 @@ use std::sync::Arc;
 /// A call that is made once, by a reactor. It is dropped uncalled if it is cancelled.
 pub trait Call: Send + Sized + 'static {
     /// The call.
-    fn call(self, reactor: &Reactor<Self>);
+    fn call(&mut self, reactor: &Reactor<Self>);
 }
 
 /// The bits of a reactor's flags: [`udpr_reactor_flag`](crate::abi::udpr_reactor_flag) says what each of them does.
@@ -71,7 +74,7 @@ pub struct Reactor<C: Call> {
     pub remote: CachePadded<Arc<Remote<C>>>,
     context: Rc<Context>,
     flags: u32,
-    timers: RefCell<Timers<C>>,
+    timers: Rc<RefCell<Timers<Delayed<C>>>>,
     sources: RefCell<Slots<Source<C>>>,
     /// The watches by their descriptors.
     watched: RefCell<HashMap<Handle, u64, Unseeded>>,
@@ -111,11 +114,13 @@ impl<C: Call> Reactor<C> {
             return Err(Status::VERSION);
         }
         let shared = Arc::new(Shared::new(flags & flag::MANUAL_CLOCK != 0)?);
+        let timers = Rc::new(RefCell::new(Timers::new()));
+        let context = Context::new(kernel, shared.clone(), timers.clone())?;
         Ok(Reactor {
-            remote: CachePadded(Arc::new(Remote::new(shared.clone()))),
-            context: Rc::new(Context::new(kernel, shared)?),
+            remote: CachePadded(Arc::new(Remote::new(shared))),
+            context: Rc::new(context),
             flags,
-            timers: RefCell::new(Timers::new()),
+            timers,
             sources: RefCell::new(Slots::new(Kind::Source)),
             watched: RefCell::default(),
             triggers: RefCell::default(),

@@ -258,9 +258,10 @@ impl<C: Call> Reactor<C> {
         let mut calls = self.remote.take_calls(self.spare.take());
         let flood = calls.len() >= BUSY_CALLS;
         while !self.context.shared.owner.is_unusable() {
-            let Some(call) = calls.pop_front() else { break };
+            let Some(mut call) = calls.pop_front() else { break };
             self.counters.calls_from_thread.add(1);
             call.call(self);
+            self.drop_made(call);
         }
         self.spare.replace(calls.into());
         if flood && self.context.shared.waker.is_notified() {

@@ -1,8 +1,9 @@
 //! Delayed calls: Twisted's IReactorTime and IDelayedCall.
 
+use super::delayed::Delayed;
 use super::{Call, Reactor};
 use crate::status::{Result, Status};
-use crate::timer::{after, check_span};
+use crate::timer::{Due, after, check_instant, check_span};
 
 impl<C: Call> Reactor<C> {
     /// The reactor's clock in nanoseconds: monotonic, or manual.
@@ -13,39 +14,61 @@ impl<C: Call> Reactor<C> {
     /// Calls once, `delay` nanoseconds from now and never earlier. INVALID_ARGUMENT as of [`after`], NO_MEMORY; then the call
     /// is dropped.
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
+        self.insert_call(after(self.now(), delay)?, || Delayed::Once(call))
+    }
+
+    /// Calls once, at `instant` of the reactor's clock. If that has passed, the call is due at once. INVALID_ARGUMENT as of
+    /// [`check_instant`], NO_MEMORY; then the call is dropped.
+    pub fn call_at(&self, instant: u64, call: C) -> Result<u64> {
+        self.insert_call(check_instant(instant)?, || Delayed::Once(call))
+    }
+
+    /// Makes the call once there is room for it. NO_MEMORY.
+    #[inline]
+    pub(super) fn insert_call(&self, due: u64, make: impl FnOnce() -> Delayed<C>) -> Result<u64> {
         self.context.check_open()?;
-        let due = after(self.now(), delay)?;
         let mut timers = self.timers.borrow_mut();
         // The borrow is over where the call is dropped: `timers` is the younger one.
         timers.reserve()?;
-        let id = timers.insert(due, call);
+        let id = timers.insert(due, make());
         drop(timers);
         self.update_alarm();
         Ok(id)
     }
 
-    /// ALREADY_CALLED and ALREADY_CANCELLED for the last 4096 calls that ended, else NOT_FOUND.
+    /// ALREADY_CALLED and ALREADY_CANCELLED for the last 4096 calls that ended, else NOT_FOUND. If the call is being made, it is
+    /// dropped after that.
     pub fn cancel_call(&self, id: u64) -> Result {
         let call = self.timers.borrow_mut().cancel(id);
         self.update_alarm();
-        call.map(drop)
+        let call = call?;
+        if let Some(port) = call.port().and_then(|token| self.port(token)) {
+            port.remove_call(id);
+        }
+        Ok(())
     }
 
-    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`]; INVALID_ARGUMENT as of
-    /// [`after`]; NO_MEMORY.
+    /// Moves a call to `delay` nanoseconds from now. Errors as of [`Reactor::cancel_call`], but a call that is being made is
+    /// pending again; INVALID_ARGUMENT as of [`after`]; NO_MEMORY.
     pub fn reset_call(&self, id: u64, delay: u64) -> Result {
-        let due = after(self.now(), delay)?;
-        self.reset_to(id, due)
+        let now = self.now();
+        self.reset_to(id, after(now, delay)?, now)
     }
 
-    /// Moves a call by `more` nanoseconds. Errors as of [`Reactor::reset_call`].
+    /// Moves a call to `instant` of the reactor's clock. Errors as of [`Reactor::reset_call`] and [`check_instant`].
+    pub fn reset_call_at(&self, id: u64, instant: u64) -> Result {
+        self.reset_to(id, check_instant(instant)?, self.now())
+    }
+
+    /// Moves a call by `more` nanoseconds: a call that is being made from the instant at which it was due. Errors as of
+    /// [`Reactor::reset_call`].
     pub fn delay_call(&self, id: u64, more: i64) -> Result {
-        let due = self.call_time(id)?.saturating_add_signed(more);
-        self.reset_to(id, due)
+        let last_due = self.timers.borrow().last_due(id)?;
+        self.reset_to(id, last_due.saturating_add_signed(more), self.now())
     }
 
-    fn reset_to(&self, id: u64, due: u64) -> Result {
-        self.timers.borrow_mut().reset(id, due)?;
+    fn reset_to(&self, id: u64, due: u64, now: u64) -> Result {
+        self.timers.borrow_mut().reset(id, due, now)?;
         self.update_alarm();
         Ok(())
     }
@@ -72,7 +95,7 @@ impl<C: Call> Reactor<C> {
         let end = shared.now().saturating_add(check_span(by)?);
         self.dispatch_scope(|| {
             while let Some(call) = self.take_due_by(end) {
-                self.run_call(call);
+                self.make_call(call);
                 if shared.owner.is_unusable() {
                     return;
                 }
@@ -85,10 +108,10 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    fn take_due_by(&self, end: u64) -> Option<C> {
-        let (due, call) = self.timers.borrow_mut().pop_until(end)?;
-        self.context.shared.set_now(due);
-        Some(call)
+    fn take_due_by(&self, end: u64) -> Option<Due<Delayed<C>>> {
+        let due = self.timers.borrow_mut().pop_until(end, self.now())?;
+        self.context.shared.set_now(due.instant);
+        Some(due)
     }
 
     /// Runs what is due, but not what is made meanwhile.
@@ -99,20 +122,15 @@ impl<C: Call> Reactor<C> {
         let now = self.now();
         self.timers.borrow_mut().begin_pass();
         while let Some(call) = self.pop_due(now) {
-            self.run_call(call);
+            self.make_call(call);
             if self.context.shared.owner.is_unusable() {
                 return;
             }
         }
     }
 
-    fn pop_due(&self, now: u64) -> Option<C> {
+    fn pop_due(&self, now: u64) -> Option<Due<Delayed<C>>> {
         self.timers.borrow_mut().pop_due(now)
-    }
-
-    fn run_call(&self, call: C) {
-        self.counters.timers_fired.add(1);
-        call.call(self);
     }
 
     /// The instant at which the next call is due.
@@ -121,7 +139,7 @@ impl<C: Call> Reactor<C> {
     }
 
     /// Any pending call, for the end.
-    pub(super) fn take_timer(&self) -> Option<C> {
+    pub(super) fn take_timer(&self) -> Option<Delayed<C>> {
         self.timers.borrow_mut().take_any()
     }
 

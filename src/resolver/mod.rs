@@ -227,7 +227,9 @@ impl<T> Lookups<T> {
     /// Takes the results. A look-up whose deadline has passed at `now` has TIMED_OUT.
     pub fn take_results(&mut self, now: u64) -> Vec<(u64, LookupResult)> {
         self.deadlines.begin_pass();
-        while let Some(id) = self.deadlines.pop_due(now) {
+        while let Some(due) = self.deadlines.pop_due(now) {
+            let id = due.call;
+            self.deadlines.end_call(due.id, id);
             self.settle(id);
             self.ready.push((id, Err(Status::TIMED_OUT)));
         }

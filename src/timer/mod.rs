@@ -5,9 +5,15 @@
 //! it is cancelled or put off: an entry is looked at when it comes to the top, and dropped or filed again then. A call
 //! that is moved to an earlier instant gets one more entry. So each of these touches one slot and nothing else.
 //! When more than half of the entries are superfluous, all of those are dropped at once.
+//!
+//! While a call is being made, its owner holds it, and the table keeps its id: a call that is moved then is pending again, as a
+//! periodic call always is. [`Timers::end_call`] puts it back, or ends it.
 
 mod finished;
 mod heap;
+mod instant;
+
+pub use instant::{NEVER, after, check_instant, check_interval, check_span};
 
 use std::num::NonZeroU32;
 
@@ -16,25 +22,43 @@ use crate::status::{Result, Status};
 use finished::FinishedCalls;
 use heap::{Entry, Heap};
 
-/// The instant that never comes.
-pub const NEVER: u64 = u64::MAX;
-
-/// The instant that is `delay` after `now`: [`NEVER`] if `delay` is that, or if the clock ends before. Errors as of
-/// [`check_span`].
-pub fn after(now: u64, delay: u64) -> Result<u64> {
-    if delay == NEVER { Ok(NEVER) } else { Ok(now.saturating_add(check_span(delay)?)) }
-}
-
-/// A span of time as it is. INVALID_ARGUMENT above `i64::MAX`, 292 years: it is the difference of an instant and a later one,
-/// which unsigned numbers do not have.
-pub fn check_span(span: u64) -> Result<u64> {
-    if span <= i64::MAX as u64 { Ok(span) } else { Err(Status::INVALID_ARGUMENT) }
-}
-
 /// As many calls are made room for at least.
 const MIN_CAPACITY: usize = 4;
 /// As many superfluous entries are never worth a search for them.
 const STALE_SLACK: usize = 64;
+
+/// What a table of delayed calls asks of a call.
+pub trait Timed {
+    /// The nanoseconds from one call to the next; 0 if it is made once.
+    fn interval(&self) -> u64;
+
+    /// What the table holds for a call of this interval while its owner makes it.
+    fn stand_in(interval: u64) -> Self;
+}
+
+/// The deadline of something that has an id.
+impl Timed for u64 {
+    fn interval(&self) -> u64 {
+        0
+    }
+
+    fn stand_in(_: u64) -> u64 {
+        0
+    }
+}
+
+/// A call that has come due. Its owner makes it, and calls [`Timers::end_call`] then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due<C> {
+    /// Its id, which it keeps.
+    pub id: u64,
+    /// The instant at which it came due.
+    pub instant: u64,
+    /// How often a periodic call has come due since it was made last; otherwise 1.
+    pub beats: u64,
+    /// The call.
+    pub call: C,
+}
 
 /// Packed to 36 bytes for a call of 24, so that its slot has 40: the first touch of memory is most of what a million
 /// timers cost.
@@ -42,9 +66,18 @@ const STALE_SLACK: usize = 64;
 struct Timer<C> {
     call: C,
     due: u64,
-    /// Of creation. Not 0, so that a vacant slot needs no flag; 32 bits, since they can be dealt out anew.
+    /// Of creation. Not 0, so that a vacant slot needs no flag; 32 bits, since they can be dealt out anew. The lowest bit
+    /// is [`PERIODIC`].
     order: NonZeroU32,
 }
+
+/// Set in the order of a periodic call.
+const PERIODIC: u32 = 1;
+/// From one order to the next.
+const ORDER_STEP: u32 = 2;
+const FIRST_ORDER: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
+/// No call gets it.
+const END_OF_ORDERS: u32 = u32::MAX - 1;
 
 /// Delayed calls of type `C`, which it neither calls nor drops but hands back. Instants are nanoseconds of the
 /// owner's clock.
@@ -64,12 +97,16 @@ pub struct Timers<C> {
     /// Some call may have several entries.
     repeated: bool,
     finished: FinishedCalls,
+    /// The call that is being made, if it is not pending again: its id, and when it was due. No call has the id 0.
+    calling: (u64, u64),
     next_order: NonZeroU32,
     /// The first order that does not belong to the pass.
     pass_end: NonZeroU32,
+    /// The instant of the pass while it goes on, otherwise [`NEVER`].
+    pass_now: u64,
 }
 
-impl<C> Timers<C> {
+impl<C: Timed> Timers<C> {
     /// No delayed calls. It allocates nothing yet.
     pub fn new() -> Self {
         Timers {
@@ -79,8 +116,10 @@ impl<C> Timers<C> {
             held: Vec::new(),
             repeated: false,
             finished: FinishedCalls::default(),
-            next_order: NonZeroU32::MIN,
-            pass_end: NonZeroU32::MIN,
+            calling: (0, 0),
+            next_order: FIRST_ORDER,
+            pass_end: FIRST_ORDER,
+            pass_now: NEVER,
         }
     }
 
@@ -115,29 +154,62 @@ impl<C> Timers<C> {
 
     /// Adds a call that comes due at the instant `due`, or never if that is [`NEVER`], and returns its id.
     pub fn insert(&mut self, due: u64, call: C) -> u64 {
-        if self.next_order == NonZeroU32::MAX {
-            self.renumber();
-        }
-        let order = self.next_order;
-        self.next_order = order.saturating_add(1);
+        let order = self.take_order(call.interval() != 0);
         let id = self.timers.insert(Timer { call, due, order });
         self.fresh.push(slots::index(id));
         id
     }
 
-    /// Takes a pending call out, uncalled.
+    fn take_order(&mut self, periodic: bool) -> NonZeroU32 {
+        if self.next_order.get() == END_OF_ORDERS {
+            self.renumber();
+        }
+        let order = self.next_order;
+        self.next_order = order.saturating_add(ORDER_STEP);
+        order | u32::from(periodic)
+    }
+
+    /// Why there is no pending call `id`.
+    fn status(&self, id: u64) -> Status {
+        if self.is_calling(id) { Status::ALREADY_CALLED } else { self.finished.status(id) }
+    }
+
+    /// True if this call is being made, and is not pending again.
+    fn is_calling(&self, id: u64) -> bool {
+        self.calling.0 == id && id != 0
+    }
+
+    /// Takes a pending call out, uncalled. If it is being made, its owner has it, and this returns its stand-in.
     pub fn cancel(&mut self, id: u64) -> Result<C> {
-        let Some(timer) = self.timers.remove(id) else { return Err(self.finished.status(id)) };
+        let Some(timer) = self.timers.remove(id) else { return Err(self.status(id)) };
         self.finished.cancelled(id);
         self.drop_stale_if_many();
         Ok(timer.call)
     }
 
-    /// Moves a pending call to the instant `due`. Among calls of one instant it keeps the place of its creation.
-    /// NO_MEMORY for an earlier instant.
-    pub fn reset(&mut self, id: u64, due: u64) -> Result<()> {
+    /// As [`cancel`](Self::cancel). A call that is being made becomes a cancelled one, too, which cannot be moved any more.
+    pub fn end(&mut self, id: u64) -> Option<C> {
+        if self.is_calling(id) {
+            self.calling.0 = 0;
+            self.timers.vacate(id);
+            self.finished.cancelled(id);
+            return None;
+        }
+        self.cancel(id).ok()
+    }
+
+    /// Moves a call to the instant `due`, when the clock shows `now`. Among calls of one instant it keeps the place of its
+    /// creation. A call that is being made is pending again, and waits for the next pass. A periodic call is due at the last
+    /// instant of its new grid that has passed, if there is one; if it was not due in the present pass, or has been made in it, it
+    /// waits for the next one. NO_MEMORY.
+    pub fn reset(&mut self, id: u64, due: u64, now: u64) -> Result<()> {
+        let Some(timer) = self.timers.get(id) else { return self.call_again(id, due) };
+        if timer.order.get() & PERIODIC == 0 { self.set_due(id, due) } else { self.move_grid(id, due, now) }
+    }
+
+    fn set_due(&mut self, id: u64, due: u64) -> Result<()> {
         let first_fresh = self.first_fresh();
-        let Some(timer) = self.timers.get_mut(id) else { return Err(self.finished.status(id)) };
+        let Some(timer) = self.timers.at_mut(slots::index(id)) else { return Ok(()) };
         let order = timer.order;
         if due < timer.due && order.get() < first_fresh {
             self.heap.reserve(self.held.len() + self.fresh.capacity() + 1)?;
@@ -151,9 +223,50 @@ impl<C> Timers<C> {
         Ok(())
     }
 
+    #[cold]
+    fn move_grid(&mut self, id: u64, due: u64, now: u64) -> Result<()> {
+        self.reserve()?;
+        // Out and in again, since the call in a packed timer cannot be referred to.
+        let Some((_, Timer { call, due: old, order })) = self.timers.lend_at(slots::index(id)) else {
+            return Ok(());
+        };
+        let passed = now.saturating_sub(due);
+        let due = if passed == 0 { due } else { now - passed % call.interval().max(1) };
+        // So it was if it was made in this pass.
+        if old > self.pass_now {
+            self.file_anew(id, due, call);
+            self.drop_stale_if_many();
+            return Ok(());
+        }
+        self.timers.restore(id, Timer { call, due: old, order });
+        self.set_due(id, due)
+    }
+
+    fn call_again(&mut self, id: u64, due: u64) -> Result<()> {
+        if !self.is_calling(id) {
+            return Err(self.finished.status(id));
+        }
+        self.reserve()?;
+        self.calling.0 = 0;
+        self.file_anew(id, due, C::stand_in(0));
+        Ok(())
+    }
+
+    /// Puts a call back whose id was lent, as if it were created now.
+    fn file_anew(&mut self, id: u64, due: u64, call: C) {
+        let order = self.take_order(call.interval() != 0);
+        self.timers.restore(id, Timer { call, due, order });
+        self.fresh.push(slots::index(id));
+    }
+
     /// The instant a pending call comes due at.
     pub fn due(&self, id: u64) -> Result<u64> {
-        self.timers.get(id).map(|timer| timer.due).ok_or_else(|| self.finished.status(id))
+        self.timers.get(id).map(|timer| timer.due).ok_or_else(|| self.status(id))
+    }
+
+    /// The same, or the instant at which the call was due that is being made.
+    pub fn last_due(&self, id: u64) -> Result<u64> {
+        if self.is_calling(id) { Ok(self.calling.1) } else { self.due(id) }
     }
 
     /// The instant the next call comes due at, if any ever does.
@@ -175,14 +288,15 @@ impl<C> Timers<C> {
         self.pass_end = self.next_order;
     }
 
-    /// Takes out, as called, the next call of this pass that is due at or before `now`: the one whose instant is
-    /// earliest and, of those, the one created first. Without memory the pass may end early.
-    pub fn pop_due(&mut self, now: u64) -> Option<C> {
+    /// Begins the next call of this pass that is due at or before `now`: the one whose instant is earliest and, of
+    /// those, the one created first. Without memory the pass may end early.
+    pub fn pop_due(&mut self, now: u64) -> Option<Due<C>> {
+        self.pass_now = NEVER;
         loop {
             let entry = self.earliest(now)?;
             if entry.order < self.pass_end {
-                self.heap.pop_first();
-                return self.take_called(entry);
+                self.pass_now = now;
+                return self.begin_call(entry, now);
             }
             self.held.try_reserve(1).ok()?;
             self.heap.pop_first();
@@ -190,12 +304,41 @@ impl<C> Timers<C> {
         }
     }
 
-    /// Takes out, as called, the next call that is due at or before `limit`, whatever the pass, with its instant.
-    pub fn pop_until(&mut self, limit: u64) -> Option<(u64, C)> {
+    /// Begins the next call that is due at or before `limit`, whatever the pass, of a clock that shows `now` and is moved from
+    /// instant to instant.
+    pub fn pop_until(&mut self, limit: u64, now: u64) -> Option<Due<C>> {
         self.insert_all_fresh();
         let entry = self.earliest(limit)?;
-        self.heap.pop_first();
-        Some((entry.due, self.take_called(entry)?))
+        self.begin_call(entry, now.max(entry.due))
+    }
+
+    /// Ends the call that was begun last. Returns it, unless it is pending again.
+    pub fn end_call(&mut self, id: u64, call: C) -> Option<C> {
+        if self.is_calling(id) {
+            self.calling.0 = 0;
+            self.timers.vacate(id);
+            self.finished.called(id);
+            return Some(call);
+        }
+        // It was cancelled if it is not there.
+        let Some(timer) = self.timers.get_mut(id) else { return Some(call) };
+        timer.call = call;
+        None
+    }
+
+    /// Instead of [`end_call`](Self::end_call) for a call that was not made: it stays pending, and never comes due.
+    pub fn put_off(&mut self, id: u64, call: C) {
+        if self.is_calling(id) {
+            self.calling.0 = 0;
+            // Its own entry has left the heap, so there is room for this one.
+            self.insert_all_fresh();
+            let (due, order) = (NEVER, self.take_order(false));
+            self.timers.restore(id, Timer { call, due, order });
+            self.heap.push(Entry { due, order, slot: slots::index(id) });
+        } else if let Some(timer) = self.timers.get_mut(id) {
+            timer.call = call;
+            timer.due = NEVER;
+        }
     }
 
     /// Takes any pending call out, as cancelled: for an owner that ends.
@@ -211,11 +354,22 @@ impl<C> Timers<C> {
         }
     }
 
-    fn take_called(&mut self, entry: Entry) -> Option<C> {
-        let (id, timer) = self.timers.remove_at(entry.slot)?;
-        self.finished.called(id);
-        self.drop_stale_if_many();
-        Some(timer.call)
+    /// Begins the call of the first entry.
+    fn begin_call(&mut self, first: Entry, now: u64) -> Option<Due<C>> {
+        let (id, Timer { call, .. }) = self.timers.lend_at(first.slot)?;
+        let Entry { due: instant, order, slot } = first;
+        if order.get() & PERIODIC == 0 {
+            self.heap.pop_first();
+            self.calling = (id, instant);
+            self.drop_stale_if_many();
+            return Some(Due { id, instant, beats: 1, call });
+        }
+        let interval = call.interval().max(1);
+        let beats = (now - instant) / interval + 1;
+        let due = instant.saturating_add(beats.saturating_mul(interval));
+        self.timers.restore(id, Timer { call: C::stand_in(interval), due, order });
+        self.heap.replace_first(Entry { due, order, slot });
+        Some(Due { id, instant, beats, call })
     }
 
     /// The first entry at or before `limit`, and before [`NEVER`], that says when its call comes due.
@@ -236,7 +390,7 @@ impl<C> Timers<C> {
 
     /// The first order of a call that is not in the heap yet.
     fn first_fresh(&self) -> u32 {
-        self.next_order.get() - self.fresh.len() as u32
+        self.next_order.get() - ORDER_STEP * self.fresh.len() as u32
     }
 
     /// Puts into the heap what is not there yet.
@@ -251,8 +405,8 @@ impl<C> Timers<C> {
 
     fn insert_fresh(&mut self) {
         let first = self.first_fresh();
-        for (slot, order) in self.fresh.drain(..).zip(first..) {
-            if let Some(timer) = self.timers.at(slot).filter(|timer| timer.order.get() == order) {
+        for (slot, order) in self.fresh.drain(..).zip((first..).step_by(ORDER_STEP as usize)) {
+            if let Some(timer) = self.timers.at(slot).filter(|timer| timer.order.get() & !PERIODIC == order) {
                 self.heap.push(Entry { due: timer.due, order: timer.order, slot });
             }
         }
@@ -292,128 +446,23 @@ impl<C> Timers<C> {
         self.drop_stale();
         let entries = self.heap.sort_by_order();
         let in_pass = entries.partition_point(|entry| entry.order < self.pass_end);
-        self.pass_end = NonZeroU32::MIN.saturating_add(in_pass as u32);
-        self.next_order = NonZeroU32::MIN;
+        self.pass_end = FIRST_ORDER.saturating_add(ORDER_STEP * in_pass as u32);
+        self.next_order = FIRST_ORDER;
         for entry in entries {
-            entry.order = self.next_order;
+            entry.order = self.next_order | (entry.order.get() & PERIODIC);
             if let Some(timer) = self.timers.at_mut(entry.slot) {
                 timer.order = entry.order;
             }
-            self.next_order = entry.order.saturating_add(1);
+            self.next_order = self.next_order.saturating_add(ORDER_STEP);
         }
     }
 }
 
-impl<C> Default for Timers<C> {
+impl<C: Timed> Default for Timers<C> {
     fn default() -> Self {
         Self::new()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::rc::Rc;
-
-    /// Calls everything that is due in a pass of its own.
-    fn fire<C>(timers: &mut Timers<C>, now: u64) -> Vec<C> {
-        timers.begin_pass();
-        std::iter::from_fn(|| timers.pop_due(now)).collect()
-    }
-
-    #[test]
-    fn a_negative_difference_is_no_delay() {
-        let (late, refused) = (0_u64.wrapping_sub(1_000), Err(Status::INVALID_ARGUMENT));
-        assert_eq!((after(5, 0), after(5, i64::MAX as u64)), (Ok(5), Ok(i64::MAX as u64 + 5)));
-        assert_eq!((after(5, late), after(5, 1 << 63), after(5, NEVER - 1)), (refused, refused, refused));
-        assert_eq!((after(5, NEVER), check_span(NEVER)), (Ok(NEVER), refused));
-        assert_eq!(after(NEVER - 5, 100), Ok(NEVER), "beyond the clock's end");
-    }
-
-    #[test]
-    fn a_timer_is_as_small_as_was_measured() {
-        assert_eq!(size_of::<Timer<[u64; 3]>>(), 36);
-        assert_eq!(size_of::<Option<Timer<[u64; 3]>>>(), 36);
-        assert_eq!(size_of::<Entry>(), 16);
-    }
-
-    #[test]
-    fn calls_are_handed_back_not_dropped() {
-        let call = Rc::new(());
-        let mut timers = Timers::new();
-        let ids: Vec<_> = (0..200).map(|due| timers.insert(due, call.clone())).collect();
-        let mut back: Vec<_> = ids.iter().take(150).map(|&id| timers.cancel(id).unwrap()).collect();
-        back.extend(fire(&mut timers, 170));
-        back.extend(timers.pop_until(180).map(|(_, call)| call));
-        back.extend(std::iter::from_fn(|| timers.take_any()));
-        assert_eq!((back.len(), Rc::strong_count(&call), timers.len()), (200, 201, 0));
-    }
-
-    #[test]
-    fn entries_stay_in_proportion_to_the_calls() {
-        let mut timers = Timers::new();
-        let bound = |timers: &Timers<()>| {
-            timers.heap.len() + timers.fresh.len() + timers.held.len() <= 2 * timers.len() + STALE_SLACK + 1
-        };
-        let id = timers.insert(1_000_000, ());
-        for step in 0..10_000 {
-            timers.reset(id, 900_000 - step).unwrap();
-            assert!(bound(&timers));
-            timers.reset(id, 1_000_000).unwrap();
-            let other = timers.insert(2_000_000, ());
-            assert_eq!(timers.next_due(), Some(1_000_000), "files the entry again where one was before");
-            timers.cancel(other).unwrap();
-            assert!(bound(&timers));
-        }
-        let many: Vec<_> = (0..10_000).map(|due| timers.insert(due, ())).collect();
-        for id in many.iter().skip(1) {
-            timers.cancel(*id).unwrap();
-            assert!(bound(&timers));
-        }
-        assert_eq!(fire(&mut timers, 1_000_000).len(), 2);
-    }
-
-    #[test]
-    fn a_call_with_entries_at_every_instant_comes_due_once() {
-        let mut timers = Timers::new();
-        let id = timers.insert(100, "moved");
-        timers.insert(45, "other");
-        for due in [50, 40, 60, 30, 50] {
-            timers.reset(id, due).unwrap();
-        }
-        assert_eq!(timers.next_due(), Some(45));
-        assert_eq!(fire(&mut timers, 1000), ["other", "moved"]);
-        assert_eq!((timers.next_due(), timers.heap.len()), (None, 0));
-    }
-
-    #[test]
-    fn orders_are_dealt_out_anew_when_they_run_out() {
-        let mut timers = Timers::new();
-        timers.next_order = NonZeroU32::new(u32::MAX - 5).unwrap();
-        let ids: Vec<_> = (0..3).map(|call| timers.insert(7, call)).collect();
-        timers.cancel(ids[1]).unwrap();
-        timers.begin_pass();
-        for call in 3..8 {
-            timers.insert(7, call);
-        }
-        assert_eq!(timers.next_order.get(), 8);
-        assert_eq!((timers.pop_due(7), timers.pop_due(7), timers.pop_due(7)), (Some(0), Some(2), None));
-        timers.reset(ids[0], 1).unwrap_err();
-        assert_eq!(fire(&mut timers, 7), [3, 4, 5, 6, 7]);
-    }
-
-    #[test]
-    fn a_pass_survives_new_orders_when_all_pending_calls_belong_to_it() {
-        let mut timers = Timers::new();
-        timers.next_order = NonZeroU32::new(u32::MAX - 2).unwrap();
-        timers.insert(1, "first");
-        timers.insert(1, "second");
-        timers.begin_pass();
-        timers.insert(1, "next pass");
-        assert_eq!(
-            (timers.pop_due(1), timers.pop_due(1), timers.pop_due(1)),
-            (Some("first"), Some("second"), None)
-        );
-        assert_eq!(fire(&mut timers, 1), ["next pass"]);
-    }
-}
+mod tests;

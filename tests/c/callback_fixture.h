@@ -82,6 +82,30 @@ static inline registration *add_call(callback_fixture *fixture, udpr_ns delay) {
   return one;
 }
 
+static inline registration *add_call_at(callback_fixture *fixture) {
+  registration *one = new_registration(fixture, CALL_AT_FREED);
+  OK(udpr_reactor_call_at(fixture->reactor, 0, on_call_at, one, registration_free, &one->id));
+  return one;
+}
+
+static inline registration *add_repeat(callback_fixture *fixture) {
+  registration *one = new_registration(fixture, REPEAT_FREED);
+  OK(udpr_reactor_call_every(fixture->reactor, MS(1), on_repeat, one, registration_free, &one->id));
+  return one;
+}
+
+static inline registration *add_port_call(callback_fixture *fixture, udpr_transport *transport) {
+  registration *one = new_registration(fixture, PORT_CALL_FREED);
+  OK(udpr_transport_call_later(transport, 0, on_port_call, one, registration_free, &one->id));
+  return one;
+}
+
+static inline registration *add_port_repeat(callback_fixture *fixture, udpr_transport *transport) {
+  registration *one = new_registration(fixture, PORT_REPEAT_FREED);
+  OK(udpr_transport_call_every(transport, MS(1), on_port_repeat, one, registration_free, &one->id));
+  return one;
+}
+
 static inline registration *add_call_from_thread(callback_fixture *fixture) {
   registration *one = new_registration(fixture, FROM_THREAD_FREED);
   OK(udpr_reactor_call_from_thread(fixture->reactor, on_call_from_thread, one, registration_free));
@@ -139,6 +163,10 @@ static inline void visit_all(callback_fixture *fixture) {
 }
 static inline void add_calls(callback_fixture *fixture) {
   fixture->call = add_call(fixture, 0);
+  add_call_at(fixture);
+  add_repeat(fixture);
+  add_port_call(fixture, fixture->single->transport);
+  add_port_repeat(fixture, fixture->single->transport);
   add_call_from_thread(fixture);
   add_remote_call(fixture);
   add_work(fixture);

@@ -26,6 +26,18 @@ static inline void call_must_not_run(udpr_reactor *reactor, void *user) {
   (void)reactor, (void)user;
   FAIL("%s", "a call that was refused ran");
 }
+static inline void beat_must_not_run(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user) {
+  (void)reactor, (void)beats, (void)user;
+  FAIL("periodic call %llu, which was refused, ran", (unsigned long long)id);
+}
+static inline void port_call_must_not_run(udpr_transport *transport, void *user) {
+  (void)transport, (void)user;
+  FAIL("%s", "a call of a port that was refused ran");
+}
+static inline void port_beat_must_not_run(udpr_transport *transport, udpr_id id, uint64_t beats, void *user) {
+  (void)transport, (void)beats, (void)user;
+  FAIL("periodic call %llu of a port, which was refused, ran", (unsigned long long)id);
+}
 static inline void visit_must_not_run(udpr_transport *transport, void *user) {
   (void)transport, (void)user;
   FAIL("%s", "a visit that was refused happened");
@@ -85,11 +97,20 @@ static inline udpr_status call_listen_multicast(handles *with) {
 static inline udpr_status call_call_later(handles *with) {
   return udpr_reactor_call_later(with->reactor, 0, call_must_not_run, with, count_freed, NULL);
 }
+static inline udpr_status call_call_at(handles *with) {
+  return udpr_reactor_call_at(with->reactor, 0, call_must_not_run, with, count_freed, NULL);
+}
+static inline udpr_status call_call_every(handles *with) {
+  return udpr_reactor_call_every(with->reactor, 1, beat_must_not_run, with, count_freed, NULL);
+}
 static inline udpr_status call_cancel_call(handles *with) {
   return udpr_reactor_cancel_call(with->reactor, with->call);
 }
 static inline udpr_status call_reset_call(handles *with) {
   return udpr_reactor_reset_call(with->reactor, with->call, 0);
+}
+static inline udpr_status call_reset_call_at(handles *with) {
+  return udpr_reactor_reset_call_at(with->reactor, with->call, 0);
 }
 static inline udpr_status call_delay_call(handles *with) {
   return udpr_reactor_delay_call(with->reactor, with->call, 1);
@@ -169,8 +190,11 @@ static const every_call reactor_calls[] = {
     {"adopt_datagram_port", call_adopt},
     {"listen_multicast", call_listen_multicast},
     {"call_later", call_call_later},
+    {"call_at", call_call_at},
+    {"call_every", call_call_every},
     {"cancel_call", call_cancel_call},
     {"reset_call", call_reset_call},
+    {"reset_call_at", call_reset_call_at},
     {"delay_call", call_delay_call},
     {"call_time", call_call_time},
     {"delayed_calls", call_delayed_calls},
@@ -192,7 +216,7 @@ static const every_call reactor_calls[] = {
     {"resolve", call_resolve},
     {"cancel_resolve", call_cancel_resolve},
 };
-enum { REGISTRATIONS = 11 }; /* how many of them have a free_user */
+enum { REGISTRATIONS = 13, TRANSPORT_REGISTRATIONS = 2 }; /* how many of them have a free_user */
 
 /* ---- functions of the transport ------------------------------------------------------------------------ */
 
@@ -299,6 +323,13 @@ static inline udpr_status call_leave_source_group(handles *with) {
   return udpr_transport_leave_source_group(with->transport, &group, &source, 1);
 }
 
+static inline udpr_status call_transport_call_later(handles *with) {
+  return udpr_transport_call_later(with->transport, 0, port_call_must_not_run, with, count_freed, NULL);
+}
+static inline udpr_status call_transport_call_every(handles *with) {
+  return udpr_transport_call_every(with->transport, 1, port_beat_must_not_run, with, count_freed, NULL);
+}
+
 static const every_call transport_calls[] = {
     {"write", call_write},
     {"write_sequence", call_write_sequence},
@@ -330,6 +361,8 @@ static const every_call transport_calls[] = {
     {"join_source_group", call_join_source_group},
     {"leave_group", call_leave_group},
     {"leave_source_group", call_leave_source_group},
+    {"transport_call_later", call_transport_call_later},
+    {"transport_call_every", call_transport_call_every},
 };
 
 /* ---- functions for any thread -------------------------------------------------------------------------- */
@@ -376,7 +409,9 @@ static inline void check_reactor_calls_return(udpr_status expected, handles *wit
 }
 
 static inline void check_transport_calls_return(udpr_status expected, handles *with) {
+  atomic_store(&with->freed, 0);
   check_calls_return(expected, transport_calls, sizeof transport_calls / sizeof *transport_calls, with);
+  CHECK_EQ(TRANSPORT_REGISTRATIONS, atomic_load(&with->freed));
   CHECK(udpr_transport_user(with->transport) == NULL);
   CHECK(udpr_transport_reactor(with->transport) == NULL);
   CHECK_EQ(-1, udpr_transport_fileno(with->transport));

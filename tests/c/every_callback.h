@@ -18,6 +18,10 @@ typedef enum callback_kind {
   STOP_PROTOCOL,
   VISIT,
   DELAYED_CALL,
+  CALL_AT,
+  REPEAT,
+  PORT_CALL,
+  PORT_REPEAT,
   CALL_WHEN_RUNNING,
   CALL_FROM_THREAD,
   REMOTE_CALL,
@@ -31,6 +35,10 @@ typedef enum callback_kind {
   LOGGER,
   PORT_FREED,
   CALL_FREED,
+  CALL_AT_FREED,
+  REPEAT_FREED,
+  PORT_CALL_FREED,
+  PORT_REPEAT_FREED,
   RUNNING_FREED,
   FROM_THREAD_FREED,
   REMOTE_FREED,
@@ -54,6 +62,10 @@ static const char *const callback_names[] = {
     [STOP_PROTOCOL] = "stop_protocol",
     [VISIT] = "udpr_visit_fn",
     [DELAYED_CALL] = "udpr_call_fn of call_later",
+    [CALL_AT] = "udpr_call_fn of call_at",
+    [REPEAT] = "udpr_repeat_fn of call_every",
+    [PORT_CALL] = "udpr_protocol_fn of transport_call_later",
+    [PORT_REPEAT] = "udpr_transport_repeat_fn of transport_call_every",
     [CALL_WHEN_RUNNING] = "udpr_call_fn of call_when_running",
     [CALL_FROM_THREAD] = "udpr_call_fn of call_from_thread",
     [REMOTE_CALL] = "udpr_call_fn of remote_call",
@@ -67,6 +79,10 @@ static const char *const callback_names[] = {
     [LOGGER] = "udpr_log_fn",
     [PORT_FREED] = "udpr_free_fn of listen_udp",
     [CALL_FREED] = "udpr_free_fn of call_later",
+    [CALL_AT_FREED] = "udpr_free_fn of call_at",
+    [REPEAT_FREED] = "udpr_free_fn of call_every",
+    [PORT_CALL_FREED] = "udpr_free_fn of transport_call_later",
+    [PORT_REPEAT_FREED] = "udpr_free_fn of transport_call_every",
     [RUNNING_FREED] = "udpr_free_fn of call_when_running",
     [FROM_THREAD_FREED] = "udpr_free_fn of call_from_thread",
     [REMOTE_FREED] = "udpr_free_fn of remote_call",
@@ -168,6 +184,21 @@ static inline void on_visit(udpr_transport *transport, void *user) {
 static inline void on_delayed_call(udpr_reactor *reactor, void *user) {
   (void)reactor;
   record_callback(user, DELAYED_CALL, NULL);
+}
+static inline void on_call_at(udpr_reactor *reactor, void *user) {
+  (void)reactor;
+  record_callback(user, CALL_AT, NULL);
+}
+static inline void on_repeat(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user) {
+  (void)reactor, (void)id, (void)beats;
+  record_callback(user, REPEAT, NULL);
+}
+static inline void on_port_call(udpr_transport *transport, void *user) {
+  record_callback(user, PORT_CALL, transport);
+}
+static inline void on_port_repeat(udpr_transport *transport, udpr_id id, uint64_t beats, void *user) {
+  (void)id, (void)beats;
+  record_callback(user, PORT_REPEAT, transport);
 }
 static inline void on_call_when_running(udpr_reactor *reactor, void *user) {
   (void)reactor;

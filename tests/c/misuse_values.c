@@ -279,6 +279,7 @@ TEST(statuses_and_ids) {
       udpr_ns due;
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_cancel_call(reactor, ids[i]));
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_reset_call(reactor, ids[i], 0));
+      CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_reset_call_at(reactor, ids[i], 0));
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_delay_call(reactor, ids[i], 0));
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_call_time(reactor, ids[i], &due));
       CHECK_STATUS(UDPR_E_NOT_FOUND, udpr_reactor_unwatch(reactor, ids[i]));

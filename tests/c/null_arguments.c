@@ -16,7 +16,14 @@
 
 static atomic_int freed;
 
-static void        call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
+static void call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
+static void beat(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user) {
+  (void)reactor, (void)id, (void)beats, (void)user;
+}
+static void port_call(udpr_transport *transport, void *user) { (void)transport, (void)user; }
+static void port_beat(udpr_transport *transport, udpr_id id, uint64_t beats, void *user) {
+  (void)transport, (void)id, (void)beats, (void)user;
+}
 static void        visit(udpr_transport *transport, void *user) { (void)transport, (void)user; }
 static void        log_record(const udpr_log_record *record, void *user) { (void)record, (void)user; }
 static udpr_status trigger(udpr_reactor *reactor, udpr_id id, void *user) {
@@ -145,6 +152,8 @@ TEST(no_transport) {
   INVALID(udpr_transport_join_source_group(NULL, &address, &address, 0));
   INVALID(udpr_transport_leave_group(NULL, &address, 0));
   INVALID(udpr_transport_leave_source_group(NULL, &address, &address, 0));
+  INVALID_AND_FREES(udpr_transport_call_later(NULL, 0, port_call, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_transport_call_every(NULL, 1, port_beat, &freed, count_free, NULL));
 }
 
 TEST(transport_arguments) {
@@ -181,6 +190,10 @@ TEST(transport_arguments) {
   INVALID(udpr_transport_join_source_group(transport, &group, NULL, 0));
   INVALID(udpr_transport_leave_source_group(transport, NULL, &address, 0));
   INVALID(udpr_transport_leave_source_group(transport, &group, NULL, 0));
+  INVALID_AND_FREES(udpr_transport_call_later(transport, 0, NULL, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_transport_call_every(transport, 1, NULL, &freed, count_free, NULL));
+  OK(udpr_transport_call_later(transport, 0, port_call, NULL, NULL, NULL));
+  OK(udpr_transport_call_every(transport, 1, port_beat, NULL, NULL, NULL));
   OK(udpr_transport_close(transport));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
@@ -196,8 +209,15 @@ TEST(time) {
   INVALID_AND_FREES(udpr_reactor_call_later(NULL, 0, call, &freed, count_free, NULL));
   INVALID_AND_FREES(udpr_reactor_call_later(reactor, 0, NULL, &freed, count_free, NULL));
   INVALID(udpr_reactor_call_later(NULL, 0, NULL, NULL, NULL, NULL));
+  INVALID_AND_FREES(udpr_reactor_call_at(NULL, 0, call, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_reactor_call_at(reactor, 0, NULL, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_reactor_call_every(NULL, 1, beat, &freed, count_free, NULL));
+  INVALID_AND_FREES(udpr_reactor_call_every(reactor, 1, NULL, &freed, count_free, NULL));
+  OK(udpr_reactor_call_at(reactor, SECONDS(60), call, NULL, NULL, NULL));
+  OK(udpr_reactor_call_every(reactor, SECONDS(60), beat, NULL, NULL, NULL));
   INVALID(udpr_reactor_cancel_call(NULL, id));
   INVALID(udpr_reactor_reset_call(NULL, id, 0));
+  INVALID(udpr_reactor_reset_call_at(NULL, id, 0));
   INVALID(udpr_reactor_delay_call(NULL, id, 0));
   INVALID(udpr_reactor_call_time(NULL, id, &due));
   INVALID(udpr_reactor_call_time(reactor, id, NULL));

@@ -168,6 +168,7 @@ static void check_all_return(udpr_reactor *reactor, udpr_status expected, udpr_i
   udpr_ns due = 42;
   CHECK_STATUS(expected, udpr_reactor_cancel_call(reactor, id));
   CHECK_STATUS(expected, udpr_reactor_reset_call(reactor, id, 0));
+  CHECK_STATUS(expected, udpr_reactor_reset_call_at(reactor, id, 0));
   CHECK_STATUS(expected, udpr_reactor_delay_call(reactor, id, 1));
   CHECK_STATUS(expected, udpr_reactor_call_time(reactor, id, &due));
   CHECK_EQ(42, due);
@@ -225,8 +226,10 @@ typedef struct self_call {
 
 static void check_itself(udpr_reactor *reactor, void *user) {
   self_call *self = user;
+  udpr_ns    due;
   self->called++;
-  check_all_return(reactor, UDPR_E_ALREADY_CALLED, self->id);
+  CHECK_STATUS(UDPR_E_ALREADY_CALLED, udpr_reactor_cancel_call(reactor, self->id));
+  CHECK_STATUS(UDPR_E_ALREADY_CALLED, udpr_reactor_call_time(reactor, self->id, &due));
   CHECK_EQ(0, count_pending(reactor));
 }
 

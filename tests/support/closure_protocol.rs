@@ -11,17 +11,19 @@ use udpr::sys::{Datagram, Report};
 type Closure = Box<dyn FnOnce(&Reactor<ClosureCall>) + Send>;
 
 /// A closure to be called by a reactor.
-pub(crate) struct ClosureCall(Closure);
+pub(crate) struct ClosureCall(Option<Closure>);
 
 impl ClosureCall {
     pub(crate) fn new(closure: impl FnOnce(&Reactor<ClosureCall>) + Send + 'static) -> ClosureCall {
-        ClosureCall(Box::new(closure))
+        ClosureCall(Some(Box::new(closure)))
     }
 }
 
 impl Call for ClosureCall {
-    fn call(self, reactor: &Reactor<ClosureCall>) {
-        (self.0)(reactor)
+    fn call(&mut self, reactor: &Reactor<ClosureCall>) {
+        if let Some(closure) = self.0.take() {
+            closure(reactor);
+        }
     }
 }
 

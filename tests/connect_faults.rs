@@ -6,7 +6,7 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
-use udpr::sys::error_queue::origin;
+use udpr::sys::report::origin;
 
 use CallResult::{AtMost, Errno, Real};
 use Syscall::{Bind, Connect, LocalAddr, Option as GetOption, PeerAddr, ReadError, Receive, Send};

@@ -13,7 +13,7 @@ use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
-use udpr::sys::error_queue::origin;
+use udpr::sys::report::origin;
 use udpr::sys::{Interest, Readiness, Report};
 
 use Syscall::{Option as GetOption, ReadError, Receive, Rewatch, Send, Unwatch, Wait, Watch};

@@ -9,7 +9,7 @@ use udpr::addr::Addr;
 use udpr::port::{Flush, Options, flag};
 use udpr::status::Status;
 use udpr::sys::Report;
-use udpr::sys::error_queue::origin;
+use udpr::sys::report::origin;
 
 use CallResult::{AtMost, Errno, Real};
 use Syscall::Send;

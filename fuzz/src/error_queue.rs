@@ -6,7 +6,8 @@ use super::control_data;
 use super::input::Input;
 use udpr::addr::Addr;
 use udpr::status::Status;
-use udpr::sys::error_queue::{decode, origin};
+use udpr::sys::error_queue::decode;
+use udpr::sys::report::origin;
 
 /// `struct sock_extended_err` without the offender's address, which follows it.
 const FIELDS: usize = size_of::<libc::sock_extended_err>();

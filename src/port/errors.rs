@@ -5,7 +5,7 @@ use super::{Open, Port};
 use crate::addr::{Addr, family};
 use crate::context::Reason;
 use crate::status::{Result, Status};
-use crate::sys::error_queue::origin;
+use crate::sys::report::origin;
 use crate::sys::{Failure, IpVersion, Report, SocketOption};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

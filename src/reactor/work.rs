@@ -4,7 +4,7 @@ use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
 use crate::resolver::{self, Host, LookupResult, Next, Permit, Query};
 use crate::status::{Result, Status};
-use crate::sys::names::LookUp;
+use crate::sys::LookUp;
 use crate::sys::thread::{self, SignalMask};
 use crate::sys::{clock, tsan};
 use crate::threads::{Pool, Task};

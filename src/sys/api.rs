@@ -1,8 +1,10 @@
 //! The portable words of the contract: what a backend takes and returns, without a number or a name of any system.
 
 use crate::addr::{Addr, family};
-use crate::status::Status;
+use crate::status::{Result, Status};
+use std::ffi::CStr;
 use std::io;
+use std::sync::Arc;
 
 /// What a system identifies a socket by.
 #[cfg(unix)]
@@ -48,6 +50,10 @@ pub struct Readiness {
     /// The other side is gone, or a socket was shut down in both directions.
     pub hangup: bool,
 }
+
+/// Looks a host name up, on any thread. Returns all addresses of a family ([`family::UNSPEC`]: of both) in the system's order,
+/// each once; NAME_NOT_FOUND if the name has no such address, NAME_TRY_AGAIN if no server responded.
+pub type LookUp = Arc<dyn Fn(&CStr, u16) -> Result<Vec<Addr>> + Send + Sync>;
 
 /// What a failed call means, as far as its caller has to tell one failure from another. `Failure::of` returns it for an error;
 /// the error itself becomes the status that the program gets.

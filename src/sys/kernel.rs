@@ -1,11 +1,10 @@
 //! The seam: every system call that a port or the loop makes goes through [`Kernel`], so that a test can make any of them fail.
 
-use super::imp::names::{self, LookUp};
-use super::imp::{multicast, options};
+use super::imp::{device, error_queue, multicast, names, netdevice, options, socket};
 use super::{
-    Device, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
-    Poller, Readiness, Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch, SocketKind,
-    SocketOption, device, error_queue, netdevice, socket,
+    Device, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
+    OwnedHandle, Poller, Readiness, Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch,
+    SocketKind, SocketOption,
 };
 use crate::addr::Addr;
 use std::io;
@@ -129,7 +128,7 @@ pub trait Kernel {
         netdevice::first_v4(handle, index)
     }
 
-    /// The interfaces that the socket may have joined a group on, see [`netdevice`].
+    /// The indexes of the interfaces that the socket may have joined a group on.
     fn interfaces(&self, handle: Handle) -> Vec<u32> {
         netdevice::indexes(handle)
     }
@@ -159,7 +158,7 @@ pub trait Kernel {
         options::take_error(self, handle)
     }
 
-    /// Takes the next entry of the error queue, see [`error_queue`]; none if it is not an error. Fails with
+    /// Takes the next entry of the error queue, none if it is not an error. Fails with
     /// [`Failure::WouldBlock`](super::Failure::WouldBlock) if the queue is empty, or the system has none.
     fn read_error(&self, handle: Handle) -> io::Result<Option<Report>> {
         error_queue::read(handle)
@@ -170,8 +169,8 @@ pub trait Kernel {
         send_batch.send(handle, usize::MAX)
     }
 
-    /// Adds a handle to a poller: [`Poller::add`]. Fails with [`Failure::NotPermitted`](super::Failure::NotPermitted) for a handle
-    /// that cannot be waited for.
+    /// Adds a handle to a poller: [`Poller::add`]. Fails with [`Failure::NotPermitted`](super::Failure::NotPermitted) if nobody
+    /// can wait for the handle.
     fn watch(&self, poller: &Poller, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
         poller.add(handle, interest, token)
     }

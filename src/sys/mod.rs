@@ -1,31 +1,50 @@
-//! The contract of a system: what every backend has to provide, and what is common to all of them.
+//! The contract of a system: what every backend provides, and what is common to all of them.
 //!
-//! One backend is chosen by the target. Its folder provides these names, and the rest of the crate uses them as `sys::…`:
+//! One backend is chosen by the target, `linux` for example. It provides the names below; [`api`] has the words that they
+//! share. The names that other modules need are exported as `sys::…`. A function that returns `io::Result` returns the
+//! system's own error. Its meaning is `Failure::of`, and its status is what `Status` makes of its errno.
 //!
-//! | name | what it is |
-//! |---|---|
-//! | `Failure::of` | what an error of a system call means, in the words of [`api`] |
-//! | `GsoLimits::narrowed_by` | what may be merged after a merged message was refused |
-//! | `epoll::Poller` | waits for many handles at once |
-//! | `waker::Waker` | ends a wait, from any thread and from signal handlers |
-//! | `alarm::Alarm` | makes the descriptor that a host's loop waits on readable at an instant |
-//! | `sockaddr::FORMAT` | how a `sockaddr` begins |
-//! | `socket`, `netdevice`, `interface`, `names` | sockets, network devices, interface names, name look-ups |
-//! | `options`, `SavedOption`, `managed_options` | the socket options, how their values are put back, and which of them no program may set |
-//! | `device::Device` | the device that a socket is bound to |
-//! | `multicast` | memberships in groups |
-//! | `cmsg`, `recv_meta`, `error_queue` | what the system reports and takes with one datagram; its reports of errors |
-//! | `mmsg_headers::SendHeaders`, `RecvHeaders` | lay out many messages as the system wants them, and send or receive these |
-//! | `signal::Signals` | SIGINT and SIGTERM for a reactor that runs |
-//! | `thread`, `semaphore::Semaphore`, `cancel::CancelDisabled` | threads |
-//! | `clock` | the monotonic clock |
-//! | `fd` | descriptors that somebody else may have closed |
-//! | `wiped_page::WipedPage`, `process_id` | how a forked child is detected |
-//! | `feature` | what this kernel can do |
+//! Failures
+//! - `Failure::of(&io::Error) -> Failure`
+//! - `GsoLimits::narrowed_by(self, &io::Error) -> Option<GsoLimits>`: what may be merged after a merged message was refused
+//! - `may_be_refused(&io::Error) -> bool`: whether a sandbox, or an older system, may refuse the call itself
 //!
-//! Everything else here is common: [`api`] has the words that a backend and its callers share; [`Kernel`] is the interface that
-//! tests replace; [`RecvBatch`] and [`SendBatch`] receive and send many datagrams at once; [`OwnerLock`] lets one thread at a
-//! time use a reactor.
+//! Waiting
+//! - `Poller`: `new()`, `add(Handle, Interest, token)`, `modify(..)`, `delete(Handle)`, `wait(&mut [Readiness], timeout) ->
+//!   io::Result<usize>`, `handle()` for an outer loop
+//! - `Waker`: `new()`, `wake()` from any thread and from signal handlers, and for the loop `is_notified()`, `clear()`,
+//!   `begin_drain()`, `try_sleep()`, `republish()`; `fd()` is in the poller
+//! - `Alarm`: `new()`, `set(timeout)`; `fd()` is in the poller, so that an outer loop wakes up at an instant
+//! - `renew()` of each of the three, in a forked child: a new one under the same number
+//! - `clock`: `now() -> u64`, monotonic nanoseconds; `spin_for(nanoseconds)`
+//!
+//! Sockets
+//! - `socket`: `udp(family) -> io::Result<OwnedHandle>`, `bind`, `local_addr`, `peer_addr`, `connect`, `disconnect`, `duplicate`,
+//!   `is_shut`, `take_over`, and `set_option` and `option` by numbers
+//! - `SocketHandle`, `TolerantFd`, `close`: owners that tolerate that the host has closed the number
+//! - `sockaddr::FORMAT`: how a `sockaddr` begins
+//! - `options`: `set`, `get`, `save`, `restore` of a [`SocketOption`], `is_socket`, `socket_kind`, `take_error`, `drops`;
+//!   `SavedOption`; `managed_options::is_managed(level, name)`: the options that no program may set by number
+//! - `device`: [`Device`], `get`, `bind`, `includes`, `is_device_option(level, name)`
+//! - `multicast`: `join`, `leave`, `filter`
+//! - `netdevice`: `is_gone`, `first_v4`, `indexes`, in the network namespace of a socket
+//! - `interface`: `index_by_name`, `interface_index`, `exists`, `parse_addr`, `parse_host`, in that of the process
+//! - `names::look_up`: a [`LookUp`]
+//!
+//! Datagrams
+//! - `mmsg_headers::RecvHeaders`: `prepare`, `receive(Handle, count)`, and the messages of the last call: [`RecvBatch`] uses it
+//! - `mmsg_headers::SendHeaders`: `add`, `send(Handle, limit)`, `advance`, `clear`: [`SendBatch`] uses it
+//! - `Control`, `Control::of`: what a datagram is sent with; `recv_meta`: `read`, `segment`: what one was received with
+//! - `error_queue::read(Handle) -> io::Result<Option<Report>>`
+//!
+//! Processes and threads
+//! - `signal::Signals`: `listen(&Waker)`, `signal_count()`
+//! - `thread`: `spawn`, `this_thread()`, `SignalMask`; `Semaphore`; `CancelDisabled`
+//! - `wiped_page::WipedPage`, `process_id()`: how a forked child is detected
+//! - `feature::is_there(name) -> bool`
+//!
+//! Everything else here is common: [`Kernel`] is the interface that tests replace; [`RecvBatch`] and [`SendBatch`] receive and send
+//! many datagrams at once; [`OwnerLock`] lets one thread at a time use a reactor.
 #![allow(unsafe_code)]
 
 pub mod api;
@@ -41,6 +60,7 @@ mod memory;
 mod mutex;
 pub mod owner;
 pub mod recv_batch;
+pub mod report;
 pub mod send_batch;
 mod sockaddr;
 mod stack;
@@ -51,8 +71,8 @@ pub mod tsan;
 use linux as imp;
 
 pub use api::{
-    Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, Membership, OptionValue, OwnedHandle,
-    Readiness, SocketKind, SocketOption, handle_of,
+    Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
+    OwnedHandle, Readiness, SocketKind, SocketOption, handle_of,
 };
 pub use append_cursor::AppendCursor;
 pub use buffers::{Buffers, MESSAGES_MAX};
@@ -64,7 +84,6 @@ pub use imp::cancel::CancelDisabled;
 pub use imp::cmsg::Control;
 pub use imp::device::Device;
 pub use imp::epoll::Poller;
-pub use imp::error_queue::Report;
 pub use imp::fd::{SocketHandle, TolerantFd, close};
 pub use imp::mmsg::may_be_refused;
 pub use imp::options::SavedOption;
@@ -78,6 +97,7 @@ pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Guard, Mutex};
 pub use owner::{OwnerGuard, OwnerLock};
 pub use recv_batch::{Received, RecvBatch, RecvOptions};
+pub use report::Report;
 pub use send_batch::{SendBatch, Unsent, charge};
 pub use stack::{AtomicStack, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};

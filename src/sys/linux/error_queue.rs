@@ -6,52 +6,9 @@ use super::cmsg::{Item, items};
 use super::mmsg_headers::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
+use crate::sys::report::{Report, origin};
 use std::io;
 use std::os::fd::RawFd;
-
-/// Who found an error, with the numbers of `udpr_origin_code`.
-pub mod origin {
-    use crate::abi::udpr_origin_code as Code;
-
-    /// Our own kernel.
-    pub const LOCAL: u32 = Code::UDPR_ORIGIN_LOCAL as u32;
-    /// An ICMP message.
-    pub const ICMP: u32 = Code::UDPR_ORIGIN_ICMP as u32;
-    /// An ICMPv6 message.
-    pub const ICMP6: u32 = Code::UDPR_ORIGIN_ICMP6 as u32;
-}
-
-/// An error about something that was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What went wrong.
-    pub status: Status,
-    /// One of [`origin`].
-    pub origin: u32,
-    /// The destination that failed.
-    pub to: Addr,
-    /// Who sent the ICMP message; unspecified where local.
-    pub reporter: Addr,
-    /// Of the ICMP message, else 0.
-    pub icmp_type: u32,
-    /// Of the ICMP message, else 0.
-    pub icmp_code: u32,
-    /// Path MTU in bytes with MESSAGE_TOO_LONG, else 0.
-    pub mtu: u32,
-    /// As much of the datagram as came back; nothing where there was no memory for it.
-    pub data: Box<[u8]>,
-}
-
-impl Report {
-    /// A copy for [`Report::data`].
-    pub fn copy(data: &[u8]) -> Box<[u8]> {
-        let mut copy = Vec::new();
-        if copy.try_reserve_exact(data.len()).is_ok() {
-            copy.extend_from_slice(data);
-        }
-        copy.into_boxed_slice()
-    }
-}
 
 /// Payload bytes that are kept. An ICMP message has 576 bytes at most (RFC 1812, 4.3.2.3), an ICMPv6 message 1280
 /// (RFC 4443, 2.4).

@@ -4,11 +4,6 @@ use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::ptr::null_mut;
-use std::sync::Arc;
-
-/// Looks a name up, on any thread. Returns all addresses of a family ([`family::UNSPEC`]: of both) in the system's
-/// order.
-pub type LookUp = Arc<dyn Fn(&CStr, u16) -> Result<Vec<Addr>> + Send + Sync>;
 
 /// getaddrinfo(3), with SOCK_DGRAM, so that each address is returned once, and without AI_ADDRCONFIG, which ignores
 /// loopback: a host without a network would have no "localhost".

@@ -1,4 +1,4 @@
-//! Sending: few sendmmsg for what was gathered or waits, and what becomes of a datagram that the kernel does not take.
+//! Sending gathered and queued datagrams with few calls, and handling the datagrams that the system refuses.
 
 use super::path_limits::Segmentation;
 use super::write::SendState;
@@ -9,13 +9,14 @@ use crate::status::{Result, Status};
 use crate::sys::{Control, Failure, GsoLimits, SendBatch, Target, Unsent, clock};
 use std::io;
 
-/// How often one datagram is tried again while earlier ones' errors come in its place.
+/// How often a datagram is tried again while the call returns errors of earlier datagrams.
 const TRIES: usize = 64;
-/// So many messages in one go are worth two calls of epoll_ctl(2), which cost as much as some eight messages less.
+/// For so many messages at once it pays to stop watching the socket meanwhile: the two calls of epoll_ctl(2) cost as much as
+/// about eight messages save.
 const UNWATCH_MIN_MESSAGES: usize = 16;
 
 impl Open {
-    /// Sends what was gathered.
+    /// Sends the gathered datagrams.
     pub(super) fn flush(&self) {
         if let Some(lazy) = self.lazy.get() {
             self.send_gathered(&mut lazy.sending.borrow_mut());
@@ -25,7 +26,7 @@ impl Open {
 
     pub(super) fn send_gathered(&self, sending: &mut SendState) {
         let Some(mut send_batch) = sending.take_gathered() else { return };
-        // What a child forked meanwhile would send here is the parent's.
+        // If a callback has forked, the child does not send: the parent sends these datagrams.
         if !self.context.shared.owner.is_unusable() {
             let crowd = send_batch.messages() >= UNWATCH_MIN_MESSAGES;
             let mut send = || self.send_all(sending, &mut send_batch);
@@ -34,7 +35,7 @@ impl Open {
         self.context.return_send_batch(send_batch);
     }
 
-    /// What a full socket leaves waits in the backlog.
+    /// Sends a batch. Datagrams that a full socket does not take are queued.
     fn send_all(&self, sending: &mut SendState, send_batch: &mut SendBatch) {
         while !send_batch.is_done() {
             match self.send(send_batch) {
@@ -48,7 +49,10 @@ impl Open {
         }
     }
 
-    /// Sends until all is gone or one datagram fails, whose error this is.
+    /// Sends a batch, until a datagram fails.
+    ///
+    /// # Errors
+    /// The error of that datagram; WOULD_BLOCK if the socket is full.
     pub(super) fn send(&self, send_batch: &mut SendBatch) -> Result {
         self.check_send_block()?;
         let (mut tries, mut merge_failure) = (0, None);
@@ -72,7 +76,7 @@ impl Open {
                 Err(error) if tries < TRIES && self.is_from_earlier_send(&error, tries) => tries += 1,
                 Err(error) if self.renews_outgoing_address(&error) => {}
                 Err(error) => {
-                    // What was merged is sent datagram by datagram, so that nothing is lost.
+                    // The datagrams of a merged message are sent singly, so that none is lost.
                     merge_failure = MergeFailure::of(&error, send_batch);
                     match merge_failure {
                         Some(_) => send_batch.split(),
@@ -97,7 +101,7 @@ impl Open {
         Target { to, control, limits: self.gso_limits_to(to) }
     }
 
-    /// What may be merged on the way there; without `to`, to the peer.
+    /// What may be merged for a destination; without `to`, for the peer.
     #[inline]
     pub(super) fn gso_limits_to(&self, to: Option<&Addr>) -> GsoLimits {
         match self.segmentation.get() {
@@ -135,8 +139,8 @@ impl Open {
         }
     }
 
-    /// The next message cannot be sent; the writes of its datagrams were told that it would. Nothing is done where that has
-    /// changed when it is measured.
+    /// Reports that the datagrams of the next message, which their writes had accepted, cannot be sent. If the message is sent
+    /// or fails otherwise while the MTU is measured, nothing is reported.
     fn fail_first_message(&self, send_batch: &mut SendBatch, mut status: Status) {
         let mut mtu = 0;
         if status == Status::MESSAGE_TOO_LONG {
@@ -165,8 +169,8 @@ impl Open {
         Status::from(error)
     }
 
-    /// A full socket: what is unsent waits in the backlog, or is dropped where the port wants no queue. The answer is how
-    /// many datagrams there was no memory for.
+    /// Queues what a full socket has not taken, or drops it if the port has no queue. Returns the number of datagrams for which
+    /// there was no memory.
     pub(super) fn enqueue_rest(&self, sending: &mut SendState, send_batch: &SendBatch) -> usize {
         if self.has(flag::NO_QUEUE) {
             self.count_dropped(send_batch.pending());
@@ -181,20 +185,20 @@ impl Open {
         self.lazy().counters.update(|stats| stats.dropped_out += count as u64);
     }
 
-    /// True while it matters that the socket can be written to again.
+    /// True if the port has to know when the socket can be written to again.
     pub(super) fn wants_writable(&self) -> bool {
         let waits = self.write_ready_owed.get() || self.is_waiting();
         waits && !self.backing_off.get()
     }
 
-    /// Sends some of what waits for a full socket, which may have room again: `most` datagrams, or what one call takes.
+    /// Sends queued datagrams, at most `most` and no more than one batch holds, since the socket may have room again.
     pub(super) fn drain_queue(&self, most: usize) {
         if self.backing_off.get() || !self.is_waiting() {
             return;
         }
         let mut sending = self.lazy().sending.borrow_mut();
         let mut send_batch = self.context.take_send_batch();
-        // As many letters as were sent are then taken from the front.
+        // The datagrams are sent in this order, so those that were sent are the first ones of the queue.
         send_batch.keep_order();
         for datagram in sending.queue.iter().take(most) {
             if !send_batch.has_room(datagram.data.len(), 1) {
@@ -218,7 +222,7 @@ impl Open {
         self.context.return_send_batch(send_batch);
     }
 
-    /// Forgets what has not been sent; the answer is how many datagrams that were.
+    /// Drops what has not been sent. Returns the number of datagrams.
     pub(super) fn drop_unsent(&self) -> usize {
         let Some(lazy) = self.lazy.get() else { return 0 };
         let mut sending = lazy.sending.borrow_mut();

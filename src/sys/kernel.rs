@@ -169,8 +169,8 @@ pub trait Kernel {
         send_batch.send(handle, usize::MAX)
     }
 
-    /// Adds a handle to a poller: [`Poller::add`]. Fails with [`Failure::NotPermitted`](super::Failure::NotPermitted) if nobody
-    /// can wait for the handle.
+    /// Adds a handle to a poller: [`Poller::add`]. Fails with [`Failure::NotPermitted`](super::Failure::NotPermitted) for a
+    /// handle that cannot be waited for.
     fn watch(&self, poller: &Poller, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
         poller.add(handle, interest, token)
     }

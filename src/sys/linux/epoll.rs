@@ -130,6 +130,7 @@ fn bits(interest: Interest) -> u32 {
         | bit(interest.edge_triggered, libc::EPOLLET)
 }
 
+/// EPOLLHUP of a UDP socket means that it was shut down in both directions (datagram_poll in net/core/datagram.c).
 #[inline]
 fn readiness(event: &libc::epoll_event) -> Readiness {
     let (bits, token) = (event.events, event.u64);

@@ -64,7 +64,7 @@ impl Addr {
     /// Whether two addresses are equal bit by bit, or both are None: in few instructions, for the path of every
     /// datagram.
     #[inline]
-    pub fn are_same(one: Option<&Addr>, other: Option<&Addr>) -> bool {
+    pub fn are_identical(one: Option<&Addr>, other: Option<&Addr>) -> bool {
         let Some(other) = other else { return one.is_none() };
         one.is_some_and(|one| {
             let ([a, b, c, d], [e, f, g, h]) = (one.words(), other.words());

@@ -40,19 +40,19 @@ impl Phase {
     }
 }
 
-struct Registration<T> {
-    place: Position,
+struct Entry<T> {
+    key: OrderKey,
     call: T,
 }
 
 /// An event, a phase of it, and a number that grows with each trigger.
-type Position = (Event, Phase, u64);
+type OrderKey = (Event, Phase, u64);
 
 /// The triggers of a reactor, each with a `T` to call.
 pub struct Triggers<T> {
-    entries: Slots<Registration<T>>,
+    entries: Slots<Entry<T>>,
     /// Their positions and ids, in the order in which they are called.
-    order: VecDeque<(Position, u64)>,
+    order: VecDeque<(OrderKey, u64)>,
     next_order: u64,
     /// Before-triggers that hold back the event in progress. There is room for all entries.
     pending: Vec<u64>,
@@ -78,16 +78,16 @@ impl<T> Triggers<T> {
 
     /// Adds a trigger behind the others of its event and phase.
     pub fn add(&mut self, phase: Phase, event: Event, call: T) -> u64 {
-        let place = (event, phase, self.next_order);
+        let key = (event, phase, self.next_order);
         self.next_order += 1;
-        let id = self.entries.insert(Registration { place, call });
-        self.order.insert(self.index(place), (place, id));
+        let id = self.entries.insert(Entry { key, call });
+        self.order.insert(self.index(key), (key, id));
         id
     }
 
-    /// The index of `place` in the order, or the index at which it would be.
-    fn index(&self, place: Position) -> usize {
-        self.order.partition_point(|(other, _)| *other < place)
+    /// The index of `key` in the order, or the index at which it would be.
+    fn index(&self, key: OrderKey) -> usize {
+        self.order.partition_point(|(other, _)| *other < key)
     }
 
     /// Removes a trigger. If it was pending, it is finished.
@@ -96,7 +96,7 @@ impl<T> Triggers<T> {
     /// NOT_FOUND.
     pub fn remove(&mut self, id: u64) -> Result<T> {
         let entry = self.entries.remove(id).ok_or(Status::NOT_FOUND)?;
-        self.order.remove(self.index(entry.place));
+        self.order.remove(self.index(entry.key));
         self.pending.retain(|pending| *pending != id);
         Ok(entry.call)
     }
@@ -104,8 +104,8 @@ impl<T> Triggers<T> {
     /// The next trigger of a phase after the one with number `order` (0: the first): its number and id. A trigger that
     /// was added meanwhile is found, a removed one is not.
     pub fn next(&self, event: Event, phase: Phase, order: u64) -> Option<(u64, u64)> {
-        let (place, id) = self.order.get(self.index((event, phase, order + 1)))?;
-        ((place.0, place.1) == (event, phase)).then_some((place.2, *id))
+        let (key, id) = self.order.get(self.index((event, phase, order + 1)))?;
+        ((key.0, key.1) == (event, phase)).then_some((key.2, *id))
     }
 
     /// The value of a trigger.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, Port};
-use udpr::reactor::{Call, Job, PortCall, Reactor, Repeat, Resolved, Trigger, Watcher};
+use udpr::reactor::{Call, Job, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher};
 use udpr::status::{Result, Status};
 use udpr::sys::{Handle, Interest, Kernel, Readiness, Report, SendBatch};
 use udpr::timer::{Due, Timed, Timers};
@@ -225,7 +225,7 @@ impl Watcher<Count> for Count {
     fn ready(&self, _: &Reactor<Count>, _: Handle, _: Readiness) {}
 }
 
-impl Resolved<Count> for Count {
+impl ResolveCallback<Count> for Count {
     fn resolved(self: Box<Self>, _: &Reactor<Count>, _: u64, answer: Result<&[Addr]>) {
         self.0.fetch_add(answer.map_or(0, |addrs| addrs.len() as u32), Ordering::Relaxed);
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Delivery, Flush, Options, Port, Protocol, flag};
-use udpr::reactor::{Reactor, Resolved, Trigger};
+use udpr::reactor::{Reactor, ResolveCallback, Trigger};
 use udpr::status::{Result, Status};
 use udpr::sys::{Report, clock};
 use udpr::trigger::{Event, Phase};
@@ -35,7 +35,7 @@ fn record(step: &'static str) {
 
 struct Step(&'static str);
 
-impl Resolved<ClosureCall> for Step {
+impl ResolveCallback<ClosureCall> for Step {
     fn resolved(self: Box<Self>, _: &Reactor<ClosureCall>, _: u64, result: Result<&[Addr]>) {
         assert!(result.is_ok());
         record(self.0);

@@ -51,7 +51,7 @@ fn read_text(text: &CStr) {
     // SAFETY: as in parse.
     let bare = address(|out| unsafe { udpr_addr_parse_host(text.as_ptr(), PORT, out) });
     assert!(any.is_ok() || any == Err(Status::INVALID_ADDRESS), "{any:?}");
-    assert!(bare.is_err() || Addr::are_same(bare.as_ref().ok(), any.as_ref().ok()), "{bare:?} {any:?}");
+    assert!(bare.is_err() || Addr::are_identical(bare.as_ref().ok(), any.as_ref().ok()), "{bare:?} {any:?}");
     if let Ok(addr) = any {
         assert_eq!((addr.check(), addr.flow_info), (Ok(()), 0));
         write(&addr);
@@ -122,7 +122,7 @@ fn read_sockaddr(raw: &[u8]) {
     let len = raw.len().min(name.len());
     name[..len].copy_from_slice(&raw[..len]);
     in_place.read_sockaddr(&name, len);
-    assert!(Addr::are_same(Some(&in_place), Some(&found.unwrap_or(Addr::UNSPECIFIED))));
+    assert!(Addr::are_identical(Some(&in_place), Some(&found.unwrap_or(Addr::UNSPECIFIED))));
     let family = raw.first_chunk().map(|family| i32::from(u16::from_ne_bytes(*family)));
     let minimum = match family {
         None => usize::MAX,

@@ -127,7 +127,7 @@ fn message(input: &mut Input<'_>, host: &Addr, to: &[Destination; 8], from: &[Op
         segment_size,
     };
     let mut errors = Vec::from_iter(to.1);
-    let mut error_if = |is_there: bool, status| errors.extend(is_there.then_some(status));
+    let mut error_if = |is_supported: bool, status| errors.extend(is_supported.then_some(status));
     let longest = if host.family == family::INET { 65_507 } else { 65_527 };
     let one = if segment_size == 0 { len } else { len.min(segment_size as usize) };
     error_if(flags & !KNOWN != 0, Status::VERSION);

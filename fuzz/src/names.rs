@@ -1,4 +1,4 @@
-//! Host names, and look-ups that need no resolver: `resolver` and udpr_reactor_resolve. No name is looked up.
+//! HostSpec names, and look-ups that need no resolver: `resolver` and udpr_reactor_resolve. No name is looked up.
 //!
 //! Input: the family, the port, the name.
 #![allow(unsafe_code)]
@@ -12,7 +12,7 @@ use std::ptr::{null_mut, slice_from_raw_parts};
 use udpr::abi::{udpr_addr, udpr_id, udpr_reactor, udpr_status};
 use udpr::addr::{Addr, family};
 use udpr::capi::thread::udpr_reactor_resolve;
-use udpr::resolver::{Host, host};
+use udpr::resolver::{HostSpec, host};
 use udpr::status::{Result, Status};
 
 /// The maximum lengths of a name and of a label in DNS (RFC 1035, 2.3.4).
@@ -28,11 +28,11 @@ pub fn run(input: &[u8]) {
         return;
     };
     match host(string, port, version) {
-        Ok(Host::Name(deferred)) => {
+        Ok(HostSpec::Name(deferred)) => {
             assert_eq!(deferred, name);
             check_name(&name, string);
         }
-        Ok(Host::Known(result)) => {
+        Ok(HostSpec::Known(result)) => {
             check_known(string, port, version, &result);
             resolve(&name, port, version, Ok(result));
         }

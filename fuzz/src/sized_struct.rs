@@ -69,9 +69,9 @@ impl SizedStruct {
         }
     }
 
-    /// Adds a status with which the struct has to be rejected, if `is_there`.
-    pub fn expect_error(&mut self, is_there: bool, status: Status) {
-        self.errors.extend(is_there.then_some(status));
+    /// Adds a status with which the struct has to be rejected, if `is_supported`.
+    pub fn expect_error(&mut self, is_supported: bool, status: Status) {
+        self.errors.extend(is_supported.then_some(status));
     }
 
     /// Adds the errors of another struct.
@@ -80,8 +80,8 @@ impl SizedStruct {
     }
 
     /// Adds statuses that the system may cause.
-    pub fn allow_errors(&mut self, is_there: bool, statuses: &[Status]) {
-        self.allowed.extend(statuses.iter().filter(|_| is_there));
+    pub fn allow_errors(&mut self, is_supported: bool, statuses: &[Status]) {
+        self.allowed.extend(statuses.iter().filter(|_| is_supported));
     }
 
     /// Checks that a call failed with one of the errors, or succeeded if there are none.

@@ -1,12 +1,12 @@
 //! C functions with their `user`, in the form in which the core calls them.
 
 use super::embed::watch_flags;
-use super::ptr::Copied;
+use super::ptr::VersionedCopy;
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
-use crate::reactor::{Call, Job, PortCall, Reactor, Repeat, Resolved, Trigger, Watcher};
+use crate::reactor::{Call, Job, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher};
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, Handle, Readiness, Report};
 use std::ffi::{CStr, c_void};
@@ -16,24 +16,24 @@ use std::sync::Arc;
 pub(super) type Core = Reactor<CCall>;
 
 /// A `user` and its `free_user`, which is called exactly once, when this is dropped.
-pub(super) struct User {
+pub(super) struct UserData {
     pub(super) user: *mut c_void,
     free: udpr_free_fn,
 }
 
 // SAFETY: the header says on which thread each `user` is used and freed, also of those that other threads use.
-unsafe impl Send for User {}
+unsafe impl Send for UserData {}
 
-impl User {
+impl UserData {
     /// # Safety
     /// `free`, and every function that is kept together with this, may be called with `user` on the threads that the
     /// header names; `free` once, as the last call.
-    pub(super) unsafe fn new(user: *mut c_void, free: udpr_free_fn) -> User {
-        User { user, free }
+    pub(super) unsafe fn new(user: *mut c_void, free: udpr_free_fn) -> UserData {
+        UserData { user, free }
     }
 }
 
-impl User {
+impl UserData {
     /// After a callback that may have forked: in the child nothing more is called.
     fn leave_in_child(self, reactor: &Core) {
         if reactor.remote.shared.owner.is_forked() {
@@ -42,7 +42,7 @@ impl User {
     }
 }
 
-impl Drop for User {
+impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(free) = self.free {
             // The caller may be a function that is too fast to disable cancellation.
@@ -56,7 +56,7 @@ impl Drop for User {
 /// A `udpr_call_fn` with its `user`: three words.
 pub(super) struct CCall {
     call: unsafe extern "C-unwind" fn(*mut udpr_reactor, *mut c_void),
-    user: User,
+    user: UserData,
 }
 
 impl CCall {
@@ -64,7 +64,7 @@ impl CCall {
     ///
     /// # Errors
     /// INVALID_ARGUMENT without a function; then `free_user` was called.
-    pub(super) fn new(call: udpr_call_fn, user: User) -> Result<CCall> {
+    pub(super) fn new(call: udpr_call_fn, user: UserData) -> Result<CCall> {
         Ok(CCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -82,11 +82,11 @@ unsafe extern "C-unwind" fn call_nothing(_: *mut udpr_reactor, _: *mut c_void) {
 /// A `udpr_repeat_fn` with its `user`.
 pub(super) struct CRepeat {
     beat: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, u64, *mut c_void),
-    user: User,
+    user: UserData,
 }
 
 impl CRepeat {
-    pub(super) fn new(beat: udpr_repeat_fn, user: User) -> Result<CRepeat> {
+    pub(super) fn new(beat: udpr_repeat_fn, user: UserData) -> Result<CRepeat> {
         Ok(CRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -101,11 +101,11 @@ impl Repeat<CCall> for CRepeat {
 /// A `udpr_protocol_fn` that is called later, with its `user`.
 pub(super) struct CPortCall {
     call: unsafe extern "C-unwind" fn(*mut udpr_transport, *mut c_void),
-    user: User,
+    user: UserData,
 }
 
 impl CPortCall {
-    pub(super) fn new(call: udpr_protocol_fn, user: User) -> Result<CPortCall> {
+    pub(super) fn new(call: udpr_protocol_fn, user: UserData) -> Result<CPortCall> {
         Ok(CPortCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -120,11 +120,11 @@ impl PortCall for CPortCall {
 /// A `udpr_transport_repeat_fn` with its `user`.
 pub(super) struct CPortRepeat {
     beat: unsafe extern "C-unwind" fn(*mut udpr_transport, udpr_id, u64, *mut c_void),
-    user: User,
+    user: UserData,
 }
 
 impl CPortRepeat {
-    pub(super) fn new(beat: udpr_transport_repeat_fn, user: User) -> Result<CPortRepeat> {
+    pub(super) fn new(beat: udpr_transport_repeat_fn, user: UserData) -> Result<CPortRepeat> {
         Ok(CPortRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -143,7 +143,7 @@ pub(super) struct CJob {
 }
 
 impl CJob {
-    pub(super) fn new(work: udpr_work_fn, done: udpr_call_fn, user: User) -> Result<CJob> {
+    pub(super) fn new(work: udpr_work_fn, done: udpr_call_fn, user: UserData) -> Result<CJob> {
         Ok(CJob {
             work: work.ok_or(Status::INVALID_ARGUMENT)?,
             done: CCall { call: done.unwrap_or(call_nothing), user },
@@ -165,11 +165,11 @@ impl Job<CCall> for CJob {
 /// A `udpr_trigger_fn` with its `user`.
 pub(super) struct CTrigger {
     fire: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, *mut c_void) -> udpr_status,
-    user: User,
+    user: UserData,
 }
 
 impl CTrigger {
-    pub(super) fn new(fire: udpr_trigger_fn, user: User) -> Result<CTrigger> {
+    pub(super) fn new(fire: udpr_trigger_fn, user: UserData) -> Result<CTrigger> {
         Ok(CTrigger { fire: fire.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -184,11 +184,11 @@ impl Trigger<CCall> for CTrigger {
 /// A `udpr_watch_fn` with its `user`.
 pub(super) struct CWatch {
     ready: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, i32, u32, *mut c_void),
-    user: User,
+    user: UserData,
 }
 
 impl CWatch {
-    pub(super) fn new(ready: udpr_watch_fn, user: User) -> Result<CWatch> {
+    pub(super) fn new(ready: udpr_watch_fn, user: UserData) -> Result<CWatch> {
         Ok(CWatch { ready: ready.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
@@ -211,16 +211,16 @@ pub(super) struct CResolved {
         usize,
         *mut c_void,
     ),
-    user: User,
+    user: UserData,
 }
 
 impl CResolved {
-    pub(super) fn new(call: udpr_resolved_fn, user: User) -> Result<CResolved> {
+    pub(super) fn new(call: udpr_resolved_fn, user: UserData) -> Result<CResolved> {
         Ok(CResolved { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
     }
 }
 
-impl Resolved<CCall> for CResolved {
+impl ResolveCallback<CCall> for CResolved {
     fn resolved(self: Box<Self>, reactor: &Core, id: u64, answer: Result<&[Addr]>) {
         let (status, addrs, count) = match answer {
             Ok(addrs) => (Status::OK, addrs.as_ptr().cast(), addrs.len()),
@@ -245,7 +245,7 @@ pub(super) fn transport_handle(port: &Arc<Port>) -> *mut udpr_transport {
 
 /// A `udpr_protocol` without its size, which owns its user.
 pub(super) struct CProtocol {
-    user: User,
+    user: UserData,
     start_protocol: udpr_start_fn,
     datagram_received: udpr_datagram_fn,
     datagrams_received: udpr_datagrams_fn,
@@ -256,10 +256,10 @@ pub(super) struct CProtocol {
 }
 
 impl CProtocol {
-    pub(super) fn new(table: &Copied<'_, udpr_protocol>) -> CProtocol {
+    pub(super) fn new(table: &VersionedCopy<'_, udpr_protocol>) -> CProtocol {
         CProtocol {
             // SAFETY: as promised of the struct.
-            user: unsafe { User::new(table.user, table.free_user) },
+            user: unsafe { UserData::new(table.user, table.free_user) },
             start_protocol: table.start_protocol,
             datagram_received: table.datagram_received,
             datagrams_received: table.datagrams_received,
@@ -349,7 +349,7 @@ impl Protocol for CProtocol {
 /// A `udpr_log_fn` with its `user`.
 pub(super) struct CLog {
     pub(super) log: unsafe extern "C-unwind" fn(*const udpr_log_record, *mut c_void),
-    pub(super) user: User,
+    pub(super) user: UserData,
 }
 
 impl Log for CLog {

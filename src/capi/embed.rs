@@ -1,8 +1,8 @@
 //! Chapter "reactor: inside another loop".
 
-use super::callback::{CWatch, User};
+use super::callback::{CWatch, UserData};
 use super::guard::*;
-use super::ptr::{Lent, Out};
+use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
@@ -33,7 +33,7 @@ pub(super) fn watch_flags(ready: Readiness) -> u32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, Reactor::start))
 }
 
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_outer_reactor(reactor, true, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }
 
@@ -53,7 +53,7 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         out.check()?;
         out.set(reactor.backend_fd()?);
@@ -68,7 +68,7 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
     out: *mut i64,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
         out.check()?;
         let timeout = reactor.next_timeout();
@@ -94,7 +94,9 @@ pub unsafe extern "C" fn udpr_reactor_watch(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.watch(fd, interest(events)?, Box::new(CWatch::new(r#fn, user)?))?;
         out_id.set(id);
@@ -110,7 +112,7 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
     events: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.change_watch(id, interest(events)?)))
 }
 
@@ -119,6 +121,6 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_unwatch(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.unwatch(id)))
 }

@@ -1,8 +1,8 @@
 //! Chapter "core: events".
 
-use super::callback::{CCall, CTrigger, User};
+use super::callback::{CCall, CTrigger, UserData};
 use super::guard::*;
-use super::ptr::{Lent, Out};
+use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use crate::trigger::{Event, Phase};
 use std::ffi::c_void;
@@ -20,7 +20,9 @@ pub unsafe extern "C" fn udpr_reactor_call_when_running(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.call_when_running(CCall::new(r#fn, user)?)?;
         out_id.set(id.unwrap_or(0));
@@ -44,7 +46,9 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor(reactor, |reactor| {
         let (phase, event) = (Phase::from_code(phase)?, Event::from_code(event)?);
         let id = reactor.add_trigger(phase, event, Rc::new(CTrigger::new(r#fn, user)?))?;
@@ -58,7 +62,7 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
 }
 
@@ -67,7 +71,7 @@ pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
 }
 
@@ -76,6 +80,6 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.fire_event(Event::from_code(event)?)))
 }

@@ -2,7 +2,7 @@
 //! cancellation of the thread.
 
 use super::callback::Core;
-use super::ptr::Lent;
+use super::ptr::HandleRef;
 use crate::abi::{udpr_reactor, udpr_status, udpr_transport};
 use crate::log::Level;
 use crate::port::Port;
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Runs `body` on a reactor, after the thread check.
 #[inline]
 pub(super) fn with_reactor<T>(
-    reactor: Lent<'_, udpr_reactor>,
+    reactor: HandleRef<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
     let entry = reactor.shared()?.shared.owner.enter()?;
@@ -29,7 +29,7 @@ pub(super) fn with_reactor<T>(
 /// point.
 #[inline]
 pub(super) fn with_reactor_briefly<T>(
-    reactor: Lent<'_, udpr_reactor>,
+    reactor: HandleRef<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
     let _entry = reactor.shared()?.shared.owner.enter()?;
@@ -38,7 +38,7 @@ pub(super) fn with_reactor_briefly<T>(
 
 /// For a thread that is inside.
 #[inline]
-fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
+fn with_entered<T>(reactor: HandleRef<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
     // SAFETY: the owner lock keeps every other thread out.
     let core = unsafe { reactor.core() };
     let owner = &core.remote.shared.owner;
@@ -50,7 +50,7 @@ fn with_entered<T>(reactor: Lent<'_, udpr_reactor>, body: impl FnOnce(&Core) -> 
 /// Runs `body` on a reactor, but not inside one of its callbacks or work on its pool: that is REENTRANT. If it `turns`,
 /// a reactor with the flag PINNED belongs to this thread until the thread ends.
 pub(super) fn with_outer_reactor(
-    reactor: Lent<'_, udpr_reactor>,
+    reactor: HandleRef<'_, udpr_reactor>,
     turns: bool,
     body: impl FnOnce(&Core) -> Result,
 ) -> Result {
@@ -70,7 +70,7 @@ pub(super) fn with_outer_reactor(
 /// Runs `body` on a port, after the thread check of its reactor.
 #[inline]
 pub(super) fn with_port<T>(
-    transport: Lent<'_, udpr_transport>,
+    transport: HandleRef<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
     let owner = &transport.shared()?.reactor.owner;
@@ -83,13 +83,13 @@ pub(super) fn with_port<T>(
 
 /// As [`with_port`], with the port's reactor. CLOSED once `stop_protocol` has returned.
 pub(super) fn with_port_and_reactor<T>(
-    transport: Lent<'_, udpr_transport>,
+    transport: HandleRef<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>, &Core) -> Result<T>,
 ) -> Result<T> {
     with_port(transport, |port| {
         let handle: *const udpr_reactor = port.context().ok_or(Status::CLOSED)?.c_handle.get().cast();
         // SAFETY: the handle of the reactor that the port belongs to, which lives as long as the port is open.
-        let reactor = unsafe { Lent::new(handle) };
+        let reactor = unsafe { HandleRef::new(handle) };
         // SAFETY: with_port keeps every other thread out, and every reactor of the C API has a handle.
         body(port, unsafe { reactor.core() })
     })
@@ -98,7 +98,7 @@ pub(super) fn with_port_and_reactor<T>(
 /// The fast path of [`with_port`], for what neither panics nor calls back. None if the calling thread is not inside the
 /// port's reactor already.
 #[inline]
-pub(super) fn port_inside(transport: Lent<'_, udpr_transport>) -> Option<&Port> {
+pub(super) fn port_inside(transport: HandleRef<'_, udpr_transport>) -> Option<&Port> {
     let inside = transport.shared().is_ok_and(|port| port.reactor.owner.is_inside());
     // SAFETY: the owner lock keeps every other thread out.
     inside.then(|| unsafe { transport.core() })

@@ -41,7 +41,7 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let name = unsafe { ptr::text(name) };
-    anywhere(|| Ok(feature::is_there(name?))).is_ok_and(|there| there).into()
+    anywhere(|| Ok(feature::is_supported(name?))).is_ok_and(|there| there).into()
 }
 
 /// The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers

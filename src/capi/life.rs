@@ -1,7 +1,7 @@
 //! Chapter "reactor: life".
 
 use super::guard::*;
-use super::ptr::{Copied, Lent, Out, give_out};
+use super::ptr::{HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::reactor::Reactor;
 use crate::status::{Result, Status};
@@ -17,7 +17,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
     out: *mut *mut udpr_reactor,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (options, out) = (unsafe { Copied::or_default(options) }, unsafe { Out::new(out) });
+    let (options, out) = (unsafe { VersionedCopy::or_default(options) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         out.check()?;
         silence_panics();
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
         let reactor = Reactor::new(options.flags, options.thread_pool_size as usize)?;
         let handle: *mut udpr_reactor = give_out(Box::new(reactor));
         // SAFETY: made just now.
-        let lent = unsafe { Lent::new(handle) };
+        let lent = unsafe { HandleRef::new(handle) };
         // SAFETY: nobody else knows it.
         unsafe { lent.core() }.context().c_handle.set(handle.cast());
         out.give(handle)
@@ -39,12 +39,12 @@ pub unsafe extern "C" fn udpr_reactor_new(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     if reactor.is_null() { Status::OK.code() } else { status(free(reactor)) }
 }
 
 /// Takes the handle: a reference into the reactor, as an argument, would have to be valid until this returns.
-fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
+fn free(reactor: HandleRef<'_, udpr_reactor>) -> Result {
     let _uncancelled = CancelDisabled::begin();
     let shared = reactor.shared()?.shared.clone();
     let entry = match shared.owner.enter() {
@@ -76,7 +76,7 @@ fn free(reactor: Lent<'_, udpr_reactor>) -> Result {
 }
 
 /// The child's copy is left as it is: whatever it would do, epoll and callbacks are the parent's.
-fn free_in_child(reactor: Lent<'_, udpr_reactor>, owner: &OwnerLock) -> Result {
+fn free_in_child(reactor: HandleRef<'_, udpr_reactor>, owner: &OwnerLock) -> Result {
     let child = owner.enter_forked().map_err(|status| match status {
         // Another thread has called after_fork since.
         Status::NOT_SUPPORTED => Status::WRONG_THREAD,
@@ -97,7 +97,7 @@ fn free_in_child(reactor: Lent<'_, udpr_reactor>, owner: &OwnerLock) -> Result {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_outer_reactor(reactor, true, Reactor::run))
 }
 
@@ -106,7 +106,7 @@ pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_st
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, Reactor::stop))
 }
 
@@ -115,7 +115,7 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, Reactor::crash))
 }
 
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(anywhere(|| {
         let child = reactor.shared()?.shared.owner.enter_forked()?;
         // SAFETY: the owner lock keeps every other thread out.
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     reactor.shared().is_ok_and(|remote| remote.shared.is_running()).into()
 }
 
@@ -150,7 +150,7 @@ pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user: *mut c_void) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         reactor.set_user(user.cast());
         Ok(())
@@ -161,6 +161,6 @@ pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     with_reactor(reactor, |reactor| Ok(reactor.user())).map_or(null_mut(), |user| user.cast())
 }

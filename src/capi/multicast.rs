@@ -1,7 +1,7 @@
 //! Chapter "transport: IMulticastTransport".
 
 use super::guard::*;
-use super::ptr::{self, Lent, Out};
+use super::ptr::{self, HandleRef, Out};
 use crate::abi::*;
 use crate::status::Status;
 
@@ -10,7 +10,7 @@ use crate::status::Status;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_ttl(transport: *mut udpr_transport, ttl: u32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_ttl(ttl)))
 }
 
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn udpr_transport_get_ttl(
     out: *mut u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_ttl()?)))
 }
 
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn udpr_transport_set_loopback_mode(
     on: udpr_bool,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_loopback_mode(on != 0)))
 }
 
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
     out: *mut udpr_bool,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_loopback_mode()?.into())))
 }
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn udpr_transport_set_outgoing_interface(
     interface_index: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_outgoing_interface(interface_index)))
 }
 
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
     out: *mut u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_outgoing_interface()?)))
 }
 
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn udpr_transport_join_group(
     interface_index: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
+    let (transport, group) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         port.join_group(group, None, interface_index)
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn udpr_transport_leave_group(
     interface_index: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, group) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) });
+    let (transport, group) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         port.leave_group(group, None, interface_index)
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn udpr_transport_join_source_group(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group, source) =
-        (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
+        (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         let source = source.ok_or(Status::INVALID_ARGUMENT)?;
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn udpr_transport_leave_source_group(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group, source) =
-        (unsafe { Lent::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
+        (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
         let group = group.ok_or(Status::INVALID_ARGUMENT)?;
         let source = source.ok_or(Status::INVALID_ARGUMENT)?;

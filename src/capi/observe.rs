@@ -1,8 +1,8 @@
 //! Chapter "watching it".
 
-use super::callback::{CLog, User};
+use super::callback::{CLog, UserData};
 use super::guard::*;
-use super::ptr::{Lent, Out};
+use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use crate::log::{Level, Log};
 use crate::status::Status;
@@ -20,7 +20,7 @@ pub unsafe extern "C" fn udpr_reactor_set_logger(
     free_user: udpr_free_fn,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
+    let (reactor, user) = (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) });
     status(with_reactor(reactor, |reactor| {
         if max_level > Level::Debug as u32 {
             return Err(Status::INVALID_ARGUMENT);
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
     out: *mut udpr_reactor_stats,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| out.fill(&reactor.get_stats())))
 }
 
@@ -51,6 +51,6 @@ pub unsafe extern "C" fn udpr_transport_get_stats(
     out: *mut udpr_transport_stats,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.fill(&port.get_stats()?)))
 }

@@ -2,7 +2,7 @@
 
 use super::callback::{CProtocol, transport_handle};
 use super::guard::*;
-use super::ptr::{self, Copied, Lent, Out, give_out};
+use super::ptr::{self, HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Descriptor, Options, Port, flag};
@@ -27,9 +27,10 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     // SAFETY: as above.
-    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    let (protocol, options) =
+        (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // SAFETY: as above.
     let local = if local_address.is_null() { Ok("") } else { unsafe { ptr::text(local_address) } };
     status(listen(protocol, out, |protocol| {
@@ -70,9 +71,10 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     // SAFETY: as above.
-    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    let (protocol, options) =
+        (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // SAFETY: as above.
     let local = unsafe { ptr::addr(local) };
     status(listen(protocol, out, |protocol| {
@@ -109,9 +111,10 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     // SAFETY: as above.
-    let (protocol, options) = (unsafe { Copied::new(protocol) }, unsafe { Copied::or_default(options) });
+    let (protocol, options) =
+        (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // Before anything can fail, so that a descriptor that was given away is closed however this ends.
     let descriptor = options.and_then(|options| match options.flags & flag::TAKE_FD {
         0 => Ok(Descriptor::Lent(fd)),
@@ -134,7 +137,7 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
     user: *mut c_void,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| {
         let visit = r#fn.ok_or(Status::INVALID_ARGUMENT)?;
         // SAFETY: the caller gave a function for this user; the port outlives the call.
@@ -146,7 +149,7 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
 /// What every way to make a port has in common: the protocol is taken over first, so that its free_user runs however
 /// this ends, and the port is handed out last.
 fn listen(
-    protocol: Result<Copied<'_, udpr_protocol>>,
+    protocol: Result<VersionedCopy<'_, udpr_protocol>>,
     out: Out<'_, *mut udpr_transport>,
     make: impl FnOnce(CProtocol) -> Result<Arc<Port>>,
 ) -> Result {
@@ -162,7 +165,7 @@ fn listen(
     })
 }
 
-fn as_options<'a>(options: &Copied<'a, udpr_udp_options>) -> Result<Options<'a>> {
+fn as_options<'a>(options: &VersionedCopy<'a, udpr_udp_options>) -> Result<Options<'a>> {
     options.check()?;
     if options.reserved != 0 {
         return Err(Status::VERSION);

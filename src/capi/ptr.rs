@@ -6,7 +6,7 @@
 
 mod versioned;
 
-pub(super) use versioned::{Copied, Strided};
+pub(super) use versioned::{Strided, VersionedCopy};
 
 use super::callback::{CCall, Core};
 use crate::abi::*;
@@ -25,20 +25,20 @@ pub(super) trait CHandle {
     /// The type behind it.
     type Core;
     /// The owner of which C holds one.
-    type Owner: Owner<Self::Core>;
+    type RawOwned: RawOwned<Self::Core>;
     /// The part that every thread may use at any time.
-    type Shared;
+    type ThreadSafe;
 
     /// # Safety
     /// `core` is alive.
-    unsafe fn shared(core: *const Self::Core) -> *const Self::Shared;
+    unsafe fn shared(core: *const Self::Core) -> *const Self::ThreadSafe;
 }
 
 /// C holds one owner.
 impl CHandle for udpr_reactor {
     type Core = Core;
-    type Owner = Box<Core>;
-    type Shared = CachePadded<Arc<Remote<CCall>>>;
+    type RawOwned = Box<Core>;
+    type ThreadSafe = CachePadded<Arc<Remote<CCall>>>;
 
     unsafe fn shared(core: *const Core) -> *const CachePadded<Arc<Remote<CCall>>> {
         // SAFETY: it is alive; only this field is referred to.
@@ -49,8 +49,8 @@ impl CHandle for udpr_reactor {
 /// C holds counted references.
 impl CHandle for udpr_transport {
     type Core = Port;
-    type Owner = Arc<Port>;
-    type Shared = PortShared;
+    type RawOwned = Arc<Port>;
+    type ThreadSafe = PortShared;
 
     unsafe fn shared(core: *const Port) -> *const PortShared {
         // SAFETY: it is alive; only this field is referred to.
@@ -61,8 +61,8 @@ impl CHandle for udpr_transport {
 /// C holds counted references, and every thread may use all of it.
 impl CHandle for udpr_remote {
     type Core = Remote<CCall>;
-    type Owner = Arc<Remote<CCall>>;
-    type Shared = Remote<CCall>;
+    type RawOwned = Arc<Remote<CCall>>;
+    type ThreadSafe = Remote<CCall>;
 
     unsafe fn shared(core: *const Remote<CCall>) -> *const Remote<CCall> {
         core
@@ -70,15 +70,15 @@ impl CHandle for udpr_remote {
 }
 
 /// A smart pointer that can be given to C and taken back.
-pub(super) trait Owner<T> {
+pub(super) trait RawOwned<T> {
     fn into_raw(self) -> *const T;
 
     /// # Safety
-    /// `core` comes from [`Owner::into_raw`], and nobody else owns what that gave up.
+    /// `core` comes from [`RawOwned::into_raw`], and nobody else owns what that gave up.
     unsafe fn from_raw(core: *const T) -> Self;
 }
 
-impl<T> Owner<T> for Box<T> {
+impl<T> RawOwned<T> for Box<T> {
     fn into_raw(self) -> *const T {
         Box::into_raw(self)
     }
@@ -89,7 +89,7 @@ impl<T> Owner<T> for Box<T> {
     }
 }
 
-impl<T> Owner<T> for Arc<T> {
+impl<T> RawOwned<T> for Arc<T> {
     fn into_raw(self) -> *const T {
         Arc::into_raw(self)
     }
@@ -101,27 +101,27 @@ impl<T> Owner<T> for Arc<T> {
 }
 
 /// Gives ownership to C.
-pub(super) fn give_out<H: CHandle>(owner: H::Owner) -> *mut H {
+pub(super) fn give_out<H: CHandle>(owner: H::RawOwned) -> *mut H {
     owner.into_raw().cast_mut().cast()
 }
 
 /// A handle that the caller lends for the time of a call.
-pub(super) struct Lent<'a, H: CHandle>(*const H::Core, PhantomData<&'a H::Core>);
+pub(super) struct HandleRef<'a, H: CHandle>(*const H::Core, PhantomData<&'a H::Core>);
 
-impl<H: CHandle> Clone for Lent<'_, H> {
+impl<H: CHandle> Clone for HandleRef<'_, H> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<H: CHandle> Copy for Lent<'_, H> {}
+impl<H: CHandle> Copy for HandleRef<'_, H> {}
 
-impl<'a, H: CHandle> Lent<'a, H> {
+impl<'a, H: CHandle> HandleRef<'a, H> {
     /// # Safety
     /// NULL, or from [`give_out`], and neither freed nor released for the last time during `'a`, unless by this call itself.
     #[inline]
-    pub(super) unsafe fn new(handle: *const H) -> Lent<'a, H> {
-        Lent(handle.cast(), PhantomData)
+    pub(super) unsafe fn new(handle: *const H) -> HandleRef<'a, H> {
+        HandleRef(handle.cast(), PhantomData)
     }
 
     pub(super) fn is_null(self) -> bool {
@@ -133,7 +133,7 @@ impl<'a, H: CHandle> Lent<'a, H> {
     /// # Errors
     /// INVALID_ARGUMENT for NULL.
     #[inline]
-    pub(super) fn shared(self) -> Result<&'a H::Shared> {
+    pub(super) fn shared(self) -> Result<&'a H::ThreadSafe> {
         if self.is_null() {
             return Err(Status::INVALID_ARGUMENT);
         }
@@ -155,28 +155,28 @@ impl<'a, H: CHandle> Lent<'a, H> {
     /// The reference that stays the caller's.
     ///
     /// # Safety
-    /// As of [`Lent::core`].
+    /// As of [`HandleRef::core`].
     #[inline]
-    pub(super) unsafe fn owner(self) -> ManuallyDrop<H::Owner> {
+    pub(super) unsafe fn owner(self) -> ManuallyDrop<H::RawOwned> {
         // SAFETY: as promised to new; it is not dropped here, so it stays the caller's.
-        ManuallyDrop::new(unsafe { H::Owner::from_raw(self.0) })
+        ManuallyDrop::new(unsafe { H::RawOwned::from_raw(self.0) })
     }
 
     /// The reference that the caller gives up.
     ///
     /// # Safety
     /// Not NULL, and the caller does not use this handle, or this reference of it, again.
-    pub(super) unsafe fn take_back(self) -> H::Owner {
+    pub(super) unsafe fn take_back(self) -> H::RawOwned {
         // SAFETY: as promised to new, and by the caller.
         let shared = unsafe { H::shared(self.0) };
         // The thread that drops the last reference of a counted handle acquires this.
         tsan::release(shared);
         // SAFETY: as promised to new, and by the caller.
-        unsafe { H::Owner::from_raw(self.0) }
+        unsafe { H::RawOwned::from_raw(self.0) }
     }
 }
 
-impl<C, H: CHandle<Core = C, Owner = Arc<C>>> Lent<'_, H> {
+impl<C, H: CHandle<Core = C, RawOwned = Arc<C>>> HandleRef<'_, H> {
     /// One more reference for C, unless the handle is NULL.
     pub(super) fn retain(self) {
         if !self.is_null() {
@@ -275,18 +275,18 @@ pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
 
 /// A pointer and a length that stand for bytes, not read yet.
 #[derive(Clone, Copy)]
-pub(super) struct Bytes<'a> {
+pub(super) struct RawBytes<'a> {
     pub(super) data: *const u8,
     pub(super) len: usize,
     lent: PhantomData<&'a [u8]>,
 }
 
-impl<'a> Bytes<'a> {
+impl<'a> RawBytes<'a> {
     /// # Safety
     /// `data` is NULL, or the address of `len` bytes that stay as they are during `'a`.
     #[inline]
-    pub(super) unsafe fn new(data: *const c_void, len: usize) -> Bytes<'a> {
-        Bytes { data: data.cast(), len, lent: PhantomData }
+    pub(super) unsafe fn new(data: *const c_void, len: usize) -> RawBytes<'a> {
+        RawBytes { data: data.cast(), len, lent: PhantomData }
     }
 
     /// The bytes.

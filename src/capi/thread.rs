@@ -1,8 +1,8 @@
 //! Chapter "threads and names".
 
-use super::callback::{CCall, CJob, CResolved, User};
+use super::callback::{CCall, CJob, CResolved, UserData};
 use super::guard::*;
-use super::ptr::{self, Lent, Out, give_out};
+use super::ptr::{self, HandleRef, Out, give_out};
 use crate::abi::*;
 use crate::status::Status;
 use std::ffi::{c_char, c_void};
@@ -18,7 +18,7 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     free_user: udpr_free_fn,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
+    let (reactor, user) = (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) });
     status(anywhere_briefly(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     free_user: udpr_free_fn,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, user) = (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) });
+    let (reactor, user) = (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) });
     status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
 }
 
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     size: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.suggest_thread_pool_size(size as usize)))
 }
 
@@ -78,9 +78,9 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, host, user, out_id) = (
-        unsafe { Lent::new(reactor) },
+        unsafe { HandleRef::new(reactor) },
         unsafe { ptr::text(host) },
-        unsafe { User::new(user, free_user) },
+        unsafe { UserData::new(user, free_user) },
         unsafe { Out::new(out_id) },
     );
     status(with_reactor(reactor, |reactor| {
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
 }
 
@@ -108,7 +108,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     out: *mut *mut udpr_remote,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out) });
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(anywhere(|| {
         let remote = reactor.shared()?;
         remote.shared.owner.check_open()?;
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut udpr_remote {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    unsafe { Lent::new(remote) }.retain();
+    unsafe { HandleRef::new(remote) }.retain();
     remote
 }
 
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut ud
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let remote = unsafe { Lent::new(remote) };
+    let remote = unsafe { HandleRef::new(remote) };
     if !remote.is_null() {
         // SAFETY: the caller gives its own reference up.
         drop(unsafe { remote.take_back() });
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn udpr_remote_call(
     free_user: udpr_free_fn,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (remote, user) = (unsafe { Lent::new(remote) }, unsafe { User::new(user, free_user) });
+    let (remote, user) = (unsafe { HandleRef::new(remote) }, unsafe { UserData::new(user, free_user) });
     status(anywhere_briefly(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn udpr_remote_call(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let remote = unsafe { Lent::new(remote) };
+    let remote = unsafe { HandleRef::new(remote) };
     status(remote.shared().and_then(|remote| remote.shared.request_stop()))
 }
 
@@ -163,6 +163,6 @@ pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_stat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let remote = unsafe { Lent::new(remote) };
+    let remote = unsafe { HandleRef::new(remote) };
     status(remote.shared().and_then(|remote| remote.shared.wake()))
 }

@@ -1,8 +1,8 @@
 //! Chapter "time: IReactorTime".
 
-use super::callback::{CCall, CRepeat, User};
+use super::callback::{CCall, CRepeat, UserData};
 use super::guard::*;
-use super::ptr::{Lent, Out};
+use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use crate::status::Status;
 use std::ffi::c_void;
@@ -11,7 +11,7 @@ use std::ffi::c_void;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     reactor.shared().map_or(0, |remote| remote.shared.now())
 }
 
@@ -36,7 +36,9 @@ pub unsafe extern "C" fn udpr_reactor_call_later(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor_briefly(reactor, |reactor| {
         let id = reactor.call_later(delay, CCall::new(r#fn, user)?)?;
         out_id.set(id);
@@ -59,7 +61,9 @@ pub unsafe extern "C" fn udpr_reactor_call_at(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor_briefly(reactor, |reactor| {
         let id = reactor.call_at(instant, CCall::new(r#fn, user)?)?;
         out_id.set(id);
@@ -90,7 +94,9 @@ pub unsafe extern "C" fn udpr_reactor_call_every(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (reactor, user, out_id) =
-        (unsafe { Lent::new(reactor) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_reactor(reactor, |reactor| {
         let id = reactor.call_every(interval, Box::new(CRepeat::new(r#fn, user)?))?;
         out_id.set(id);
@@ -105,7 +111,7 @@ pub unsafe extern "C" fn udpr_reactor_call_every(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_call(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.cancel_call(id)))
 }
 
@@ -121,7 +127,7 @@ pub unsafe extern "C" fn udpr_reactor_reset_call(
     delay_from_now: udpr_ns,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.reset_call(id, delay_from_now)))
 }
 
@@ -136,7 +142,7 @@ pub unsafe extern "C" fn udpr_reactor_reset_call_at(
     instant: udpr_ns,
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.reset_call_at(id, instant)))
 }
 
@@ -151,7 +157,7 @@ pub unsafe extern "C" fn udpr_reactor_delay_call(
     more_ns: i64,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor_briefly(reactor, |reactor| reactor.delay_call(id, more_ns)))
 }
 
@@ -165,7 +171,7 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
     out_due: *mut udpr_ns,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out_due) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_due) });
+    let (reactor, out_due) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out_due) });
     status(with_reactor_briefly(reactor, |reactor| {
         out_due.check()?;
         out_due.set(reactor.call_time(id)?);
@@ -183,7 +189,7 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     out_count: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out_count) = (unsafe { Lent::new(reactor) }, unsafe { Out::new(out_count) });
+    let (reactor, out_count) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out_count) });
     out_count.set(0);
     status(with_reactor_briefly(reactor, |reactor| {
         out_count.check()?;
@@ -205,6 +211,6 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let reactor = unsafe { Lent::new(reactor) };
+    let reactor = unsafe { HandleRef::new(reactor) };
     status(with_outer_reactor(reactor, false, |reactor| reactor.advance(by)))
 }

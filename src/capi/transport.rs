@@ -1,7 +1,7 @@
 //! Chapter "transport: handle and IUDPTransport".
 
 use super::guard::*;
-use super::ptr::{self, Bytes, Copied, Lent, Out, Strided};
+use super::ptr::{self, HandleRef, Out, RawBytes, Strided, VersionedCopy};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Flush, Message, Port};
@@ -17,7 +17,7 @@ const OPTION_MAX: usize = 64 * 1024;
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -> *mut udpr_transport {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    unsafe { Lent::new(transport) }.retain();
+    unsafe { HandleRef::new(transport) }.retain();
     transport
 }
 
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     if !transport.is_null() {
         // SAFETY: the caller gives its own reference up. The last one is never an open port's: its reactor has one.
         drop(unsafe { transport.take_back() });
@@ -37,7 +37,7 @@ pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     let context = with_port(transport, |port| port.context().ok_or(Status::CLOSED));
     context.map_or(null_mut(), |context| context.c_handle.get().cast())
 }
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -> *mut c_void {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     let user = with_port(transport, |port| port.user().ok_or(Status::CLOSED));
     user.map_or(null_mut(), |user| user.cast())
 }
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
 }
 
@@ -84,7 +84,9 @@ pub unsafe extern "C" fn udpr_transport_write(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, data, to) =
-        (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
+        (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(data, len) }, unsafe {
+            ptr::target(to)
+        });
     if port_inside(transport).is_some_and(|port| try_append(port, data, to)) {
         return Status::OK.code();
     }
@@ -93,8 +95,8 @@ pub unsafe extern "C" fn udpr_transport_write(
 
 /// The short way of a write, see [`Port::try_append`]; false where it is closed, and nothing was done.
 #[inline(always)]
-fn try_append(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
-    let Bytes { data, len, .. } = bytes;
+fn try_append(port: &Port, bytes: RawBytes<'_>, to: Option<&Addr>) -> bool {
+    let RawBytes { data, len, .. } = bytes;
     let place = if data.is_null() { None } else { port.try_append(data, len, to) };
     let Some(place) = place else { return false };
     if place.cast_const() != data {
@@ -105,7 +107,11 @@ fn try_append(port: &Port, bytes: Bytes<'_>, to: Option<&Addr>) -> bool {
 }
 
 #[inline(never)]
-fn write_anew(transport: Lent<'_, udpr_transport>, data: Bytes<'_>, to: Option<&Addr>) -> udpr_status {
+fn write_anew(
+    transport: HandleRef<'_, udpr_transport>,
+    data: RawBytes<'_>,
+    to: Option<&Addr>,
+) -> udpr_status {
     status(with_port(transport, |port| port.write(data.slice()?, to, Flush::Batched)))
 }
 
@@ -119,13 +125,13 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     to: *const udpr_addr,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, to) = (unsafe { Lent::new(transport) }, unsafe { ptr::target(to) });
+    let (transport, to) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(to) });
     // SAFETY: as above.
     let pieces = unsafe { ptr::array(pieces, count) };
     status(with_port(transport, |port| {
         let pieces = pieces?;
         // SAFETY: the promise is of the bytes, too.
-        let bytes = || pieces.iter().map(|piece| unsafe { Bytes::new(piece.data, piece.len) }.slice());
+        let bytes = || pieces.iter().map(|piece| unsafe { RawBytes::new(piece.data, piece.len) }.slice());
         let total = bytes().try_fold(0usize, |total, bytes| {
             total.checked_add(bytes?.len()).ok_or(Status::MESSAGE_TOO_LONG)
         })?;
@@ -148,7 +154,7 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     out_taken: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out_taken) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out_taken) });
+    let (transport, out_taken) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out_taken) });
     // SAFETY: as above.
     let messages = unsafe { Strided::new(messages, count) };
     out_taken.set(0);
@@ -175,7 +181,9 @@ pub unsafe extern "C" fn udpr_transport_post(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, data, to) =
-        (unsafe { Lent::new(transport) }, unsafe { Bytes::new(data, len) }, unsafe { ptr::target(to) });
+        (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(data, len) }, unsafe {
+            ptr::target(to)
+        });
     status(anywhere_briefly(|| transport.shared()?.post(data.slice()?, to)))
 }
 
@@ -183,7 +191,7 @@ pub unsafe extern "C" fn udpr_transport_post(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.flush()))
 }
 
@@ -206,7 +214,7 @@ pub unsafe extern "C" fn udpr_transport_connect(
     peer: *const udpr_addr,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, peer) = (unsafe { Lent::new(transport) }, unsafe { ptr::addr(peer) });
+    let (transport, peer) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::addr(peer) });
     status(with_port(transport, |port| port.connect(&peer?)))
 }
 
@@ -214,7 +222,7 @@ pub unsafe extern "C" fn udpr_transport_connect(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.disconnect()))
 }
 
@@ -225,7 +233,7 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     out: *mut udpr_addr,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
         out.give(port.get_peer()?)
@@ -240,7 +248,7 @@ pub unsafe extern "C" fn udpr_transport_set_error_reports(
     on: udpr_bool,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_error_reports(on != 0)))
 }
 
@@ -251,7 +259,7 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     out: *mut udpr_addr,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
         out.check()?;
         out.give(port.get_host()?)
@@ -262,7 +270,7 @@ pub unsafe extern "C" fn udpr_transport_get_host(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.stop_listening()))
 }
 
@@ -272,7 +280,7 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.close(Status::OK)))
 }
 
@@ -281,7 +289,7 @@ pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.pause_reading()))
 }
 
@@ -289,7 +297,7 @@ pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_trans
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.resume_reading()))
 }
 
@@ -301,7 +309,7 @@ pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
     allowed: udpr_bool,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_broadcast_allowed(allowed != 0)))
 }
 
@@ -312,7 +320,7 @@ pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
     out: *mut udpr_bool,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_broadcast_allowed()?.into())))
 }
 
@@ -324,7 +332,7 @@ pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
     ttl: u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| port.set_unicast_ttl(ttl)))
 }
 
@@ -335,7 +343,7 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
     out: *mut u32,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, out) = (unsafe { Lent::new(transport) }, unsafe { Out::new(out) });
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| out.give(port.get_unicast_ttl()?)))
 }
 
@@ -355,7 +363,7 @@ pub unsafe extern "C" fn udpr_transport_set_option(
     len: usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, value) = (unsafe { Lent::new(transport) }, unsafe { Bytes::new(value, len) });
+    let (transport, value) = (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(value, len) });
     status(with_port(transport, |port| port.set_option(level, name, value.slice()?)))
 }
 
@@ -370,7 +378,7 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     len: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let transport = unsafe { Lent::new(transport) };
+    let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| {
         // SAFETY: NULL, or the caller's length, which nobody else uses during the call.
         let len = unsafe { len.as_mut() }.ok_or(Status::INVALID_ARGUMENT)?;
@@ -396,7 +404,7 @@ fn join<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut place: &mut [u8]) {
 }
 
 #[inline]
-fn write_message(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result {
+fn write_message(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
     let says = message.flags | message.interface_index | message.segment_size;
     if says != 0 || !message.source.is_null() {
         return write_special(port, message);
@@ -410,7 +418,7 @@ fn write_message(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result
 
 /// One of which more is said than where it goes.
 #[inline(never)]
-fn write_special(port: &Arc<Port>, message: &Copied<'_, udpr_message>) -> Result {
+fn write_special(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
     const KNOWN: u32 =
         udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
     if message.flags & !KNOWN != 0 {

@@ -1,8 +1,8 @@
 //! Chapter "time: delayed calls of a transport".
 
-use super::callback::{CPortCall, CPortRepeat, User};
+use super::callback::{CPortCall, CPortRepeat, UserData};
 use super::guard::*;
-use super::ptr::{Lent, Out};
+use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use std::ffi::c_void;
 
@@ -27,7 +27,9 @@ pub unsafe extern "C" fn udpr_transport_call_later(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (transport, user, out_id) =
-        (unsafe { Lent::new(transport) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(transport) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_port_and_reactor(transport, |port, reactor| {
         let call = Box::new(CPortCall::new(r#fn, user)?);
         out_id.set(reactor.call_port_later(port, delay, call)?);
@@ -51,7 +53,9 @@ pub unsafe extern "C" fn udpr_transport_call_every(
 ) -> udpr_status {
     // SAFETY: the caller promises of its pointers what the head of the header says.
     let (transport, user, out_id) =
-        (unsafe { Lent::new(transport) }, unsafe { User::new(user, free_user) }, unsafe { Out::new(out_id) });
+        (unsafe { HandleRef::new(transport) }, unsafe { UserData::new(user, free_user) }, unsafe {
+            Out::new(out_id)
+        });
     status(with_port_and_reactor(transport, |port, reactor| {
         let call = Box::new(CPortRepeat::new(r#fn, user)?);
         out_id.set(reactor.call_port_every(port, interval, call)?);

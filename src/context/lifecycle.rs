@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Between the start of a run and the end of its shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum RunStage {
     /// No run.
     Idle,
     /// The run has started: its startup event may still be pending.
@@ -17,7 +17,7 @@ pub enum Stage {
     ShuttingDown,
 }
 
-const STAGES: [Stage; 4] = [Stage::Idle, Stage::Started, Stage::Stopping, Stage::ShuttingDown];
+const STAGES: [RunStage; 4] = [RunStage::Idle, RunStage::Started, RunStage::Stopping, RunStage::ShuttingDown];
 const STAGE_MASK: u64 = 3;
 /// Between the before phase of startup and that of shutdown.
 const RUNNING: u64 = 1 << 2;
@@ -32,7 +32,7 @@ pub struct Lifecycle(AtomicU64);
 
 impl Lifecycle {
     /// The stage of the present run.
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> RunStage {
         stage(self.0.load(Ordering::Relaxed))
     }
 
@@ -43,7 +43,7 @@ impl Lifecycle {
 
     /// True from the start of a run to the end of its shutdown: there is something to stop.
     pub fn is_started(&self) -> bool {
-        stage(self.load()) != Stage::Idle
+        stage(self.load()) != RunStage::Idle
     }
 
     /// True from the startup to the shutdown.
@@ -56,9 +56,9 @@ impl Lifecycle {
     /// # Errors
     /// ALREADY_RUNNING unless the reactor is idle.
     pub fn start(&self) -> Result {
-        let is_idle = self.stage() == Stage::Idle;
+        let is_idle = self.stage() == RunStage::Idle;
         if is_idle {
-            self.set_stage(Stage::Started);
+            self.set_stage(RunStage::Started);
         }
         if is_idle { Ok(()) } else { Err(Status::ALREADY_RUNNING) }
     }
@@ -68,24 +68,24 @@ impl Lifecycle {
     /// # Errors
     /// NOT_RUNNING if there is no run, or if it was stopped before.
     pub fn stop(&self) -> Result {
-        if self.stage() != Stage::Started {
+        if self.stage() != RunStage::Started {
             return Err(Status::NOT_RUNNING);
         }
-        self.set_stage(Stage::Stopping);
+        self.set_stage(RunStage::Stopping);
         Ok(())
     }
 
     /// The shutdown event begins. Without a run nothing changes.
     pub fn begin_shutdown(&self) {
-        if self.stage() != Stage::Idle {
-            self.set_stage(Stage::ShuttingDown);
+        if self.stage() != RunStage::Idle {
+            self.set_stage(RunStage::ShuttingDown);
         }
     }
 
     /// The before phase of an event is over: of startup if `running`, else of shutdown. Startup without a run changes nothing.
     pub fn set_running(&self, running: bool) {
         self.update(|word| match running {
-            true if stage(word) != Stage::Idle => word | RUNNING,
+            true if stage(word) != RunStage::Idle => word | RUNNING,
             true => word,
             false => word & !RUNNING,
         });
@@ -102,7 +102,7 @@ impl Lifecycle {
     /// NOT_RUNNING if there is no run.
     pub fn request_stop(&self) -> Result {
         tsan::release(self);
-        let request = |word| (stage(word) != Stage::Idle).then_some(word | STOP_REQUESTED);
+        let request = |word| (stage(word) != RunStage::Idle).then_some(word | STOP_REQUESTED);
         let requested = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, request);
         requested.map(drop).map_err(|_| Status::NOT_RUNNING)
     }
@@ -112,7 +112,7 @@ impl Lifecycle {
         self.update(|word| word & !STOP_REQUESTED) & STOP_REQUESTED != 0
     }
 
-    fn set_stage(&self, stage: Stage) {
+    fn set_stage(&self, stage: RunStage) {
         self.update(|word| (word & !STAGE_MASK) | stage as u64);
     }
 
@@ -131,7 +131,7 @@ impl Lifecycle {
     }
 }
 
-fn stage(word: u64) -> Stage {
+fn stage(word: u64) -> RunStage {
     STAGES[(word & STAGE_MASK) as usize]
 }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_run_from_its_start_to_its_end() {
         let life = Lifecycle::default();
-        assert_eq!((life.stage(), life.is_started(), life.is_running()), (Stage::Idle, false, false));
+        assert_eq!((life.stage(), life.is_started(), life.is_running()), (RunStage::Idle, false, false));
         assert_eq!((life.stop(), life.request_stop()), (Err(Status::NOT_RUNNING), Err(Status::NOT_RUNNING)));
         assert_eq!((life.start(), life.start()), (Ok(()), Err(Status::ALREADY_RUNNING)));
         assert!(life.is_started() && !life.is_running());
@@ -151,11 +151,11 @@ mod tests {
         assert_eq!((life.stop(), life.stop()), (Ok(()), Err(Status::NOT_RUNNING)));
         assert!(life.is_running(), "until the shutdown");
         life.begin_shutdown();
-        assert_eq!((life.stage(), life.is_running()), (Stage::ShuttingDown, true));
+        assert_eq!((life.stage(), life.is_running()), (RunStage::ShuttingDown, true));
         life.set_running(false);
         assert!(life.is_started() && !life.is_running());
         life.end();
-        assert_eq!((life.stage(), life.is_started(), life.runs_ended()), (Stage::Idle, false, 1));
+        assert_eq!((life.stage(), life.is_started(), life.runs_ended()), (RunStage::Idle, false, 1));
     }
 
     #[test]
@@ -164,7 +164,7 @@ mod tests {
         life.start().expect("it is idle");
         life.stop().expect("it has started");
         life.set_running(true);
-        assert_eq!((life.stage(), life.is_running()), (Stage::Stopping, true));
+        assert_eq!((life.stage(), life.is_running()), (RunStage::Stopping, true));
     }
 
     #[test]
@@ -172,7 +172,7 @@ mod tests {
         let life = Lifecycle::default();
         life.set_running(true);
         life.begin_shutdown();
-        assert_eq!((life.stage(), life.is_running()), (Stage::Idle, false));
+        assert_eq!((life.stage(), life.is_running()), (RunStage::Idle, false));
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod lifecycle;
 mod schedule;
 mod shared;
 
-pub use lifecycle::{Lifecycle, Stage};
+pub use lifecycle::{Lifecycle, RunStage};
 pub use schedule::{BACK_OFF, RETRIES_MAX, Reason, ScheduledReasons};
 pub use shared::Shared;
 
@@ -45,7 +45,7 @@ pub struct Context {
     /// The host's logger.
     pub log: Logger,
     /// The number of ports whose `stop_protocol` was not called yet.
-    pub ports: Cell<u64>,
+    pub port_count: Cell<u64>,
     /// The reactor's delayed calls, some of which belong to ports.
     pub call_table: Rc<dyn CallTable>,
     /// The handle of the C API, so that it can be found from a port.
@@ -75,7 +75,7 @@ impl Context {
             poller,
             shared,
             log: Logger::default(),
-            ports: Cell::new(0),
+            port_count: Cell::new(0),
             call_table,
             c_handle: Cell::new(std::ptr::null_mut()),
             schedule: Schedule::default(),

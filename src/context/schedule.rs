@@ -19,7 +19,7 @@ pub enum Reason {
     /// It stops.
     Stop,
     /// It has errors to report.
-    Errors,
+    ErrorState,
     /// It has gathered writes, which are sent when the dispatch ends.
     Gathered,
     /// It has stopped, and the reactor drops it.
@@ -32,7 +32,7 @@ pub enum Reason {
 const LISTS: usize = Reason::Retry as usize;
 /// A turn does not wait while a port is listed for one of these. Gathered writes are sent when their dispatch ends. A port that
 /// has stopped is only memory, but the memory of many is not kept while an embedding loop sleeps.
-const WORK: [Reason; 4] = [Reason::Deferred, Reason::Stop, Reason::Errors, Reason::Gone];
+const WORK: [Reason; 4] = [Reason::Deferred, Reason::Stop, Reason::ErrorState, Reason::Gone];
 
 /// The reasons for which one port is on the schedule already.
 #[derive(Debug, Default)]
@@ -84,8 +84,8 @@ impl Schedule {
     /// [`BACK_OFF`].
     pub(super) fn push_retry(&self, token: u64, due: u64) {
         let mut retries = self.retries.borrow_mut();
-        let crowd = (retries.len() / RETRIES_MAX) as u64;
-        retries.push(Reverse((due + crowd * BACK_OFF, token)));
+        let rounds_ahead = (retries.len() / RETRIES_MAX) as u64;
+        retries.push(Reverse((due + rounds_ahead * BACK_OFF, token)));
     }
 
     /// Calls `visit` for at most [`RETRIES_MAX`] ports whose retry is due. `now` is called once. What fails again is
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_is_due_at_its_time_and_later_in_a_crowd() {
+    fn a_retry_is_due_at_its_time_and_later_behind_many_others() {
         let schedule = Schedule::default();
         assert_eq!(schedule.next_retry(), None);
         schedule.push_retry(2, 20);
@@ -181,14 +181,14 @@ mod tests {
     #[test]
     fn whoever_comes_meanwhile_stays_for_the_next_time() {
         let schedule = Schedule::default();
-        schedule.push(Reason::Errors, 1);
+        schedule.push(Reason::ErrorState, 1);
         let mut visited = Vec::new();
         for _ in 0..2 {
             assert!(schedule.is_due());
-            schedule.drain(Reason::Errors, |token| {
+            schedule.drain(Reason::ErrorState, |token| {
                 visited.push(token);
                 if token == 1 {
-                    schedule.push(Reason::Errors, 2);
+                    schedule.push(Reason::ErrorState, 2);
                 }
             });
         }

@@ -45,19 +45,19 @@ impl Port {
         self.send_posted();
         open.flush();
         if !open.has_lost_device() {
-            open.check_send_block()?;
+            open.check_send_barrier()?;
         }
         // Errors that are pending are about the former peer.
         open.drain_error_queue();
-        let former = open.peer.get();
-        let (now, changed) = open.connect_socket(former.as_ref(), peer);
+        let previous = open.peer.get();
+        let (now, changed) = open.connect_socket(previous.as_ref(), peer);
         open.peer.set(now);
         let lazy = open.lazy();
-        lazy.asked_peer.set(if changed.is_ok() { peer.copied() } else { lazy.asked_peer.get() });
+        lazy.requested_peer.set(if changed.is_ok() { peer.copied() } else { lazy.requested_peer.get() });
         open.context.shared.owner.invalidate_batch();
         open.errors.refused.set(changed.is_err() && open.errors.refused.get());
-        lazy.sending.borrow_mut().queue.set_missing_peer(former);
-        self.shared.set_peer(open.peer(), former);
+        lazy.sending.borrow_mut().queue.set_missing_peer(previous);
+        self.shared.set_peer(open.peer(), previous);
         open.filter_deferred();
         changed
     }
@@ -65,7 +65,7 @@ impl Port {
 
 /// What a connection may change of a socket: its local address and its device.
 struct Binding {
-    host: Addr,
+    local_addr: Addr,
     device: Device,
 }
 
@@ -76,13 +76,16 @@ impl Open {
             Err(error) => (from.copied(), Err(error.into())),
             Ok(binding) => match self.reconnect(&binding, from, to) {
                 Ok(now) => (now, Ok(())),
-                Err(error) => (self.reconnect_former(&binding, from), Err(error.into())),
+                Err(error) => (self.reconnect_previous(&binding, from), Err(error.into())),
             },
         }
     }
 
     fn binding(&self) -> io::Result<Binding> {
-        Ok(Binding { device: self.read_device()?, host: self.context.kernel.local_addr(self.fd.get())? })
+        Ok(Binding {
+            device: self.read_device()?,
+            local_addr: self.context.kernel.local_addr(self.fd.get())?,
+        })
     }
 
     /// A connected socket is disconnected first. Otherwise Linux fails with EINVAL if the former peer is on loopback and the
@@ -99,7 +102,7 @@ impl Open {
         }
         let Some(to) = to else { return Ok(None) };
         match kernel.connect(fd, to) {
-            Err(error) if self.renews_outgoing_address(&error) => kernel.connect(fd, to)?,
+            Err(error) if self.refresh_outgoing_address(&error) => kernel.connect(fd, to)?,
             connected => connected?,
         }
         let now = kernel.peer_addr(fd)?;
@@ -109,16 +112,16 @@ impl Open {
 
     /// After a failure, connects the socket to the former peer again, with its port number and device. None if that fails too:
     /// then the port has no peer.
-    fn reconnect_former(&self, binding: &Binding, former: Option<&Addr>) -> Option<Addr> {
+    fn reconnect_previous(&self, binding: &Binding, previous: Option<&Addr>) -> Option<Addr> {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         // It is tried even if the port number is lost, but not if the device is.
         let _ = self.disconnect_socket(binding);
         if self.has_lost_device() {
             return None;
         }
-        kernel.connect(fd, former?).ok()?;
-        let _ = self.note_peers_device(former?, &binding.device);
-        former.copied()
+        kernel.connect(fd, previous?).ok()?;
+        let _ = self.note_peers_device(previous?, &binding.device);
+        previous.copied()
     }
 
     /// Ends a connection. With it Linux forgets the device, and the port number if the kernel had chosen it
@@ -127,7 +130,7 @@ impl Open {
         let (kernel, fd) = (&*self.context.kernel, self.fd.get());
         kernel.disconnect(fd)?;
         self.restore_device(&binding.device)?;
-        match lost_local_port(kernel, fd, &binding.host)? {
+        match lost_local_port(kernel, fd, &binding.local_addr)? {
             Some(lost) => kernel.bind(fd, &lost),
             None => Ok(()),
         }
@@ -139,8 +142,12 @@ impl Open {
     }
 }
 
-/// The address to bind to again after a connection has ended, if the system has forgotten the port number of `host`.
-pub(super) fn lost_local_port(kernel: &dyn Kernel, fd: Handle, host: &Addr) -> io::Result<Option<Addr>> {
+/// The address to bind to again after a connection has ended, if the system has forgotten the port number of `local_addr`.
+pub(super) fn lost_local_port(
+    kernel: &dyn Kernel,
+    fd: Handle,
+    local_addr: &Addr,
+) -> io::Result<Option<Addr>> {
     let now = kernel.local_addr(fd)?;
-    Ok((now.port != host.port).then_some(Addr { port: host.port, ..now }))
+    Ok((now.port != local_addr.port).then_some(Addr { port: local_addr.port, ..now }))
 }

@@ -96,7 +96,7 @@ impl Open {
     /// The peer that the port is connected to.
     pub(super) fn peer(&self) -> Option<Peer> {
         let addr = self.peer.get()?;
-        let asked = self.lazy.get().and_then(|lazy| lazy.asked_peer.get()).unwrap_or(addr);
+        let asked = self.lazy.get().and_then(|lazy| lazy.requested_peer.get()).unwrap_or(addr);
         Some(Peer { addr, asked })
     }
 

@@ -15,13 +15,13 @@ pub(super) struct DeviceState {
     /// A connection to a link-local address binds the socket to the interface of the zone (`__ip6_datagram_connect`).
     by_peer: Cell<Option<ByPeer>>,
     /// What keeps the port from sending.
-    send_block: Cell<SendBlock>,
+    send_barrier: Cell<SendBarrier>,
     /// An interface other than the device that datagrams may name, since it is part of the VRF that the device is.
     allowed: Cell<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum SendBlock {
+enum SendBarrier {
     #[default]
     None,
     /// The socket has lost this device and could not be bound to it again, so nothing may be sent.
@@ -41,8 +41,8 @@ impl Open {
     /// that the socket is bound to by its connection does not count.
     pub(super) fn read_device(&self) -> io::Result<Device> {
         let state = self.lazy.get().map(|lazy| &lazy.device);
-        let device = match state.map(|state| state.send_block.get()) {
-            Some(SendBlock::LostDevice(lost)) => lost,
+        let device = match state.map(|state| state.send_barrier.get()) {
+            Some(SendBarrier::LostDevice(lost)) => lost,
             _ => {
                 let now = self.context.kernel.device(self.fd.get())?;
                 let by_peer = state.and_then(|state| state.by_peer.get());
@@ -58,10 +58,10 @@ impl Open {
     pub(super) fn restore_device(&self, device: &Device) -> io::Result<()> {
         self.lazy().device.by_peer.set(None);
         if *device != Device::None {
-            self.set_send_block(SendBlock::LostDevice(*device));
+            self.set_send_barrier(SendBarrier::LostDevice(*device));
             self.context.kernel.bind_device(self.fd.get(), device)?;
         }
-        self.set_send_block(SendBlock::None);
+        self.set_send_barrier(SendBarrier::None);
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl Open {
         if let Some(lazy) = self.lazy.get() {
             lazy.device.by_peer.set(None);
             if self.has_lost_device() {
-                self.set_send_block(SendBlock::None);
+                self.set_send_barrier(SendBarrier::None);
             }
         }
         if self.read_device().is_err() {
@@ -107,34 +107,36 @@ impl Open {
 
     /// True while the socket is not bound to the device that it should be bound to.
     pub(super) fn has_lost_device(&self) -> bool {
-        self.lazy.get().is_some_and(|lazy| matches!(lazy.device.send_block.get(), SendBlock::LostDevice(_)))
+        self.lazy
+            .get()
+            .is_some_and(|lazy| matches!(lazy.device.send_barrier.get(), SendBarrier::LostDevice(_)))
     }
 
     /// Called before anything is sent. NO_INTERFACE while the socket has lost its device.
     #[inline]
-    pub(super) fn check_send_block(&self) -> Result {
-        if self.send_blocked.get() { self.remove_send_block() } else { Ok(()) }
+    pub(super) fn check_send_barrier(&self) -> Result {
+        if self.send_blocked.get() { self.lift_send_barrier() } else { Ok(()) }
     }
 
     #[inline(never)]
-    fn remove_send_block(&self) -> Result {
+    fn lift_send_barrier(&self) -> Result {
         if self.has_lost_device() {
             return Err(Status::NO_INTERFACE);
         }
         bind::bind_unbound(&*self.context.kernel, self.fd.get())?;
-        self.set_send_block(SendBlock::None);
+        self.set_send_barrier(SendBarrier::None);
         Ok(())
     }
 
-    fn set_send_block(&self, send_block: SendBlock) {
-        self.lazy().device.send_block.set(send_block);
-        self.send_blocked.set(!matches!(send_block, SendBlock::None));
+    fn set_send_barrier(&self, send_barrier: SendBarrier) {
+        self.lazy().device.send_barrier.set(send_barrier);
+        self.send_blocked.set(!matches!(send_barrier, SendBarrier::None));
     }
 
     /// Remembers that an adopted socket is not bound.
     pub(super) fn note_unbound(&self) -> io::Result<()> {
         if self.context.kernel.local_addr(self.fd.get())?.port == 0 {
-            self.set_send_block(SendBlock::Unbound);
+            self.set_send_barrier(SendBarrier::Unbound);
         }
         Ok(())
     }

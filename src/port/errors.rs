@@ -18,7 +18,7 @@ const REPORT_SIZE: usize = size_of::<Report>();
 
 /// The state of a port's errors.
 #[derive(Debug, Default)]
-pub(super) struct Errors {
+pub(super) struct ErrorState {
     /// Whether error reports are on.
     pub(super) wanted: Cell<bool>,
     /// The peer has refused a datagram: `connection_refused` has to be called.
@@ -27,7 +27,7 @@ pub(super) struct Errors {
 
 /// The reports that wait to be delivered.
 #[derive(Debug)]
-pub(super) struct Reports {
+pub(super) struct ErrorReports {
     waiting: RefCell<VecDeque<Report>>,
     charged: Cell<usize>,
     limit: usize,
@@ -35,10 +35,10 @@ pub(super) struct Reports {
     too_long: Cell<Option<(Addr, u32)>>,
 }
 
-impl Reports {
+impl ErrorReports {
     /// With at most `limit` bytes.
-    pub(super) fn new(limit: usize) -> Reports {
-        Reports { waiting: RefCell::default(), charged: Cell::new(0), limit, too_long: Cell::new(None) }
+    pub(super) fn new(limit: usize) -> ErrorReports {
+        ErrorReports { waiting: RefCell::default(), charged: Cell::new(0), limit, too_long: Cell::new(None) }
     }
 
     /// Adds a report. It is lost if there is no room or no memory for it.
@@ -84,7 +84,7 @@ impl Port {
             open.protocol.connection_refused(self);
         }
         if open.lazy.get().is_some_and(|lazy| !lazy.reports.waiting.borrow().is_empty()) {
-            open.schedule(Reason::Errors);
+            open.schedule(Reason::ErrorState);
         }
     }
 }
@@ -159,7 +159,7 @@ impl Open {
         }
         if self.errors.wanted.get() {
             self.lazy().reports.push(report);
-            self.schedule(Reason::Errors);
+            self.schedule(Reason::ErrorState);
         }
     }
 
@@ -167,7 +167,7 @@ impl Open {
         self.lazy().counters.update(|stats| stats.refused += 1);
         if by_peer && self.peer.get().is_some() {
             self.errors.refused.set(true);
-            self.schedule(Reason::Errors);
+            self.schedule(Reason::ErrorState);
         }
     }
 
@@ -189,7 +189,7 @@ impl Open {
             mtu,
             data,
         });
-        self.schedule(Reason::Errors);
+        self.schedule(Reason::ErrorState);
     }
 
     /// Finds the MTU of the path of a datagram that was too long, in bytes with all headers; 0 if it cannot be known.

@@ -4,7 +4,7 @@
 use super::Open;
 use super::calls::CallIds;
 use super::device::DeviceState;
-use super::errors::Reports;
+use super::errors::ErrorReports;
 use super::membership::Groups;
 use super::path_limits::PathLimits;
 use super::queue::SendQueue;
@@ -23,14 +23,14 @@ pub(super) struct LazyState {
     pub(super) append_cursor: Arc<AppendCursor>,
     pub(super) sending: RefCell<SendState>,
     pub(super) deferred: RefCell<VecDeque<DeferredBatch>>,
-    pub(super) reports: Reports,
+    pub(super) reports: ErrorReports,
     pub(super) groups: Groups,
     pub(super) path_limits: RefCell<PathLimits>,
     pub(super) device: DeviceState,
     /// The ids of the port's delayed calls.
     pub(super) calls: RefCell<CallIds>,
     /// The peer in the form in which connect was given it: writes may name it in this form, too.
-    pub(super) asked_peer: Cell<Option<Addr>>,
+    pub(super) requested_peer: Cell<Option<Addr>>,
 }
 
 impl LazyState {
@@ -40,12 +40,12 @@ impl LazyState {
             append_cursor: Arc::default(),
             sending: RefCell::new(SendState::new(SendQueue::new(queue_bytes))),
             deferred: RefCell::default(),
-            reports: Reports::new(queue_bytes),
+            reports: ErrorReports::new(queue_bytes),
             groups: Groups::default(),
             path_limits: RefCell::default(),
             device: DeviceState::default(),
             calls: RefCell::default(),
-            asked_peer: Cell::default(),
+            requested_peer: Cell::default(),
         }
     }
 

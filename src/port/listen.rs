@@ -1,7 +1,7 @@
 //! Making a port: socket, options, bind, `start_protocol`.
 
 use super::destinations::Peer;
-use super::errors::Errors;
+use super::errors::ErrorState;
 use super::path_limits::Segmentation;
 use super::posts::PortShared;
 use super::registration::Registration;
@@ -78,7 +78,7 @@ impl Port {
             queue_bytes: options.queue_bytes(),
             peer: Cell::new(peer),
             saved_options: saved_options.map(Box::new),
-            errors: Errors::default(),
+            errors: ErrorState::default(),
             protocol,
             drops: Cell::new(0),
             registration: Registration::default(),
@@ -87,7 +87,7 @@ impl Port {
             undelivered: Cell::new(0),
             merges: Cell::new(false),
             segmentation: Cell::new(Segmentation::Off),
-            write_ready_owed: Cell::new(false),
+            write_ready_due: Cell::new(false),
             backing_off: Cell::new(false),
             scheduled: ScheduledReasons::default(),
             send_blocked: Cell::new(false),
@@ -112,7 +112,7 @@ impl Port {
         open.token.set(token);
         self.shared.set_token(token);
         let context = &open.context;
-        context.ports.set(context.ports.get() + 1);
+        context.port_count.set(context.port_count.get() + 1);
         let started = open.watch().and_then(|()| open.protocol.start_protocol(self));
         // start_protocol may have forked. In the child, the port and its registration with epoll belong to the parent.
         context.shared.owner.check_open()?;

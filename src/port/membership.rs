@@ -177,13 +177,13 @@ impl Open {
     /// True if datagrams to IPv6 groups are filtered here. Linux checks whether the socket has joined the group of a datagram, but
     /// not on which interface (`inet6_mc_check`); for IPv4 it checks both.
     #[inline]
-    pub(super) fn filters_groups(&self) -> bool {
+    pub(super) fn needs_group_filter(&self) -> bool {
         self.family == family::INET6 && self.lazy.get().is_some_and(|lazy| lazy.groups.only_joined.get())
     }
 
     /// Removes from a batch the datagrams to groups that the port has not joined on the interface where they were received.
     #[inline(never)]
-    pub(super) fn filter_groups<'a>(&self, recv_batch: &'a mut RecvBatch, count: usize) -> Datagrams<'a> {
+    pub(super) fn drop_unjoined<'a>(&self, recv_batch: &'a mut RecvBatch, count: usize) -> Datagrams<'a> {
         let groups = &self.lazy().groups;
         let batch = recv_batch.retain(count, |datagram| {
             let is_wanted = self.is_of_joined_group(groups, datagram);

@@ -185,7 +185,7 @@ impl Open {
         let refused = sending.is_waiting() && (self.has(flag::UNBATCHED) || !sending.has_room(charge));
         drop(sending);
         if refused {
-            self.write_ready_owed.set(true);
+            self.write_ready_due.set(true);
         }
         self.update_interest();
         if refused { Err(Status::WOULD_BLOCK) } else { Ok(()) }

@@ -43,7 +43,7 @@ use crate::addr::Addr;
 use crate::context::{Context, Reason, ScheduledReasons};
 use crate::status::{Result, Status};
 use crate::sys::{AppendCursor, Handle, Readiness, SocketHandle};
-use errors::Errors;
+use errors::ErrorState;
 use lazy::LazyState;
 use path_limits::Segmentation;
 use registration::Registration;
@@ -93,7 +93,7 @@ struct Open {
     peer: Cell<Option<Addr>>,
     /// The options to restore on an adopted socket.
     saved_options: Option<Box<SavedOptions>>,
-    errors: Errors,
+    errors: ErrorState,
     protocol: Box<dyn Protocol>,
     /// The kernel's count of drops that the counters include.
     drops: Cell<u32>,
@@ -108,7 +108,7 @@ struct Open {
     /// How the kernel merges sent datagrams (GSO).
     segmentation: Cell<Segmentation>,
     /// A write was refused: `write_ready` has to be called later.
-    write_ready_owed: Cell<bool>,
+    write_ready_due: Cell<bool>,
     /// The kernel returned ENOBUFS: the queue is tried again after some time.
     backing_off: Cell<bool>,
     /// What the port does in a later turn.
@@ -191,7 +191,7 @@ impl Port {
             Reason::Stop => self.finish_stop(),
             Reason::Deferred => self.deliver_deferred(&open),
             Reason::Retry => self.retry(&open),
-            Reason::Errors => self.report_errors(),
+            Reason::ErrorState => self.report_errors(),
             Reason::Gathered => open.flush(),
             Reason::Gone => {}
         }

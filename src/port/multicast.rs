@@ -185,7 +185,7 @@ impl Open {
     /// Called after a datagram or a connection to a group has failed. The address of the outgoing interface may have changed
     /// (DHCP, another network), for which Linux reports ENETUNREACH, and before 5.4 EINVAL. Sets the present address. True if it
     /// is another one, so that trying again may succeed.
-    pub(super) fn renews_outgoing_address(&self, error: &io::Error) -> bool {
+    pub(super) fn refresh_outgoing_address(&self, error: &io::Error) -> bool {
         let Some(lazy) = self.lazy.get() else { return false };
         let (index, former) = (lazy.groups.outgoing.get(), lazy.groups.outgoing_address.get());
         let may_be_gone =
@@ -194,7 +194,7 @@ impl Open {
     }
 
     /// Lets the port receive only the groups that it has joined. Over IPv6 that takes the packet info of each datagram, see
-    /// [`Open::filters_groups`].
+    /// [`Open::needs_group_filter`].
     fn receive_only_joined(&self) -> Result {
         let only_joined = &self.lazy().groups.only_joined;
         if only_joined.get() {

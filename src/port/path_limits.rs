@@ -30,13 +30,13 @@ pub(super) enum Segmentation {
 
 /// Limits that are valid until an instant of CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug)]
-struct Limited {
+struct ExpiringLimits {
     limits: GsoLimits,
     until: u64,
 }
 
-impl Limited {
-    const NEVER: Limited = Limited { limits: GsoLimits::MAX, until: 0 };
+impl ExpiringLimits {
+    const NEVER: ExpiringLimits = ExpiringLimits { limits: GsoLimits::MAX, until: 0 };
 
     /// The limits at this instant.
     fn at(self, now: u64) -> GsoLimits {
@@ -44,21 +44,21 @@ impl Limited {
     }
 
     fn narrow(&mut self, limits: GsoLimits, now: u64) {
-        *self = Limited { limits: self.at(now).min(limits), until: now + EXPIRES };
+        *self = ExpiringLimits { limits: self.at(now).min(limits), until: now + EXPIRES };
     }
 }
 
 /// The key of a host: the path to it does not depend on a port number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Host {
+struct PathKey {
     bytes: [u8; 16],
     scope_id: u32,
     family: u16,
 }
 
-impl Host {
-    fn of(addr: &Addr) -> Host {
-        Host { bytes: addr.bytes, scope_id: addr.scope_id, family: addr.family }
+impl PathKey {
+    fn of(addr: &Addr) -> PathKey {
+        PathKey { bytes: addr.bytes, scope_id: addr.scope_id, family: addr.family }
     }
 
     fn set(&self) -> usize {
@@ -68,33 +68,33 @@ impl Host {
     }
 }
 
-type Set = [(Host, Limited); WAYS];
+type Set = [(PathKey, ExpiringLimits); WAYS];
 
 /// The limits of a port.
 #[derive(Debug)]
 pub(super) struct PathLimits {
-    port: Limited,
+    port: ExpiringLimits,
     /// It is empty before the first limit of a host.
     sets: Vec<Set>,
 }
 
 impl Default for PathLimits {
     fn default() -> PathLimits {
-        PathLimits { port: Limited::NEVER, sets: Vec::new() }
+        PathLimits { port: ExpiringLimits::NEVER, sets: Vec::new() }
     }
 }
 
 impl PathLimits {
     /// What may be merged for a host. `now` is called only if there is a limit that may have expired.
     pub(super) fn get(&self, to: &Addr, now: impl FnOnce() -> u64) -> GsoLimits {
-        let host = Host::of(to);
+        let host = PathKey::of(to);
         let set = self.sets.get(host.set()).into_iter().flatten();
         let path = set.into_iter().find(|(other, _)| *other == host).map(|(_, limited)| *limited);
         if path.is_none() && self.port.until == 0 {
             return GsoLimits::MAX;
         }
         let now = now();
-        self.port.at(now).min(path.unwrap_or(Limited::NEVER).at(now))
+        self.port.at(now).min(path.unwrap_or(ExpiringLimits::NEVER).at(now))
     }
 
     /// Sets a limit for one host. A limit to the number of datagrams is set for all of them if many other hosts have
@@ -103,18 +103,18 @@ impl PathLimits {
         if self.sets.is_empty() && self.sets.try_reserve_exact(SETS).is_err() {
             return;
         }
-        let nobody = (Host::of(&Addr::UNSPECIFIED), Limited::NEVER);
+        let nobody = (PathKey::of(&Addr::UNSPECIFIED), ExpiringLimits::NEVER);
         self.sets.resize(SETS, [nobody; WAYS]);
-        let host = Host::of(to);
+        let host = PathKey::of(to);
         let set = &mut self.sets[host.set()];
         let known = set.iter().position(|(other, _)| *other == host);
         let oldest = || (0..WAYS).min_by_key(|way| set[*way].1.until).unwrap_or_default();
         let (other, limited) = &mut set[known.unwrap_or_else(oldest)];
         if *other != host {
-            (*other, *limited) = (host, Limited::NEVER);
+            (*other, *limited) = (host, ExpiringLimits::NEVER);
         }
         limited.narrow(limits, now);
-        let refuses = |(_, limited): &&(Host, Limited)| limited.at(now).segments <= limits.segments;
+        let refuses = |(_, limited): &&(PathKey, ExpiringLimits)| limited.at(now).segments <= limits.segments;
         let most = limits.segments == GsoLimits::MAX.segments;
         if !most && self.sets.iter().flatten().filter(refuses).count() >= REFUSING {
             self.port.narrow(limits, now);

@@ -33,13 +33,14 @@ struct Posted {
     datagrams: SendQueue,
     peer: Option<Peer>,
     /// A post was refused, or counts more than the bound: `write_ready` is owed once there are no letters.
-    is_full: bool,
+    write_ready_due: bool,
 }
 
 impl PostQueue {
     fn posted(&mut self) -> &mut Posted {
         let limit = self.limit as usize;
-        let empty = || Box::new(Posted { datagrams: SendQueue::new(limit), peer: None, is_full: false });
+        let empty =
+            || Box::new(Posted { datagrams: SendQueue::new(limit), peer: None, write_ready_due: false });
         self.posted.get_or_insert_with(empty)
     }
 }
@@ -68,7 +69,7 @@ impl PortShared {
         // One is accepted whatever it counts, as a write is while nothing waits: there will never be more room for it.
         let first = posted.datagrams.is_empty();
         if !posted.datagrams.has_room(charge(data.len(), 1), 0) {
-            posted.is_full = true;
+            posted.write_ready_due = true;
             if !first {
                 return Err(Status::WOULD_BLOCK);
             }
@@ -116,8 +117,8 @@ impl PortShared {
         let mut posts = self.posts.lock();
         let Some(posted) = &mut posts.posted else { return (None, false) };
         let datagram = posted.datagrams.pop();
-        let is_owed = datagram.is_none() && std::mem::take(&mut posted.is_full);
-        (datagram, is_owed)
+        let is_due = datagram.is_none() && std::mem::take(&mut posted.write_ready_due);
+        (datagram, is_due)
     }
 
     /// Nothing is accepted any more; what was, can still be taken out.
@@ -172,7 +173,7 @@ impl Port {
                 return true;
             }
             (None, true) => {
-                open.write_ready_owed.set(true);
+                open.write_ready_due.set(true);
                 open.update_interest();
             }
             (None, false) => {}

@@ -121,7 +121,7 @@ impl Port {
         while let Some(batch) = recv_batch.next_batch() {
             behind -= batch.len();
             let count = batch.len();
-            let batch = if open.filters_groups() { open.filter_groups(recv_batch, count) } else { batch };
+            let batch = if open.needs_group_filter() { open.drop_unjoined(recv_batch, count) } else { batch };
             let filtered = open.filter_by_peer(batch);
             let batch = filtered.as_ref().map_or(batch, DeferredBatch::batch);
             let waits = open.has_deferred() || !open.is_receiving();

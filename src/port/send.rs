@@ -28,9 +28,9 @@ impl Open {
         let Some(mut send_batch) = sending.take_gathered() else { return };
         // If a callback has forked, the child does not send: the parent sends these datagrams.
         if !self.context.shared.owner.is_unusable() {
-            let crowd = send_batch.messages() >= UNWATCH_MIN_MESSAGES;
+            let is_large = send_batch.messages() >= UNWATCH_MIN_MESSAGES;
             let mut send = || self.send_all(sending, &mut send_batch);
-            if crowd { self.send_unwatched(send) } else { send() }
+            if is_large { self.send_unwatched(send) } else { send() }
         }
         self.context.return_send_batch(send_batch);
     }
@@ -54,7 +54,7 @@ impl Open {
     /// # Errors
     /// The error of that datagram; WOULD_BLOCK if the socket is full.
     pub(super) fn send(&self, send_batch: &mut SendBatch) -> Result {
-        self.check_send_block()?;
+        self.check_send_barrier()?;
         let (mut tries, mut merge_failure) = (0, None);
         while !send_batch.is_done() {
             let sent = self.context.kernel.send(self.fd.get(), send_batch);
@@ -73,8 +73,8 @@ impl Open {
                         .for_each(|merge_failure| self.lower_gso_limits(merge_failure));
                     tries = 0;
                 }
-                Err(error) if tries < TRIES && self.is_from_earlier_send(&error, tries) => tries += 1,
-                Err(error) if self.renews_outgoing_address(&error) => {}
+                Err(error) if tries < TRIES && self.absorb_earlier_error(&error, tries) => tries += 1,
+                Err(error) if self.refresh_outgoing_address(&error) => {}
                 Err(error) => {
                     // The datagrams of a merged message are sent singly, so that none is lost.
                     merge_failure = MergeFailure::of(&error, send_batch);
@@ -121,7 +121,7 @@ impl Open {
     /// True for an interrupted call, and for an error that an earlier datagram may have left on the socket, as happens with
     /// connected sockets and those with an error queue. Such an error is gone once it was returned, while an error of this
     /// datagram is returned again.
-    fn is_from_earlier_send(&self, error: &io::Error, tries: usize) -> bool {
+    fn absorb_earlier_error(&self, error: &io::Error, tries: usize) -> bool {
         match Failure::of(error) {
             Failure::Interrupted => true,
             Failure::WouldBlock | Failure::NoBuffers => false,
@@ -187,7 +187,7 @@ impl Open {
 
     /// True if the port has to know when the socket can be written to again.
     pub(super) fn wants_writable(&self) -> bool {
-        let waits = self.write_ready_owed.get() || self.is_waiting();
+        let waits = self.write_ready_due.get() || self.is_waiting();
         waits && !self.backing_off.get()
     }
 

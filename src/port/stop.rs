@@ -88,7 +88,7 @@ impl Port {
     /// The port no longer belongs to its reactor. The protocol lives until the last of its callbacks has returned.
     fn forget(&self, open: &Rc<Open>) {
         let context = &open.context;
-        context.ports.set(context.ports.get() - 1);
+        context.port_count.set(context.port_count.get() - 1);
         open.schedule(Reason::Gone);
         let last = self.open.take();
         if context.shared.owner.is_forked() {

@@ -100,7 +100,7 @@ impl Port {
 
     /// Calls `write_ready` if it is owed and nothing waits any more.
     pub(super) fn call_write_ready(self: &Arc<Port>, open: &Open) {
-        let ready = open.is_listening() && !open.is_waiting() && open.write_ready_owed.take();
+        let ready = open.is_listening() && !open.is_waiting() && open.write_ready_due.take();
         open.update_interest();
         if ready {
             open.registration.record_progress();
@@ -128,7 +128,7 @@ impl Port {
 impl Open {
     /// Sends a datagram that was posted by another thread. It was accepted then, so it is queued here whatever the limit is.
     pub(super) fn submit_posted(&self, datagram: QueuedDatagram) {
-        let owed = self.write_ready_owed.get();
+        let due = self.write_ready_due.get();
         let submit = || {
             let transmit = Transmit::new(datagram.data.len(), datagram.to.as_ref(), Flush::Batched);
             self.transmit_checked(transmit, |place| place.copy_from_slice(&datagram.data))
@@ -142,7 +142,7 @@ impl Open {
             Ok(()) => {}
             Err(Status::WOULD_BLOCK) => {
                 // The post was accepted, so nobody is owed `write_ready` for it.
-                self.write_ready_owed.set(owed);
+                self.write_ready_due.set(due);
                 let queued = self.lazy().sending.borrow_mut().queue.push_datagram(datagram);
                 if let Err(datagram) = queued {
                     self.report_failed_send(&datagram.data, datagram.to, Status::NO_MEMORY, 0);
@@ -191,7 +191,7 @@ impl Open {
         };
         drop(sending);
         if result == Err(Status::WOULD_BLOCK) {
-            self.write_ready_owed.set(true);
+            self.write_ready_due.set(true);
         }
         self.update_interest();
         result

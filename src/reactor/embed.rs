@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 pub(super) struct Embedding {
     alarm: RefCell<Option<Alarm>>,
     /// The instant that the alarm is set to.
-    set_to: Cell<Option<u64>>,
+    alarm_deadline: Cell<Option<u64>>,
 }
 
 impl Embedding {
@@ -21,7 +21,7 @@ impl Embedding {
     }
 
     pub(super) fn renew(&self) -> Result {
-        self.set_to.set(None);
+        self.alarm_deadline.set(None);
         Ok(self.alarm.borrow().as_ref().map_or(Ok(()), Alarm::renew)?)
     }
 }
@@ -61,19 +61,19 @@ impl<C: Call> Reactor<C> {
             return self.context.shared.waker.wake();
         }
         let instant = self.next_instant();
-        if instant == self.embedding.set_to.get() {
+        if instant == self.embedding.alarm_deadline.get() {
             return;
         }
         let timeout = instant.map(|instant| instant.saturating_sub(clock::now()));
         let set = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(timeout));
         if set.is_ok() {
-            self.embedding.set_to.set(instant);
+            self.embedding.alarm_deadline.set(instant);
         }
     }
 
     /// Turns the alarm off. Otherwise it stays readable until it is set again.
     pub(super) fn clear_alarm(&self) {
-        self.embedding.set_to.set(None);
+        self.embedding.alarm_deadline.set(None);
         let cleared = self.embedding.alarm.borrow().as_ref().map_or(Ok(()), |alarm| alarm.set(None));
         // EINVAL and EBADF cannot happen with an alarm of ours.
         let _ = cleared;

@@ -14,7 +14,7 @@ pub trait Trigger<C: Call> {
 }
 
 /// A trigger that is called every time, or once.
-pub(super) enum Fire<C: Call> {
+pub(super) enum TriggerCall<C: Call> {
     Always(Rc<dyn Trigger<C>>),
     Once(C),
 }
@@ -27,7 +27,7 @@ impl<C: Call> Reactor<C> {
     pub fn add_trigger(&self, phase: Phase, event: Event, trigger: Rc<dyn Trigger<C>>) -> Result<u64> {
         self.context.check_open()?;
         self.triggers.borrow_mut().reserve()?;
-        Ok(self.triggers.borrow_mut().add(phase, event, Fire::Always(trigger)))
+        Ok(self.triggers.borrow_mut().add(phase, event, TriggerCall::Always(trigger)))
     }
 
     /// Calls now if the reactor runs, and returns no id; otherwise once, at the next startup, among its after-triggers.
@@ -42,7 +42,7 @@ impl<C: Call> Reactor<C> {
             return Ok(None);
         }
         self.triggers.borrow_mut().reserve()?;
-        Ok(Some(self.triggers.borrow_mut().add(Phase::After, Event::Startup, Fire::Once(call))))
+        Ok(Some(self.triggers.borrow_mut().add(Phase::After, Event::Startup, TriggerCall::Once(call))))
     }
 
     /// Removes a trigger. If it was pending, it is finished.
@@ -148,7 +148,7 @@ impl<C: Call> Reactor<C> {
 
     fn fire_one(&self, phase: Phase, id: u64) {
         let always = match self.triggers.borrow().get(id) {
-            Some(Fire::Always(trigger)) => Some(trigger.clone()),
+            Some(TriggerCall::Always(trigger)) => Some(trigger.clone()),
             _ => None,
         };
         let Some(trigger) = always else { return self.fire_once(id) };
@@ -168,14 +168,14 @@ impl<C: Call> Reactor<C> {
 
     fn fire_once(&self, id: u64) {
         let once = self.triggers.borrow_mut().remove(id);
-        if let Ok(Fire::Once(mut call)) = once {
+        if let Ok(TriggerCall::Once(mut call)) = once {
             call.call(self);
             self.drop_made(call);
         }
     }
 
     /// Removes any trigger, when the reactor ends.
-    pub(super) fn take_trigger(&self) -> Option<Fire<C>> {
+    pub(super) fn take_trigger(&self) -> Option<TriggerCall<C>> {
         self.triggers.borrow_mut().take_any()
     }
 }

@@ -21,7 +21,7 @@ pub use events::Trigger;
 pub use remote::Remote;
 pub use stats::Stats;
 pub use watches::Watcher;
-pub use work::{Job, Resolved};
+pub use work::{Job, ResolveCallback};
 
 use crate::context::{Context, Shared};
 use crate::port::Port;
@@ -34,7 +34,7 @@ use crate::timer::Timers;
 use crate::trigger::Triggers;
 use delayed::Delayed;
 use embed::Embedding;
-use events::{Fire, Firing};
+use events::{Firing, TriggerCall};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -78,13 +78,13 @@ pub struct Reactor<C: Call> {
     sources: RefCell<Slots<Source<C>>>,
     /// The watches by their descriptors.
     watched: RefCell<HashMap<Handle, u64, Unseeded>>,
-    triggers: RefCell<Triggers<Fire<C>>>,
+    triggers: RefCell<Triggers<TriggerCall<C>>>,
     firing: Cell<Option<Firing>>,
     pool: RefCell<Option<Pool>>,
     pool_size: usize,
-    lookups: RefCell<Lookups<Box<dyn Resolved<C>>>>,
+    lookups: RefCell<Lookups<Box<dyn ResolveCallback<C>>>>,
     /// The instant of CLOCK_MONOTONIC at which a look-up that waits for a thread may begin.
-    next_look_up: Cell<Option<u64>>,
+    next_lookup: Cell<Option<u64>>,
     embedding: Embedding,
     user: Cell<*mut ()>,
     counters: stats::Counters,
@@ -128,7 +128,7 @@ impl<C: Call> Reactor<C> {
             pool: RefCell::default(),
             pool_size: 0,
             lookups: RefCell::default(),
-            next_look_up: Cell::new(None),
+            next_lookup: Cell::new(None),
             embedding: Embedding::default(),
             user: Cell::new(std::ptr::null_mut()),
             counters: stats::Counters::default(),

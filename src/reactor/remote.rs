@@ -3,7 +3,7 @@
 use crate::context::Shared;
 use crate::resolver::LookupResult;
 use crate::status::{Result, Status};
-use crate::sys::{AtomicStack, CachePadded, Drained, Mutex, tsan};
+use crate::sys::{AtomicQueue, CachePadded, Drained, Mutex, tsan};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ pub struct Remote<C> {
     pub shared: CachePadded<Arc<Shared>>,
     queue: CachePadded<Mutex<Queue<C>>>,
     /// Calls of the library's own threads, which may push one at the moment when the host forks.
-    finished: AtomicStack<C>,
-    results: AtomicStack<(u64, LookupResult)>,
+    finished: AtomicQueue<C>,
+    results: AtomicQueue<(u64, LookupResult)>,
 }
 
 struct Queue<C> {
@@ -28,8 +28,8 @@ impl<C> Remote<C> {
         Remote {
             shared: CachePadded(shared),
             queue: CachePadded(Mutex::new(queue)),
-            finished: AtomicStack::default(),
-            results: AtomicStack::default(),
+            finished: AtomicQueue::default(),
+            results: AtomicQueue::default(),
         }
     }
 

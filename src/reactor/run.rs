@@ -18,7 +18,7 @@
 //! Steps 3 to 10 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
 
 use super::{Call, Reactor, Source, flag};
-use crate::context::{ALARM_TOKEN, Lifecycle, Reason, Stage, WAKE_TOKEN};
+use crate::context::{ALARM_TOKEN, Lifecycle, Reason, RunStage, WAKE_TOKEN};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Readiness;
@@ -92,7 +92,7 @@ impl<C: Call> Reactor<C> {
     /// # Errors
     /// NOT_RUNNING.
     pub fn crash(&self) -> Result {
-        if self.lifecycle().stage() == Stage::Idle {
+        if self.lifecycle().stage() == RunStage::Idle {
             return Err(Status::NOT_RUNNING);
         }
         self.end_run();
@@ -129,7 +129,7 @@ impl<C: Call> Reactor<C> {
         };
         self.events.replace(events);
         dispatched?;
-        if self.lifecycle().stage() == Stage::Stopping {
+        if self.lifecycle().stage() == RunStage::Stopping {
             self.fire(Event::Shutdown);
         }
         self.sweep();
@@ -151,7 +151,7 @@ impl<C: Call> Reactor<C> {
 
     /// True if a turn has something to do that neither the clock nor a descriptor reports.
     pub(super) fn is_due(&self) -> bool {
-        self.context.is_due() || self.lifecycle().stage() == Stage::Stopping || self.has_results()
+        self.context.is_due() || self.lifecycle().stage() == RunStage::Stopping || self.has_results()
     }
 
     /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. With a manual clock a call is due now,
@@ -163,13 +163,13 @@ impl<C: Call> Reactor<C> {
         } else {
             calls
         };
-        [calls, self.context.next_retry(), self.next_look_up()].into_iter().flatten().min()
+        [calls, self.context.next_retry(), self.next_lookup()].into_iter().flatten().min()
     }
 
     fn dispatch(&self, events: &[Readiness]) -> Result {
         let context = &self.context;
         let results = self.results();
-        self.resume_look_ups();
+        self.resume_lookups();
         self.run_scheduled(Reason::Stop);
         self.run_scheduled(Reason::Deferred);
         self.run_scheduled(Reason::Retry);
@@ -198,7 +198,7 @@ impl<C: Call> Reactor<C> {
         self.check_alive()?;
         self.dispatch_scope(|| self.run_due());
         self.check_alive()?;
-        self.run_scheduled(Reason::Errors);
+        self.run_scheduled(Reason::ErrorState);
         self.check_alive()
     }
 
@@ -256,7 +256,7 @@ impl<C: Call> Reactor<C> {
     /// Makes the calls of other threads so far. Calls that they add meanwhile are for the next turn.
     fn run_calls(&self) {
         let mut calls = self.remote.take_calls(self.spare.take());
-        let flood = calls.len() >= BUSY_CALLS;
+        let is_busy = calls.len() >= BUSY_CALLS;
         while !self.context.shared.owner.is_unusable() {
             let Some(mut call) = calls.pop_front() else { break };
             self.counters.calls_from_thread.add(1);
@@ -264,7 +264,7 @@ impl<C: Call> Reactor<C> {
             self.drop_made(call);
         }
         self.spare.replace(calls.into());
-        if flood && self.context.shared.waker.is_notified() {
+        if is_busy && self.context.shared.waker.is_notified() {
             clock::spin_for(SPIN);
         }
     }

@@ -33,7 +33,7 @@ impl<C: Call> Reactor<C> {
             wakeups: counters.wakeups.0.get(),
             timers_fired: counters.timers_fired.0.get(),
             calls_from_thread: counters.calls_from_thread.0.get(),
-            transports: self.context.ports.get(),
+            transports: self.context.port_count.get(),
             timers_pending: self.timers_pending() as u64,
         }
     }

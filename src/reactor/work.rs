@@ -2,7 +2,7 @@
 
 use super::{Call, Reactor, Remote};
 use crate::addr::Addr;
-use crate::resolver::{self, Host, LookupResult, Next, Permit, Query};
+use crate::resolver::{self, HostSpec, LookupResult, Next, Permit, Query};
 use crate::status::{Result, Status};
 use crate::sys::LookUp;
 use crate::sys::thread::{self, SignalMask};
@@ -22,7 +22,7 @@ pub trait Job<C: Call>: Send + 'static {
 }
 
 /// The callback of a look-up.
-pub trait Resolved<C: Call> {
+pub trait ResolveCallback<C: Call> {
     /// Called once, with all addresses in the system's order, or the reason why there are none.
     fn resolved(self: Box<Self>, reactor: &Reactor<C>, id: u64, result: Result<&[Addr]>);
 }
@@ -42,7 +42,7 @@ impl<C: Call> Task for Work<C> {
 }
 
 /// A look-up on a thread of its own, which sends its result to the reactor.
-struct NameTask<C: Call> {
+struct LookupThread<C: Call> {
     id: u64,
     query: Query,
     look_up: LookUp,
@@ -51,9 +51,9 @@ struct NameTask<C: Call> {
     permit: Permit,
 }
 
-impl<C: Call> NameTask<C> {
+impl<C: Call> LookupThread<C> {
     fn run(self) {
-        let NameTask { id, query, look_up, remote, permit } = self;
+        let LookupThread { id, query, look_up, remote, permit } = self;
         let result = catch_unwind(AssertUnwindSafe(|| look_up(&query.name, query.version)));
         // A panic is a bug of ours. The payload is leaked, since its destructor could panic as well.
         let result = result.map_err(std::mem::forget).unwrap_or(Err(Status::PANIC));
@@ -100,7 +100,7 @@ impl<C: Call> Reactor<C> {
         port: u16,
         version: u16,
         timeout: u64,
-        call: Box<dyn Resolved<C>>,
+        call: Box<dyn ResolveCallback<C>>,
     ) -> Result<u64> {
         self.context.check_open()?;
         let host = resolver::host(host, port, version)?;
@@ -108,15 +108,15 @@ impl<C: Call> Reactor<C> {
         self.lookups.borrow_mut().reserve()?;
         let deadline = after(self.now(), timeout)?;
         let id = match host {
-            Host::Known(result) => {
+            HostSpec::Known(result) => {
                 let id = self.lookups.borrow_mut().add(deadline, None, call);
                 self.lookups.borrow_mut().complete(id, result)?;
                 id
             }
-            Host::Name(name) => {
+            HostSpec::Name(name) => {
                 let query = Query { name, port, version };
                 let id = self.lookups.borrow_mut().add(deadline, Some(query), call);
-                if let Err(status) = self.begin_look_ups() {
+                if let Err(status) = self.begin_lookups() {
                     let call = self.lookups.borrow_mut().take(id);
                     drop(call);
                     return Err(status);
@@ -132,15 +132,15 @@ impl<C: Call> Reactor<C> {
     ///
     /// # Errors
     /// NO_MEMORY if the first of them gets no thread, and no other thread will end: it is tried again all the same.
-    fn begin_look_ups(&self) -> Result {
-        self.next_look_up.set(None);
+    fn begin_lookups(&self) -> Result {
+        self.next_lookup.set(None);
         loop {
             let now = clock::now();
             let next = self.lookups.borrow_mut().begin(now);
             let (id, query) = match next {
                 Next::Begin(id, query) => (id, query),
                 Next::NotBefore(instant) => {
-                    self.next_look_up.set(Some(instant));
+                    self.next_lookup.set(Some(instant));
                     return Ok(());
                 }
                 Next::Nothing => return Ok(()),
@@ -148,7 +148,7 @@ impl<C: Call> Reactor<C> {
             let permit = Permit::take();
             let is_permitted = permit.is_some();
             if !permit.is_some_and(|permit| self.start_thread(id, &query, permit)) {
-                self.next_look_up.set(Some(now + resolver::TRY_AGAIN));
+                self.next_lookup.set(Some(now + resolver::TRY_AGAIN));
                 let mut lookups = self.lookups.borrow_mut();
                 lookups.requeue(id, query);
                 return if is_permitted && lookups.threads() == 0 { Err(Status::NO_MEMORY) } else { Ok(()) };
@@ -159,26 +159,26 @@ impl<C: Call> Reactor<C> {
     /// Returns false if no thread can be made.
     fn start_thread(&self, id: u64, query: &Query, permit: Permit) -> bool {
         let (look_up, remote) = (self.context.kernel.look_up(), self.remote.clone());
-        let task = NameTask { id, query: query.clone(), look_up, remote, permit };
+        let task = LookupThread { id, query: query.clone(), look_up, remote, permit };
         // Nobody waits for its end: see the resolver.
         thread::spawn(c"udpr-resolve", move || task.run()).is_ok()
     }
 
     /// Begins the look-ups that may begin now.
-    pub(super) fn resume_look_ups(&self) {
-        if self.next_look_up.get().is_some_and(|instant| instant <= clock::now()) {
-            self.continue_look_ups();
+    pub(super) fn resume_lookups(&self) {
+        if self.next_lookup.get().is_some_and(|instant| instant <= clock::now()) {
+            self.continue_lookups();
         }
     }
 
-    fn continue_look_ups(&self) {
+    fn continue_lookups(&self) {
         // NO_MEMORY: it is tried again.
-        let _ = self.begin_look_ups();
+        let _ = self.begin_lookups();
     }
 
     /// The instant of CLOCK_MONOTONIC at which a look-up that waits may begin.
-    pub(super) fn next_look_up(&self) -> Option<u64> {
-        self.next_look_up.get()
+    pub(super) fn next_lookup(&self) -> Option<u64> {
+        self.next_lookup.get()
     }
 
     /// The result of the look-up will be CANCELLED, in a later turn.
@@ -187,7 +187,7 @@ impl<C: Call> Reactor<C> {
     /// NOT_FOUND if its result was delivered.
     pub fn cancel_resolve(&self, id: u64) -> Result {
         self.lookups.borrow_mut().cancel(id)?;
-        self.continue_look_ups();
+        self.continue_lookups();
         self.update_alarm();
         Ok(())
     }
@@ -209,7 +209,7 @@ impl<C: Call> Reactor<C> {
     /// Takes the results that threads have found, for the next turn.
     pub(super) fn collect_lookups(&self) {
         if self.take_lookup_results() {
-            self.continue_look_ups();
+            self.continue_lookups();
         }
     }
 
@@ -232,7 +232,7 @@ impl<C: Call> Reactor<C> {
         let results = self.lookups.borrow_mut().take_results(now);
         // Look-ups that have timed out leave their places to others.
         if !results.is_empty() {
-            self.continue_look_ups();
+            self.continue_lookups();
         }
         results
     }
@@ -262,7 +262,7 @@ impl<C: Call> Reactor<C> {
         self.take_lookup_results();
         self.lookups.borrow_mut().complete_all(Status::CANCELLED);
         self.lookups.borrow_mut().forget_threads();
-        self.next_look_up.set(None);
+        self.next_lookup.set(None);
     }
 
     /// Waits for the work in progress, and drops all that will not be called.
@@ -272,7 +272,7 @@ impl<C: Call> Reactor<C> {
         self.drop_each(|| self.take_lookup());
     }
 
-    fn take_lookup(&self) -> Option<Box<dyn Resolved<C>>> {
+    fn take_lookup(&self) -> Option<Box<dyn ResolveCallback<C>>> {
         self.lookups.borrow_mut().take_any()
     }
 }

@@ -1,6 +1,6 @@
 //! What a host name may be, and which hosts need no look-up.
 
-use super::Host;
+use super::HostSpec;
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use crate::sys::interface;
@@ -16,7 +16,7 @@ const LABEL_MAX: usize = 63;
 /// # Errors
 /// INVALID_ARGUMENT for what cannot be a name: too long, an empty label, a byte that no host name has, or a last label
 /// that is a number, which getaddrinfo(3) would read as an address ("127.1", "0x7f.1"; CVE-2024-24806).
-pub fn host(host: &str, port: u16, version: u16) -> Result<Host> {
+pub fn host(host: &str, port: u16, version: u16) -> Result<HostSpec> {
     if ![family::UNSPEC, family::INET, family::INET6].contains(&version) {
         return Err(Status::INVALID_ARGUMENT);
     }
@@ -28,14 +28,14 @@ pub fn host(host: &str, port: u16, version: u16) -> Result<Host> {
     match literal {
         Ok(addr) => {
             let fits = version == family::UNSPEC || version == addr.family;
-            return Ok(Host::Known(if fits { Ok(vec![addr]) } else { Err(Status::ADDRESS_FAMILY) }));
+            return Ok(HostSpec::Known(if fits { Ok(vec![addr]) } else { Err(Status::ADDRESS_FAMILY) }));
         }
         Err(Status::INVALID_ADDRESS) => {}
         // The zone of a literal could not be looked up.
         Err(status) => return Err(status),
     }
     check_name(host)?;
-    CString::new(host).map(Host::Name).map_err(|_| Status::INVALID_ARGUMENT)
+    CString::new(host).map(HostSpec::Name).map_err(|_| Status::INVALID_ARGUMENT)
 }
 
 fn check_name(name: &str) -> Result {
@@ -71,11 +71,11 @@ mod tests {
         for name in
             ["localhost", "a", "a.b.", "xn--bcher-kva.example", "_dns.example", "0x7f.example", "1.2.3.x"]
         {
-            assert!(matches!(host(name, 1, 0), Ok(Host::Name(_))), "{name}");
+            assert!(matches!(host(name, 1, 0), Ok(HostSpec::Name(_))), "{name}");
         }
         let longest = format!("{0}.{0}.{0}.{1}", "a".repeat(63), "b".repeat(61));
         assert_eq!(longest.len(), 253);
-        assert!(matches!(host(&longest, 1, 0), Ok(Host::Name(_))));
+        assert!(matches!(host(&longest, 1, 0), Ok(HostSpec::Name(_))));
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn literals_need_no_look_up() {
         let known = |text, version| match host(text, 53, version) {
-            Ok(Host::Known(complete)) => complete,
+            Ok(HostSpec::Known(complete)) => complete,
             _ => panic!("{text} is asked for"),
         };
         assert_eq!(known("", 0), Ok(vec![Addr::v4([0; 4], 53)]));

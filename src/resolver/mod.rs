@@ -38,7 +38,7 @@ pub const TRY_AGAIN: u64 = 20_000_000;
 pub type LookupResult = Result<Vec<Addr>>;
 
 /// What a host name stands for before it is looked up.
-pub enum Host {
+pub enum HostSpec {
     /// No look-up is needed.
     Known(LookupResult),
     /// A name to be looked up.

@@ -49,7 +49,7 @@ impl AppendCursor {
     #[inline(always)]
     pub fn try_append(&self, data: *const u8, len: usize, to: Option<&Addr>) -> Option<*mut u8> {
         let follows = match to {
-            Some(to) => len == self.segment.get() && Addr::are_same(Some(&self.to.get()), Some(to)),
+            Some(to) => len == self.segment.get() && Addr::are_identical(Some(&self.to.get()), Some(to)),
             None => len == self.segment_to_peer.get(),
         };
         let next = self.next.get();

@@ -302,7 +302,7 @@ fn last_run_mut<'a>(message: &'a mut GsoMessage, more_runs: &'a mut [ExtentRun])
 impl GsoMessage {
     #[inline]
     fn is_to(&self, to: Option<&Addr>) -> bool {
-        Addr::are_same(self.to.as_ref(), to)
+        Addr::are_identical(self.to.as_ref(), to)
     }
 
     fn grow(&mut self, len: usize) {

@@ -41,7 +41,7 @@
 //! - `signal::Signals`: `listen(&Waker)`, `signal_count()`
 //! - `thread`: `spawn`, `this_thread()`, `SignalMask`; `Semaphore`; `CancelDisabled`
 //! - `wiped_page::WipedPage`, `process_id()`: how a forked child is detected
-//! - `feature::is_there(name) -> bool`
+//! - `feature::is_supported(name) -> bool`
 //!
 //! Everything else here is common: [`Kernel`] is the interface that tests replace; [`RecvBatch`] and [`SendBatch`] receive and send
 //! many datagrams at once; [`OwnerLock`] lets one thread at a time use a reactor.
@@ -94,10 +94,10 @@ pub use imp::{
     signal, socket, thread,
 };
 pub use kernel::{Kernel, SystemKernel};
-pub use mutex::{Guard, Mutex};
+pub use mutex::{Mutex, MutexGuard};
 pub use owner::{OwnerGuard, OwnerLock};
 pub use recv_batch::{Received, RecvBatch, RecvOptions};
 pub use report::Report;
 pub use send_batch::{SendBatch, Unsent, charge};
-pub use stack::{AtomicStack, Drained};
+pub use stack::{AtomicQueue, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};

@@ -2,7 +2,7 @@
 
 use super::tsan;
 use std::ops::{Deref, DerefMut};
-use std::sync::{MutexGuard, PoisonError, TryLockError};
+use std::sync::{self, PoisonError, TryLockError};
 
 /// A lock without poisoning. ThreadSanitizer sees it in a program that is compiled with it.
 ///
@@ -20,10 +20,10 @@ impl<T> Mutex<T> {
 
     /// Waits until no other thread has it.
     #[inline]
-    pub fn lock(&self) -> Guard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         tsan::acquire(self);
-        Guard { mutex: self, guard }
+        MutexGuard { mutex: self, guard }
     }
 
     /// True while a thread holds it, also a thread that does not exist here: in a forked child.
@@ -34,13 +34,13 @@ impl<T> Mutex<T> {
 
 /// A locked [`Mutex`].
 #[derive(Debug)]
-pub struct Guard<'a, T> {
+pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    /// Dropped after [`Guard::drop`].
-    guard: MutexGuard<'a, T>,
+    /// Dropped after [`MutexGuard::drop`].
+    guard: sync::MutexGuard<'a, T>,
 }
 
-impl<T> Deref for Guard<'_, T> {
+impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -49,14 +49,14 @@ impl<T> Deref for Guard<'_, T> {
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T> Drop for MutexGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         tsan::release(self.mutex);

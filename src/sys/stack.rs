@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// A list that any thread pushes to, and that is taken as a whole: a Treiber stack without pop. After a fork at any
 /// moment the child has a whole list; a value that was not in it yet is lost there.
-pub struct AtomicStack<T> {
+pub struct AtomicQueue<T> {
     first: AtomicPtr<Node<T>>,
     /// Threads may share it if they may share a lock around a `T`.
     values: PhantomData<Mutex<T>>,
@@ -20,13 +20,13 @@ struct Node<T> {
     next: *mut Node<T>,
 }
 
-impl<T> Default for AtomicStack<T> {
-    fn default() -> AtomicStack<T> {
-        AtomicStack { first: AtomicPtr::new(null_mut()), values: PhantomData }
+impl<T> Default for AtomicQueue<T> {
+    fn default() -> AtomicQueue<T> {
+        AtomicQueue { first: AtomicPtr::new(null_mut()), values: PhantomData }
     }
 }
 
-impl<T> AtomicStack<T> {
+impl<T> AtomicQueue<T> {
     /// Pushes a value. Returns true if the list was empty: then somebody has to be woken.
     pub fn push(&self, value: T) -> bool {
         let mut first = self.first.load(Ordering::Relaxed);
@@ -64,13 +64,13 @@ impl<T> AtomicStack<T> {
     }
 }
 
-impl<T> Drop for AtomicStack<T> {
+impl<T> Drop for AtomicQueue<T> {
     fn drop(&mut self) {
         drop(self.take());
     }
 }
 
-/// The values that were taken from an [`AtomicStack`].
+/// The values that were taken from an [`AtomicQueue`].
 pub struct Drained<T> {
     first: *mut Node<T>,
     values: PhantomData<T>,
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn in_order() {
-        let stack = AtomicStack::default();
+        let stack = AtomicQueue::default();
         assert!(stack.take().next().is_none());
         assert!(stack.push(1));
         assert!(!stack.push(2));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_among_threads() {
-        let stack = AtomicStack::default();
+        let stack = AtomicQueue::default();
         let mut seen = Vec::new();
         std::thread::scope(|scope| {
             let push = |from: usize| {
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn what_is_left_is_dropped() {
         let value = Arc::new(());
-        let stack = AtomicStack::default();
+        let stack = AtomicQueue::default();
         for _ in 0..3 {
             stack.push(value.clone());
         }

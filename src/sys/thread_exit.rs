@@ -11,16 +11,16 @@ pub trait ThreadExit {
 }
 
 #[derive(Default)]
-struct AtEnd(RefCell<Vec<Weak<dyn ThreadExit>>>);
+struct ExitHooks(RefCell<Vec<Weak<dyn ThreadExit>>>);
 
-impl Drop for AtEnd {
+impl Drop for ExitHooks {
     fn drop(&mut self) {
         self.0.take().iter().filter_map(Weak::upgrade).for_each(|dependent| dependent.thread_ended());
     }
 }
 
 thread_local! {
-    static AT_END: AtEnd = const { AtEnd(RefCell::new(Vec::new())) };
+    static EXIT_HOOKS: ExitHooks = const { ExitHooks(RefCell::new(Vec::new())) };
 }
 
 /// Has `dependent` notified when the calling thread ends. Returns false if the thread is ending already.
@@ -28,7 +28,7 @@ thread_local! {
 /// # Errors
 /// NO_MEMORY.
 pub fn at_thread_exit(dependent: Weak<dyn ThreadExit>) -> Result<bool> {
-    let added = AT_END.try_with(|AtEnd(list)| {
+    let added = EXIT_HOOKS.try_with(|ExitHooks(list)| {
         let mut list = list.borrow_mut();
         // Dropped dependents are removed, so that a thread that uses many reactors does not collect their memory.
         list.retain(|dependent| dependent.strong_count() > 0);

@@ -23,8 +23,8 @@ pub fn release<T: ?Sized>(at: *const T) {
 }
 
 /// True if the program has ThreadSanitizer's runtime.
-pub fn is_here() -> bool {
-    hook::is_here()
+pub fn is_active() -> bool {
+    hook::is_active()
 }
 
 /// On ELF, and not under Miri, which does not execute assembly.
@@ -83,7 +83,7 @@ mod hook {
         unsafe { hidden_udpr_tsan_release }
     }
 
-    pub(super) fn is_here() -> bool {
+    pub(super) fn is_active() -> bool {
         release().is_some()
     }
 
@@ -102,7 +102,7 @@ mod hook {
 
     pub(super) fn release() {}
 
-    pub(super) fn is_here() -> bool {
+    pub(super) fn is_active() -> bool {
         false
     }
 

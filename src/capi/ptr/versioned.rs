@@ -1,6 +1,6 @@
 //! Structs that begin with their size, from headers that are older or newer than ours.
 
-use super::{Bytes, Out, target};
+use super::{Out, RawBytes, target};
 use crate::abi::{
     udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats, udpr_transport_stats,
     udpr_udp_options,
@@ -70,7 +70,7 @@ unsafe fn size<T: Versioned>(head: *const T) -> Result<usize> {
 
 /// A copy of the caller's struct, with defaults for the fields that it does not have.
 #[derive(Clone, Copy)]
-pub(in crate::capi) struct Copied<'a, T> {
+pub(in crate::capi) struct VersionedCopy<'a, T> {
     value: T,
     /// The caller's struct has only zeros behind the fields that we know.
     is_whole: bool,
@@ -78,7 +78,7 @@ pub(in crate::capi) struct Copied<'a, T> {
     lent: PhantomData<&'a u8>,
 }
 
-impl<'a, T: Versioned> Copied<'a, T> {
+impl<'a, T: Versioned> VersionedCopy<'a, T> {
     /// Copies the caller's struct.
     ///
     /// # Errors
@@ -87,36 +87,36 @@ impl<'a, T: Versioned> Copied<'a, T> {
     /// # Safety
     /// NULL, or the address of a struct as long as it says, whose pointers are what the header says during `'a`.
     #[inline]
-    pub(in crate::capi) unsafe fn new(from: *const T) -> Result<Copied<'a, T>> {
+    pub(in crate::capi) unsafe fn new(from: *const T) -> Result<VersionedCopy<'a, T>> {
         // SAFETY: the caller's promise.
         let size = unsafe { size(from) }?;
         if size == size_of::<T>() {
             // SAFETY: the caller's struct is that long.
             let value = unsafe { from.read_unaligned() };
-            return Ok(Copied { value, is_whole: true, lent: PhantomData });
+            return Ok(VersionedCopy { value, is_whole: true, lent: PhantomData });
         }
         // SAFETY: the caller's struct is so long.
         let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), size) };
-        Ok(Copied::of_other_size(bytes))
+        Ok(VersionedCopy::of_other_size(bytes))
     }
 
-    /// As [`Copied::new`], but the default for NULL.
-    pub(in crate::capi) unsafe fn or_default(from: *const T) -> Result<Copied<'a, T>> {
+    /// As [`VersionedCopy::new`], but the default for NULL.
+    pub(in crate::capi) unsafe fn or_default(from: *const T) -> Result<VersionedCopy<'a, T>> {
         if from.is_null() {
-            return Ok(Copied::of_other_size(&[]));
+            return Ok(VersionedCopy::of_other_size(&[]));
         }
         // SAFETY: the caller's promise.
-        unsafe { Copied::new(from) }
+        unsafe { VersionedCopy::new(from) }
     }
 
     #[cold]
-    fn of_other_size(bytes: &[u8]) -> Copied<'a, T> {
+    fn of_other_size(bytes: &[u8]) -> VersionedCopy<'a, T> {
         // SAFETY: the trait says that all zero is valid.
         let mut value: T = unsafe { std::mem::zeroed() };
         let (known, rest) = bytes.split_at(bytes.len().min(size_of::<T>()));
         // SAFETY: both are at least that long.
         unsafe { std::ptr::copy_nonoverlapping(known.as_ptr(), (&raw mut value).cast(), known.len()) };
-        Copied { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
+        VersionedCopy { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
     }
 
     /// Whether this library knows everything that the struct says.
@@ -124,12 +124,12 @@ impl<'a, T: Versioned> Copied<'a, T> {
     /// # Errors
     /// VERSION if the caller's struct has something else than zeros behind the fields that we know.
     #[inline]
-    pub(in crate::capi) fn check(self) -> Result<Copied<'a, T>> {
+    pub(in crate::capi) fn check(self) -> Result<VersionedCopy<'a, T>> {
         if self.is_whole { Ok(self) } else { Err(Status::VERSION) }
     }
 }
 
-impl<T> Deref for Copied<'_, T> {
+impl<T> Deref for VersionedCopy<'_, T> {
     type Target = T;
 
     #[inline]
@@ -138,11 +138,11 @@ impl<T> Deref for Copied<'_, T> {
     }
 }
 
-impl<'a> Copied<'a, udpr_message> {
+impl<'a> VersionedCopy<'a, udpr_message> {
     #[inline]
-    pub(in crate::capi) fn bytes(&self) -> Bytes<'a> {
+    pub(in crate::capi) fn bytes(&self) -> RawBytes<'a> {
         // SAFETY: as promised of the struct.
-        unsafe { Bytes::new(self.data, self.len) }
+        unsafe { RawBytes::new(self.data, self.len) }
     }
 
     #[inline]
@@ -157,7 +157,7 @@ impl<'a> Copied<'a, udpr_message> {
     }
 }
 
-impl<'a> Copied<'a, udpr_udp_options> {
+impl<'a> VersionedCopy<'a, udpr_udp_options> {
     pub(in crate::capi) fn device(&self) -> Option<&'a CStr> {
         let device = self.bind_device;
         // SAFETY: as promised of the struct.
@@ -180,7 +180,7 @@ impl<'a, T: Versioned> Strided<'a, T> {
     /// INVALID_ARGUMENT for NULL and for a size that no release could have.
     ///
     /// # Safety
-    /// As of [`Copied::new`] for each of `count` structs, each so far behind the one before as the first says, as long as all
+    /// As of [`VersionedCopy::new`] for each of `count` structs, each so far behind the one before as the first says, as long as all
     /// of them say the same.
     pub(in crate::capi) unsafe fn new(first: *const T, count: usize) -> Result<Strided<'a, T>> {
         // SAFETY: the caller's promise; where there are none, nothing is looked at.
@@ -190,7 +190,7 @@ impl<'a, T: Versioned> Strided<'a, T> {
 }
 
 impl<'a, T: Versioned> Iterator for Strided<'a, T> {
-    type Item = Result<Copied<'a, T>>;
+    type Item = Result<VersionedCopy<'a, T>>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -204,7 +204,7 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
             _ => return Some(Err(Status::INVALID_ARGUMENT)),
         }
         // SAFETY: as promised to new.
-        Some(unsafe { Copied::new(this) }.and_then(Copied::check))
+        Some(unsafe { VersionedCopy::new(this) }.and_then(VersionedCopy::check))
     }
 }
 

@@ -41,7 +41,7 @@ impl Drop for TolerantFd {
 /// ThreadSanitizer follows descriptors by close(3): it has to be told that the next owner of the number did not get it
 /// in a race.
 pub fn close(fd: RawFd) {
-    if tsan::is_here() {
+    if tsan::is_active() {
         let _uncancelled = CancelDisabled::begin();
         // SAFETY: as below.
         unsafe { libc::close(fd) };

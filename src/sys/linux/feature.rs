@@ -6,7 +6,7 @@ use crate::sys::OwnerLock;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// True if the feature of this name works here; false for unknown names.
-pub fn is_there(name: &str) -> bool {
+pub fn is_supported(name: &str) -> bool {
     match name {
         "recvmmsg" => mmsg::has_recvmmsg(),
         "sendmmsg" => mmsg::has_sendmmsg(),

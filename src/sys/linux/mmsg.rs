@@ -72,7 +72,7 @@ pub(in crate::sys) struct MmsgCalls {
 
 /// What [`MmsgCalls::receive`] returns: the number of messages, and a failure that followed them if the socket no longer
 /// has it. After recvmmsg(2) the socket still has it.
-pub(in crate::sys) type Got = (usize, Option<Failure>);
+pub(in crate::sys) type RecvOutcome = (usize, Option<Failure>);
 
 impl MmsgCalls {
     /// As recvmmsg(2). ENOSYS where nothing can be received at all.
@@ -86,7 +86,7 @@ impl MmsgCalls {
         headers: *mut libc::mmsghdr,
         count: usize,
         flags: i32,
-    ) -> io::Result<Got> {
+    ) -> io::Result<RecvOutcome> {
         if !self.singly {
             // SAFETY: the caller's promise.
             let got = unsafe { libc::recvmmsg(fd, headers, count as u32, flags as _, std::ptr::null_mut()) };

@@ -8,7 +8,7 @@ use std::os::fd::RawFd;
 /// The index of no interface.
 const NONE: u32 = 0;
 
-type Request = libc::c_ulong;
+type IoctlNumber = libc::c_ulong;
 
 /// True if there is no interface with this index, or no longer. False if that cannot be found out.
 pub(in crate::sys) fn is_gone(fd: RawFd, index: u32) -> bool {
@@ -48,13 +48,13 @@ pub(in crate::sys) fn indexes(fd: RawFd) -> Vec<u32> {
 fn name_of(fd: RawFd, index: u32) -> io::Result<libc::ifreq> {
     let mut request = empty();
     request.ifr_ifru.ifru_ifindex = index as libc::c_int;
-    ask(fd, libc::SIOCGIFNAME as Request, &mut request)?;
+    ask(fd, libc::SIOCGIFNAME as IoctlNumber, &mut request)?;
     Ok(request)
 }
 
 /// The name may be an alias, "eth0:1", for which the kernel returns the interface's index.
 fn index_of(fd: RawFd, mut request: libc::ifreq) -> Option<u32> {
-    ask(fd, libc::SIOCGIFINDEX as Request, &mut request).ok()?;
+    ask(fd, libc::SIOCGIFINDEX as IoctlNumber, &mut request).ok()?;
     // SAFETY: SIOCGIFINDEX fills in the index.
     let index = unsafe { request.ifr_ifru.ifru_ifindex };
     u32::try_from(index).ok()
@@ -80,7 +80,7 @@ fn list(fd: RawFd, entries: &mut [libc::ifreq]) -> io::Result<usize> {
     Ok(usize::try_from(request.ifc_len).unwrap_or(0) / size_of::<libc::ifreq>())
 }
 
-fn ask(fd: RawFd, number: Request, request: &mut libc::ifreq) -> io::Result<()> {
+fn ask(fd: RawFd, number: IoctlNumber, request: &mut libc::ifreq) -> io::Result<()> {
     // SAFETY: the requests of this module read and write one ifreq.
     check(unsafe { libc::ioctl(fd, number as _, request) }.into()).map(drop)
 }

@@ -24,23 +24,23 @@ impl RobustLock {
     }
 
     /// Takes the lock until the guard is dropped. Not for a thread that holds it already, and not for signal handlers.
-    pub(in crate::sys) fn lock(&self) -> Held<'_> {
+    pub(in crate::sys) fn lock(&self) -> RobustLockGuard<'_> {
         let me = thread_number();
         let take = |from| self.holder.compare_exchange(from, me, Ordering::Acquire, Ordering::Relaxed);
         while let Err(holder) = take(FREE) {
-            if !is_here(holder) && take(holder).is_ok() {
+            if !thread_exists(holder) && take(holder).is_ok() {
                 break;
             }
             std::thread::sleep(PAUSE);
         }
-        Held(self)
+        RobustLockGuard(self)
     }
 }
 
 /// Frees the lock when it is dropped.
-pub(in crate::sys) struct Held<'a>(&'a RobustLock);
+pub(in crate::sys) struct RobustLockGuard<'a>(&'a RobustLock);
 
-impl Drop for Held<'_> {
+impl Drop for RobustLockGuard<'_> {
     fn drop(&mut self) {
         self.0.holder.store(FREE, Ordering::Release);
     }
@@ -52,7 +52,7 @@ fn thread_number() -> i32 {
 }
 
 /// Whether this process has that thread. The calling thread does not count: it asks because it does not hold the lock.
-fn is_here(thread: i32) -> bool {
+fn thread_exists(thread: i32) -> bool {
     let process = super::process_id();
     // SAFETY: tgkill(2) takes integers; signal 0 only checks whether the thread exists.
     let found = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) };

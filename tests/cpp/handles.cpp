@@ -92,6 +92,107 @@ TEST(a_handle_is_destroyed_inside_its_own_call) {
   CHECK(there && living == 0);
 }
 
+TEST(a_timer_may_move_itself) {
+  udpr::reactor reactor({reactor_flag::manual_clock});
+  int           living = 0, called = 0;
+  udpr::timer   timer(reactor, reactor.now() + 1s, [&, keep = check::counted(living)] {
+    CHECK(check::throws(UDPR_E_ALREADY_CALLED, [&] { timer.due(); }));
+    if (++called == 3) return;
+    timer.reset_at(reactor.now() + 2s);
+    CHECK(timer.due() == reactor.now() + 2s);
+  });
+  reactor.advance(3s);
+  CHECK(called == 2 && living == 1 && timer);
+  reactor.advance(2s);
+  CHECK(called == 3 && living == 0 && !timer);
+}
+
+TEST(a_timer_that_has_moved_itself_is_destroyed_inside_its_call) {
+  udpr::reactor reactor({reactor_flag::manual_clock});
+  int           living = 0, called = 0;
+  auto          timer = std::make_unique<udpr::timer>();
+  *timer = udpr::timer(reactor, 1s, [&, keep = check::counted(living)] {
+    called++;
+    timer->reset(1s);
+    timer.reset();
+    CHECK(living == 1);
+  });
+  reactor.advance(5s);
+  CHECK(called == 1 && living == 0 && reactor.delayed_calls().empty());
+}
+
+TEST(a_periodic_timer_goes_on_until_it_is_destroyed) {
+  udpr::reactor reactor({reactor_flag::manual_clock});
+  int           living = 0;
+  std::uint64_t total = 0;
+  {
+    udpr::periodic_timer timer(reactor, 10ms,
+                               [&, keep = check::counted(living)](reactor_ref at, std::uint64_t beats) {
+                                 CHECK(at == reactor && timer.due() == reactor.now() + 10ms);
+                                 total += beats;
+                               });
+    reactor.advance(35ms);
+    CHECK(total == 3 && living == 1 && timer && timer.due() == reactor.now() + 5ms);
+    timer.delay(-5ms);
+    reactor.advance(10ms);
+    CHECK(total == 5);
+  }
+  reactor.advance(1s);
+  CHECK(total == 5 && living == 0);
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { udpr::periodic_timer(reactor, 0s, [] {}); }));
+}
+
+TEST(a_periodic_timer_is_destroyed_inside_its_call) {
+  udpr::reactor reactor({reactor_flag::manual_clock});
+  int           living = 0, called = 0;
+  auto          timer = std::make_unique<udpr::periodic_timer>();
+  *timer = udpr::periodic_timer(reactor, 1s, [&, keep = check::counted(living)] {
+    called++;
+    timer.reset();
+    CHECK(living == 1);
+  });
+  reactor.advance(5s);
+  CHECK(called == 1 && living == 0);
+}
+
+TEST(a_periodic_timer_that_throws_goes_on) {
+  udpr::reactor              reactor({reactor_flag::manual_clock});
+  int                        called = 0;
+  const udpr::periodic_timer timer(reactor, 1s, [&] {
+    if (++called == 1) throw std::runtime_error("once");
+  });
+  bool                       thrown = false;
+  try {
+    reactor.advance(1s);
+  } catch (const std::runtime_error &) { thrown = true; }
+  CHECK(thrown && called == 1);
+  reactor.advance(1s);
+  CHECK(called == 2);
+}
+
+TEST(calls_of_a_port_end_with_it) {
+  udpr::reactor reactor({reactor_flag::manual_clock});
+  int           living = 0, once = 0;
+  std::uint64_t total = 0;
+  auto port = reactor.listen_udp({"127.0.0.1", 0}, [](udpr::transport_ref, const udpr::datagram &) {});
+  port.call_later(1s, [&, keep = check::counted(living)](udpr::transport_ref at) { once += at == port; });
+  const auto id =
+      port.call_every(1s, [&, keep = check::counted(living)](udpr::transport_ref at, std::uint64_t beats) {
+        CHECK(at == port);
+        total += beats;
+      });
+  port.call_later(1h, [keep = check::counted(living)] {});
+  const auto at = reactor.call_at(reactor.now() + 3s, [&] { once++; });
+  reactor.reset_at(at, reactor.now() + 1s);
+  reactor.advance(2s);
+  CHECK(once == 2 && total == 2 && living == 2 && reactor.due(id) == reactor.now() + 1s);
+  port.close();
+  CHECK(living == 0 && reactor.delayed_calls().empty());
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { port.call_later(1s, [keep = check::counted(living)] {}); }));
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { port.call_every(1s, [keep = check::counted(living)] {}); }));
+  CHECK(living == 0);
+}
+
 TEST(a_released_call_goes_on) {
   udpr::reactor reactor({reactor_flag::manual_clock});
   int           called = 0;

@@ -43,6 +43,10 @@ template <class Kept, class Ref = reactor_ref> struct calls {
     guarded(reactor, [&] { call_with(of(user), Ref(reactor)); });
   }
 
+  static void repeated(udpr_reactor *reactor, udpr_id, std::uint64_t beats, void *user) noexcept {
+    guarded(reactor, [&] { call_with(of(user), Ref(reactor), beats); });
+  }
+
   static udpr_status triggered(udpr_reactor *reactor, udpr_id id, void *user) noexcept {
     udpr_status status = UDPR_OK;
     const bool  ended = guarded(reactor, [&] {

@@ -1,4 +1,4 @@
-/* Handles that cancel themselves: timer, watch, lookup, trigger. Included by <udpr/udpr.hpp>. */
+/* Handles that cancel themselves: timer, periodic_timer, watch, lookup, trigger. Included by <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_HANDLES_HPP
 #define UDPR_CPP_HANDLES_HPP
 
@@ -79,7 +79,7 @@ inline udpr_status end(udpr_reactor *reactor, trigger_id id) noexcept {
 }  // namespace detail
 
 /**
- * What timer, watch, lookup and trigger have in common. A handle owns what it names: destroying it, or assigning another one
+ * What timer, periodic_timer, watch, lookup and trigger have in common. A handle owns what it names: destroying it, or assigning another one
  * to it, cancels that, and its callable is not called afterwards. It moves and does not copy. It is empty when it is made
  * without arguments, when it was moved from, and once its callable is not called any more: after its last call, and when
  * the reactor has ended. A handle may outlive its reactor, and may be destroyed inside its own callable.
@@ -160,40 +160,80 @@ private:
   detail::linked *kept_ = nullptr;
 };
 
-/** A delayed call that is cancelled with this object. It is empty once it has been called. See handle. */
-class timer : public handle<timer_id> {
+/** What timer and periodic_timer have in common: a delayed call that is cancelled with this object. See handle. */
+class delayed_call : public handle<timer_id> {
 public:
-  /** Empty. */
-  timer() noexcept = default;
-  /** Calls `function(reactor_ref)` once, `delay` from now, as reactor_ref::call_later. */
-  template <class F>
-  timer(reactor_ref reactor, std::chrono::nanoseconds delay, F &&function, error_to error = {})
-      : handle(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
-          error(udpr_reactor_call_later(reactor.get(), detail::to_ns(delay), functions.called, rest...),
-                "udpr::timer");
-        }) {}
-
-  /** Moves it to `delay` from now. UDPR_E_NOT_FOUND if it is empty, UDPR_E_ALREADY_CALLED inside its own call. */
+  /** Moves it to `delay` from now; inside its own call it is pending again. UDPR_E_NOT_FOUND if it is empty. */
   void reset(std::chrono::nanoseconds delay, error_to error = {}) const {
     with_id(error, "udpr::timer::reset", [&](udpr_reactor *reactor, udpr_id id) {
       return udpr_reactor_reset_call(reactor, id, detail::to_ns(delay));
     });
   }
 
-  /** Moves it by `more` from where it stands; below 0 is earlier. Errors as of reset. */
+  /** Moves it to `instant` of reactor_ref::now. Otherwise as reset. */
+  void reset_at(clock::time_point instant, error_to error = {}) const {
+    with_id(error, "udpr::timer::reset_at", [&](udpr_reactor *reactor, udpr_id id) {
+      return udpr_reactor_reset_call_at(reactor, id, detail::to_ns(instant.time_since_epoch()));
+    });
+  }
+
+  /** Moves it by `more` from the instant at which it is due; below 0 is earlier. Otherwise as reset. */
   void delay(std::chrono::nanoseconds more, error_to error = {}) const {
     with_id(error, "udpr::timer::delay", [&](udpr_reactor *reactor, udpr_id id) {
       return udpr_reactor_delay_call(reactor, id, more.count());
     });
   }
 
-  /** The instant at which it is due. Errors as of reset. */
+  /** The instant at which it is due. UDPR_E_ALREADY_CALLED inside the call of a timer. Otherwise as reset. */
   clock::time_point due(error_to error = {}) const {
     udpr_ns ns = 0;
     with_id(error, "udpr::timer::due",
             [&](udpr_reactor *reactor, udpr_id id) { return udpr_reactor_call_time(reactor, id, &ns); });
     return clock::time_point(clock::duration(ns));
   }
+
+protected:
+  /* Empty, and as the constructors of handle. */
+  delayed_call() noexcept = default;
+  template <class F, class Call>
+  delayed_call(reactor_ref reactor, F &&function, Call call)
+      : handle(reactor, std::forward<F>(function), call) {}
+};
+
+/** A delayed call that is cancelled with this object. It is empty once it has been called, unless it was moved meanwhile. */
+class timer : public delayed_call {
+public:
+  /** Empty. */
+  timer() noexcept = default;
+  /** Calls `function(reactor_ref)` once, `delay` from now, as reactor_ref::call_later. */
+  template <class F>
+  timer(reactor_ref reactor, std::chrono::nanoseconds delay, F &&function, error_to error = {})
+      : delayed_call(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
+          error(udpr_reactor_call_later(reactor.get(), detail::to_ns(delay), functions.called, rest...),
+                "udpr::timer");
+        }) {}
+  /** Calls `function(reactor_ref)` once, at `instant`, as reactor_ref::call_at. */
+  template <class F>
+  timer(reactor_ref reactor, clock::time_point instant, F &&function, error_to error = {})
+      : delayed_call(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
+          error(udpr_reactor_call_at(reactor.get(), detail::to_ns(instant.time_since_epoch()),
+                                     functions.called, rest...),
+                "udpr::timer");
+        }) {}
+};
+
+/** A periodic call that is cancelled with this object. See handle. */
+class periodic_timer : public delayed_call {
+public:
+  /** Empty. */
+  periodic_timer() noexcept = default;
+  /** Calls `function(reactor_ref, beats)` every `interval`, as reactor_ref::call_every. */
+  template <class F>
+  periodic_timer(reactor_ref reactor, std::chrono::nanoseconds interval, F &&function, error_to error = {})
+      : delayed_call(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
+          error(udpr_reactor_call_every(reactor.get(), detail::to_ns(interval), functions.repeated, rest...),
+                "udpr::periodic_timer");
+        }) {}
 };
 
 /** A watched descriptor, which this object does not close: destroy the watch first. See handle. */

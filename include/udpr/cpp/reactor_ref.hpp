@@ -202,17 +202,48 @@ public:
     return timer_id{id};
   }
 
+  /** Calls `function(reactor_ref)` once, at `instant` of now(). If that has passed, it is due at once. */
+  template <class F> timer_id call_at(clock::time_point instant, F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_reactor_call_at(raw_, detail::to_ns(instant.time_since_epoch()), detail::calls<Kept>::called,
+                               detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>, &id),
+          "udpr::reactor::call_at");
+    return timer_id{id};
+  }
+
+  /**
+   * Calls `function(reactor_ref, beats)` every `interval`, first after one, on a fixed grid, until it is cancelled. A late turn
+   * calls once; `beats` is 1 and those that were missed since the last call. UDPR_E_INVALID_ARGUMENT if the interval is not
+   * above 0.
+   */
+  template <class F>
+  timer_id call_every(std::chrono::nanoseconds interval, F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_reactor_call_every(raw_, detail::to_ns(interval), detail::calls<Kept>::repeated,
+                                  detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>, &id),
+          "udpr::reactor::call_every");
+    return timer_id{id};
+  }
+
   /** Cancels a delayed call. UDPR_E_ALREADY_CALLED, UDPR_E_ALREADY_CANCELLED, UDPR_E_NOT_FOUND. */
   void cancel(timer_id id, error_to error = {}) const {
     error(udpr_reactor_cancel_call(raw_, udpr_id(id)), "udpr::reactor::cancel");
   }
 
-  /** Moves a delayed call to `delay` from now. Errors as of cancel. */
+  /** Moves a delayed call to `delay` from now. Errors as of cancel; but inside itself the call is pending again. */
   void reset(timer_id id, std::chrono::nanoseconds delay, error_to error = {}) const {
     error(udpr_reactor_reset_call(raw_, udpr_id(id), detail::to_ns(delay)), "udpr::reactor::reset");
   }
 
-  /** Moves a delayed call by `more` from where it stands; below 0 is earlier. Errors as of cancel. */
+  /** Moves a delayed call to `instant` of now(). Errors as of reset. */
+  void reset_at(timer_id id, clock::time_point instant, error_to error = {}) const {
+    error(udpr_reactor_reset_call_at(raw_, udpr_id(id), detail::to_ns(instant.time_since_epoch())),
+          "udpr::reactor::reset_at");
+  }
+
+  /** Moves a delayed call by `more` from the instant at which it is due; below 0 is earlier. Errors as of reset. */
   void delay(timer_id id, std::chrono::nanoseconds more, error_to error = {}) const {
     error(udpr_reactor_delay_call(raw_, udpr_id(id), more.count()), "udpr::reactor::delay");
   }

@@ -4,10 +4,18 @@
 
 #include <udpr/cpp/callback.hpp>
 #include <udpr/cpp/datagram.hpp>
+#include <udpr/cpp/options.hpp>
 
 namespace udpr {
 
 class reactor_ref;
+
+namespace detail {
+
+/* The functions that C calls for a port's callables that are called later. */
+template <class Kept> struct port_calls;
+
+}  // namespace detail
 
 /**
  * A port, borrowed: what callbacks receive. It may be copied, and is valid until the callback returns; a transport that is
@@ -85,6 +93,36 @@ public:
   void flush(error_to error = {}) const { error(udpr_transport_flush(raw_), "udpr::transport::flush"); }
 
   /* ---- stopping and pausing ---- */
+
+  /**
+   * Calls `function(transport_ref)` once, `delay` from now (below 0 is now), as reactor_ref::call_later. The call ends with the
+   * port, right before stop_protocol; the functions of reactor_ref take its id. UDPR_E_CLOSED once the port does not listen.
+   */
+  template <class F>
+  timer_id call_later(std::chrono::nanoseconds delay, F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_transport_call_later(raw_, detail::to_ns(delay), detail::port_calls<Kept>::called,
+                                    detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>,
+                                    &id),
+          "udpr::transport::call_later");
+    return timer_id{id};
+  }
+
+  /**
+   * Calls `function(transport_ref, beats)` every `interval`, as reactor_ref::call_every. It ends with the port, as a call of
+   * call_later does.
+   */
+  template <class F>
+  timer_id call_every(std::chrono::nanoseconds interval, F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_transport_call_every(raw_, detail::to_ns(interval), detail::port_calls<Kept>::repeated,
+                                    detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>,
+                                    &id),
+          "udpr::transport::call_every");
+    return timer_id{id};
+  }
 
   /** Stops the port: it receives and writes nothing any more, and stop_protocol is called in a later turn. */
   void stop_listening(error_to error = {}) const {
@@ -299,6 +337,22 @@ public:
   /** Gives the reference up, for udpr_transport_release. */
   udpr_transport *release() noexcept { return std::exchange(raw_, nullptr); }
 };
+
+namespace detail {
+
+template <class Kept> struct port_calls {
+  static void called(udpr_transport *port, void *user) noexcept {
+    guarded(udpr_transport_reactor(port),
+            [&] { call_with(*static_cast<Kept *>(user), transport_ref(port)); });
+  }
+
+  static void repeated(udpr_transport *port, udpr_id, std::uint64_t beats, void *user) noexcept {
+    guarded(udpr_transport_reactor(port),
+            [&] { call_with(*static_cast<Kept *>(user), transport_ref(port), beats); });
+  }
+};
+
+}  // namespace detail
 
 }  // namespace udpr
 

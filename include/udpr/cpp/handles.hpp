@@ -193,8 +193,9 @@ public:
   }
 
 protected:
-  /* Empty, and as the constructors of handle. */
+  /** Empty. */
   delayed_call() noexcept = default;
+  /** Keeps `function` for `call`, as handle does. */
   template <class F, class Call>
   delayed_call(reactor_ref reactor, F &&function, Call call)
       : handle(reactor, std::forward<F>(function), call) {}

@@ -9,7 +9,7 @@ use crate::status::{Result, Status};
 use crate::sys::{Mutex, charge, tsan};
 use std::sync::Arc;
 
-/// The part of a port that every thread may touch, and that remains of it.
+/// The part of a port that every thread may use. It remains after the port has stopped.
 #[derive(Debug)]
 pub struct PortShared {
     /// The reactor's, which outlives it.
@@ -20,7 +20,7 @@ pub struct PortShared {
 #[derive(Debug)]
 struct PostQueue {
     token: u64,
-    /// What may wait, in bytes.
+    /// The limit to what the datagrams that wait are charged.
     limit: u32,
     destinations: Destinations,
     closed: bool,
@@ -32,7 +32,7 @@ struct PostQueue {
 struct Posted {
     datagrams: SendQueue,
     peer: Option<Peer>,
-    /// A post was refused, or counts more than the bound: `write_ready` is owed once there are no letters.
+    /// A post was refused, or is charged more than the limit: `write_ready` is owed when no datagram waits any more.
     write_ready_due: bool,
 }
 
@@ -55,8 +55,11 @@ impl PortShared {
         self.posts.lock().token = token;
     }
 
-    /// Any thread. A copy leaves in the reactor's next turn, in order for each thread. Errors: those of
-    /// [`Port::write`] that can be known here; WOULD_BLOCK when too much waits already; NO_MEMORY.
+    /// Posts a copy of a datagram, from any thread. It is sent in the reactor's next turn; the order of each thread's posts is kept.
+    ///
+    /// # Errors
+    /// Those of [`Port::write`] that can be found out here; [`Status::WOULD_BLOCK`] if too much waits already;
+    /// [`Status::NO_MEMORY`].
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
         self.reactor.owner.check_open()?;
         let mut posts = self.posts.lock();
@@ -66,7 +69,7 @@ impl PortShared {
         let peer = posts.posted.as_ref().and_then(|posted| posted.peer.as_ref());
         let to = posts.destinations.check(data.len(), to, peer)?.copied();
         let (token, posted) = (posts.token, posts.posted());
-        // One is accepted whatever it counts, as a write is while nothing waits: there will never be more room for it.
+        // The first one is accepted however long it is, as a write is while nothing waits: there will never be more room for it.
         let first = posted.datagrams.is_empty();
         if !posted.datagrams.has_room(charge(data.len(), 1), 0) {
             posted.write_ready_due = true;
@@ -85,17 +88,17 @@ impl PortShared {
         Ok(())
     }
 
-    /// True where a thread that is not there any more holds the lock: in a child, if at all.
+    /// True if a thread holds the lock. In a forked child this can be a thread that does not exist there.
     pub fn is_locked(&self) -> bool {
         self.posts.is_locked()
     }
 
-    /// Posts are checked against these from here on.
+    /// Sets what later posts are checked against.
     pub(super) fn set_destinations(&self, destinations: Destinations) {
         self.posts.lock().destinations = destinations;
     }
 
-    /// Posts go to this peer from here on; those that were made for the former one stay its own.
+    /// Sets the peer of later posts. Earlier ones still go to the former peer.
     pub(super) fn set_peer(&self, peer: Option<Peer>, former: Option<Addr>) {
         if peer.is_some() || former.is_some() {
             let mut posts = self.posts.lock();
@@ -105,14 +108,14 @@ impl PortShared {
         }
     }
 
-    /// Drops what nobody will send; the answer is how many letters that were.
+    /// Drops the datagrams that wait. Returns how many they were.
     pub(super) fn drop_posted(&self) -> usize {
         let mut posts = self.posts.lock();
         let Some(posted) = &mut posts.posted else { return 0 };
         std::iter::from_fn(|| posted.datagrams.pop()).count()
     }
 
-    /// The next letter; if there is none, also whether `write_ready` is owed.
+    /// The next datagram; if there is none, also whether `write_ready` is owed.
     fn next(&self) -> (Option<QueuedDatagram>, bool) {
         let mut posts = self.posts.lock();
         let Some(posted) = &mut posts.posted else { return (None, false) };
@@ -121,19 +124,19 @@ impl PortShared {
         (datagram, is_due)
     }
 
-    /// Nothing is accepted any more; what was, can still be taken out.
+    /// Refuses later posts. Those that wait can still be sent.
     pub(super) fn close_posts(&self) {
         self.posts.lock().closed = true;
     }
 
-    /// How many letters wait: so many are sent in one turn, however fast others come.
+    /// How many datagrams wait. So many are sent in one turn, however fast others are posted.
     fn waiting(&self) -> usize {
         self.posts.lock().posted.as_ref().map_or(0, |posted| posted.datagrams.len())
     }
 }
 
 impl Drop for PortShared {
-    /// See [`Shared`]'s.
+    /// For ThreadSanitizer, as in [`Shared`]'s `drop`.
     fn drop(&mut self) {
         tsan::acquire(self);
         tsan::acquire(&self.reactor.owner);
@@ -142,7 +145,7 @@ impl Drop for PortShared {
 }
 
 impl Port {
-    /// Sends what other threads have posted; more that comes meanwhile waits for the next turn.
+    /// Sends what other threads have posted. What is posted meanwhile waits for the next turn.
     pub fn send_posted(&self) {
         let Ok(open) = self.listening() else { return };
         while self.send_waiting_posts(&open) {
@@ -150,14 +153,14 @@ impl Port {
                 self.shared.reactor.waker.wake();
                 return;
             }
-            // No memory to be told of it again: it goes on at once.
+            // There was no memory to schedule the port again, so this goes on at once.
         }
     }
 
-    /// Sends what waits now. True where more has come meanwhile.
+    /// Sends the datagrams that wait now. Returns true if more were posted meanwhile.
     fn send_waiting_posts(&self, open: &Open) -> bool {
         for _ in 0..self.shared.waiting() {
-            // While a full socket is waited for, mail waits where it is: what was posted stays bounded.
+            // While datagrams wait for a full socket, posts stay in their own queue, which is bounded.
             if open.is_waiting() {
                 return false;
             }

@@ -1,4 +1,4 @@
-//! What waits for a full socket: datagrams in the order they were written, bounded.
+//! The bounded queue of datagrams that wait for a full socket, in the order in which they were written.
 
 use crate::addr::Addr;
 use crate::status::Result;
@@ -27,17 +27,20 @@ impl SendQueue {
         SendQueue { datagrams: VecDeque::new(), charged: 0, bytes: 0, limit }
     }
 
-    /// True where there is room for what counts `more`, beside `others` that may have to be taken in as well.
+    /// True if there is room for what is charged `more`, and for other datagrams that are charged `others`.
     pub(super) fn has_room(&self, more: usize, others: usize) -> bool {
         more.saturating_add(self.charged).saturating_add(others) <= self.limit
     }
 
-    /// What it may count in all.
+    /// The limit to what all datagrams are charged.
     pub(super) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Adds a copy. NO_MEMORY: nothing was added.
+    /// Adds a copy.
+    ///
+    /// # Errors
+    /// [`Status::NO_MEMORY`](crate::status::Status::NO_MEMORY): nothing was added.
     pub(super) fn push(&mut self, data: &[u8], to: Option<Addr>, control: Option<&Control>) -> Result {
         self.datagrams.try_reserve(1)?;
         let mut copy = Vec::new();
@@ -48,7 +51,7 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Adds one that was in another queue. Where there is no memory for it, it comes back.
+    /// Adds one that was in another queue, or returns it if there is no memory for it.
     pub(super) fn push_datagram(
         &mut self,
         datagram: QueuedDatagram,
@@ -60,7 +63,7 @@ impl SendQueue {
         Ok(())
     }
 
-    /// Where there is a place for it.
+    /// Adds one for which memory is reserved.
     fn add(&mut self, datagram: QueuedDatagram) {
         self.charged += charge(datagram.data.len(), 1);
         self.bytes += datagram.data.len();
@@ -71,7 +74,7 @@ impl SendQueue {
         self.datagrams.pop_front().inspect(|datagram| self.discharge(datagram))
     }
 
-    /// Takes the youngest out, down to `len`.
+    /// Removes the last ones until `len` are left.
     pub(super) fn truncate(&mut self, len: usize) {
         while self.datagrams.len() > len {
             self.datagrams.pop_back().inspect(|datagram| self.discharge(datagram));
@@ -83,7 +86,7 @@ impl SendQueue {
         self.bytes -= datagram.data.len();
     }
 
-    /// Says who the connected peer was, for those without an address, before there is another.
+    /// Makes `peer` the destination of the datagrams to the connected peer, before the port is connected to another one.
     pub(super) fn set_missing_peer(&mut self, peer: Option<Addr>) {
         self.datagrams.iter_mut().for_each(|datagram| datagram.to = datagram.to.or(peer));
     }

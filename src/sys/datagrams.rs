@@ -74,7 +74,7 @@ impl Datagram {
     }
 }
 
-/// Some datagrams in the order they came, as one callback gets them.
+/// Some datagrams in the order in which they were received, as one callback gets them.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagrams<'a> {
     pub(super) datagrams: &'a [Datagram],
@@ -87,7 +87,7 @@ impl<'a> Datagrams<'a> {
         self.datagrams.len()
     }
 
-    /// True where there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.datagrams.is_empty()
     }
@@ -103,7 +103,7 @@ impl<'a> Datagrams<'a> {
         self.datagrams.iter()
     }
 
-    /// Their addresses, for a C array of pointers.
+    /// Their addresses, as a C array of pointers.
     pub fn pointers(&self) -> &'a [*const Datagram] {
         self.pointers
     }
@@ -125,7 +125,7 @@ impl<'a> Datagrams<'a> {
         deferred.datagrams.try_reserve_exact(count)?;
         deferred.pointers.try_reserve_exact(count)?;
         wanted().for_each(|datagram| deferred.bytes.extend_from_slice(datagram.data()));
-        // From the vectors' own pointers, which stay as they are while nothing is added: also where the vectors are moved.
+        // These derive from the vectors' own pointers, which stay valid while nothing is added, even if the vectors are moved.
         let mut data = deferred.bytes.as_ptr();
         for datagram in wanted() {
             deferred.datagrams.push(datagram.with_data(data));
@@ -137,7 +137,7 @@ impl<'a> Datagrams<'a> {
     }
 }
 
-/// Datagrams that wait for a later turn, with memory of their own.
+/// Datagrams that wait for a later turn, in memory of their own.
 #[derive(Debug, Default)]
 pub struct DeferredBatch {
     bytes: Vec<u8>,
@@ -147,12 +147,12 @@ pub struct DeferredBatch {
 }
 
 impl DeferredBatch {
-    /// Those that still wait.
+    /// The datagrams that still wait.
     pub fn batch(&self) -> Datagrams<'_> {
         Datagrams { datagrams: &self.datagrams[self.taken..], pointers: &self.pointers[self.taken..] }
     }
 
-    /// Gives the first `count` up.
+    /// Discards the first `count`.
     pub fn discard_first(&mut self, count: usize) {
         self.taken = (self.taken + count).min(self.datagrams.len());
     }

@@ -297,6 +297,7 @@ impl SendBatch {
         self.layout = Layout::Messages;
     }
 
+    #[cold]
     fn lay_out_datagrams(&mut self, done: usize) {
         let SendBatch { arena, buffers, plan, headers, .. } = self;
         headers.clear();
@@ -314,9 +315,9 @@ impl SendBatch {
         if let Layout::Datagrams { done } = self.layout {
             return self.advance_split(done, sent);
         }
-        let messages = self.rest().iter().take(sent);
-        let sums = messages.fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
-        self.done += sent;
+        let messages = &self.rest()[..sent.min(self.messages())];
+        let sums = messages.iter().fold((0, 0), |sums, it| (sums.0 + it.datagrams, sums.1 + it.bytes));
+        self.done += messages.len();
         sums
     }
 

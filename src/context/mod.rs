@@ -153,6 +153,12 @@ impl Context {
         }
     }
 
+    /// True if a port is scheduled for this reason, even if a retry is not due yet.
+    #[inline]
+    pub fn has_scheduled(&self, reason: Reason) -> bool {
+        self.schedule.has(reason)
+    }
+
     /// True if a port has something to do in the next turn.
     pub fn is_due(&self) -> bool {
         self.schedule.is_due()

@@ -75,9 +75,18 @@ impl Schedule {
         self.lists[reason as usize].drain(visit);
     }
 
+    /// True if a port is listed for this reason.
+    #[inline]
+    pub(super) fn has(&self, reason: Reason) -> bool {
+        match reason {
+            Reason::Retry => !self.retries.borrow().is_empty(),
+            _ => !self.lists[reason as usize].waiting.borrow().is_empty(),
+        }
+    }
+
     /// True if a turn has something to do at once.
     pub(super) fn is_due(&self) -> bool {
-        WORK.into_iter().any(|reason| !self.lists[reason as usize].waiting.borrow().is_empty())
+        WORK.into_iter().any(|reason| self.has(reason))
     }
 
     /// The more ports wait, the longer each of them waits: together they try about [`RETRIES_MAX`] times per

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 TESTS = ROOT / "tests"
 HEADER = (ROOT / "include/udpr/udpr.h").read_text(encoding="utf-8")
 # Enums that are never passed to the library, so no wrong value can be passed.
-NEVER_PASSED = {"udpr_status_code", "udpr_origin_code", "udpr_datagram_flag", "udpr_limit"}
+NEVER_PASSED = {"udpr_status_code", "udpr_origin_code", "udpr_datagram_flag", "udpr_interface_flag", "udpr_limit"}
 HANDED_OUT = {"udpr_datagram", "udpr_error_report", "udpr_log_record"}
 
 

@@ -29,6 +29,7 @@ layout! {
     udpr_bytes: 16 { data 0, len 8 }
     udpr_message: 56 { size 0, data 8, len 16, to 24, source 32, interface_index 40, flags 44, tos 48,
     segment_size 52 }
+    udpr_interface: 192 { size 0, index 8, flags 12, mtu 16, prefix_length 20, address 24, broadcast 56, hardware 88, hardware_len 120, reserved 124, name 128 }
     udpr_log_record: 32 { size 0, level 8, status 12, target 16, message 24 }
     udpr_reactor_stats: 56 { size 0, iterations 8, wakeups 16, timers_fired 24, calls_from_thread 32,
     transports 40, timers_pending 48 }

@@ -55,6 +55,12 @@ static void op_interface(void) {
   const char *name = PICK("lo", "1", "127.0.0.1", "0.0.0.0", "nosuch0", "99", "fe80::1%lo");
   CALL(NULL, udpr_interface_index, name, &index);
   if (EXPECT(UDPR_OK, UDPR_E_NO_INTERFACE)) ASSERT(index <= 1);
+  udpr_interface list[3] = {{.size = PICK(sizeof *list, sizeof *list, (size_t)0, sizeof *list - 1)}};
+  size_t         capacity = below(4), count = 77;
+  bool           valid = capacity == 0 || list[0].size == sizeof *list;
+  CALL(NULL, udpr_interfaces, capacity ? list : NULL, capacity, &count);
+  if (EXPECT(valid ? UDPR_OK : UDPR_E_INVALID_ARGUMENT, UDPR_E_NO_MEMORY, SYSTEM(EIO)) && valid && capacity)
+    ASSERT(count > 0 && list[0].index > 0 && list[0].name[0] != 0);
 }
 
 static void op_logger(void) {

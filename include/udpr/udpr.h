@@ -299,6 +299,20 @@ typedef enum udpr_limit {
   UDPR_ADDR_TEXT_MAX = 80
 } udpr_limit;
 
+/** udpr_interface.flags. */
+typedef enum udpr_interface_flag {
+  /** The interface is up. */
+  UDPR_INTERFACE_UP = 1,
+  /** Its datagrams come back to this host. */
+  UDPR_INTERFACE_LOOPBACK = 2,
+  /** It carries multicast datagrams. */
+  UDPR_INTERFACE_MULTICAST = 4,
+  /** It carries broadcasts. */
+  UDPR_INTERFACE_BROADCAST = 8,
+  /** There is one other end, as with a tunnel. */
+  UDPR_INTERFACE_POINT_TO_POINT = 16
+} udpr_interface_flag;
+
 /** A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it. */
 typedef struct udpr_reactor udpr_reactor;
 
@@ -329,6 +343,32 @@ typedef struct udpr_addr {
   /** Zero. */
   uint32_t reserved;
 } udpr_addr;
+
+/** An address of a network interface, or an interface without addresses. The library fills it; fields are only ever appended. */
+typedef struct udpr_interface {
+  /** Of this struct, in bytes. */
+  size_t size;
+  /** The index of the interface. */
+  uint32_t index;
+  /** udpr_interface_flag. */
+  uint32_t flags;
+  /** The most bytes of a packet, with its IP header. */
+  uint32_t mtu;
+  /** Of the address: how many of its first bits are the network's; 0 without an address. */
+  uint32_t prefix_length;
+  /** Its port is 0, and its scope_id is filled in; UDPR_AF_UNSPEC for an interface without addresses. */
+  struct udpr_addr address;
+  /** The broadcast address, or the peer of a point-to-point interface; UDPR_AF_UNSPEC without one. */
+  struct udpr_addr broadcast;
+  /** The hardware address. */
+  uint8_t hardware[32];
+  /** Bytes at hardware: 6 for Ethernet, 0 without a hardware address. */
+  uint32_t hardware_len;
+  /** Zero. */
+  uint32_t reserved;
+  /** NUL-terminated. */
+  char name[64];
+} udpr_interface;
 
 /** How a reactor is made; NULL = defaults. */
 typedef struct udpr_reactor_options {
@@ -749,6 +789,19 @@ UDPR_API udpr_status udpr_addr_unmap_v4(const struct udpr_addr *mapped, struct u
  * refuses the socket for it (local addresses need AF_NETLINK). [any thread]
  */
 UDPR_API udpr_status udpr_interface_index(const char *name_or_address, uint32_t *out);
+
+/**
+ * Lists the network interfaces of the calling thread's network namespace: one element for each address of each interface, and
+ * one for each interface without addresses. The elements of an interface follow each other. At most `capacity` elements are
+ * stored in the array `out`, which may be NULL if `capacity` is 0. The caller sets out[0].size, which is the distance from each
+ * element to the next one, and the library stores it in each. out_count is always written: how many elements there are, which
+ * may be more than `capacity`; 0 if they cannot be listed. The list may have changed by the next call. [any thread]
+ *
+ * Returns: UDPR_OK, also if there are more than `capacity`; UDPR_E_INVALID_ARGUMENT if out_count is NULL, or, with a `capacity`
+ * that is not 0, `out` is NULL or out[0].size is wrong; UDPR_E_NO_MEMORY; UDPR_E_NO_FILES if the process has no descriptor left
+ * to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox refuses the socket for it (AF_NETLINK).
+ */
+UDPR_API udpr_status udpr_interfaces(struct udpr_interface *out, size_t capacity, size_t *out_count);
 
 /* ---- reactor: life ---- */
 

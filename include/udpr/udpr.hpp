@@ -34,6 +34,7 @@
 #include <udpr/cpp/error.hpp>
 #include <udpr/cpp/flags.hpp>
 #include <udpr/cpp/handles.hpp>
+#include <udpr/cpp/interfaces.hpp>
 #include <udpr/cpp/options.hpp>
 #include <udpr/cpp/protocol.hpp>
 #include <udpr/cpp/reactor.hpp>

@@ -141,3 +141,19 @@ pub enum udpr_limit {
     /// Room for any formatted address and its NUL, in bytes.
     UDPR_ADDR_TEXT_MAX = 80,
 }
+
+/// udpr_interface.flags.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub enum udpr_interface_flag {
+    /// The interface is up.
+    UDPR_INTERFACE_UP = 1,
+    /// Its datagrams come back to this host.
+    UDPR_INTERFACE_LOOPBACK = 2,
+    /// It carries multicast datagrams.
+    UDPR_INTERFACE_MULTICAST = 4,
+    /// It carries broadcasts.
+    UDPR_INTERFACE_BROADCAST = 8,
+    /// There is one other end, as with a tunnel.
+    UDPR_INTERFACE_POINT_TO_POINT = 16,
+}

@@ -129,3 +129,31 @@ pub struct udpr_log_record {
     /// NUL-terminated UTF-8, valid during the call.
     pub message: *const c_char,
 }
+
+/// An address of a network interface, or an interface without addresses. The library fills it; fields are only ever appended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct udpr_interface {
+    /// Of this struct, in bytes.
+    pub size: usize,
+    /// The index of the interface.
+    pub index: u32,
+    /// udpr_interface_flag.
+    pub flags: u32,
+    /// The most bytes of a packet, with its IP header.
+    pub mtu: u32,
+    /// Of the address: how many of its first bits are the network's; 0 without an address.
+    pub prefix_length: u32,
+    /// Its port is 0, and its scope_id is filled in; UDPR_AF_UNSPEC for an interface without addresses.
+    pub address: udpr_addr,
+    /// The broadcast address, or the peer of a point-to-point interface; UDPR_AF_UNSPEC without one.
+    pub broadcast: udpr_addr,
+    /// The hardware address.
+    pub hardware: [u8; 32],
+    /// Bytes at hardware: 6 for Ethernet, 0 without a hardware address.
+    pub hardware_len: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// NUL-terminated.
+    pub name: [c_char; 64],
+}

@@ -1,11 +1,11 @@
 //! Chapter "addresses".
 
 use super::guard::{anywhere, anywhere_briefly, status};
-use super::ptr::{self, Out};
+use super::ptr::{self, Out, OutArray};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::interface;
+use crate::sys::{interface, interfaces};
 use std::ffi::{c_char, c_void};
 use std::fmt::Write;
 
@@ -176,6 +176,32 @@ pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, ou
             error => error,
         });
         out.give(interface::interface_index(name?)?)
+    }))
+}
+
+/// Lists the network interfaces of the calling thread's network namespace: one element for each address of each interface, and
+/// one for each interface without addresses. The elements of an interface follow each other. At most `capacity` elements are
+/// stored in the array `out`, which may be NULL if `capacity` is 0. The caller sets out[0].size, which is the distance from each
+/// element to the next one, and the library stores it in each. out_count is always written: how many elements there are, which
+/// may be more than `capacity`; 0 if they cannot be listed. The list may have changed by the next call. [any thread]
+///
+/// Returns: UDPR_OK, also if there are more than `capacity`; UDPR_E_INVALID_ARGUMENT if out_count is NULL, or, with a `capacity`
+/// that is not 0, `out` is NULL or out[0].size is wrong; UDPR_E_NO_MEMORY; UDPR_E_NO_FILES if the process has no descriptor left
+/// to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox refuses the socket for it (AF_NETLINK).
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_interfaces(
+    out: *mut udpr_interface,
+    capacity: usize,
+    out_count: *mut usize,
+) -> udpr_status {
+    // SAFETY: the caller promises of its pointers what the head of the header says.
+    let (out, out_count) = (unsafe { OutArray::new(out, capacity) }, unsafe { Out::new(out_count) });
+    out_count.set(0);
+    status(anywhere(|| {
+        out_count.check()?;
+        let list = interfaces::list()?;
+        out_count.set(list.len());
+        out.fill(&list)
     }))
 }
 

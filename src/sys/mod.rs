@@ -28,7 +28,7 @@
 //! - `device`: [`Device`], `get`, `bind`, `includes`, `is_device_option(level, name)`
 //! - `multicast`: `join`, `leave`, `filter`
 //! - `netdevice`: `is_gone`, `first_v4`, `indexes`, in the network namespace of a socket
-//! - `interface`: `index_by_name`, `interface_index`, `exists`, `parse_addr`, `parse_host`, in that of the process
+//! - `interface`: `index_by_name`, `interface_index`, `exists`, `parse_addr`, `parse_host`, in that of the thread; `interfaces::list`
 //! - `names::look_up`: a [`LookUp`]
 //!
 //! Datagrams
@@ -90,8 +90,8 @@ pub use imp::options::SavedOption;
 pub use imp::semaphore::Semaphore;
 pub use imp::waker::Waker;
 pub use imp::{
-    clock, cmsg, device, error_queue, feature, interface, managed_options, names, netdevice, recv_meta,
-    signal, socket, thread,
+    clock, cmsg, device, error_queue, feature, interface, interfaces, managed_options, names, netdevice,
+    recv_meta, signal, socket, thread,
 };
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};

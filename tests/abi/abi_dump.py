@@ -39,10 +39,10 @@ def structs(text):
 
 
 def stub(text):
-    """Returns the source of a library with every function of the header, and one that uses every enum."""
+    """Returns the source of a library with every function of the header, and one for each enum that uses it."""
     bodies = [f"{function} {{ for (;;) {{}} }}" for function in functions(text)]
-    numbers = ", ".join(f"{name} _{name}" for name in enums(text))
-    return "\n".join(["#include <udpr/udpr.h>", *bodies, f"void udpr_numbers({numbers}) {{}}"])
+    numbers = [f"void udpr_numbers_of_{name}({name} number) {{ (void)number; }}" for name in enums(text)]
+    return "\n".join(["#include <udpr/udpr.h>", *bodies, *numbers])
 
 
 def dump(text, directory):

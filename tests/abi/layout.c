@@ -134,3 +134,17 @@ AT(udpr_transport_stats, syscalls_out, 88);
 AT(udpr_transport_stats, queued_bytes, 96);
 AT(udpr_transport_stats, queued_datagrams, 104);
 AT(udpr_transport_stats, kept_datagrams, 112);
+
+SIZE(udpr_interface, 192);
+TAIL(udpr_interface, name);
+AT(udpr_interface, size, 0);
+AT(udpr_interface, index, 8);
+AT(udpr_interface, flags, 12);
+AT(udpr_interface, mtu, 16);
+AT(udpr_interface, prefix_length, 20);
+AT(udpr_interface, address, 24);
+AT(udpr_interface, broadcast, 56);
+AT(udpr_interface, hardware, 88);
+AT(udpr_interface, hardware_len, 120);
+AT(udpr_interface, reserved, 124);
+AT(udpr_interface, name, 128);

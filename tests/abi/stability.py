@@ -108,11 +108,12 @@ def growth_of_a_struct_without_size_is_reported():
 @case
 def additions_break_nothing():
     sized = [name for name, fields in structs(TEXT).items() if fields[0] == "size"]
-    equal(9, len(sized))
+    equal(10, len(sized))
     grown = [(f"}} {name};", f"  uint64_t later;\n}} {name};") for name in sized]
     number = ("UDPR_E_PANIC = -36,", "UDPR_E_PANIC = -36, UDPR_E_LATER = -37,")
     function = ("UDPR_API uint32_t udpr_version", "UDPR_API void udpr_later(void);\nUDPR_API uint32_t udpr_version")
-    equal("", compared(edited(*grown, number, function)))
+    enum = ("typedef enum udpr_phase_code", "typedef enum udpr_later_code {\n  UDPR_LATER = 1\n} udpr_later_code;\n\ntypedef enum udpr_phase_code")
+    equal("", compared(edited(*grown, number, function, enum)))
 
 
 @case

@@ -33,6 +33,9 @@ static void call_functions_without_reactor(void *arg) {
   OK(udpr_addr_unmap_v4(&v6, &back));
   CHECK(udpr_addr_equal(&v4, &back));
   OK(udpr_interface_index("lo", &index));
+  udpr_interface interface = {.size = sizeof interface};
+  OK(udpr_interfaces(&interface, 1, &len));
+  CHECK(len > 0);
   OK(udpr_reactor_new(NULL, &reactor));
   OK(udpr_reactor_free(reactor));
 }

@@ -63,6 +63,8 @@ TEST(library_and_addresses) {
   INVALID(udpr_addr_unmap_v4(&address, NULL));
   INVALID(udpr_interface_index(NULL, &index));
   INVALID(udpr_interface_index("lo", NULL));
+  INVALID(udpr_interfaces(NULL, 1, &len));
+  INVALID(udpr_interfaces(&(udpr_interface){.size = sizeof(udpr_interface)}, 1, NULL));
 }
 
 TEST(reactor_life) {

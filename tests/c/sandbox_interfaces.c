@@ -31,7 +31,16 @@ static void check_calls_that_need_no_socket(void) {
   check_parse_status(UDPR_E_INVALID_ADDRESS, "fe80:::1%lo");
 }
 
+static void check_list_status(udpr_status expected) {
+  udpr_interface one = {.size = sizeof one};
+  size_t         count = 99;
+  CHECK_STATUS(expected, udpr_interfaces(&one, 1, &count));
+  CHECK_EQ(0, count);
+  CHECK_EQ(0, one.index);
+}
+
 static void check_all_statuses(udpr_status expected) {
+  check_list_status(expected);
   static const char *const names[] = {"lo",        "nosuch", "1",          "127.0.0.1",
                                       "192.0.2.1", "::1",    "fe80::1%lo", "fe80::1%1"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_index_status(expected, names[i]);
@@ -85,6 +94,7 @@ TEST(netlink_refused) {
   struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
   CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) SKIP("needs seccomp filters");
+  check_list_status(UDPR_E_NOT_SUPPORTED);
   check_index_status(UDPR_E_NOT_SUPPORTED, "127.0.0.1");
   check_index_status(UDPR_E_NOT_SUPPORTED, "::1");
   check_index_status(UDPR_OK, "lo");

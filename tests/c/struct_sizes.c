@@ -181,6 +181,22 @@ TEST(stats_of_a_newer_header) {
   OK(udpr_reactor_free(reactor));
 }
 
+/* tests/c/interfaces.c has arrays of it. */
+TEST(an_interface_of_a_newer_header) {
+  struct {
+    udpr_interface now;
+    uint64_t       later;
+  } one;
+  size_t count;
+  memset(&one, 0xff, sizeof one);
+  one.now.size = sizeof one;
+  OK(udpr_interfaces(&one.now, 1, &count));
+  CHECK_EQ(sizeof one, one.now.size);
+  CHECK_EQ(0, one.later);
+  one.now.size = sizeof one.now - 1;
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_interfaces(&one.now, 1, &count));
+}
+
 /* A message whose size differs from the first one's is refused. Nothing is read behind the end of the array.
  */
 TEST(messages_of_different_sizes) {

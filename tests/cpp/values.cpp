@@ -108,6 +108,22 @@ TEST(interfaces_have_an_index) {
   CHECK(check::throws(std::errc::no_such_device, [] { udpr::interface_index("no-such"); }));
 }
 
+TEST(interfaces_are_listed) {
+  using udpr::interface_flag;
+  std::error_code error = udpr::make_error_code(UDPR_E_CLOSED);
+  std::size_t     loopbacks = 0;
+  for (const udpr::network_interface &one : udpr::interfaces(error)) {
+    CHECK(udpr::interface_index(std::string(one.name())) == one.index() &&
+          one.raw().size == sizeof one.raw());
+    if (one.address() != address::parse("127.0.0.1")) continue;
+    CHECK(has(one.flags(), interface_flag::up | interface_flag::loopback) && one.prefix_length() == 8);
+    CHECK(!has(one.flags(), interface_flag::point_to_point) && !one.broadcast());
+    CHECK(one.mtu() >= 1280 && one.hardware().size() == 6);
+    loopbacks++;
+  }
+  CHECK(loopbacks == 1 && !error);
+}
+
 static std::size_t size_of(udpr::bytes data) { return data.size(); }
 
 TEST(bytes_convert_from_containers_of_bytes) {

@@ -65,11 +65,25 @@ enum class watch_flag : std::uint32_t {
   hangup = UDPR_WATCH_HANGUP,
 };
 
+/** What network_interface::flags has. */
+enum class interface_flag : std::uint32_t {
+  /** The interface is up. */
+  up = UDPR_INTERFACE_UP,
+  /** Its datagrams come back to this host. */
+  loopback = UDPR_INTERFACE_LOOPBACK,
+  /** It carries multicast datagrams. */
+  multicast = UDPR_INTERFACE_MULTICAST,
+  /** It carries broadcasts. */
+  broadcast = UDPR_INTERFACE_BROADCAST,
+  /** There is one other end. */
+  point_to_point = UDPR_INTERFACE_POINT_TO_POINT,
+};
+
 namespace detail {
 
 template <class E>
-constexpr bool is_flag =
-    std::is_same_v<E, reactor_flag> || std::is_same_v<E, udp_flag> || std::is_same_v<E, watch_flag>;
+constexpr bool is_flag = std::is_same_v<E, reactor_flag> || std::is_same_v<E, udp_flag> ||
+                         std::is_same_v<E, watch_flag> || std::is_same_v<E, interface_flag>;
 
 template <class E> using flag = std::enable_if_t<is_flag<E>, E>;
 

@@ -2,8 +2,8 @@
 
 use super::{Out, RawBytes, target};
 use crate::abi::{
-    udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats, udpr_transport_stats,
-    udpr_udp_options,
+    udpr_interface, udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats,
+    udpr_transport_stats, udpr_udp_options,
 };
 use crate::addr::Addr;
 use crate::status::{Result, Status};
@@ -26,7 +26,8 @@ macro_rules! versioned {
         unsafe impl Versioned for $name {}
     )*};
 }
-versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats);
+versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats
+    udpr_interface);
 
 /// A struct that the library fills.
 ///
@@ -42,6 +43,8 @@ pub(in crate::capi) unsafe trait Filled: Versioned {
 unsafe impl Filled for udpr_reactor_stats {}
 // SAFETY: as above.
 unsafe impl Filled for udpr_transport_stats {}
+// SAFETY: multiples of 32 bits, without gaps.
+unsafe impl Filled for udpr_interface {}
 
 /// No struct of ours will ever be larger.
 const SIZE_MAX: usize = 4096;
@@ -229,6 +232,42 @@ impl<T: Filled> Out<'_, T> {
                 known - fields,
             )
         };
+        Ok(())
+    }
+}
+
+/// An array of structs that the library fills, whose stride is the size of the first one.
+pub(in crate::capi) struct OutArray<'a, T> {
+    first: *mut T,
+    capacity: usize,
+    lent: PhantomData<&'a T>,
+}
+
+impl<'a, T: Filled> OutArray<'a, T> {
+    /// # Safety
+    /// `capacity` is 0, or `first` is NULL or the address of `capacity` structs, each as long as the first says, that nobody
+    /// else uses during `'a`.
+    pub(in crate::capi) unsafe fn new(first: *mut T, capacity: usize) -> OutArray<'a, T> {
+        OutArray { first, capacity, lent: PhantomData }
+    }
+
+    /// Fills as many structs as there are, with the size of the first one in each.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for NULL and for sizes that no release could have, unless the capacity is 0.
+    pub(in crate::capi) fn fill(self, values: &[T]) -> Result {
+        if self.capacity == 0 {
+            return Ok(());
+        }
+        // SAFETY: as promised to new; the caller has set the size.
+        let stride = unsafe { size(self.first.cast_const()) }?;
+        for (n, value) in values.iter().take(self.capacity).enumerate() {
+            let element = self.first.wrapping_byte_add(n * stride);
+            // SAFETY: as promised to new.
+            unsafe { element.cast::<usize>().write_unaligned(stride) };
+            // SAFETY: as promised to new.
+            unsafe { Out::new(element) }.fill(value)?;
+        }
         Ok(())
     }
 }

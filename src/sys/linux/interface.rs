@@ -33,7 +33,7 @@ fn look_up_failure() -> Status {
 }
 
 /// Why the system could not be asked.
-fn reason(error: &io::Error) -> Status {
+pub(super) fn reason(error: &io::Error) -> Status {
     match error.raw_os_error() {
         Some(libc::ENODEV | libc::ENXIO) => Status::NO_INTERFACE,
         // A sandbox without AF_NETLINK, or without sockets: the family that is not supported is not that of the

@@ -64,7 +64,7 @@ def without_growth(text, record):
     for name, fields in structs(text).items():
         kept = len(fields_in(record).get(name, fields))
         if fields[0] == "size" and len(fields) > kept:
-            text = re.sub(rf"(typedef struct {name} \{{\n.*?\b{fields[kept - 1]};).*?(\n\}} {name};)", r"\1\2", text, flags=re.S)
+            text = re.sub(rf"(typedef struct {name} \{{\n.*?\b{fields[kept - 1]}(?:\[\d+\])?;).*?(\n\}} {name};)", r"\1\2", text, flags=re.S)
     return text
 
 

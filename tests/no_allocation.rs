@@ -6,10 +6,11 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use support::*;
 use udpr::addr::Addr;
-use udpr::port::{Options, flag};
-use udpr::reactor::Reactor;
+use udpr::port::{Options, Port, flag};
+use udpr::reactor::{PortCall, Reactor, Repeat, flag as reactor_flag};
 use udpr::sys::SystemKernel;
 
 /// The system's allocator; counts the allocations of each thread.
@@ -88,6 +89,37 @@ fn calls_from_threads_and_delayed_calls_allocate_nothing() {
     assert_eq!(rounds(1000), 0);
     let stats = reactor.get_stats();
     assert_eq!((stats.calls_from_thread, stats.timers_fired), (55_000, 55_000));
+    reactor.close();
+}
+
+/// Counts beats, and moves its grid.
+struct Moving(Rc<Cell<u64>>);
+
+impl Repeat<ClosureCall> for Moving {
+    fn beat(&mut self, reactor: &Reactor<ClosureCall>, id: u64, beats: u64) {
+        self.0.set(self.0.get() + beats);
+        reactor.reset_call(id, 1).expect("it is pending");
+    }
+}
+
+impl PortCall for Moving {
+    fn call(&mut self, _: &Arc<Port>, _: u64, beats: u64) {
+        self.0.set(self.0.get() + beats);
+    }
+}
+
+#[test]
+fn periodic_calls_allocate_nothing() {
+    let (record, beats) = (Rc::new(CallbackRecord::default()), Rc::new(Cell::new(0)));
+    let reactor = Reactor::with_kernel(reactor_flag::MANUAL_CLOCK, Rc::new(SystemKernel)).expect("a reactor");
+    let port =
+        listen_with_offload(&reactor, &Options::default(), ClosureProtocol::new(&record)).expect("a port");
+    reactor.call_every(10, Box::new(Moving(beats.clone()))).expect("memory");
+    reactor.call_port_every(&port, 1, Box::new(Moving(beats.clone()))).expect("memory");
+    reactor.advance(1000).expect("a manual clock");
+    let before = (allocations(), beats.get());
+    reactor.advance(100_000).expect("a manual clock");
+    assert_eq!((allocations() - before.0, beats.get() - before.1), (0, 200_000));
     reactor.close();
 }
 

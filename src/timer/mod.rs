@@ -153,6 +153,7 @@ impl<C: Timed> Timers<C> {
     }
 
     /// Adds a call that comes due at the instant `due`, or never if that is [`NEVER`], and returns its id.
+    #[inline]
     pub fn insert(&mut self, due: u64, call: C) -> u64 {
         let order = self.take_order(call.interval() != 0);
         let id = self.timers.insert(Timer { call, due, order });
@@ -160,6 +161,7 @@ impl<C: Timed> Timers<C> {
         id
     }
 
+    #[inline]
     fn take_order(&mut self, periodic: bool) -> NonZeroU32 {
         if self.next_order.get() == END_OF_ORDERS {
             self.renumber();
@@ -180,6 +182,7 @@ impl<C: Timed> Timers<C> {
     }
 
     /// Takes a pending call out, uncalled. If it is being made, its owner has it, and this returns its stand-in.
+    #[inline]
     pub fn cancel(&mut self, id: u64) -> Result<C> {
         let Some(timer) = self.timers.remove(id) else { return Err(self.status(id)) };
         self.finished.cancelled(id);
@@ -404,11 +407,12 @@ impl<C: Timed> Timers<C> {
     }
 
     fn insert_fresh(&mut self) {
-        let first = self.first_fresh();
-        for (slot, order) in self.fresh.drain(..).zip((first..).step_by(ORDER_STEP as usize)) {
+        let mut order = self.first_fresh();
+        for slot in self.fresh.drain(..) {
             if let Some(timer) = self.timers.at(slot).filter(|timer| timer.order.get() & !PERIODIC == order) {
                 self.heap.push(Entry { due: timer.due, order: timer.order, slot });
             }
+            order = order.saturating_add(ORDER_STEP);
         }
         let room = self.fresh.capacity();
         // Without memory the next insert has to ask for it.

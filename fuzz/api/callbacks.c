@@ -143,7 +143,7 @@ const udpr_protocol protocol_table = {
 
 /* ---- calls -------------------------------------------------------------------------------------------------- */
 
-/* Delayed calls run once, not after they were cancelled, and never early. */
+/* Delayed calls run once, unless they are moved inside themselves, not after they were cancelled, and never early. */
 void on_timer(udpr_reactor *reactor, void *user) {
   registration *reg = enter_callback(user, TIMER, reactor);
   if (reg->call != PENDING) FAIL("a delayed call that was %s", reg->call == CALLED ? "called" : "cancelled");
@@ -151,7 +151,46 @@ void on_timer(udpr_reactor *reactor, void *user) {
   udpr_ns now = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, reactor);
   if (now < reg->earliest) FAIL("%llu ns early", (unsigned long long)(reg->earliest - now));
   run_random_operations();
-  atomic_store(&reg->live, false);
+  if (reg->call != PENDING) atomic_store(&reg->live, false);
+  leave_callback(reg);
+}
+
+/* Periodic calls are pending inside themselves, at the next beat of their grid. */
+void on_beat(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user) {
+  registration *reg = enter_callback(user, TIMER, reactor);
+  if (reg->call != PENDING) FAIL("a periodic call that was %s", "cancelled");
+  ASSERT(id == reg->id && beats >= 1);
+  udpr_ns now = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, reactor);
+  if (now < add_ns(reg->earliest, (beats - 1) * reg->period))
+    FAIL("%llu beats by %llu", (unsigned long long)beats, (unsigned long long)now);
+  reg->earliest = add_ns(reg->earliest, beats * reg->period);
+  reg->latest = add_ns(reg->latest, beats * reg->period);
+  run_random_operations();
+  leave_callback(reg);
+}
+
+/* Calls of a port, never after stop_protocol. */
+static registration *enter_port_call(udpr_transport *transport, void *user) {
+  registration *reg = enter_callback(user, PORT_CALL, NULL);
+  port         *port = port_of(transport);
+  if (!port || port != reg->port || port->state != LISTENING)
+    FAIL("%s", "a call of a port that does not listen");
+  atomic_fetch_add(&port->reg->busy, 1); /* the call keeps the protocol */
+  return reg;
+}
+void on_port_call(udpr_transport *transport, void *user) {
+  registration *reg = enter_port_call(transport, user), *protocol = reg->port->reg;
+  ASSERT(atomic_load(&reg->calls) == 1);
+  reg->call = CALLED;
+  run_random_operations();
+  atomic_fetch_sub(&protocol->busy, 1);
+  leave_callback(reg);
+}
+void on_port_beat(udpr_transport *transport, udpr_id id, uint64_t beats, void *user) {
+  registration *reg = enter_port_call(transport, user), *protocol = reg->port->reg;
+  ASSERT(id == reg->id && beats >= 1);
+  run_random_operations();
+  atomic_fetch_sub(&protocol->busy, 1);
   leave_callback(reg);
 }
 

@@ -5,7 +5,7 @@
 
 /* ---- time --------------------------------------------------------------------------------------------------- */
 
-static udpr_ns add(udpr_ns a, udpr_ns b) { return b == UDPR_NEVER || a + b < a ? UINT64_MAX : a + b; }
+udpr_ns add_ns(udpr_ns a, udpr_ns b) { return b == UDPR_NEVER || a + b < a ? UINT64_MAX : a + b; }
 
 /* A value above INT64_MAX is a negative difference. */
 static bool invalid_delay(udpr_ns delay) { return delay > INT64_MAX && delay != UDPR_NEVER; }
@@ -15,22 +15,55 @@ static udpr_ns any_delay(void) {
               INT64_MAX, UDPR_NEVER, 0 - below(1000000), (udpr_ns)1 << 63);
 }
 
+/* The status of a new delayed call. If it is refused, its user was freed. */
+static void check_new_call(registration *reg, bool bad) {
+  if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) ASSERT(reg->id != 0);
+  else reg->id = 0, check_rejected(reg);
+}
+
 static void op_call_later(void) {
   loop *loop = any_loop();
   if (!loop) return;
   registration *reg = new_registration(TIMER, loop);
   udpr_ns       delay = any_delay();
   bool          no_call = one_in(32), bad = no_call || invalid_delay(delay);
-  reg->earliest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
+  reg->earliest = add_ns(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
   reg->order = model.order++;
   CALL(loop, udpr_reactor_call_later, loop->reactor, delay, no_call ? NULL : on_timer, reg, free_fn(reg),
        &reg->id);
-  if (bad ? EXPECT(UDPR_E_INVALID_ARGUMENT) : EXPECT(UDPR_OK)) {
-    reg->latest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
-    ASSERT(reg->id != 0);
-  } else {
-    reg->id = 0, check_rejected(reg);
-  }
+  check_new_call(reg, bad);
+  if (reg->id) reg->latest = add_ns(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
+}
+
+static void op_call_at(void) {
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(TIMER, loop);
+  udpr_ns       now = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor);
+  udpr_ns       instant = one_in(2) ? add_ns(now, below(1000000)) : any_delay();
+  bool          no_call = one_in(32), bad = no_call || invalid_delay(instant);
+  reg->earliest = reg->latest = instant;
+  CALL(loop, udpr_reactor_call_at, loop->reactor, instant, no_call ? NULL : on_timer, reg, free_fn(reg),
+       &reg->id);
+  check_new_call(reg, bad);
+}
+
+/* With a manual clock an advance by a whole life calls each beat, so the intervals are not short there. */
+static void op_call_every(void) {
+  loop *loop = any_loop();
+  if (!loop) return;
+  registration *reg = new_registration(TIMER, loop);
+  udpr_ns       interval = PICK((udpr_ns)0, (udpr_ns)1 << 40, (udpr_ns)1 << 61, INT64_MAX, UDPR_NEVER,
+                                100000 + below(1000000), 100000 + below(1000000), 100000 + below(1000000));
+  if (loop->flags & UDPR_REACTOR_MANUAL_CLOCK && interval && interval < (udpr_ns)1 << 60)
+    interval = (udpr_ns)1 << 60;
+  bool no_call = one_in(32), bad = no_call || interval == 0 || interval > INT64_MAX;
+  reg->earliest = add_ns(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), interval);
+  reg->period = interval;
+  CALL(loop, udpr_reactor_call_every, loop->reactor, interval, no_call ? NULL : on_beat, reg, free_fn(reg),
+       &reg->id);
+  check_new_call(reg, bad);
+  if (reg->id) reg->latest = add_ns(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), interval);
 }
 
 /* Chooses a timer, or sometimes an id of something else, and returns the status to expect. */
@@ -61,10 +94,11 @@ static void op_cancel(void) {
     reg->call = CANCELLED, atomic_store(&reg->live, false);
   CALL(loop, udpr_reactor_cancel_call, loop->reactor, id);
   if (loop->closing) EXPECT(expected, UDPR_OK, UDPR_E_NOT_FOUND, UDPR_E_ALREADY_CANCELLED);
-  else if (EXPECT(expected)) must_be_freed(reg);
+  else if (EXPECT(expected) && atomic_load(&reg->busy) == 0) must_be_freed(reg);
 }
 
-static void op_reset_or_delay(void) {
+/* Moves a call, in one of three ways. Inside itself a call is pending again. */
+static void op_move_call(void) {
   loop *loop = any_loop();
   if (!loop || loop->closing) return;
   udpr_id       id;
@@ -72,20 +106,28 @@ static void op_reset_or_delay(void) {
   registration *reg = any_timer(loop, &id, &expected);
   udpr_ns due = 0, now = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay = any_delay();
   int64_t more = PICK((int64_t)0, 1, -1, INT64_MIN, INT64_MAX, (int64_t)delay, -(int64_t)below(2000000));
-  bool    reset = one_in(2);
+  int     way = (int)below(3);
+  bool    again = reg && expected == UDPR_E_ALREADY_CALLED && atomic_load(&reg->busy) != 0;
   CALL(loop, udpr_reactor_call_time, loop->reactor, id, &due);
-  if (!EXPECT(expected)) return;
-  if (due < reg->earliest || due > reg->latest) FAIL("due at %llu", (unsigned long long)due);
-  if (reset) CALL(loop, udpr_reactor_reset_call, loop->reactor, id, delay);
+  if (!EXPECT(expected) && (!again || call_status() != expected)) return;
+  if (again && way == 2) return; /* from an instant that the model does not know */
+  if (!again && (due < reg->earliest || due > reg->latest)) FAIL("due at %llu", (unsigned long long)due);
+  if (way == 0) CALL(loop, udpr_reactor_reset_call, loop->reactor, id, delay);
+  else if (way == 1) CALL(loop, udpr_reactor_reset_call_at, loop->reactor, id, delay);
   else CALL(loop, udpr_reactor_delay_call, loop->reactor, id, more);
-  if (!EXPECT(reset && invalid_delay(delay) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK)) return;
-  if (reset) {
-    reg->earliest = add(now, delay);
-    reg->latest = add(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor), delay);
-  } else {
-    udpr_ns back = more < 0 ? 0 - (udpr_ns)more : 0;
-    reg->earliest = reg->latest = more >= 0 ? add(due, (udpr_ns)more) : due > back ? due - back : 0;
-  }
+  if (!EXPECT(way < 2 && invalid_delay(delay) ? UDPR_E_INVALID_ARGUMENT : UDPR_OK)) return;
+  udpr_ns after = CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor);
+  udpr_ns back = way == 2 && more < 0 ? 0 - (udpr_ns)more : 0;
+  if (way == 0) reg->earliest = add_ns(now, delay), reg->latest = add_ns(after, delay);
+  else if (way == 1) reg->earliest = reg->latest = delay;
+  else reg->earliest = reg->latest = more >= 0 ? add_ns(due, (udpr_ns)more) : due > back ? due - back : 0;
+  if (again) reg->call = PENDING, atomic_store(&reg->live, true);
+  if (!reg->period) return;
+  /* Of a grid that has passed, the last instant counts. */
+  CALL(loop, udpr_reactor_call_time, loop->reactor, id, &due);
+  if (!EXPECT(UDPR_OK)) return;
+  if (due < reg->earliest || (due > reg->latest && due > after)) FAIL("due at %llu", (unsigned long long)due);
+  reg->earliest = reg->latest = due;
 }
 
 static void op_delayed_calls(void) {
@@ -97,11 +139,31 @@ static void op_delayed_calls(void) {
   if (!EXPECT(UDPR_OK)) return;
   for (int i = 0; i < atomic_load(&model.registration_count); i++) {
     registration *reg = model.registrations[i];
-    if (reg->kind != TIMER || reg->loop != loop || !atomic_load(&reg->live) || reg->call != PENDING) continue;
+    if (reg->kind == PORT_CALL && reg->loop == loop && atomic_load(&reg->busy)) return; /* it may be over */
+    bool timer = reg->kind == TIMER || reg->kind == PORT_CALL;
+    if (!timer || reg->loop != loop || !atomic_load(&reg->live) || reg->call != PENDING) continue;
     expected++;
   }
   if (count != expected) FAIL("%zu delayed calls, not %zu", count, expected);
   for (size_t i = 0; i < count && i < capacity; i++) ASSERT(ids[i] != 0);
+}
+
+/* A call of a port ends with it. */
+static void op_port_call(void) {
+  port *port = any_port();
+  if (!port) return;
+  registration *reg = new_registration(PORT_CALL, port->loop);
+  bool          open = port->state == STARTING || port->state == LISTENING;
+  udpr_ns manual = port->loop && port->loop->flags & UDPR_REACTOR_MANUAL_CLOCK ? (udpr_ns)1 << 60 : 100000;
+  reg->port = port, reg->has_free = true;
+  if (one_in(2))
+    CALL(port->loop, udpr_transport_call_later, port->transport, PICK((udpr_ns)0, below(1000000), UDPR_NEVER),
+         on_port_call, reg, free_fn(reg), &reg->id);
+  else
+    CALL(port->loop, udpr_transport_call_every, port->transport, manual + below(1000000), on_port_beat, reg,
+         free_fn(reg), &reg->id);
+  if (open && port->loop && !port->loop->closing ? !EXPECT(UDPR_OK) : !EXPECT(UDPR_E_CLOSED))
+    reg->id = 0, check_rejected(reg);
 }
 
 static void op_advance(void) {
@@ -115,7 +177,7 @@ static void op_advance(void) {
   else if (!manual) EXPECT(UDPR_E_NOT_SUPPORTED);
   else if (by > INT64_MAX) EXPECT(UDPR_E_INVALID_ARGUMENT);
   else if (EXPECT(UDPR_OK))
-    ASSERT(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor) == add(before, by));
+    ASSERT(CALL_VALUE(udpr_ns, NULL, udpr_reactor_now, loop->reactor) == add_ns(before, by));
 }
 
 /* ---- startup and shutdown ----------------------------------------------------------------------------------- */
@@ -252,18 +314,12 @@ static void op_unwatch(void) {
   if (call_status() == UDPR_OK) atomic_store(&reg->live, false);
 }
 
-const operation event_operations[] = {{op_call_later, 6},
-                                      {op_cancel, 2},
-                                      {op_reset_or_delay, 3},
-                                      {op_delayed_calls, 1},
-                                      {op_advance, 3},
-                                      {op_add_trigger, 3},
-                                      {op_call_when_running, 2},
-                                      {op_remove_trigger, 2},
-                                      {op_finish_trigger, 3},
-                                      {op_fire, 1},
-                                      {op_pipe, 3},
-                                      {op_watch, 3},
-                                      {op_change_watch, 2},
-                                      {op_unwatch, 2},
-                                      {NULL, 0}};
+const operation event_operations[] = {{op_call_later, 4},     {op_call_at, 2},
+                                      {op_call_every, 2},     {op_cancel, 2},
+                                      {op_move_call, 3},      {op_port_call, 3},
+                                      {op_delayed_calls, 1},  {op_advance, 3},
+                                      {op_add_trigger, 3},    {op_call_when_running, 2},
+                                      {op_remove_trigger, 2}, {op_finish_trigger, 3},
+                                      {op_fire, 1},           {op_pipe, 3},
+                                      {op_watch, 3},          {op_change_watch, 2},
+                                      {op_unwatch, 2},        {NULL, 0}};

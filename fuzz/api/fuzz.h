@@ -102,7 +102,7 @@ static inline bool     one_in(uint32_t n) { return below(n) == 0; }
 enum { MAX_CALL_DEPTH = 256 };
 enum { LOOPS = 3, PORTS = 24, MAX_REGISTRATIONS = 8192, PIPES = 6, REMOTES = 8 };
 
-enum kind { PORT, TIMER, TRIGGER, STARTUP_CALL, WATCH, LOOKUP, THREAD_CALL, WORK, LOGGER, KINDS };
+enum kind { PORT, TIMER, PORT_CALL, TRIGGER, STARTUP_CALL, WATCH, LOOKUP, THREAD_CALL, WORK, LOGGER, KINDS };
 
 typedef struct port port;
 
@@ -117,7 +117,8 @@ typedef struct registration {
   atomic_int  freed;    /* how often it was freed */
   udpr_id     id;
   enum { PENDING, CALLED, CANCELLED } call; /* timers */
-  udpr_ns     earliest, latest;
+  udpr_ns     earliest, latest;             /* when it is due, or was due while it is called */
+  udpr_ns     period;                       /* of a periodic call */
   uint64_t    order;
   uint32_t    phase, event, events;
   bool        pending;     /* a trigger that returned UDPR_PENDING */
@@ -214,6 +215,10 @@ extern const udpr_protocol protocol_table;
 udpr_status                on_start(udpr_transport *transport, void *user);
 void                       on_call(udpr_reactor *reactor, void *user);
 void                       on_timer(udpr_reactor *reactor, void *user);
+void                       on_beat(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user);
+void                       on_port_call(udpr_transport *transport, void *user);
+void                       on_port_beat(udpr_transport *transport, udpr_id id, uint64_t beats, void *user);
+udpr_ns                    add_ns(udpr_ns a, udpr_ns b); /* UDPR_NEVER beyond the end of the clock */
 void                       on_startup_call(udpr_reactor *reactor, void *user);
 udpr_status                on_trigger(udpr_reactor *reactor, udpr_id id, void *user);
 void on_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user);

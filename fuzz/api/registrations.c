@@ -8,7 +8,8 @@ static void on_free(void *argument) {
     FAIL("free_user runs before its callback has returned, kind %d", reg->kind);
   atomic_store(&reg->live, false);
   TRACE("%*s[free_user of a %d]\n", 2 * call_depth(), "", reg->kind);
-  bool logs = reg->kind == LOGGER; /* it may be freed right after its callback, within another call */
+  bool logs = reg->kind == LOGGER;    /* it may be freed right after its callback, within another call */
+  if (reg->kind == PORT_CALL) return; /* its port may be closed already, which the model does not know yet */
   model.logging += logs;
   if (thread_number < 2 && reg->loop && call_depth() > 0 && !one_in(4)) run_random_operations();
   model.logging -= logs;
@@ -60,7 +61,7 @@ static bool may_run_inside(enum kind kind, enum function function) {
   switch (function) {
   case FN_udpr_reactor_run:
   case FN_udpr_reactor_iterate: return true;
-  case FN_udpr_reactor_advance: return kind == TIMER;
+  case FN_udpr_reactor_advance: return kind == TIMER || kind == PORT_CALL;
   case FN_udpr_reactor_call_when_running: return kind == STARTUP_CALL;
   case FN_udpr_reactor_start:
   case FN_udpr_reactor_fire_event:
@@ -72,7 +73,7 @@ static bool may_run_inside(enum kind kind, enum function function) {
 
 /* Callbacks of a turn's dispatch. callbacks.c counts those of ports. */
 static bool in_dispatch(enum kind kind) {
-  return kind == TIMER || kind == WATCH || kind == THREAD_CALL || kind == WORK;
+  return kind == TIMER || kind == PORT_CALL || kind == WATCH || kind == THREAD_CALL || kind == WORK;
 }
 
 registration *enter_callback(void *argument, enum kind kind, const udpr_reactor *reactor) {

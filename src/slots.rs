@@ -70,6 +70,7 @@ impl<T> Slots<T> {
     ///
     /// # Panics
     /// At 2^32 slots: values of 12 bytes would then fill 64 GiB.
+    #[inline(always)]
     pub fn insert(&mut self, value: T) -> u64 {
         self.len += 1;
         let Some(index) = self.vacant.pop() else {
@@ -96,6 +97,7 @@ impl<T> Slots<T> {
     }
 
     /// Removes the value called `id`. Its id is not found from then on.
+    #[inline]
     pub fn remove(&mut self, id: u64) -> Option<T> {
         self.get(id)?;
         self.remove_at(index(id)).map(|(_, value)| value)

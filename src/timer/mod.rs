@@ -153,7 +153,7 @@ impl<C: Timed> Timers<C> {
     }
 
     /// Adds a call that comes due at the instant `due`, or never if that is [`NEVER`], and returns its id.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, due: u64, call: C) -> u64 {
         let order = self.take_order(call.interval() != 0);
         let id = self.timers.insert(Timer { call, due, order });
@@ -161,7 +161,7 @@ impl<C: Timed> Timers<C> {
         id
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_order(&mut self, periodic: bool) -> NonZeroU32 {
         if self.next_order.get() == END_OF_ORDERS {
             self.renumber();
@@ -182,7 +182,7 @@ impl<C: Timed> Timers<C> {
     }
 
     /// Takes a pending call out, uncalled. If it is being made, its owner has it, and this returns its stand-in.
-    #[inline]
+    #[inline(always)]
     pub fn cancel(&mut self, id: u64) -> Result<C> {
         let Some(timer) = self.timers.remove(id) else { return Err(self.status(id)) };
         self.finished.cancelled(id);

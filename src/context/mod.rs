@@ -8,7 +8,7 @@ mod schedule;
 mod shared;
 
 pub use lifecycle::{Lifecycle, RunStage};
-pub use schedule::{BACK_OFF, RETRIES_MAX, Reason, ScheduledReasons};
+pub use schedule::{BACK_OFF, RETRIES_MAX, Reason, ReasonSet};
 pub use shared::Shared;
 
 use crate::log::{Level, Logger};
@@ -124,6 +124,7 @@ impl Context {
     }
 
     /// Has the port with this token visited in a later turn. It also wakes an embedding loop.
+    #[inline]
     pub fn schedule(&self, reason: Reason, token: u64) {
         self.schedule.push(reason, token);
         if reason.is_work() {
@@ -146,17 +147,12 @@ impl Context {
 
     /// Calls `visit` for the ports that are scheduled for this reason now. Ports that are added meanwhile stay for the next time. Of
     /// retries only those that are due are visited, and at most [`RETRIES_MAX`] of them.
+    #[inline]
     pub fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
         match reason {
             Reason::Retry => self.schedule.drain_retries(clock::now, visit),
             _ => self.schedule.drain(reason, visit),
         }
-    }
-
-    /// True if a port is scheduled for this reason, even if a retry is not due yet.
-    #[inline]
-    pub fn has_scheduled(&self, reason: Reason) -> bool {
-        self.schedule.has(reason)
     }
 
     /// True if a port has something to do in the next turn.

@@ -19,7 +19,7 @@ pub enum Reason {
     /// It stops.
     Stop,
     /// It has errors to report.
-    ErrorState,
+    ErrorReports,
     /// It has gathered writes, which are sent when the dispatch ends.
     Gathered,
     /// It has stopped, and the reactor drops it.
@@ -32,61 +32,69 @@ pub enum Reason {
 const LISTS: usize = Reason::Retry as usize;
 /// A turn does not wait while a port is listed for one of these. Gathered writes are sent when their dispatch ends. A port that
 /// has stopped is only memory, but the memory of many is not kept while an embedding loop sleeps.
-const WORK: [Reason; 4] = [Reason::Deferred, Reason::Stop, Reason::ErrorState, Reason::Gone];
-
-/// The reasons for which one port is on the schedule already.
-#[derive(Debug, Default)]
-pub struct ScheduledReasons(Cell<u8>);
-
-impl ScheduledReasons {
-    /// True if the port was not scheduled for this reason.
-    pub fn insert(&self, reason: Reason) -> bool {
-        let before = self.0.get();
-        self.0.set(before | 1 << reason as u8);
-        self.0.get() != before
-    }
-
-    /// The port may be scheduled for this reason again.
-    pub fn remove(&self, reason: Reason) {
-        self.0.set(self.0.get() & !(1 << reason as u8));
-    }
-}
+const WORK: u8 =
+    Reason::Deferred.bit() | Reason::Stop.bit() | Reason::ErrorReports.bit() | Reason::Gone.bit();
 
 impl Reason {
-    pub(super) fn is_work(self) -> bool {
-        WORK.contains(&self)
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    pub(super) const fn is_work(self) -> bool {
+        self.bit() & WORK != 0
     }
 }
 
-/// The lists of ports by reason. A port is on each of them at most once: see [`ScheduledReasons`].
+/// A set of reasons: those for which one port is on the schedule, or those for which any port is.
+#[derive(Debug, Default)]
+pub struct ReasonSet(Cell<u8>);
+
+impl ReasonSet {
+    /// Adds a reason. Returns true if it was not in the set.
+    #[inline]
+    pub fn insert(&self, reason: Reason) -> bool {
+        let before = self.0.get();
+        self.0.set(before | reason.bit());
+        before & reason.bit() == 0
+    }
+
+    /// Removes a reason. Returns true if it was in the set.
+    #[inline]
+    pub fn remove(&self, reason: Reason) -> bool {
+        let before = self.0.get();
+        self.0.set(before & !reason.bit());
+        before & reason.bit() != 0
+    }
+}
+
+/// The lists of ports by reason. A port is on each of them at most once, by a [`ReasonSet`] of its own.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
+    /// The reasons whose list is not empty, so that a turn without work looks at one byte.
+    listed: ReasonSet,
     lists: [Tokens; LISTS],
     retries: RefCell<BinaryHeap<Reverse<(u64, u64)>>>,
 }
 
 impl Schedule {
+    #[inline]
     pub(super) fn push(&self, reason: Reason, token: u64) {
+        self.listed.insert(reason);
         self.lists[reason as usize].waiting.borrow_mut().push(token);
     }
 
     /// Calls `visit` for the ports that are listed now; those that are added meanwhile stay for the next time.
-    pub(super) fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
-        self.lists[reason as usize].drain(visit);
-    }
-
-    /// True if a port is listed for this reason.
     #[inline]
-    pub(super) fn has(&self, reason: Reason) -> bool {
-        match reason {
-            Reason::Retry => !self.retries.borrow().is_empty(),
-            _ => !self.lists[reason as usize].waiting.borrow().is_empty(),
+    pub(super) fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
+        if self.listed.remove(reason) {
+            self.lists[reason as usize].drain(visit);
         }
     }
 
     /// True if a turn has something to do at once.
+    #[inline]
     pub(super) fn is_due(&self) -> bool {
-        WORK.into_iter().any(|reason| self.has(reason))
+        self.listed.0.get() & WORK != 0
     }
 
     /// The more ports wait, the longer each of them waits: together they try about [`RETRIES_MAX`] times per
@@ -134,9 +142,6 @@ struct Tokens {
 
 impl Tokens {
     fn drain(&self, mut visit: impl FnMut(u64)) {
-        if self.waiting.borrow().is_empty() {
-            return;
-        }
         let mut tokens = self.waiting.replace(self.spare.take());
         tokens.drain(..).for_each(&mut visit);
         self.spare.replace(tokens);
@@ -190,14 +195,14 @@ mod tests {
     #[test]
     fn whoever_comes_meanwhile_stays_for_the_next_time() {
         let schedule = Schedule::default();
-        schedule.push(Reason::ErrorState, 1);
+        schedule.push(Reason::ErrorReports, 1);
         let mut visited = Vec::new();
         for _ in 0..2 {
             assert!(schedule.is_due());
-            schedule.drain(Reason::ErrorState, |token| {
+            schedule.drain(Reason::ErrorReports, |token| {
                 visited.push(token);
                 if token == 1 {
-                    schedule.push(Reason::ErrorState, 2);
+                    schedule.push(Reason::ErrorReports, 2);
                 }
             });
         }

@@ -84,7 +84,7 @@ impl Port {
             open.protocol.connection_refused(self);
         }
         if open.lazy.get().is_some_and(|lazy| !lazy.reports.waiting.borrow().is_empty()) {
-            open.schedule(Reason::ErrorState);
+            open.schedule(Reason::ErrorReports);
         }
     }
 }
@@ -159,7 +159,7 @@ impl Open {
         }
         if self.errors.wanted.get() {
             self.lazy().reports.push(report);
-            self.schedule(Reason::ErrorState);
+            self.schedule(Reason::ErrorReports);
         }
     }
 
@@ -167,7 +167,7 @@ impl Open {
         self.lazy().counters.update(|stats| stats.refused += 1);
         if by_peer && self.peer.get().is_some() {
             self.errors.refused.set(true);
-            self.schedule(Reason::ErrorState);
+            self.schedule(Reason::ErrorReports);
         }
     }
 
@@ -189,7 +189,7 @@ impl Open {
             mtu,
             data,
         });
-        self.schedule(Reason::ErrorState);
+        self.schedule(Reason::ErrorReports);
     }
 
     /// Finds the MTU of the path of a datagram that was too long, in bytes with all headers; 0 if it cannot be known.

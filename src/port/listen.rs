@@ -8,7 +8,7 @@ use super::registration::Registration;
 use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, State, bind, flag};
 use crate::addr::{Addr, family};
-use crate::context::{Context, ScheduledReasons};
+use crate::context::{Context, ReasonSet};
 use crate::log::Level;
 use crate::status::{Result, Status};
 use crate::sys::{Device, Handle, Kernel, OwnedHandle, SocketOption, handle_of};
@@ -89,7 +89,7 @@ impl Port {
             segmentation: Cell::new(Segmentation::Off),
             write_ready_due: Cell::new(false),
             backing_off: Cell::new(false),
-            scheduled: ScheduledReasons::default(),
+            scheduled: ReasonSet::default(),
             send_blocked: Cell::new(false),
             constrained: Cell::new(false),
             broadcast: Cell::new(flags & flag::BROADCAST != 0),

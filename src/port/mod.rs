@@ -40,7 +40,7 @@ pub use receive::Delivery;
 pub use stats::Stats;
 
 use crate::addr::Addr;
-use crate::context::{Context, Reason, ScheduledReasons};
+use crate::context::{Context, Reason, ReasonSet};
 use crate::status::{Result, Status};
 use crate::sys::{AppendCursor, Handle, Readiness, SocketHandle};
 use errors::ErrorState;
@@ -112,7 +112,7 @@ struct Open {
     /// The kernel returned ENOBUFS: the queue is tried again after some time.
     backing_off: Cell<bool>,
     /// What the port does in a later turn.
-    scheduled: ScheduledReasons,
+    scheduled: ReasonSet,
     /// Whether broadcasts may be sent.
     broadcast: Cell<bool>,
     /// Before the next datagram something has to be done, or nothing may be sent at all.
@@ -184,6 +184,7 @@ impl Port {
     }
 
     /// Does what was scheduled for this reason. The reactor calls it in a later turn.
+    #[inline]
     pub fn run_scheduled(self: &Arc<Port>, reason: Reason) {
         let Ok(open) = self.open() else { return };
         open.scheduled.remove(reason);
@@ -191,7 +192,7 @@ impl Port {
             Reason::Stop => self.finish_stop(),
             Reason::Deferred => self.deliver_deferred(&open),
             Reason::Retry => self.retry(&open),
-            Reason::ErrorState => self.report_errors(),
+            Reason::ErrorReports => self.report_errors(),
             Reason::Gathered => open.flush(),
             Reason::Gone => {}
         }
@@ -221,6 +222,7 @@ impl Port {
 
 impl Open {
     /// Has [`Port::run_scheduled`] called in a later turn, once, however often this is called until then.
+    #[inline]
     fn schedule(&self, reason: Reason) {
         if self.scheduled.insert(reason) {
             self.context.schedule(reason, self.token.get());

@@ -147,12 +147,17 @@ impl Context {
 
     /// Calls `visit` for the ports that are scheduled for this reason now. Ports that are added meanwhile stay for the next time. Of
     /// retries only those that are due are visited, and at most [`RETRIES_MAX`] of them.
-    #[inline]
     pub fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
         match reason {
             Reason::Retry => self.schedule.drain_retries(clock::now, visit),
             _ => self.schedule.drain(reason, visit),
         }
+    }
+
+    /// True if a port is scheduled for this reason, even if its retry is not due yet.
+    #[inline]
+    pub fn has_scheduled(&self, reason: Reason) -> bool {
+        self.schedule.has(reason)
     }
 
     /// True if a port has something to do in the next turn.

@@ -58,19 +58,23 @@ impl ReasonSet {
         before & reason.bit() == 0
     }
 
-    /// Removes a reason. Returns true if it was in the set.
+    /// Removes a reason.
     #[inline]
-    pub fn remove(&self, reason: Reason) -> bool {
-        let before = self.0.get();
-        self.0.set(before & !reason.bit());
-        before & reason.bit() != 0
+    pub fn remove(&self, reason: Reason) {
+        self.0.set(self.0.get() & !reason.bit());
+    }
+
+    /// True if the reason is in the set.
+    #[inline]
+    pub fn contains(&self, reason: Reason) -> bool {
+        self.0.get() & reason.bit() != 0
     }
 }
 
 /// The lists of ports by reason. A port is on each of them at most once, by a [`ReasonSet`] of its own.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    /// The reasons whose list is not empty, so that a turn without work looks at one byte.
+    /// The reasons for which a port is scheduled, so that a turn without work looks at one byte.
     listed: ReasonSet,
     lists: [Tokens; LISTS],
     retries: RefCell<BinaryHeap<Reverse<(u64, u64)>>>,
@@ -83,10 +87,16 @@ impl Schedule {
         self.lists[reason as usize].waiting.borrow_mut().push(token);
     }
 
-    /// Calls `visit` for the ports that are listed now; those that are added meanwhile stay for the next time.
+    /// True if a port is scheduled for this reason, even if its retry is not due yet.
     #[inline]
+    pub(super) fn has(&self, reason: Reason) -> bool {
+        self.listed.contains(reason)
+    }
+
+    /// Calls `visit` for the ports that are listed now; those that are added meanwhile stay for the next time.
     pub(super) fn drain(&self, reason: Reason, visit: impl FnMut(u64)) {
-        if self.listed.remove(reason) {
+        if self.listed.contains(reason) {
+            self.listed.remove(reason);
             self.lists[reason as usize].drain(visit);
         }
     }
@@ -100,6 +110,7 @@ impl Schedule {
     /// The more ports wait, the longer each of them waits: together they try about [`RETRIES_MAX`] times per
     /// [`BACK_OFF`].
     pub(super) fn push_retry(&self, token: u64, due: u64) {
+        self.listed.insert(Reason::Retry);
         let mut retries = self.retries.borrow_mut();
         let rounds_ahead = (retries.len() / RETRIES_MAX) as u64;
         retries.push(Reverse((due + rounds_ahead * BACK_OFF, token)));
@@ -108,13 +119,16 @@ impl Schedule {
     /// Calls `visit` for at most [`RETRIES_MAX`] ports whose retry is due. `now` is called once. What fails again is
     /// due in a later turn.
     pub(super) fn drain_retries(&self, now: impl FnOnce() -> u64, mut visit: impl FnMut(u64)) {
-        if self.retries.borrow().is_empty() {
+        if !self.listed.contains(Reason::Retry) {
             return;
         }
         let now = now();
         for _ in 0..RETRIES_MAX {
             let Some(token) = self.pop_retry(now) else { break };
             visit(token);
+        }
+        if self.retries.borrow().is_empty() {
+            self.listed.remove(Reason::Retry);
         }
     }
 

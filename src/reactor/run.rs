@@ -205,6 +205,14 @@ impl<C: Call> Reactor<C> {
     /// Visits each port that was scheduled for this reason, in a dispatch of its own.
     #[inline]
     fn run_scheduled(&self, reason: Reason) {
+        // Most turns have no port for most reasons.
+        if self.context.has_scheduled(reason) {
+            self.visit_scheduled(reason);
+        }
+    }
+
+    #[inline(never)]
+    fn visit_scheduled(&self, reason: Reason) {
         let visit = |token| self.dispatch_scope(|| self.with_port(token, |port| port.run_scheduled(reason)));
         self.context.drain(reason, visit);
     }

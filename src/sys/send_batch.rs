@@ -142,6 +142,7 @@ impl SendBatch {
         data.len() >= IN_PLACE_MIN && self.push_found(data, target)
     }
 
+    #[inline]
     fn push_found(&mut self, data: &[u8], target: Target<'_>) -> bool {
         let found = self.buffers.find(data.as_ptr(), data.len());
         // Copies of one datagram that go to one destination are one run of bytes only if they are copied.
@@ -168,6 +169,7 @@ impl SendBatch {
         }
     }
 
+    #[inline]
     fn arm_at_tail(&mut self, limits: GsoLimits) {
         let (Some(cursor), Some(tail)) = (&self.cursor, self.plan.tail(limits)) else { return };
         let (each, left) = (charge(tail.segment, 1), self.charge_limit.saturating_sub(self.charged));

@@ -99,8 +99,8 @@ impl Port {
 }
 
 impl Open {
-    /// The versions of IP that the socket speaks. An IPv6 socket speaks IPv4 too, unless it is told not to, and takes the
-    /// options of both.
+    /// The versions of IP that the socket speaks. An IPv6 socket speaks IPv4 too, unless it is limited to IPv6, and
+    /// takes the options of both.
     pub(super) fn versions(&self) -> impl Iterator<Item = IpVersion> {
         let (own, both) =
             (IpVersion::of(self.family), self.family == family::INET6 && !self.has(flag::V6_ONLY));

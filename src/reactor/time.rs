@@ -28,7 +28,7 @@ impl<C: Call> Reactor<C> {
     pub(super) fn insert_call(&self, due: u64, make: impl FnOnce() -> Delayed<C>) -> Result<u64> {
         self.context.check_open()?;
         let mut timers = self.timers.borrow_mut();
-        // The borrow is over where the call is dropped: `timers` is the younger one.
+        // If this fails, `timers` is dropped before `call`: no borrow is held while the destructor of the call runs.
         timers.reserve()?;
         let id = timers.insert(due, make());
         drop(timers);
@@ -78,7 +78,7 @@ impl<C: Call> Reactor<C> {
         self.timers.borrow().due(id)
     }
 
-    /// Fills `ids` with pending calls, in no order; the answer is how many there are.
+    /// Fills `ids` with pending calls, in no order. Returns how many there are.
     pub fn delayed_calls(&self, ids: &mut [u64]) -> usize {
         let timers = self.timers.borrow();
         ids.iter_mut().zip(timers.ids()).for_each(|(place, id)| *place = id);

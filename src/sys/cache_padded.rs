@@ -1,9 +1,9 @@
-//! Keeping apart what different threads write.
+//! Padding against false sharing.
 
 use std::ops::Deref;
 
-/// On a cache line of its own: what other threads read for each call, beside what the reactor writes in each turn, would
-/// come from the other core each time.
+/// A value on a cache line of its own. Without it, a word that other threads read for each call would share a line with
+/// words that the reactor writes in each turn, and would have to come from the other core each time.
 #[derive(Debug)]
 #[repr(align(64))]
 pub struct CachePadded<T>(pub T);

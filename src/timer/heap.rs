@@ -1,15 +1,15 @@
 //! A heap of instants, the earliest first.
 //!
-//! It has four branches: half as deep as with two, and the children of an entry lie beside each other. What is
-//! added waits at the end of the array until the earliest is asked for: adding many costs no more than writing
-//! them down, and entries that are dropped again before that never find their place.
+//! It has four branches: it is half as deep as with two, and the children of an entry are next to each other. New
+//! entries wait at the end of the array until the earliest is needed: adding many costs no more than writing them, and
+//! entries that are dropped before that are never sorted in.
 
 use crate::status::Result;
 use std::num::NonZeroU32;
 
 const BRANCHES: usize = 4;
 
-/// When a delayed call comes due, and where it is kept. 16 bytes, so that a cache line holds four.
+/// The deadline of a delayed call, and its slot. 16 bytes, so that a cache line holds four.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) due: u64,

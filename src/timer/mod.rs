@@ -1,13 +1,13 @@
 //! The delayed calls of a reactor.
 //!
-//! A table of slots holds the calls, a heap orders them by instant. A new call waits on a list until somebody asks
-//! which one is next: one that is cancelled before, or moved, never is in the heap. Nor is the heap told when a call in
-//! it is cancelled or put off: an entry is looked at when it comes to the top, and dropped or filed again then. A call
-//! that is moved to an earlier instant gets one more entry. So each of these touches one slot and nothing else.
-//! When more than half of the entries are superfluous, all of those are dropped at once.
+//! A table of slots holds the calls, and a heap orders them by instant. A new call waits on a list until the next call
+//! is asked for: a call that is cancelled or moved before that never enters the heap. Nor does the heap change when a
+//! call in it is cancelled or put off: an entry is checked when it comes to the top, and then dropped or inserted
+//! again. A call that is moved to an earlier instant gets one more entry. So each of these operations touches one slot
+//! only. When more than half of the entries are stale, all stale ones are dropped at once.
 //!
-//! While a call is being made, its owner holds it, and the table keeps its id: a call that is moved then is pending again, as a
-//! periodic call always is. [`Timers::end_call`] puts it back, or ends it.
+//! While a call is being made, its owner holds it, and the table keeps its id: a call that is moved then is pending
+//! again, as a periodic call always is. [`Timers::end_call`] puts it back, or ends it.
 
 mod finished;
 mod heap;
@@ -22,12 +22,12 @@ use crate::status::{Result, Status};
 use finished::FinishedCalls;
 use heap::{Entry, Heap};
 
-/// As many calls are made room for at least.
+/// The least number of calls for which memory is reserved.
 const MIN_CAPACITY: usize = 4;
-/// As many superfluous entries are never worth a search for them.
+/// So many stale entries are never worth a search for them.
 const STALE_SLACK: usize = 64;
 
-/// What a table of delayed calls asks of a call.
+/// The properties of a call that the table needs.
 pub trait Timed {
     /// The nanoseconds from one call to the next; 0 if it is made once.
     fn interval(&self) -> u64;
@@ -60,41 +60,41 @@ pub struct Due<C> {
     pub call: C,
 }
 
-/// Packed to 36 bytes for a call of 24, so that its slot has 40: the first touch of memory is most of what a million
-/// timers cost.
+/// Packed to 36 bytes for a call of 24, so that its slot has 40: the first touch of memory is most of the cost of a
+/// million timers.
 #[repr(Rust, packed(4))]
 struct Timer<C> {
     call: C,
     due: u64,
-    /// Of creation. Not 0, so that a vacant slot needs no flag; 32 bits, since they can be dealt out anew. The lowest bit
-    /// is [`PERIODIC`].
+    /// The order of creation. It is not 0, so that a vacant slot needs no flag; 32 bits are enough, since calls can be
+    /// renumbered. The lowest bit is [`PERIODIC`].
     order: NonZeroU32,
 }
 
 /// Set in the order of a periodic call.
 const PERIODIC: u32 = 1;
-/// From one order to the next.
+/// The difference of two orders that follow each other.
 const ORDER_STEP: u32 = 2;
 const FIRST_ORDER: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
-/// No call gets it.
+/// The id that no call gets.
 const END_OF_ORDERS: u32 = u32::MAX - 1;
 
 /// Delayed calls of type `C`, which it neither calls nor drops but hands back. Instants are nanoseconds of the
 /// owner's clock.
 ///
-/// Whatever takes an id fails with `ALREADY_CALLED` or `ALREADY_CANCELLED` for the 4096 calls that ended last,
-/// and with `NOT_FOUND` for all others and for what is no id of a timer.
+/// Functions that take an id fail with `ALREADY_CALLED` or `ALREADY_CANCELLED` for the 4096 calls that ended last, and
+/// with `NOT_FOUND` for all others and for what is no id of a timer.
 pub struct Timers<C> {
     timers: Slots<Timer<C>>,
-    /// Of a call that is in it, at least one entry is not later than the instant it comes due at. There is room for
-    /// all of `held`.
+    /// Each call in the heap has at least one entry that is not later than its instant. There is room for all of
+    /// `held`.
     heap: Heap,
-    /// The slots of those made last, which are not in the heap yet: one for each of the latest orders, in a row. For
-    /// as many as it has room for, the heap and the slots have room, too: so an insert asks for nothing else.
+    /// The slots of the newest calls, which are not in the heap yet: one for each of the latest orders, in a row. The
+    /// heap and the slots have room for as many as this has, so an insert needs no other memory.
     fresh: Vec<u32>,
     /// Entries that are due, but were made during the pass that is going on.
     held: Vec<Entry>,
-    /// Some call may have several entries.
+    /// Whether any call may have several entries.
     repeated: bool,
     finished: FinishedCalls,
     /// The call that is being made, if it is not pending again: its id, and when it was due. No call has the id 0.
@@ -107,7 +107,7 @@ pub struct Timers<C> {
 }
 
 impl<C: Timed> Timers<C> {
-    /// No delayed calls. It allocates nothing yet.
+    /// An empty table. Allocates nothing yet.
     pub fn new() -> Self {
         Timers {
             timers: Slots::new(Kind::Timer),
@@ -138,7 +138,10 @@ impl<C: Timed> Timers<C> {
         self.timers.ids()
     }
 
-    /// Sees to it that the next [`insert`](Self::insert) needs no memory. NO_MEMORY.
+    /// Makes room, so that the next [`insert`](Self::insert) needs no memory.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
     #[inline]
     pub fn reserve(&mut self) -> Result<()> {
         if self.fresh.len() == self.fresh.capacity() { self.grow() } else { Ok(()) }
@@ -181,7 +184,7 @@ impl<C: Timed> Timers<C> {
         self.calling.0 == id && id != 0
     }
 
-    /// Takes a pending call out, uncalled. If it is being made, its owner has it, and this returns its stand-in.
+    /// Removes a pending call, uncalled. If it is being made, its owner has it, and this returns its stand-in.
     #[inline(always)]
     pub fn cancel(&mut self, id: u64) -> Result<C> {
         let Some(timer) = self.timers.remove(id) else { return Err(self.status(id)) };
@@ -229,7 +232,7 @@ impl<C: Timed> Timers<C> {
     #[cold]
     fn move_grid(&mut self, id: u64, due: u64, now: u64) -> Result<()> {
         self.reserve()?;
-        // Out and in again, since the call in a packed timer cannot be referred to.
+        // Removed and inserted again, since a reference into a packed timer is not allowed.
         let Some((_, Timer { call, due: old, order })) = self.timers.lend_at(slots::index(id)) else {
             return Ok(());
         };
@@ -275,7 +278,7 @@ impl<C: Timed> Timers<C> {
     /// The instant the next call comes due at, if any ever does.
     #[inline]
     pub fn next_due(&mut self) -> Option<u64> {
-        // Asked for in every turn, and often there is nothing.
+        // This is called in every turn, and often there is no call.
         let entries = self.heap.len() + self.held.len() + self.fresh.len();
         if entries == 0 { None } else { self.first_due() }
     }
@@ -285,7 +288,7 @@ impl<C: Timed> Timers<C> {
         self.earliest(NEVER).map(|entry| entry.due)
     }
 
-    /// Begins a pass: what is inserted from now on waits for the next one.
+    /// Begins a pass: calls that are inserted from now on wait for the next one.
     pub fn begin_pass(&mut self) {
         self.insert_all_fresh();
         self.pass_end = self.next_order;
@@ -344,7 +347,7 @@ impl<C: Timed> Timers<C> {
         }
     }
 
-    /// Takes any pending call out, as cancelled: for an owner that ends.
+    /// Removes any pending call as cancelled, when the owner ends.
     pub fn take_any(&mut self) -> Option<C> {
         self.insert_all_fresh();
         loop {
@@ -375,7 +378,7 @@ impl<C: Timed> Timers<C> {
         Some(Due { id, instant, beats, call })
     }
 
-    /// The first entry at or before `limit`, and before [`NEVER`], that says when its call comes due.
+    /// The first entry at or before `limit`, and before [`NEVER`], that is not stale.
     fn earliest(&mut self, limit: u64) -> Option<Entry> {
         loop {
             let first = self.heap.first().filter(|first| first.due <= limit && first.due < NEVER)?;
@@ -396,7 +399,7 @@ impl<C: Timed> Timers<C> {
         self.next_order.get() - ORDER_STEP * self.fresh.len() as u32
     }
 
-    /// Puts into the heap what is not there yet.
+    /// Moves the new calls into the heap.
     fn insert_all_fresh(&mut self) {
         if !self.held.is_empty() {
             self.held.drain(..).for_each(|entry| self.heap.push(entry));
@@ -415,7 +418,7 @@ impl<C: Timed> Timers<C> {
             order = order.saturating_add(ORDER_STEP);
         }
         let room = self.fresh.capacity();
-        // Without memory the next insert has to ask for it.
+        // Without memory the next insert has to reserve it.
         if self.heap.reserve(room).is_err() || self.timers.reserve(room).is_err() {
             self.fresh = Vec::new();
         }
@@ -427,8 +430,8 @@ impl<C: Timed> Timers<C> {
         }
     }
 
-    /// Leaves one entry a call, at the instant it comes due. Cold, as the next one is: woven into their callers,
-    /// they make every insert and cancel slower by a third.
+    /// Leaves one entry for each call, at its instant. This function is cold, and so is the next one: if they are
+    /// inlined, every insert and cancel is slower by a third.
     #[cold]
     fn drop_stale(&mut self) {
         self.insert_all_fresh();

@@ -1,6 +1,6 @@
-//! A bug in the library, played by a kernel that panics: the reactor is dead, the process lives, all is freed, and nothing
-//! is printed. Each test runs in a process of its own, where the hook that keeps panics quiet stands, and looks at what that
-//! has printed.
+//! A bug in the library, simulated by a kernel that panics: the reactor is poisoned, the process lives, everything is
+//! freed, and nothing is printed. Each test runs in a process of its own, in which the hook that silences panics is
+//! set, and checks what the process has printed.
 
 use super::super::callback::Core;
 use super::super::{embed::*, events::*, life::*, observe::*, ports::*, thread::*, time::*, transport::*};
@@ -53,12 +53,12 @@ fn alone(test: &str, scenario: fn()) {
     assert_eq!(err, "");
 }
 
-/// From here on a failed assertion says why.
+/// A failed assertion prints its message from now on.
 fn be_loud() {
     drop(std::panic::take_hook());
 }
 
-/// A payload that cannot be dropped: `catch_unwind` gives it to whoever catches.
+/// A payload that cannot be dropped: `catch_unwind` hands it to the code that catches.
 struct Bomb;
 
 impl Drop for Bomb {

@@ -76,7 +76,7 @@ impl Control {
         control.wrapping_byte_add(std::mem::offset_of!(Control, room)).cast()
     }
 
-    /// True where nothing was added.
+    /// True if nothing was added.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

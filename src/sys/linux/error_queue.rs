@@ -17,7 +17,7 @@ const DATA_MAX: usize = 2048;
 const CONTROL_WORDS: usize = 64;
 
 /// The next entry of the queue: one recvmsg(2) with MSG_ERRQUEUE, which never waits. None for an entry that is no error
-/// (a time stamp, say). Errors: EAGAIN where the queue is empty.
+/// (for example a time stamp). Errors: EAGAIN if the queue is empty.
 pub(in crate::sys) fn read(fd: RawFd) -> io::Result<Option<Report>> {
     let (mut data, mut name, mut control) = ([0u8; DATA_MAX], [0u8; NAME_SIZE], [0u64; CONTROL_WORDS]);
     let mut vector = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: DATA_MAX };
@@ -35,7 +35,7 @@ pub(in crate::sys) fn read(fd: RawFd) -> io::Result<Option<Report>> {
     Ok(decode(&name[..name_len], control, &data[..len]))
 }
 
-/// A report out of the name, the ancillary data and the payload of one message. None where there is no error in it.
+/// A report out of the name, the ancillary data and the payload of one message. None if it contains no error.
 ///
 /// The name is the destination, not the sender. The origin tells what an entry is, not the level of the ancillary data:
 /// an IPv6 socket gets errors about IPv4 at the level of IPv6.

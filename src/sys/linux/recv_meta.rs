@@ -29,7 +29,7 @@ pub fn read(datagram: &mut Datagram, control: &[u8], port: u16) {
     }
 }
 
-/// Bytes of each of the datagrams that were merged (UDP_GRO, udp(7)); none where none were.
+/// Bytes of each of the datagrams that were merged (UDP_GRO, udp(7)); None if none were.
 pub fn segment(control: &[u8]) -> Option<usize> {
     let merged = items(control).find(|item| (item.level, item.kind) == (libc::SOL_UDP, libc::UDP_GRO))?;
     usize::try_from(number(merged.value)?).ok()

@@ -294,7 +294,7 @@ fn default() -> sigaction {
 fn exchange(signal: c_int, new: Option<&sigaction>) -> io::Result<sigaction> {
     let mut old = default();
     let new = new.map_or(null(), std::ptr::from_ref);
-    // SAFETY: sigaction(2) reads one action, or none where it is null, and writes one; it is async-signal-safe.
+    // SAFETY: sigaction(2) reads one action, or none if it is null, and writes one; it is async-signal-safe.
     check(unsafe { libc::sigaction(signal, new, &mut old) }.into())?;
     Ok(old)
 }

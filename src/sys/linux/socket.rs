@@ -65,7 +65,7 @@ pub(in crate::sys) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8])
     check(unsafe { libc::setsockopt(fd, level, name, data, len) }.into()).map(drop)
 }
 
-/// getsockopt(2) into any buffer; the answer is how much of it was filled.
+/// getsockopt(2) into any buffer. Returns how many bytes were filled.
 pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
     let mut len = value.len() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes, and how many to `len`.

@@ -117,7 +117,8 @@ static uint64_t count_dropped(unsigned head) {
 #define THREE_IN_TEN "numgen random mod 10 \\< 3" /* escaped for the shell */
 
 static void check_loss(const char *near, const char *far, unsigned head, uint32_t flags, const char *which) {
-  enum { COUNT = 300 };
+  /* The default receive buffer holds all that arrive, even if cache lines have 256 bytes (s390x). */
+  enum { COUNT = 240 };
   fixture f;
   set_up(&f, near, far, flags);
   enter_far_host(&f.hosts);
@@ -283,6 +284,9 @@ TEST(only_port_unreachable_is_reported_to_a_connected_port_ipv6) {
 
 /* ---- dropped by the local firewall: the write fails, or error_received is called ----------------------- */
 
+/* The byte of the datagram's number that has its lowest bits. */
+#define LOW_BYTE (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 0 : 3)
+
 static void check_local_firewall(uint32_t flags) {
   enum { COUNT = 32 };
   fixture f;
@@ -290,7 +294,8 @@ static void check_local_firewall(uint32_t flags) {
   run_network_tool("nft", "add table inet t");
   run_network_tool("nft", "add chain inet t out '{ type filter hook output priority 0; }'");
   /* Drops by the lowest two bits of the number, which follows the UDP header. */
-  run_network_tool("nft", "add rule inet t out udp dport %u @th,64,8 '&' 3 == 1 drop", f.far_addr.port);
+  run_network_tool("nft", "add rule inet t out udp dport %u @th,%d,8 '&' 3 == 1 drop", f.far_addr.port,
+                   64 + 8 * LOW_BYTE);
   f.count = COUNT;
   OK(udpr_reactor_call_later(f.reactor, 0, write_numbers, &f, NULL, NULL));
   RUN_UNTIL(f.reactor, f.returned + (uint32_t)f.reports == COUNT);

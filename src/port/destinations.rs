@@ -89,7 +89,7 @@ fn is_limited_broadcast(target: &Addr) -> bool {
 impl Open {
     #[inline]
     pub(super) fn destinations(&self) -> Destinations {
-        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.broadcast.get());
+        let (v6_only, broadcast) = (self.has(flag::V6_ONLY), self.has(flag::BROADCAST));
         Destinations { family: self.family, v6_only, broadcast }
     }
 

@@ -73,7 +73,7 @@ impl Port {
             state: Cell::new(State::Listening),
             fd: socket.into(),
             family,
-            flags,
+            flags: Cell::new(flags),
             packet_size: options.packet_size(),
             queue_bytes: options.queue_bytes(),
             peer: Cell::new(peer),
@@ -92,7 +92,6 @@ impl Port {
             scheduled: ReasonSet::default(),
             send_blocked: Cell::new(false),
             constrained: Cell::new(false),
-            broadcast: Cell::new(flags & flag::BROADCAST != 0),
             meta_port: Cell::new(None),
             lazy: OnceCell::new(),
         };

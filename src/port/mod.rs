@@ -85,7 +85,7 @@ struct Open {
     /// The socket's descriptor, or -1.
     fd: SocketHandle,
     family: u16,
-    flags: u32,
+    flags: Cell<u32>,
     packet_size: u16,
     /// The bound of the send queue, in bytes.
     queue_bytes: u32,
@@ -113,8 +113,6 @@ struct Open {
     backing_off: Cell<bool>,
     /// What the port does in a later turn.
     scheduled: ReasonSet,
-    /// Whether broadcasts may be sent.
-    broadcast: Cell<bool>,
     /// Before the next datagram something has to be done, or nothing may be sent at all.
     send_blocked: Cell<bool>,
     /// The port is bound to a device, so destinations on another one are refused.
@@ -237,7 +235,12 @@ impl Open {
     }
 
     fn has(&self, bit: u32) -> bool {
-        self.flags & bit != 0
+        self.flags.get() & bit != 0
+    }
+
+    fn set_flag(&self, bit: u32, on: bool) {
+        let others = self.flags.get() & !bit;
+        self.flags.set(if on { others | bit } else { others });
     }
 
     fn is_listening(&self) -> bool {

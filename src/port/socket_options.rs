@@ -18,7 +18,7 @@ impl Port {
     pub fn set_broadcast_allowed(&self, allowed: bool) -> Result {
         let open = self.settable()?;
         open.set_option(SocketOption::Broadcast, allowed)?;
-        open.broadcast.set(allowed);
+        open.set_flag(flag::BROADCAST, allowed);
         self.shared.set_destinations(open.destinations());
         Ok(())
     }
@@ -28,7 +28,7 @@ impl Port {
     /// # Errors
     /// CLOSED if the socket is closed.
     pub fn get_broadcast_allowed(&self) -> Result<bool> {
-        Ok(self.readable()?.broadcast.get())
+        Ok(self.readable()?.has(flag::BROADCAST))
     }
 
     /// Sets the TTL or hop limit of unicast datagrams.

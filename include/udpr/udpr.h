@@ -80,89 +80,92 @@
 #endif
 #endif
 
-/** Every status. Each named code stands for one errno or for none, so that udpr_status_errno gives every errno back. */
+/** Every status. A named status stands for one errno or for none, so that udpr_status_errno recovers every errno. */
 typedef enum udpr_status_code {
   /** Success. */
   UDPR_OK = 0,
-  /** From a trigger: it will finish later. */
+  /** Returned by a trigger: it will finish later. */
   UDPR_PENDING = 1,
-  /** A NULL where none is allowed, a bad size, a value out of range. */
+  /** A pointer is NULL that must not be, a size is wrong, or a value is out of range. */
   UDPR_E_INVALID_ARGUMENT = -1,
-  /** ENOMEM. */
+  /** There is no memory (ENOMEM). */
   UDPR_E_NO_MEMORY = -2,
-  /** Another thread uses this reactor now. */
+  /** Another thread is using this reactor. */
   UDPR_E_WRONG_THREAD = -3,
-  /** The reactor does not run. */
+  /** The reactor is not running. */
   UDPR_E_NOT_RUNNING = -4,
-  /** The reactor runs already. */
+  /** The reactor is running already. */
   UDPR_E_ALREADY_RUNNING = -5,
-  /** Not from inside a callback. */
+  /** The function must not be called inside a callback. */
   UDPR_E_REENTRANT = -6,
-  /** This transport has stopped, or the reactor is gone, or this is a forked child. */
+  /** The transport has stopped, the reactor was freed, or this is a forked child. */
   UDPR_E_CLOSED = -7,
-  /** No such id. */
+  /** There is no such id. */
   UDPR_E_NOT_FOUND = -8,
-  /** The delayed call has run, or is running. */
+  /** The delayed call was made, or is being made. */
   UDPR_E_ALREADY_CALLED = -9,
   /** The delayed call was cancelled. */
   UDPR_E_ALREADY_CANCELLED = -10,
-  /** Not an IP literal (a host name, say). */
+  /** The text is not an IP address; it may be a host name. */
   UDPR_E_INVALID_ADDRESS = -11,
-  /** IPv4 on an IPv6 port or the other way round (EAFNOSUPPORT). */
+  /** An IPv4 address for an IPv6 port, or the other way round (EAFNOSUPPORT). */
   UDPR_E_ADDRESS_FAMILY = -12,
-  /** Adopting: not a UDP socket. */
+  /** The descriptor to be adopted is not a UDP socket. */
   UDPR_E_SOCKET_TYPE = -13,
-  /** A write without address on an unconnected port (ENOTCONN). */
+  /** A write without a destination on a port that is not connected (ENOTCONN). */
   UDPR_E_NOT_CONNECTED = -14,
-  /** A write to somebody else on a connected port. */
+  /** A connected port cannot write to another destination. */
   UDPR_E_WRONG_PEER = -15,
-  /** More than a datagram holds: 65,507 bytes over IPv4, 65,527 over IPv6; or than the path carries (EMSGSIZE). */
+  /**
+   * The datagram is longer than UDP allows, 65,507 bytes over IPv4 and 65,527 over IPv6, or than the path carries
+   * (EMSGSIZE).
+   */
   UDPR_E_MESSAGE_TOO_LONG = -16,
-  /** The socket and the send queue are full; write_ready tells when to go on (EAGAIN). */
+  /** The socket and the send queue are full. write_ready is called when writes are accepted again (EAGAIN). */
   UDPR_E_WOULD_BLOCK = -17,
-  /** Nobody listens there (ECONNREFUSED). */
+  /** No socket listens at the destination (ECONNREFUSED). */
   UDPR_E_CONNECTION_REFUSED = -18,
   /** Another socket has this address (EADDRINUSE). */
   UDPR_E_ADDRESS_IN_USE = -19,
-  /** Not an address of this host (EADDRNOTAVAIL). */
+  /** The address is not an address of this host (EADDRNOTAVAIL). */
   UDPR_E_ADDRESS_NOT_AVAILABLE = -20,
-  /** EPERM: a firewall, say. */
+  /** Not permitted: for example a firewall rejects it (EPERM). */
   UDPR_E_PERMISSION = -21,
-  /** EACCES: broadcast not allowed, a privileged port. */
+  /** Access denied: a broadcast that was not allowed, or a privileged port (EACCES). */
   UDPR_E_ACCESS = -22,
-  /** EMFILE: this process has no descriptor left. */
+  /** The process has no descriptor left (EMFILE). */
   UDPR_E_NO_FILES = -23,
-  /** ENETUNREACH. */
+  /** There is no route to the network (ENETUNREACH). */
   UDPR_E_NETWORK_UNREACHABLE = -24,
-  /** EHOSTUNREACH. */
+  /** There is no route to the host (EHOSTUNREACH). */
   UDPR_E_HOST_UNREACHABLE = -25,
-  /** The group was joined before. */
+  /** The port has joined the group already. */
   UDPR_E_ALREADY_JOINED = -26,
-  /** The group was not joined. */
+  /** The port has not joined the group. */
   UDPR_E_NOT_JOINED = -27,
-  /** Joining: not a multicast address. */
+  /** The address to be joined is not a multicast address. */
   UDPR_E_NOT_MULTICAST = -28,
-  /** No such network interface (ENODEV). */
+  /** There is no such network interface (ENODEV). */
   UDPR_E_NO_INTERFACE = -29,
   /** The name does not exist. */
   UDPR_E_NAME_NOT_FOUND = -30,
-  /** The name cannot be looked up now. */
+  /** The name cannot be looked up at the moment. */
   UDPR_E_NAME_TRY_AGAIN = -31,
-  /** ETIMEDOUT. */
+  /** It took too long (ETIMEDOUT). */
   UDPR_E_TIMED_OUT = -32,
-  /** ECANCELED. */
+  /** It was cancelled (ECANCELED). */
   UDPR_E_CANCELLED = -33,
-  /** This system or this release cannot do it (EOPNOTSUPP). */
+  /** This system, or this version of the library, cannot do it (EOPNOTSUPP). */
   UDPR_E_NOT_SUPPORTED = -34,
-  /** A struct or flag asks for more than this library knows. */
+  /** A struct or a flag asks for more than this version of the library knows. */
   UDPR_E_VERSION = -35,
-  /** A bug in the library: this reactor is dead, only udpr_reactor_free is allowed. */
+  /** The library has a bug: this reactor is unusable, and only udpr_reactor_free is allowed. */
   UDPR_E_PANIC = -36,
-  /** UDPR_E_SYSTEM - errno, for an errno without a name above. */
+  /** UDPR_E_SYSTEM - errno stands for an errno that has no status of its own. */
   UDPR_E_SYSTEM = -65536
 } udpr_status_code;
 
-/** udpr_addr.family: the same on every system. */
+/** The values of udpr_addr.family. They are the same on every system. */
 typedef enum udpr_family_code {
   /** No address. */
   UDPR_AF_UNSPEC = 0,
@@ -172,47 +175,47 @@ typedef enum udpr_family_code {
   UDPR_AF_INET6 = 6
 } udpr_family_code;
 
-/** When a trigger of an event is called. */
+/** The phases of an event: when its triggers are called. */
 typedef enum udpr_phase_code {
-  /** First; a trigger that answers UDPR_PENDING holds the rest back. */
+  /** First. A trigger that returns UDPR_PENDING holds the other phases back. */
   UDPR_PHASE_BEFORE = 0,
-  /** Next; at shutdown, when the ports have stopped. */
+  /** Next. At shutdown, the ports have stopped. */
   UDPR_PHASE_DURING = 1,
   /** Last. */
   UDPR_PHASE_AFTER = 2
 } udpr_phase_code;
 
-/** What happens to a reactor. */
+/** The events of a reactor. */
 typedef enum udpr_event_code {
-  /** It begins to run. */
+  /** The reactor begins to run. */
   UDPR_EVENT_STARTUP = 0,
-  /** It was stopped. */
+  /** The reactor was stopped. */
   UDPR_EVENT_SHUTDOWN = 1
 } udpr_event_code;
 
-/** What a watch is told of its descriptor. */
+/** The events of a watched descriptor. */
 typedef enum udpr_watch_flag {
   /** It can be read (EPOLLIN). */
   UDPR_WATCH_READABLE = 1,
   /** It can be written to (EPOLLOUT). */
   UDPR_WATCH_WRITABLE = 2,
-  /** An error, or the other side is gone (EPOLLERR, EPOLLHUP); always reported. */
+  /** It has an error, or the other side is gone (EPOLLERR, EPOLLHUP). This is always reported. */
   UDPR_WATCH_HANGUP = 4
 } udpr_watch_flag;
 
-/** How grave a log record is. */
+/** The severity of a log record. */
 typedef enum udpr_log_code {
-  /** Something was lost or failed that no result tells of. */
+  /** Something was lost or failed, and no function returned it. */
   UDPR_LOG_ERROR = 1,
-  /** It works, but not as asked for. */
+  /** It works, but not as requested. */
   UDPR_LOG_WARN = 2,
-  /** Beginnings and ends. */
+  /** Something began or ended. */
   UDPR_LOG_INFO = 3,
-  /** For who looks for a fault. */
+  /** Details for debugging. */
   UDPR_LOG_DEBUG = 4
 } udpr_log_code;
 
-/** udpr_error_report.origin: who found the error. */
+/** The values of udpr_error_report.origin: who found the error. */
 typedef enum udpr_origin_code {
   /** Our own kernel. */
   UDPR_ORIGIN_LOCAL = 0,
@@ -222,84 +225,93 @@ typedef enum udpr_origin_code {
   UDPR_ORIGIN_ICMP6 = 6
 } udpr_origin_code;
 
-/** udpr_datagram.flags. */
+/** The bits of udpr_datagram.flags. */
 typedef enum udpr_datagram_flag {
-  /** It was longer than max_packet_size: len bytes of full_len are there. */
+  /** The datagram was longer than max_packet_size: only len of its full_len bytes are at data. */
   UDPR_DATAGRAM_TRUNCATED = 1
 } udpr_datagram_flag;
 
-/** udpr_message.flags. */
+/** The bits of udpr_message.flags. */
 typedef enum udpr_message_flag {
-  /** The message's tos counts. */
+  /** The field tos is used. */
   UDPR_MESSAGE_TOS = 1,
-  /** Do not gather, send now. */
+  /** The message is sent at once, and not gathered. */
   UDPR_MESSAGE_NOW = 2
 } udpr_message_flag;
 
-/** udpr_reactor_options.flags. */
+/** The bits of udpr_reactor_options.flags. */
 typedef enum udpr_reactor_flag {
   /**
-   * While run runs, SIGINT and SIGTERM stop it; a second one ends a run whose shutdown hangs. The former handlers are
-   * back when it returns. If the host restores ours later, it acts as the former one.
+   * While run is running, SIGINT and SIGTERM stop the reactor. A second signal ends a run whose shutdown is held
+   * back. The previous handlers are installed again when run returns. If the host restores our handler later, it
+   * behaves like the previous one.
    */
   UDPR_REACTOR_SIGNALS = 1,
-  /** Time moves by udpr_reactor_advance alone, sockets stay real: for tests. */
+  /** Only udpr_reactor_advance moves the clock; sockets stay real. For tests. */
   UDPR_REACTOR_MANUAL_CLOCK = 2,
-  /** The first thread in run or iterate owns it, between turns too, until free or the end of that thread. */
+  /** The first thread in run or iterate owns the reactor, between turns too, until free or the end of that thread. */
   UDPR_REACTOR_PINNED = 4
 } udpr_reactor_flag;
 
-/** udpr_udp_options.flags. */
+/** The bits of udpr_udp_options.flags. */
 typedef enum udpr_udp_flag {
   /**
-   * Several sockets on one number, in one program or many: each of them receives every multicast datagram of the groups
-   * it joined; a unicast datagram goes to one of them, on Linux the one that was bound last. SO_REUSEADDR on Linux: all
-   * who share the number must have that option set (they may have SO_REUSEPORT, too, as Twisted's listenMultiple has).
+   * Several sockets share a port number, in one program or in many. Each of them receives every multicast datagram
+   * of the groups that it joined; a unicast datagram goes to one of them, on Linux to the one that was bound last.
+   * On Linux this is SO_REUSEADDR: all sockets that share the number must have it set. They may have SO_REUSEPORT,
+   * too, as Twisted's listenMultiple has.
    */
   UDPR_UDP_LISTEN_MULTIPLE = 1,
-  /** SO_REUSEADDR, on every system: on Linux the same as UDPR_UDP_LISTEN_MULTIPLE. */
+  /** SO_REUSEADDR, on every system. On Linux it is the same as UDPR_UDP_LISTEN_MULTIPLE. */
   UDPR_UDP_REUSE_ADDRESS = 2,
   /**
-   * SO_REUSEPORT: the kernel spreads unicast flows over the sockets of one user that have it (a reactor per core). It may
-   * spread multicast datagrams from the network, too, so that a port receives some of those of its groups only (Linux 6.9
-   * and later), also together with UDPR_UDP_LISTEN_MULTIPLE; both flags are what Twisted's listenMultiple sets.
+   * SO_REUSEPORT: the kernel distributes unicast flows among the sockets of one user that have it set, for example a
+   * reactor per core. It may distribute multicast datagrams from the network as well, so that a port receives only
+   * some of those of its groups (Linux 6.9 and later), also together with UDPR_UDP_LISTEN_MULTIPLE. Twisted's
+   * listenMultiple sets both.
    */
   UDPR_UDP_REUSE_PORT = 4,
-  /** Else an IPv6 port on "::" is dual-stack, whatever the system's default. */
+  /** IPv6 only. Without it an IPv6 port on "::" receives IPv4 too, whatever the system's default is. */
   UDPR_UDP_V6_ONLY = 8,
-  /** Broadcasts may be sent (SO_BROADCAST). */
+  /** Datagrams may be sent to broadcast addresses (SO_BROADCAST). */
   UDPR_UDP_BROADCAST = 16,
-  /** Fill datagram.destination and .interface_index. */
+  /** Sets destination and interface_index of received datagrams. */
   UDPR_UDP_PACKET_INFO = 32,
-  /** Fill datagram.timestamp; turns GRO off for the port (one stamp per kernel buffer). */
+  /**
+   * Sets timestamp of received datagrams. It turns GRO off for the port, since the kernel stamps a merged buffer
+   * only once.
+   */
   UDPR_UDP_TIMESTAMPS = 64,
-  /** Fill datagram.tos (ECN in its low two bits). */
+  /** Sets tos of received datagrams; ECN is in its low two bits. */
   UDPR_UDP_TOS = 128,
-  /** Fill datagram.ttl. */
+  /** Sets ttl of received datagrams. */
   UDPR_UDP_TTL = 256,
-  /** error_received gets what the kernel knows of every failure, with its destination. */
+  /** error_received is called with what the kernel reports about each failed datagram, including its destination. */
   UDPR_UDP_ERROR_REPORTS = 512,
-  /** Path MTU discovery in probe mode, IPv4 and IPv6. */
+  /** Path MTU discovery in probe mode (IP_PMTUDISC_PROBE), for IPv4 and IPv6. */
   UDPR_UDP_DONT_FRAGMENT = 1024,
-  /** A full socket drops and counts: no stale data (games, voice). */
+  /**
+   * If the socket is full, datagrams are dropped and counted instead of queued: for games and voice, which need no
+   * old data.
+   */
   UDPR_UDP_NO_QUEUE = 2048,
-  /** Each write is one system call now, with its exact result; never queues. */
+  /** Each write is one system call, made at once, with its exact result. Nothing is gathered or queued. */
   UDPR_UDP_UNBATCHED = 4096,
   /** Neither GSO nor GRO. */
   UDPR_UDP_NO_OFFLOAD = 8192,
-  /** Adopted sockets: GRO too (it stays set for the socket's other holders). */
+  /** For adopted sockets: GRO too. It stays set for the other holders of the socket. */
   UDPR_UDP_OFFLOAD = 16384,
-  /** Adopting: take the descriptor over instead of duplicating it. */
+  /** For adopting: takes the descriptor over instead of duplicating it. */
   UDPR_UDP_TAKE_FD = 32768
 } udpr_udp_flag;
 
 /** Sizes. */
 typedef enum udpr_limit {
-  /** Room for any formatted address and its NUL, in bytes. */
+  /** Bytes for any formatted address and its NUL. */
   UDPR_ADDR_TEXT_MAX = 80
 } udpr_limit;
 
-/** udpr_interface.flags. */
+/** The bits of udpr_interface.flags. */
 typedef enum udpr_interface_flag {
   /** The interface is up. */
   UDPR_INTERFACE_UP = 1,
@@ -313,32 +325,35 @@ typedef enum udpr_interface_flag {
   UDPR_INTERFACE_POINT_TO_POINT = 16
 } udpr_interface_flag;
 
-/** A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it. */
+/** A reactor. The program owns it: udpr_reactor_new makes it, udpr_reactor_free frees it. */
 typedef struct udpr_reactor udpr_reactor;
 
-/** A reactor's door for other threads. Counted: udpr_remote_retain, udpr_remote_release. [any thread] */
+/** A handle of a reactor for other threads. It is counted: udpr_remote_retain, udpr_remote_release. [any thread] */
 typedef struct udpr_remote udpr_remote;
 
-/** A port; the Port of Twisted. Counted: udpr_transport_retain, udpr_transport_release. */
+/** A UDP port, as Twisted's Port. It is counted: udpr_transport_retain, udpr_transport_release. */
 typedef struct udpr_transport udpr_transport;
 
 /** 0 is false, anything else true. */
 typedef int32_t udpr_bool;
 
-/** 0 success, above 0 success with a note, below 0 failure: the numbers of udpr_status_code. */
+/**
+ * The result of a function: 0 is success, above 0 is success with a note, below 0 is failure. The numbers are those of
+ * udpr_status_code.
+ */
 typedef int32_t udpr_status;
 
-/** An address and a UDP port. 32 bytes, fixed for ever. */
+/** An IP address and a UDP port. It has 32 bytes, and never changes. */
 typedef struct udpr_addr {
-  /** udpr_family_code. */
+  /** A udpr_family_code. */
   uint16_t family;
-  /** In host byte order. */
+  /** The port, in host byte order. */
   uint16_t port;
-  /** Link-local IPv6: the interface's index, else 0. */
+  /** The interface's index for link-local IPv6, otherwise 0. */
   uint32_t scope_id;
-  /** IPv6: sin6_flowinfo as it is, in network byte order. */
+  /** IPv6: sin6_flowinfo, in network byte order. */
   uint32_t flow_info;
-  /** In network order; IPv4 in the first four, the rest zero. */
+  /** The address in network byte order. IPv4 uses the first four bytes; the others are zero. */
   uint8_t bytes[16];
   /** Zero. */
   uint32_t reserved;
@@ -346,15 +361,15 @@ typedef struct udpr_addr {
 
 /** An address of a network interface, or an interface without addresses. The library fills it; fields are only ever appended. */
 typedef struct udpr_interface {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
   /** The index of the interface. */
   uint32_t index;
-  /** udpr_interface_flag. */
+  /** Bits of udpr_interface_flag. */
   uint32_t flags;
   /** The most bytes of a packet, with its IP header. */
   uint32_t mtu;
-  /** Of the address: how many of its first bits are the network's; 0 without an address. */
+  /** How many of the first bits of the address are the network's; 0 without an address. */
   uint32_t prefix_length;
   /** Its port is 0, and its scope_id is filled in; UDPR_AF_UNSPEC for an interface without addresses. */
   struct udpr_addr address;
@@ -370,199 +385,210 @@ typedef struct udpr_interface {
   char name[64];
 } udpr_interface;
 
-/** How a reactor is made; NULL = defaults. */
+/** The options of a reactor. NULL stands for the defaults. */
 typedef struct udpr_reactor_options {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
-  /** udpr_reactor_flag. */
+  /** Bits of udpr_reactor_flag. */
   uint32_t flags;
-  /** Threads of the pool at most; 0: 10. */
+  /** The most threads of the pool; 0 means 10. */
   uint32_t thread_pool_size;
 } udpr_reactor_options;
 
-/** Names a timer, trigger, look-up or watch. Never used again; 0 is never valid. */
+/** The id of a timer, trigger, look-up or watch. An id is never reused, and 0 is never valid. */
 typedef uint64_t udpr_id;
 
-/** A watched descriptor is ready: `events` are udpr_watch_flag. */
+/** A watched descriptor is ready. `events` are bits of udpr_watch_flag. */
 typedef void (*udpr_watch_fn)(struct udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user);
 
-/** Frees a user pointer. Called exactly once. */
+/** Frees a user pointer. It is called exactly once. */
 typedef void (*udpr_free_fn)(void *user);
 
 /**
- * The port is bound. Not UDPR_OK: listen_* fails with it (a positive one as UDPR_E_INVALID_ARGUMENT), and
- * stop_protocol is not called.
+ * The port is bound. If this does not return UDPR_OK, listen_* fails with the status it returned
+ * (UDPR_E_INVALID_ARGUMENT for a positive one), and stop_protocol is not called.
  */
 typedef udpr_status (*udpr_start_fn)(struct udpr_transport *transport, void *user);
 
 /** A received datagram. The library fills it; fields are only ever appended. */
 typedef struct udpr_datagram {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
   /**
-   * Never NULL; valid until the callback returns. Not to be written to: what is sent on of it may leave from here once
-   * the callback has returned.
+   * The payload. It is never NULL, and valid until the callback returns. It must not be written to: datagrams that
+   * are sent on may be sent from here after the callback has returned.
    */
   const uint8_t *data;
   /** Bytes at data. */
   size_t len;
-  /** As it was sent; more than len where UDPR_DATAGRAM_TRUNCATED. */
+  /** The length of the datagram as it was sent. It is more than len if UDPR_DATAGRAM_TRUNCATED is set. */
   size_t full_len;
-  /** Who sent it. On a dual-stack port IPv4 senders are ::ffff:a.b.c.d. */
+  /** The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d. */
   struct udpr_addr sender;
-  /** Where it was sent to (a group, too); UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO. */
+  /** The destination, which may be a group. UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO. */
   struct udpr_addr destination;
-  /** Where it came in; 0 without UDPR_UDP_PACKET_INFO. */
+  /** The interface that received it; 0 without UDPR_UDP_PACKET_INFO. */
   uint32_t interface_index;
-  /** udpr_datagram_flag. */
+  /** Bits of udpr_datagram_flag. */
   uint32_t flags;
-  /** The kernel's receive time, ns since 1970; 0 without UDPR_UDP_TIMESTAMPS. */
+  /** When the kernel received it, in nanoseconds since 1970; 0 without UDPR_UDP_TIMESTAMPS. */
   uint64_t timestamp;
-  /** -1 without UDPR_UDP_TOS. */
+  /** The TOS byte or traffic class; -1 without UDPR_UDP_TOS. */
   int32_t tos;
-  /** -1 without UDPR_UDP_TTL. */
+  /** The TTL or hop limit; -1 without UDPR_UDP_TTL. */
   int32_t ttl;
 } udpr_datagram;
 
-/** A datagram came. */
+/** A datagram was received. */
 typedef void (*udpr_datagram_fn)(struct udpr_transport *transport, const struct udpr_datagram *datagram, void *user);
 
 /**
- * Datagrams came. Returns how many it took: the rest comes in a later turn, or after resume when paused, or is
- * discarded when stopped.
+ * Datagrams were received. Returns how many it took. The others are delivered in a later turn, or after resume if the
+ * port was paused, or discarded if it has stopped.
  */
 typedef size_t (*udpr_datagrams_fn)(struct udpr_transport *transport, const struct udpr_datagram *const *datagrams, size_t count, void *user);
 
 /** Something happened to a port. */
 typedef void (*udpr_protocol_fn)(struct udpr_transport *transport, void *user);
 
-/** An error that the kernel has about what we sent: one may stand for a whole GSO send. */
+/** An error about datagrams that were sent. One report may stand for all datagrams of a GSO send. */
 typedef struct udpr_error_report {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
   /** UDPR_E_CONNECTION_REFUSED, _HOST_UNREACHABLE, _MESSAGE_TOO_LONG, _PERMISSION, ... */
   udpr_status status;
-  /** udpr_origin_code: our own kernel, or an ICMP message. */
+  /** A udpr_origin_code: our own kernel, or an ICMP message. */
   uint32_t origin;
   /** The destination that failed. */
   struct udpr_addr to;
-  /** Who sent the ICMP message; UDPR_AF_UNSPEC where local. */
+  /** The sender of the ICMP message; UDPR_AF_UNSPEC if there is none. */
   struct udpr_addr reporter;
-  /** Of the ICMP message, else 0. */
+  /** The type of the ICMP message, otherwise 0. */
   uint32_t icmp_type;
-  /** Of the ICMP message, else 0. */
+  /** The code of the ICMP message, otherwise 0. */
   uint32_t icmp_code;
   /**
-   * With UDPR_E_MESSAGE_TOO_LONG the MTU of the path that the datagram would have taken, in bytes with all headers, or 0 if
-   * it cannot be known; with every other status 0.
+   * With UDPR_E_MESSAGE_TOO_LONG, the MTU of the datagram's path in bytes, all headers included, or 0 if it is not
+   * known. Otherwise 0.
    */
   uint32_t mtu;
   /** Zero. */
   uint32_t reserved;
-  /** As much of the datagram as came back; never NULL. */
+  /** The part of the datagram that was returned. It is never NULL. */
   const uint8_t *data;
   /** Bytes at data. */
   size_t len;
 } udpr_error_report;
 
-/** A write has failed after it was accepted, or the network says so. */
+/** A write has failed after it was accepted, or the network has reported an error. */
 typedef void (*udpr_error_fn)(struct udpr_transport *transport, const struct udpr_error_report *report, void *user);
 
 /**
- * The port has stopped. `reason` is UDPR_OK if somebody asked for it, else the error that ended it: the socket was closed or shut
- * down behind the library's back, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
+ * The port has stopped. `reason` is UDPR_OK if the program stopped it, otherwise the error that ended it: the host has
+ * closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
  */
 typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status reason, void *user);
 
-/** A port's callbacks. Copied; every one may be NULL. */
+/** The callbacks of a port. The struct is copied; every callback may be NULL. */
 typedef struct udpr_protocol {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
-  /** Handed to every callback. */
+  /** Passed to every callback. */
   void *user;
-  /** Called once, after the last callback has returned, also when listening fails. */
+  /** Called once with user, after the last callback has returned, also if listening fails. */
   udpr_free_fn free_user;
-  /** Inside listen_*, once the socket is bound. */
+  /** Called inside listen_*, once the socket is bound. */
   udpr_start_fn start_protocol;
-  /** For each datagram. */
+  /** Called for each datagram. */
   udpr_datagram_fn datagram_received;
-  /** Where set, called once a batch (at most 256) in place of datagram_received. */
+  /** If it is set, it is called instead of datagram_received, once for each batch of at most 256 datagrams. */
   udpr_datagrams_fn datagrams_received;
-  /** A connected port's earlier write found nobody listening; after error_received, once a turn. The port lives on. */
+  /**
+   * The peer of a connected port has refused an earlier datagram. It is called after error_received, once a turn.
+   * The port stays open.
+   */
   udpr_protocol_fn connection_refused;
   /**
-   * UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted (UDPR_ORIGIN_LOCAL). While
-   * reading is paused, too; reports wait for their turn in send_queue_bytes at most, what is beyond is lost.
+   * Called for the kernel's reports with UDPR_UDP_ERROR_REPORTS, and for writes that the kernel refused after they
+   * were accepted (UDPR_ORIGIN_LOCAL), also while reading is paused. Reports that wait to be delivered take at most
+   * send_queue_bytes; further ones are lost.
    */
   udpr_error_fn error_received;
-  /** The send queue drained after UDPR_E_WOULD_BLOCK. */
+  /** The send queue is empty again after a write returned UDPR_E_WOULD_BLOCK. */
   udpr_protocol_fn write_ready;
-  /** The last callback of a port: its socket is closed already, the number can be bound again. */
+  /** The last callback of a port. Its socket is closed already, so its number can be bound again. */
   udpr_stopped_fn stop_protocol;
 } udpr_protocol;
 
-/** How a port is made; NULL = defaults. */
+/** The options of a port. NULL stands for the defaults. */
 typedef struct udpr_udp_options {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
-  /** udpr_udp_flag; those that must precede bind are refused by adopt. */
+  /** Bits of udpr_udp_flag. Adopting refuses those that must be set before a socket is bound. */
   uint32_t flags;
-  /** Longer datagrams are cut and flagged; 0: 65535, which is the most. */
+  /** Longer datagrams are truncated and flagged. 0 means 65535, the maximum. */
   uint32_t max_packet_size;
-  /** SO_RCVBUF in bytes; 0: the system's; a grant below the wish is logged as a warning. */
+  /**
+   * The size of the receive buffer (SO_RCVBUF) in bytes; 0: the system's default. If the system grants less, that is
+   * logged as a warning.
+   */
   uint32_t receive_buffer;
-  /** SO_SNDBUF in bytes; likewise. */
+  /** The size of the send buffer (SO_SNDBUF) in bytes; as receive_buffer. */
   uint32_t send_buffer;
-  /** Bound in bytes of what waits for a full socket (a datagram counts 64 at least); 0: 1 MiB. */
+  /** The bound of the send queue in bytes, in which a datagram counts at least 64; 0 means 1 MiB. */
   uint32_t send_queue_bytes;
   /** Zero. */
   uint32_t reserved;
   /**
-   * An interface's name (SO_BINDTODEVICE), or NULL for none. The port receives and sends by that interface or not at all,
-   * also after a connect, a disconnect, or a change of its name: it is bound to the interface's index. If the interface is
-   * removed, writes fail and connects report UDPR_E_NO_INTERFACE or UDPR_E_NETWORK_UNREACHABLE; another interface that has
-   * its name later is another device, to which udpr_transport_set_option binds the port. A datagram that names another
-   * interface (by interface_index, or by the zone of a link-local destination) is refused with
-   * UDPR_E_NETWORK_UNREACHABLE, unless the device is a VRF that the interface belongs to.
+   * The name of an interface (SO_BINDTODEVICE), or NULL. The port receives and sends by that interface or not at
+   * all, also after a connect, a disconnect, or a change of the interface's name: the port is bound to the
+   * interface's index. If the interface is removed, writes fail and connects return UDPR_E_NO_INTERFACE or
+   * UDPR_E_NETWORK_UNREACHABLE. Another interface that gets the name later is another device;
+   * udpr_transport_set_option can bind the port to it. A datagram that names another interface, by interface_index
+   * or by the zone of a link-local destination, is refused with UDPR_E_NETWORK_UNREACHABLE, unless the device is a
+   * VRF that the interface belongs to.
    */
   const char *bind_device;
 } udpr_udp_options;
 
-/** One of udpr_reactor_each_transport. */
+/** Called with each transport by udpr_reactor_each_transport. */
 typedef void (*udpr_visit_fn)(struct udpr_transport *transport, void *user);
 
-/** A piece of a datagram; fixed for ever. */
+/** A piece of a datagram. It never changes. */
 typedef struct udpr_bytes {
-  /** May be NULL where len is 0. */
+  /** It may be NULL if len is 0. */
   const void *data;
   /** Bytes at data. */
   size_t len;
 } udpr_bytes;
 
-/** One write with everything that can be said of it; zeroed but for size: the port's settings. */
+/**
+ * One datagram to be sent, with its options. If all fields but size, data, len and to are zero, the port's settings
+ * are used.
+ */
 typedef struct udpr_message {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
-  /** May be NULL where len is 0. */
+  /** The payload. It may be NULL if len is 0. */
   const void *data;
   /** Bytes at data. */
   size_t len;
-  /** NULL on a connected port. */
+  /** The destination; NULL on a connected port. */
   const struct udpr_addr *to;
-  /** Local address to send from (its port is ignored); NULL: the kernel chooses. */
+  /** The local address to send from, whose port is ignored; NULL: the kernel chooses. */
   const struct udpr_addr *source;
   /**
-   * The interface to send by; 0: the kernel chooses. On a port that is bound to a device no other interface can be named:
-   * see bind_device. Linux takes it for a preference only, and may send by an interface with a better route, if the
+   * The interface to send by; 0: the kernel chooses. A port that is bound to a device cannot use another interface:
+   * see bind_device. Linux treats the interface as a preference, and may send by one with a better route, if the
    * destination is an IPv6 unicast address that is not link-local and the source address is fixed: by `source`, by a
-   * connection, or since the port is bound to an address. bind_device holds then, too.
+   * connection, or because the port is bound to an address. bind_device is obeyed in that case, too.
    */
   uint32_t interface_index;
-  /** udpr_message_flag. */
+  /** Bits of udpr_message_flag. */
   uint32_t flags;
-  /** With UDPR_MESSAGE_TOS. */
+  /** The TOS byte or traffic class, with UDPR_MESSAGE_TOS. */
   uint32_t tos;
-  /** 0: one datagram; else data is cut into datagrams of this size, the last may be short. */
+  /** 0: one datagram. Otherwise data is cut into datagrams of this size, of which the last may be shorter. */
   uint32_t segment_size;
 } udpr_message;
 
@@ -578,79 +604,79 @@ typedef void (*udpr_repeat_fn)(struct udpr_reactor *reactor, udpr_id id, uint64_
 /** A periodic call of a port. `beats` is as in udpr_repeat_fn. */
 typedef void (*udpr_transport_repeat_fn)(struct udpr_transport *transport, udpr_id id, uint64_t beats, void *user);
 
-/** At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged. */
+/** A trigger of startup or shutdown. Returns UDPR_OK or, from the before phase, UDPR_PENDING. A failure is logged. */
 typedef udpr_status (*udpr_trigger_fn)(struct udpr_reactor *reactor, udpr_id id, void *user);
 
 /** Work for a thread of the pool. */
 typedef void (*udpr_work_fn)(void *user);
 
-/** A look-up has its answer: `count` addresses, or the status that tells why there are none. */
+/** The result of a look-up: `count` addresses, or the status that says why there are none. */
 typedef void (*udpr_resolved_fn)(struct udpr_reactor *reactor, udpr_id id, udpr_status status, const struct udpr_addr *addrs, size_t count, void *user);
 
-/** A line of the log. */
+/** A record of the log. */
 typedef struct udpr_log_record {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
-  /** udpr_log_code. */
+  /** A udpr_log_code. */
   uint32_t level;
-  /** What it is about, or UDPR_OK. */
+  /** The status that it is about, or UDPR_OK. */
   udpr_status status;
-  /** The part that speaks: NUL-terminated UTF-8, valid during the call. */
+  /** The part of the library that logs it: NUL-terminated UTF-8, valid during the call. */
   const char *target;
-  /** NUL-terminated UTF-8, valid during the call. */
+  /** The text: NUL-terminated UTF-8, valid during the call. */
   const char *message;
 } udpr_log_record;
 
-/** A line of the log. */
+/** Called with each log record. */
 typedef void (*udpr_log_fn)(const struct udpr_log_record *record, void *user);
 
-/** What a reactor counts, from its making on. */
+/** The counters of a reactor since it was made. */
 typedef struct udpr_reactor_stats {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
   /** Turns. */
   uint64_t iterations;
-  /** Turns that found something ready. */
+  /** Turns in which something was ready. */
   uint64_t wakeups;
-  /** Delayed calls that ran. */
+  /** Delayed calls that were made. */
   uint64_t timers_fired;
-  /** Calls from other threads that ran. */
+  /** Calls from other threads that were made. */
   uint64_t calls_from_thread;
-  /** Ports whose stop_protocol is still to come. */
+  /** Ports whose stop_protocol was not called yet. */
   uint64_t transports;
   /** Delayed calls that are pending. */
   uint64_t timers_pending;
 } udpr_reactor_stats;
 
-/** What a port counts, from its making on. */
+/** The counters of a port since it was made. */
 typedef struct udpr_transport_stats {
-  /** Of this struct, in bytes. */
+  /** The size of this struct in bytes. */
   size_t size;
   /** Datagrams received. */
   uint64_t datagrams_in;
   /** Their bytes, after truncation. */
   uint64_t bytes_in;
-  /** Datagrams that the kernel took. */
+  /** Datagrams that the kernel accepted. */
   uint64_t datagrams_out;
   /** Their bytes. */
   uint64_t bytes_out;
   /**
-   * Datagrams that the kernel dropped at the socket (SO_MEMINFO's counter): because the receive buffer was full, because
-   * a filter of the socket (SO_ATTACH_FILTER, SO_ATTACH_BPF) did not want them, or because of a wrong checksum. Of
-   * datagrams that came merged (GRO) it counts one; without that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in +
-   * dropped_in.
+   * Datagrams that the kernel dropped at the socket (SO_MEMINFO): because the receive buffer was full, because a
+   * filter of the socket rejected them (SO_ATTACH_FILTER, SO_ATTACH_BPF), or because a checksum was wrong. Datagrams
+   * that were merged (GRO) count as one. Without merging (UDPR_UDP_NO_OFFLOAD), the number of datagrams that were
+   * sent to the port is datagrams_in + dropped_in.
    */
   uint64_t dropped_in;
   /**
-   * Received, but the port had stopped, or been connected to somebody else; or it came to an IPv6 group that the port has
-   * not joined on the interface it came by; or there was no memory to keep it.
+   * Received, but not delivered: the port had stopped, or was connected to another peer; or the datagram was sent to
+   * an IPv6 group that the port has not joined on that interface; or there was no memory to keep it.
    */
   uint64_t discarded_in;
-  /** Accepted by a write, and not sent after all. */
+  /** Accepted by a write, but not sent. */
   uint64_t dropped_out;
   /** Longer than max_packet_size. */
   uint64_t truncated_in;
-  /** Times that the kernel told of a refused datagram. */
+  /** Refusals that the kernel has reported. */
   uint64_t refused;
   /** Receiving system calls. */
   uint64_t syscalls_in;
@@ -660,7 +686,7 @@ typedef struct udpr_transport_stats {
   uint64_t queued_bytes;
   /** Datagrams that wait for a full socket. */
   uint64_t queued_datagrams;
-  /** Received while pausing, waiting for resume. */
+  /** Received while the port was paused; they wait for resume. */
   uint64_t kept_datagrams;
 } udpr_transport_stats;
 

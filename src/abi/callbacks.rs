@@ -5,7 +5,7 @@ use super::status::{udpr_id, udpr_status};
 use super::values::{udpr_addr, udpr_datagram, udpr_error_report, udpr_log_record};
 use std::ffi::c_void;
 
-/// Frees a user pointer. Called exactly once.
+/// Frees a user pointer. It is called exactly once.
 pub type udpr_free_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
 /// A delayed call, or a call from another thread.
 pub type udpr_call_fn = Option<unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, user: *mut c_void)>;
@@ -15,11 +15,11 @@ pub type udpr_repeat_fn = Option<
 >;
 /// Work for a thread of the pool.
 pub type udpr_work_fn = Option<unsafe extern "C-unwind" fn(user: *mut c_void)>;
-/// At startup or shutdown. UDPR_OK or, before-triggers, UDPR_PENDING; a failure is logged.
+/// A trigger of startup or shutdown. Returns UDPR_OK or, from the before phase, UDPR_PENDING. A failure is logged.
 pub type udpr_trigger_fn = Option<
     unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, id: udpr_id, user: *mut c_void) -> udpr_status,
 >;
-/// A look-up has its answer: `count` addresses, or the status that tells why there are none.
+/// The result of a look-up: `count` addresses, or the status that says why there are none.
 pub type udpr_resolved_fn = Option<
     unsafe extern "C-unwind" fn(
         reactor: *mut udpr_reactor,
@@ -30,7 +30,7 @@ pub type udpr_resolved_fn = Option<
         user: *mut c_void,
     ),
 >;
-/// A watched descriptor is ready: `events` are udpr_watch_flag.
+/// A watched descriptor is ready. `events` are bits of udpr_watch_flag.
 pub type udpr_watch_fn = Option<
     unsafe extern "C-unwind" fn(
         reactor: *mut udpr_reactor,
@@ -40,13 +40,13 @@ pub type udpr_watch_fn = Option<
         user: *mut c_void,
     ),
 >;
-/// A line of the log.
+/// Called with each log record.
 pub type udpr_log_fn = Option<unsafe extern "C-unwind" fn(record: *const udpr_log_record, user: *mut c_void)>;
-/// One of udpr_reactor_each_transport.
+/// Called with each transport by udpr_reactor_each_transport.
 pub type udpr_visit_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
-/// The port is bound. Not UDPR_OK: listen_* fails with it (a positive one as UDPR_E_INVALID_ARGUMENT), and
-/// stop_protocol is not called.
+/// The port is bound. If this does not return UDPR_OK, listen_* fails with the status it returned
+/// (UDPR_E_INVALID_ARGUMENT for a positive one), and stop_protocol is not called.
 pub type udpr_start_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void) -> udpr_status>;
 /// Something happened to a port.
@@ -56,7 +56,7 @@ pub type udpr_protocol_fn =
 pub type udpr_transport_repeat_fn = Option<
     unsafe extern "C-unwind" fn(transport: *mut udpr_transport, id: udpr_id, beats: u64, user: *mut c_void),
 >;
-/// A datagram came.
+/// A datagram was received.
 pub type udpr_datagram_fn = Option<
     unsafe extern "C-unwind" fn(
         transport: *mut udpr_transport,
@@ -64,8 +64,8 @@ pub type udpr_datagram_fn = Option<
         user: *mut c_void,
     ),
 >;
-/// Datagrams came. Returns how many it took: the rest comes in a later turn, or after resume when paused, or is
-/// discarded when stopped.
+/// Datagrams were received. Returns how many it took. The others are delivered in a later turn, or after resume if the
+/// port was paused, or discarded if it has stopped.
 pub type udpr_datagrams_fn = Option<
     unsafe extern "C-unwind" fn(
         transport: *mut udpr_transport,
@@ -74,7 +74,7 @@ pub type udpr_datagrams_fn = Option<
         user: *mut c_void,
     ) -> usize,
 >;
-/// A write has failed after it was accepted, or the network says so.
+/// A write has failed after it was accepted, or the network has reported an error.
 pub type udpr_error_fn = Option<
     unsafe extern "C-unwind" fn(
         transport: *mut udpr_transport,
@@ -82,35 +82,37 @@ pub type udpr_error_fn = Option<
         user: *mut c_void,
     ),
 >;
-/// The port has stopped. `reason` is UDPR_OK if somebody asked for it, else the error that ended it: the socket was closed or shut
-/// down behind the library's back, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
+/// The port has stopped. `reason` is UDPR_OK if the program stopped it, otherwise the error that ended it: the host has
+/// closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
 pub type udpr_stopped_fn = Option<
     unsafe extern "C-unwind" fn(transport: *mut udpr_transport, reason: udpr_status, user: *mut c_void),
 >;
 
-/// A port's callbacks. Copied; every one may be NULL.
+/// The callbacks of a port. The struct is copied; every callback may be NULL.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct udpr_protocol {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
-    /// Handed to every callback.
+    /// Passed to every callback.
     pub user: *mut c_void,
-    /// Called once, after the last callback has returned, also when listening fails.
+    /// Called once with user, after the last callback has returned, also if listening fails.
     pub free_user: udpr_free_fn,
-    /// Inside listen_*, once the socket is bound.
+    /// Called inside listen_*, once the socket is bound.
     pub start_protocol: udpr_start_fn,
-    /// For each datagram.
+    /// Called for each datagram.
     pub datagram_received: udpr_datagram_fn,
-    /// Where set, called once a batch (at most 256) in place of datagram_received.
+    /// If it is set, it is called instead of datagram_received, once for each batch of at most 256 datagrams.
     pub datagrams_received: udpr_datagrams_fn,
-    /// A connected port's earlier write found nobody listening; after error_received, once a turn. The port lives on.
+    /// The peer of a connected port has refused an earlier datagram. It is called after error_received, once a turn.
+    /// The port stays open.
     pub connection_refused: udpr_protocol_fn,
-    /// UDPR_UDP_ERROR_REPORTS, and writes the kernel refused after they were accepted (UDPR_ORIGIN_LOCAL). While
-    /// reading is paused, too; reports wait for their turn in send_queue_bytes at most, what is beyond is lost.
+    /// Called for the kernel's reports with UDPR_UDP_ERROR_REPORTS, and for writes that the kernel refused after they
+    /// were accepted (UDPR_ORIGIN_LOCAL), also while reading is paused. Reports that wait to be delivered take at most
+    /// send_queue_bytes; further ones are lost.
     pub error_received: udpr_error_fn,
-    /// The send queue drained after UDPR_E_WOULD_BLOCK.
+    /// The send queue is empty again after a write returned UDPR_E_WOULD_BLOCK.
     pub write_ready: udpr_protocol_fn,
-    /// The last callback of a port: its socket is closed already, the number can be bound again.
+    /// The last callback of a port. Its socket is closed already, so its number can be bound again.
     pub stop_protocol: udpr_stopped_fn,
 }

@@ -1,6 +1,6 @@
 //! The enums of the header that name numbers: families, phases, events, levels, origins, flags and limits.
 
-/// udpr_addr.family: the same on every system.
+/// The values of udpr_addr.family. They are the same on every system.
 #[repr(C)]
 pub enum udpr_family_code {
     /// No address.
@@ -11,51 +11,51 @@ pub enum udpr_family_code {
     UDPR_AF_INET6 = 6,
 }
 
-/// When a trigger of an event is called.
+/// The phases of an event: when its triggers are called.
 #[repr(C)]
 pub enum udpr_phase_code {
-    /// First; a trigger that answers UDPR_PENDING holds the rest back.
+    /// First. A trigger that returns UDPR_PENDING holds the other phases back.
     UDPR_PHASE_BEFORE = 0,
-    /// Next; at shutdown, when the ports have stopped.
+    /// Next. At shutdown, the ports have stopped.
     UDPR_PHASE_DURING = 1,
     /// Last.
     UDPR_PHASE_AFTER = 2,
 }
 
-/// What happens to a reactor.
+/// The events of a reactor.
 #[repr(C)]
 pub enum udpr_event_code {
-    /// It begins to run.
+    /// The reactor begins to run.
     UDPR_EVENT_STARTUP = 0,
-    /// It was stopped.
+    /// The reactor was stopped.
     UDPR_EVENT_SHUTDOWN = 1,
 }
 
-/// What a watch is told of its descriptor.
+/// The events of a watched descriptor.
 #[repr(C)]
 pub enum udpr_watch_flag {
     /// It can be read (EPOLLIN).
     UDPR_WATCH_READABLE = 1,
     /// It can be written to (EPOLLOUT).
     UDPR_WATCH_WRITABLE = 2,
-    /// An error, or the other side is gone (EPOLLERR, EPOLLHUP); always reported.
+    /// It has an error, or the other side is gone (EPOLLERR, EPOLLHUP). This is always reported.
     UDPR_WATCH_HANGUP = 4,
 }
 
-/// How grave a log record is.
+/// The severity of a log record.
 #[repr(C)]
 pub enum udpr_log_code {
-    /// Something was lost or failed that no result tells of.
+    /// Something was lost or failed, and no function returned it.
     UDPR_LOG_ERROR = 1,
-    /// It works, but not as asked for.
+    /// It works, but not as requested.
     UDPR_LOG_WARN = 2,
-    /// Beginnings and ends.
+    /// Something began or ended.
     UDPR_LOG_INFO = 3,
-    /// For who looks for a fault.
+    /// Details for debugging.
     UDPR_LOG_DEBUG = 4,
 }
 
-/// udpr_error_report.origin: who found the error.
+/// The values of udpr_error_report.origin: who found the error.
 #[repr(C)]
 pub enum udpr_origin_code {
     /// Our own kernel.
@@ -66,83 +66,88 @@ pub enum udpr_origin_code {
     UDPR_ORIGIN_ICMP6 = 6,
 }
 
-/// udpr_datagram.flags.
+/// The bits of udpr_datagram.flags.
 #[repr(C)]
 pub enum udpr_datagram_flag {
-    /// It was longer than max_packet_size: len bytes of full_len are there.
+    /// The datagram was longer than max_packet_size: only len of its full_len bytes are at data.
     UDPR_DATAGRAM_TRUNCATED = 1,
 }
 
-/// udpr_message.flags.
+/// The bits of udpr_message.flags.
 #[repr(C)]
 pub enum udpr_message_flag {
-    /// The message's tos counts.
+    /// The field tos is used.
     UDPR_MESSAGE_TOS = 1,
-    /// Do not gather, send now.
+    /// The message is sent at once, and not gathered.
     UDPR_MESSAGE_NOW = 2,
 }
 
-/// udpr_reactor_options.flags.
+/// The bits of udpr_reactor_options.flags.
 #[repr(C)]
 pub enum udpr_reactor_flag {
-    /// While run runs, SIGINT and SIGTERM stop it; a second one ends a run whose shutdown hangs. The former handlers are
-    /// back when it returns. If the host restores ours later, it acts as the former one.
+    /// While run is running, SIGINT and SIGTERM stop the reactor. A second signal ends a run whose shutdown is held
+    /// back. The previous handlers are installed again when run returns. If the host restores our handler later, it
+    /// behaves like the previous one.
     UDPR_REACTOR_SIGNALS = 1,
-    /// Time moves by udpr_reactor_advance alone, sockets stay real: for tests.
+    /// Only udpr_reactor_advance moves the clock; sockets stay real. For tests.
     UDPR_REACTOR_MANUAL_CLOCK = 2,
-    /// The first thread in run or iterate owns it, between turns too, until free or the end of that thread.
+    /// The first thread in run or iterate owns the reactor, between turns too, until free or the end of that thread.
     UDPR_REACTOR_PINNED = 4,
 }
 
-/// udpr_udp_options.flags.
+/// The bits of udpr_udp_options.flags.
 #[repr(C)]
 pub enum udpr_udp_flag {
-    /// Several sockets on one number, in one program or many: each of them receives every multicast datagram of the groups
-    /// it joined; a unicast datagram goes to one of them, on Linux the one that was bound last. SO_REUSEADDR on Linux: all
-    /// who share the number must have that option set (they may have SO_REUSEPORT, too, as Twisted's listenMultiple has).
+    /// Several sockets share a port number, in one program or in many. Each of them receives every multicast datagram
+    /// of the groups that it joined; a unicast datagram goes to one of them, on Linux to the one that was bound last.
+    /// On Linux this is SO_REUSEADDR: all sockets that share the number must have it set. They may have SO_REUSEPORT,
+    /// too, as Twisted's listenMultiple has.
     UDPR_UDP_LISTEN_MULTIPLE = 0x0001,
-    /// SO_REUSEADDR, on every system: on Linux the same as UDPR_UDP_LISTEN_MULTIPLE.
+    /// SO_REUSEADDR, on every system. On Linux it is the same as UDPR_UDP_LISTEN_MULTIPLE.
     UDPR_UDP_REUSE_ADDRESS = 0x0002,
-    /// SO_REUSEPORT: the kernel spreads unicast flows over the sockets of one user that have it (a reactor per core). It may
-    /// spread multicast datagrams from the network, too, so that a port receives some of those of its groups only (Linux 6.9
-    /// and later), also together with UDPR_UDP_LISTEN_MULTIPLE; both flags are what Twisted's listenMultiple sets.
+    /// SO_REUSEPORT: the kernel distributes unicast flows among the sockets of one user that have it set, for example a
+    /// reactor per core. It may distribute multicast datagrams from the network as well, so that a port receives only
+    /// some of those of its groups (Linux 6.9 and later), also together with UDPR_UDP_LISTEN_MULTIPLE. Twisted's
+    /// listenMultiple sets both.
     UDPR_UDP_REUSE_PORT = 0x0004,
-    /// Else an IPv6 port on "::" is dual-stack, whatever the system's default.
+    /// IPv6 only. Without it an IPv6 port on "::" receives IPv4 too, whatever the system's default is.
     UDPR_UDP_V6_ONLY = 0x0008,
-    /// Broadcasts may be sent (SO_BROADCAST).
+    /// Datagrams may be sent to broadcast addresses (SO_BROADCAST).
     UDPR_UDP_BROADCAST = 0x0010,
-    /// Fill datagram.destination and .interface_index.
+    /// Sets destination and interface_index of received datagrams.
     UDPR_UDP_PACKET_INFO = 0x0020,
-    /// Fill datagram.timestamp; turns GRO off for the port (one stamp per kernel buffer).
+    /// Sets timestamp of received datagrams. It turns GRO off for the port, since the kernel stamps a merged buffer
+    /// only once.
     UDPR_UDP_TIMESTAMPS = 0x0040,
-    /// Fill datagram.tos (ECN in its low two bits).
+    /// Sets tos of received datagrams; ECN is in its low two bits.
     UDPR_UDP_TOS = 0x0080,
-    /// Fill datagram.ttl.
+    /// Sets ttl of received datagrams.
     UDPR_UDP_TTL = 0x0100,
-    /// error_received gets what the kernel knows of every failure, with its destination.
+    /// error_received is called with what the kernel reports about each failed datagram, including its destination.
     UDPR_UDP_ERROR_REPORTS = 0x0200,
-    /// Path MTU discovery in probe mode, IPv4 and IPv6.
+    /// Path MTU discovery in probe mode (IP_PMTUDISC_PROBE), for IPv4 and IPv6.
     UDPR_UDP_DONT_FRAGMENT = 0x0400,
-    /// A full socket drops and counts: no stale data (games, voice).
+    /// If the socket is full, datagrams are dropped and counted instead of queued: for games and voice, which need no
+    /// old data.
     UDPR_UDP_NO_QUEUE = 0x0800,
-    /// Each write is one system call now, with its exact result; never queues.
+    /// Each write is one system call, made at once, with its exact result. Nothing is gathered or queued.
     UDPR_UDP_UNBATCHED = 0x1000,
     /// Neither GSO nor GRO.
     UDPR_UDP_NO_OFFLOAD = 0x2000,
-    /// Adopted sockets: GRO too (it stays set for the socket's other holders).
+    /// For adopted sockets: GRO too. It stays set for the other holders of the socket.
     UDPR_UDP_OFFLOAD = 0x4000,
-    /// Adopting: take the descriptor over instead of duplicating it.
+    /// For adopting: takes the descriptor over instead of duplicating it.
     UDPR_UDP_TAKE_FD = 0x8000,
 }
 
 /// Sizes.
 #[repr(C)]
 pub enum udpr_limit {
-    /// Room for any formatted address and its NUL, in bytes.
+    /// Bytes for any formatted address and its NUL.
     UDPR_ADDR_TEXT_MAX = 80,
 }
 
-/// udpr_interface.flags.
+/// The bits of udpr_interface.flags.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub enum udpr_interface_flag {

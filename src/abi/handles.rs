@@ -1,10 +1,10 @@
 //! The opaque handles of the header.
 
-/// A reactor. Owned: udpr_reactor_new makes it, udpr_reactor_free ends it.
+/// A reactor. The program owns it: udpr_reactor_new makes it, udpr_reactor_free frees it.
 pub struct udpr_reactor(());
 
-/// A port; the Port of Twisted. Counted: udpr_transport_retain, udpr_transport_release.
+/// A UDP port, as Twisted's Port. It is counted: udpr_transport_retain, udpr_transport_release.
 pub struct udpr_transport(());
 
-/// A reactor's door for other threads. Counted: udpr_remote_retain, udpr_remote_release. [any thread]
+/// A handle of a reactor for other threads. It is counted: udpr_remote_retain, udpr_remote_release. [any thread]
 pub struct udpr_remote(());

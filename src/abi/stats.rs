@@ -1,52 +1,52 @@
 //! The counters of the header.
 
-/// What a reactor counts, from its making on.
+/// The counters of a reactor since it was made.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct udpr_reactor_stats {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
     /// Turns.
     pub iterations: u64,
-    /// Turns that found something ready.
+    /// Turns in which something was ready.
     pub wakeups: u64,
-    /// Delayed calls that ran.
+    /// Delayed calls that were made.
     pub timers_fired: u64,
-    /// Calls from other threads that ran.
+    /// Calls from other threads that were made.
     pub calls_from_thread: u64,
-    /// Ports whose stop_protocol is still to come.
+    /// Ports whose stop_protocol was not called yet.
     pub transports: u64,
     /// Delayed calls that are pending.
     pub timers_pending: u64,
 }
 
-/// What a port counts, from its making on.
+/// The counters of a port since it was made.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct udpr_transport_stats {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Their bytes, after truncation.
     pub bytes_in: u64,
-    /// Datagrams that the kernel took.
+    /// Datagrams that the kernel accepted.
     pub datagrams_out: u64,
     /// Their bytes.
     pub bytes_out: u64,
-    /// Datagrams that the kernel dropped at the socket (SO_MEMINFO's counter): because the receive buffer was full, because
-    /// a filter of the socket (SO_ATTACH_FILTER, SO_ATTACH_BPF) did not want them, or because of a wrong checksum. Of
-    /// datagrams that came merged (GRO) it counts one; without that (UDPR_UDP_NO_OFFLOAD) what was sent is datagrams_in +
-    /// dropped_in.
+    /// Datagrams that the kernel dropped at the socket (SO_MEMINFO): because the receive buffer was full, because a
+    /// filter of the socket rejected them (SO_ATTACH_FILTER, SO_ATTACH_BPF), or because a checksum was wrong. Datagrams
+    /// that were merged (GRO) count as one. Without merging (UDPR_UDP_NO_OFFLOAD), the number of datagrams that were
+    /// sent to the port is datagrams_in + dropped_in.
     pub dropped_in: u64,
-    /// Received, but the port had stopped, or been connected to somebody else; or it came to an IPv6 group that the port has
-    /// not joined on the interface it came by; or there was no memory to keep it.
+    /// Received, but not delivered: the port had stopped, or was connected to another peer; or the datagram was sent to
+    /// an IPv6 group that the port has not joined on that interface; or there was no memory to keep it.
     pub discarded_in: u64,
-    /// Accepted by a write, and not sent after all.
+    /// Accepted by a write, but not sent.
     pub dropped_out: u64,
     /// Longer than max_packet_size.
     pub truncated_in: u64,
-    /// Times that the kernel told of a refused datagram.
+    /// Refusals that the kernel has reported.
     pub refused: u64,
     /// Receiving system calls.
     pub syscalls_in: u64,
@@ -56,6 +56,6 @@ pub struct udpr_transport_stats {
     pub queued_bytes: u64,
     /// Datagrams that wait for a full socket.
     pub queued_datagrams: u64,
-    /// Received while pausing, waiting for resume.
+    /// Received while the port was paused; they wait for resume.
     pub kept_datagrams: u64,
 }

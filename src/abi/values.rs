@@ -3,19 +3,19 @@
 use super::status::udpr_status;
 use std::ffi::{c_char, c_void};
 
-/// An address and a UDP port. 32 bytes, fixed for ever.
+/// An IP address and a UDP port. It has 32 bytes, and never changes.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct udpr_addr {
-    /// udpr_family_code.
+    /// A udpr_family_code.
     pub family: u16,
-    /// In host byte order.
+    /// The port, in host byte order.
     pub port: u16,
-    /// Link-local IPv6: the interface's index, else 0.
+    /// The interface's index for link-local IPv6, otherwise 0.
     pub scope_id: u32,
-    /// IPv6: sin6_flowinfo as it is, in network byte order.
+    /// IPv6: sin6_flowinfo, in network byte order.
     pub flow_info: u32,
-    /// In network order; IPv4 in the first four, the rest zero.
+    /// The address in network byte order. IPv4 uses the first four bytes; the others are zero.
     pub bytes: [u8; 16],
     /// Zero.
     pub reserved: u32,
@@ -25,108 +25,109 @@ pub struct udpr_addr {
 #[repr(C)]
 #[derive(Debug)]
 pub struct udpr_datagram {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
-    /// Never NULL; valid until the callback returns. Not to be written to: what is sent on of it may leave from here once
-    /// the callback has returned.
+    /// The payload. It is never NULL, and valid until the callback returns. It must not be written to: datagrams that
+    /// are sent on may be sent from here after the callback has returned.
     pub data: *const u8,
     /// Bytes at data.
     pub len: usize,
-    /// As it was sent; more than len where UDPR_DATAGRAM_TRUNCATED.
+    /// The length of the datagram as it was sent. It is more than len if UDPR_DATAGRAM_TRUNCATED is set.
     pub full_len: usize,
-    /// Who sent it. On a dual-stack port IPv4 senders are ::ffff:a.b.c.d.
+    /// The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d.
     pub sender: udpr_addr,
-    /// Where it was sent to (a group, too); UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO.
+    /// The destination, which may be a group. UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO.
     pub destination: udpr_addr,
-    /// Where it came in; 0 without UDPR_UDP_PACKET_INFO.
+    /// The interface that received it; 0 without UDPR_UDP_PACKET_INFO.
     pub interface_index: u32,
-    /// udpr_datagram_flag.
+    /// Bits of udpr_datagram_flag.
     pub flags: u32,
-    /// The kernel's receive time, ns since 1970; 0 without UDPR_UDP_TIMESTAMPS.
+    /// When the kernel received it, in nanoseconds since 1970; 0 without UDPR_UDP_TIMESTAMPS.
     pub timestamp: u64,
-    /// -1 without UDPR_UDP_TOS.
+    /// The TOS byte or traffic class; -1 without UDPR_UDP_TOS.
     pub tos: i32,
-    /// -1 without UDPR_UDP_TTL.
+    /// The TTL or hop limit; -1 without UDPR_UDP_TTL.
     pub ttl: i32,
 }
 
-/// A piece of a datagram; fixed for ever.
+/// A piece of a datagram. It never changes.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct udpr_bytes {
-    /// May be NULL where len is 0.
+    /// It may be NULL if len is 0.
     pub data: *const c_void,
     /// Bytes at data.
     pub len: usize,
 }
 
-/// One write with everything that can be said of it; zeroed but for size: the port's settings.
+/// One datagram to be sent, with its options. If all fields but size, data, len and to are zero, the port's settings
+/// are used.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct udpr_message {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
-    /// May be NULL where len is 0.
+    /// The payload. It may be NULL if len is 0.
     pub data: *const c_void,
     /// Bytes at data.
     pub len: usize,
-    /// NULL on a connected port.
+    /// The destination; NULL on a connected port.
     pub to: *const udpr_addr,
-    /// Local address to send from (its port is ignored); NULL: the kernel chooses.
+    /// The local address to send from, whose port is ignored; NULL: the kernel chooses.
     pub source: *const udpr_addr,
-    /// The interface to send by; 0: the kernel chooses. On a port that is bound to a device no other interface can be named:
-    /// see bind_device. Linux takes it for a preference only, and may send by an interface with a better route, if the
+    /// The interface to send by; 0: the kernel chooses. A port that is bound to a device cannot use another interface:
+    /// see bind_device. Linux treats the interface as a preference, and may send by one with a better route, if the
     /// destination is an IPv6 unicast address that is not link-local and the source address is fixed: by `source`, by a
-    /// connection, or since the port is bound to an address. bind_device holds then, too.
+    /// connection, or because the port is bound to an address. bind_device is obeyed in that case, too.
     pub interface_index: u32,
-    /// udpr_message_flag.
+    /// Bits of udpr_message_flag.
     pub flags: u32,
-    /// With UDPR_MESSAGE_TOS.
+    /// The TOS byte or traffic class, with UDPR_MESSAGE_TOS.
     pub tos: u32,
-    /// 0: one datagram; else data is cut into datagrams of this size, the last may be short.
+    /// 0: one datagram. Otherwise data is cut into datagrams of this size, of which the last may be shorter.
     pub segment_size: u32,
 }
 
-/// An error that the kernel has about what we sent: one may stand for a whole GSO send.
+/// An error about datagrams that were sent. One report may stand for all datagrams of a GSO send.
 #[repr(C)]
 pub struct udpr_error_report {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
     /// UDPR_E_CONNECTION_REFUSED, _HOST_UNREACHABLE, _MESSAGE_TOO_LONG, _PERMISSION, ...
     pub status: udpr_status,
-    /// udpr_origin_code: our own kernel, or an ICMP message.
+    /// A udpr_origin_code: our own kernel, or an ICMP message.
     pub origin: u32,
     /// The destination that failed.
     pub to: udpr_addr,
-    /// Who sent the ICMP message; UDPR_AF_UNSPEC where local.
+    /// The sender of the ICMP message; UDPR_AF_UNSPEC if there is none.
     pub reporter: udpr_addr,
-    /// Of the ICMP message, else 0.
+    /// The type of the ICMP message, otherwise 0.
     pub icmp_type: u32,
-    /// Of the ICMP message, else 0.
+    /// The code of the ICMP message, otherwise 0.
     pub icmp_code: u32,
-    /// With UDPR_E_MESSAGE_TOO_LONG the MTU of the path that the datagram would have taken, in bytes with all headers, or 0 if
-    /// it cannot be known; with every other status 0.
+    /// With UDPR_E_MESSAGE_TOO_LONG, the MTU of the datagram's path in bytes, all headers included, or 0 if it is not
+    /// known. Otherwise 0.
     pub mtu: u32,
     /// Zero.
     pub reserved: u32,
-    /// As much of the datagram as came back; never NULL.
+    /// The part of the datagram that was returned. It is never NULL.
     pub data: *const u8,
     /// Bytes at data.
     pub len: usize,
 }
 
-/// A line of the log.
+/// A record of the log.
 #[repr(C)]
 pub struct udpr_log_record {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
-    /// udpr_log_code.
+    /// A udpr_log_code.
     pub level: u32,
-    /// What it is about, or UDPR_OK.
+    /// The status that it is about, or UDPR_OK.
     pub status: udpr_status,
-    /// The part that speaks: NUL-terminated UTF-8, valid during the call.
+    /// The part of the library that logs it: NUL-terminated UTF-8, valid during the call.
     pub target: *const c_char,
-    /// NUL-terminated UTF-8, valid during the call.
+    /// The text: NUL-terminated UTF-8, valid during the call.
     pub message: *const c_char,
 }
 
@@ -134,15 +135,15 @@ pub struct udpr_log_record {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct udpr_interface {
-    /// Of this struct, in bytes.
+    /// The size of this struct in bytes.
     pub size: usize,
     /// The index of the interface.
     pub index: u32,
-    /// udpr_interface_flag.
+    /// Bits of udpr_interface_flag.
     pub flags: u32,
     /// The most bytes of a packet, with its IP header.
     pub mtu: u32,
-    /// Of the address: how many of its first bits are the network's; 0 without an address.
+    /// How many of the first bits of the address are the network's; 0 without an address.
     pub prefix_length: u32,
     /// Its port is 0, and its scope_id is filled in; UDPR_AF_UNSPEC for an interface without addresses.
     pub address: udpr_addr,

@@ -696,29 +696,41 @@ extern "C" {
 
 /* ---- library ---- */
 
-/** The version of the loaded library: major << 16 | minor << 8 | patch; compare it with UDPR_VERSION. [any thread] */
+/** Gets the version of the loaded library: major << 16 | minor << 8 | patch. Compare it with UDPR_VERSION. [any thread] */
 UDPR_API uint32_t udpr_version(void);
 
-/** The version of the loaded library as text, "0.1.0". Static. [any thread] */
+/** Gets the version of the loaded library as text, such as "0.1.0". The text is static. [any thread] */
 UDPR_API const char *udpr_version_string(void);
 
 /**
- * Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
- * "packet_info", "dual_stack", "bind_device", "wipe_on_fork". Where a system call is missing or a sandbox refuses it, the library
- * uses another way if there is one (docs/linking.md). 0 for NULL and for names that this release does not know. [any thread]
+ * Finds out by trying whether this library can do something on this system: "recvmmsg", "sendmmsg", "gso", "gro",
+ * "packet_info", "dual_stack", "bind_device", "wipe_on_fork". If a system call is missing or a sandbox refuses it, the
+ * library uses another way if there is one (docs/linking.md). [any thread]
+ *
+ * Returns: 1 or 0; 0 for NULL and for names that this version does not know.
  */
 UDPR_API udpr_bool udpr_has_feature(const char *name);
 
 /**
- * The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers
- * that are no status. Static, never NULL. [any thread]
+ * Gets the name of a status, such as "UDPR_E_CLOSED". The text is static. [any thread]
+ *
+ * Returns: the name, never NULL; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers that are
+ * no status.
  */
 UDPR_API const char *udpr_status_name(udpr_status status);
 
-/** What a status means, one line in English for any number. Static, never NULL. [any thread] */
+/**
+ * Gets the meaning of a status, one line in English. The text is static. [any thread]
+ *
+ * Returns: the text, never NULL, for any number.
+ */
 UDPR_API const char *udpr_status_message(udpr_status status);
 
-/** The errno that a status stands for, 0 where there is none. [any thread] */
+/**
+ * Gets the errno that a status stands for. [any thread]
+ *
+ * Returns: the errno, or 0 if there is none.
+ */
 UDPR_API int32_t udpr_status_errno(udpr_status status);
 
 /**
@@ -832,115 +844,171 @@ UDPR_API udpr_status udpr_interfaces(struct udpr_interface *out, size_t capacity
 /* ---- reactor: life ---- */
 
 /**
- * Makes a reactor; `options` may be NULL. Reactors are independent of each other: a thread each, as many as one likes.
- * Release it with udpr_reactor_free. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY. [any thread]
+ * Makes a reactor. `options` may be NULL. Reactors are independent of each other: a program may have any number of
+ * them, each on its own thread. Free it with udpr_reactor_free. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION for unknown flags; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY.
  */
 UDPR_API udpr_status udpr_reactor_new(const struct udpr_reactor_options *options, struct udpr_reactor **out);
 
 /**
- * Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
- * Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
- * UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors;
- * UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
+ * Frees a reactor. It closes the ports, for which stop_protocol is called, and calls the free_user of everything that
+ * is still pending. NULL has no effect. Transports and remotes that are still retained return UDPR_E_CLOSED from then
+ * on. In a forked child it only closes descriptors.
+ *
+ * Returns: UDPR_OK; UDPR_E_REENTRANT inside a callback, and UDPR_E_WRONG_THREAD while another thread uses it, in which
+ * case nothing was freed; in a forked child UDPR_E_WRONG_THREAD while another thread is inside this or
+ * udpr_reactor_after_fork.
  */
 UDPR_API udpr_status udpr_reactor_free(struct udpr_reactor *reactor);
 
 /**
- * Turns until udpr_reactor_stop, also with nothing to do, and through EINTR; may be called again afterwards. Callbacks run
- * inside it. UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
- * callback; what the kernel says where it can wait no more.
+ * Runs turns until udpr_reactor_stop, even if nothing is registered, and through EINTR. Callbacks are called inside
+ * it. It may be called again afterwards.
+ *
+ * Returns: UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
+ * callback; UDPR_E_WRONG_THREAD; another status if the kernel cannot wait any more.
  */
 UDPR_API udpr_status udpr_reactor_run(struct udpr_reactor *reactor);
 
 /**
- * At the end of this turn the shutdown begins: before-triggers, which may hold it back, then every port stops, then the
- * other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
+ * Stops the reactor: the shutdown begins at the end of this turn. The before-triggers are called, which may hold it
+ * back; then every port stops; then the other triggers are called, and run returns.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_RUNNING if the reactor is not running, or was stopped before.
  */
 UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
 
 /**
- * Run returns after this turn, also where a callback starts it again before that: then it goes on by udpr_reactor_iterate.
- * Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
+ * Makes run return after this turn, even if a callback starts the reactor again before that: then it goes on by
+ * udpr_reactor_iterate. Ports stay open, and are served when the reactor is run again.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_RUNNING.
  */
 UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
 
 /**
- * In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
- * and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
- * UDPR_E_CANCELLED, work on the pool stays the parent's. The C library does not release the locks of getaddrinfo(3) in a
- * child: if a thread of the parent was looking a name up at the fork, look-ups in the child may time out.
- * UDPR_E_NOT_SUPPORTED where this is no forked child;
- * UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD if another thread used the reactor, or was just
- * leaving a call or a post here, when the fork came: then it is of no use in this child; UDPR_E_WRONG_THREAD also while
- * another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
+ * Makes the reactor usable in a forked child. Call it there before anything else. The reactor gets descriptors of its
+ * own, and everything is registered again. Ports, watches, delayed calls and triggers go on; the sockets are shared
+ * with the parent, which is not disturbed. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
+ * parent's. The C library does not release the locks of getaddrinfo(3) in a child: if a thread of the parent was
+ * looking a name up at the fork, look-ups in the child may time out.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED if this is not a forked child; UDPR_E_REENTRANT inside a callback that has
+ * forked; UDPR_E_WRONG_THREAD if another thread used the reactor at the fork, or was just leaving a call or a post:
+ * then it cannot be used in this child; UDPR_E_WRONG_THREAD also while another thread of the child is inside this or
+ * udpr_reactor_free, or after another thread has freed it.
  */
 UDPR_API udpr_status udpr_reactor_after_fork(struct udpr_reactor *reactor);
 
-/** Whether it is between startup and shutdown. 0 for NULL. [any thread] */
+/**
+ * Tells whether the reactor is between startup and shutdown. [any thread]
+ *
+ * Returns: 1 or 0; 0 for NULL.
+ */
 UDPR_API udpr_bool udpr_reactor_is_running(const struct udpr_reactor *reactor);
 
-/** Keeps a pointer for udpr_reactor_user. It stays the caller's. */
+/**
+ * Keeps a pointer for udpr_reactor_user. The library does not free it.
+ *
+ * Returns: UDPR_OK; UDPR_E_WRONG_THREAD.
+ */
 UDPR_API udpr_status udpr_reactor_set_user(struct udpr_reactor *reactor, void *user);
 
-/** What udpr_reactor_set_user has kept. NULL on a wrong thread. */
+/**
+ * Gets the pointer that udpr_reactor_set_user has kept.
+ *
+ * Returns: the pointer; NULL on a wrong thread.
+ */
 UDPR_API void *udpr_reactor_user(const struct udpr_reactor *reactor);
 
 /* ---- reactor: inside another loop ---- */
 
-/** What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING. */
+/**
+ * Starts a run without running it, for a program that calls udpr_reactor_iterate itself: it fires the startup event,
+ * as run does before its first turn. A stop then finishes in later turns.
+ *
+ * Returns: UDPR_OK; UDPR_E_ALREADY_RUNNING.
+ */
 UDPR_API udpr_status udpr_reactor_start(struct udpr_reactor *reactor);
 
 /**
- * One turn: waits at most `timeout_ns` (below 0: for ever) and never past the next delayed call, not at all when something
- * is due or kept; then I/O, calls from threads, due calls, a due shutdown. It returns then, without another wait; on EINTR
- * and on a wake too. UDPR_E_REENTRANT inside a callback.
+ * Runs one turn. It waits at most `timeout_ns`, or without a bound if that is below 0, but not past the next delayed
+ * call, and not at all if something is due. Then it does I/O, calls from threads, delayed calls that are due, and a
+ * shutdown that is due. It returns after one wait, also if a signal or a wake ends it.
+ *
+ * Returns: UDPR_OK; UDPR_E_REENTRANT inside a callback; UDPR_E_WRONG_THREAD; another status if the kernel cannot wait
+ * any more.
  */
 UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t timeout_ns);
 
 /**
- * One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.
- * When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same. UDPR_E_NOT_SUPPORTED if a sandbox refuses
- * timerfd_create(2), without which delayed calls would not make it readable.
+ * Gets one descriptor for a foreign loop. It is readable whenever a turn has anything to do, delayed calls and kept
+ * datagrams included; then call udpr_reactor_iterate(reactor, 0). The descriptor belongs to the reactor, and stays the
+ * same.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
+ * which delayed calls would not make it readable.
  */
 UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
 
-/** Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now, -1 where it is never. */
+/**
+ * Gets the time in nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now, -1 if it
+ * never will.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
+ */
 UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reactor, int64_t *out);
 
 /**
- * Has a descriptor of another's in this loop: `fn` is told of `events` (udpr_watch_flag, not 0). One watch a descriptor: a
- * second is EEXIST as a system status, a bad one EBADF. UDPR_WATCH_HANGUP stands for EPOLLHUP and EPOLLERR, is always
- * reported and never turned into UDPR_WATCH_READABLE; a regular file is UDPR_E_NOT_SUPPORTED. Level-triggered. Unwatch
- * before closing; a number that was closed and given out again may be watched anew: the old id is UDPR_E_NOT_FOUND then.
- * out_id may be NULL.
+ * Watches a foreign descriptor in this loop: `fn` is called when one of `events` (bits of udpr_watch_flag, not 0) is
+ * there. Watching is level-triggered. A descriptor can have one watch. UDPR_WATCH_HANGUP stands for EPOLLHUP and
+ * EPOLLERR; it is always reported, and never becomes UDPR_WATCH_READABLE. End the watch before the descriptor is
+ * closed. A number that was closed and reused may be watched again: then the old id is UDPR_E_NOT_FOUND. `out_id` may
+ * be NULL.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; EEXIST as a system status if the descriptor has a watch already; EBADF as
+ * a system status if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
  */
 UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, int32_t fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
-/** Other events for a watch. UDPR_E_NOT_FOUND. */
+/**
+ * Changes the events of a watch.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_FOUND.
+ */
 UDPR_API udpr_status udpr_reactor_change_watch(struct udpr_reactor *reactor, udpr_id id, uint32_t events);
 
 /**
- * Ends a watch; its free_user runs inside this, or after its callback where that is at work. The descriptor stays open.
- * UDPR_E_NOT_FOUND.
+ * Ends a watch. Its free_user is called inside this, or after its callback has returned if this is called inside it.
+ * The descriptor stays open.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_FOUND.
  */
 UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id id);
 
 /* ---- reactor: ports ---- */
 
 /**
- * Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
- * `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
- * UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
- * will get (not yet set): it may write, connect, join, stop and close (then the call is OK and the transport a stopped one);
- * when it or anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
- * release it once.
+ * Listens on a UDP port. `local_address` is an IP address of this host, "::", or NULL or "" for every IPv4 address. If
+ * `port` is 0, the kernel chooses one. `options` may be NULL. start_protocol is called inside this, with the transport
+ * that `out` will get, which is not set yet. It may write, connect, join, stop and close; after a close this returns
+ * UDPR_OK, and the transport has stopped. If start_protocol or anything else fails, nothing is left, and free_user has
+ * been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
+ * UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_CLOSED while the reactor is
+ * freed; what start_protocol returned; another status of the system.
  */
 UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
- * Twisted's name for a port meant for groups: udpr_reactor_listen_udp in all it does. Groups can be joined on any port,
- * in start_protocol best; from its first join on, a port receives only the groups it joined (IP_MULTICAST_ALL off).
- * Several programs of one host share a group's port with UDPR_UDP_LISTEN_MULTIPLE.
+ * Listens as udpr_reactor_listen_udp does; it is Twisted's name for a port that is meant for groups. Groups can be
+ * joined on any port, preferably in start_protocol. From its first join on, a port receives only the groups that it
+ * joined (IP_MULTICAST_ALL is off). Several programs of one host share the port number of a group with
+ * UDPR_UDP_LISTEN_MULTIPLE.
+ *
+ * Returns: as udpr_reactor_listen_udp.
  */
 UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
@@ -955,27 +1023,33 @@ UDPR_API udpr_status udpr_reactor_listen_multicast(struct udpr_reactor *reactor,
 UDPR_API udpr_status udpr_reactor_listen_addr(struct udpr_reactor *reactor, const struct udpr_addr *local, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
- * Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or
- * not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
- * when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
- * read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
- * changed here are put back when the port stops, for whoever else holds the socket, except what udpr_transport_set_option
- * sets; a socket that was not bound keeps the number that it was given. An outgoing interface that was set by its index alone
- * cannot be read (ip(7), IP_MULTICAST_IF): if udpr_transport_set_outgoing_interface has changed it, the system chooses
- * the interface afterwards. Otherwise as udpr_reactor_listen_udp.
+ * Makes a port of a UDP socket that was made elsewhere: bound or not (its first write binds it), connected or not,
+ * blocking or not. The descriptor is duplicated: the caller keeps `fd`, and may close it at once. With
+ * UDPR_UDP_TAKE_FD the library takes it over, even if this fails; only if `options` itself cannot be read, it stays
+ * the caller's. Family, type, protocol and peer are read from the socket. `family` is UDPR_AF_UNSPEC, or the family
+ * that is expected.
  *
- * A socket that is bound to a device is a port that is bound to it (see bind_device). That includes one that was connected
- * to a link-local address: the kernel does not tell whether the socket was bound by its maker or by the connection.
+ * Socket options and a connection that are changed here are restored when the port stops, for the other holders of the
+ * socket, except those that udpr_transport_set_option sets. A socket that was not bound keeps the port number that it
+ * got. An outgoing interface that was set by its index alone cannot be read (ip(7), IP_MULTICAST_IF): if
+ * udpr_transport_set_outgoing_interface has changed it, the system chooses the interface afterwards. Otherwise this is
+ * as udpr_reactor_listen_udp.
  *
- * UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
- * `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,
- * UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY, bind_device.
+ * A socket that is bound to a device becomes a port that is bound to it (see bind_device). That includes a socket that
+ * was connected to a link-local address: the kernel does not report whether the maker or the connection has bound it.
+ *
+ * Returns: as udpr_reactor_listen_udp; UDPR_E_SOCKET_TYPE if it is not a UDP socket; UDPR_E_ADDRESS_FAMILY if its
+ * family is not IPv4, IPv6 or `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for options that have to be
+ * set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY,
+ * bind_device.
  */
 UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, int32_t fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
- * Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
- * is borrowed: retain it to keep it.
+ * Calls `fn` for every port whose stop_protocol was not called yet. It goes through a snapshot, so `fn` may close
+ * ports and listen. The transport is borrowed: retain it to keep it.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
  */
 UDPR_API udpr_status udpr_reactor_each_transport(struct udpr_reactor *reactor, udpr_visit_fn fn, void *user);
 
@@ -1332,119 +1406,173 @@ UDPR_API udpr_status udpr_transport_call_every(struct udpr_transport *transport,
 /* ---- core: events ---- */
 
 /**
- * Calls `fn` once: now, inside this, where the reactor runs (out_id gets 0 then), else at the next startup among its
- * after-triggers, in the order they were made; remove_trigger takes it back until then. out_id may be NULL.
+ * Calls `fn` once. If the reactor is running, it is called inside this, and `out_id` gets 0. Otherwise it is called at
+ * the next startup, among its after-triggers, in the order in which they were added; udpr_reactor_remove_trigger
+ * removes it until then. `out_id` may be NULL.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails,
+ * free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_call_when_running(struct udpr_reactor *reactor, udpr_call_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /**
- * Calls `fn` at every startup or shutdown (`event`, udpr_event_code), in a phase of it (`phase`, udpr_phase_code), within a
- * phase in the order they were added. A before-trigger may answer UDPR_PENDING: the rest of the event waits until
- * udpr_reactor_finish_trigger, while the loop turns. A failure is logged and stops nobody else. At shutdown the ports stop
- * between before and during. out_id may be NULL.
+ * Calls `fn` at every startup or shutdown (`event`, a udpr_event_code), in one of its phases (`phase`, a
+ * udpr_phase_code). Within a phase, triggers are called in the order in which they were added. A before-trigger may
+ * return UDPR_PENDING: the rest of the event then waits until udpr_reactor_finish_trigger, while the loop goes on. A
+ * failure is logged, and the other triggers are called. At shutdown the ports stop between before and during. `out_id`
+ * may be NULL.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails,
+ * free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_add_trigger(struct udpr_reactor *reactor, uint32_t phase, uint32_t event, udpr_trigger_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /**
- * Takes a trigger back, also while its event is under way; one that is pending holds nothing back any more. Its free_user
- * runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
+ * Removes a trigger, even if its event is in progress. If it was pending, it holds nothing back any more. Its
+ * free_user is called inside this, or after its callback has returned if this is called inside it.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_FOUND.
  */
 UDPR_API udpr_status udpr_reactor_remove_trigger(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * A trigger that answered UDPR_PENDING has finished. Where it was the last one, the rest of the event is called inside this.
- * UDPR_E_NOT_FOUND where it is not pending.
+ * A trigger that returned UDPR_PENDING has finished. If it was the last one, the rest of the event is called inside
+ * this.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_FOUND if it is not pending.
  */
 UDPR_API udpr_status udpr_reactor_finish_trigger(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
- * UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
+ * Fires an event inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and does nothing
+ * else.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_ALREADY_RUNNING while an event is in progress, but a shutdown ends
+ * a startup.
  */
 UDPR_API udpr_status udpr_reactor_fire_event(struct udpr_reactor *reactor, uint32_t event);
 
 /* ---- threads and names ---- */
 
 /**
- * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. For who
- * knows that the reactor lives on; a remote needs not know. [any thread]
+ * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread. The call is kept until there
+ * is a turn. The caller has to know that the reactor is alive; a remote can be used without knowing that. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_call_from_thread(struct udpr_reactor *reactor, udpr_call_fn fn, void *user, udpr_free_fn free_user);
 
 /**
- * Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
- * waits for work that runs, and drops what has not begun; `done` is not called any more then. Work has the signal mask of the
- * thread that calls this, and a stack of 2 MiB. UDPR_E_NO_MEMORY if no thread can be made.
+ * Calls `work` on a thread of the pool, then `done`, which may be NULL, on the reactor's thread, where free_user is
+ * called as well. udpr_reactor_free waits for work in progress and drops work that has not begun; then `done` is not
+ * called. Work has the signal mask of the thread that calls this, and a stack of 2 MiB.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY if no thread
+ * can be made. If it fails, free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_call_in_thread(struct udpr_reactor *reactor, udpr_work_fn work, udpr_call_fn done, void *user, udpr_free_fn free_user);
 
-/** Sets how many threads the pool has at most, 1 to 1024; 0 means 10. They are made when they are needed. Look-ups do not count. */
+/**
+ * Sets the most threads of the pool, 1 to 1024; 0 means 10. Threads are made when they are needed. Look-ups have
+ * threads of their own.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NO_MEMORY.
+ */
 UDPR_API udpr_status udpr_reactor_suggest_thread_pool_size(struct udpr_reactor *reactor, uint32_t size);
 
 /**
- * Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
- * exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
- * family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` is in ns, counted from the call; 0 means
- * 60 s, and UDPR_NEVER none. `fn` receives UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
- * UDPR_E_ADDRESS_FAMILY, or another status that the system reports; and addresses with UDPR_OK only, which are valid until it
- * returns.
+ * Looks a host name up. `fn` is called in a later turn, exactly once, with every address in the system's order and
+ * with `port` filled in. `family` (a udpr_family_code) is one family, or 0 for both. An IP address needs no look-up;
+ * one of the other family gets UDPR_E_ADDRESS_FAMILY. "" is every address of this host. `timeout` is in nanoseconds
+ * from this call; 0 means 60 s, UDPR_NEVER no timeout. `out_id` may be NULL.
  *
- * Each look-up has a thread of its own, apart from the pool. At most 16 of a reactor are under way at once, and the others wait
- * in order. One that is cancelled or timed out holds up neither work nor other look-ups, though its thread stays until the
- * system gives up; such threads are bounded: 32 by reactor, 64 by process. udpr_reactor_free does not wait for them.
+ * `fn` receives UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+ * UDPR_E_ADDRESS_FAMILY, or another status that the system reports. It receives addresses with UDPR_OK only; they are
+ * valid until it returns.
  *
- * UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
- * and "_", or a number as the last label ("127.1"), and for a timeout above INT64_MAX other than UDPR_NEVER. Nothing of that
- * reaches the system. UDPR_E_NO_MEMORY if no thread can be made, and none of this reactor's look-ups has one. out_id may be
- * NULL.
+ * Each look-up has a thread of its own, apart from the pool. At most 16 look-ups of a reactor are in progress at once,
+ * and the others wait in order. A look-up that was cancelled or has timed out holds up neither work nor other
+ * look-ups, though its thread stays until the system gives up. Such threads are bounded: 32 for each reactor, 64 for
+ * the process. udpr_reactor_free does not wait for them.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for what cannot be a name (over 253 bytes, an empty label, a byte other
+ * than letters, digits, "-" and "_", or a number as the last label, as in "127.1"; none of this reaches the system),
+ * and for a timeout above INT64_MAX other than UDPR_NEVER; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY
+ * if no thread can be made, and none of this reactor's look-ups has one. If it fails, free_user has been called.
  */
 UDPR_API udpr_status udpr_reactor_resolve(struct udpr_reactor *reactor, const char *host, uint16_t port, uint16_t family, udpr_ns timeout, udpr_resolved_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
-/** Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before. */
+/**
+ * Cancels a look-up: its callback is called in a later turn with UDPR_E_CANCELLED.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_FOUND if its result was delivered, or if it was cancelled before.
+ */
 UDPR_API udpr_status udpr_reactor_cancel_resolve(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * Stores a reactor's remote: what other threads use of it. The remote outlives the reactor: then everything on it returns
- * UDPR_E_CLOSED, and free_user runs in the failing call. It is retained for the caller, who releases it once. May be called
- * from any thread if the caller knows that the reactor is alive. [any thread]
+ * Gets a reactor's remote, the handle for other threads. The remote may outlive the reactor: then every function that
+ * takes it returns UDPR_E_CLOSED, and free_user is called inside the failing call. It is retained for the caller, who
+ * releases it once. The caller has to know that the reactor is alive. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
  */
 UDPR_API udpr_status udpr_reactor_remote(struct udpr_reactor *reactor, struct udpr_remote **out);
 
-/** One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread] */
+/**
+ * Adds a reference, for udpr_remote_release. NULL has no effect. [any thread]
+ *
+ * Returns: `remote`.
+ */
 UDPR_API struct udpr_remote *udpr_remote_retain(struct udpr_remote *remote);
 
-/** One reference less. NULL is fine. [any thread] */
+/** Releases a reference. NULL has no effect. [any thread] */
 UDPR_API void udpr_remote_release(struct udpr_remote *remote);
 
 /**
- * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. Calls
- * made while these are called wait for the turn after. [any thread]
+ * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread. The call is kept until there
+ * is a turn. Calls that are added while these are made wait for the turn after. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
  */
 UDPR_API udpr_status udpr_remote_call(struct udpr_remote *remote, udpr_call_fn fn, void *user, udpr_free_fn free_user);
 
 /**
- * Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing
- * runs. [any thread]
+ * Stops the reactor in its next turn, but never a run that begins after this has returned. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_RUNNING; UDPR_E_CLOSED.
  */
 UDPR_API udpr_status udpr_remote_stop(struct udpr_remote *remote);
 
-/** Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno] */
+/**
+ * Ends the present wait of run or iterate, or the next one if there is none. [any thread, signal safe, keeps errno]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_remote_wake(struct udpr_remote *remote);
 
 /* ---- watching it ---- */
 
 /**
- * Sends the log up to `max_level` (udpr_log_code; 0: nothing) to `fn`, on the reactor's thread; NULL as `fn` ends it. The
- * former logger's free_user runs inside this, or after its call where it is at work. The library prints nothing itself.
+ * Sends log records up to `max_level` (a udpr_log_code; 0: none) to `fn`, on the reactor's thread. NULL as `fn` ends
+ * logging. The previous logger's free_user is called inside this, or after its callback has returned if this is called
+ * inside it. The library itself prints nothing.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed. If it fails, free_user has been
+ * called.
  */
 UDPR_API udpr_status udpr_reactor_set_logger(struct udpr_reactor *reactor, uint32_t max_level, udpr_log_fn fn, void *user, udpr_free_fn free_user);
 
-/** The counters of a reactor; out->size is set by the caller. */
+/**
+ * Gets the counters of a reactor. The caller sets out->size.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
+ */
 UDPR_API udpr_status udpr_reactor_get_stats(const struct udpr_reactor *reactor, struct udpr_reactor_stats *out);
 
 /**
- * The counters of a port; out->size is set by the caller. UDPR_E_CLOSED once stop_protocol has returned: the last look is
- * inside it.
+ * Gets the counters of a port. The caller sets out->size. The last chance to read them is inside stop_protocol.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once stop_protocol has returned.
  */
 UDPR_API udpr_status udpr_transport_get_stats(const struct udpr_transport *transport, struct udpr_transport_stats *out);
 

@@ -29,7 +29,10 @@ pub(super) fn watch_flags(ready: Readiness) -> u32 {
     bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit)
 }
 
-/// What run does before its first turn. Then iterate; a stop finishes within later turns. UDPR_E_ALREADY_RUNNING.
+/// Starts a run without running it, for a program that calls udpr_reactor_iterate itself: it fires the startup event,
+/// as run does before its first turn. A stop then finishes in later turns.
+///
+/// Returns: UDPR_OK; UDPR_E_ALREADY_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -37,9 +40,12 @@ pub unsafe extern "C" fn udpr_reactor_start(reactor: *mut udpr_reactor) -> udpr_
     status(with_reactor(reactor, Reactor::start))
 }
 
-/// One turn: waits at most `timeout_ns` (below 0: for ever) and never past the next delayed call, not at all when something
-/// is due or kept; then I/O, calls from threads, due calls, a due shutdown. It returns then, without another wait; on EINTR
-/// and on a wake too. UDPR_E_REENTRANT inside a callback.
+/// Runs one turn. It waits at most `timeout_ns`, or without a bound if that is below 0, but not past the next delayed
+/// call, and not at all if something is due. Then it does I/O, calls from threads, delayed calls that are due, and a
+/// shutdown that is due. It returns after one wait, also if a signal or a wake ends it.
+///
+/// Returns: UDPR_OK; UDPR_E_REENTRANT inside a callback; UDPR_E_WRONG_THREAD; another status if the kernel cannot wait
+/// any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeout_ns: i64) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -47,9 +53,12 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
     status(with_outer_reactor(reactor, true, |reactor| reactor.iterate(u64::try_from(timeout_ns).ok())))
 }
 
-/// One descriptor for a foreign loop: readable whenever a turn has anything to do, delayed calls and kept datagrams included.
-/// When it is, udpr_reactor_iterate(reactor, 0). It stays the reactor's, and the same. UDPR_E_NOT_SUPPORTED if a sandbox refuses
-/// timerfd_create(2), without which delayed calls would not make it readable.
+/// Gets one descriptor for a foreign loop. It is readable whenever a turn has anything to do, delayed calls and kept
+/// datagrams included; then call udpr_reactor_iterate(reactor, 0). The descriptor belongs to the reactor, and stays the
+/// same.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
+/// which delayed calls would not make it readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -61,7 +70,10 @@ pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out
     }))
 }
 
-/// Nanoseconds until a turn has something to do that no descriptor tells of: 0 where that is now, -1 where it is never.
+/// Gets the time in nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now, -1 if it
+/// never will.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_next_timeout(
     reactor: *const udpr_reactor,
@@ -77,11 +89,14 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
     }))
 }
 
-/// Has a descriptor of another's in this loop: `fn` is told of `events` (udpr_watch_flag, not 0). One watch a descriptor: a
-/// second is EEXIST as a system status, a bad one EBADF. UDPR_WATCH_HANGUP stands for EPOLLHUP and EPOLLERR, is always
-/// reported and never turned into UDPR_WATCH_READABLE; a regular file is UDPR_E_NOT_SUPPORTED. Level-triggered. Unwatch
-/// before closing; a number that was closed and given out again may be watched anew: the old id is UDPR_E_NOT_FOUND then.
-/// out_id may be NULL.
+/// Watches a foreign descriptor in this loop: `fn` is called when one of `events` (bits of udpr_watch_flag, not 0) is
+/// there. Watching is level-triggered. A descriptor can have one watch. UDPR_WATCH_HANGUP stands for EPOLLHUP and
+/// EPOLLERR; it is always reported, and never becomes UDPR_WATCH_READABLE. End the watch before the descriptor is
+/// closed. A number that was closed and reused may be watched again: then the old id is UDPR_E_NOT_FOUND. `out_id` may
+/// be NULL.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; EEXIST as a system status if the descriptor has a watch already; EBADF as
+/// a system status if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_watch(
     reactor: *mut udpr_reactor,
@@ -104,7 +119,9 @@ pub unsafe extern "C" fn udpr_reactor_watch(
     }))
 }
 
-/// Other events for a watch. UDPR_E_NOT_FOUND.
+/// Changes the events of a watch.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_change_watch(
     reactor: *mut udpr_reactor,
@@ -116,8 +133,10 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
     status(with_reactor(reactor, |reactor| reactor.change_watch(id, interest(events)?)))
 }
 
-/// Ends a watch; its free_user runs inside this, or after its callback where that is at work. The descriptor stays open.
-/// UDPR_E_NOT_FOUND.
+/// Ends a watch. Its free_user is called inside this, or after its callback has returned if this is called inside it.
+/// The descriptor stays open.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_unwatch(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

@@ -8,8 +8,12 @@ use crate::trigger::{Event, Phase};
 use std::ffi::c_void;
 use std::rc::Rc;
 
-/// Calls `fn` once: now, inside this, where the reactor runs (out_id gets 0 then), else at the next startup among its
-/// after-triggers, in the order they were made; remove_trigger takes it back until then. out_id may be NULL.
+/// Calls `fn` once. If the reactor is running, it is called inside this, and `out_id` gets 0. Otherwise it is called at
+/// the next startup, among its after-triggers, in the order in which they were added; udpr_reactor_remove_trigger
+/// removes it until then. `out_id` may be NULL.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails,
+/// free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_when_running(
     reactor: *mut udpr_reactor,
@@ -30,10 +34,14 @@ pub unsafe extern "C" fn udpr_reactor_call_when_running(
     }))
 }
 
-/// Calls `fn` at every startup or shutdown (`event`, udpr_event_code), in a phase of it (`phase`, udpr_phase_code), within a
-/// phase in the order they were added. A before-trigger may answer UDPR_PENDING: the rest of the event waits until
-/// udpr_reactor_finish_trigger, while the loop turns. A failure is logged and stops nobody else. At shutdown the ports stop
-/// between before and during. out_id may be NULL.
+/// Calls `fn` at every startup or shutdown (`event`, a udpr_event_code), in one of its phases (`phase`, a
+/// udpr_phase_code). Within a phase, triggers are called in the order in which they were added. A before-trigger may
+/// return UDPR_PENDING: the rest of the event then waits until udpr_reactor_finish_trigger, while the loop goes on. A
+/// failure is logged, and the other triggers are called. At shutdown the ports stop between before and during. `out_id`
+/// may be NULL.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY. If it fails,
+/// free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_add_trigger(
     reactor: *mut udpr_reactor,
@@ -57,8 +65,10 @@ pub unsafe extern "C" fn udpr_reactor_add_trigger(
     }))
 }
 
-/// Takes a trigger back, also while its event is under way; one that is pending holds nothing back any more. Its free_user
-/// runs inside this, or after its callback where that is at work. UDPR_E_NOT_FOUND.
+/// Removes a trigger, even if its event is in progress. If it was pending, it holds nothing back any more. Its
+/// free_user is called inside this, or after its callback has returned if this is called inside it.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -66,8 +76,10 @@ pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
 }
 
-/// A trigger that answered UDPR_PENDING has finished. Where it was the last one, the rest of the event is called inside this.
-/// UDPR_E_NOT_FOUND where it is not pending.
+/// A trigger that returned UDPR_PENDING has finished. If it was the last one, the rest of the event is called inside
+/// this.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_FOUND if it is not pending.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -75,8 +87,11 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
 }
 
-/// Fires an event by hand, inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and no more.
-/// UDPR_E_ALREADY_RUNNING while an event is under way; but a shutdown ends a startup.
+/// Fires an event inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and does nothing
+/// else.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_ALREADY_RUNNING while an event is in progress, but a shutdown ends
+/// a startup.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_fire_event(reactor: *mut udpr_reactor, event: u32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

@@ -7,7 +7,7 @@ use crate::status::Status;
 use crate::sys::feature;
 use std::ffi::{CStr, c_char};
 
-/// The version of the loaded library: major << 16 | minor << 8 | patch; compare it with UDPR_VERSION. [any thread]
+/// Gets the version of the loaded library: major << 16 | minor << 8 | patch. Compare it with UDPR_VERSION. [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_version() -> u32 {
     const fn number(text: &str) -> u32 {
@@ -24,7 +24,7 @@ pub extern "C" fn udpr_version() -> u32 {
     VERSION
 }
 
-/// The version of the loaded library as text, "0.1.0". Static. [any thread]
+/// Gets the version of the loaded library as text, such as "0.1.0". The text is static. [any thread]
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_version_string() -> *const c_char {
     const TEXT: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
@@ -34,9 +34,11 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
     TEXT.as_ptr()
 }
 
-/// Whether this library can do something on this system, found out by trying: "recvmmsg", "sendmmsg", "gso", "gro",
-/// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". Where a system call is missing or a sandbox refuses it, the library
-/// uses another way if there is one (docs/linking.md). 0 for NULL and for names that this release does not know. [any thread]
+/// Finds out by trying whether this library can do something on this system: "recvmmsg", "sendmmsg", "gso", "gro",
+/// "packet_info", "dual_stack", "bind_device", "wipe_on_fork". If a system call is missing or a sandbox refuses it, the
+/// library uses another way if there is one (docs/linking.md). [any thread]
+///
+/// Returns: 1 or 0; 0 for NULL and for names that this version does not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -44,20 +46,26 @@ pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     anywhere(|| Ok(feature::is_supported(name?))).is_ok_and(|there| there).into()
 }
 
-/// The name of a status, "UDPR_E_CLOSED"; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers
-/// that are no status. Static, never NULL. [any thread]
+/// Gets the name of a status, such as "UDPR_E_CLOSED". The text is static. [any thread]
+///
+/// Returns: the name, never NULL; "UDPR_E_SYSTEM" for every errno without a name, "UDPR_E_UNKNOWN" for numbers that are
+/// no status.
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_status_name(status: udpr_status) -> *const c_char {
     Status::from_code(status).name().as_ptr()
 }
 
-/// What a status means, one line in English for any number. Static, never NULL. [any thread]
+/// Gets the meaning of a status, one line in English. The text is static. [any thread]
+///
+/// Returns: the text, never NULL, for any number.
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_status_message(status: udpr_status) -> *const c_char {
     Status::from_code(status).message().as_ptr()
 }
 
-/// The errno that a status stands for, 0 where there is none. [any thread]
+/// Gets the errno that a status stands for. [any thread]
+///
+/// Returns: the errno, or 0 if there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn udpr_status_errno(status: udpr_status) -> i32 {
     Status::from_code(status).errno()

@@ -9,8 +9,10 @@ use crate::sys::{CancelDisabled, OwnerLock, close, tsan};
 use std::ffi::c_void;
 use std::ptr::null_mut;
 
-/// Makes a reactor; `options` may be NULL. Reactors are independent of each other: a thread each, as many as one likes.
-/// Release it with udpr_reactor_free. UDPR_E_VERSION for unknown flags, UDPR_E_NO_FILES, UDPR_E_NO_MEMORY. [any thread]
+/// Makes a reactor. `options` may be NULL. Reactors are independent of each other: a program may have any number of
+/// them, each on its own thread. Free it with udpr_reactor_free. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION for unknown flags; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_new(
     options: *const udpr_reactor_options,
@@ -32,10 +34,13 @@ pub unsafe extern "C" fn udpr_reactor_new(
     }))
 }
 
-/// Ends a reactor: closes what still listens, with stop_protocol, and frees what was still to be called. NULL is fine.
-/// Transports and remotes that are still retained answer UDPR_E_CLOSED from then on. UDPR_E_REENTRANT inside a callback,
-/// UDPR_E_WRONG_THREAD while another thread uses it: then it lives on. In a forked child it only closes descriptors;
-/// UDPR_E_WRONG_THREAD there while another thread is inside this or udpr_reactor_after_fork.
+/// Frees a reactor. It closes the ports, for which stop_protocol is called, and calls the free_user of everything that
+/// is still pending. NULL has no effect. Transports and remotes that are still retained return UDPR_E_CLOSED from then
+/// on. In a forked child it only closes descriptors.
+///
+/// Returns: UDPR_OK; UDPR_E_REENTRANT inside a callback, and UDPR_E_WRONG_THREAD while another thread uses it, in which
+/// case nothing was freed; in a forked child UDPR_E_WRONG_THREAD while another thread is inside this or
+/// udpr_reactor_after_fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_free(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -91,9 +96,11 @@ fn free_in_child(reactor: HandleRef<'_, udpr_reactor>, owner: &OwnerLock) -> Res
     Ok(())
 }
 
-/// Turns until udpr_reactor_stop, also with nothing to do, and through EINTR; may be called again afterwards. Callbacks run
-/// inside it. UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
-/// callback; what the kernel says where it can wait no more.
+/// Runs turns until udpr_reactor_stop, even if nothing is registered, and through EINTR. Callbacks are called inside
+/// it. It may be called again afterwards.
+///
+/// Returns: UDPR_OK after a stop or a crash; UDPR_E_ALREADY_RUNNING after udpr_reactor_start; UDPR_E_REENTRANT inside a
+/// callback; UDPR_E_WRONG_THREAD; another status if the kernel cannot wait any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -101,8 +108,10 @@ pub unsafe extern "C" fn udpr_reactor_run(reactor: *mut udpr_reactor) -> udpr_st
     status(with_outer_reactor(reactor, true, Reactor::run))
 }
 
-/// At the end of this turn the shutdown begins: before-triggers, which may hold it back, then every port stops, then the
-/// other triggers, then run returns. UDPR_E_NOT_RUNNING when nothing runs, and when it was stopped before.
+/// Stops the reactor: the shutdown begins at the end of this turn. The before-triggers are called, which may hold it
+/// back; then every port stops; then the other triggers are called, and run returns.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_RUNNING if the reactor is not running, or was stopped before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -110,8 +119,10 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
     status(with_reactor(reactor, Reactor::stop))
 }
 
-/// Run returns after this turn, also where a callback starts it again before that: then it goes on by udpr_reactor_iterate.
-/// Ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING.
+/// Makes run return after this turn, even if a callback starts the reactor again before that: then it goes on by
+/// udpr_reactor_iterate. Ports stay open, and are served when the reactor is run again.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_RUNNING.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -119,14 +130,16 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
     status(with_reactor(reactor, Reactor::crash))
 }
 
-/// In a forked child, before anything else: descriptors of its own, everything registered anew. Ports, watches, delayed calls
-/// and triggers go on there; the sockets are shared with the parent, which is not disturbed. Look-ups that were under way are
-/// UDPR_E_CANCELLED, work on the pool stays the parent's. The C library does not release the locks of getaddrinfo(3) in a
-/// child: if a thread of the parent was looking a name up at the fork, look-ups in the child may time out.
-/// UDPR_E_NOT_SUPPORTED where this is no forked child;
-/// UDPR_E_REENTRANT inside a callback that has forked; UDPR_E_WRONG_THREAD if another thread used the reactor, or was just
-/// leaving a call or a post here, when the fork came: then it is of no use in this child; UDPR_E_WRONG_THREAD also while
-/// another thread of the child is inside this or udpr_reactor_free, or once another has freed it.
+/// Makes the reactor usable in a forked child. Call it there before anything else. The reactor gets descriptors of its
+/// own, and everything is registered again. Ports, watches, delayed calls and triggers go on; the sockets are shared
+/// with the parent, which is not disturbed. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
+/// parent's. The C library does not release the locks of getaddrinfo(3) in a child: if a thread of the parent was
+/// looking a name up at the fork, look-ups in the child may time out.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED if this is not a forked child; UDPR_E_REENTRANT inside a callback that has
+/// forked; UDPR_E_WRONG_THREAD if another thread used the reactor at the fork, or was just leaving a call or a post:
+/// then it cannot be used in this child; UDPR_E_WRONG_THREAD also while another thread of the child is inside this or
+/// udpr_reactor_free, or after another thread has freed it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -138,7 +151,9 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
     }))
 }
 
-/// Whether it is between startup and shutdown. 0 for NULL. [any thread]
+/// Tells whether the reactor is between startup and shutdown. [any thread]
+///
+/// Returns: 1 or 0; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -146,7 +161,9 @@ pub unsafe extern "C" fn udpr_reactor_is_running(reactor: *const udpr_reactor) -
     reactor.shared().is_ok_and(|remote| remote.shared.is_running()).into()
 }
 
-/// Keeps a pointer for udpr_reactor_user. It stays the caller's.
+/// Keeps a pointer for udpr_reactor_user. The library does not free it.
+///
+/// Returns: UDPR_OK; UDPR_E_WRONG_THREAD.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user: *mut c_void) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -157,7 +174,9 @@ pub unsafe extern "C" fn udpr_reactor_set_user(reactor: *mut udpr_reactor, user:
     }))
 }
 
-/// What udpr_reactor_set_user has kept. NULL on a wrong thread.
+/// Gets the pointer that udpr_reactor_set_user has kept.
+///
+/// Returns: the pointer; NULL on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_user(reactor: *const udpr_reactor) -> *mut c_void {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

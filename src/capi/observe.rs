@@ -9,8 +9,12 @@ use crate::status::Status;
 use std::ffi::c_void;
 use std::rc::Rc;
 
-/// Sends the log up to `max_level` (udpr_log_code; 0: nothing) to `fn`, on the reactor's thread; NULL as `fn` ends it. The
-/// former logger's free_user runs inside this, or after its call where it is at work. The library prints nothing itself.
+/// Sends log records up to `max_level` (a udpr_log_code; 0: none) to `fn`, on the reactor's thread. NULL as `fn` ends
+/// logging. The previous logger's free_user is called inside this, or after its callback has returned if this is called
+/// inside it. The library itself prints nothing.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed. If it fails, free_user has been
+/// called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_set_logger(
     reactor: *mut udpr_reactor,
@@ -32,7 +36,9 @@ pub unsafe extern "C" fn udpr_reactor_set_logger(
     }))
 }
 
-/// The counters of a reactor; out->size is set by the caller.
+/// Gets the counters of a reactor. The caller sets out->size.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_get_stats(
     reactor: *const udpr_reactor,
@@ -43,8 +49,9 @@ pub unsafe extern "C" fn udpr_reactor_get_stats(
     status(with_reactor(reactor, |reactor| out.fill(&reactor.get_stats())))
 }
 
-/// The counters of a port; out->size is set by the caller. UDPR_E_CLOSED once stop_protocol has returned: the last look is
-/// inside it.
+/// Gets the counters of a port. The caller sets out->size. The last chance to read them is inside stop_protocol.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once stop_protocol has returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_stats(
     transport: *const udpr_transport,

@@ -11,12 +11,15 @@ use crate::sys::socket;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-/// Listens on a UDP port. `local_address`: a bare IP literal of this host, "::", or NULL or "" for every IPv4 address.
-/// `port` 0: the kernel chooses. `options` may be NULL. Bind errors are this call's result: UDPR_E_ADDRESS_IN_USE,
-/// UDPR_E_ADDRESS_NOT_AVAILABLE, UDPR_E_ACCESS, ... start_protocol runs inside this call, with the transport that `out`
-/// will get (not yet set): it may write, connect, join, stop and close (then the call is OK and the transport a stopped one);
-/// when it or anything else fails, nothing is left and free_user has run. `out` may be NULL; else the transport comes retained:
-/// release it once.
+/// Listens on a UDP port. `local_address` is an IP address of this host, "::", or NULL or "" for every IPv4 address. If
+/// `port` is 0, the kernel chooses one. `options` may be NULL. start_protocol is called inside this, with the transport
+/// that `out` will get, which is not set yet. It may write, connect, join, stop and close; after a close this returns
+/// UDPR_OK, and the transport has stopped. If start_protocol or anything else fails, nothing is left, and free_user has
+/// been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
+/// UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_CLOSED while the reactor is
+/// freed; what start_protocol returned; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_listen_udp(
     reactor: *mut udpr_reactor,
@@ -40,9 +43,12 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
     }))
 }
 
-/// Twisted's name for a port meant for groups: udpr_reactor_listen_udp in all it does. Groups can be joined on any port,
-/// in start_protocol best; from its first join on, a port receives only the groups it joined (IP_MULTICAST_ALL off).
-/// Several programs of one host share a group's port with UDPR_UDP_LISTEN_MULTIPLE.
+/// Listens as udpr_reactor_listen_udp does; it is Twisted's name for a port that is meant for groups. Groups can be
+/// joined on any port, preferably in start_protocol. From its first join on, a port receives only the groups that it
+/// joined (IP_MULTICAST_ALL is off). Several programs of one host share the port number of a group with
+/// UDPR_UDP_LISTEN_MULTIPLE.
+///
+/// Returns: as udpr_reactor_listen_udp.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_listen_multicast(
     reactor: *mut udpr_reactor,
@@ -86,21 +92,25 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
     }))
 }
 
-/// Makes a port of a UDP socket made elsewhere: bound or not yet (its first write binds it), connected or not, blocking or
-/// not. It is duplicated: the caller keeps `fd`, and may close it at once. With UDPR_UDP_TAKE_FD it is the library's, also
-/// when this fails (only where `options` itself cannot be read, it stays the caller's). Family, type, protocol and peer are
-/// read from the socket; `family`: UDPR_AF_UNSPEC, or the one expected. Socket options and the connection that are
-/// changed here are put back when the port stops, for whoever else holds the socket, except what udpr_transport_set_option
-/// sets; a socket that was not bound keeps the number that it was given. An outgoing interface that was set by its index alone
-/// cannot be read (ip(7), IP_MULTICAST_IF): if udpr_transport_set_outgoing_interface has changed it, the system chooses
-/// the interface afterwards. Otherwise as udpr_reactor_listen_udp.
+/// Makes a port of a UDP socket that was made elsewhere: bound or not (its first write binds it), connected or not,
+/// blocking or not. The descriptor is duplicated: the caller keeps `fd`, and may close it at once. With
+/// UDPR_UDP_TAKE_FD the library takes it over, even if this fails; only if `options` itself cannot be read, it stays
+/// the caller's. Family, type, protocol and peer are read from the socket. `family` is UDPR_AF_UNSPEC, or the family
+/// that is expected.
 ///
-/// A socket that is bound to a device is a port that is bound to it (see bind_device). That includes one that was connected
-/// to a link-local address: the kernel does not tell whether the socket was bound by its maker or by the connection.
+/// Socket options and a connection that are changed here are restored when the port stops, for the other holders of the
+/// socket, except those that udpr_transport_set_option sets. A socket that was not bound keeps the port number that it
+/// got. An outgoing interface that was set by its index alone cannot be read (ip(7), IP_MULTICAST_IF): if
+/// udpr_transport_set_outgoing_interface has changed it, the system chooses the interface afterwards. Otherwise this is
+/// as udpr_reactor_listen_udp.
 ///
-/// UDPR_E_SOCKET_TYPE where it is not a UDP socket; UDPR_E_ADDRESS_FAMILY where it is of another family than IPv4, IPv6 or
-/// `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for what must precede bind: UDPR_UDP_LISTEN_MULTIPLE,
-/// UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY, bind_device.
+/// A socket that is bound to a device becomes a port that is bound to it (see bind_device). That includes a socket that
+/// was connected to a link-local address: the kernel does not report whether the maker or the connection has bound it.
+///
+/// Returns: as udpr_reactor_listen_udp; UDPR_E_SOCKET_TYPE if it is not a UDP socket; UDPR_E_ADDRESS_FAMILY if its
+/// family is not IPv4, IPv6 or `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for options that have to be
+/// set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY,
+/// bind_device.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     reactor: *mut udpr_reactor,
@@ -128,8 +138,10 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     }))
 }
 
-/// Calls `fn` for every port whose stop_protocol is still to come: a snapshot, so `fn` may close and listen. The transport
-/// is borrowed: retain it to keep it.
+/// Calls `fn` for every port whose stop_protocol was not called yet. It goes through a snapshot, so `fn` may close
+/// ports and listen. The transport is borrowed: retain it to keep it.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_each_transport(
     reactor: *mut udpr_reactor,
@@ -146,8 +158,8 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
     }))
 }
 
-/// What every way to make a port has in common: the protocol is taken over first, so that its free_user runs however
-/// this ends, and the port is handed out last.
+/// The common part of all functions that make a port. The protocol is taken over first, so that its free_user is called
+/// whatever happens, and the port is handed out last.
 fn listen(
     protocol: Result<VersionedCopy<'_, udpr_protocol>>,
     out: Out<'_, *mut udpr_transport>,

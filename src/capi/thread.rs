@@ -8,8 +8,10 @@ use crate::status::Status;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-/// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. For who
-/// knows that the reactor lives on; a remote needs not know. [any thread]
+/// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread. The call is kept until there
+/// is a turn. The caller has to know that the reactor is alive; a remote can be used without knowing that. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     reactor: *mut udpr_reactor,
@@ -22,9 +24,12 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
     status(anywhere_briefly(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
-/// Runs `work` on a thread of the pool, then `done` (may be NULL) on the reactor's thread, where free_user runs, too. Free
-/// waits for work that runs, and drops what has not begun; `done` is not called any more then. Work has the signal mask of the
-/// thread that calls this, and a stack of 2 MiB. UDPR_E_NO_MEMORY if no thread can be made.
+/// Calls `work` on a thread of the pool, then `done`, which may be NULL, on the reactor's thread, where free_user is
+/// called as well. udpr_reactor_free waits for work in progress and drops work that has not begun; then `done` is not
+/// called. Work has the signal mask of the thread that calls this, and a stack of 2 MiB.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY if no thread
+/// can be made. If it fails, free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     reactor: *mut udpr_reactor,
@@ -38,7 +43,10 @@ pub unsafe extern "C" fn udpr_reactor_call_in_thread(
     status(with_reactor(reactor, |reactor| reactor.call_in_thread(Box::new(CJob::new(work, done, user)?))))
 }
 
-/// Sets how many threads the pool has at most, 1 to 1024; 0 means 10. They are made when they are needed. Look-ups do not count.
+/// Sets the most threads of the pool, 1 to 1024; 0 means 10. Threads are made when they are needed. Look-ups have
+/// threads of their own.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NO_MEMORY.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     reactor: *mut udpr_reactor,
@@ -49,21 +57,24 @@ pub unsafe extern "C" fn udpr_reactor_suggest_thread_pool_size(
     status(with_reactor(reactor, |reactor| reactor.suggest_thread_pool_size(size as usize)))
 }
 
-/// Looks a host name up: `fn` gets every address in the system's order, with `port` filled in, always in a later turn and
-/// exactly once. `family` (udpr_family_code): one, or 0 for both. An IP literal answers without a look-up, one of the other
-/// family with UDPR_E_ADDRESS_FAMILY; "" is every address of this host. `timeout` is in ns, counted from the call; 0 means
-/// 60 s, and UDPR_NEVER none. `fn` receives UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
-/// UDPR_E_ADDRESS_FAMILY, or another status that the system reports; and addresses with UDPR_OK only, which are valid until it
-/// returns.
+/// Looks a host name up. `fn` is called in a later turn, exactly once, with every address in the system's order and
+/// with `port` filled in. `family` (a udpr_family_code) is one family, or 0 for both. An IP address needs no look-up;
+/// one of the other family gets UDPR_E_ADDRESS_FAMILY. "" is every address of this host. `timeout` is in nanoseconds
+/// from this call; 0 means 60 s, UDPR_NEVER no timeout. `out_id` may be NULL.
 ///
-/// Each look-up has a thread of its own, apart from the pool. At most 16 of a reactor are under way at once, and the others wait
-/// in order. One that is cancelled or timed out holds up neither work nor other look-ups, though its thread stays until the
-/// system gives up; such threads are bounded: 32 by reactor, 64 by process. udpr_reactor_free does not wait for them.
+/// `fn` receives UDPR_OK, UDPR_E_NAME_NOT_FOUND, UDPR_E_NAME_TRY_AGAIN, UDPR_E_TIMED_OUT, UDPR_E_CANCELLED,
+/// UDPR_E_ADDRESS_FAMILY, or another status that the system reports. It receives addresses with UDPR_OK only; they are
+/// valid until it returns.
 ///
-/// UDPR_E_INVALID_ARGUMENT for what cannot be a name: over 253 bytes, an empty label, a byte other than letters, digits, "-"
-/// and "_", or a number as the last label ("127.1"), and for a timeout above INT64_MAX other than UDPR_NEVER. Nothing of that
-/// reaches the system. UDPR_E_NO_MEMORY if no thread can be made, and none of this reactor's look-ups has one. out_id may be
-/// NULL.
+/// Each look-up has a thread of its own, apart from the pool. At most 16 look-ups of a reactor are in progress at once,
+/// and the others wait in order. A look-up that was cancelled or has timed out holds up neither work nor other
+/// look-ups, though its thread stays until the system gives up. Such threads are bounded: 32 for each reactor, 64 for
+/// the process. udpr_reactor_free does not wait for them.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for what cannot be a name (over 253 bytes, an empty label, a byte other
+/// than letters, digits, "-" and "_", or a number as the last label, as in "127.1"; none of this reaches the system),
+/// and for a timeout above INT64_MAX other than UDPR_NEVER; UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY
+/// if no thread can be made, and none of this reactor's look-ups has one. If it fails, free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_resolve(
     reactor: *mut udpr_reactor,
@@ -91,7 +102,9 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
     }))
 }
 
-/// Gives a look-up up: its callback comes in a later turn with UDPR_E_CANCELLED. UDPR_E_NOT_FOUND where it was told its answer, or given up before.
+/// Cancels a look-up: its callback is called in a later turn with UDPR_E_CANCELLED.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_FOUND if its result was delivered, or if it was cancelled before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor, id: udpr_id) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -99,9 +112,11 @@ pub unsafe extern "C" fn udpr_reactor_cancel_resolve(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.cancel_resolve(id)))
 }
 
-/// Stores a reactor's remote: what other threads use of it. The remote outlives the reactor: then everything on it returns
-/// UDPR_E_CLOSED, and free_user runs in the failing call. It is retained for the caller, who releases it once. May be called
-/// from any thread if the caller knows that the reactor is alive. [any thread]
+/// Gets a reactor's remote, the handle for other threads. The remote may outlive the reactor: then every function that
+/// takes it returns UDPR_E_CLOSED, and free_user is called inside the failing call. It is retained for the caller, who
+/// releases it once. The caller has to know that the reactor is alive. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_remote(
     reactor: *mut udpr_reactor,
@@ -117,7 +132,9 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     }))
 }
 
-/// One more reference, for udpr_remote_release. NULL is fine, and comes back. [any thread]
+/// Adds a reference, for udpr_remote_release. NULL has no effect. [any thread]
+///
+/// Returns: `remote`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut udpr_remote {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -125,7 +142,7 @@ pub unsafe extern "C" fn udpr_remote_retain(remote: *mut udpr_remote) -> *mut ud
     remote
 }
 
-/// One reference less. NULL is fine. [any thread]
+/// Releases a reference. NULL has no effect. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -136,8 +153,10 @@ pub unsafe extern "C" fn udpr_remote_release(remote: *mut udpr_remote) {
     }
 }
 
-/// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread; kept until there is a turn. Calls
-/// made while these are called wait for the turn after. [any thread]
+/// Calls `fn` on the reactor's thread in its next turn, in order for each calling thread. The call is kept until there
+/// is a turn. Calls that are added while these are made wait for the turn after. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; UDPR_E_NO_MEMORY. If it fails, free_user has been called.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_call(
     remote: *mut udpr_remote,
@@ -150,8 +169,9 @@ pub unsafe extern "C" fn udpr_remote_call(
     status(anywhere_briefly(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
 }
 
-/// Stops the reactor in its next turn, but never a run that begins after this has returned. UDPR_E_NOT_RUNNING when nothing
-/// runs. [any thread]
+/// Stops the reactor in its next turn, but never a run that begins after this has returned. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_RUNNING; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -159,7 +179,9 @@ pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_stat
     status(remote.shared().and_then(|remote| remote.shared.request_stop()))
 }
 
-/// Ends the waiting of run or iterate; where nobody waits, of the next one. [any thread, signal safe, keeps errno]
+/// Ends the present wait of run or iterate, or the next one if there is none. [any thread, signal safe, keeps errno]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_remote_wake(remote: *mut udpr_remote) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

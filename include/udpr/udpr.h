@@ -761,36 +761,53 @@ UDPR_API int32_t udpr_status_nearest_errno(udpr_status status);
 /* ---- addresses ---- */
 
 /**
- * Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is taken where the text
- * has none. UDPR_E_INVALID_ADDRESS for everything else, names first of all. Nothing is looked up but the zone, and
- * nothing allocated. [any thread]
+ * Reads an address: "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53". If the text has no
+ * port, `port` is used. Only a zone is looked up. Nothing is allocated. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_INVALID_ADDRESS for any other text, such as a host name;
+ * UDPR_E_NO_FILES, UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a zone cannot be looked up.
  */
 UDPR_API udpr_status udpr_addr_parse(const char *text, uint16_t port, struct udpr_addr *out);
 
-/** Reads the bare forms only: no brackets, no port in the text. As udpr_addr_parse otherwise. [any thread] */
+/**
+ * Reads an address without brackets and port. Otherwise it is as udpr_addr_parse. [any thread]
+ *
+ * Returns: as udpr_addr_parse.
+ */
 UDPR_API udpr_status udpr_addr_parse_host(const char *host, uint16_t port, struct udpr_addr *out);
 
 /**
- * Writes an address as udpr_addr_parse reads it, the zone by its number; port 0 gives the bare address. `buffer` gets
- * at most `capacity` bytes, NUL-terminated where capacity is not 0 (UDPR_ADDR_TEXT_MAX is always enough); out_len, where
- * not NULL, gets the length without NUL that the whole text needs. UDPR_E_INVALID_ARGUMENT where that does not fit,
- * with as much as does; `buffer` may be NULL where capacity is 0. [any thread]
+ * Writes an address in the form that udpr_addr_parse reads, with the zone as a number, and without the port if that is
+ * 0. `buffer` gets at most `capacity` bytes, NUL-terminated unless `capacity` is 0; UDPR_ADDR_TEXT_MAX is always
+ * enough. `buffer` may be NULL if `capacity` is 0. If `out_len` is not NULL, it gets the length of the whole text
+ * without NUL. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if the text does not fit, in which case `buffer` has as much as fits, and
+ * for an address that is not valid; UDPR_E_VERSION if its reserved word is not zero.
  */
 UDPR_API udpr_status udpr_addr_format(const struct udpr_addr *addr, char *buffer, size_t capacity, size_t *out_len);
 
 /**
- * Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. UDPR_E_ADDRESS_FAMILY for other families,
- * UDPR_E_INVALID_ARGUMENT where it is too short. [any thread]
+ * Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL, or if it is too short; UDPR_E_ADDRESS_FAMILY for other families.
  */
 UDPR_API udpr_status udpr_addr_from_sockaddr(const void *sockaddr, size_t len, struct udpr_addr *out);
 
 /**
- * Writes a struct sockaddr_in or sockaddr_in6 into `buffer`; out_len, where not NULL, gets its length, also where
- * `capacity` is too small for it (UDPR_E_INVALID_ARGUMENT, nothing written). [any thread]
+ * Writes a struct sockaddr_in or sockaddr_in6 to `buffer`. If `out_len` is not NULL, it gets the length, even if
+ * `capacity` is too small. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if `capacity` is too small, in which case nothing is written to `buffer`,
+ * and for an address that is not valid; UDPR_E_VERSION if its reserved word is not zero.
  */
 UDPR_API udpr_status udpr_addr_to_sockaddr(const struct udpr_addr *addr, void *buffer, size_t capacity, size_t *out_len);
 
-/** Whether family, port, address and scope are the same. 0 where one is NULL. [any thread] */
+/**
+ * Compares family, port, address and scope of two addresses. [any thread]
+ *
+ * Returns: 1 if they are equal; 0 if they are not, or one is NULL.
+ */
 UDPR_API udpr_bool udpr_addr_equal(const struct udpr_addr *a, const struct udpr_addr *b);
 
 /**
@@ -812,19 +829,27 @@ UDPR_API uint64_t udpr_addr_hash(const struct udpr_addr *addr, uint64_t seed);
 UDPR_API int32_t udpr_addr_compare(const struct udpr_addr *a, const struct udpr_addr *b);
 
 /**
- * 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
- * UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
+ * Maps an IPv4 address to IPv6: 1.2.3.4 becomes ::ffff:1.2.3.4, with the same port. A dual-stack port writes to an
+ * IPv4 host by this form. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_ADDRESS_FAMILY if it is not an IPv4 address.
  */
 UDPR_API udpr_status udpr_addr_map_v4(const struct udpr_addr *v4, struct udpr_addr *out);
 
-/** ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread] */
+/**
+ * Maps an IPv6 address back to IPv4: ::ffff:1.2.3.4 becomes 1.2.3.4, with the same port. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_ADDRESS_FAMILY for every other address.
+ */
 UDPR_API udpr_status udpr_addr_unmap_v4(const struct udpr_addr *mapped, struct udpr_addr *out);
 
 /**
- * The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
- * or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE if there is none;
- * UDPR_E_NO_FILES if the process has no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox
- * refuses the socket for it (local addresses need AF_NETLINK). [any thread]
+ * Gets the index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its
+ * zone) or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NO_INTERFACE if there is none; UDPR_E_NO_FILES if the process has
+ * no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox refuses the socket for it
+ * (local addresses need AF_NETLINK).
  */
 UDPR_API udpr_status udpr_interface_index(const char *name_or_address, uint32_t *out);
 
@@ -1055,205 +1080,301 @@ UDPR_API udpr_status udpr_reactor_each_transport(struct udpr_reactor *reactor, u
 
 /* ---- transport: handle and IUDPTransport ---- */
 
-/** One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread] */
+/**
+ * Adds a reference, for udpr_transport_release. NULL has no effect. [any thread]
+ *
+ * Returns: `transport`.
+ */
 UDPR_API struct udpr_transport *udpr_transport_retain(struct udpr_transport *transport);
 
 /**
- * One reference less. It never closes the port, which listens until it is stopped, and never calls back. NULL is fine.
- * [any thread]
+ * Releases a reference. It never closes the port, which listens until it is stopped, and calls no callback. NULL has
+ * no effect. [any thread]
  */
 UDPR_API void udpr_transport_release(struct udpr_transport *transport);
 
-/** The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread. */
+/**
+ * Gets the reactor of a transport. It is borrowed.
+ *
+ * Returns: the reactor; NULL once stop_protocol has returned, and on a wrong thread.
+ */
 UDPR_API struct udpr_reactor *udpr_transport_reactor(const struct udpr_transport *transport);
 
-/** The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread. */
+/**
+ * Gets the user pointer of the transport's protocol.
+ *
+ * Returns: the pointer; NULL once stop_protocol has returned, and on a wrong thread.
+ */
 UDPR_API void *udpr_transport_user(const struct udpr_transport *transport);
 
 /**
- * The socket's descriptor, borrowed: for options that the library has no name for. -1 once the socket is closed, and on
- * a wrong thread.
+ * Gets the descriptor of the socket. It is borrowed, for options that the library has no function for.
+ *
+ * Returns: the descriptor; -1 once the socket is closed, and on a wrong thread.
  */
 UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
 
 /**
- * Sends one datagram of `len` bytes (0 is fine, `data` may be NULL then) to `to`, an address of the port's family.
+ * Sends one datagram of `len` bytes to `to`, an address of the port's family. `len` may be 0, and then `data` may be
+ * NULL.
  *
- * UDPR_OK: handed to the kernel or queued. In a callback, writes gather until the dispatch they were made in (one port's
- * batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
- * system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
- * destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
- * write_ready. What was gathered leaves first, before connect, disconnect, stop_listening, close, or a message with
- * UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
- * kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
+ * Inside a callback, writes are gathered until the present dispatch is done (one port's batch, or all delayed calls,
+ * watches or calls of the turn), whichever port they are made on, and are sent by few system calls. Outside callbacks
+ * a write is sent at once. Datagrams to one destination are sent in the order in which they were written; between
+ * destinations no order is promised. If the socket is full, up to send_queue_bytes are queued; after that writes
+ * return UDPR_E_WOULD_BLOCK, and write_ready is called later. What was gathered is sent before connect, disconnect,
+ * stop_listening, close, or a message with UDPR_MESSAGE_NOW takes effect; close and the end of stop_listening drop and
+ * count what a full socket refuses. A datagram that the kernel refuses after UDPR_OK is reported to error_received and
+ * counted in dropped_out. A write never returns the error of an earlier datagram.
  *
- * A connected port takes NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
- * udpr_transport_get_peer gives. The zone of an address that needs none does not matter. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
- * UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say),
- * UDPR_E_NETWORK_UNREACHABLE (a zone other than the device that the port is bound to, say): nothing was sent. A write
+ * A connected port accepts NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
+ * udpr_transport_get_peer returns. The zone of an address that needs none is ignored.
+ *
+ * Returns: UDPR_OK if the datagram was handed to the kernel, gathered or queued; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK;
+ * UDPR_E_NOT_CONNECTED for NULL as `to`; UDPR_E_WRONG_PEER; UDPR_E_ADDRESS_FAMILY; UDPR_E_MESSAGE_TOO_LONG;
+ * UDPR_E_ACCESS for a broadcast that was not allowed; UDPR_E_INVALID_ARGUMENT, for example for port 0;
+ * UDPR_E_NETWORK_UNREACHABLE, for example for a zone other than the device that the port is bound to;
+ * UDPR_E_NO_MEMORY; outside callbacks also what the kernel returned. If it fails, nothing was sent.
  * never answers for an earlier datagram's error.
  */
 UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
 /**
- * Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
- * `count` is 0: an empty datagram.
+ * Sends the pieces one after the other as one datagram. Otherwise it is as udpr_transport_write. `pieces` may be NULL
+ * if `count` is 0, which sends an empty datagram.
+ *
+ * Returns: as udpr_transport_write.
  */
 UDPR_API udpr_status udpr_transport_write_sequence(struct udpr_transport *transport, const struct udpr_bytes *pieces, size_t count, const struct udpr_addr *to);
 
 /**
- * Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
- * element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
- * messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags. UDPR_E_INVALID_ARGUMENT
- * for a tos above 255 and for a group as source, UDPR_E_ADDRESS_FAMILY for a source of another family than the
- * destination's (on a dual-stack port IPv4 is ::ffff:a.b.c.d in both). A source that is not this host's, or an interface
- * that is not there, is found when the datagram leaves. A message that is cut into segments is accepted whole or not at
- * all; where it leaves at once, the status is its first datagram's, and what is lost behind that counts as dropped_out.
+ * Sends many datagrams, each as udpr_transport_write does. The stride of the array is messages[0].size, which every
+ * element has to have. `out_taken` is always written: the number of messages that were accepted. A source that is not
+ * an address of this host, or an interface that does not exist, is found when the datagram is sent. A message that is
+ * cut into segments is accepted whole or not at all; if it is sent at once, the status is that of its first datagram,
+ * and further ones that are lost count as dropped_out.
+ *
+ * Returns: UDPR_OK; otherwise the status of messages[*out_taken], behind which nothing was read: that of
+ * udpr_transport_write; UDPR_E_VERSION for unknown flags; UDPR_E_INVALID_ARGUMENT for a tos above 255, and for a group
+ * as source; UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
+ * ::ffff:a.b.c.d in both).
  */
 UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transport, const struct udpr_message *messages, size_t count, size_t *out_taken);
 
 /**
- * Copies a datagram, which leaves in the reactor's next turn, in order for each thread. Posts that wait are bounded by
- * send_queue_bytes, but if none waits, one that counts more is accepted. Statuses as of udpr_transport_write, as far as they can
- * be known at once; UDPR_E_WOULD_BLOCK if too much waits already. After that, and after one that counts more than the bound,
- * write_ready is called when what waited has left. [any thread]
+ * Copies a datagram, which is sent in the reactor's next turn, in order for each thread. Posts that wait are bounded
+ * by send_queue_bytes; if none waits, a larger one is accepted. After UDPR_E_WOULD_BLOCK, and after a post that is
+ * larger than the bound, write_ready is called once all of them were sent. [any thread]
+ *
+ * Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if too much waits; UDPR_E_NO_MEMORY; the statuses of udpr_transport_write that
+ * can be known at once.
  */
 UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
-/** Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting. */
+/**
+ * Sends what was gathered.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting.
+ */
 UDPR_API udpr_status udpr_transport_flush(struct udpr_transport *transport);
 
 /**
- * Talks to `peer` alone from here on: writes go to it without an address, and datagrams of others are no longer delivered,
- * those that wait already included (discarded_in counts them). Again: another peer; the port keeps its number. What was
- * gathered or queued before goes where it was written to. An unspecified address is this host (udpr_transport_get_peer
- * says which address the kernel took).
+ * Connects the port to `peer`: writes without an address go to it, and datagrams of other senders are not delivered
+ * any more. Those that wait already are discarded (discarded_in). Connecting again changes the peer; the port keeps
+ * its number. What was gathered or queued before goes to its own destinations. An unspecified address is this host;
+ * udpr_transport_get_peer returns the address that the kernel chose. Nothing is sent: whether the peer listens shows
+ * after a write (connection_refused).
  *
- * UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
- * UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
- * the port is as it was, or has no peer if the former one cannot be reached any more either. Nothing is sent: whether
- * anybody listens there shows after a write (connection_refused).
+ * The port stays bound to its device, however it was bound: by bind_device, by udpr_transport_set_option at any time,
+ * or before it was adopted. If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect
+ * succeeds or the option is set. A link-local peer binds the port to the interface of its zone while it is connected.
  *
- * The port stays bound to its device, however it was bound (bind_device, udpr_transport_set_option at any time, or before
- * it was adopted). If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect succeeds or the
- * option is set. A link-local peer binds the port to the interface of its zone while it is connected.
+ * Returns: UDPR_OK; UDPR_E_ADDRESS_FAMILY (for an IPv4 peer of a dual-stack port see udpr_addr_map_v4);
+ * UDPR_E_INVALID_ARGUMENT, for example for port 0; UDPR_E_NETWORK_UNREACHABLE; UDPR_E_ACCESS for a broadcast that was
+ * not allowed; UDPR_E_CLOSED; another error of connect(2). If it fails, the port is as it was, or has no peer if the
+ * former peer cannot be reached any more either.
  */
 UDPR_API udpr_status udpr_transport_connect(struct udpr_transport *transport, const struct udpr_addr *peer);
 
-/** Talks to everybody again; the port keeps its number and its device (see udpr_transport_connect). UDPR_E_NOT_CONNECTED. */
+/**
+ * Ends the connection: the port sends to any address and receives from any address again. It keeps its number and its
+ * device (see udpr_transport_connect).
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_disconnect(struct udpr_transport *transport);
 
-/** The peer that the port is connected to. UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed. */
+/**
+ * Gets the peer that the port is connected to.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed.
+ */
 UDPR_API udpr_status udpr_transport_get_peer(const struct udpr_transport *transport, struct udpr_addr *out);
 
 /**
- * Turns error_received for what the kernel and the network report on or off, as UDPR_UDP_ERROR_REPORTS does at the start.
- * Accepted writes that fail are told without it.
+ * Turns the reports of the kernel and the network to error_received on or off, as UDPR_UDP_ERROR_REPORTS does from the
+ * start. Accepted writes that fail are reported in any case.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
  */
 UDPR_API udpr_status udpr_transport_set_error_reports(struct udpr_transport *transport, udpr_bool on);
 
-/** The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed. */
+/**
+ * Gets the local address. It asks the kernel each time.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once the socket is closed.
+ */
 UDPR_API udpr_status udpr_transport_get_host(const struct udpr_transport *transport, struct udpr_addr *out);
 
-/** No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then. */
+/**
+ * Stops the port: no datagram is delivered after this, and no write is accepted. stop_protocol is called in a later
+ * turn. Until then, calling it again has no effect.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED once stop_protocol has returned.
+ */
 UDPR_API udpr_status udpr_transport_stop_listening(struct udpr_transport *transport);
 
 /**
- * Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
- * that has returned. A logger that is told of the port's close, and closes it, too, gets UDPR_OK before stop_protocol has
- * run.
+ * Stops the port at once: stop_protocol has been called when this returns. It may be called in any callback, also in
+ * the port's own: then free_user waits until that has returned. A logger that receives the record of this close, and
+ * closes the port itself, gets UDPR_OK before stop_protocol is called.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED once stop_protocol has returned.
  */
 UDPR_API udpr_status udpr_transport_close(struct udpr_transport *transport);
 
 /**
- * No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Error reports
- * come all the same. Again is fine.
+ * Pauses the delivery of datagrams until udpr_transport_resume_reading. The rest of the batch is kept for it, in
+ * order. Error reports are still delivered. Calling it again has no effect.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED.
  */
 UDPR_API udpr_status udpr_transport_pause_reading(struct udpr_transport *transport);
 
-/** Datagrams again, in a later turn, those that were kept first. Again is fine. */
+/**
+ * Resumes the delivery of datagrams in a later turn, beginning with those that were kept. Calling it again has no
+ * effect.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_resume_reading(struct udpr_transport *transport);
 
 /**
- * Lets the port send broadcasts, or no longer (SO_BROADCAST). Without it a write to 255.255.255.255 is UDPR_E_ACCESS at
- * once; one to a network's broadcast address, which only the kernel knows, when it leaves.
+ * Allows or forbids broadcasts (SO_BROADCAST). If they are forbidden, a write to 255.255.255.255 returns UDPR_E_ACCESS
+ * at once. A write to the broadcast address of a network, which only the kernel knows, fails when it is sent.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
  */
 UDPR_API udpr_status udpr_transport_set_broadcast_allowed(struct udpr_transport *transport, udpr_bool allowed);
 
-/** 1 or 0, as UDPR_UDP_BROADCAST or udpr_transport_set_broadcast_allowed has it. */
+/**
+ * Tells whether broadcasts are allowed: 1 or 0.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_get_broadcast_allowed(const struct udpr_transport *transport, udpr_bool *out);
 
 /**
- * The TTL or hop limit of datagrams to anything but groups, 1 to 255, else UDPR_E_INVALID_ARGUMENT. On a dual-stack port
- * for IPv4 and IPv6.
+ * Sets the TTL or hop limit, 1 to 255, of datagrams that are not sent to groups. On a dual-stack port it is that of
+ * IPv4 and IPv6.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; another status of the system.
  */
 UDPR_API udpr_status udpr_transport_set_unicast_ttl(struct udpr_transport *transport, uint32_t ttl);
 
-/** As it was set, else the system's default. On a dual-stack port that of IPv6. */
+/**
+ * Gets the TTL or hop limit that was set, or the system's default. On a dual-stack port it is that of IPv6.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_get_unicast_ttl(const struct udpr_transport *transport, uint32_t *out);
 
 /**
- * setsockopt(2) with the system's numbers; `value` may be NULL where `len` is 0. UDPR_E_NOT_SUPPORTED for options that
- * the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
- * groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
- * kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+ * Sets a socket option by the system's numbers, as setsockopt(2). `value` may be NULL if `len` is 0.
  *
- * SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or index 0,
- * ends it. Linux lets a process without CAP_NET_RAW bind a port that is not bound, and nothing else.
+ * SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or
+ * index 0, ends it. Without CAP_NET_RAW, Linux allows a process only to bind a port that is not bound.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED for options that the library manages itself: UDP_GRO, UDP_SEGMENT,
+ * IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of groups, their outgoing interface, and those that
+ * make control data, which are packet info, TOS, TTL and timestamps; UDPR_E_CLOSED; what the kernel returned, which is
+ * UDPR_E_SYSTEM - ENOPROTOOPT for an option that it does not know.
  */
 UDPR_API udpr_status udpr_transport_set_option(struct udpr_transport *transport, int32_t level, int32_t name, const void *value, size_t len);
 
 /**
- * getsockopt(2) with the system's numbers: `len` is the room at `value`, and how much of it was filled. Refused as of
- * udpr_transport_set_option.
+ * Gets a socket option by the system's numbers, as getsockopt(2). `len` is the size of `value`, and gets how many
+ * bytes were filled.
+ *
+ * Returns: as udpr_transport_set_option.
  */
 UDPR_API udpr_status udpr_transport_get_option(const struct udpr_transport *transport, int32_t level, int32_t name, void *value, size_t *len);
 
 /* ---- transport: IMulticastTransport ---- */
 
 /**
- * The TTL or hop limit of datagrams to groups, 0 (this host) to 255, else UDPR_E_INVALID_ARGUMENT; at first 1, the local
- * network. On a dual-stack port for IPv4 and IPv6.
+ * Sets the TTL or hop limit of datagrams that are sent to groups: 0 (this host) to 255. The default is 1, the local
+ * network. On a dual-stack port it is that of IPv4 and IPv6. For other datagrams see udpr_transport_set_unicast_ttl.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; another status of the system.
  */
 UDPR_API udpr_status udpr_transport_set_ttl(struct udpr_transport *transport, uint32_t ttl);
 
-/** As it was set. On a dual-stack port that of IPv6. */
+/**
+ * Gets the TTL or hop limit for groups. On a dual-stack port it is that of IPv6.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_get_ttl(const struct udpr_transport *transport, uint32_t *out);
 
-/** Whether what this port sends to groups comes to ports of this host, too, its own among them; at first it does. */
+/**
+ * Sets whether datagrams that this port sends to groups are also received by the ports of this host, including itself.
+ * By default they are.
+ *
+ * Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
+ */
 UDPR_API udpr_status udpr_transport_set_loopback_mode(struct udpr_transport *transport, udpr_bool on);
 
-/** 1 or 0, as it was set. */
+/**
+ * Gets whether datagrams to groups are received by this host, too: 1 or 0.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_get_loopback_mode(const struct udpr_transport *transport, udpr_bool *out);
 
 /**
- * Sets the interface that datagrams to groups leave by (udpr_interface_index finds it); 0, the default, leaves the choice to
- * the system. Over IPv4 they also leave with that interface's first address. When that is taken away (DHCP, another
- * network), they leave with the one that the interface has then (a port that is connected to a group keeps the address that
- * the connection found until it is connected again); an address that another interface of this host has taken over is kept
- * until this is called again. The index is one of the network namespace that the port's socket is in. If the
- * interface is removed, writes to groups fail until another one is set.
+ * Sets the interface by which datagrams to groups are sent (udpr_interface_index finds it). 0, the default, leaves the
+ * choice to the system. Over IPv4 they also get that interface's first address as their source. If the address is
+ * removed (by DHCP, or in another network), they get the address that the interface has then. A port that is connected
+ * to a group keeps the address of the connection until it is connected again; an address that another interface of
+ * this host has taken over is kept until this is called again. The index is one of the network namespace of the port's
+ * socket. If the interface is removed, writes to groups fail until another one is set.
  *
  * Returns: UDPR_OK; UDPR_E_NO_INTERFACE if there is no such interface; UDPR_E_INVALID_ARGUMENT if the port is bound to another
  * device; UDPR_E_CLOSED.
  */
 UDPR_API udpr_status udpr_transport_set_outgoing_interface(struct udpr_transport *transport, uint32_t interface_index);
 
-/** As it was set. */
+/**
+ * Gets the interface that was set.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
+ */
 UDPR_API udpr_status udpr_transport_get_outgoing_interface(const struct udpr_transport *transport, uint32_t *out);
 
 /**
- * Joins a group (whose port does not matter) on an interface. Interface 0 means that of the group's zone (ff02::1%eth0), else
- * the device that the port is bound to, else the one that the system's route to the group leads to at this moment. Any port
- * may join; from its first join on it receives only the groups it joined, each from the interfaces that it joined it on. On a
- * dual-stack port the IPv4 group 228.0.0.5 is ::ffff:228.0.0.5 (udpr_addr_map_v4).
+ * Joins a group, whose port is ignored, on an interface. Interface 0 means the interface of the group's zone
+ * (ff02::1%eth0), otherwise the device that the port is bound to, otherwise the interface of the system's present
+ * route to the group. Any port may join. From its first join on it receives only the groups that it joined, each from
+ * the interfaces on which it joined it. On a dual-stack port the IPv4 group 228.0.0.5 is ::ffff:228.0.0.5
+ * (udpr_addr_map_v4).
  *
- * Linux does not look at the interface of IPv6 datagrams, so the port does: those of a group that it joined on other
- * interfaces are not delivered, and counted in discarded_in.
+ * Linux does not check the interface of IPv6 datagrams, so the port does: datagrams of a group that it joined on other
+ * interfaces are not delivered, and are counted in discarded_in.
  *
- * A membership stays on its interface when routes, addresses or names change. It ends when the interface is removed: the
- * group can then be joined again, by interface 0 without leaving it first. If a new interface gets the index of the former
- * one, the group has to be left first.
+ * A membership stays on its interface when routes, addresses or names change. It ends when the interface is removed:
+ * then the group can be joined again by interface 0 without leaving it first. If a new interface gets the index of the
+ * former one, the group has to be left first.
  *
  * Returns: UDPR_OK; UDPR_E_NOT_MULTICAST; UDPR_E_NO_INTERFACE, also if interface 0 is given and there is no route;
  * UDPR_E_ADDRESS_FAMILY; UDPR_E_ALREADY_JOINED, also if chosen sources of the group were joined there (leave them first) and,
@@ -1263,9 +1384,9 @@ UDPR_API udpr_status udpr_transport_get_outgoing_interface(const struct udpr_tra
 UDPR_API udpr_status udpr_transport_join_group(struct udpr_transport *transport, const struct udpr_addr *group, uint32_t interface_index);
 
 /**
- * Leaves a group, named as it was joined, or by the interface that it was joined on: interface 0 means what was joined by
- * interface 0, wherever the routes lead to now. A port that stops leaves its groups by itself; what an adopted socket had
- * joined before stays.
+ * Leaves a group, named as it was joined, or by the interface on which it was joined. Interface 0 means what was
+ * joined by interface 0, whatever the routes are now. A port that stops leaves its groups; what an adopted socket had
+ * joined before stays joined.
  *
  * Returns: UDPR_OK; UDPR_E_NOT_JOINED, also if another holder of an adopted socket has left the group; UDPR_E_NO_INTERFACE
  * if it was not joined and there is no such interface; UDPR_E_NOT_MULTICAST; UDPR_E_ADDRESS_FAMILY.
@@ -1273,14 +1394,20 @@ UDPR_API udpr_status udpr_transport_join_group(struct udpr_transport *transport,
 UDPR_API udpr_status udpr_transport_leave_group(struct udpr_transport *transport, const struct udpr_addr *group, uint32_t interface_index);
 
 /**
- * Joins a group for what `source` sends to it (RFC 4607); it is called again for each further source. Otherwise as
- * udpr_transport_join_group. A further source of an IPv6 group by interface 0 is joined where the others were. Linux looks at
- * one membership of a socket in an IPv6 group to decide whether a source is wanted: to receive different sources of one IPv6
- * group on several interfaces, use a port for each interface.
+ * Joins a group for the datagrams of one source (RFC 4607). Call it again for each further source. A further source of
+ * an IPv6 group by interface 0 is joined on the interface of the others. Linux uses one membership of a socket in an
+ * IPv6 group to decide whether a source is wanted: to receive different sources of one IPv6 group on several
+ * interfaces, use a port for each interface. Otherwise it is as udpr_transport_join_group.
+ *
+ * Returns: as udpr_transport_join_group.
  */
 UDPR_API udpr_status udpr_transport_join_source_group(struct udpr_transport *transport, const struct udpr_addr *group, const struct udpr_addr *source, uint32_t interface_index);
 
-/** Leaves one source of a group; with the last one, the group. Otherwise as udpr_transport_leave_group. */
+/**
+ * Leaves one source of a group, and with the last source the group. Otherwise it is as udpr_transport_leave_group.
+ *
+ * Returns: as udpr_transport_leave_group.
+ */
 UDPR_API udpr_status udpr_transport_leave_source_group(struct udpr_transport *transport, const struct udpr_addr *group, const struct udpr_addr *source, uint32_t interface_index);
 
 /* ---- time: IReactorTime ---- */

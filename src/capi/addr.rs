@@ -9,9 +9,11 @@ use crate::sys::{interface, interfaces};
 use std::ffi::{c_char, c_void};
 use std::fmt::Write;
 
-/// Reads "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53"; `port` is taken where the text
-/// has none. UDPR_E_INVALID_ADDRESS for everything else, names first of all. Nothing is looked up but the zone, and
-/// nothing allocated. [any thread]
+/// Reads an address: "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53". If the text has no
+/// port, `port` is used. Only a zone is looked up. Nothing is allocated. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_INVALID_ADDRESS for any other text, such as a host name;
+/// UDPR_E_NO_FILES, UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a zone cannot be looked up.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_parse(text: *const c_char, port: u16, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -19,7 +21,9 @@ pub unsafe extern "C" fn udpr_addr_parse(text: *const c_char, port: u16, out: *m
     parse(text, port, out, interface::parse_addr)
 }
 
-/// Reads the bare forms only: no brackets, no port in the text. As udpr_addr_parse otherwise. [any thread]
+/// Reads an address without brackets and port. Otherwise it is as udpr_addr_parse. [any thread]
+///
+/// Returns: as udpr_addr_parse.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_parse_host(
     host: *const c_char,
@@ -31,10 +35,13 @@ pub unsafe extern "C" fn udpr_addr_parse_host(
     parse(host, port, out, interface::parse_host)
 }
 
-/// Writes an address as udpr_addr_parse reads it, the zone by its number; port 0 gives the bare address. `buffer` gets
-/// at most `capacity` bytes, NUL-terminated where capacity is not 0 (UDPR_ADDR_TEXT_MAX is always enough); out_len, where
-/// not NULL, gets the length without NUL that the whole text needs. UDPR_E_INVALID_ARGUMENT where that does not fit,
-/// with as much as does; `buffer` may be NULL where capacity is 0. [any thread]
+/// Writes an address in the form that udpr_addr_parse reads, with the zone as a number, and without the port if that is
+/// 0. `buffer` gets at most `capacity` bytes, NUL-terminated unless `capacity` is 0; UDPR_ADDR_TEXT_MAX is always
+/// enough. `buffer` may be NULL if `capacity` is 0. If `out_len` is not NULL, it gets the length of the whole text
+/// without NUL. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if the text does not fit, in which case `buffer` has as much as fits, and
+/// for an address that is not valid; UDPR_E_VERSION if its reserved word is not zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_format(
     addr: *const udpr_addr,
@@ -65,8 +72,9 @@ pub unsafe extern "C" fn udpr_addr_format(
     }))
 }
 
-/// Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. UDPR_E_ADDRESS_FAMILY for other families,
-/// UDPR_E_INVALID_ARGUMENT where it is too short. [any thread]
+/// Reads a struct sockaddr_in or sockaddr_in6 of `len` bytes. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL, or if it is too short; UDPR_E_ADDRESS_FAMILY for other families.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_from_sockaddr(
     sockaddr: *const c_void,
@@ -86,8 +94,11 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
     }))
 }
 
-/// Writes a struct sockaddr_in or sockaddr_in6 into `buffer`; out_len, where not NULL, gets its length, also where
-/// `capacity` is too small for it (UDPR_E_INVALID_ARGUMENT, nothing written). [any thread]
+/// Writes a struct sockaddr_in or sockaddr_in6 to `buffer`. If `out_len` is not NULL, it gets the length, even if
+/// `capacity` is too small. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT if `capacity` is too small, in which case nothing is written to `buffer`,
+/// and for an address that is not valid; UDPR_E_VERSION if its reserved word is not zero.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     addr: *const udpr_addr,
@@ -113,7 +124,9 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     }))
 }
 
-/// Whether family, port, address and scope are the same. 0 where one is NULL. [any thread]
+/// Compares family, port, address and scope of two addresses. [any thread]
+///
+/// Returns: 1 if they are equal; 0 if they are not, or one is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_addr) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -144,8 +157,10 @@ pub unsafe extern "C" fn udpr_addr_compare(a: *const udpr_addr, b: *const udpr_a
     a.cmp(&b) as i32
 }
 
-/// 1.2.3.4 to ::ffff:1.2.3.4, for writing to an IPv4 host from a dual-stack port; the port stays.
-/// UDPR_E_ADDRESS_FAMILY where it is not IPv4. [any thread]
+/// Maps an IPv4 address to IPv6: 1.2.3.4 becomes ::ffff:1.2.3.4, with the same port. A dual-stack port writes to an
+/// IPv4 host by this form. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_ADDRESS_FAMILY if it is not an IPv4 address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -153,7 +168,9 @@ pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_a
     convert(v4, out, Addr::map_v4)
 }
 
-/// ::ffff:1.2.3.4 to 1.2.3.4; the port stays. UDPR_E_ADDRESS_FAMILY for every other address. [any thread]
+/// Maps an IPv6 address back to IPv4: ::ffff:1.2.3.4 becomes 1.2.3.4, with the same port. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for NULL; UDPR_E_ADDRESS_FAMILY for every other address.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -161,10 +178,12 @@ pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut 
     convert(mapped, out, Addr::unmap_v4)
 }
 
-/// The index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its zone)
-/// or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. UDPR_E_NO_INTERFACE if there is none;
-/// UDPR_E_NO_FILES if the process has no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox
-/// refuses the socket for it (local addresses need AF_NETLINK). [any thread]
+/// Gets the index of a network interface by its name ("eth0"), by a local address ("192.0.2.1"; "fe80::1%eth0" by its
+/// zone) or by its number ("2"). "0.0.0.0" and "::" give 0, the system's choice. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NO_INTERFACE if there is none; UDPR_E_NO_FILES if the process has
+/// no descriptor left to ask with; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if a sandbox refuses the socket for it
+/// (local addresses need AF_NETLINK).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, out: *mut u32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

@@ -151,7 +151,7 @@ pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> 
     }))
 }
 
-/// Tells whether the reactor is between startup and shutdown. [any thread]
+/// Gets whether the reactor is between startup and shutdown. [any thread]
 ///
 /// Returns: 1 or 0; 0 for NULL.
 #[unsafe(no_mangle)]

@@ -5,8 +5,10 @@ use super::ptr::{self, HandleRef, Out};
 use crate::abi::*;
 use crate::status::Status;
 
-/// The TTL or hop limit of datagrams to groups, 0 (this host) to 255, else UDPR_E_INVALID_ARGUMENT; at first 1, the local
-/// network. On a dual-stack port for IPv4 and IPv6.
+/// Sets the TTL or hop limit of datagrams that are sent to groups: 0 (this host) to 255. The default is 1, the local
+/// network. On a dual-stack port it is that of IPv4 and IPv6. For other datagrams see udpr_transport_set_unicast_ttl.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_ttl(transport: *mut udpr_transport, ttl: u32) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -14,7 +16,9 @@ pub unsafe extern "C" fn udpr_transport_set_ttl(transport: *mut udpr_transport, 
     status(with_port(transport, |port| port.set_ttl(ttl)))
 }
 
-/// As it was set. On a dual-stack port that of IPv6.
+/// Gets the TTL or hop limit for groups. On a dual-stack port it is that of IPv6.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_ttl(
     transport: *const udpr_transport,
@@ -25,7 +29,10 @@ pub unsafe extern "C" fn udpr_transport_get_ttl(
     status(with_port(transport, |port| out.give(port.get_ttl()?)))
 }
 
-/// Whether what this port sends to groups comes to ports of this host, too, its own among them; at first it does.
+/// Sets whether datagrams that this port sends to groups are also received by the ports of this host, including itself.
+/// By default they are.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_loopback_mode(
     transport: *mut udpr_transport,
@@ -36,7 +43,9 @@ pub unsafe extern "C" fn udpr_transport_set_loopback_mode(
     status(with_port(transport, |port| port.set_loopback_mode(on != 0)))
 }
 
-/// 1 or 0, as it was set.
+/// Gets whether datagrams to groups are received by this host, too: 1 or 0.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
     transport: *const udpr_transport,
@@ -47,12 +56,12 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
     status(with_port(transport, |port| out.give(port.get_loopback_mode()?.into())))
 }
 
-/// Sets the interface that datagrams to groups leave by (udpr_interface_index finds it); 0, the default, leaves the choice to
-/// the system. Over IPv4 they also leave with that interface's first address. When that is taken away (DHCP, another
-/// network), they leave with the one that the interface has then (a port that is connected to a group keeps the address that
-/// the connection found until it is connected again); an address that another interface of this host has taken over is kept
-/// until this is called again. The index is one of the network namespace that the port's socket is in. If the
-/// interface is removed, writes to groups fail until another one is set.
+/// Sets the interface by which datagrams to groups are sent (udpr_interface_index finds it). 0, the default, leaves the
+/// choice to the system. Over IPv4 they also get that interface's first address as their source. If the address is
+/// removed (by DHCP, or in another network), they get the address that the interface has then. A port that is connected
+/// to a group keeps the address of the connection until it is connected again; an address that another interface of
+/// this host has taken over is kept until this is called again. The index is one of the network namespace of the port's
+/// socket. If the interface is removed, writes to groups fail until another one is set.
 ///
 /// Returns: UDPR_OK; UDPR_E_NO_INTERFACE if there is no such interface; UDPR_E_INVALID_ARGUMENT if the port is bound to another
 /// device; UDPR_E_CLOSED.
@@ -66,7 +75,9 @@ pub unsafe extern "C" fn udpr_transport_set_outgoing_interface(
     status(with_port(transport, |port| port.set_outgoing_interface(interface_index)))
 }
 
-/// As it was set.
+/// Gets the interface that was set.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
     transport: *const udpr_transport,
@@ -77,17 +88,18 @@ pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
     status(with_port(transport, |port| out.give(port.get_outgoing_interface()?)))
 }
 
-/// Joins a group (whose port does not matter) on an interface. Interface 0 means that of the group's zone (ff02::1%eth0), else
-/// the device that the port is bound to, else the one that the system's route to the group leads to at this moment. Any port
-/// may join; from its first join on it receives only the groups it joined, each from the interfaces that it joined it on. On a
-/// dual-stack port the IPv4 group 228.0.0.5 is ::ffff:228.0.0.5 (udpr_addr_map_v4).
+/// Joins a group, whose port is ignored, on an interface. Interface 0 means the interface of the group's zone
+/// (ff02::1%eth0), otherwise the device that the port is bound to, otherwise the interface of the system's present
+/// route to the group. Any port may join. From its first join on it receives only the groups that it joined, each from
+/// the interfaces on which it joined it. On a dual-stack port the IPv4 group 228.0.0.5 is ::ffff:228.0.0.5
+/// (udpr_addr_map_v4).
 ///
-/// Linux does not look at the interface of IPv6 datagrams, so the port does: those of a group that it joined on other
-/// interfaces are not delivered, and counted in discarded_in.
+/// Linux does not check the interface of IPv6 datagrams, so the port does: datagrams of a group that it joined on other
+/// interfaces are not delivered, and are counted in discarded_in.
 ///
-/// A membership stays on its interface when routes, addresses or names change. It ends when the interface is removed: the
-/// group can then be joined again, by interface 0 without leaving it first. If a new interface gets the index of the former
-/// one, the group has to be left first.
+/// A membership stays on its interface when routes, addresses or names change. It ends when the interface is removed:
+/// then the group can be joined again by interface 0 without leaving it first. If a new interface gets the index of the
+/// former one, the group has to be left first.
 ///
 /// Returns: UDPR_OK; UDPR_E_NOT_MULTICAST; UDPR_E_NO_INTERFACE, also if interface 0 is given and there is no route;
 /// UDPR_E_ADDRESS_FAMILY; UDPR_E_ALREADY_JOINED, also if chosen sources of the group were joined there (leave them first) and,
@@ -107,9 +119,9 @@ pub unsafe extern "C" fn udpr_transport_join_group(
     }))
 }
 
-/// Leaves a group, named as it was joined, or by the interface that it was joined on: interface 0 means what was joined by
-/// interface 0, wherever the routes lead to now. A port that stops leaves its groups by itself; what an adopted socket had
-/// joined before stays.
+/// Leaves a group, named as it was joined, or by the interface on which it was joined. Interface 0 means what was
+/// joined by interface 0, whatever the routes are now. A port that stops leaves its groups; what an adopted socket had
+/// joined before stays joined.
 ///
 /// Returns: UDPR_OK; UDPR_E_NOT_JOINED, also if another holder of an adopted socket has left the group; UDPR_E_NO_INTERFACE
 /// if it was not joined and there is no such interface; UDPR_E_NOT_MULTICAST; UDPR_E_ADDRESS_FAMILY.
@@ -127,10 +139,12 @@ pub unsafe extern "C" fn udpr_transport_leave_group(
     }))
 }
 
-/// Joins a group for what `source` sends to it (RFC 4607); it is called again for each further source. Otherwise as
-/// udpr_transport_join_group. A further source of an IPv6 group by interface 0 is joined where the others were. Linux looks at
-/// one membership of a socket in an IPv6 group to decide whether a source is wanted: to receive different sources of one IPv6
-/// group on several interfaces, use a port for each interface.
+/// Joins a group for the datagrams of one source (RFC 4607). Call it again for each further source. A further source of
+/// an IPv6 group by interface 0 is joined on the interface of the others. Linux uses one membership of a socket in an
+/// IPv6 group to decide whether a source is wanted: to receive different sources of one IPv6 group on several
+/// interfaces, use a port for each interface. Otherwise it is as udpr_transport_join_group.
+///
+/// Returns: as udpr_transport_join_group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_join_source_group(
     transport: *mut udpr_transport,
@@ -148,7 +162,9 @@ pub unsafe extern "C" fn udpr_transport_join_source_group(
     }))
 }
 
-/// Leaves one source of a group; with the last one, the group. Otherwise as udpr_transport_leave_group.
+/// Leaves one source of a group, and with the last source the group. Otherwise it is as udpr_transport_leave_group.
+///
+/// Returns: as udpr_transport_leave_group.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_leave_source_group(
     transport: *mut udpr_transport,

@@ -13,7 +13,9 @@ use std::sync::Arc;
 /// Bytes of the longest option that is looked at: a page and more than any has.
 const OPTION_MAX: usize = 64 * 1024;
 
-/// One more reference, for udpr_transport_release. NULL is fine, and comes back. [any thread]
+/// Adds a reference, for udpr_transport_release. NULL has no effect. [any thread]
+///
+/// Returns: `transport`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -> *mut udpr_transport {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -21,8 +23,8 @@ pub unsafe extern "C" fn udpr_transport_retain(transport: *mut udpr_transport) -
     transport
 }
 
-/// One reference less. It never closes the port, which listens until it is stopped, and never calls back. NULL is fine.
-/// [any thread]
+/// Releases a reference. It never closes the port, which listens until it is stopped, and calls no callback. NULL has
+/// no effect. [any thread]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -33,7 +35,9 @@ pub unsafe extern "C" fn udpr_transport_release(transport: *mut udpr_transport) 
     }
 }
 
-/// The transport's reactor, borrowed. NULL once stop_protocol has returned, and on a wrong thread.
+/// Gets the reactor of a transport. It is borrowed.
+///
+/// Returns: the reactor; NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport) -> *mut udpr_reactor {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -42,7 +46,9 @@ pub unsafe extern "C" fn udpr_transport_reactor(transport: *const udpr_transport
     context.map_or(null_mut(), |context| context.c_handle.get().cast())
 }
 
-/// The user of the transport's protocol. NULL once stop_protocol has returned, and on a wrong thread.
+/// Gets the user pointer of the transport's protocol.
+///
+/// Returns: the pointer; NULL once stop_protocol has returned, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -> *mut c_void {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -51,8 +57,9 @@ pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -
     user.map_or(null_mut(), |user| user.cast())
 }
 
-/// The socket's descriptor, borrowed: for options that the library has no name for. -1 once the socket is closed, and on
-/// a wrong thread.
+/// Gets the descriptor of the socket. It is borrowed, for options that the library has no function for.
+///
+/// Returns: the descriptor; -1 once the socket is closed, and on a wrong thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -60,20 +67,26 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
 }
 
-/// Sends one datagram of `len` bytes (0 is fine, `data` may be NULL then) to `to`, an address of the port's family.
+/// Sends one datagram of `len` bytes to `to`, an address of the port's family. `len` may be 0, and then `data` may be
+/// NULL.
 ///
-/// UDPR_OK: handed to the kernel or queued. In a callback, writes gather until the dispatch they were made in (one port's
-/// batch, or one pass of timers, watches or calls) is done, on whichever port they were made; everything leaves in few
-/// system calls. Elsewhere a write leaves at once. Datagrams to one destination leave in the order written; between
-/// destinations no order is promised. A full socket queues up to send_queue_bytes, then UDPR_E_WOULD_BLOCK, then
-/// write_ready. What was gathered leaves first, before connect, disconnect, stop_listening, close, or a message with
-/// UDPR_MESSAGE_NOW take effect; close and the end of stop_listening drop and count what a full socket refuses. What the
-/// kernel refuses after UDPR_OK comes to error_received, and is counted in dropped_out.
+/// Inside a callback, writes are gathered until the present dispatch is done (one port's batch, or all delayed calls,
+/// watches or calls of the turn), whichever port they are made on, and are sent by few system calls. Outside callbacks
+/// a write is sent at once. Datagrams to one destination are sent in the order in which they were written; between
+/// destinations no order is promised. If the socket is full, up to send_queue_bytes are queued; after that writes
+/// return UDPR_E_WOULD_BLOCK, and write_ready is called later. What was gathered is sent before connect, disconnect,
+/// stop_listening, close, or a message with UDPR_MESSAGE_NOW takes effect; close and the end of stop_listening drop and
+/// count what a full socket refuses. A datagram that the kernel refuses after UDPR_OK is reported to error_received and
+/// counted in dropped_out. A write never returns the error of an earlier datagram.
 ///
-/// A connected port takes NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
-/// udpr_transport_get_peer gives. The zone of an address that needs none does not matter. UDPR_E_CLOSED, UDPR_E_NOT_CONNECTED (NULL as `to`),
-/// UDPR_E_WRONG_PEER, UDPR_E_ADDRESS_FAMILY, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_ACCESS, UDPR_E_INVALID_ARGUMENT (port 0, say),
-/// UDPR_E_NETWORK_UNREACHABLE (a zone other than the device that the port is bound to, say): nothing was sent. A write
+/// A connected port accepts NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
+/// udpr_transport_get_peer returns. The zone of an address that needs none is ignored.
+///
+/// Returns: UDPR_OK if the datagram was handed to the kernel, gathered or queued; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK;
+/// UDPR_E_NOT_CONNECTED for NULL as `to`; UDPR_E_WRONG_PEER; UDPR_E_ADDRESS_FAMILY; UDPR_E_MESSAGE_TOO_LONG;
+/// UDPR_E_ACCESS for a broadcast that was not allowed; UDPR_E_INVALID_ARGUMENT, for example for port 0;
+/// UDPR_E_NETWORK_UNREACHABLE, for example for a zone other than the device that the port is bound to;
+/// UDPR_E_NO_MEMORY; outside callbacks also what the kernel returned. If it fails, nothing was sent.
 /// never answers for an earlier datagram's error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write(
@@ -115,8 +128,10 @@ fn write_anew(
     status(with_port(transport, |port| port.write(data.slice()?, to, Flush::Batched)))
 }
 
-/// Sends the pieces one after the other as one datagram; otherwise as udpr_transport_write. `pieces` may be NULL where
-/// `count` is 0: an empty datagram.
+/// Sends the pieces one after the other as one datagram. Otherwise it is as udpr_transport_write. `pieces` may be NULL
+/// if `count` is 0, which sends an empty datagram.
+///
+/// Returns: as udpr_transport_write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write_sequence(
     transport: *mut udpr_transport,
@@ -139,13 +154,16 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     }))
 }
 
-/// Sends many datagrams, each as udpr_transport_write would. The stride of the array is messages[0].size, which every
-/// element carries. out_taken is always written: how many were accepted; the status is UDPR_OK, or that of
-/// messages[*out_taken], and nothing behind that was looked at. UDPR_E_VERSION for unknown flags. UDPR_E_INVALID_ARGUMENT
-/// for a tos above 255 and for a group as source, UDPR_E_ADDRESS_FAMILY for a source of another family than the
-/// destination's (on a dual-stack port IPv4 is ::ffff:a.b.c.d in both). A source that is not this host's, or an interface
-/// that is not there, is found when the datagram leaves. A message that is cut into segments is accepted whole or not at
-/// all; where it leaves at once, the status is its first datagram's, and what is lost behind that counts as dropped_out.
+/// Sends many datagrams, each as udpr_transport_write does. The stride of the array is messages[0].size, which every
+/// element has to have. `out_taken` is always written: the number of messages that were accepted. A source that is not
+/// an address of this host, or an interface that does not exist, is found when the datagram is sent. A message that is
+/// cut into segments is accepted whole or not at all; if it is sent at once, the status is that of its first datagram,
+/// and further ones that are lost count as dropped_out.
+///
+/// Returns: UDPR_OK; otherwise the status of messages[*out_taken], behind which nothing was read: that of
+/// udpr_transport_write; UDPR_E_VERSION for unknown flags; UDPR_E_INVALID_ARGUMENT for a tos above 255, and for a group
+/// as source; UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
+/// ::ffff:a.b.c.d in both).
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write_messages(
     transport: *mut udpr_transport,
@@ -168,10 +186,12 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     }))
 }
 
-/// Copies a datagram, which leaves in the reactor's next turn, in order for each thread. Posts that wait are bounded by
-/// send_queue_bytes, but if none waits, one that counts more is accepted. Statuses as of udpr_transport_write, as far as they can
-/// be known at once; UDPR_E_WOULD_BLOCK if too much waits already. After that, and after one that counts more than the bound,
-/// write_ready is called when what waited has left. [any thread]
+/// Copies a datagram, which is sent in the reactor's next turn, in order for each thread. Posts that wait are bounded
+/// by send_queue_bytes; if none waits, a larger one is accepted. After UDPR_E_WOULD_BLOCK, and after a post that is
+/// larger than the bound, write_ready is called once all of them were sent. [any thread]
+///
+/// Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if too much waits; UDPR_E_NO_MEMORY; the statuses of udpr_transport_write that
+/// can be known at once.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_post(
     transport: *mut udpr_transport,
@@ -187,7 +207,9 @@ pub unsafe extern "C" fn udpr_transport_post(
     status(anywhere_briefly(|| transport.shared()?.post(data.slice()?, to)))
 }
 
-/// Sends now what was gathered. UDPR_E_WOULD_BLOCK where a full socket keeps some of it waiting.
+/// Sends what was gathered.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -195,19 +217,20 @@ pub unsafe extern "C" fn udpr_transport_flush(transport: *mut udpr_transport) ->
     status(with_port(transport, |port| port.flush()))
 }
 
-/// Talks to `peer` alone from here on: writes go to it without an address, and datagrams of others are no longer delivered,
-/// those that wait already included (discarded_in counts them). Again: another peer; the port keeps its number. What was
-/// gathered or queued before goes where it was written to. An unspecified address is this host (udpr_transport_get_peer
-/// says which address the kernel took).
+/// Connects the port to `peer`: writes without an address go to it, and datagrams of other senders are not delivered
+/// any more. Those that wait already are discarded (discarded_in). Connecting again changes the peer; the port keeps
+/// its number. What was gathered or queued before goes to its own destinations. An unspecified address is this host;
+/// udpr_transport_get_peer returns the address that the kernel chose. Nothing is sent: whether the peer listens shows
+/// after a write (connection_refused).
 ///
-/// UDPR_E_ADDRESS_FAMILY (an IPv4 peer of a dual-stack port: see udpr_addr_map_v4), UDPR_E_INVALID_ARGUMENT (port 0, say),
-/// UDPR_E_NETWORK_UNREACHABLE, UDPR_E_ACCESS (a broadcast that was not allowed), what else connect(2) says, UDPR_E_CLOSED:
-/// the port is as it was, or has no peer if the former one cannot be reached any more either. Nothing is sent: whether
-/// anybody listens there shows after a write (connection_refused).
+/// The port stays bound to its device, however it was bound: by bind_device, by udpr_transport_set_option at any time,
+/// or before it was adopted. If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect
+/// succeeds or the option is set. A link-local peer binds the port to the interface of its zone while it is connected.
 ///
-/// The port stays bound to its device, however it was bound (bind_device, udpr_transport_set_option at any time, or before
-/// it was adopted). If the kernel does not bind it again, writes return UDPR_E_NO_INTERFACE until a connect succeeds or the
-/// option is set. A link-local peer binds the port to the interface of its zone while it is connected.
+/// Returns: UDPR_OK; UDPR_E_ADDRESS_FAMILY (for an IPv4 peer of a dual-stack port see udpr_addr_map_v4);
+/// UDPR_E_INVALID_ARGUMENT, for example for port 0; UDPR_E_NETWORK_UNREACHABLE; UDPR_E_ACCESS for a broadcast that was
+/// not allowed; UDPR_E_CLOSED; another error of connect(2). If it fails, the port is as it was, or has no peer if the
+/// former peer cannot be reached any more either.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_connect(
     transport: *mut udpr_transport,
@@ -218,7 +241,10 @@ pub unsafe extern "C" fn udpr_transport_connect(
     status(with_port(transport, |port| port.connect(&peer?)))
 }
 
-/// Talks to everybody again; the port keeps its number and its device (see udpr_transport_connect). UDPR_E_NOT_CONNECTED.
+/// Ends the connection: the port sends to any address and receives from any address again. It keeps its number and its
+/// device (see udpr_transport_connect).
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -226,7 +252,9 @@ pub unsafe extern "C" fn udpr_transport_disconnect(transport: *mut udpr_transpor
     status(with_port(transport, |port| port.disconnect()))
 }
 
-/// The peer that the port is connected to. UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed.
+/// Gets the peer that the port is connected to.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_CONNECTED; UDPR_E_CLOSED once the socket is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_peer(
     transport: *const udpr_transport,
@@ -240,8 +268,10 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     }))
 }
 
-/// Turns error_received for what the kernel and the network report on or off, as UDPR_UDP_ERROR_REPORTS does at the start.
-/// Accepted writes that fail are told without it.
+/// Turns the reports of the kernel and the network to error_received on or off, as UDPR_UDP_ERROR_REPORTS does from the
+/// start. Accepted writes that fail are reported in any case.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_error_reports(
     transport: *mut udpr_transport,
@@ -252,7 +282,9 @@ pub unsafe extern "C" fn udpr_transport_set_error_reports(
     status(with_port(transport, |port| port.set_error_reports(on != 0)))
 }
 
-/// The local address; asks the kernel each time. UDPR_E_CLOSED once the socket is closed.
+/// Gets the local address. It asks the kernel each time.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once the socket is closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_host(
     transport: *const udpr_transport,
@@ -266,7 +298,10 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     }))
 }
 
-/// No datagram after this, and no write; stop_protocol comes in a later turn. Again is fine until then.
+/// Stops the port: no datagram is delivered after this, and no write is accepted. stop_protocol is called in a later
+/// turn. Until then, calling it again has no effect.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED once stop_protocol has returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -274,9 +309,11 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
     status(with_port(transport, |port| port.stop_listening()))
 }
 
-/// Stops now: stop_protocol has run before this returns. Legal in any callback, the port's own too: free_user waits until
-/// that has returned. A logger that is told of the port's close, and closes it, too, gets UDPR_OK before stop_protocol has
-/// run.
+/// Stops the port at once: stop_protocol has been called when this returns. It may be called in any callback, also in
+/// the port's own: then free_user waits until that has returned. A logger that receives the record of this close, and
+/// closes the port itself, gets UDPR_OK before stop_protocol is called.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED once stop_protocol has returned.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -284,8 +321,10 @@ pub unsafe extern "C" fn udpr_transport_close(transport: *mut udpr_transport) ->
     status(with_port(transport, |port| port.close(Status::OK)))
 }
 
-/// No datagram until udpr_transport_resume_reading. What is left of the batch is kept for it, in order. Error reports
-/// come all the same. Again is fine.
+/// Pauses the delivery of datagrams until udpr_transport_resume_reading. The rest of the batch is kept for it, in
+/// order. Error reports are still delivered. Calling it again has no effect.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -293,7 +332,10 @@ pub unsafe extern "C" fn udpr_transport_pause_reading(transport: *mut udpr_trans
     status(with_port(transport, |port| port.pause_reading()))
 }
 
-/// Datagrams again, in a later turn, those that were kept first. Again is fine.
+/// Resumes the delivery of datagrams in a later turn, beginning with those that were kept. Calling it again has no
+/// effect.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_transport) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -301,8 +343,10 @@ pub unsafe extern "C" fn udpr_transport_resume_reading(transport: *mut udpr_tran
     status(with_port(transport, |port| port.resume_reading()))
 }
 
-/// Lets the port send broadcasts, or no longer (SO_BROADCAST). Without it a write to 255.255.255.255 is UDPR_E_ACCESS at
-/// once; one to a network's broadcast address, which only the kernel knows, when it leaves.
+/// Allows or forbids broadcasts (SO_BROADCAST). If they are forbidden, a write to 255.255.255.255 returns UDPR_E_ACCESS
+/// at once. A write to the broadcast address of a network, which only the kernel knows, fails when it is sent.
+///
+/// Returns: UDPR_OK; UDPR_E_CLOSED; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
     transport: *mut udpr_transport,
@@ -313,7 +357,9 @@ pub unsafe extern "C" fn udpr_transport_set_broadcast_allowed(
     status(with_port(transport, |port| port.set_broadcast_allowed(allowed != 0)))
 }
 
-/// 1 or 0, as UDPR_UDP_BROADCAST or udpr_transport_set_broadcast_allowed has it.
+/// Gets whether broadcasts are allowed: 1 or 0.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
     transport: *const udpr_transport,
@@ -324,8 +370,10 @@ pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
     status(with_port(transport, |port| out.give(port.get_broadcast_allowed()?.into())))
 }
 
-/// The TTL or hop limit of datagrams to anything but groups, 1 to 255, else UDPR_E_INVALID_ARGUMENT. On a dual-stack port
-/// for IPv4 and IPv6.
+/// Sets the TTL or hop limit, 1 to 255, of datagrams that are not sent to groups. On a dual-stack port it is that of
+/// IPv4 and IPv6.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
     transport: *mut udpr_transport,
@@ -336,7 +384,9 @@ pub unsafe extern "C" fn udpr_transport_set_unicast_ttl(
     status(with_port(transport, |port| port.set_unicast_ttl(ttl)))
 }
 
-/// As it was set, else the system's default. On a dual-stack port that of IPv6.
+/// Gets the TTL or hop limit that was set, or the system's default. On a dual-stack port it is that of IPv6.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
     transport: *const udpr_transport,
@@ -347,13 +397,15 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
     status(with_port(transport, |port| out.give(port.get_unicast_ttl()?)))
 }
 
-/// setsockopt(2) with the system's numbers; `value` may be NULL where `len` is 0. UDPR_E_NOT_SUPPORTED for options that
-/// the library manages itself: UDP_GRO, UDP_SEGMENT, IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of
-/// groups, their outgoing interface, and those that make control data: packet info, TOS, TTL, timestamps. Else what the
-/// kernel says: an option that it does not know is UDPR_E_SYSTEM - ENOPROTOOPT.
+/// Sets a socket option by the system's numbers, as setsockopt(2). `value` may be NULL if `len` is 0.
 ///
-/// SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or index 0,
-/// ends it. Linux lets a process without CAP_NET_RAW bind a port that is not bound, and nothing else.
+/// SO_BINDTODEVICE and SO_BINDTOIFINDEX have the effect of bind_device, also on a connected port; an empty name, or
+/// index 0, ends it. Without CAP_NET_RAW, Linux allows a process only to bind a port that is not bound.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED for options that the library manages itself: UDP_GRO, UDP_SEGMENT,
+/// IP_RECVERR, IPV6_RECVERR, SO_ERROR, SO_BROADCAST, memberships of groups, their outgoing interface, and those that
+/// make control data, which are packet info, TOS, TTL and timestamps; UDPR_E_CLOSED; what the kernel returned, which is
+/// UDPR_E_SYSTEM - ENOPROTOOPT for an option that it does not know.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_set_option(
     transport: *mut udpr_transport,
@@ -367,8 +419,10 @@ pub unsafe extern "C" fn udpr_transport_set_option(
     status(with_port(transport, |port| port.set_option(level, name, value.slice()?)))
 }
 
-/// getsockopt(2) with the system's numbers: `len` is the room at `value`, and how much of it was filled. Refused as of
-/// udpr_transport_set_option.
+/// Gets a socket option by the system's numbers, as getsockopt(2). `len` is the size of `value`, and gets how many
+/// bytes were filled.
+///
+/// Returns: as udpr_transport_set_option.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_get_option(
     transport: *const udpr_transport,
@@ -394,7 +448,7 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     }))
 }
 
-/// The pieces one after the other; their lengths make up the place's.
+/// Joins the pieces, whose lengths add up to the length of the target.
 fn join<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut place: &mut [u8]) {
     for bytes in pieces {
         let (head, tail) = place.split_at_mut(bytes.len());
@@ -416,7 +470,7 @@ fn write_message(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) ->
     port.write(data.slice()?, to, Flush::Batched)
 }
 
-/// One of which more is said than where it goes.
+/// A message with options beyond its destination.
 #[inline(never)]
 fn write_special(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
     const KNOWN: u32 =

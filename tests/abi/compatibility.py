@@ -90,6 +90,7 @@ def add_fields(src):
             (r"out\.fill\(&port\.get_stats\(\)\?\)", "out.fill(&udpr_transport_stats { later: 7, ..port.get_stats()? })"),
         ],
         "reactor/stats.rs": [(r"        Stats \{", r"\g<0> later: 0,")],
+        "sys/linux/interfaces.rs": [(r"Some\(udpr_interface \{", r"\g<0> later: 7,")],
         "sys/datagrams.rs": [(r"Datagram\(udpr_datagram \{", r"\g<0> later: 7,")],
     }
     for name, replacements in changes.items():

@@ -178,7 +178,7 @@ static void spoof_refusals(const fixture *f, const udpr_addr *to, int count) {
   while (count-- > 0) spoof_icmp(&f->host, to, ICMP_DEST_UNREACH, ICMP_PORT_UNREACH, 0);
 }
 
-/* Whoever knows both addresses can forge a refusal. It is reported to the port, which stays connected and
+/* Anyone who knows both addresses can forge a refusal. It is reported to the port, which stays connected and
  * loses nothing.
  */
 TEST(spoofed_refusals_close_nothing) {

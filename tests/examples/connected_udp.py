@@ -69,10 +69,20 @@ def wrong_arguments_get_the_usage():
 
 
 @case
-def a_name_is_not_an_address():
-    ended = run(PROGRAM, "localhost", "1234")
-    equal(2, ended.returncode)
-    equal("connected_udp: localhost: UDPR_E_INVALID_ADDRESS: ", ended.stderr[:50])
+def looks_a_name_up():
+    port = refusing_port()
+    with running(PROGRAM, "localhost", str(port)) as program:
+        line = program.stdout.readline()
+        assert line in {f"we can only send to {host}:{port} now\n" for host in ("127.0.0.1", "[::1]")}, line
+        end_with_signal(program, signal.SIGINT)
+
+
+@case
+def a_name_that_cannot_exist_is_one_clear_line():
+    ended = run(PROGRAM, "a..b", "1234")
+    equal((1, ""), (ended.returncode, ended.stdout))
+    assert ended.stderr.startswith("connected_udp: a..b: UDPR_E_INVALID_ARGUMENT: "), ended.stderr
+    equal(1, ended.stderr.count("\n"))
 
 
 main()

@@ -26,7 +26,7 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
 }
 
 static udpr_status look_up(udpr_reactor *reactor, lookup *self) {
-  const udpr_ns timeout = 10000000000; /* 10 s, even if the system's own timeout is longer */
+  const udpr_ns timeout = UDPR_S(10); /* even if the system's own timeout is longer */
   udpr_status   status =
       udpr_reactor_resolve(reactor, self->name, 0, UDPR_AF_INET, timeout, resolved, self, NULL, NULL);
   if (status == UDPR_OK) status = udpr_reactor_run(reactor);

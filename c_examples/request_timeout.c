@@ -8,7 +8,7 @@
  *     nobody listens there
  *     try 2
  *     ...
- *     request_timeout: UDPR_E_TIMED_OUT: it took too long
+ *     request_timeout: no reply: UDPR_E_TIMED_OUT: it took too long
  *
  * A datagram may be lost, duplicated or delayed. Therefore each request begins with a number, the same in
  * every try, with which the reply must begin, too. The time between tries doubles, so that many clients do
@@ -20,38 +20,43 @@
 
 #include <udpr/udpr.h>
 
-#define MS(n) (UINT64_C(1000000) * (n))
-
 enum { TRIES = 4, FIRST_TIMEOUT_MS = 200 };
 
 typedef struct request {
-  udpr_transport *transport; /* not retained: valid as long as the port is open */
-  char            text[1200];
-  size_t          len, number_len;
-  int             tries;
-  udpr_id         timeout;
-  udpr_status     status; /* the result */
+  char        text[1200];
+  size_t      len, number_len;
+  int         tries;
+  udpr_id     next_try;
+  udpr_status status; /* the result */
 } request;
 
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "request_timeout: %s: %s: %s\n", what, udpr_status_name(status),
+            udpr_status_message(status));
+  return status;
+}
+
+/* Keeps the result, and stops the reactor: that closes the port, whose delayed call ends with it. */
 static void finish(udpr_reactor *reactor, request *self, udpr_status status) {
   self->status = status;
-  /* UDPR_E_ALREADY_CALLED if called by the timeout itself */
-  udpr_reactor_cancel_call(reactor, self->timeout);
   udpr_reactor_stop(reactor);
 }
 
-/* The first try, and one after each timeout. */
-static void try_now(udpr_reactor *reactor, void *user) {
-  request *self = user;
+/* A delayed call of the port. It makes itself pending again until the request is answered. */
+static void try_now(udpr_transport *transport, void *user) {
+  request      *self = user;
+  udpr_reactor *reactor = udpr_transport_reactor(transport);
   if (self->tries == TRIES) {
-    finish(reactor, self, UDPR_E_TIMED_OUT);
+    finish(reactor, self, check("no reply", UDPR_E_TIMED_OUT));
     return;
   }
-  udpr_ns delay = MS(FIRST_TIMEOUT_MS) << self->tries;
+  udpr_ns delay = UDPR_MS(FIRST_TIMEOUT_MS) << self->tries;
   printf("try %d\n", ++self->tries);
-  udpr_status status = udpr_transport_write(self->transport, self->text, self->len, NULL);
+  udpr_status status = check("cannot send", udpr_transport_write(transport, self->text, self->len, NULL));
   if (status == UDPR_OK)
-    status = udpr_reactor_call_later(reactor, delay, try_now, self, NULL, &self->timeout);
+    status = check("cannot wait", udpr_reactor_reset_call(reactor, self->next_try, delay));
   if (status != UDPR_OK) finish(reactor, self, status);
 }
 
@@ -76,23 +81,29 @@ static udpr_status start(udpr_reactor *reactor, const udpr_addr *peer, request *
                                   .user = self,
                                   .datagram_received = datagram_received,
                                   .connection_refused = connection_refused};
-  udpr_status         status = udpr_reactor_listen_udp(reactor, 0, NULL, &protocol, NULL, &self->transport);
-  if (status != UDPR_OK) return status;
-  udpr_transport_release(self->transport);
-  return udpr_transport_connect(self->transport, peer);
+  udpr_transport     *transport = NULL;
+  udpr_status         status =
+      check("cannot listen", udpr_reactor_listen_udp(reactor, 0, NULL, &protocol, NULL, &transport));
+  if (status == UDPR_OK) status = check("cannot connect", udpr_transport_connect(transport, peer));
+  if (status == UDPR_OK)
+    status =
+        check("cannot begin", udpr_transport_call_later(transport, 0, try_now, self, NULL, &self->next_try));
+  udpr_transport_release(transport); /* the port stays open without this reference */
+  return status;
 }
 
 static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,
                      size_t count, void *user) {
   (void)id, (void)count;
+  status = check("cannot look up the host", status);
   if (status == UDPR_OK) status = start(reactor, &addrs[0], user);
-  if (status == UDPR_OK) try_now(reactor, user);
-  else finish(reactor, user, status);
+  if (status != UDPR_OK) finish(reactor, user, status);
 }
 
 static udpr_status ask(udpr_reactor *reactor, const char *host, uint16_t port, request *self) {
-  udpr_status status = udpr_reactor_resolve(reactor, host, port, UDPR_AF_INET, 0, resolved, self, NULL, NULL);
-  if (status == UDPR_OK) status = udpr_reactor_run(reactor);
+  udpr_status status =
+      check(host, udpr_reactor_resolve(reactor, host, port, UDPR_AF_INET, 0, resolved, self, NULL, NULL));
+  if (status == UDPR_OK) status = check("cannot run", udpr_reactor_run(reactor));
   return status == UDPR_OK ? self->status : status;
 }
 
@@ -101,7 +112,7 @@ static udpr_status write_request(udpr_reactor *reactor, const char *text, reques
   self->number_len =
       (size_t)snprintf(self->text, sizeof self->text, "%llx ", (unsigned long long)udpr_reactor_now(reactor));
   self->len = self->number_len + strlen(text);
-  if (self->len >= sizeof self->text) return UDPR_E_MESSAGE_TOO_LONG;
+  if (self->len >= sizeof self->text) return check("TEXT", UDPR_E_MESSAGE_TOO_LONG);
   strcat(self->text, text);
   return UDPR_OK;
 }
@@ -114,11 +125,9 @@ int main(int argc, char **argv) {
 
   request       one = {.status = UDPR_OK};
   udpr_reactor *reactor = NULL;
-  udpr_status   status = udpr_reactor_new(NULL, &reactor);
+  udpr_status   status = check("cannot make a reactor", udpr_reactor_new(NULL, &reactor));
   if (status == UDPR_OK) status = write_request(reactor, argv[3], &one);
   if (status == UDPR_OK) status = ask(reactor, argv[1], (uint16_t)port, &one);
-  if (status != UDPR_OK)
-    fprintf(stderr, "request_timeout: %s: %s\n", udpr_status_name(status), udpr_status_message(status));
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -23,7 +23,7 @@ def talk(port):
 
 def counts(out):
     """Returns (datagrams, flows) of each thread."""
-    lines = [re.fullmatch(r"thread (\d+): (\d+) datagrams in (\d+) flows", line) for line in out.splitlines()]
+    lines = [re.fullmatch(r"thread (\d+): datagrams: (\d+), flows: (\d+)", line) for line in out.splitlines()]
     equal([str(i) for i in range(len(lines))], [line[1] for line in lines])
     return [(int(line[2]), int(line[3])) for line in lines]
 

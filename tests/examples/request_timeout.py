@@ -56,7 +56,7 @@ def times_out():
     with server, client_of(port) as program:
         code, lines, err = result(program)
     equal((1, [f"try {i}" for i in range(1, 5)]), (code, lines))
-    start = "request_timeout: UDPR_E_TIMED_OUT: "
+    start = "request_timeout: no reply: UDPR_E_TIMED_OUT: "
     equal(start, err[: len(start)])
 
 

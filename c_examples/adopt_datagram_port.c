@@ -16,9 +16,12 @@
 
 #include <udpr/udpr.h>
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "adopt_datagram_port: %s: %s: %s\n", what, udpr_status_name(status),
-          udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "adopt_datagram_port: %s: %s: %s\n", what, udpr_status_name(status),
+            udpr_status_message(status));
+  return status;
 }
 
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
@@ -33,8 +36,8 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
-  udpr_status status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
-  if (status != UDPR_OK) complain("cannot send it back", status);
+  check("cannot send it back",
+        udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
 /* Stands for any socket code of a program. The socket may also be inherited, as with systemd. */
@@ -53,12 +56,13 @@ static udpr_status serve(udpr_reactor *reactor, int fd) {
   const udpr_protocol echo = {.size = sizeof echo,
                               .start_protocol = start_protocol,
                               .datagram_received = datagram_received};
-  udpr_status         status = udpr_reactor_adopt_datagram_port(reactor, fd, UDPR_AF_INET, &echo, NULL, NULL);
+  udpr_status         status = check("cannot adopt the socket",
+                                     udpr_reactor_adopt_datagram_port(reactor, fd, UDPR_AF_INET, &echo, NULL, NULL));
   /* The reactor has duplicated the descriptor, so this one can be closed. Its calls never block, whatever the
    * socket's mode.
    */
   close(fd);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 /* Returns the port number in `text`, or -1. */
@@ -79,10 +83,9 @@ int main(int argc, char **argv) {
   /* SIGNALS: Ctrl-C ends udpr_reactor_run, after every port has stopped. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = serve(reactor, fd);
   else close(fd);
-  if (status != UDPR_OK) complain("cannot serve", status);
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

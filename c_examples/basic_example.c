@@ -13,8 +13,12 @@
 
 #include <udpr/udpr.h>
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "basic_example: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "basic_example: %s: %s: %s\n", what, udpr_status_name(status),
+            udpr_status_message(status));
+  return status;
 }
 
 static const char *address_text(const udpr_addr *addr, char text[UDPR_ADDR_TEXT_MAX]) {
@@ -52,14 +56,13 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   print_escaped(datagram->data, datagram->len);
   printf("\" from %s\n", address_text(&datagram->sender, text));
 
-  udpr_status status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
-  if (status != UDPR_OK) complain("cannot send it back", status);
+  check("cannot send it back",
+        udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
 static void stop_protocol(udpr_transport *transport, udpr_status reason, void *user) {
   (void)transport, (void)user;
-  if (reason == UDPR_OK) puts("stopped");
-  else complain("stopped", reason);
+  if (check("stopped", reason) == UDPR_OK) puts("stopped");
 }
 
 /* Returns the port number in `text`, or -1. */
@@ -77,8 +80,10 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
       .datagram_received = datagram_received,
       .stop_protocol = stop_protocol,
   };
-  udpr_status status = udpr_reactor_listen_udp(reactor, port, NULL, &echo, NULL, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  char what[64];
+  snprintf(what, sizeof what, "cannot listen on port %u", (unsigned)port);
+  udpr_status status = check(what, udpr_reactor_listen_udp(reactor, port, NULL, &echo, NULL, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 int main(int argc, char **argv) {
@@ -89,13 +94,8 @@ int main(int argc, char **argv) {
   /* SIGNALS: Ctrl-C ends udpr_reactor_run, after every port has stopped. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = serve(reactor, (uint16_t)port);
-  if (status != UDPR_OK) {
-    char what[64];
-    snprintf(what, sizeof what, "cannot listen on port %ld", port);
-    complain(what, status);
-  }
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

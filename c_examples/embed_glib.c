@@ -5,7 +5,7 @@
  *     listening on 0.0.0.0:9999
  *     $ echo "Hello World!" | nc -4u -w1 localhost 9999
  *     Hello World!
- *     1 datagrams so far
+ *     datagrams so far: 1
  */
 #include <glib-unix.h>
 #include <glib.h>
@@ -21,28 +21,32 @@ typedef struct server {
   udpr_status   status; /* the first error */
 } server;
 
-static void keep_first_error(server *self, udpr_status status) {
+/* Prints what has failed, if it has, and keeps the first error. */
+static void check(server *self, const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "embed_glib: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
   if (self->status == UDPR_OK) self->status = status;
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   server *self = user;
   self->datagrams++;
-  keep_first_error(self, udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
+  check(self, "cannot send it back",
+        udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
 /* Runs a turn that does not wait, each time that the descriptor is readable. */
 static gboolean iterate(gint fd, GIOCondition condition, gpointer user) {
   server *self = user;
   (void)fd, (void)condition;
-  keep_first_error(self, udpr_reactor_iterate(self->reactor, 0));
+  check(self, "cannot run", udpr_reactor_iterate(self->reactor, 0));
   if (self->status != UDPR_OK || !udpr_reactor_is_running(self->reactor)) g_main_loop_quit(self->loop);
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean print_count(gpointer user) {
   server *self = user;
-  if (self->printed != self->datagrams) printf("%u datagrams so far\n", self->datagrams);
+  if (self->printed != self->datagrams) printf("datagrams so far: %u\n", self->datagrams);
   self->printed = self->datagrams;
   return G_SOURCE_CONTINUE;
 }
@@ -68,20 +72,19 @@ static udpr_status listen_on(server *self, uint16_t port) {
   return status;
 }
 
-static udpr_status serve(server *self, uint16_t port) {
+static void serve(server *self, uint16_t port) {
   int32_t fd;
-  keep_first_error(self, udpr_reactor_backend_fd(self->reactor, &fd));
-  keep_first_error(self, udpr_reactor_start(self->reactor));
-  if (self->status != UDPR_OK) return self->status;
+  check(self, "no descriptor", udpr_reactor_backend_fd(self->reactor, &fd));
+  check(self, "cannot start", udpr_reactor_start(self->reactor));
+  if (self->status != UDPR_OK) return;
 
   self->loop = g_main_loop_new(NULL, FALSE);
   guint sources[] = {g_unix_fd_add(fd, G_IO_IN, iterate, self), g_timeout_add(200, print_count, self),
                      g_unix_signal_add(SIGINT, stop, self), g_unix_signal_add(SIGTERM, stop, self)};
-  keep_first_error(self, listen_on(self, port));
+  check(self, "cannot listen", listen_on(self, port));
   if (self->status == UDPR_OK) g_main_loop_run(self->loop);
   for (size_t i = 0; i < G_N_ELEMENTS(sources); i++) g_source_remove(sources[i]);
   g_main_loop_unref(self->loop);
-  return self->status;
 }
 
 int main(int argc, char **argv) {
@@ -91,11 +94,9 @@ int main(int argc, char **argv) {
   if (argc > 2 || port > 65535 || (end && (*end || end == argv[1])))
     return fprintf(stderr, "usage: embed_glib [PORT]   (0 to 65535)\n"), 2;
 
-  server      self = {.status = UDPR_OK};
-  udpr_status status = udpr_reactor_new(NULL, &self.reactor);
-  if (status == UDPR_OK) status = serve(&self, (uint16_t)port);
-  if (status != UDPR_OK)
-    fprintf(stderr, "embed_glib: %s: %s\n", udpr_status_name(status), udpr_status_message(status));
+  server self = {.status = UDPR_OK};
+  check(&self, "cannot make a reactor", udpr_reactor_new(NULL, &self.reactor));
+  if (self.status == UDPR_OK) serve(&self, (uint16_t)port);
   udpr_reactor_free(self.reactor);
-  return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+  return self.status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -23,6 +23,13 @@ typedef struct chat {
   udpr_addr       last;      /* the last sender; UDPR_AF_UNSPEC at first */
 } chat;
 
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "embed_poll: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+  return status;
+}
+
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   chat *self = user;
   char  from[UDPR_ADDR_TEXT_MAX];
@@ -44,21 +51,19 @@ static int send_typed(chat *self) {
   char    text[1024];
   ssize_t len = read(STDIN_FILENO, text, sizeof text);
   if (len < 0) return errno == EINTR;
-  if (len > 0 && self->last.family != UDPR_AF_UNSPEC) {
-    udpr_status status = udpr_transport_write(self->transport, text, (size_t)len, &self->last);
-    if (status != UDPR_OK) fprintf(stderr, "embed_poll: not sent: %s\n", udpr_status_message(status));
-  }
+  if (len > 0 && self->last.family != UDPR_AF_UNSPEC)
+    check("cannot send", udpr_transport_write(self->transport, text, (size_t)len, &self->last));
   return len > 0;
 }
 
 /* The program's loop. It runs turns of the reactor when the descriptor is readable. They never wait. */
 static udpr_status loop(udpr_reactor *reactor, chat *self) {
   struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.events = POLLIN}};
-  udpr_status   status = udpr_reactor_backend_fd(reactor, &fds[1].fd);
-  if (status == UDPR_OK) status = udpr_reactor_start(reactor);
+  udpr_status   status = check("no descriptor", udpr_reactor_backend_fd(reactor, &fds[1].fd));
+  if (status == UDPR_OK) status = check("cannot start", udpr_reactor_start(reactor));
   while (status == UDPR_OK && udpr_reactor_is_running(reactor)) {
-    if (poll(fds, 2, -1) < 0 && errno != EINTR) return UDPR_E_SYSTEM - errno;
-    if (fds[1].revents) status = udpr_reactor_iterate(reactor, 0);
+    if (poll(fds, 2, -1) < 0 && errno != EINTR) return check("poll", UDPR_E_SYSTEM - errno);
+    if (fds[1].revents) status = check("cannot run", udpr_reactor_iterate(reactor, 0));
     if (fds[0].revents && !send_typed(self)) {
       fds[0].fd = -1;             /* poll ignores it from now on */
       udpr_reactor_stop(reactor); /* completed in a turn, for which the descriptor becomes readable */
@@ -75,7 +80,8 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
                                   .stop_protocol = stop_protocol};
   udpr_addr           host;
   char                text[UDPR_ADDR_TEXT_MAX];
-  udpr_status         status = udpr_reactor_listen_udp(reactor, port, NULL, &protocol, NULL, &self.transport);
+  udpr_status         status =
+      check("cannot listen", udpr_reactor_listen_udp(reactor, port, NULL, &protocol, NULL, &self.transport));
   if (status == UDPR_OK) status = udpr_transport_get_host(self.transport, &host);
   if (status == UDPR_OK) status = udpr_addr_format(&host, text, sizeof text, NULL);
   if (status == UDPR_OK) printf("listening on %s\n", text);
@@ -92,10 +98,8 @@ int main(int argc, char **argv) {
     return fprintf(stderr, "usage: embed_poll [PORT]   (0 to 65535)\n"), 2;
 
   udpr_reactor *reactor = NULL;
-  udpr_status   status = udpr_reactor_new(NULL, &reactor);
+  udpr_status   status = check("cannot make a reactor", udpr_reactor_new(NULL, &reactor));
   if (status == UDPR_OK) status = serve(reactor, (uint16_t)port);
-  if (status != UDPR_OK)
-    fprintf(stderr, "embed_poll: %s: %s\n", udpr_status_name(status), udpr_status_message(status));
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

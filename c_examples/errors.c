@@ -15,8 +15,11 @@ typedef struct greeting {
   char **addresses;
 } greeting;
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "errors: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "errors: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+  return status;
 }
 
 /* On a dual-stack port, IPv4 addresses are ::ffff:a.b.c.d. */
@@ -38,8 +41,7 @@ static udpr_status start_protocol(udpr_transport *transport, void *user) {
     udpr_status status = udpr_addr_parse(*address, 0, &to);
     if (status == UDPR_OK && to.family == UDPR_AF_INET) status = udpr_addr_map_v4(&to, &to);
     if (status == UDPR_OK) status = udpr_transport_write(transport, "hello", 5, &to);
-    if (status != UDPR_OK)
-      complain(*address, status); /* errors that are known at once are returned by the write */
+    check(*address, status); /* errors that are known at once are returned by the write */
   }
   return UDPR_OK;
 }
@@ -74,8 +76,9 @@ static udpr_status greet(udpr_reactor *reactor, char **addresses) {
       .error_received = error_received,
   };
   const udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_ERROR_REPORTS};
-  udpr_status            status = udpr_reactor_listen_udp(reactor, 0, "::", &greeter, &options, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  udpr_status            status =
+      check("cannot listen", udpr_reactor_listen_udp(reactor, 0, "::", &greeter, &options, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 int main(int argc, char **argv) {
@@ -85,9 +88,8 @@ int main(int argc, char **argv) {
   /* SIGNALS: Ctrl-C ends udpr_reactor_run, after every port has stopped. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = greet(reactor, argv + 1);
-  if (status != UDPR_OK) complain("cannot listen", status);
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -17,8 +17,11 @@
 
 #include <udpr/udpr.h>
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "ipv6_listen: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "ipv6_listen: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+  return status;
 }
 
 static const char *address_text(const udpr_addr *addr, char text[UDPR_ADDR_TEXT_MAX]) {
@@ -46,32 +49,32 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   else printf("received %zu bytes from %s\n", datagram->len, address_text(&datagram->sender, text));
 
   /* The sender's address includes its zone, which a reply to a link-local address needs. */
-  udpr_status status = udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender);
-  if (status != UDPR_OK) complain("cannot send it back", status);
+  check("cannot send it back",
+        udpr_transport_write(transport, datagram->data, datagram->len, &datagram->sender));
 }
 
-static udpr_status serve(udpr_reactor *reactor, const char *address) {
+static udpr_status serve(udpr_reactor *reactor, const udpr_addr *local) {
   const udpr_protocol echo = {
       .size = sizeof echo,
       .start_protocol = start_protocol,
       .datagram_received = datagram_received,
   };
-  udpr_status status = udpr_reactor_listen_udp(reactor, 9999, address, &echo, NULL, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  udpr_status status =
+      check("cannot listen on port 9999", udpr_reactor_listen_addr(reactor, local, &echo, NULL, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
-  const char *address = argc > 1 ? argv[1] : "::";
-  udpr_addr   parsed;
-  if (argc > 2 || udpr_addr_parse_host(address, 0, &parsed) != UDPR_OK || parsed.family != UDPR_AF_INET6)
+  udpr_addr   local;
+  udpr_status status = udpr_addr_parse_host(argc > 1 ? argv[1] : "::", 9999, &local);
+  if (argc > 2 || status != UDPR_OK || local.family != UDPR_AF_INET6)
     return fprintf(stderr, "usage: ipv6_listen [ADDRESS]   (::, ::1, fe80::1%%eth0, ...)\n"), 2;
 
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
-  if (status == UDPR_OK) status = serve(reactor, address);
-  if (status != UDPR_OK) complain("cannot listen on port 9999", status);
+  status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
+  if (status == UDPR_OK) status = serve(reactor, &local);
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,7 +1,7 @@
 /* multicast_client [INTERFACE]: sends a ping to 228.0.0.5, port 9999, and prints what it receives, until
  * Ctrl-C.
  *
- *     $ multicast_client lo            (or without "lo", on the interface of the default route)
+ *     $ multicast_client lo            (without "lo", on the local network)
  *     listening on 0.0.0.0:9999
  *     received "Client: Ping" from 127.0.0.1:9999
  *     received "Server: Pong" from 127.0.0.1:9999
@@ -16,9 +16,12 @@
 
 #include <udpr/udpr.h>
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "multicast_client: %s: %s: %s\n", what, udpr_status_name(status),
-          udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "multicast_client: %s: %s: %s\n", what, udpr_status_name(status),
+            udpr_status_message(status));
+  return status;
 }
 
 static void print_address(const char *before, const udpr_addr *addr) {
@@ -54,21 +57,24 @@ static udpr_status listen_to_group(udpr_reactor *reactor, uint32_t interface) {
       .datagram_received = datagram_received,
   };
   const udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_LISTEN_MULTIPLE};
-  udpr_status status = udpr_reactor_listen_multicast(reactor, 9999, NULL, &protocol, &options, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  udpr_status            status = check("cannot ping 228.0.0.5 on port 9999",
+                                        udpr_reactor_listen_multicast(reactor, 9999, NULL, &protocol, &options, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
+
+static const char USAGE[] = "usage: multicast_client [INTERFACE]   (lo, eth0, 192.168.1.2, ...)\n"
+                            "It sends to 228.0.0.5, without INTERFACE on the local network.\n";
 
 int main(int argc, char **argv) {
   setvbuf(stdout, NULL, _IOLBF, 0); /* line by line, also into a pipe */
   uint32_t interface = 0;           /* from a name, a number or an address of this host */
   if (argc > 2 || (argc == 2 && udpr_interface_index(argv[1], &interface) != UDPR_OK))
-    return fprintf(stderr, "usage: multicast_client [INTERFACE]   (lo, eth0, 192.168.1.2, ...)\n"), 2;
+    return fputs(USAGE, stderr), 2;
 
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = listen_to_group(reactor, interface);
-  if (status != UDPR_OK) complain("cannot ping 228.0.0.5 on port 9999", status);
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -14,8 +14,11 @@
 
 enum { MOST = 10000000 };
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "threads: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "threads: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+  return status;
 }
 
 /* The input and the result of the work. The pool's thread uses nothing else. */
@@ -44,13 +47,12 @@ static void count_primes(void *user) {
 }
 
 /* Called on the reactor's thread. */
-static void send_answer(udpr_reactor *reactor, void *user) {
+static void send_result(udpr_reactor *reactor, void *user) {
   job *self = user;
   char text[64];
   (void)reactor;
-  int         len = snprintf(text, sizeof text, "%u primes below %u\n", self->primes, self->below);
-  udpr_status status = udpr_transport_write(self->transport, text, (size_t)len, &self->sender);
-  if (status != UDPR_OK) complain("cannot answer", status);
+  int len = snprintf(text, sizeof text, "%u primes below %u\n", self->primes, self->below);
+  check("cannot reply", udpr_transport_write(self->transport, text, (size_t)len, &self->sender));
 }
 
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -66,8 +68,8 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *da
   *one = (job){.sender = datagram->sender, .below = (unsigned)below};
   one->transport = udpr_transport_retain(transport);
   udpr_reactor *reactor = udpr_transport_reactor(transport);
-  udpr_status   status = udpr_reactor_call_in_thread(reactor, count_primes, send_answer, one, free_job);
-  if (status != UDPR_OK) complain("cannot work", status); /* `one` has been freed */
+  /* If this fails, `one` has been freed. */
+  check("cannot work", udpr_reactor_call_in_thread(reactor, count_primes, send_result, one, free_job));
 }
 
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
@@ -84,8 +86,9 @@ static udpr_status serve(udpr_reactor *reactor, uint16_t port) {
   const udpr_protocol protocol = {.size = sizeof protocol,
                                   .start_protocol = start_protocol,
                                   .datagram_received = datagram_received};
-  udpr_status         status = udpr_reactor_listen_udp(reactor, port, NULL, &protocol, NULL, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  udpr_status         status =
+      check("cannot listen", udpr_reactor_listen_udp(reactor, port, NULL, &protocol, NULL, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 int main(int argc, char **argv) {
@@ -98,9 +101,8 @@ int main(int argc, char **argv) {
   /* The pool has up to 10 threads, which are created when there is work. */
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = serve(reactor, (uint16_t)port);
-  if (status != UDPR_OK) complain("cannot serve", status);
   udpr_reactor_free(reactor); /* waits for work that is running */
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -17,7 +17,7 @@ def echoes_while_glib_timers_run():
             data = b"Hello %d" % i
             peer.sendto(data, ("127.0.0.1", port))
             equal((data, ("127.0.0.1", port)), peer.recvfrom(100))
-            equal(f"{i + 1} datagrams so far\n", program.stdout.readline())
+            equal(f"datagrams so far: {i + 1}\n", program.stdout.readline())
 
 
 @case

@@ -705,7 +705,7 @@ typedef struct udpr_transport_stats {
 extern "C" {
 #endif /* __cplusplus */
 
-/* ---- library ---- */
+/* ---- library and statuses ---- */
 
 /** Gets the version of the loaded library: major << 16 | minor << 8 | patch. Compare it with UDPR_VERSION. [any thread] */
 UDPR_API uint32_t udpr_version(void);
@@ -769,7 +769,7 @@ UDPR_API int32_t udpr_status_errno(udpr_status status);
  */
 UDPR_API int32_t udpr_status_nearest_errno(udpr_status status);
 
-/* ---- addresses ---- */
+/* ---- addresses and interfaces ---- */
 
 /**
  * Reads an address: "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53". If the text has no
@@ -877,7 +877,7 @@ UDPR_API udpr_status udpr_interface_index(const char *name_or_address, uint32_t 
  */
 UDPR_API udpr_status udpr_interfaces(struct udpr_interface *out, size_t capacity, size_t *out_count);
 
-/* ---- reactor: life ---- */
+/* ---- reactors ---- */
 
 /**
  * Makes a reactor. `options` may be NULL. Reactors are independent of each other: a program may have any number of
@@ -958,7 +958,7 @@ UDPR_API udpr_status udpr_reactor_set_user(struct udpr_reactor *reactor, void *u
  */
 UDPR_API void *udpr_reactor_user(const struct udpr_reactor *reactor);
 
-/* ---- reactor: inside another loop ---- */
+/* ---- reactors inside another loop ---- */
 
 /**
  * Starts a run without running it, for a program that calls udpr_reactor_iterate itself: it fires the startup event,
@@ -1023,7 +1023,7 @@ UDPR_API udpr_status udpr_reactor_change_watch(struct udpr_reactor *reactor, udp
  */
 UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id id);
 
-/* ---- reactor: ports ---- */
+/* ---- listening ---- */
 
 /**
  * Listens on a UDP port. `local_address` is an IP address of this host, "::", or NULL or "" for every IPv4 address. If
@@ -1089,7 +1089,7 @@ UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *react
  */
 UDPR_API udpr_status udpr_reactor_each_transport(struct udpr_reactor *reactor, udpr_visit_fn fn, void *user);
 
-/* ---- transport: handle and IUDPTransport ---- */
+/* ---- transports ---- */
 
 /**
  * Adds a reference, for udpr_transport_release. NULL has no effect. [any thread]
@@ -1146,7 +1146,6 @@ UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
  * UDPR_E_ACCESS for a broadcast that was not allowed; UDPR_E_INVALID_ARGUMENT, for example for port 0;
  * UDPR_E_NETWORK_UNREACHABLE, for example for a zone other than the device that the port is bound to;
  * UDPR_E_NO_MEMORY; outside callbacks also what the kernel returned. If it fails, nothing was sent.
- * never answers for an earlier datagram's error.
  */
 UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
@@ -1321,7 +1320,7 @@ UDPR_API udpr_status udpr_transport_set_option(struct udpr_transport *transport,
  */
 UDPR_API udpr_status udpr_transport_get_option(const struct udpr_transport *transport, int32_t level, int32_t name, void *value, size_t *len);
 
-/* ---- transport: IMulticastTransport ---- */
+/* ---- multicast ---- */
 
 /**
  * Sets the TTL or hop limit of datagrams that are sent to groups: 0 (this host) to 255. The default is 1, the local
@@ -1421,9 +1420,14 @@ UDPR_API udpr_status udpr_transport_join_source_group(struct udpr_transport *tra
  */
 UDPR_API udpr_status udpr_transport_leave_source_group(struct udpr_transport *transport, const struct udpr_addr *group, const struct udpr_addr *source, uint32_t interface_index);
 
-/* ---- time: IReactorTime ---- */
+/* ---- time ---- */
 
-/** The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread] */
+/**
+ * Gets the time of the reactor's clock in nanoseconds: CLOCK_MONOTONIC, which stands still while the machine sleeps, or the
+ * manual clock. [any thread]
+ *
+ * Returns: the time; 0 for NULL.
+ */
 UDPR_API udpr_ns udpr_reactor_now(const struct udpr_reactor *reactor);
 
 /**
@@ -1505,18 +1509,23 @@ UDPR_API udpr_status udpr_reactor_delay_call(struct udpr_reactor *reactor, udpr_
 UDPR_API udpr_status udpr_reactor_call_time(const struct udpr_reactor *reactor, udpr_id id, udpr_ns *out_due);
 
 /**
- * The ids of pending delayed calls, in no order: at most `capacity` are stored (`ids` may be NULL where that is 0).
- * out_count is always written: how many are pending.
+ * Gets the ids of pending delayed calls, in no order. At most `capacity` are stored in `ids`, which may be NULL if `capacity` is
+ * 0. out_count is always written: how many are pending, which may be more than `capacity`.
+ *
+ * Returns: UDPR_OK, also if there are more than `capacity`; UDPR_E_INVALID_ARGUMENT.
  */
 UDPR_API udpr_status udpr_reactor_delayed_calls(const struct udpr_reactor *reactor, udpr_id *ids, size_t capacity, size_t *out_count);
 
 /**
- * Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
- * UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
+ * Moves a manual clock by `by`, and makes the delayed calls that become due, in order, each at its own instant. Calls that are
+ * created meanwhile are made as well if they are due.
+ *
+ * Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED without UDPR_REACTOR_MANUAL_CLOCK; UDPR_E_REENTRANT inside a callback;
+ * UDPR_E_INVALID_ARGUMENT if `by` is above INT64_MAX.
  */
 UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns by);
 
-/* ---- time: delayed calls of a transport ---- */
+/* ---- time: calls of a port ---- */
 
 /**
  * Calls `fn` once, `delay` from now, as udpr_reactor_call_later does; but the call belongs to the transport.
@@ -1541,7 +1550,7 @@ UDPR_API udpr_status udpr_transport_call_later(struct udpr_transport *transport,
  */
 UDPR_API udpr_status udpr_transport_call_every(struct udpr_transport *transport, udpr_ns interval, udpr_transport_repeat_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
-/* ---- core: events ---- */
+/* ---- startup and shutdown ---- */
 
 /**
  * Calls `fn` once. If the reactor is running, it is called inside this, and `out_id` gets 0. Otherwise it is called at
@@ -1590,7 +1599,7 @@ UDPR_API udpr_status udpr_reactor_finish_trigger(struct udpr_reactor *reactor, u
  */
 UDPR_API udpr_status udpr_reactor_fire_event(struct udpr_reactor *reactor, uint32_t event);
 
-/* ---- threads and names ---- */
+/* ---- threads and host names ---- */
 
 /**
  * Calls `fn` on the reactor's thread in its next turn, in order for each calling thread. The call is kept until there
@@ -1688,7 +1697,7 @@ UDPR_API udpr_status udpr_remote_stop(struct udpr_remote *remote);
  */
 UDPR_API udpr_status udpr_remote_wake(struct udpr_remote *remote);
 
-/* ---- watching it ---- */
+/* ---- logging and counters ---- */
 
 /**
  * Sends log records up to `max_level` (a udpr_log_code; 0: none) to `fn`, on the reactor's thread. NULL as `fn` ends

@@ -1,4 +1,4 @@
-//! Chapter "addresses".
+//! Chapter "addresses and interfaces".
 
 use super::guard::{anywhere, anywhere_briefly, status};
 use super::ptr::{self, Out, OutArray};

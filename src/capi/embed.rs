@@ -1,4 +1,4 @@
-//! Chapter "reactor: inside another loop".
+//! Chapter "reactors inside another loop".
 
 use super::callback::{CWatch, UserData};
 use super::guard::*;

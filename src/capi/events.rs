@@ -1,4 +1,4 @@
-//! Chapter "core: events".
+//! Chapter "startup and shutdown".
 
 use super::callback::{CCall, CTrigger, UserData};
 use super::guard::*;

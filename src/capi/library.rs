@@ -1,4 +1,4 @@
-//! Chapter "library".
+//! Chapter "library and statuses".
 
 use super::guard::anywhere;
 use super::ptr;

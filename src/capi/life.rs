@@ -1,4 +1,4 @@
-//! Chapter "reactor: life".
+//! Chapter "reactors".
 
 use super::guard::*;
 use super::ptr::{HandleRef, Out, VersionedCopy, give_out};

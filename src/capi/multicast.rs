@@ -1,4 +1,4 @@
-//! Chapter "transport: IMulticastTransport".
+//! Chapter "multicast".
 
 use super::guard::*;
 use super::ptr::{self, HandleRef, Out};

@@ -1,4 +1,4 @@
-//! Chapter "watching it".
+//! Chapter "logging and counters".
 
 use super::callback::{CLog, UserData};
 use super::guard::*;

@@ -1,4 +1,4 @@
-//! Chapter "reactor: ports".
+//! Chapter "listening".
 
 use super::callback::{CProtocol, transport_handle};
 use super::guard::*;

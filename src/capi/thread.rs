@@ -1,4 +1,4 @@
-//! Chapter "threads and names".
+//! Chapter "threads and host names".
 
 use super::callback::{CCall, CJob, CResolved, UserData};
 use super::guard::*;

@@ -1,4 +1,4 @@
-//! Chapter "time: IReactorTime".
+//! Chapter "time".
 
 use super::callback::{CCall, CRepeat, UserData};
 use super::guard::*;
@@ -7,7 +7,10 @@ use crate::abi::*;
 use crate::status::Status;
 use std::ffi::c_void;
 
-/// The reactor's clock in nanoseconds: CLOCK_MONOTONIC, or manual. 0 for NULL. [any thread]
+/// Gets the time of the reactor's clock in nanoseconds: CLOCK_MONOTONIC, which stands still while the machine sleeps, or the
+/// manual clock. [any thread]
+///
+/// Returns: the time; 0 for NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_now(reactor: *const udpr_reactor) -> udpr_ns {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
@@ -179,8 +182,10 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
     }))
 }
 
-/// The ids of pending delayed calls, in no order: at most `capacity` are stored (`ids` may be NULL where that is 0).
-/// out_count is always written: how many are pending.
+/// Gets the ids of pending delayed calls, in no order. At most `capacity` are stored in `ids`, which may be NULL if `capacity` is
+/// 0. out_count is always written: how many are pending, which may be more than `capacity`.
+///
+/// Returns: UDPR_OK, also if there are more than `capacity`; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     reactor: *const udpr_reactor,
@@ -206,8 +211,11 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     }))
 }
 
-/// Moves a manual clock by `by`, and runs what falls due, in order, calls made meanwhile too. UDPR_E_NOT_SUPPORTED without
-/// UDPR_REACTOR_MANUAL_CLOCK, UDPR_E_REENTRANT inside a callback, UDPR_E_INVALID_ARGUMENT for more than INT64_MAX.
+/// Moves a manual clock by `by`, and makes the delayed calls that become due, in order, each at its own instant. Calls that are
+/// created meanwhile are made as well if they are due.
+///
+/// Returns: UDPR_OK; UDPR_E_NOT_SUPPORTED without UDPR_REACTOR_MANUAL_CLOCK; UDPR_E_REENTRANT inside a callback;
+/// UDPR_E_INVALID_ARGUMENT if `by` is above INT64_MAX.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_advance(reactor: *mut udpr_reactor, by: udpr_ns) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.

@@ -1,4 +1,4 @@
-//! Chapter "transport: handle and IUDPTransport".
+//! Chapter "transports".
 
 use super::guard::*;
 use super::ptr::{self, HandleRef, Out, RawBytes, Strided, VersionedCopy};
@@ -87,7 +87,6 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
 /// UDPR_E_ACCESS for a broadcast that was not allowed; UDPR_E_INVALID_ARGUMENT, for example for port 0;
 /// UDPR_E_NETWORK_UNREACHABLE, for example for a zone other than the device that the port is bound to;
 /// UDPR_E_NO_MEMORY; outside callbacks also what the kernel returned. If it fails, nothing was sent.
-/// never answers for an earlier datagram's error.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write(
     transport: *mut udpr_transport,

@@ -1,4 +1,4 @@
-//! Chapter "time: delayed calls of a transport".
+//! Chapter "time: calls of a port".
 
 use super::callback::{CPortCall, CPortRepeat, UserData};
 use super::guard::*;

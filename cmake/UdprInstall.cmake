@@ -1,5 +1,5 @@
-# cmake --install: both libraries, the headers, a CMake package (find_package(udpr)), a pkg-config file, a man page. The
-# component "runtime" has the files that programs need to run, "dev" those that are needed to build them.
+# cmake --install: both libraries, the headers, a CMake package (find_package(udpr)), a pkg-config file, the man pages, the
+# documents. The component "runtime" has the files that programs need to run, "dev" those that are needed to build them.
 include(CMakePackageConfigHelpers)
 include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 
@@ -10,8 +10,11 @@ install(TARGETS udpr-shared udpr-static EXPORT udpr-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/udpr DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev)
 install(EXPORT udpr-targets NAMESPACE udpr:: DESTINATION ${udpr_package_dir} COMPONENT dev)
-install(FILES ${PROJECT_SOURCE_DIR}/LICENSE-MIT ${PROJECT_SOURCE_DIR}/LICENSE-APACHE
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE-MIT ${PROJECT_SOURCE_DIR}/LICENSE-APACHE ${PROJECT_SOURCE_DIR}/README.md
   DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT dev)
+# The documents and the examples, in the directories of the source, so that the links between them work.
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs ${PROJECT_SOURCE_DIR}/c_examples DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT dev
+  FILES_MATCHING PATTERN *.md PATTERN *.svg PATTERN *.c PATTERN *.cpp PATTERN reference EXCLUDE)
 
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/udprConfig.cmake.in ${PROJECT_BINARY_DIR}/udprConfig.cmake
   INSTALL_DESTINATION ${udpr_package_dir} NO_SET_AND_CHECK_MACRO)
@@ -20,8 +23,7 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/udprConfigVersion.cmake C
 install(FILES ${PROJECT_BINARY_DIR}/udprConfig.cmake ${PROJECT_BINARY_DIR}/udprConfigVersion.cmake
   DESTINATION ${udpr_package_dir} COMPONENT dev)
 
-configure_file(${PROJECT_SOURCE_DIR}/docs/udpr.7.in ${PROJECT_BINARY_DIR}/udpr.7 @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/udpr.7 DESTINATION ${CMAKE_INSTALL_MANDIR}/man7 COMPONENT dev)
+include(${CMAKE_CURRENT_LIST_DIR}/UdprManPages.cmake)
 
 # Relative paths in the .pc file, so that the installed tree can be moved.
 foreach(dir LIBDIR INCLUDEDIR DATADIR)

@@ -4,7 +4,7 @@ import os
 import re
 
 import harness
-from harness import case, equal, main, need, run, tool
+from harness import case, equal, main, run, tool
 from installation import CONFIG, install, pkg_config, static_flags, system_libraries
 from project import GENERATORS, HERE, ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
 from project import links_static
@@ -148,8 +148,8 @@ def licences_and_headers_are_installed():
     for name in ("LICENSE-MIT", "LICENSE-APACHE"):
         equal((ROOT / name).read_bytes(), (prefix / "share/doc/udpr" / name).read_bytes())
     equal(tree(ROOT / "include"), tree(prefix / "include"))
-    configured = [path for path in prefix.rglob("*") if path.suffix in (".pc", ".7")]
-    equal((2, []), (len(configured), [path for path in configured if b"@" in path.read_bytes()]))
+    configured = [path for path in prefix.rglob("*") if path.suffix in (".pc", ".7", ".3")]
+    equal((True, []), (len(configured) > 100, [path for path in configured if b"@" in path.read_bytes()]))
 
 
 def tree(root):
@@ -167,10 +167,20 @@ def pkg_config_has_the_path_of_the_ffi_header():
 
 
 @case
-def the_man_page_is_well_formed():
-    need("mandoc", "mandoc")
+def documents_and_examples_are_installed():
     prefix, _ = install()
-    equal("", tool("mandoc", "-T", "lint", "-W", "warning", prefix / "share/man/man7/udpr.7"))
+    for directory, pattern in (("docs", "*.md"), ("c_examples", "*.c*")):
+        installed = prefix / "share/doc/udpr" / directory
+        equal(sorted(path.name for path in (ROOT / directory).glob(pattern)), sorted(path.name for path in installed.glob(pattern)))
+
+
+@case
+def man_pages_are_installed():
+    prefix, _ = install()
+    header = (ROOT / "include/udpr/udpr.h").read_text(encoding="utf-8")
+    installed = {path.stem for path in (prefix / "share/man/man3").iterdir()}
+    equal(set(), set(re.findall(r"^UDPR_API [^;(]*?(\w+)\(", header, re.M)) - installed)
+    assert VERSION in (prefix / "share/man/man7/udpr.7").read_text(encoding="utf-8")
 
 
 @case

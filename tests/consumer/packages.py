@@ -67,7 +67,7 @@ def have_the_right_files():
     listed = {name: contents(path) for name, path in packages().items()}
     about = ["changelog.Debian.gz", "changelog.gz", "copyright"]
     equal([*about, f"libudpr.so.{SERIES}", f"libudpr.so.{VERSION}"], sorted(listed[RUNTIME]))
-    for name in ("udpr.h", "udpr.ffi.h", "libudpr.a", "libudpr.so", "udpr.pc", "udprConfig.cmake", "udpr.7.gz", *about):
+    for name in ("udpr.h", "udpr.ffi.h", "libudpr.a", "libudpr.so", "udpr.pc", "udprConfig.cmake", "udpr.7.gz", "udpr_transport_write.3.gz", *about):
         assert name in listed[DEV], listed[DEV]
 
 

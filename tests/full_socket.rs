@@ -88,6 +88,90 @@ fn the_queue_is_bounded_and_write_ready_is_called_when_it_is_empty() {
     assert_eq!(fixture.record.ready.get(), 1, "once for all rejected writes");
 }
 
+/// A port whose queue takes `datagrams`, and whose `write_ready` is called when at most `low` of them wait.
+fn with_low_mark(datagrams: u32, low: u32) -> Fixture {
+    let (send_queue_bytes, write_ready_bytes) = (datagrams * MIN_BYTES, low * MIN_BYTES);
+    Fixture::with(&Options { send_queue_bytes, write_ready_bytes, ..Options::default() })
+}
+
+/// Fills the queue of `count` datagrams, and has one more refused.
+fn fill_queue(fixture: &Fixture, count: u32) {
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    (0..count).for_each(|number| fixture.write(number).expect("queued"));
+    assert_eq!(fixture.write(99), Err(Status::WOULD_BLOCK));
+}
+
+/// A turn in which the socket takes so many datagrams and is full then.
+fn turn_that_sends(fixture: &Fixture, count: usize) {
+    fixture.kernel.script(Send, [AtMost(count), Errno(libc::EAGAIN)]);
+    fixture.turn_until(|fixture| fixture.kernel.remaining(Send) == 0);
+}
+
+#[test]
+fn write_ready_is_called_once_when_little_enough_waits() {
+    let fixture = with_low_mark(10, 4);
+    let queued = |datagrams: u32| Ok((datagrams * MIN_BYTES) as usize);
+    fill_queue(&fixture, 10);
+    assert_eq!(fixture.port.get_queued_bytes(), queued(10));
+    turn_that_sends(&fixture, 5);
+    assert_eq!((fixture.port.get_queued_bytes(), fixture.record.ready.get()), (queued(5), 0));
+    turn_that_sends(&fixture, 1);
+    assert_eq!((fixture.port.get_queued_bytes(), fixture.record.ready.get()), (queued(4), 1));
+    turn_that_sends(&fixture, 1);
+    assert_eq!((fixture.port.get_queued_bytes(), fixture.record.ready.get()), (queued(3), 1));
+    fixture.turn_until_sent();
+    (0..3).for_each(|_| fixture.reactor.iterate(Some(0)).expect("a turn"));
+    assert_eq!(fixture.record.ready.get(), 1, "once for each rejected write");
+    fixture.assert_received(0..10);
+}
+
+#[test]
+fn posts_count_and_their_refusal_is_followed_by_write_ready() {
+    let fixture = with_low_mark(4, 2);
+    let to = fixture.peer.addr();
+    let post = |number: u32| fixture.port.shared.post(&number.to_be_bytes(), Some(&to));
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    assert_eq!(fixture.write(0), Ok(()));
+    (1..5).for_each(|number| post(number).expect("accepted"));
+    assert_eq!(post(99), Err(Status::WOULD_BLOCK));
+    assert_eq!(fixture.port.get_queued_bytes(), Ok(5 * MIN_BYTES as usize));
+    fixture.kernel.script(Send, [Errno(libc::EAGAIN)]);
+    fixture.turn_until(|fixture| fixture.kernel.remaining(Send) == 0);
+    assert_eq!(fixture.record.ready.get(), 0, "five wait");
+    turn_that_sends(&fixture, 1);
+    assert_eq!(fixture.record.ready.get(), 0, "four wait");
+    fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
+    fixture.assert_received(0..5);
+    assert_eq!(fixture.record.ready.get(), 1);
+}
+
+#[test]
+fn write_ready_waits_for_a_full_socket_though_little_enough_waits() {
+    let fixture = with_low_mark(4, 3);
+    fixture.kernel.fail(Send, [libc::EAGAIN]);
+    (0..3).for_each(|number| fixture.write(number).expect("queued"));
+    let data = [0; 2 * MIN_BYTES as usize];
+    assert_eq!(
+        fixture.port.write(&data, Some(&fixture.peer.addr()), Flush::Batched),
+        Err(Status::WOULD_BLOCK)
+    );
+    assert_eq!(fixture.record.ready.get(), 0, "never inside a write");
+    fixture.kernel.script(Send, [Errno(libc::EAGAIN)]);
+    fixture.turn_until(|fixture| fixture.record.ready.get() == 1);
+    fixture.assert_received(0..3);
+}
+
+#[test]
+fn write_ready_bytes_are_below_the_size_of_the_queue() {
+    let check = |send_queue_bytes, write_ready_bytes| {
+        Options { send_queue_bytes, write_ready_bytes, ..Options::default() }.check()
+    };
+    assert_eq!((check(1, 0), check(100, 99), check(0, (1 << 20) - 1)), (Ok(()), Ok(()), Ok(())));
+    let refused = Err(Status::INVALID_ARGUMENT);
+    assert_eq!((check(1, 1), check(100, 100), check(0, 1 << 20)), (refused, refused, refused));
+    assert_eq!(check(100, u32::MAX), refused);
+}
+
 #[test]
 fn a_batch_stays_within_the_limit() {
     let fixture = with_queue(4);

@@ -24,8 +24,8 @@ layout! {
     mtu 88, reserved 92, data 96, len 104 }
     udpr_protocol: 80 { size 0, user 8, free_user 16, start_protocol 24, datagram_received 32,
     datagrams_received 40, connection_refused 48, error_received 56, write_ready 64, stop_protocol 72 }
-    udpr_udp_options: 40 { size 0, flags 8, max_packet_size 12, receive_buffer 16, send_buffer 20,
-    send_queue_bytes 24, reserved 28, bind_device 32 }
+    udpr_udp_options: 48 { size 0, flags 8, max_packet_size 12, receive_buffer 16, send_buffer 20,
+    send_queue_bytes 24, reserved 28, bind_device 32, write_ready_bytes 40, reserved_2 44 }
     udpr_bytes: 16 { data 0, len 8 }
     udpr_message: 56 { size 0, data 8, len 16, to 24, source 32, interface_index 40, flags 44, tos 48,
     segment_size 52 }

@@ -55,6 +55,8 @@ static void draw_options(udpr_udp_options *options, uint32_t known) {
   if (one_in(8)) options->receive_buffer = 4096 + below(100000);
   if (one_in(6)) options->send_buffer = below(20000);
   if (one_in(3)) options->send_queue_bytes = 1 + below(4096);
+  if (one_in(4))
+    options->write_ready_bytes = below(options->send_queue_bytes ? options->send_queue_bytes : 4096);
 }
 
 static port *prepare_port(loop *loop, const udpr_udp_options *options, bool v6, udpr_protocol *protocol) {
@@ -351,6 +353,10 @@ static void op_stats(void) {
   CALL(port->loop, udpr_transport_get_stats, port->transport, &stats);
   if (port->state == GONE) EXPECT(UDPR_E_CLOSED);
   else if (EXPECT(UDPR_OK) && !atomic_load(&port->reg->busy)) ASSERT(stats.datagrams_in >= port->delivered);
+  size_t queued;
+  CALL(port->loop, udpr_transport_get_queued_bytes, port->transport, &queued);
+  if (port->state == GONE) EXPECT(UDPR_E_CLOSED);
+  else if (EXPECT(UDPR_OK)) ASSERT(queued >= stats.queued_bytes);
 }
 
 const operation port_operations[] = {{op_listen, 6},         {op_listen_wrong, 1}, {op_adopt, 2},

@@ -150,6 +150,8 @@ fn options(input: &mut Input<'_>, device: Option<&CStr>) -> udpr_udp_options {
         send_queue_bytes: number(16),
         reserved: number(32),
         bind_device: device.map_or(null(), CStr::as_ptr),
+        write_ready_bytes: number(64),
+        reserved_2: 0,
     }
 }
 
@@ -159,6 +161,8 @@ fn check_options(passed: &mut SizedStruct, options: &udpr_udp_options, device: O
     passed.expect_error(options.flags & (flag::OFFLOAD | flag::TAKE_FD) != 0, Status::INVALID_ARGUMENT);
     passed.expect_error(options.max_packet_size > 65_535, Status::INVALID_ARGUMENT);
     passed.expect_error(buffers.iter().any(|size| *size > i32::MAX as u32), Status::INVALID_ARGUMENT);
+    let queue = if options.send_queue_bytes == 0 { 1 << 20 } else { options.send_queue_bytes };
+    passed.expect_error(options.write_ready_bytes >= queue, Status::INVALID_ARGUMENT);
     passed.expect_error(device.is_some_and(|name| name != c"lo"), Status::NO_INTERFACE);
 }
 

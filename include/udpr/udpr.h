@@ -525,7 +525,7 @@ typedef struct udpr_protocol {
    * send_queue_bytes; further ones are lost.
    */
   udpr_error_fn error_received;
-  /** The send queue is empty again after a write returned UDPR_E_WOULD_BLOCK. */
+  /** After a write or a post returned UDPR_E_WOULD_BLOCK, at most write_ready_bytes wait: by default nothing does. */
   udpr_protocol_fn write_ready;
   /** The last callback of a port. Its socket is closed already, so its number can be bound again. */
   udpr_stopped_fn stop_protocol;
@@ -560,6 +560,14 @@ typedef struct udpr_udp_options {
    * VRF that the interface belongs to.
    */
   const char *bind_device;
+  /**
+   * write_ready is called once after each UDPR_E_WOULD_BLOCK, in a turn in which the socket has room again and at most
+   * so many bytes wait, as udpr_transport_get_queued_bytes counts them. 0: when nothing waits. It has to be below
+   * send_queue_bytes.
+   */
+  uint32_t write_ready_bytes;
+  /** Zero. */
+  uint32_t reserved_2;
 } udpr_udp_options;
 
 /** Called with each transport by udpr_reactor_each_transport. */
@@ -1174,7 +1182,7 @@ UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transp
 /**
  * Copies a datagram, which is sent in the reactor's next turn, in order for each thread. Posts that wait are bounded
  * by send_queue_bytes; if none waits, a larger one is accepted. After UDPR_E_WOULD_BLOCK, and after a post that is
- * larger than the bound, write_ready is called once all of them were sent. [any thread]
+ * larger than the bound, write_ready is called as after a write. [any thread]
  *
  * Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if too much waits; UDPR_E_NO_MEMORY; the statuses of udpr_transport_write that
  * can be known at once.
@@ -1235,6 +1243,14 @@ UDPR_API udpr_status udpr_transport_set_error_reports(struct udpr_transport *tra
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once the socket is closed.
  */
 UDPR_API udpr_status udpr_transport_get_host(const struct udpr_transport *transport, struct udpr_addr *out);
+
+/**
+ * Gets how many bytes wait to be sent: those that wait for a full socket, those that were gathered, and those that were posted. They
+ * are counted as send_queue_bytes counts them, a datagram as at least 64. It costs little, and may be called before each write.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once stop_protocol has returned.
+ */
+UDPR_API udpr_status udpr_transport_get_queued_bytes(const struct udpr_transport *transport, size_t *out);
 
 /**
  * Stops the port: no datagram is delivered after this, and no write is accepted. stop_protocol is called in a later

@@ -111,7 +111,7 @@ pub struct udpr_protocol {
     /// were accepted (UDPR_ORIGIN_LOCAL), also while reading is paused. Reports that wait to be delivered take at most
     /// send_queue_bytes; further ones are lost.
     pub error_received: udpr_error_fn,
-    /// The send queue is empty again after a write returned UDPR_E_WOULD_BLOCK.
+    /// After a write or a post returned UDPR_E_WOULD_BLOCK, at most write_ready_bytes wait: by default nothing does.
     pub write_ready: udpr_protocol_fn,
     /// The last callback of a port. Its socket is closed already, so its number can be bound again.
     pub stop_protocol: udpr_stopped_fn,

@@ -41,4 +41,10 @@ pub struct udpr_udp_options {
     /// or by the zone of a link-local destination, is refused with UDPR_E_NETWORK_UNREACHABLE, unless the device is a
     /// VRF that the interface belongs to.
     pub bind_device: *const c_char,
+    /// write_ready is called once after each UDPR_E_WOULD_BLOCK, in a turn in which the socket has room again and at most
+    /// so many bytes wait, as udpr_transport_get_queued_bytes counts them. 0: when nothing waits. It has to be below
+    /// send_queue_bytes.
+    pub write_ready_bytes: u32,
+    /// Zero.
+    pub reserved_2: u32,
 }

@@ -179,7 +179,7 @@ fn listen(
 
 fn as_options<'a>(options: &VersionedCopy<'a, udpr_udp_options>) -> Result<Options<'a>> {
     options.check()?;
-    if options.reserved != 0 {
+    if options.reserved | options.reserved_2 != 0 {
         return Err(Status::VERSION);
     }
     Ok(Options {
@@ -188,6 +188,7 @@ fn as_options<'a>(options: &VersionedCopy<'a, udpr_udp_options>) -> Result<Optio
         receive_buffer: options.receive_buffer,
         send_buffer: options.send_buffer,
         send_queue_bytes: options.send_queue_bytes,
+        write_ready_bytes: options.write_ready_bytes,
         bind_device: options.device(),
     })
 }

@@ -187,7 +187,7 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
 
 /// Copies a datagram, which is sent in the reactor's next turn, in order for each thread. Posts that wait are bounded
 /// by send_queue_bytes; if none waits, a larger one is accepted. After UDPR_E_WOULD_BLOCK, and after a post that is
-/// larger than the bound, write_ready is called once all of them were sent. [any thread]
+/// larger than the bound, write_ready is called as after a write. [any thread]
 ///
 /// Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if too much waits; UDPR_E_NO_MEMORY; the statuses of udpr_transport_write that
 /// can be known at once.
@@ -295,6 +295,20 @@ pub unsafe extern "C" fn udpr_transport_get_host(
         out.check()?;
         out.give(port.get_host()?)
     }))
+}
+
+/// Gets how many bytes wait to be sent: those that wait for a full socket, those that were gathered, and those that were posted. They
+/// are counted as send_queue_bytes counts them, a datagram as at least 64. It costs little, and may be called before each write.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED once stop_protocol has returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_get_queued_bytes(
+    transport: *const udpr_transport,
+    out: *mut usize,
+) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
+    status(with_port_briefly(transport, |port| out.give(port.get_queued_bytes()?)))
 }
 
 /// Stops the port: no datagram is delivered after this, and no write is accepted. stop_protocol is called in a later

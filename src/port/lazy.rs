@@ -22,6 +22,8 @@ pub(super) struct LazyState {
     pub(super) counters: Counters,
     pub(super) append_cursor: Arc<AppendCursor>,
     pub(super) sending: RefCell<SendState>,
+    /// `write_ready` is called when at most so much waits.
+    pub(super) write_ready_bytes: Cell<usize>,
     pub(super) deferred: RefCell<VecDeque<DeferredBatch>>,
     pub(super) reports: ErrorReports,
     pub(super) groups: Groups,
@@ -39,6 +41,7 @@ impl LazyState {
             counters: Counters::default(),
             append_cursor: Arc::default(),
             sending: RefCell::new(SendState::new(SendQueue::new(queue_bytes))),
+            write_ready_bytes: Cell::default(),
             deferred: RefCell::default(),
             reports: ErrorReports::new(queue_bytes),
             groups: Groups::default(),

@@ -97,6 +97,9 @@ impl Port {
         };
         let shared = PortShared::new(context.shared.clone(), open.destinations(), open.queue_bytes);
         shared.set_peer(peer.map(Peer::of_kernel), None);
+        if options.write_ready_bytes > 0 {
+            open.lazy().write_ready_bytes.set(options.write_ready_bytes as usize);
+        }
         #[allow(
             clippy::arc_with_non_send_sync,
             reason = "counted from any thread, used from one: see the module"

@@ -5,6 +5,7 @@
 //! when the port stops. So the last holder, on whichever thread, drops nothing that belongs to a thread.
 
 mod adopt;
+mod backlog;
 mod bind;
 mod calls;
 mod connect;

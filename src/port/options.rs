@@ -69,6 +69,8 @@ pub struct Options<'a> {
     pub send_buffer: u32,
     /// How many bytes may wait while the socket is full; 1 MiB by default.
     pub send_queue_bytes: u32,
+    /// `write_ready` is called when at most so many bytes wait.
+    pub write_ready_bytes: u32,
     /// The name of the only interface to send and receive by (SO_BINDTODEVICE, socket(7)).
     pub bind_device: Option<&'a CStr>,
 }
@@ -77,16 +79,17 @@ impl Options<'_> {
     /// Checks the flags and the sizes.
     ///
     /// # Errors
-    /// VERSION for bits of a later release; INVALID_ARGUMENT for sizes that no socket can have.
+    /// VERSION for bits of a later release; INVALID_ARGUMENT for sizes that no socket can have, and if `write_ready` would be called
+    /// while the queue is full.
     pub fn check(&self) -> Result {
         if self.flags & !flag::KNOWN != 0 {
             return Err(Status::VERSION);
         }
         let sizes = [self.receive_buffer, self.send_buffer];
-        if self.max_packet_size > PACKET_MAX.into() || sizes.iter().any(|size| *size > i32::MAX as u32) {
-            return Err(Status::INVALID_ARGUMENT);
-        }
-        Ok(())
+        let are_valid = self.max_packet_size <= PACKET_MAX.into()
+            && sizes.iter().all(|size| *size <= i32::MAX as u32)
+            && self.write_ready_bytes < self.queue_bytes();
+        if are_valid { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
     }
 
     /// [`Options::check`], and INVALID_ARGUMENT for flags that only adopting knows.

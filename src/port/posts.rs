@@ -32,7 +32,7 @@ struct PostQueue {
 struct Posted {
     datagrams: SendQueue,
     peer: Option<Peer>,
-    /// A post was refused, or is charged more than the limit: `write_ready` is owed when no datagram waits any more.
+    /// A post was refused, or is charged more than the limit: `write_ready` is owed.
     write_ready_due: bool,
 }
 
@@ -115,13 +115,19 @@ impl PortShared {
         std::iter::from_fn(|| posted.datagrams.pop()).count()
     }
 
-    /// The next datagram; if there is none, also whether `write_ready` is owed.
-    fn next(&self) -> (Option<QueuedDatagram>, bool) {
+    fn next(&self) -> Option<QueuedDatagram> {
+        self.posts.lock().posted.as_mut()?.datagrams.pop()
+    }
+
+    /// True once after posts for which `write_ready` is owed.
+    pub(super) fn take_write_ready_due(&self) -> bool {
         let mut posts = self.posts.lock();
-        let Some(posted) = &mut posts.posted else { return (None, false) };
-        let datagram = posted.datagrams.pop();
-        let is_due = datagram.is_none() && std::mem::take(&mut posted.write_ready_due);
-        (datagram, is_due)
+        posts.posted.as_mut().is_some_and(|posted| std::mem::take(&mut posted.write_ready_due))
+    }
+
+    /// What the datagrams that wait are charged.
+    pub(super) fn posted_charge(&self) -> usize {
+        self.posts.lock().posted.as_ref().map_or(0, |posted| posted.datagrams.charged())
     }
 
     /// Refuses later posts. Those that wait can still be sent.
@@ -164,23 +170,20 @@ impl Port {
             if open.is_waiting() {
                 return false;
             }
-            let (Some(datagram), _) = self.shared.next() else { break };
+            let Some(datagram) = self.shared.next() else { break };
             open.submit_posted(datagram);
         }
         if open.is_waiting() {
             return false;
         }
-        match self.shared.next() {
-            (Some(datagram), _) => {
-                open.submit_posted(datagram);
-                return true;
-            }
-            (None, true) => {
+        let Some(datagram) = self.shared.next() else {
+            if self.shared.take_write_ready_due() {
                 open.write_ready_due.set(true);
                 open.update_interest();
             }
-            (None, false) => {}
-        }
-        false
+            return false;
+        };
+        open.submit_posted(datagram);
+        true
     }
 }

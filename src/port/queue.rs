@@ -103,6 +103,11 @@ impl SendQueue {
         self.datagrams.len()
     }
 
+    /// What all datagrams are charged.
+    pub(super) fn charged(&self) -> usize {
+        self.charged
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

@@ -23,8 +23,13 @@ impl SendState {
     }
 
     /// True if the queue could take what is charged `charge`, after all that was gathered.
-    pub(super) fn has_room(&mut self, charge: usize) -> bool {
-        self.queue.has_room(charge, self.gathered.as_mut().map_or(0, |batch| batch.charged()))
+    pub(super) fn has_room(&self, charge: usize) -> bool {
+        self.queue.has_room(charge, self.gathered_charge())
+    }
+
+    /// What the gathered datagrams are charged.
+    pub(super) fn gathered_charge(&self) -> usize {
+        self.gathered.as_ref().map_or(0, |batch| batch.charged())
     }
 
     /// Ends the gathering, and returns what was gathered.
@@ -98,9 +103,15 @@ impl Port {
         if open.is_waiting() { Err(Status::WOULD_BLOCK) } else { Ok(()) }
     }
 
-    /// Calls `write_ready` if it is owed and nothing waits any more.
+    /// Calls `write_ready` if it is owed and little enough waits.
     pub(super) fn call_write_ready(self: &Arc<Port>, open: &Open) {
-        let ready = open.is_listening() && !open.is_waiting() && open.write_ready_due.take();
+        if self.shared.take_write_ready_due() {
+            open.write_ready_due.set(true);
+        }
+        let ready = open.is_listening() && open.write_ready_due.get() && self.has_write_room(open);
+        if ready {
+            open.write_ready_due.set(false);
+        }
         open.update_interest();
         if ready {
             open.registration.record_progress();

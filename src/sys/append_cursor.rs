@@ -80,12 +80,20 @@ impl AppendCursor {
     /// Returns how many bytes were appended since the cursor was armed; none if it was not armed.
     #[inline]
     pub(super) fn disarm(&self) -> Option<usize> {
-        if self.segment.get().min(self.segment_to_peer.get()) == usize::MAX {
-            return None;
-        }
+        let (bytes, _) = self.appended()?;
         self.segment.set(usize::MAX);
         self.segment_to_peer.set(usize::MAX);
-        Some(self.next.get().addr() - self.begin.get().addr())
+        Some(bytes)
+    }
+
+    /// How many bytes were appended since the cursor was armed, and the size of each datagram of them; none if it is not armed.
+    #[inline]
+    pub(super) fn appended(&self) -> Option<(usize, usize)> {
+        let segment = self.segment.get().min(self.segment_to_peer.get());
+        if segment == usize::MAX {
+            return None;
+        }
+        Some((self.next.get().addr() - self.begin.get().addr(), segment))
     }
 
     /// True if what was appended lies among what was received.

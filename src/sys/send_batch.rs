@@ -197,10 +197,10 @@ impl SendBatch {
         }
     }
 
-    /// What the datagrams are charged.
-    pub fn charged(&mut self) -> usize {
-        self.commit_appended();
-        self.charged
+    /// What the datagrams are charged. The cursor stays armed.
+    pub fn charged(&self) -> usize {
+        let appended = self.cursor.as_ref().and_then(|cursor| cursor.appended());
+        self.charged + appended.map_or(0, |(bytes, segment)| charge(bytes, bytes / segment.max(1)))
     }
 
     /// Ends the gathering: only what follows is called then, until it is cleared.

@@ -71,8 +71,8 @@ AT(udpr_protocol, error_received, 56);
 AT(udpr_protocol, write_ready, 64);
 AT(udpr_protocol, stop_protocol, 72);
 
-SIZE(udpr_udp_options, 40);
-TAIL(udpr_udp_options, bind_device);
+SIZE(udpr_udp_options, 48);
+TAIL(udpr_udp_options, reserved_2);
 AT(udpr_udp_options, size, 0);
 AT(udpr_udp_options, flags, 8);
 AT(udpr_udp_options, max_packet_size, 12);
@@ -81,6 +81,8 @@ AT(udpr_udp_options, send_buffer, 20);
 AT(udpr_udp_options, send_queue_bytes, 24);
 AT(udpr_udp_options, reserved, 28);
 AT(udpr_udp_options, bind_device, 32);
+AT(udpr_udp_options, write_ready_bytes, 40);
+AT(udpr_udp_options, reserved_2, 44);
 
 SIZE(udpr_bytes, 16);
 TAIL(udpr_bytes, len);

@@ -264,6 +264,10 @@ static inline udpr_status call_transport_stats(handles *with) {
   udpr_transport_stats stats = {.size = sizeof stats};
   return udpr_transport_get_stats(with->transport, &stats);
 }
+static inline udpr_status call_get_queued_bytes(handles *with) {
+  size_t out;
+  return udpr_transport_get_queued_bytes(with->transport, &out);
+}
 static inline udpr_status call_set_broadcast_allowed(handles *with) {
   return udpr_transport_set_broadcast_allowed(with->transport, 1);
 }
@@ -345,6 +349,7 @@ static const every_call transport_calls[] = {
     {"stop_listening", call_stop_listening},
     {"close", call_close},
     {"transport_get_stats", call_transport_stats},
+    {"get_queued_bytes", call_get_queued_bytes},
     {"set_broadcast_allowed", call_set_broadcast_allowed},
     {"get_broadcast_allowed", call_get_broadcast_allowed},
     {"set_unicast_ttl", call_set_unicast_ttl},

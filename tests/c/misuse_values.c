@@ -21,6 +21,8 @@ static udpr_status new_with(udpr_reactor_options options) {
   return status;
 }
 
+enum { DEFAULT_QUEUE = 1 << 20 };
+
 static udpr_status listen_with(udpr_reactor *reactor, udpr_udp_options options) {
   udpr_protocol protocol = {.size = sizeof protocol, .user = &freed, .free_user = count_free};
   int           before = freed;
@@ -98,6 +100,12 @@ TEST(udp_sizes) {
   OK(listen_with(reactor, (udpr_udp_options){.receive_buffer = 1, .send_buffer = 1, .max_packet_size = 1}));
   OK(listen_with(reactor, (udpr_udp_options){.send_queue_bytes = 1}));
   OK(listen_with(reactor, (udpr_udp_options){.send_queue_bytes = UINT32_MAX}));
+  OK(listen_with(reactor, (udpr_udp_options){.write_ready_bytes = DEFAULT_QUEUE - 1}));
+  OK(listen_with(reactor, (udpr_udp_options){.send_queue_bytes = 100, .write_ready_bytes = 99}));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               listen_with(reactor, (udpr_udp_options){.write_ready_bytes = DEFAULT_QUEUE}));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               listen_with(reactor, (udpr_udp_options){.send_queue_bytes = 100, .write_ready_bytes = 100}));
   const uint32_t too_large[] = {(uint32_t)INT32_MAX + 1, UINT32_MAX};
   for (int i = 0; i < 2; i++) {
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,

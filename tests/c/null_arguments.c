@@ -137,6 +137,7 @@ TEST(no_transport) {
   INVALID(udpr_transport_close(NULL));
   INVALID(udpr_transport_pause_reading(NULL));
   INVALID(udpr_transport_resume_reading(NULL));
+  INVALID(udpr_transport_get_queued_bytes(NULL, &len));
   INVALID(udpr_transport_get_stats(NULL, &stats));
   INVALID(udpr_transport_set_broadcast_allowed(NULL, 1));
   INVALID(udpr_transport_get_broadcast_allowed(NULL, &flag));
@@ -176,6 +177,7 @@ TEST(transport_arguments) {
   INVALID(udpr_transport_connect(transport, NULL));
   INVALID(udpr_transport_get_host(transport, NULL));
   INVALID(udpr_transport_get_peer(transport, NULL));
+  INVALID(udpr_transport_get_queued_bytes(transport, NULL));
   INVALID(udpr_transport_get_stats(transport, NULL));
   taken = 4;
   INVALID(udpr_transport_get_broadcast_allowed(transport, NULL));

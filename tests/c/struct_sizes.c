@@ -9,7 +9,8 @@ enum { LARGEST = 4096 };
 typedef udpr_status (*call_fn)(void *bytes, void *arg);
 
 typedef struct layout {
-  size_t known;    /* the library's size, which is that of the first release */
+  size_t known;    /* the library's size */
+  size_t first;    /* the size of the first release; 0: the same */
   size_t flags_at; /* the offset of the flags; 0 if it has none */
   size_t reserved_at;
 } layout;
@@ -22,8 +23,9 @@ static void set_word(void *bytes, size_t at, uint32_t value) {
 
 static void check_rules(const layout *layout, call_fn call, void *arg) {
   static _Alignas(max_align_t) char bytes[LARGEST + 8];
-  size_t                            refused[] = {0, 4, layout->known - 1, LARGEST + 1, SIZE_MAX},
-         taken[] = {layout->known, layout->known + 8, LARGEST};
+  size_t                            first = layout->first ? layout->first : layout->known;
+  size_t                            refused[] = {0, 4, first - 1, LARGEST + 1, SIZE_MAX},
+         taken[] = {first, layout->known, layout->known + 8, LARGEST};
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     set_size(bytes, refused[i]);
     CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, call(bytes, arg));
@@ -92,8 +94,11 @@ TEST(reactor_options) {
 TEST(udp_options) {
   udpr_reactor *reactor = new_reactor(0);
   layout        layout = {.known = sizeof(udpr_udp_options),
+                          .first = offsetof(udpr_udp_options, write_ready_bytes),
                           .flags_at = offsetof(udpr_udp_options, flags),
                           .reserved_at = offsetof(udpr_udp_options, reserved)};
+  check_rules(&layout, listen_with_options, reactor);
+  layout.reserved_at = offsetof(udpr_udp_options, reserved_2);
   check_rules(&layout, listen_with_options, reactor);
   OK(udpr_reactor_free(reactor));
 }

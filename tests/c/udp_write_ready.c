@@ -109,4 +109,53 @@ TEST(reactor_stop_in_write_ready) {
   OK(udpr_reactor_free(reactor));
 }
 
+/* ---- write_ready_bytes ------------------------------------------------------------------------------------ */
+
+enum { LIMIT = 4096, LOW = 2048 };
+
+static size_t waits(const udpr_transport *transport) {
+  size_t bytes = LIMIT + 1;
+  OK(udpr_transport_get_queued_bytes(transport, &bytes));
+  return bytes;
+}
+
+static size_t waits_at_first;
+
+static void look_at_the_queue(probe *port, udpr_transport *transport) {
+  (void)port;
+  if (waits_at_first == 0) waits_at_first = waits(transport);
+  CHECK(waits(transport) <= LOW);
+}
+
+/* Datagrams leave singly, so write_ready is called long before all of them have left. */
+TEST(write_ready_is_called_when_little_enough_waits) {
+  enter_slow_network();
+  sender           self = {.act = look_at_the_queue};
+  udpr_reactor    *reactor = new_reactor(0);
+  udpr_protocol    protocol = probe_protocol(&self.port);
+  udpr_udp_options options = {.size = sizeof options,
+                              .flags = UDPR_UDP_NO_OFFLOAD,
+                              .send_buffer = 4608,
+                              .send_queue_bytes = LIMIT,
+                              .write_ready_bytes = LOW};
+  int              peer = peer_open(AF_INET);
+  udpr_addr        to = peer_addr(peer);
+  protocol.write_ready = write_ready;
+  self.port.transport = listen_on(reactor, "127.0.0.1", &protocol, &options);
+  self.port.host = host_of(self.port.transport);
+  for (int round = 1; round <= 3; round++) {
+    write_until_blocked(&self, &to);
+    CHECK(waits(self.port.transport) > LOW);
+    RUN_UNTIL(reactor, waits(self.port.transport) <= LOW);
+    CHECK_EQ(round, self.ready); /* in the turn in which that comes true */
+  }
+  CHECK(waits_at_first > 0);
+  RUN_UNTIL(reactor, waits(self.port.transport) == 0);
+  run_turns(reactor, 3);
+  CHECK_EQ(3, self.ready);
+  close(peer);
+  udpr_transport_release(self.port.transport);
+  OK(udpr_reactor_free(reactor));
+}
+
 CHECK_MAIN()

@@ -325,6 +325,7 @@ TEST(statistics_and_each_transport) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, echo()), other = listen(reactor, udpr::protocol());
   CHECK(echo_through(reactor, port, "hello") == "hello");
+  CHECK(port.queued_bytes() == 0 && other.queued_bytes() == 0);
   CHECK(port.stats().datagrams_in == 1 && port.stats().bytes_out == 5 && reactor.stats().transports == 2);
   std::vector<transport> all;
   reactor.each_transport([&](transport_ref one) { all.push_back(one); });

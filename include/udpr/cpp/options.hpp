@@ -43,6 +43,8 @@ struct udp_options {
   std::uint32_t send_queue_bytes = 0;
   /** The name of an interface (SO_BINDTODEVICE); "" means none. */
   std::string bind_device = {};
+  /** write_ready is called when at most so many bytes wait; 0 means none. Less than send_queue_bytes. */
+  std::uint32_t write_ready_bytes = 0;
 
   /** As C has it, valid until this object changes. */
   udpr_udp_options raw() const noexcept {
@@ -54,6 +56,7 @@ struct udp_options {
     out.send_buffer = send_buffer;
     out.send_queue_bytes = send_queue_bytes;
     out.bind_device = bind_device.empty() ? nullptr : c_text(bind_device).get();
+    out.write_ready_bytes = write_ready_bytes;
     return out;
   }
 };

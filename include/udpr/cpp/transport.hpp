@@ -274,6 +274,14 @@ public:
           "udpr::transport::leave_source_group");
   }
 
+  /**
+   * How many bytes wait to be sent, a datagram as at least 64: gathered, posted, and waiting for a full socket. UDPR_E_CLOSED once
+   * stop_protocol has returned.
+   */
+  std::size_t queued_bytes(error_to error = {}) const {
+    return read<std::size_t>(error, udpr_transport_get_queued_bytes, "udpr::transport::queued_bytes");
+  }
+
   /** The counters of the port. UDPR_E_CLOSED once stop_protocol has returned: read them there for the last time. */
   udpr_transport_stats stats(error_to error = {}) const {
     udpr_transport_stats out{};

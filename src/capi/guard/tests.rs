@@ -204,7 +204,7 @@ fn call_everything(
     freed: &Count,
 ) -> Vec<(&'static str, i32)> {
     let (user, mut addr, mut out) = (freed.user(), LOOPBACK, null_mut());
-    let (mut id, mut pending, mut fd, mut timeout) = (0, 0, 0, 0);
+    let (mut id, mut pending, mut fd, mut timeout, mut queued) = (0, 0, 0, 0, 0);
     macro_rules! table {
         ($($name:ident($($argument:expr),*);)*) => {
             vec![$((stringify!($name), c!($name($($argument),*)))),*]
@@ -249,6 +249,7 @@ fn call_everything(
         udpr_transport_post(port, null(), 0, &addr);
         udpr_transport_flush(port);
         udpr_transport_get_host(port, &mut addr);
+        udpr_transport_get_queued_bytes(port, &mut queued);
         udpr_transport_pause_reading(port);
         udpr_transport_resume_reading(port);
         udpr_transport_stop_listening(port);

@@ -26,8 +26,13 @@ macro_rules! versioned {
         unsafe impl Versioned for $name {}
     )*};
 }
-versioned!(udpr_protocol udpr_reactor_options udpr_udp_options udpr_message udpr_reactor_stats udpr_transport_stats
+versioned!(udpr_protocol udpr_reactor_options udpr_message udpr_reactor_stats udpr_transport_stats
     udpr_interface);
+
+// SAFETY: as above.
+unsafe impl Versioned for udpr_udp_options {
+    const FIRST: usize = std::mem::offset_of!(udpr_udp_options, write_ready_bytes);
+}
 
 /// A struct that the library fills.
 ///

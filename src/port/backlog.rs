@@ -1,0 +1,30 @@
+//! What a port has accepted and not handed to the system yet: gathered, queued and posted datagrams.
+
+use super::{Open, Port};
+use crate::status::Result;
+
+impl Port {
+    /// What waits to be sent, as the limit of the queue counts it; also while `stop_protocol` runs.
+    ///
+    /// # Errors
+    /// CLOSED.
+    pub fn get_queued_bytes(&self) -> Result<usize> {
+        Ok(self.backlog(&*self.open()?))
+    }
+
+    /// True if so little waits that `write_ready` may be called. What was gathered is sent before, since it may wait then.
+    pub(super) fn has_write_room(&self, open: &Open) -> bool {
+        let lazy = open.lazy();
+        open.send_gathered(&mut lazy.sending.borrow_mut());
+        self.backlog(open) <= lazy.write_ready_bytes.get()
+    }
+
+    /// [`Port::get_queued_bytes`] of an open port.
+    fn backlog(&self, open: &Open) -> usize {
+        let unsent = open.lazy.get().map_or(0, |lazy| {
+            let sending = lazy.sending.borrow();
+            sending.queue.charged() + sending.gathered_charge()
+        });
+        unsent + self.shared.posted_charge()
+    }
+}

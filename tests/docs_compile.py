@@ -17,7 +17,7 @@ import typing
 from harness import Skip, case, equal, main
 
 ROOT = pathlib.Path(__file__).parents[1]
-FLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 HEADERS = ["stdio.h", "stdlib.h", "string.h", "unistd.h", "udpr/udpr.h"]
 
 

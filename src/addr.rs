@@ -110,6 +110,24 @@ impl Addr {
         self.family == family::INET6 && (group || (first == 0xfe && second & 0xc0 == 0x80))
     }
 
+    /// A multicast address or 255.255.255.255, also as an IPv4-mapped address. Only the kernel knows the broadcast addresses of
+    /// networks.
+    pub fn is_group_or_broadcast(&self) -> bool {
+        let plain = self.unmap_v4().unwrap_or(*self);
+        plain.is_multicast() || (plain.family == family::INET && plain.v4_bytes() == [255; 4])
+    }
+
+    /// fe80::/10 or 169.254.0.0/16, also as an IPv4-mapped address: hosts on different links may have the same address.
+    pub fn is_link_local(&self) -> bool {
+        let plain = self.unmap_v4().unwrap_or(*self);
+        let [first, second, ..] = plain.bytes;
+        match plain.family {
+            family::INET => (first, second) == (169, 254),
+            family::INET6 => first == 0xfe && second & 0xc0 == 0x80,
+            _ => false,
+        }
+    }
+
     /// An IPv4 address in its IPv6 form, ::ffff:1.2.3.4.
     pub fn is_v4_mapped(&self) -> bool {
         self.family == family::INET6 && self.bytes.starts_with(&V4_MAPPED)

@@ -64,7 +64,8 @@ static void on_datagram(udpr_transport *transport, const udpr_datagram *datagram
   reg->port->delivered++;
   if (reg->port->state == LISTENING && one_in(3)) {
     udpr_addr sender = datagram->sender;
-    CALL(reg->loop, udpr_transport_write, transport, datagram->data, datagram->len, &sender);
+    if (one_in(2)) CALL(reg->loop, udpr_transport_reply, transport, datagram, datagram->data, datagram->len);
+    else CALL(reg->loop, udpr_transport_write, transport, datagram->data, datagram->len, &sender);
     EXPECT(UDPR_OK, UDPR_E_WOULD_BLOCK, UDPR_E_MESSAGE_TOO_LONG, UDPR_E_WRONG_PEER, UDPR_E_INVALID_ARGUMENT,
            UDPR_E_ACCESS);
   }

@@ -105,6 +105,27 @@ static void op_write_sequence(void) {
   expect_write(port, len, to, false);
 }
 
+/* A reply to a datagram that was received, as well as this can be made up. */
+static void op_reply(void) {
+  port *port = any_port();
+  if (!port) return;
+  udpr_datagram datagram = {.size = sizeof datagram};
+  if (!any_destination(port, &datagram.sender)) datagram.sender = port->peer;
+  bool special = one_in(2);
+  if (special) {
+    datagram.destination = model.ports[below(PORTS)].host;
+    datagram.flags = one_in(32) ? 4 : below(4);
+    datagram.interface_index = below(3);
+    if (one_in(32)) datagram.size = PICK((size_t)0, 4096, 4097);
+  }
+  size_t len = any_length();
+  fill(payload, len);
+  CALL(port->loop, udpr_transport_reply, port->transport, &datagram, len ? payload : NULL, len);
+  if (special) ASSERT(call_status() != UDPR_E_PANIC && call_status() <= UDPR_OK);
+  else if (datagram.sender.port == 0) EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_CLOSED);
+  else expect_write(port, len, &datagram.sender, false);
+}
+
 static void op_post(void) {
   port *port = any_port();
   if (!port) return;
@@ -164,7 +185,7 @@ static void op_flush(void) {
   else EXPECT(UDPR_E_CLOSED);
 }
 
-const operation write_operations[] = {{op_write, 12},   {op_write_sequence, 2}, {op_post, 3},
+const operation write_operations[] = {{op_write, 12},   {op_write_sequence, 2}, {op_reply, 2}, {op_post, 3},
                                       {op_messages, 4}, {op_flush, 1},          {NULL, 0}};
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */

@@ -239,7 +239,12 @@ typedef enum udpr_origin_code {
 /** The bits of udpr_datagram.flags. */
 typedef enum udpr_datagram_flag {
   /** The datagram was longer than max_packet_size: only len of its full_len bytes are at data. */
-  UDPR_DATAGRAM_TRUNCATED = 1
+  UDPR_DATAGRAM_TRUNCATED = 1,
+  /**
+   * With UDPR_UDP_PACKET_INFO: the destination is a group or a broadcast address. The kernel knows which addresses are
+   * broadcast addresses.
+   */
+  UDPR_DATAGRAM_TO_MANY = 2
 } udpr_datagram_flag;
 
 /** The bits of udpr_message.flags. */
@@ -436,7 +441,10 @@ typedef struct udpr_datagram {
   size_t full_len;
   /** The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d. */
   struct udpr_addr sender;
-  /** The destination, which may be a group. UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO. */
+  /**
+   * The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY). UDPR_AF_UNSPEC without
+   * UDPR_UDP_PACKET_INFO.
+   */
   struct udpr_addr destination;
   /** The interface that received it; 0 without UDPR_UDP_PACKET_INFO. */
   uint32_t interface_index;
@@ -1164,6 +1172,24 @@ UDPR_API udpr_status udpr_transport_write(struct udpr_transport *transport, cons
  * Returns: as udpr_transport_write.
  */
 UDPR_API udpr_status udpr_transport_write_sequence(struct udpr_transport *transport, const struct udpr_bytes *pieces, size_t count, const struct udpr_addr *to);
+
+/**
+ * Sends one datagram to the sender of `datagram`, from the address that this was sent to.
+ *
+ * With UDPR_UDP_PACKET_INFO the source is datagram->destination, unless that is a group or a broadcast address: then, and
+ * without UDPR_UDP_PACKET_INFO, the kernel chooses it. The reply leaves by the interface that received the datagram if the
+ * sender or the destination is link-local (fe80::/10, 169.254.0.0/16), or if UDPR_DATAGRAM_TO_MANY is set; otherwise the
+ * kernel chooses the interface.
+ *
+ * Only size, sender, destination, interface_index and flags of the datagram are read. So a copy of it can be used later,
+ * and any port of the same family can send the reply, under its own port number. Otherwise this is as udpr_transport_write;
+ * a connected port replies to its peer only. If the address or the interface is gone when the reply is sent, the kernel
+ * refuses it.
+ *
+ * Returns: as udpr_transport_write, with datagram->sender as `to`; UDPR_E_INVALID_ARGUMENT for a sender with port 0 and for
+ * NULL as `datagram`; UDPR_E_VERSION for unknown flags.
+ */
+UDPR_API udpr_status udpr_transport_reply(struct udpr_transport *transport, const struct udpr_datagram *datagram, const void *data, size_t len);
 
 /**
  * Sends many datagrams, each as udpr_transport_write does. The stride of the array is messages[0].size, which every

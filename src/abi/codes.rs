@@ -71,6 +71,9 @@ pub enum udpr_origin_code {
 pub enum udpr_datagram_flag {
     /// The datagram was longer than max_packet_size: only len of its full_len bytes are at data.
     UDPR_DATAGRAM_TRUNCATED = 1,
+    /// With UDPR_UDP_PACKET_INFO: the destination is a group or a broadcast address. The kernel knows which addresses are
+    /// broadcast addresses.
+    UDPR_DATAGRAM_TO_MANY = 2,
 }
 
 /// The bits of udpr_message.flags.

@@ -23,7 +23,7 @@ pub struct udpr_addr {
 
 /// A received datagram. The library fills it; fields are only ever appended.
 #[repr(C)]
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct udpr_datagram {
     /// The size of this struct in bytes.
     pub size: usize,
@@ -36,7 +36,8 @@ pub struct udpr_datagram {
     pub full_len: usize,
     /// The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d.
     pub sender: udpr_addr,
-    /// The destination, which may be a group. UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO.
+    /// The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY). UDPR_AF_UNSPEC without
+    /// UDPR_UDP_PACKET_INFO.
     pub destination: udpr_addr,
     /// The interface that received it; 0 without UDPR_UDP_PACKET_INFO.
     pub interface_index: u32,

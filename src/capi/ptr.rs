@@ -6,7 +6,7 @@
 
 mod versioned;
 
-pub(super) use versioned::{OutArray, Strided, VersionedCopy};
+pub(super) use versioned::{OutArray, Strided, VersionedCopy, arrival};
 
 use super::callback::{CCall, Core};
 use crate::abi::*;

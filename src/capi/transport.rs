@@ -153,6 +153,38 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     }))
 }
 
+/// Sends one datagram to the sender of `datagram`, from the address that this was sent to.
+///
+/// With UDPR_UDP_PACKET_INFO the source is datagram->destination, unless that is a group or a broadcast address: then, and
+/// without UDPR_UDP_PACKET_INFO, the kernel chooses it. The reply leaves by the interface that received the datagram if the
+/// sender or the destination is link-local (fe80::/10, 169.254.0.0/16), or if UDPR_DATAGRAM_TO_MANY is set; otherwise the
+/// kernel chooses the interface.
+///
+/// Only size, sender, destination, interface_index and flags of the datagram are read. So a copy of it can be used later,
+/// and any port of the same family can send the reply, under its own port number. Otherwise this is as udpr_transport_write;
+/// a connected port replies to its peer only. If the address or the interface is gone when the reply is sent, the kernel
+/// refuses it.
+///
+/// Returns: as udpr_transport_write, with datagram->sender as `to`; UDPR_E_INVALID_ARGUMENT for a sender with port 0 and for
+/// NULL as `datagram`; UDPR_E_VERSION for unknown flags.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_reply(
+    transport: *mut udpr_transport,
+    datagram: *const udpr_datagram,
+    data: *const c_void,
+    len: usize,
+) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let (transport, data) = (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(data, len) });
+    // SAFETY: as above.
+    let arrival = unsafe { ptr::arrival(datagram) };
+    let plain = arrival.as_ref().ok().filter(|arrival| arrival.is_plain()).zip(port_inside(transport));
+    if plain.is_some_and(|(arrival, port)| try_append(port, data, Some(&arrival.sender))) {
+        return Status::OK.code();
+    }
+    status(with_port(transport, |port| port.reply(&arrival?, data.slice()?)))
+}
+
 /// Sends many datagrams, each as udpr_transport_write does. The stride of the array is messages[0].size, which every
 /// element has to have. `out_taken` is always written: the number of messages that were accepted. A source that is not
 /// an address of this host, or an interface that does not exist, is found when the datagram is sent. A message that is

@@ -24,6 +24,7 @@ mod protocol;
 mod queue;
 mod receive;
 mod registration;
+mod reply;
 mod saved_options;
 mod send;
 mod socket_options;
@@ -38,6 +39,7 @@ pub use options::{Options, flag};
 pub use posts::PortShared;
 pub use protocol::Protocol;
 pub use receive::Delivery;
+pub use reply::Arrival;
 pub use stats::Stats;
 
 use crate::addr::Addr;

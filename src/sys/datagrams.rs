@@ -9,6 +9,8 @@ use std::ops::Deref;
 pub const BATCH_MAX: usize = 256;
 /// Set in [`Datagram::flags`](udpr_datagram::flags) if the datagram was longer than the port's `max_packet_size`.
 pub const TRUNCATED: u32 = udpr_datagram_flag::UDPR_DATAGRAM_TRUNCATED as u32;
+/// Set in [`Datagram::flags`](udpr_datagram::flags) if the destination is a group or a broadcast address.
+pub const TO_MANY: u32 = udpr_datagram_flag::UDPR_DATAGRAM_TO_MANY as u32;
 
 /// One received datagram, as the header has it.
 ///
@@ -61,6 +63,7 @@ impl Datagram {
     /// Sets the destination and the interface to their defaults.
     pub fn clear_packet_info(&mut self) {
         (self.0.destination, self.0.interface_index) = (Addr::UNSPECIFIED, 0);
+        self.0.flags &= !TO_MANY;
     }
 
     /// The payload, or what `max_packet_size` left of it.

@@ -234,6 +234,10 @@ static inline udpr_status call_write_messages(handles *with) {
   CHECK_EQ(status == UDPR_OK, taken);
   return status;
 }
+static inline udpr_status call_reply(handles *with) {
+  udpr_datagram datagram = {.size = sizeof datagram, .sender = with->to};
+  return udpr_transport_reply(with->transport, &datagram, "x", 1);
+}
 static inline udpr_status call_flush(handles *with) { return udpr_transport_flush(with->transport); }
 static inline udpr_status call_connect(handles *with) {
   return udpr_transport_connect(with->transport, &with->to);
@@ -338,6 +342,7 @@ static const every_call transport_calls[] = {
     {"write", call_write},
     {"write_sequence", call_write_sequence},
     {"write_messages", call_write_messages},
+    {"reply", call_reply},
     {"flush", call_flush},
     {"connect", call_connect},
     {"disconnect", call_disconnect},

@@ -119,11 +119,13 @@ TEST(no_transport) {
   udpr_bytes           piece = {"x", 1};
   udpr_message         message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
   udpr_transport_stats stats = {.size = sizeof stats};
+  udpr_datagram        datagram = {.size = sizeof datagram, .sender = address};
   size_t               taken = 99, len = 4;
   udpr_bool            flag;
   uint32_t             number;
   INVALID(udpr_transport_write(NULL, "x", 1, &address));
   INVALID(udpr_transport_write_sequence(NULL, &piece, 1, &address));
+  INVALID(udpr_transport_reply(NULL, &datagram, "x", 1));
   INVALID(udpr_transport_write_messages(NULL, &message, 1, &taken));
   CHECK_EQ(0, taken); /* set also if the call fails */
   INVALID(udpr_transport_post(NULL, "x", 1, &address));
@@ -165,11 +167,14 @@ TEST(transport_arguments) {
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       address = addr("127.0.0.1:9", 0);
   udpr_message    message = {.size = sizeof message, .data = "x", .len = 1, .to = &address};
+  udpr_datagram   datagram = {.size = sizeof datagram, .sender = address};
   size_t          taken = 99;
   udpr_addr       group = addr("228.0.0.5", 0);
   INVALID(udpr_transport_write(transport, NULL, 1, &address));
   CHECK_STATUS(UDPR_E_NOT_CONNECTED, udpr_transport_write(transport, "x", 1, NULL));
   INVALID(udpr_transport_write_sequence(transport, NULL, 1, &address));
+  INVALID(udpr_transport_reply(transport, NULL, "x", 1));
+  INVALID(udpr_transport_reply(transport, &datagram, NULL, 1));
   INVALID(udpr_transport_write_messages(transport, NULL, 1, &taken));
   CHECK_EQ(0, taken);
   INVALID(udpr_transport_write_messages(transport, &message, 1, NULL));

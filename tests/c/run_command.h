@@ -5,7 +5,7 @@
 #include "check.h"
 
 __attribute__((format(printf, 1, 2))) static inline void run_command(const char *format, ...) {
-  char    line[512];
+  char    line[2000];
   va_list args;
   va_start(args, format);
   int len = vsnprintf(line, sizeof line, format, args);

@@ -226,6 +226,31 @@ TEST(many_messages) {
                       [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
 }
 
+TEST(replying) {
+  udpr::reactor reactor;
+  udpr_datagram copy{};
+  udpr::address from;
+  const auto    ask = [&](transport_ref at, const datagram &one) {
+    CHECK(!one.to_many());
+    copy = one.raw();
+    at.reply(one, "at once");
+  };
+  const auto        look = [&](transport_ref, const datagram &one) { from = one.sender(); };
+  udpr::udp_options options;
+  options.flags = udpr::udp_flag::packet_info;
+  const transport     server = reactor.listen_udp(0, ask, options), port = listen(reactor, look);
+  const udpr::address asked = udpr::address::parse("127.0.0.7", server.host().port());
+  port.write("x", asked);
+  check::iterate_until(reactor, [&] { return from == asked; });
+  from = udpr::address();
+  server.reply(datagram(copy), "later");
+  check::iterate_until(reactor, [&] { return from == asked; });
+  copy.flags = UDPR_DATAGRAM_TO_MANY;
+  CHECK(datagram(copy).to_many());
+  copy.sender.port = 0;
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { server.reply(datagram(copy), "x"); }));
+}
+
 TEST(all_fields_of_a_datagram) {
   udpr::reactor reactor;
   bool          is_received = false;

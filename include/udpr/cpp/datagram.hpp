@@ -23,9 +23,11 @@ public:
   std::size_t full_size() const noexcept { return raw_->full_len; }
   /** Whether it was longer than max_packet_size. */
   bool truncated() const noexcept { return (raw_->flags & UDPR_DATAGRAM_TRUNCATED) != 0; }
+  /** Whether it was sent to a group or a broadcast address; false without udp_flag::packet_info. */
+  bool to_many() const noexcept { return (raw_->flags & UDPR_DATAGRAM_TO_MANY) != 0; }
   /** The address of its sender. On a dual-stack port IPv4 senders are ::ffff:a.b.c.d. */
   const address &sender() const noexcept { return *detail::wrapped<address>(&raw_->sender); }
-  /** The address that it was sent to, which may be a group; no address without udp_flag::packet_info. */
+  /** The address that it was sent to, which may be a group or a broadcast address; no address without udp_flag::packet_info. */
   const address &destination() const noexcept { return *detail::wrapped<address>(&raw_->destination); }
   /** The index of the interface that received it; 0 without udp_flag::packet_info. */
   std::uint32_t interface_index() const noexcept { return raw_->interface_index; }

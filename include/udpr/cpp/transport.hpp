@@ -55,6 +55,15 @@ public:
     error(udpr_transport_write(raw_, data.data(), data.size(), nullptr), "udpr::transport::write");
   }
 
+  /**
+   * Sends one datagram to the sender of `received`, with udp_flag::packet_info from the address that this was sent to. A copy of
+   * received.raw() can be used later, also with another port. UDPR_E_INVALID_ARGUMENT for a sender with port 0; otherwise as
+   * write.
+   */
+  void reply(const datagram &received, bytes data, error_to error = {}) const {
+    error(udpr_transport_reply(raw_, &received.raw(), data.data(), data.size()), "udpr::transport::reply");
+  }
+
   /** Sends the pieces one after the other as one datagram: `write_sequence({head, body}, to)`. Otherwise as write. */
   void write_sequence(view<bytes> pieces, const address &to, error_to error = {}) const {
     write_pieces(pieces, &to.raw(), error);

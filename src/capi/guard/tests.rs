@@ -246,6 +246,7 @@ fn call_everything(
         udpr_remote_wake(remote);
         udpr_transport_write(port, null(), 0, &addr);
         udpr_transport_write_sequence(port, null(), 0, &addr);
+        udpr_transport_reply(port, null(), null(), 0);
         udpr_transport_post(port, null(), 0, &addr);
         udpr_transport_flush(port);
         udpr_transport_get_host(port, &mut addr);

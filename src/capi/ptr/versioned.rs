@@ -2,10 +2,11 @@
 
 use super::{Out, RawBytes, target};
 use crate::abi::{
-    udpr_interface, udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats,
+    udpr_datagram, udpr_interface, udpr_message, udpr_protocol, udpr_reactor_options, udpr_reactor_stats,
     udpr_transport_stats, udpr_udp_options,
 };
 use crate::addr::Addr;
+use crate::port::Arrival;
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -27,7 +28,7 @@ macro_rules! versioned {
     )*};
 }
 versioned!(udpr_protocol udpr_reactor_options udpr_message udpr_reactor_stats udpr_transport_stats
-    udpr_interface);
+    udpr_interface udpr_datagram);
 
 // SAFETY: as above.
 unsafe impl Versioned for udpr_udp_options {
@@ -135,6 +136,29 @@ impl<'a, T: Versioned> VersionedCopy<'a, T> {
     pub(in crate::capi) fn check(self) -> Result<VersionedCopy<'a, T>> {
         if self.is_whole { Ok(self) } else { Err(Status::VERSION) }
     }
+}
+
+/// How a datagram arrived. Nothing else of it is read: its bytes may be gone.
+///
+/// # Errors
+/// INVALID_ARGUMENT for NULL and for a size that no release could have.
+///
+/// # Safety
+/// NULL, or the address of a struct as long as it says.
+#[inline]
+pub(in crate::capi) unsafe fn arrival(datagram: *const udpr_datagram) -> Result<Arrival> {
+    // SAFETY: the caller's promise.
+    unsafe { size(datagram) }?;
+    Ok(Arrival {
+        // SAFETY: the caller's struct has at least the fields of the first release.
+        sender: unsafe { (*datagram).sender },
+        // SAFETY: as above.
+        destination: unsafe { (*datagram).destination },
+        // SAFETY: as above.
+        interface_index: unsafe { (*datagram).interface_index },
+        // SAFETY: as above.
+        flags: unsafe { (*datagram).flags },
+    })
 }
 
 impl<T> Deref for VersionedCopy<'_, T> {

@@ -3,7 +3,7 @@
 use super::cmsg::{Control, items};
 use crate::abi::udpr_datagram;
 use crate::addr::{Addr, family};
-use crate::sys::datagrams::Datagram;
+use crate::sys::datagrams::{Datagram, TO_MANY};
 
 /// Room for all that is asked for of one datagram, on a dual-stack socket of both families, and for more that may have
 /// been turned on behind our back.
@@ -35,13 +35,15 @@ pub fn segment(control: &[u8]) -> Option<usize> {
     usize::try_from(number(merged.value)?).ok()
 }
 
-/// `struct in_pktinfo`: interface, a local address, and the one in the header, which may be a group.
+/// `struct in_pktinfo`: the interface, the address that a reply comes from by default, and the destination. The two addresses
+/// differ only for groups and broadcasts (`fib_compute_spec_dst`).
 fn read_v4(datagram: &mut udpr_datagram, value: &[u8], port: u16) {
-    let Some([i0, i1, i2, i3, _, _, _, _, a, b, c, d]) = value.first_chunk().copied() else { return };
+    let Some([i0, i1, i2, i3, reply @ .., a, b, c, d]) = value.first_chunk::<12>().copied() else { return };
     let destination = Addr::v4([a, b, c, d], port);
     let mapped = if datagram.sender.family == family::INET6 { destination.map_v4() } else { Ok(destination) };
     datagram.destination = mapped.unwrap_or(destination);
     datagram.interface_index = u32::from_ne_bytes([i0, i1, i2, i3]);
+    datagram.flags |= if reply == [a, b, c, d] { 0 } else { TO_MANY };
 }
 
 /// `struct in6_pktinfo`: the address in the header, and the interface.
@@ -52,6 +54,7 @@ fn read_v6(datagram: &mut udpr_datagram, value: &[u8], port: u16) {
     let scope_id = if destination.needs_scope() { interface } else { 0 };
     datagram.destination = Addr { scope_id, ..destination };
     datagram.interface_index = interface;
+    datagram.flags |= if destination.is_multicast() { TO_MANY } else { 0 };
 }
 
 /// An int, or the single byte that IP_RECVTOS gives (ip(7)).
@@ -127,6 +130,26 @@ mod tests {
         assert_eq!(datagram.destination, Addr::v4([228, 0, 0, 5], 53));
         assert_eq!(datagram.interface_index, 7);
         assert_eq!((datagram.tos, datagram.ttl, datagram.timestamp), (-1, -1, 0));
+    }
+
+    /// What Linux reports for an interface that has the address 10.0.0.1, and for one that has none.
+    #[test]
+    fn groups_and_broadcasts_are_to_many() {
+        let v4 = |reply: [u8; 4], destination: [u8; 4]| {
+            let info = [&7u32.to_ne_bytes()[..], &reply, &destination].concat();
+            read_one(V4, libc::IPPROTO_IP, libc::IP_PKTINFO, &info).flags
+        };
+        assert_eq!(v4([10, 0, 0, 1], [10, 0, 0, 1]), 0);
+        for destination in [[228, 0, 0, 5], [10, 0, 0, 255], [255; 4]] {
+            assert_eq!(v4([10, 0, 0, 1], destination), TO_MANY);
+            assert_eq!(v4([0; 4], destination), TO_MANY);
+        }
+        for (first, flags) in [(0xff, TO_MANY), (0xfe, 0)] {
+            let mut info = [0; 20];
+            info[0] = first;
+            let datagram = read_one(V4, libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info);
+            assert_eq!(datagram.flags, flags);
+        }
     }
 
     #[test]

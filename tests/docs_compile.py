@@ -18,6 +18,7 @@ from harness import Skip, case, equal, main
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGS = ["-std=gnu11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+LIBRARIES = {"glib-unix.h": ("glib-2.0", "libglib2.0-dev"), "uv.h": ("libuv", "libuv1-dev")}
 HEADERS = ["stdio.h", "stdlib.h", "string.h", "unistd.h", "udpr/udpr.h"]
 
 
@@ -38,7 +39,7 @@ def blocks(document):
 def build(source, directory, library_dir):
     """Compiles `source`, linked as described in the README, and returns the path of the program."""
     program = os.path.join(directory, "program")
-    flags = glib() if "#include <glib" in source else []
+    flags = [flag for header, package in LIBRARIES.items() if f"#include <{header}>" in source for flag in pkg_config(*package)]
     link = [f"-L{library_dir}", "-ludpr", "-lpthread", f"-Wl,-rpath,{library_dir}"]
     compile_c(source, ["-x", "c", "-", "-o", program, *link, *flags])
     return program
@@ -66,13 +67,13 @@ def check_cpp_program(block, output, library_dir):
             prints(output, [program])
 
 
-def glib():
+def pkg_config(name, package):
     try:
-        found = subprocess.run(["pkg-config", "--cflags", "--libs", "glib-2.0"], capture_output=True, text=True)
+        found = subprocess.run(["pkg-config", "--cflags", "--libs", name], capture_output=True, text=True)
     except FileNotFoundError:
         raise Skip("no pkg-config") from None
     if found.returncode:
-        raise Skip("no GLib to compile with (libglib2.0-dev)")
+        raise Skip(f"no {name} to compile with ({package})")
     return shlex.split(found.stdout)
 
 

@@ -8,17 +8,19 @@
  *     127.0.0.1:32844 has asked 127.0.0.7:9999 on interface 1
  *     Hello World!
  *
- * A group or a broadcast address cannot be a source address. If it was the destination, the system chooses
- * the source.
+ * A group or a broadcast address cannot be a source address. The system chooses the source of a reply to such
+ * a datagram.
  */
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <udpr/udpr.h>
 
-static void complain(const char *what, udpr_status status) {
-  fprintf(stderr, "reply_from: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+/* Prints what has failed, if it has. Returns `status`. */
+static udpr_status check(const char *what, udpr_status status) {
+  if (status != UDPR_OK)
+    fprintf(stderr, "reply_from: %s: %s: %s\n", what, udpr_status_name(status), udpr_status_message(status));
+  return status;
 }
 
 static const char *address_text(const udpr_addr *addr, char text[UDPR_ADDR_TEXT_MAX]) {
@@ -26,30 +28,13 @@ static const char *address_text(const udpr_addr *addr, char text[UDPR_ADDR_TEXT_
   return status == UDPR_OK ? text : udpr_status_name(status);
 }
 
-/* 224.0.0.0 and above: groups, and 255.255.255.255. */
-static bool is_for_many(const udpr_addr *v4) { return v4->bytes[0] >= 224; }
-
 static void datagram_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
   (void)user;
   char sender[UDPR_ADDR_TEXT_MAX], destination[UDPR_ADDR_TEXT_MAX];
   printf("%s has asked %s on interface %u\n", address_text(&datagram->sender, sender),
          address_text(&datagram->destination, destination), (unsigned)datagram->interface_index);
 
-  udpr_message reply = {
-      .size = sizeof reply,
-      .data = datagram->data,
-      .len = datagram->len,
-      .to = &datagram->sender,
-      .source = is_for_many(&datagram->destination) ? NULL : &datagram->destination,
-      .flags = UDPR_MESSAGE_NOW, /* so that the call returns the kernel's status */
-  };
-  size_t      taken;
-  udpr_status status = udpr_transport_write_messages(transport, &reply, 1, &taken);
-  if (status != UDPR_OK && reply.source != NULL) {
-    reply.source = NULL; /* perhaps the broadcast address of a subnet, which only the kernel can tell */
-    status = udpr_transport_write_messages(transport, &reply, 1, &taken);
-  }
-  if (status != UDPR_OK) complain("cannot answer", status);
+  check("cannot reply", udpr_transport_reply(transport, datagram, datagram->data, datagram->len));
 }
 
 static udpr_status start_protocol(udpr_transport *transport, void *user) {
@@ -74,8 +59,9 @@ static udpr_status serve(udpr_reactor *reactor, char **arguments) {
                                   .datagram_received = datagram_received};
   /* PACKET_INFO: each datagram has its destination address and interface. */
   const udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_PACKET_INFO};
-  udpr_status            status = udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, NULL);
-  return status == UDPR_OK ? udpr_reactor_run(reactor) : status;
+  udpr_status            status = check("cannot listen on port 9999",
+                                        udpr_reactor_listen_udp(reactor, 9999, NULL, &protocol, &options, NULL));
+  return status == UDPR_OK ? check("cannot run", udpr_reactor_run(reactor)) : status;
 }
 
 int main(int argc, char **argv) {
@@ -84,9 +70,8 @@ int main(int argc, char **argv) {
 
   const udpr_reactor_options options = {.size = sizeof options, .flags = UDPR_REACTOR_SIGNALS};
   udpr_reactor              *reactor = NULL;
-  udpr_status                status = udpr_reactor_new(&options, &reactor);
+  udpr_status                status = check("cannot make a reactor", udpr_reactor_new(&options, &reactor));
   if (status == UDPR_OK) status = serve(reactor, argv + 1);
-  if (status != UDPR_OK) complain("cannot listen on port 9999", status);
   udpr_reactor_free(reactor);
   return status == UDPR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -133,11 +133,12 @@ static const char *begin_transfer(udpr_reactor *reactor, const udpr_datagram *re
 
 static void request_received(udpr_transport *transport, const udpr_datagram *request, void *user) {
   (void)user;
+  if (request->flags & UDPR_DATAGRAM_TO_MANY) return; /* a broadcast, which RFC 1123 says to ignore */
   const char *error = begin_transfer(udpr_transport_reactor(transport), request);
   if (!error) return;
   char   packet[HEADER + 100];
   size_t len = 1 + (size_t)snprintf(packet, sizeof packet, "%c%c%c%c%s", 0, ERROR, 0, 0, error);
-  check("cannot send an error", udpr_transport_write(transport, packet, len, &request->sender));
+  check("cannot send an error", udpr_transport_reply(transport, request, packet, len));
 }
 
 static udpr_status start_protocol(udpr_transport *transport, void *user) {

@@ -42,6 +42,7 @@ def content(directory, size):
 
 def client_socket():
     peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     peer.bind(("127.0.0.1", 0))
     return peer
 
@@ -155,8 +156,17 @@ def wrong_requests_get_an_error_from_the_port_that_was_asked():
     }
     with server() as (program, port, _), client_socket() as peer:
         for data, text in wrong.items():
-            peer.sendto(data, ("127.0.0.1", port))
-            equal((packet(ERROR, 0) + text + b"\0", ("127.0.0.1", port)), peer.recvfrom(600))
+            peer.sendto(data, ("127.0.0.7", port))
+            equal((packet(ERROR, 0) + text + b"\0", ("127.0.0.7", port)), peer.recvfrom(600))
+        end_with_signal(program, signal.SIGINT)
+
+
+@case
+def a_broadcast_request_is_ignored():
+    with server() as (program, port, _), client_socket() as peer:
+        peer.sendto(request("513"), ("127.255.255.255", port))
+        peer.sendto(request("nosuch"), ("127.0.0.1", port))
+        equal(ERROR, peer.recv(600)[1])
         end_with_signal(program, signal.SIGINT)
 
 

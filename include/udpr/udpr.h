@@ -369,7 +369,10 @@ typedef struct udpr_addr {
   uint32_t scope_id;
   /** IPv6: sin6_flowinfo, in network byte order. */
   uint32_t flow_info;
-  /** The address in network byte order. IPv4 uses the first four bytes; the others are zero. */
+  /**
+   * The address in network byte order. IPv4 uses the first four bytes; the others are zero. If all are zero, it is the
+   * unspecified address, 0.0.0.0 or "::": a port that listens on it receives what is sent to any address of this host.
+   */
   uint8_t bytes[16];
   /** Zero. */
   uint32_t reserved;
@@ -431,8 +434,8 @@ typedef struct udpr_datagram {
   /** The size of this struct in bytes. */
   size_t size;
   /**
-   * The payload. It is never NULL, and valid until the callback returns. It must not be written to: datagrams that
-   * are sent on may be sent from here after the callback has returned.
+   * The payload. It is never NULL, and valid until the callback returns. It is not aligned, and no NUL follows it. It
+   * must not be written to: datagrams that are sent on may be sent from here after the callback has returned.
    */
   const uint8_t *data;
   /** Bytes at data. */
@@ -442,8 +445,8 @@ typedef struct udpr_datagram {
   /** The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d. */
   struct udpr_addr sender;
   /**
-   * The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY). UDPR_AF_UNSPEC without
-   * UDPR_UDP_PACKET_INFO.
+   * The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY), in the form of the sender.
+   * UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO.
    */
   struct udpr_addr destination;
   /** The interface that received it; 0 without UDPR_UDP_PACKET_INFO. */
@@ -518,7 +521,10 @@ typedef struct udpr_protocol {
   udpr_free_fn free_user;
   /** Called inside listen_*, once the socket is bound. */
   udpr_start_fn start_protocol;
-  /** Called for each datagram. */
+  /**
+   * Called for each datagram. If neither this nor datagrams_received is set, datagrams are received, counted in
+   * datagrams_in, and discarded.
+   */
   udpr_datagram_fn datagram_received;
   /** If it is set, it is called instead of datagram_received, once for each batch of at most 256 datagrams. */
   udpr_datagrams_fn datagrams_received;
@@ -1042,15 +1048,17 @@ UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id 
 /* ---- listening ---- */
 
 /**
- * Listens on a UDP port. `local_address` is an IP address of this host, "::", or NULL or "" for every IPv4 address. If
- * `port` is 0, the kernel chooses one. `options` may be NULL. start_protocol is called inside this, with the transport
- * that `out` will get, which is not set yet. It may write, connect, join, stop and close; after a close this returns
- * UDPR_OK, and the transport has stopped. If start_protocol or anything else fails, nothing is left, and free_user has
- * been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once.
+ * Listens on a UDP port, which also sends. `local_address` is an IP address of this host, "::" for every address, or NULL
+ * or "" for every IPv4 address. If `port` is 0, the kernel chooses one, which is what a client needs. `options` may be
+ * NULL. start_protocol is called inside this, with the transport that `out` will get, which is not set yet. It may
+ * write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. If
+ * start_protocol or anything else fails, nothing is left, and free_user has been called. `out` may be NULL; otherwise
+ * the transport is retained for the caller, who releases it once. The port stays open without that reference.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
- * UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_CLOSED while the reactor is
- * freed; what start_protocol returned; another status of the system.
+ * UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_ADDRESS_FAMILY for an
+ * IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what start_protocol returned; another
+ * status of the system.
  */
 UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
@@ -1143,7 +1151,7 @@ UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
 
 /**
  * Sends one datagram of `len` bytes to `to`, an address of the port's family. `len` may be 0, and then `data` may be
- * NULL.
+ * NULL. The caller may change or free `data` and `to` once this has returned.
  *
  * Inside a callback, writes are gathered until the present dispatch is done (one port's batch, or all delayed calls,
  * watches or calls of the turn), whichever port they are made on, and are sent by few system calls. Outside callbacks

@@ -100,7 +100,8 @@ pub struct udpr_protocol {
     pub free_user: udpr_free_fn,
     /// Called inside listen_*, once the socket is bound.
     pub start_protocol: udpr_start_fn,
-    /// Called for each datagram.
+    /// Called for each datagram. If neither this nor datagrams_received is set, datagrams are received, counted in
+    /// datagrams_in, and discarded.
     pub datagram_received: udpr_datagram_fn,
     /// If it is set, it is called instead of datagram_received, once for each batch of at most 256 datagrams.
     pub datagrams_received: udpr_datagrams_fn,

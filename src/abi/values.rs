@@ -15,7 +15,8 @@ pub struct udpr_addr {
     pub scope_id: u32,
     /// IPv6: sin6_flowinfo, in network byte order.
     pub flow_info: u32,
-    /// The address in network byte order. IPv4 uses the first four bytes; the others are zero.
+    /// The address in network byte order. IPv4 uses the first four bytes; the others are zero. If all are zero, it is the
+    /// unspecified address, 0.0.0.0 or "::": a port that listens on it receives what is sent to any address of this host.
     pub bytes: [u8; 16],
     /// Zero.
     pub reserved: u32,
@@ -27,8 +28,8 @@ pub struct udpr_addr {
 pub struct udpr_datagram {
     /// The size of this struct in bytes.
     pub size: usize,
-    /// The payload. It is never NULL, and valid until the callback returns. It must not be written to: datagrams that
-    /// are sent on may be sent from here after the callback has returned.
+    /// The payload. It is never NULL, and valid until the callback returns. It is not aligned, and no NUL follows it. It
+    /// must not be written to: datagrams that are sent on may be sent from here after the callback has returned.
     pub data: *const u8,
     /// Bytes at data.
     pub len: usize,
@@ -36,8 +37,8 @@ pub struct udpr_datagram {
     pub full_len: usize,
     /// The sender. On a dual-stack port an IPv4 sender is ::ffff:a.b.c.d.
     pub sender: udpr_addr,
-    /// The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY). UDPR_AF_UNSPEC without
-    /// UDPR_UDP_PACKET_INFO.
+    /// The destination, which may be a group or a broadcast address (UDPR_DATAGRAM_TO_MANY), in the form of the sender.
+    /// UDPR_AF_UNSPEC without UDPR_UDP_PACKET_INFO.
     pub destination: udpr_addr,
     /// The interface that received it; 0 without UDPR_UDP_PACKET_INFO.
     pub interface_index: u32,

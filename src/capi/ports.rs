@@ -11,15 +11,17 @@ use crate::sys::socket;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
-/// Listens on a UDP port. `local_address` is an IP address of this host, "::", or NULL or "" for every IPv4 address. If
-/// `port` is 0, the kernel chooses one. `options` may be NULL. start_protocol is called inside this, with the transport
-/// that `out` will get, which is not set yet. It may write, connect, join, stop and close; after a close this returns
-/// UDPR_OK, and the transport has stopped. If start_protocol or anything else fails, nothing is left, and free_user has
-/// been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once.
+/// Listens on a UDP port, which also sends. `local_address` is an IP address of this host, "::" for every address, or NULL
+/// or "" for every IPv4 address. If `port` is 0, the kernel chooses one, which is what a client needs. `options` may be
+/// NULL. start_protocol is called inside this, with the transport that `out` will get, which is not set yet. It may
+/// write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. If
+/// start_protocol or anything else fails, nothing is left, and free_user has been called. `out` may be NULL; otherwise
+/// the transport is retained for the caller, who releases it once. The port stays open without that reference.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
-/// UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_CLOSED while the reactor is
-/// freed; what start_protocol returned; another status of the system.
+/// UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_ADDRESS_FAMILY for an
+/// IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what start_protocol returned; another
+/// status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_listen_udp(
     reactor: *mut udpr_reactor,

@@ -68,7 +68,7 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
 }
 
 /// Sends one datagram of `len` bytes to `to`, an address of the port's family. `len` may be 0, and then `data` may be
-/// NULL.
+/// NULL. The caller may change or free `data` and `to` once this has returned.
 ///
 /// Inside a callback, writes are gathered until the present dispatch is done (one port's batch, or all delayed calls,
 /// watches or calls of the turn), whichever port they are made on, and are sent by few system calls. Outside callbacks

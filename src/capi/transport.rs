@@ -67,20 +67,25 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)
 }
 
-/// Sends one datagram of `len` bytes to `to`, an address of the port's family. `len` may be 0, and then `data` may be
-/// NULL. The caller may change or free `data` and `to` once this has returned.
+/// Sends one datagram: the `len` bytes at `data`, to the address `to`, which has to be of the port's family. `len` may be 0,
+/// and then `data` may be NULL. The caller may change or free `data` and `to` once this has returned.
 ///
-/// Inside a callback, writes are gathered until the present dispatch is done (one port's batch, or all delayed calls,
-/// watches or calls of the turn), whichever port they are made on, and are sent by few system calls. Outside callbacks
-/// a write is sent at once. Datagrams to one destination are sent in the order in which they were written; between
-/// destinations no order is promised. If the socket is full, up to send_queue_bytes are queued; after that writes
-/// return UDPR_E_WOULD_BLOCK, and write_ready is called later. What was gathered is sent before connect, disconnect,
-/// stop_listening, close, or a message with UDPR_MESSAGE_NOW takes effect; close and the end of stop_listening drop and
-/// count what a full socket refuses. A datagram that the kernel refuses after UDPR_OK is reported to error_received and
-/// counted in dropped_out. A write never returns the error of an earlier datagram.
+/// Inside a callback, datagrams are gathered, and are sent by few system calls when the callbacks of that event have
+/// returned: those for one port's batch of datagrams, or all delayed calls, watches or calls from threads of the turn.
+/// Outside callbacks a datagram is sent at once. Datagrams to one destination are sent in the order in which they were
+/// written; between destinations the order may change.
+///
+/// If the socket is full, datagrams are queued, up to send_queue_bytes. After that, writes return UDPR_E_WOULD_BLOCK, and
+/// write_ready is called when writes are accepted again.
+///
+/// What was gathered is sent before a connect, a disconnect, a stop_listening, a close, or a message with UDPR_MESSAGE_NOW
+/// takes effect. A close, and the end of a stop_listening, drop and count what a full socket does not take.
+///
+/// If the kernel refuses a datagram for which this has returned UDPR_OK, error_received is called, and dropped_out counts
+/// it. A write never returns the error of an earlier datagram.
 ///
 /// A connected port accepts NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
-/// udpr_transport_get_peer returns. The zone of an address that needs none is ignored.
+/// udpr_transport_get_peer returns. If the address needs no zone, its zone is ignored.
 ///
 /// Returns: UDPR_OK if the datagram was handed to the kernel, gathered or queued; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK;
 /// UDPR_E_NOT_CONNECTED for NULL as `to`; UDPR_E_WRONG_PEER; UDPR_E_ADDRESS_FAMILY; UDPR_E_MESSAGE_TOO_LONG;

@@ -2,6 +2,7 @@
 
 mod hash;
 
+use crate::refusal;
 use crate::status::{Result, Status};
 use std::cmp::Ordering;
 use std::fmt;
@@ -46,18 +47,26 @@ impl Addr {
         Addr { family: family::INET6, port, scope_id, bytes, ..Addr::UNSPECIFIED }
     }
 
-    /// Whether a caller's address can be used.
+    /// Whether a caller's address can be used. `path` leads to its fields, as in "to->".
     ///
     /// # Errors
     /// INVALID_ARGUMENT for an unknown family, VERSION if the reserved word is not zero.
     #[inline]
-    pub const fn check(&self) -> Result {
-        if self.family != family::INET && self.family != family::INET6 {
-            Err(Status::INVALID_ARGUMENT)
-        } else if self.reserved != 0 {
-            Err(Status::VERSION)
-        } else {
-            Ok(())
+    pub fn check(&self, path: &'static str) -> Result {
+        let is_ip = self.family == family::INET || self.family == family::INET6;
+        if is_ip && self.reserved == 0 { Ok(()) } else { Err(self.refuse(path)) }
+    }
+
+    #[cold]
+    fn refuse(&self, path: &'static str) -> Status {
+        match self.family {
+            family::INET | family::INET6 => {
+                refusal::unknown_field(path, "reserved", self.reserved.into(), "this version knows only 0")
+            }
+            other => {
+                let rule = "UDPR_AF_INET is 4, UDPR_AF_INET6 is 6";
+                refusal::invalid_field(path, "family", other.into(), rule)
+            }
         }
     }
 

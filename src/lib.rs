@@ -3,7 +3,7 @@
 //! The C API of `include/udpr/udpr.h` is the product; [`capi`] exports it. Below it are, from the kernel up: [`sys`]
 //! (system calls, behind an interface that tests replace), [`context`] (what the ports and the loop share), [`port`]
 //! (one UDP port), [`timer`], [`trigger`], [`threads`] and [`resolver`] (the other parts of a reactor), and [`reactor`]
-//! (the loop). Leaves for all of them are [`abi`], [`addr`], [`status`], [`log`] and [`slots`]. Each refers to those
+//! (the loop). Leaves for all of them are [`abi`], [`addr`], [`status`], [`refusal`], [`log`] and [`slots`]. Each refers to those
 //! before it only. docs/architecture.md follows a datagram through them. The Rust API serves the tests, and promises
 //! nothing.
 
@@ -14,6 +14,7 @@ pub mod context;
 pub mod log;
 pub mod port;
 pub mod reactor;
+pub mod refusal;
 pub mod resolver;
 pub mod slots;
 pub mod status;

@@ -1,5 +1,6 @@
 //! The thread pool: up to `size` threads, made when they are needed.
 
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{Mutex, Semaphore, thread};
 use std::collections::VecDeque;
@@ -160,7 +161,7 @@ fn checked(size: usize) -> Result<usize> {
     match size {
         0 => Ok(SIZE_DEFAULT),
         1..=SIZE_MAX => Ok(size),
-        _ => Err(Status::INVALID_ARGUMENT),
+        _ => Err(refusal::invalid("size", size as u64, "at most 1024")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The triggers of startup and shutdown, in three phases each. This module is pure: it calls nothing itself.
 
 use crate::abi::{udpr_event_code, udpr_phase_code};
+use crate::refusal;
 use crate::slots::{Kind, Slots};
 use crate::status::{Result, Status};
 use std::collections::VecDeque;
@@ -28,7 +29,8 @@ pub enum Phase {
 impl Event {
     /// INVALID_ARGUMENT for a number that is no `udpr_event_code`.
     pub fn from_code(code: u32) -> Result<Event> {
-        [Event::Startup, Event::Shutdown].get(code as usize).copied().ok_or(Status::INVALID_ARGUMENT)
+        let event = [Event::Startup, Event::Shutdown].get(code as usize).copied();
+        event.ok_or_else(|| refusal::invalid("event", code.into(), "UDPR_EVENT_SHUTDOWN is 1, the last"))
     }
 }
 
@@ -36,7 +38,8 @@ impl Phase {
     /// INVALID_ARGUMENT for a number that is no `udpr_phase_code`.
     pub fn from_code(code: u32) -> Result<Phase> {
         let phases = [Phase::Before, Phase::During, Phase::After];
-        phases.get(code as usize).copied().ok_or(Status::INVALID_ARGUMENT)
+        let phase = phases.get(code as usize).copied();
+        phase.ok_or_else(|| refusal::invalid("phase", code.into(), "UDPR_PHASE_AFTER is 2, the last"))
     }
 }
 

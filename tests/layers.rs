@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// All modules may use these; they use only each other.
-const LEAVES: [&str; 5] = ["abi", "addr", "status", "log", "slots"];
+const LEAVES: [&str; 6] = ["abi", "addr", "status", "refusal", "log", "slots"];
 
 /// From the bottom to the top: each layer may use the leaves and the layers before it.
 const LAYERS: [&[&str]; 5] =

@@ -53,7 +53,7 @@ fn read_text(text: &CStr) {
     assert!(any.is_ok() || any == Err(Status::INVALID_ADDRESS), "{any:?}");
     assert!(bare.is_err() || Addr::are_identical(bare.as_ref().ok(), any.as_ref().ok()), "{bare:?} {any:?}");
     if let Ok(addr) = any {
-        assert_eq!((addr.check(), addr.flow_info), (Ok(()), 0));
+        assert_eq!((addr.check("addr"), addr.flow_info), (Ok(()), 0));
         write(&addr);
     }
     compare(text, bare, any);
@@ -175,7 +175,7 @@ fn value(input: &[u8]) -> Addr {
 /// Writes an address in every form and reads it again.
 fn write(addr: &Addr) {
     map(addr);
-    if let Err(status) = addr.check() {
+    if let Err(status) = addr.check("addr") {
         let mut len = 1;
         // SAFETY: `addr` is an address, and the capacity is 0.
         let text = unsafe { udpr_addr_format(c(addr), null_mut(), 0, &mut len) };

@@ -89,7 +89,7 @@ fn destination(datagram: &Datagram, items: &[Item<'_>], port: u16) {
     let interface = u32::from_ne_bytes(interface.try_into().expect("four bytes"));
     assert_eq!((datagram.destination.port, datagram.interface_index), (port, interface));
     let meta_port = datagram.destination;
-    assert_eq!(meta_port.check(), Ok(()));
+    assert_eq!(meta_port.check("addr"), Ok(()));
     let plain = if v4(&info) { meta_port.unmap_v4().unwrap_or(meta_port) } else { meta_port };
     assert_eq!(&plain.bytes[..ip.len()], ip);
     assert_eq!(plain.scope_id, if v6(&info) && plain.needs_scope() { interface } else { 0 });

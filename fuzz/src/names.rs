@@ -78,7 +78,7 @@ fn check_known(string: &str, port: u16, version: u16, result: &Result<Vec<Addr>>
     match result {
         Ok(addrs) => {
             let [addr] = addrs[..] else { panic!("{string:?} is one address, not {addrs:?}") };
-            assert_eq!((addr.check(), addr.port), (Ok(()), port));
+            assert_eq!((addr.check("addr"), addr.port), (Ok(()), port));
             assert!(version == family::UNSPEC || version == addr.family, "{string:?}");
             assert!(addr.is_any() || !string.is_empty());
         }

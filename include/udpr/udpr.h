@@ -1758,6 +1758,12 @@ UDPR_API udpr_status udpr_remote_wake(struct udpr_remote *remote);
  * logging. The previous logger's free_user is called inside this, or after its callback has returned if this is called
  * inside it. The library itself prints nothing.
  *
+ * At UDPR_LOG_DEBUG, each call that returns UDPR_E_INVALID_ARGUMENT, UDPR_E_VERSION or UDPR_E_NOT_SUPPORTED makes a record that
+ * names the function, the argument, what was given and what is allowed: "udpr_transport_write: to->port is 0; 1 to 65535". It is
+ * made before the call returns. Functions for any thread make it in the reactor's next turn, at most 64 in one turn. There is no
+ * record of functions without a reactor (udpr_addr_*, udpr_interface*, udpr_reactor_new), of NULL as the handle, and of mistakes
+ * that the logger makes while it receives such a record.
+ *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED while the reactor is freed. If it fails, free_user has been
  * called.
  */

@@ -144,7 +144,7 @@ fn check_against_the_standard_library(text: &str) {
         assert_eq!(parsed, oracle(text), "{text:?}");
     }
     if let Some(addr) = parsed {
-        assert_eq!(addr.check(), Ok(()));
+        assert_eq!(addr.check("to"), Ok(()));
         assert_eq!(Addr::parse(&addr.to_string(), 0, |_| Err(Status::NO_INTERFACE)), Ok(addr), "{text:?}");
     }
     if let Ok(addr) = Addr::parse_host(text, 9, zone) {
@@ -267,9 +267,9 @@ fn check_knows_families_and_the_reserved_word() {
     for family in 0..=u16::MAX {
         let ok = family == family::INET || family == family::INET6;
         let addr = Addr { family, ..Addr::UNSPECIFIED };
-        assert_eq!(addr.check(), if ok { Ok(()) } else { Err(Status::INVALID_ARGUMENT) });
+        assert_eq!(addr.check("to"), if ok { Ok(()) } else { Err(Status::INVALID_ARGUMENT) });
         let later = Addr { reserved: 1, ..addr };
-        assert_eq!(later.check(), Err(if ok { Status::VERSION } else { Status::INVALID_ARGUMENT }));
+        assert_eq!(later.check("to"), Err(if ok { Status::VERSION } else { Status::INVALID_ARGUMENT }));
     }
 }
 

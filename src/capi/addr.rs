@@ -6,7 +6,7 @@ use crate::abi::*;
 use crate::addr::Addr;
 use crate::status::{Result, Status};
 use crate::sys::{interface, interfaces};
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 use std::fmt::Write;
 
 /// Reads an address: "1.2.3.4", "1.2.3.4:53", "::1", "[::1]:53", "fe80::1%eth0" or "[fe80::1%2]:53". If the text has no
@@ -50,11 +50,11 @@ pub unsafe extern "C" fn udpr_addr_format(
     out_len: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
+    let (addr, out_len) = (unsafe { ptr::target(addr) }, unsafe { Out::new(out_len) });
     status(anywhere(|| {
         out_len.set(0);
-        let addr = addr?;
-        addr.check()?;
+        let addr = ptr::required(addr, "addr")?;
+        addr.check("addr->")?;
         let mut line = TextBuffer { bytes: [0; UDPR_ADDR_TEXT_MAX], len: 0 };
         write!(line, "{addr}").map_err(|_| Status::INVALID_ARGUMENT)?;
         out_len.set(line.len);
@@ -84,13 +84,13 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let out = unsafe { Out::new(out) };
     status(anywhere_briefly(|| {
-        out.check()?;
+        out.check("out")?;
         if sockaddr.is_null() {
             return Err(Status::INVALID_ARGUMENT);
         }
         // SAFETY: the caller's sockaddr is `len` bytes; no more than the largest kind is looked at.
         let raw = unsafe { std::slice::from_raw_parts(sockaddr.cast(), len.min(Addr::SOCKADDR_MAX)) };
-        out.give(Addr::from_sockaddr(raw)?)
+        out.give("out", Addr::from_sockaddr(raw)?)
     }))
 }
 
@@ -107,11 +107,11 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     out_len: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (addr, out_len) = (unsafe { ptr::addr(addr) }, unsafe { Out::new(out_len) });
+    let (addr, out_len) = (unsafe { ptr::target(addr) }, unsafe { Out::new(out_len) });
     status(anywhere_briefly(|| {
         out_len.set(0);
-        let addr = addr?;
-        addr.check()?;
+        let addr = ptr::required(addr, "addr")?;
+        addr.check("addr->")?;
         let mut raw = [0; Addr::SOCKADDR_MAX];
         let len = addr.to_sockaddr(&mut raw);
         out_len.set(len);
@@ -130,8 +130,8 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_addr) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (a, b) = (unsafe { ptr::addr(a) }, unsafe { ptr::addr(b) });
-    matches!((a, b), (Ok(a), Ok(b)) if a == b).into()
+    let (a, b) = (unsafe { ptr::target(a) }, unsafe { ptr::target(b) });
+    matches!((a, b), (Some(a), Some(b)) if a == b).into()
 }
 
 /// A hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If `seed` is a random
@@ -164,7 +164,7 @@ pub unsafe extern "C" fn udpr_addr_compare(a: *const udpr_addr, b: *const udpr_a
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (v4, out) = (unsafe { ptr::addr(v4) }, unsafe { Out::new(out) });
+    let (v4, out) = (unsafe { ptr::target(v4) }, unsafe { Out::new(out) });
     convert(v4, out, Addr::map_v4)
 }
 
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_a
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (mapped, out) = (unsafe { ptr::addr(mapped) }, unsafe { Out::new(out) });
+    let (mapped, out) = (unsafe { ptr::target(mapped) }, unsafe { Out::new(out) });
     convert(mapped, out, Addr::unmap_v4)
 }
 
@@ -189,12 +189,10 @@ pub unsafe extern "C" fn udpr_interface_index(name_or_address: *const c_char, ou
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (name_or_address, out) = (unsafe { ptr::text(name_or_address) }, unsafe { Out::new(out) });
     status(anywhere(|| {
-        out.check()?;
-        let name = name_or_address.map_err(|error| match error {
-            Status::INVALID_ADDRESS => Status::NO_INTERFACE,
-            error => error,
-        });
-        out.give(interface::interface_index(name?)?)
+        out.check("out")?;
+        let name = ptr::required(name_or_address, "name_or_address")?;
+        let name = name.to_str().map_err(|_| Status::NO_INTERFACE)?;
+        out.give("out", interface::interface_index(name)?)
     }))
 }
 
@@ -217,35 +215,35 @@ pub unsafe extern "C" fn udpr_interfaces(
     let (out, out_count) = (unsafe { OutArray::new(out, capacity) }, unsafe { Out::new(out_count) });
     out_count.set(0);
     status(anywhere(|| {
-        out_count.check()?;
+        out_count.check("out_count")?;
         let list = interfaces::list()?;
         out_count.set(list.len());
-        out.fill(&list)
+        out.fill("out", &list)
     }))
 }
 
 const UDPR_ADDR_TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
 
 fn convert(
-    from: Result<Addr>,
+    from: Option<&Addr>,
     out: Out<'_, udpr_addr>,
     convert: impl FnOnce(&Addr) -> Result<Addr>,
 ) -> udpr_status {
     status(anywhere_briefly(|| {
-        out.check()?;
-        out.give(convert(&from?)?)
+        out.check("out")?;
+        out.give("out", convert(ptr::required(from, "addr")?)?)
     }))
 }
 
 fn parse(
-    text: Result<&str>,
+    text: Option<&CStr>,
     port: u16,
     out: Out<'_, udpr_addr>,
     parse: impl FnOnce(&str, u16) -> Result<Addr>,
 ) -> udpr_status {
     status(anywhere(|| {
-        out.check()?;
-        out.give(parse(text?, port)?)
+        out.check("out")?;
+        out.give("out", parse(ptr::utf8(text, "text")?, port)?)
     }))
 }
 

@@ -1,12 +1,13 @@
 //! C functions with their `user`, in the form in which the core calls them.
 
 use super::embed::watch_flags;
-use super::ptr::VersionedCopy;
+use super::ptr::{self, VersionedCopy};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
 use crate::reactor::{Call, Job, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher};
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, Handle, Readiness, Report};
 use std::ffi::{CStr, c_void};
@@ -65,7 +66,7 @@ impl CCall {
     /// # Errors
     /// INVALID_ARGUMENT without a function; then `free_user` was called.
     pub(super) fn new(call: udpr_call_fn, user: UserData) -> Result<CCall> {
-        Ok(CCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CCall { call: ptr::required(call, "fn")?, user })
     }
 }
 
@@ -87,7 +88,7 @@ pub(super) struct CRepeat {
 
 impl CRepeat {
     pub(super) fn new(beat: udpr_repeat_fn, user: UserData) -> Result<CRepeat> {
-        Ok(CRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CRepeat { beat: ptr::required(beat, "fn")?, user })
     }
 }
 
@@ -106,7 +107,7 @@ pub(super) struct CPortCall {
 
 impl CPortCall {
     pub(super) fn new(call: udpr_protocol_fn, user: UserData) -> Result<CPortCall> {
-        Ok(CPortCall { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CPortCall { call: ptr::required(call, "fn")?, user })
     }
 }
 
@@ -125,7 +126,7 @@ pub(super) struct CPortRepeat {
 
 impl CPortRepeat {
     pub(super) fn new(beat: udpr_transport_repeat_fn, user: UserData) -> Result<CPortRepeat> {
-        Ok(CPortRepeat { beat: beat.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CPortRepeat { beat: ptr::required(beat, "fn")?, user })
     }
 }
 
@@ -145,7 +146,7 @@ pub(super) struct CJob {
 impl CJob {
     pub(super) fn new(work: udpr_work_fn, done: udpr_call_fn, user: UserData) -> Result<CJob> {
         Ok(CJob {
-            work: work.ok_or(Status::INVALID_ARGUMENT)?,
+            work: ptr::required(work, "work")?,
             done: CCall { call: done.unwrap_or(call_nothing), user },
         })
     }
@@ -170,7 +171,7 @@ pub(super) struct CTrigger {
 
 impl CTrigger {
     pub(super) fn new(fire: udpr_trigger_fn, user: UserData) -> Result<CTrigger> {
-        Ok(CTrigger { fire: fire.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CTrigger { fire: ptr::required(fire, "fn")?, user })
     }
 }
 
@@ -189,7 +190,7 @@ pub(super) struct CWatch {
 
 impl CWatch {
     pub(super) fn new(ready: udpr_watch_fn, user: UserData) -> Result<CWatch> {
-        Ok(CWatch { ready: ready.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CWatch { ready: ptr::required(ready, "fn")?, user })
     }
 }
 
@@ -216,7 +217,7 @@ pub(super) struct CResolved {
 
 impl CResolved {
     pub(super) fn new(call: udpr_resolved_fn, user: UserData) -> Result<CResolved> {
-        Ok(CResolved { call: call.ok_or(Status::INVALID_ARGUMENT)?, user })
+        Ok(CResolved { call: ptr::required(call, "fn")?, user })
     }
 }
 
@@ -277,7 +278,10 @@ impl Protocol for CProtocol {
         // SAFETY: the caller gave functions for this user; the port outlives the call.
         match Status::from_code(unsafe { start(transport_handle(port), self.user.user) }) {
             Status::OK => Ok(()),
-            positive if positive.code() > 0 => Err(Status::INVALID_ARGUMENT),
+            positive if positive.code() > 0 => {
+                let rule = "UDPR_OK, or a status below 0";
+                Err(refusal::invalid("the result of start_protocol", positive.code() as u64, rule))
+            }
             failure => Err(failure),
         }
     }

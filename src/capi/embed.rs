@@ -5,7 +5,8 @@ use super::guard::*;
 use super::ptr::{HandleRef, Out};
 use crate::abi::*;
 use crate::reactor::Reactor;
-use crate::status::{Result, Status};
+use crate::refusal;
+use crate::status::Result;
 use crate::sys::{Interest, Readiness};
 use std::ffi::c_void;
 
@@ -16,7 +17,7 @@ const HANGUP: u32 = udpr_watch_flag::UDPR_WATCH_HANGUP as u32;
 /// Bits of `udpr_watch_flag` as the core takes them.
 fn interest(flags: u32) -> Result<Interest> {
     if flags == 0 || flags & !(READABLE | WRITABLE | HANGUP) != 0 {
-        return Err(Status::INVALID_ARGUMENT);
+        return Err(refusal::invalid("events", flags.into(), "bits of udpr_watch_flag: 1 to 7"));
     }
     let (readable, writable) = (flags & READABLE != 0, flags & WRITABLE != 0);
     Ok(Interest { readable, writable, edge_triggered: false })
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
-        out.check()?;
+        out.check("out")?;
         out.set(reactor.backend_fd()?);
         Ok(())
     }))
@@ -82,7 +83,7 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
-        out.check()?;
+        out.check("out")?;
         let timeout = reactor.next_timeout();
         out.set(timeout.map_or(-1, |timeout| i64::try_from(timeout).unwrap_or(i64::MAX)));
         Ok(())

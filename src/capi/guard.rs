@@ -1,13 +1,19 @@
 //! What every function of the C API does before and after its body: it checks the thread, stops panics, and disables
-//! cancellation of the thread.
+//! cancellation of the thread. If the body fails for an argument, they log the reason.
+//!
+//! A record names the function of the C API by the type of its closure, `udpr::capi::time::udpr_reactor_call_at::{{closure}}`, so
+//! that no function has to give its own name.
 
 use super::callback::Core;
-use super::ptr::HandleRef;
+use super::ptr::{CHandle, HandleRef};
 use crate::abi::{udpr_reactor, udpr_status, udpr_transport};
+use crate::context::{Context, Shared};
 use crate::log::Level;
 use crate::port::Port;
+use crate::refusal::{self, RefusedCall};
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, OwnerLock};
+use std::any::type_name;
 #[cfg(udpr_no_backtraces)]
 use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,43 +22,58 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs `body` on a reactor, after the thread check.
 #[inline]
-pub(super) fn with_reactor<T>(
+pub(super) fn with_reactor<T, F: FnOnce(&Core) -> Result<T>>(
+    reactor: HandleRef<'_, udpr_reactor>,
+    body: F,
+) -> Result<T> {
+    with_reactor_in(type_name::<F>(), reactor, body)
+}
+
+/// As [`with_reactor`] in the function of the C API that `place` names, itself or as the type of its closure.
+#[inline]
+pub(super) fn with_reactor_in<T>(
+    place: &'static str,
     reactor: HandleRef<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
     let entry = reactor.shared()?.shared.owner.enter()?;
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
-    with_entered(reactor, body)
+    with_entered(place, reactor, body)
 }
 
 /// As [`with_reactor`], for functions that are faster than disabling cancellation, and that contain no cancellation
 /// point.
 #[inline]
-pub(super) fn with_reactor_briefly<T>(
+pub(super) fn with_reactor_briefly<T, F: FnOnce(&Core) -> Result<T>>(
     reactor: HandleRef<'_, udpr_reactor>,
-    body: impl FnOnce(&Core) -> Result<T>,
+    body: F,
 ) -> Result<T> {
     let _entry = reactor.shared()?.shared.owner.enter()?;
-    with_entered(reactor, body)
+    with_entered(type_name::<F>(), reactor, body)
 }
 
 /// For a thread that is inside.
 #[inline]
-fn with_entered<T>(reactor: HandleRef<'_, udpr_reactor>, body: impl FnOnce(&Core) -> Result<T>) -> Result<T> {
+fn with_entered<T>(
+    place: &'static str,
+    reactor: HandleRef<'_, udpr_reactor>,
+    body: impl FnOnce(&Core) -> Result<T>,
+) -> Result<T> {
     // SAFETY: the owner lock keeps every other thread out.
     let core = unsafe { reactor.core() };
     let owner = &core.remote.shared.owner;
-    let answer = stop_panics(owner, || body(core)).inspect_err(|status| log_panic(core, *status))?;
+    let answer = stop_panics(owner, || body(core))
+        .inspect_err(|status| log_failure(core.context(), *status, place))?;
     // A callback may have forked: then this result is the child's.
     owner.check_open().map(|()| answer)
 }
 
 /// Runs `body` on a reactor, but not inside one of its callbacks or work on its pool: that is REENTRANT. If it `turns`,
 /// a reactor with the flag PINNED belongs to this thread until the thread ends.
-pub(super) fn with_outer_reactor(
+pub(super) fn with_outer_reactor<F: FnOnce(&Core) -> Result>(
     reactor: HandleRef<'_, udpr_reactor>,
     turns: bool,
-    body: impl FnOnce(&Core) -> Result,
+    body: F,
 ) -> Result {
     let mut entry = reactor.shared()?.shared.owner.enter()?;
     let _uncancelled = CancelDisabled::begin();
@@ -64,12 +85,22 @@ pub(super) fn with_outer_reactor(
     if turns && core.is_pinned() {
         core.remote.shared.pin(&mut entry)?;
     }
-    stop_panics(&core.remote.shared.owner, || body(core)).inspect_err(|status| log_panic(core, *status))
+    stop_panics(&core.remote.shared.owner, || body(core))
+        .inspect_err(|status| log_failure(core.context(), *status, type_name::<F>()))
 }
 
 /// Runs `body` on a port, after the thread check of its reactor.
 #[inline]
-pub(super) fn with_port<T>(
+pub(super) fn with_port<T, F: FnOnce(&Arc<Port>) -> Result<T>>(
+    transport: HandleRef<'_, udpr_transport>,
+    body: F,
+) -> Result<T> {
+    with_port_in(type_name::<F>(), transport, body)
+}
+
+#[inline]
+fn with_port_in<T>(
+    place: &'static str,
     transport: HandleRef<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
@@ -78,7 +109,7 @@ pub(super) fn with_port<T>(
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
     // SAFETY: the owner lock keeps every other thread out.
     let port = unsafe { transport.owner() };
-    stop_panics(owner, || body(&port))
+    stop_panics(owner, || body(&port)).inspect_err(|status| log_port_failure(&port, *status, place))
 }
 
 /// As [`with_port`], for functions that are faster than disabling cancellation, and that contain no cancellation point.
@@ -95,11 +126,11 @@ pub(super) fn with_port_briefly<T>(
 }
 
 /// As [`with_port`], with the port's reactor. CLOSED once `stop_protocol` has returned.
-pub(super) fn with_port_and_reactor<T>(
+pub(super) fn with_port_and_reactor<T, F: FnOnce(&Arc<Port>, &Core) -> Result<T>>(
     transport: HandleRef<'_, udpr_transport>,
-    body: impl FnOnce(&Arc<Port>, &Core) -> Result<T>,
+    body: F,
 ) -> Result<T> {
-    with_port(transport, |port| {
+    with_port_in(type_name::<F>(), transport, |port| {
         let handle: *const udpr_reactor = port.context().ok_or(Status::CLOSED)?.c_handle.get().cast();
         // SAFETY: the handle of the reactor that the port belongs to, which lives as long as the port is open.
         let reactor = unsafe { HandleRef::new(handle) };
@@ -117,7 +148,18 @@ pub(super) fn port_inside(transport: HandleRef<'_, udpr_transport>) -> Option<&P
     inside.then(|| unsafe { transport.core() })
 }
 
-/// Runs `body` for functions that concern no reactor, or only its part for all threads.
+/// Runs `body` on the part of a handle that is for all threads. It contains no cancellation point.
+#[inline]
+pub(super) fn from_any_thread<H: CHandle, T, F: FnOnce(&H::ThreadSafe) -> Result<T>>(
+    handle: HandleRef<'_, H>,
+    body: F,
+) -> Result<T> {
+    let part = handle.shared()?;
+    let result = catch(|| body(part)).unwrap_or(Err(Status::PANIC));
+    result.inspect_err(|status| post_failure(H::reactor(part), *status, type_name::<F>()))
+}
+
+/// Runs `body` for functions that concern no reactor. There is no logger for what they refuse.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
     let _uncancelled = CancelDisabled::begin();
     anywhere_briefly(body)
@@ -125,7 +167,7 @@ pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
 
 /// As [`anywhere`], for functions that are faster than disabling cancellation, and that contain no cancellation point.
 pub(super) fn anywhere_briefly<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch(body).unwrap_or(Err(Status::PANIC))
+    catch(body).unwrap_or(Err(Status::PANIC)).inspect_err(|status| refusal::forget(*status))
 }
 
 /// The result of `body`, or None if it panicked. The payload is leaked, since its destructor could panic as well.
@@ -143,12 +185,45 @@ fn stop_panics<T>(owner: &OwnerLock, body: impl FnOnce() -> Result<T>) -> Result
     })
 }
 
-fn log_panic(core: &Core, status: Status) {
+/// Logs why a function fails, if there is more to know than its status.
+#[cold]
+#[inline(never)]
+fn log_failure(context: &Context, status: Status, place: &'static str) {
     if status == Status::PANIC {
         let _uncancelled = CancelDisabled::begin();
         let text = format_args!("a bug in the library: this reactor is dead, free it");
-        quietly(|| core.context().log_record(Level::Error, status, c"reactor", text));
+        quietly(|| context.log_record(Level::Error, status, c"reactor", text));
+    } else if let Some(call) = refused_call(status, place) {
+        if context.log.enabled(Level::Debug) {
+            let _uncancelled = CancelDisabled::begin();
+            quietly(|| context.log_refused_call(&call));
+        }
     }
+}
+
+/// As [`log_failure`], unless the port is closed: then nothing is refused for its arguments.
+#[cold]
+#[inline(never)]
+fn log_port_failure(port: &Port, status: Status, place: &'static str) {
+    if let Some(context) = port.context() {
+        log_failure(&context, status, place);
+    }
+}
+
+/// As [`log_failure`], on any thread: the reactor logs it in its next turn.
+#[cold]
+#[inline(never)]
+fn post_failure(shared: &Shared, status: Status, place: &'static str) {
+    if let Some(call) = refused_call(status, place) {
+        shared.post_refused_call(call);
+    }
+}
+
+/// What a log record says of a call that is refused, if `status` has a reason.
+fn refused_call(status: Status, place: &'static str) -> Option<RefusedCall> {
+    let refusal = refusal::take(status);
+    let function = place.split(':').find(|name| name.starts_with("udpr_")).unwrap_or(place);
+    refusal::has_reason(status).then_some(RefusedCall { status, function, refusal })
 }
 
 /// Runs `body` when a panic does no more harm. Returns whether `body` has returned.

@@ -43,7 +43,7 @@ pub extern "C" fn udpr_version_string() -> *const c_char {
 pub unsafe extern "C" fn udpr_has_feature(name: *const c_char) -> udpr_bool {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let name = unsafe { ptr::text(name) };
-    anywhere(|| Ok(feature::is_supported(name?))).is_ok_and(|there| there).into()
+    anywhere(|| Ok(feature::is_supported(ptr::utf8(name, "name")?))).is_ok_and(|there| there).into()
 }
 
 /// Gets the name of a status, such as "UDPR_E_CLOSED". The text is static. [any thread]

@@ -4,6 +4,7 @@ use super::guard::*;
 use super::ptr::{HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::reactor::Reactor;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, OwnerLock, close, tsan};
 use std::ffi::c_void;
@@ -21,16 +22,16 @@ pub unsafe extern "C" fn udpr_reactor_new(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (options, out) = (unsafe { VersionedCopy::or_default(options) }, unsafe { Out::new(out) });
     status(anywhere(|| {
-        out.check()?;
+        out.check("out")?;
         silence_panics();
-        let options = options?.check()?;
+        let options = options.map_err(|bad| bad.of("options"))?.check("options")?;
         let reactor = Reactor::new(options.flags, options.thread_pool_size as usize)?;
         let handle: *mut udpr_reactor = give_out(Box::new(reactor));
         // SAFETY: made just now.
         let lent = unsafe { HandleRef::new(handle) };
         // SAFETY: nobody else knows it.
         unsafe { lent.core() }.context().c_handle.set(handle.cast());
-        out.give(handle)
+        out.give("out", handle)
     }))
 }
 
@@ -144,8 +145,12 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 pub unsafe extern "C" fn udpr_reactor_after_fork(reactor: *mut udpr_reactor) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { HandleRef::new(reactor) };
-    status(anywhere(|| {
-        let child = reactor.shared()?.shared.owner.enter_forked()?;
+    status(from_any_thread(reactor, |remote| {
+        let _uncancelled = CancelDisabled::begin();
+        let child = remote.shared.owner.enter_forked().map_err(|status| match status {
+            Status::NOT_SUPPORTED => refusal::unsupported("reactor", "is this process's: it was not forked"),
+            status => status,
+        })?;
         // SAFETY: the owner lock keeps every other thread out.
         unsafe { reactor.core() }.after_fork(child)
     }))

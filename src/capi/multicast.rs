@@ -3,7 +3,6 @@
 use super::guard::*;
 use super::ptr::{self, HandleRef, Out};
 use crate::abi::*;
-use crate::status::Status;
 
 /// Sets the TTL or hop limit of datagrams that are sent to groups: 0 (this host) to 255. The default is 1, the local
 /// network. On a dual-stack port it is that of IPv4 and IPv6. For other datagrams see udpr_transport_set_unicast_ttl.
@@ -26,7 +25,7 @@ pub unsafe extern "C" fn udpr_transport_get_ttl(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| out.give(port.get_ttl()?)))
+    status(with_port(transport, |port| out.give("out", port.get_ttl()?)))
 }
 
 /// Sets whether datagrams that this port sends to groups are also received by the ports of this host, including itself.
@@ -53,7 +52,7 @@ pub unsafe extern "C" fn udpr_transport_get_loopback_mode(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| out.give(port.get_loopback_mode()?.into())))
+    status(with_port(transport, |port| out.give("out", port.get_loopback_mode()?.into())))
 }
 
 /// Sets the interface by which datagrams to groups are sent (udpr_interface_index finds it). 0, the default, leaves the
@@ -85,7 +84,7 @@ pub unsafe extern "C" fn udpr_transport_get_outgoing_interface(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| out.give(port.get_outgoing_interface()?)))
+    status(with_port(transport, |port| out.give("out", port.get_outgoing_interface()?)))
 }
 
 /// Joins a group, whose port is ignored, on an interface. Interface 0 means the interface of the group's zone
@@ -114,7 +113,7 @@ pub unsafe extern "C" fn udpr_transport_join_group(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
-        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
+        let group = ptr::required(group, "group")?;
         port.join_group(group, None, interface_index)
     }))
 }
@@ -134,7 +133,7 @@ pub unsafe extern "C" fn udpr_transport_leave_group(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, group) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) });
     status(with_port(transport, |port| {
-        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
+        let group = ptr::required(group, "group")?;
         port.leave_group(group, None, interface_index)
     }))
 }
@@ -156,8 +155,8 @@ pub unsafe extern "C" fn udpr_transport_join_source_group(
     let (transport, group, source) =
         (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
-        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
-        let source = source.ok_or(Status::INVALID_ARGUMENT)?;
+        let group = ptr::required(group, "group")?;
+        let source = ptr::required(source, "source")?;
         port.join_group(group, Some(source), interface_index)
     }))
 }
@@ -176,8 +175,8 @@ pub unsafe extern "C" fn udpr_transport_leave_source_group(
     let (transport, group, source) =
         (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(group) }, unsafe { ptr::target(source) });
     status(with_port(transport, |port| {
-        let group = group.ok_or(Status::INVALID_ARGUMENT)?;
-        let source = source.ok_or(Status::INVALID_ARGUMENT)?;
+        let group = ptr::required(group, "group")?;
+        let source = ptr::required(source, "source")?;
         port.leave_group(group, Some(source), interface_index)
     }))
 }

@@ -1,15 +1,19 @@
 //! Chapter "listening".
 
-use super::callback::{CProtocol, transport_handle};
+use super::callback::{CProtocol, Core, transport_handle};
 use super::guard::*;
-use super::ptr::{self, HandleRef, Out, VersionedCopy, give_out};
+use super::ptr::{self, BadSize, HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Descriptor, Options, Port, flag};
-use crate::status::{Result, Status};
+use crate::refusal;
+use crate::status::Result;
 use crate::sys::socket;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
+
+/// A struct that the caller passes, if it has a size that it may have.
+type Given<'a, T> = std::result::Result<VersionedCopy<'a, T>, BadSize>;
 
 /// Listens on a UDP port, which also sends. `local_address` is an IP address of this host, "::" for every address, or NULL
 /// or "" for every IPv4 address. If `port` is 0, the kernel chooses one, which is what a client needs. `options` may be
@@ -31,18 +35,8 @@ pub unsafe extern "C" fn udpr_reactor_listen_udp(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
-    // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
-    // SAFETY: as above.
-    let (protocol, options) =
-        (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
-    // SAFETY: as above.
-    let local = if local_address.is_null() { Ok("") } else { unsafe { ptr::text(local_address) } };
-    status(listen(protocol, out, |protocol| {
-        with_reactor(reactor, |reactor| {
-            reactor.listen_udp(port, local?, &as_options(&options?)?, Box::new(protocol))
-        })
-    }))
+    // SAFETY: the caller's promises.
+    unsafe { listen_text("udpr_reactor_listen_udp", reactor, port, local_address, protocol, options, out) }
 }
 
 /// Listens as udpr_reactor_listen_udp does; it is Twisted's name for a port that is meant for groups. Groups can be
@@ -60,8 +54,10 @@ pub unsafe extern "C" fn udpr_reactor_listen_multicast(
     options: *const udpr_udp_options,
     out: *mut *mut udpr_transport,
 ) -> udpr_status {
-    // SAFETY: the same promises.
-    unsafe { udpr_reactor_listen_udp(reactor, port, local_address, protocol, options, out) }
+    // SAFETY: the caller's promises.
+    unsafe {
+        listen_text("udpr_reactor_listen_multicast", reactor, port, local_address, protocol, options, out)
+    }
 }
 
 /// Listens on an address of this host and its port; port 0 lets the kernel choose one. For everything else it is
@@ -84,13 +80,19 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
     let (protocol, options) =
         (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // SAFETY: as above.
-    let local = unsafe { ptr::addr(local) };
-    status(listen(protocol, out, |protocol| {
-        with_reactor(reactor, |reactor| {
-            let local = Addr { flow_info: 0, ..local? };
-            local.check().map_err(|_| Status::INVALID_ARGUMENT)?;
-            reactor.listen_addr(&local, &as_options(&options?)?, Box::new(protocol))
-        })
+    let local = unsafe { ptr::target(local) };
+    status(listen("udpr_reactor_listen_addr", reactor, protocol, out, |reactor, protocol| {
+        let local = Addr { flow_info: 0, ..*ptr::required(local, "local")? };
+        if local.reserved != 0 {
+            return Err(refusal::invalid_field(
+                "local->",
+                "reserved",
+                local.reserved.into(),
+                "it has to be 0",
+            ));
+        }
+        local.check("local->")?;
+        reactor.listen_addr(&local, &as_options(options)?, protocol)
     }))
 }
 
@@ -128,15 +130,14 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     let (protocol, options) =
         (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // Before anything can fail, so that a descriptor that was given away is closed however this ends.
-    let descriptor = options.and_then(|options| match options.flags & flag::TAKE_FD {
+    let descriptor = match options.map_or(0, |options| options.flags & flag::TAKE_FD) {
         0 => Ok(Descriptor::Lent(fd)),
         // SAFETY: by the flag the caller gives its descriptor up.
-        _ => Ok(Descriptor::Taken(unsafe { socket::take_over(fd) }?)),
-    });
-    status(listen(protocol, out, |protocol| {
-        with_reactor(reactor, |reactor| {
-            reactor.adopt_datagram_port(descriptor?, family, &as_options(&options?)?, Box::new(protocol))
-        })
+        _ => unsafe { socket::take_over(fd) }.map(Descriptor::Taken),
+    };
+    status(listen("udpr_reactor_adopt_datagram_port", reactor, protocol, out, |reactor, protocol| {
+        let options = as_options(options)?;
+        reactor.adopt_datagram_port(descriptor?, family, &options, protocol)
     }))
 }
 
@@ -153,36 +154,65 @@ pub unsafe extern "C" fn udpr_reactor_each_transport(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let reactor = unsafe { HandleRef::new(reactor) };
     status(with_reactor(reactor, |reactor| {
-        let visit = r#fn.ok_or(Status::INVALID_ARGUMENT)?;
+        let visit = ptr::required(r#fn, "fn")?;
         // SAFETY: the caller gave a function for this user; the port outlives the call.
         reactor.each_transport(|port| unsafe { visit(transport_handle(port), user) });
         Ok(())
     }))
 }
 
+/// Both functions that listen on an address given as text.
+///
+/// # Safety
+/// The caller's pointers are valid as the head of the header requires.
+unsafe fn listen_text(
+    function: &'static str,
+    reactor: *mut udpr_reactor,
+    port: u16,
+    local_address: *const c_char,
+    protocol: *const udpr_protocol,
+    options: *const udpr_udp_options,
+    out: *mut *mut udpr_transport,
+) -> udpr_status {
+    // SAFETY: the caller's promise.
+    let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
+    // SAFETY: as above.
+    let (protocol, options) =
+        (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
+    // SAFETY: as above.
+    let local = unsafe { ptr::text(local_address) };
+    status(listen(function, reactor, protocol, out, |reactor, protocol| {
+        let local = local.map_or(Ok(""), |local| ptr::utf8(Some(local), "local_address"))?;
+        reactor.listen_udp(port, local, &as_options(options)?, protocol)
+    }))
+}
+
 /// The common part of all functions that make a port. The protocol is taken over first, so that its free_user is called
 /// whatever happens, and the port is handed out last.
 fn listen(
-    protocol: Result<VersionedCopy<'_, udpr_protocol>>,
+    function: &'static str,
+    reactor: HandleRef<'_, udpr_reactor>,
+    protocol: Given<'_, udpr_protocol>,
     out: Out<'_, *mut udpr_transport>,
-    make: impl FnOnce(CProtocol) -> Result<Arc<Port>>,
+    make: impl FnOnce(&Core, Box<CProtocol>) -> Result<Arc<Port>>,
 ) -> Result {
-    anywhere(|| {
-        let protocol = protocol?;
-        let taken_over = CProtocol::new(&protocol);
-        protocol.check()?;
-        let port = make(taken_over)?;
-        if out.check().is_ok() {
-            out.set(give_out(port));
-        }
-        Ok(())
-    })
+    let taken_over = protocol.map(|protocol| CProtocol::new(&protocol));
+    let port = with_reactor_in(function, reactor, |reactor| {
+        let taken_over = taken_over.map_err(|bad| bad.of("protocol"))?;
+        protocol.map_err(|bad| bad.of("protocol"))?.check("protocol")?;
+        make(reactor, Box::new(taken_over))
+    })?;
+    if !out.is_null() {
+        out.set(give_out(port));
+    }
+    Ok(())
 }
 
-fn as_options<'a>(options: &VersionedCopy<'a, udpr_udp_options>) -> Result<Options<'a>> {
-    options.check()?;
-    if options.reserved | options.reserved_2 != 0 {
-        return Err(Status::VERSION);
+fn as_options(options: Given<'_, udpr_udp_options>) -> Result<Options<'_>> {
+    let options = options.map_err(|bad| bad.of("options"))?.check("options")?;
+    let reserved = u64::from(options.reserved | options.reserved_2);
+    if reserved != 0 {
+        return Err(refusal::unknown_field("options->", "reserved", reserved, "this version knows only 0"));
     }
     Ok(Options {
         flags: options.flags,

@@ -6,13 +6,15 @@
 
 mod versioned;
 
-pub(super) use versioned::{OutArray, Strided, VersionedCopy, arrival};
+pub(super) use versioned::{BadSize, OutArray, Strided, VersionedCopy, arrival};
 
 use super::callback::{CCall, Core};
 use crate::abi::*;
 use crate::addr::Addr;
+use crate::context::Shared;
 use crate::port::{Port, PortShared};
 use crate::reactor::Remote;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{CachePadded, tsan};
 use std::ffi::{CStr, c_char, c_void};
@@ -32,6 +34,9 @@ pub(super) trait CHandle {
     /// # Safety
     /// `core` is alive.
     unsafe fn shared(core: *const Self::Core) -> *const Self::ThreadSafe;
+
+    /// What is shared by all handles of the reactor.
+    fn reactor(part: &Self::ThreadSafe) -> &Shared;
 }
 
 /// C holds one owner.
@@ -43,6 +48,10 @@ impl CHandle for udpr_reactor {
     unsafe fn shared(core: *const Core) -> *const CachePadded<Arc<Remote<CCall>>> {
         // SAFETY: it is alive; only this field is referred to.
         unsafe { &raw const (*core).remote }
+    }
+
+    fn reactor(remote: &CachePadded<Arc<Remote<CCall>>>) -> &Shared {
+        &remote.shared
     }
 }
 
@@ -56,6 +65,10 @@ impl CHandle for udpr_transport {
         // SAFETY: it is alive; only this field is referred to.
         unsafe { &raw const (*core).shared }
     }
+
+    fn reactor(port: &PortShared) -> &Shared {
+        &port.reactor
+    }
 }
 
 /// C holds counted references, and every thread may use all of it.
@@ -66,6 +79,10 @@ impl CHandle for udpr_remote {
 
     unsafe fn shared(core: *const Remote<CCall>) -> *const Remote<CCall> {
         core
+    }
+
+    fn reactor(remote: &Remote<CCall>) -> &Shared {
+        &remote.shared
     }
 }
 
@@ -209,12 +226,16 @@ impl<'a, T> Out<'a, T> {
         self.0
     }
 
-    /// Whether the value can be written.
+    pub(super) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Whether the value of this argument can be written.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL.
-    pub(super) fn check(self) -> Result {
-        if self.0.is_null() { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+    pub(super) fn check(self, argument: &'static str) -> Result {
+        if self.is_null() { Err(refusal::null(argument)) } else { Ok(()) }
     }
 
     /// Writes the value, unless the pointer is NULL.
@@ -225,52 +246,51 @@ impl<'a, T> Out<'a, T> {
         }
     }
 
-    /// Writes the value.
+    /// Writes the value of this argument.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL.
-    pub(super) fn give(self, value: T) -> Result {
-        self.check()?;
+    pub(super) fn give(self, argument: &'static str, value: T) -> Result {
+        self.check(argument)?;
         self.set(value);
         Ok(())
     }
 }
 
-/// A copy of the caller's address.
+/// An argument that must not be NULL, which `value` is None for.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for NULL.
-///
-/// # Safety
-/// NULL, or the address of an address.
-pub(super) unsafe fn addr(addr: *const udpr_addr) -> Result<Addr> {
-    // SAFETY: the caller's promise.
-    unsafe { target(addr) }.copied().ok_or(Status::INVALID_ARGUMENT)
+/// INVALID_ARGUMENT for None.
+#[inline]
+pub(super) fn required<T>(value: Option<T>, argument: &'static str) -> Result<T> {
+    value.ok_or_else(|| refusal::null(argument))
 }
 
-/// The caller's address, not copied; None for NULL.
+/// The caller's address; None for NULL.
 ///
 /// # Safety
-/// As of [`addr`], and nobody writes to it during `'a`.
+/// NULL, or the address of an address that nobody writes to during `'a`.
 #[inline]
 pub(super) unsafe fn target<'a>(addr: *const udpr_addr) -> Option<&'a Addr> {
     // SAFETY: the caller's promise; any bits are valid.
     unsafe { addr.as_ref() }
 }
 
-/// A text.
-///
-/// # Errors
-/// INVALID_ARGUMENT for NULL, INVALID_ADDRESS if it is not UTF-8.
+/// A text; None for NULL.
 ///
 /// # Safety
 /// NULL, or a NUL-terminated text that stays as it is during `'a`.
-pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str> {
-    if pointer.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
-    }
+pub(super) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a CStr> {
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(pointer) }.to_str().map_err(|_| Status::INVALID_ADDRESS)
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) })
+}
+
+/// A text that must not be NULL.
+///
+/// # Errors
+/// INVALID_ARGUMENT for None, INVALID_ADDRESS if it is not UTF-8.
+pub(super) fn utf8<'a>(text: Option<&'a CStr>, argument: &'static str) -> Result<&'a str> {
+    required(text, argument)?.to_str().map_err(|_| Status::INVALID_ADDRESS)
 }
 
 /// A pointer and a length that stand for bytes, not read yet.
@@ -289,14 +309,14 @@ impl<'a> RawBytes<'a> {
         RawBytes { data: data.cast(), len, lent: PhantomData }
     }
 
-    /// The bytes.
+    /// The bytes of this argument.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL, unless the length is 0; MESSAGE_TOO_LONG for more than memory holds.
     #[inline]
-    pub(super) fn slice(self) -> Result<&'a [u8]> {
+    pub(super) fn slice(self, argument: &'static str) -> Result<&'a [u8]> {
         if self.data.is_null() {
-            return if self.len == 0 { Ok(&[]) } else { Err(Status::INVALID_ARGUMENT) };
+            return if self.len == 0 { Ok(&[]) } else { Err(refusal::null(argument)) };
         }
         if self.len > isize::MAX as usize {
             return Err(Status::MESSAGE_TOO_LONG);
@@ -306,19 +326,22 @@ impl<'a> RawBytes<'a> {
     }
 }
 
-/// The elements of an array.
+/// The elements of the array in this argument.
 ///
 /// # Errors
 /// INVALID_ARGUMENT for NULL, unless the count is 0, and for more than memory holds.
 ///
 /// # Safety
 /// `first` is NULL, or the address of `count` elements that stay as they are during `'a`.
-pub(super) unsafe fn array<'a, T>(first: *const T, count: usize) -> Result<&'a [T]> {
+pub(super) unsafe fn array<'a, T>(first: *const T, count: usize, argument: &'static str) -> Result<&'a [T]> {
     if count == 0 {
         return Ok(&[]);
     }
-    if first.is_null() || count > isize::MAX as usize / size_of::<T>() {
-        return Err(Status::INVALID_ARGUMENT);
+    if first.is_null() {
+        return Err(refusal::null(argument));
+    }
+    if count > isize::MAX as usize / size_of::<T>() {
+        return Err(refusal::invalid("count", count as u64, "more than memory holds"));
     }
     // SAFETY: the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts(first, count) })

@@ -4,7 +4,7 @@ use super::callback::{CCall, CJob, CResolved, UserData};
 use super::guard::*;
 use super::ptr::{self, HandleRef, Out, give_out};
 use crate::abi::*;
-use crate::status::Status;
+use crate::refusal;
 use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user) = (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) });
-    status(anywhere_briefly(|| reactor.shared()?.call(CCall::new(r#fn, user)?)))
+    status(from_any_thread(reactor, |remote| remote.call(CCall::new(r#fn, user)?)))
 }
 
 /// Calls `work` on a thread of the pool, then `done`, which may be NULL, on the reactor's thread, where free_user is
@@ -96,7 +96,8 @@ pub unsafe extern "C" fn udpr_reactor_resolve(
     );
     status(with_reactor(reactor, |reactor| {
         let call = Box::new(CResolved::new(r#fn, user)?);
-        let host = host.map_err(|_| Status::INVALID_ARGUMENT)?;
+        let host = ptr::required(host, "host")?.to_str();
+        let host = host.map_err(|_| refusal::wrong("host", "is not UTF-8"))?;
         out_id.set(reactor.resolve(host, port, family, timeout, call)?);
         Ok(())
     }))
@@ -127,8 +128,8 @@ pub unsafe extern "C" fn udpr_reactor_remote(
     status(anywhere(|| {
         let remote = reactor.shared()?;
         remote.shared.owner.check_open()?;
-        out.check()?;
-        out.give(give_out(Arc::clone(remote)))
+        out.check("out")?;
+        out.give("out", give_out(Arc::clone(remote)))
     }))
 }
 
@@ -166,7 +167,7 @@ pub unsafe extern "C" fn udpr_remote_call(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (remote, user) = (unsafe { HandleRef::new(remote) }, unsafe { UserData::new(user, free_user) });
-    status(anywhere_briefly(|| remote.shared()?.call(CCall::new(r#fn, user)?)))
+    status(from_any_thread(remote, |remote| remote.call(CCall::new(r#fn, user)?)))
 }
 
 /// Stops the reactor in its next turn, but never a run that begins after this has returned. [any thread]

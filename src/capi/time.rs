@@ -4,7 +4,7 @@ use super::callback::{CCall, CRepeat, UserData};
 use super::guard::*;
 use super::ptr::{HandleRef, Out};
 use crate::abi::*;
-use crate::status::Status;
+use crate::refusal;
 use std::ffi::c_void;
 
 /// Gets the time of the reactor's clock in nanoseconds: CLOCK_MONOTONIC, which stands still while the machine sleeps, or the
@@ -176,7 +176,7 @@ pub unsafe extern "C" fn udpr_reactor_call_time(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out_due) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out_due) });
     status(with_reactor_briefly(reactor, |reactor| {
-        out_due.check()?;
+        out_due.check("out_due")?;
         out_due.set(reactor.call_time(id)?);
         Ok(())
     }))
@@ -197,13 +197,16 @@ pub unsafe extern "C" fn udpr_reactor_delayed_calls(
     let (reactor, out_count) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out_count) });
     out_count.set(0);
     status(with_reactor_briefly(reactor, |reactor| {
-        out_count.check()?;
+        out_count.check("out_count")?;
         out_count.set(reactor.delayed_calls(&mut []));
         if capacity == 0 {
             return Ok(());
         }
-        if ids.is_null() || capacity > isize::MAX as usize / size_of::<udpr_id>() {
-            return Err(Status::INVALID_ARGUMENT);
+        if ids.is_null() {
+            return Err(refusal::null("ids"));
+        }
+        if capacity > isize::MAX as usize / size_of::<udpr_id>() {
+            return Err(refusal::invalid("capacity", capacity as u64, "more than memory holds"));
         }
         // SAFETY: the caller's array of `capacity` ids.
         reactor.delayed_calls(unsafe { std::slice::from_raw_parts_mut(ids, capacity) });

@@ -5,6 +5,7 @@ use super::ptr::{self, HandleRef, Out, RawBytes, Strided, VersionedCopy};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Flush, Message, Port};
+use crate::refusal;
 use crate::status::{Result, Status};
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -107,7 +108,17 @@ pub unsafe extern "C" fn udpr_transport_write(
     if port_inside(transport).is_some_and(|port| try_append(port, data, to)) {
         return Status::OK.code();
     }
-    write_anew(transport, data, to)
+    return write_anew(transport, data, to);
+
+    // Inside, so that a log record can name the function.
+    #[inline(never)]
+    fn write_anew(
+        transport: HandleRef<'_, udpr_transport>,
+        data: RawBytes<'_>,
+        to: Option<&Addr>,
+    ) -> udpr_status {
+        status(with_port(transport, |port| port.write(data.slice("data")?, to, Flush::Batched)))
+    }
 }
 
 /// The short way of a write, see [`Port::try_append`]; false where it is closed, and nothing was done.
@@ -123,15 +134,6 @@ fn try_append(port: &Port, bytes: RawBytes<'_>, to: Option<&Addr>) -> bool {
     true
 }
 
-#[inline(never)]
-fn write_anew(
-    transport: HandleRef<'_, udpr_transport>,
-    data: RawBytes<'_>,
-    to: Option<&Addr>,
-) -> udpr_status {
-    status(with_port(transport, |port| port.write(data.slice()?, to, Flush::Batched)))
-}
-
 /// Sends the pieces one after the other as one datagram. Otherwise it is as udpr_transport_write. `pieces` may be NULL
 /// if `count` is 0, which sends an empty datagram.
 ///
@@ -145,14 +147,15 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, to) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(to) });
-    // SAFETY: as above.
-    let pieces = unsafe { ptr::array(pieces, count) };
     status(with_port(transport, |port| {
-        let pieces = pieces?;
+        // SAFETY: as above.
+        let pieces = unsafe { ptr::array(pieces, count, "pieces") }?;
         // SAFETY: the promise is of the bytes, too.
-        let bytes = || pieces.iter().map(|piece| unsafe { RawBytes::new(piece.data, piece.len) }.slice());
-        let total = bytes().try_fold(0usize, |total, bytes| {
-            total.checked_add(bytes?.len()).ok_or(Status::MESSAGE_TOO_LONG)
+        let slice = |piece: &udpr_bytes| unsafe { RawBytes::new(piece.data, piece.len) }.slice("data");
+        let bytes = || pieces.iter().map(slice);
+        let total = bytes().enumerate().try_fold(0usize, |total, (index, bytes)| {
+            let bytes = bytes.map_err(|status| refusal::in_element("pieces", index, status))?;
+            total.checked_add(bytes.len()).ok_or(Status::MESSAGE_TOO_LONG)
         })?;
         port.write_with(total, to, Flush::Batched, |place| join(bytes().flatten(), place))
     }))
@@ -187,7 +190,9 @@ pub unsafe extern "C" fn udpr_transport_reply(
     if plain.is_some_and(|(arrival, port)| try_append(port, data, Some(&arrival.sender))) {
         return Status::OK.code();
     }
-    status(with_port(transport, |port| port.reply(&arrival?, data.slice()?)))
+    status(with_port(transport, |port| {
+        port.reply(&arrival.map_err(|bad| bad.of("datagram"))?, data.slice("data")?)
+    }))
 }
 
 /// Sends many datagrams, each as udpr_transport_write does. The stride of the array is messages[0].size, which every
@@ -209,13 +214,14 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out_taken) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out_taken) });
-    // SAFETY: as above.
-    let messages = unsafe { Strided::new(messages, count) };
     out_taken.set(0);
     status(with_port(transport, |port| {
-        out_taken.check()?;
-        for (index, message) in messages?.enumerate() {
-            write_message(port, &message?)?;
+        out_taken.check("out_taken")?;
+        // SAFETY: as above.
+        let messages = unsafe { Strided::new(messages, count, "messages") }?;
+        for (index, message) in messages.enumerate() {
+            let written = message.and_then(|message| write_message(port, &message));
+            written.map_err(|status| refusal::in_element("messages", index, status))?;
             out_taken.set(index + 1);
         }
         Ok(())
@@ -240,7 +246,7 @@ pub unsafe extern "C" fn udpr_transport_post(
         (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(data, len) }, unsafe {
             ptr::target(to)
         });
-    status(anywhere_briefly(|| transport.shared()?.post(data.slice()?, to)))
+    status(from_any_thread(transport, |port| port.post(data.slice("data")?, to)))
 }
 
 /// Sends what was gathered.
@@ -273,8 +279,8 @@ pub unsafe extern "C" fn udpr_transport_connect(
     peer: *const udpr_addr,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (transport, peer) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::addr(peer) });
-    status(with_port(transport, |port| port.connect(&peer?)))
+    let (transport, peer) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(peer) });
+    status(with_port(transport, |port| port.connect(ptr::required(peer, "peer")?)))
 }
 
 /// Ends the connection: the port sends to any address and receives from any address again. It keeps its number and its
@@ -299,8 +305,8 @@ pub unsafe extern "C" fn udpr_transport_get_peer(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
-        out.check()?;
-        out.give(port.get_peer()?)
+        out.check("out")?;
+        out.give("out", port.get_peer()?)
     }))
 }
 
@@ -329,8 +335,8 @@ pub unsafe extern "C" fn udpr_transport_get_host(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
     status(with_port(transport, |port| {
-        out.check()?;
-        out.give(port.get_host()?)
+        out.check("out")?;
+        out.give("out", port.get_host()?)
     }))
 }
 
@@ -345,7 +351,7 @@ pub unsafe extern "C" fn udpr_transport_get_queued_bytes(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port_briefly(transport, |port| out.give(port.get_queued_bytes()?)))
+    status(with_port_briefly(transport, |port| out.give("out", port.get_queued_bytes()?)))
 }
 
 /// Stops the port: no datagram is delivered after this, and no write is accepted. stop_protocol is called in a later
@@ -417,7 +423,7 @@ pub unsafe extern "C" fn udpr_transport_get_broadcast_allowed(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| out.give(port.get_broadcast_allowed()?.into())))
+    status(with_port(transport, |port| out.give("out", port.get_broadcast_allowed()?.into())))
 }
 
 /// Sets the TTL or hop limit, 1 to 255, of datagrams that are not sent to groups. On a dual-stack port it is that of
@@ -444,7 +450,7 @@ pub unsafe extern "C" fn udpr_transport_get_unicast_ttl(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out) });
-    status(with_port(transport, |port| out.give(port.get_unicast_ttl()?)))
+    status(with_port(transport, |port| out.give("out", port.get_unicast_ttl()?)))
 }
 
 /// Sets a socket option by the system's numbers, as setsockopt(2). `value` may be NULL if `len` is 0.
@@ -466,7 +472,7 @@ pub unsafe extern "C" fn udpr_transport_set_option(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, value) = (unsafe { HandleRef::new(transport) }, unsafe { RawBytes::new(value, len) });
-    status(with_port(transport, |port| port.set_option(level, name, value.slice()?)))
+    status(with_port(transport, |port| port.set_option(level, name, value.slice("value")?)))
 }
 
 /// Gets a socket option by the system's numbers, as getsockopt(2). `len` is the size of `value`, and gets how many
@@ -485,9 +491,9 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     let transport = unsafe { HandleRef::new(transport) };
     status(with_port(transport, |port| {
         // SAFETY: NULL, or the caller's length, which nobody else uses during the call.
-        let len = unsafe { len.as_mut() }.ok_or(Status::INVALID_ARGUMENT)?;
+        let len = unsafe { len.as_mut() }.ok_or_else(|| refusal::null("len"))?;
         if value.is_null() && *len > 0 {
-            return Err(Status::INVALID_ARGUMENT);
+            return Err(refusal::null("value"));
         }
         let mut room = vec![0; (*len).min(OPTION_MAX)];
         let filled = port.get_option(level, name, &mut room)?;
@@ -517,7 +523,7 @@ fn write_message(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) ->
     if try_append(port, data, to) {
         return Ok(());
     }
-    port.write(data.slice()?, to, Flush::Batched)
+    port.write(data.slice("data")?, to, Flush::Batched)
 }
 
 /// A message with options beyond its destination.
@@ -526,12 +532,12 @@ fn write_special(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) ->
     const KNOWN: u32 =
         udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
     if message.flags & !KNOWN != 0 {
-        return Err(Status::VERSION);
+        return Err(refusal::unknown_flags("flags", message.flags & !KNOWN));
     }
     let has = |flag: udpr_message_flag| message.flags & flag as u32 != 0;
     let now = has(udpr_message_flag::UDPR_MESSAGE_NOW);
     port.write_message(&Message {
-        data: message.bytes().slice()?,
+        data: message.bytes().slice("data")?,
         to: message.destination(),
         source: message.source_addr(),
         interface_index: message.interface_index,

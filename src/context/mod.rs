@@ -11,7 +11,8 @@ pub use lifecycle::{Lifecycle, RunStage};
 pub use schedule::{BACK_OFF, RETRIES_MAX, Reason, ReasonSet};
 pub use shared::Shared;
 
-use crate::log::{Level, Logger};
+use crate::log::{Level, Log, Logger};
+use crate::refusal::RefusedCall;
 use crate::status::{Result, Status};
 use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, SendBatch, clock};
 use schedule::Schedule;
@@ -44,6 +45,7 @@ pub struct Context {
     pub shared: Arc<Shared>,
     /// The host's logger.
     pub log: Logger,
+    logging_refused_call: Cell<bool>,
     /// The number of ports whose `stop_protocol` was not called yet.
     pub port_count: Cell<u64>,
     /// The reactor's delayed calls, some of which belong to ports.
@@ -75,6 +77,7 @@ impl Context {
             poller,
             shared,
             log: Logger::default(),
+            logging_refused_call: Cell::new(false),
             port_count: Cell::new(0),
             call_table,
             c_handle: Cell::new(std::ptr::null_mut()),
@@ -93,6 +96,30 @@ impl Context {
     pub fn log_record(&self, level: Level, status: Status, target: &CStr, text: fmt::Arguments<'_>) {
         if !self.shared.owner.is_forked() {
             self.log.log(level, status, target, text);
+        }
+    }
+
+    /// Changes the logger, as [`Logger::set`].
+    #[must_use = "dropping the former sink runs its destructor"]
+    pub fn set_logger(&self, max_level: u32, sink: Option<Rc<dyn Log>>) -> Option<Rc<dyn Log>> {
+        let former = self.log.set(max_level, sink);
+        self.shared.set_refused_calls_wanted(self.log.enabled(Level::Debug));
+        former
+    }
+
+    /// Logs why a call is refused, but not while the logger receives such a record: a logger that makes the same mistake at each
+    /// record would never return.
+    pub fn log_refused_call(&self, call: &RefusedCall) {
+        if !self.logging_refused_call.replace(true) {
+            self.log_record(Level::Debug, call.status, c"arguments", format_args!("{call}"));
+            self.logging_refused_call.set(false);
+        }
+    }
+
+    /// Logs the refused calls of other threads.
+    pub fn log_posted_refusals(&self) {
+        for call in self.shared.take_refused_calls() {
+            self.log_refused_call(&call);
         }
     }
 

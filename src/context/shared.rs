@@ -2,10 +2,11 @@
 //! datagrams.
 
 use super::lifecycle::Lifecycle;
+use crate::refusal::RefusedCall;
 use crate::status::Result;
 use crate::sys::{CachePadded, Mutex, OwnerGuard, OwnerLock, ThreadExit, Waker, at_thread_exit, clock, tsan};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 /// Shared by a reactor, its ports and its remotes; it may outlive the reactor.
@@ -19,7 +20,13 @@ pub struct Shared {
     pub lifecycle: Lifecycle,
     manual: Option<AtomicU64>,
     posted_ports: Mutex<Vec<u64>>,
+    /// The logger wants to know why calls are refused.
+    wants_refused_calls: AtomicBool,
+    refused_calls: Mutex<Vec<RefusedCall>>,
 }
+
+/// How many refused calls of other threads wait to be logged. Further ones are not logged.
+const REFUSED_CALLS_MAX: usize = 64;
 
 impl Shared {
     /// With `manual_clock` the time is 0 until it is set. Errors: those of mmap(2) and eventfd(2).
@@ -30,6 +37,8 @@ impl Shared {
             lifecycle: Lifecycle::default(),
             manual: manual_clock.then(|| AtomicU64::new(0)),
             posted_ports: Mutex::default(),
+            wants_refused_calls: AtomicBool::new(false),
+            refused_calls: Mutex::default(),
         })
     }
 
@@ -103,9 +112,31 @@ impl Shared {
         Ok(())
     }
 
-    /// True if the lock is held by a thread that does not exist here: in a forked child, if at all.
+    /// Sets whether [`Shared::post_refused_call`] has an effect.
+    pub fn set_refused_calls_wanted(&self, wanted: bool) {
+        self.wants_refused_calls.store(wanted, Ordering::Relaxed);
+    }
+
+    /// Has a refused call logged in the reactor's next turn, if the logger wants it.
+    pub fn post_refused_call(&self, call: RefusedCall) {
+        if self.wants_refused_calls.load(Ordering::Relaxed) && self.owner.check_open().is_ok() {
+            let mut calls = self.refused_calls.lock();
+            if calls.len() < REFUSED_CALLS_MAX && calls.try_reserve(1).is_ok() {
+                calls.push(call);
+            }
+            drop(calls);
+            self.waker.wake();
+        }
+    }
+
+    /// Takes the refused calls of other threads.
+    pub fn take_refused_calls(&self) -> Vec<RefusedCall> {
+        std::mem::take(&mut *self.refused_calls.lock())
+    }
+
+    /// True if a lock is held by a thread that does not exist here: in a forked child, if at all.
     pub fn is_locked(&self) -> bool {
-        self.posted_ports.is_locked()
+        self.posted_ports.is_locked() || self.refused_calls.is_locked()
     }
 
     /// Takes the list of ports with posted datagrams.

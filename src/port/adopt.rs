@@ -5,6 +5,7 @@ use super::saved_options::SavedOptions;
 use super::{Open, Options, Port, Protocol, flag};
 use crate::addr::{Addr, family};
 use crate::context::Context;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{Handle, Kernel, OwnedHandle, SocketKind, SocketOption, handle_of};
 use std::io;
@@ -86,7 +87,7 @@ fn udp_family(kernel: &dyn Kernel, fd: Handle, expected: u16) -> Result<u16> {
         family::UNSPEC => Ok(family),
         family::INET | family::INET6 if expected == family => Ok(family),
         family::INET | family::INET6 => Err(Status::ADDRESS_FAMILY),
-        _ => Err(Status::INVALID_ARGUMENT),
+        _ => Err(refusal::invalid("family", expected.into(), "a udpr_family_code")),
     }
 }
 

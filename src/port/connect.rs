@@ -17,8 +17,8 @@ impl Port {
     /// NETWORK_UNREACHABLE and other errors of connect(2).
     pub fn connect(&self, peer: &Addr) -> Result {
         let open = self.listening()?;
-        peer.check()?;
-        open.destinations().check_target(peer)?;
+        peer.check("peer->")?;
+        open.destinations().check_target(peer, "peer->")?;
         self.change_peer(&open, Some(peer))
     }
 

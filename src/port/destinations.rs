@@ -2,6 +2,7 @@
 
 use super::{Open, flag};
 use crate::addr::{Addr, family};
+use crate::refusal;
 use crate::status::{Result, Status};
 
 /// The longest payload over IPv4: 65,535 bytes less 20 of IP and 8 of UDP.
@@ -51,7 +52,7 @@ impl Destinations {
         peer: Option<&Peer>,
     ) -> Result<Option<&'a Addr>> {
         if let Some(to) = to {
-            to.check()?;
+            to.check("to->")?;
         }
         let (to, target) = match (to, peer) {
             (None, None) => return Err(Status::NOT_CONNECTED),
@@ -60,20 +61,20 @@ impl Destinations {
             (Some(_), Some(_)) => return Err(Status::WRONG_PEER),
             (Some(to), None) => (Some(to), to),
         };
-        self.check_target(target)?;
+        self.check_target(target, "to->")?;
         let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
         let longest = if over_v6 { LONGEST_V6 } else { LONGEST_V4 };
         if len > longest { Err(Status::MESSAGE_TOO_LONG) } else { Ok(to) }
     }
 
     #[inline]
-    pub(super) fn check_target(&self, target: &Addr) -> Result {
+    pub(super) fn check_target(&self, target: &Addr, path: &'static str) -> Result {
         if target.family != self.family || (self.v6_only && target.is_v4_mapped()) {
             return Err(Status::ADDRESS_FAMILY);
         }
         // The kernel returns EINVAL for port 0 and EACCES for a broadcast that was not allowed (udp(7), socket(7)).
         if target.port == 0 {
-            return Err(Status::INVALID_ARGUMENT);
+            return Err(refusal::invalid_field(path, "port", 0, "1 to 65535"));
         }
         if !self.broadcast && is_limited_broadcast(target) { Err(Status::ACCESS) } else { Ok(()) }
     }

@@ -3,6 +3,7 @@
 use super::queue::SendQueue;
 use super::{Open, Port, flag};
 use crate::addr::{Addr, family};
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{Control, charge};
 use std::iter;
@@ -143,7 +144,9 @@ fn step(segment: usize) -> usize {
 
 impl Open {
     fn control(&self, message: &Message<'_>) -> Result<Control> {
-        let tos = message.tos.map(u8::try_from).transpose().map_err(|_| Status::INVALID_ARGUMENT)?;
+        let byte =
+            |tos: u32| u8::try_from(tos).map_err(|_| refusal::invalid("tos", tos.into(), "at most 255"));
+        let tos = message.tos.map(byte).transpose()?;
         if message.source.is_none() && message.interface_index == 0 && tos.is_none() {
             return Ok(Control::EMPTY);
         }
@@ -159,7 +162,7 @@ impl Open {
 
     /// The source of a datagram as an address of the IP version that carries the datagram.
     fn source(&self, source: &Addr, over_v6: bool) -> Result<Addr> {
-        source.check()?;
+        source.check("source->")?;
         if source.family != self.family {
             return Err(Status::ADDRESS_FAMILY);
         }
@@ -167,7 +170,7 @@ impl Open {
         // "::" leaves the choice to the system, over IPv4 as well.
         let plain = if plain.is_any() && !over_v6 { Addr::v4([0; 4], 0) } else { plain };
         if plain.is_multicast() {
-            return Err(Status::INVALID_ARGUMENT);
+            return Err(refusal::wrong("source", "is a group, which sends nothing"));
         }
         if (plain.family == family::INET6) == over_v6 { Ok(plain) } else { Err(Status::ADDRESS_FAMILY) }
     }

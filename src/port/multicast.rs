@@ -7,6 +7,7 @@
 use super::membership::Joined;
 use super::{Open, Port};
 use crate::addr::{Addr, family};
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{Failure, IpVersion, Membership, OptionValue, SocketOption};
 use std::io;
@@ -124,19 +125,20 @@ impl Port {
 impl Open {
     /// The membership that a caller means. IPv4 addresses are in their plain form, and ports are 0.
     fn membership(&self, group: &Addr, source: Option<&Addr>, interface: u32) -> Result<Joined> {
-        let group = self.plain(group)?;
+        let group = self.plain(group, "group->")?;
         if !group.is_multicast() {
             return Err(Status::NOT_MULTICAST);
         }
-        let source = source.map(|source| self.plain(source)).transpose()?;
+        let source = source.map(|source| self.plain(source, "source->")).transpose()?;
         if source.is_some_and(|source| source.family != group.family) {
             return Err(Status::ADDRESS_FAMILY);
         }
         if source.is_some_and(|source| source.is_multicast() || source.is_any()) {
-            return Err(Status::INVALID_ARGUMENT);
+            return Err(refusal::wrong("source", "is a group or unspecified, and no sender's address"));
         }
         if ![0, interface].contains(&group.scope_id) && interface != 0 {
-            return Err(Status::INVALID_ARGUMENT);
+            let rule = "the zone of group is another one";
+            return Err(refusal::invalid("interface_index", interface.into(), rule));
         }
         let named = if interface == 0 { group.scope_id } else { interface };
         // A port receives by the device that it is bound to only, whereas the kernel would follow its routes (ip_mc_find_dev).
@@ -148,8 +150,8 @@ impl Open {
         Ok(Joined { membership: Membership { group, source, interface }, named })
     }
 
-    fn plain(&self, addr: &Addr) -> Result<Addr> {
-        addr.check()?;
+    fn plain(&self, addr: &Addr, path: &'static str) -> Result<Addr> {
+        addr.check(path)?;
         let plain = addr.unmap_v4().unwrap_or(*addr);
         if addr.family != self.family
             || !self.versions().any(|version| version == IpVersion::of(plain.family))
@@ -170,7 +172,10 @@ impl Open {
             // For an interface that does not exist Linux reports EADDRNOTAVAIL over IPv4, and ENODEV over IPv6.
             Failure::AddressNotAvailable => Status::NO_INTERFACE,
             // The socket is bound to another device.
-            Failure::Invalid => Status::INVALID_ARGUMENT,
+            Failure::Invalid => {
+                let rule = "the port is bound to another device";
+                refusal::invalid("interface_index", index.into(), rule)
+            }
             _ => error.into(),
         })?;
         self.lazy().groups.outgoing_address.set(address);

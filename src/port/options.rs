@@ -1,6 +1,7 @@
 //! The options that a port is made with.
 
-use crate::status::{Result, Status};
+use crate::refusal;
+use crate::status::Result;
 use crate::sys::SocketOption;
 use std::ffi::CStr;
 
@@ -54,6 +55,8 @@ pub mod flag {
 
 /// The longest payload that the length field of UDP allows (RFC 768).
 const PACKET_MAX: u16 = 65_535;
+/// The largest buffer that an option of a socket can name.
+const BUFFER_MAX: u32 = i32::MAX as u32;
 const QUEUE_DEFAULT: u32 = 1024 * 1024;
 
 /// The options that a port is made with. 0 means the default.
@@ -83,26 +86,39 @@ impl Options<'_> {
     /// while the queue is full.
     pub fn check(&self) -> Result {
         if self.flags & !flag::KNOWN != 0 {
-            return Err(Status::VERSION);
+            return Err(refusal::unknown_flags("options->flags", self.flags & !flag::KNOWN));
         }
-        let sizes = [self.receive_buffer, self.send_buffer];
-        let are_valid = self.max_packet_size <= PACKET_MAX.into()
-            && sizes.iter().all(|size| *size <= i32::MAX as u32)
-            && self.write_ready_bytes < self.queue_bytes();
-        if are_valid { Ok(()) } else { Err(Status::INVALID_ARGUMENT) }
+        check_size("options->max_packet_size", self.max_packet_size, PACKET_MAX.into(), "at most 65535")?;
+        check_size("options->receive_buffer", self.receive_buffer, BUFFER_MAX, "at most INT32_MAX")?;
+        check_size("options->send_buffer", self.send_buffer, BUFFER_MAX, "at most INT32_MAX")?;
+        if self.write_ready_bytes >= self.queue_bytes() {
+            let ready = self.write_ready_bytes.into();
+            return Err(refusal::invalid("options->write_ready_bytes", ready, "below send_queue_bytes"));
+        }
+        Ok(())
     }
 
     /// [`Options::check`], and INVALID_ARGUMENT for flags that only adopting knows.
     pub(super) fn check_listen(&self) -> Result {
         self.check()?;
-        if self.has(flag::ADOPT) { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+        self.refuse_flags(flag::ADOPT, "which are for adopting only")
     }
 
     /// [`Options::check`], and INVALID_ARGUMENT for options that must be set before bind(2).
     pub(super) fn check_adopt(&self) -> Result {
         self.check()?;
-        let late = self.has(flag::BEFORE_BIND) || self.bind_device.is_some();
-        if late { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+        self.refuse_flags(flag::BEFORE_BIND, "which have to be set before bind(2)")?;
+        match self.bind_device {
+            None => Ok(()),
+            Some(_) => Err(refusal::wrong("options->bind_device", "has to be set before bind(2)")),
+        }
+    }
+
+    fn refuse_flags(&self, bits: u32, rule: &'static str) -> Result {
+        match self.flags & bits {
+            0 => Ok(()),
+            refused => Err(refusal::invalid_flags("options->flags", refused, rule)),
+        }
     }
 
     pub(super) fn has(&self, bits: u32) -> bool {
@@ -127,4 +143,8 @@ impl Options<'_> {
     pub(super) fn queue_bytes(&self) -> u32 {
         if self.send_queue_bytes == 0 { QUEUE_DEFAULT } else { self.send_queue_bytes }
     }
+}
+
+fn check_size(argument: &'static str, size: u32, most: u32, rule: &'static str) -> Result {
+    if size <= most { Ok(()) } else { Err(refusal::invalid(argument, size.into(), rule)) }
 }

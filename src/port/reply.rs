@@ -2,7 +2,8 @@
 
 use super::{Flush, Message, Port};
 use crate::addr::{Addr, family};
-use crate::status::{Result, Status};
+use crate::refusal;
+use crate::status::Result;
 use crate::sys::datagrams::{TO_MANY, TRUNCATED};
 
 /// How a datagram arrived: what a reply to it depends on. The port that received it may be another one, or gone.
@@ -26,11 +27,16 @@ impl Arrival {
     }
 
     fn check(&self) -> Result {
-        if self.flags & !(TRUNCATED | TO_MANY) != 0 {
-            return Err(Status::VERSION);
+        let unknown = self.flags & !(TRUNCATED | TO_MANY);
+        if unknown != 0 {
+            return Err(refusal::unknown_flags("datagram->flags", unknown));
         }
+        self.sender.check("datagram->sender.")?;
         // Also on a connected port, whose writes would be refused with WRONG_PEER.
-        if self.sender.port == 0 { Err(Status::INVALID_ARGUMENT) } else { Ok(()) }
+        match self.sender.port {
+            0 => Err(refusal::invalid("datagram->sender.port", 0, "1 to 65535")),
+            _ => Ok(()),
+        }
     }
 
     fn is_to_many(&self) -> bool {
@@ -60,8 +66,7 @@ impl Port {
     /// Sends one datagram to the sender of another one, from the address that this was sent to.
     ///
     /// # Errors
-    /// Those of [`Port::write_message`]; [`Status::INVALID_ARGUMENT`] for a sender with port 0, [`Status::VERSION`] for unknown
-    /// flags.
+    /// Those of [`Port::write_message`]; INVALID_ARGUMENT for a sender with port 0, VERSION for unknown flags.
     pub fn reply(&self, arrival: &Arrival, data: &[u8]) -> Result {
         arrival.check()?;
         let (to, source, interface_index) = (Some(&arrival.sender), arrival.source(), arrival.interface());

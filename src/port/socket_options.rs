@@ -2,6 +2,7 @@
 
 use super::{Open, Port, flag};
 use crate::addr::family;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{IpVersion, OptionValue, SocketOption, device, managed_options};
 use std::io;
@@ -73,9 +74,11 @@ impl Port {
 
     /// Sets an option to a number from `least` to 255, for both versions on a dual-stack port.
     pub(super) fn set_number(&self, option: IpOption, value: u32, least: u32) -> Result {
-        let value = i32::try_from(value).ok().filter(|value| (least as i32..=255).contains(value));
-        let value = value.ok_or(Status::INVALID_ARGUMENT)?;
-        Ok(self.settable()?.set_for_versions(option, value)?)
+        if !(least..=255).contains(&value) {
+            let rule = if least == 0 { "0 to 255" } else { "1 to 255" };
+            return Err(refusal::invalid("ttl", value.into(), rule));
+        }
+        Ok(self.settable()?.set_for_versions(option, value as i32)?)
     }
 
     /// An option of the socket's own version.
@@ -157,5 +160,12 @@ impl Open {
 }
 
 fn check_unmanaged(level: i32, name: i32) -> Result {
-    if managed_options::is_managed(level, name) { Err(Status::NOT_SUPPORTED) } else { Ok(()) }
+    if managed_options::is_managed(level, name) {
+        return Err(refusal::unsupported_number(
+            "name",
+            name as u64,
+            "the library manages this option itself",
+        ));
+    }
+    Ok(())
 }

@@ -79,7 +79,7 @@ impl<C: Call> Reactor<C> {
     /// # Errors
     /// INVALID_ARGUMENT for 0 and as of [`check_span`](crate::timer::check_span), NO_MEMORY; then the call is dropped.
     pub fn call_every(&self, interval: u64, call: Box<dyn Repeat<C>>) -> Result<u64> {
-        let due = after(self.now(), check_interval(interval)?)?;
+        let due = after(self.now(), check_interval(interval)?, "interval")?;
         self.insert_call(due, || Delayed::boxed(interval, Boxed::Repeat(call)))
     }
 
@@ -88,7 +88,7 @@ impl<C: Call> Reactor<C> {
     /// # Errors
     /// CLOSED if the port does not listen any more, otherwise as of [`Reactor::call_later`].
     pub fn call_port_later(&self, port: &Arc<Port>, delay: u64, call: Box<dyn PortCall>) -> Result<u64> {
-        self.insert_port_call(port, after(self.now(), delay)?, 0, call)
+        self.insert_port_call(port, after(self.now(), delay, "delay")?, 0, call)
     }
 
     /// Calls every `interval` nanoseconds until the port stops.
@@ -96,7 +96,7 @@ impl<C: Call> Reactor<C> {
     /// # Errors
     /// CLOSED if the port does not listen any more, otherwise as of [`Reactor::call_every`].
     pub fn call_port_every(&self, port: &Arc<Port>, interval: u64, call: Box<dyn PortCall>) -> Result<u64> {
-        let due = after(self.now(), check_interval(interval)?)?;
+        let due = after(self.now(), check_interval(interval)?, "interval")?;
         self.insert_port_call(port, due, interval, call)
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Call, Reactor};
 use crate::context::ALARM_TOKEN;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::clock;
 use crate::sys::{Alarm, Handle, Interest, may_be_refused};
@@ -33,7 +34,10 @@ impl<C: Call> Reactor<C> {
     /// NOT_SUPPORTED if a sandbox refuses the alarm.
     pub fn backend_fd(&self) -> Result<Handle> {
         if self.embedding.fd().is_none() {
-            let refused = |error| if may_be_refused(&error) { Status::NOT_SUPPORTED } else { error.into() };
+            let refused = |error| match may_be_refused(&error) {
+                true => refusal::unsupported("reactor", "cannot have a timer: timerfd_create(2) is refused"),
+                false => Status::from(error),
+            };
             let alarm = Alarm::new().map_err(refused)?;
             self.context.kernel.watch(&self.context.poller, alarm.fd(), Interest::READABLE, ALARM_TOKEN)?;
             self.embedding.alarm.replace(Some(alarm));

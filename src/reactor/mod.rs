@@ -25,9 +25,10 @@ pub use work::{Job, ResolveCallback};
 
 use crate::context::{Context, Shared};
 use crate::port::Port;
+use crate::refusal;
 use crate::resolver::Lookups;
 use crate::slots::{Kind, Slots};
-use crate::status::{Result, Status};
+use crate::status::Result;
 use crate::sys::{CachePadded, Handle, Kernel, Readiness, SystemKernel};
 use crate::threads::Pool;
 use crate::timer::Timers;
@@ -111,7 +112,7 @@ impl<C: Call> Reactor<C> {
     /// [`Reactor::new`] on another kernel.
     pub fn with_kernel(flags: u32, kernel: Rc<dyn Kernel>) -> Result<Reactor<C>> {
         if flags & !flag::KNOWN != 0 {
-            return Err(Status::VERSION);
+            return Err(refusal::unknown_flags("options->flags", flags & !flag::KNOWN));
         }
         let shared = Arc::new(Shared::new(flags & flag::MANUAL_CLOCK != 0)?);
         let timers = Rc::new(RefCell::new(Timers::new()));

@@ -252,6 +252,7 @@ impl<C: Call> Reactor<C> {
         for token in self.context.shared.take_posted_ports() {
             self.with_port(token, |port| port.send_posted());
         }
+        self.context.log_posted_refusals();
         self.collect_lookups();
         // Before the calls: a stop that was requested after a call must not overtake it.
         let (stop, ended) = (self.lifecycle().take_stop_request(), self.runs_ended());

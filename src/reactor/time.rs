@@ -2,7 +2,8 @@
 
 use super::delayed::Delayed;
 use super::{Call, Reactor};
-use crate::status::{Result, Status};
+use crate::refusal;
+use crate::status::Result;
 use crate::timer::{Due, after, check_instant, check_span};
 
 impl<C: Call> Reactor<C> {
@@ -14,7 +15,7 @@ impl<C: Call> Reactor<C> {
     /// Calls once, `delay` nanoseconds from now and never earlier. INVALID_ARGUMENT as of [`after`], NO_MEMORY; then the call
     /// is dropped.
     pub fn call_later(&self, delay: u64, call: C) -> Result<u64> {
-        self.insert_call(after(self.now(), delay)?, || Delayed::Once(call))
+        self.insert_call(after(self.now(), delay, "delay")?, || Delayed::Once(call))
     }
 
     /// Calls once, at `instant` of the reactor's clock. If that has passed, the call is due at once. INVALID_ARGUMENT as of
@@ -52,7 +53,7 @@ impl<C: Call> Reactor<C> {
     /// pending again; INVALID_ARGUMENT as of [`after`]; NO_MEMORY.
     pub fn reset_call(&self, id: u64, delay: u64) -> Result {
         let now = self.now();
-        self.reset_to(id, after(now, delay)?, now)
+        self.reset_to(id, after(now, delay, "delay_from_now")?, now)
     }
 
     /// Moves a call to `instant` of the reactor's clock. Errors as of [`Reactor::reset_call`] and [`check_instant`].
@@ -90,9 +91,12 @@ impl<C: Call> Reactor<C> {
     pub fn advance(&self, by: u64) -> Result {
         let shared = &self.context.shared;
         if !shared.is_manual() {
-            return Err(Status::NOT_SUPPORTED);
+            return Err(refusal::unsupported(
+                "reactor",
+                "has no manual clock; UDPR_REACTOR_MANUAL_CLOCK makes one",
+            ));
         }
-        let end = shared.now().saturating_add(check_span(by)?);
+        let end = shared.now().saturating_add(check_span(by, "by")?);
         self.dispatch_scope(|| {
             while let Some(call) = self.take_due_by(end) {
                 self.make_call(call);

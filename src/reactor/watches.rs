@@ -1,6 +1,7 @@
 //! Foreign descriptors in this loop: Twisted's IReactorFDSet.
 
 use super::{Call, Reactor, Source};
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{Failure, Handle, Interest, Readiness};
 use std::cell::Cell;
@@ -33,7 +34,11 @@ impl<C: Call> Reactor<C> {
         if let Err(error) = self.context.kernel.watch(&self.context.poller, handle, interest, id) {
             self.remove_source(id);
             let no_events = Failure::of(&error) == Failure::NotPermitted;
-            return Err(if no_events { Status::NOT_SUPPORTED } else { error.into() });
+            return Err(if no_events {
+                refusal::unsupported_number("fd", handle as u64, "a regular file, which is always ready")
+            } else {
+                error.into()
+            });
         }
         // The kernel accepted it, so an earlier watch of this number watches a descriptor that was closed. It is
         // replaced before its `free_user` is called, which may watch the number again.

@@ -106,7 +106,7 @@ impl<C: Call> Reactor<C> {
         let host = resolver::host(host, port, version)?;
         let timeout = if timeout == 0 { resolver::TIMEOUT_DEFAULT } else { timeout };
         self.lookups.borrow_mut().reserve()?;
-        let deadline = after(self.now(), timeout)?;
+        let deadline = after(self.now(), timeout, "timeout")?;
         let id = match host {
             HostSpec::Known(result) => {
                 let id = self.lookups.borrow_mut().add(deadline, None, call);

@@ -2,6 +2,7 @@
 
 use super::HostSpec;
 use crate::addr::{Addr, family};
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::interface;
 use std::ffi::CString;
@@ -18,7 +19,7 @@ const LABEL_MAX: usize = 63;
 /// that is a number, which getaddrinfo(3) would read as an address ("127.1", "0x7f.1"; CVE-2024-24806).
 pub fn host(host: &str, port: u16, version: u16) -> Result<HostSpec> {
     if ![family::UNSPEC, family::INET, family::INET6].contains(&version) {
-        return Err(Status::INVALID_ARGUMENT);
+        return Err(refusal::invalid("family", version.into(), "a udpr_family_code"));
     }
     let literal = match (host, version) {
         ("", family::INET6) => Ok(Addr::v6([0; 16], port, 0)),
@@ -35,22 +36,26 @@ pub fn host(host: &str, port: u16, version: u16) -> Result<HostSpec> {
         Err(status) => return Err(status),
     }
     check_name(host)?;
-    CString::new(host).map(HostSpec::Name).map_err(|_| Status::INVALID_ARGUMENT)
+    CString::new(host).map(HostSpec::Name).map_err(|_| refusal::wrong("host", "contains NUL"))
 }
 
 fn check_name(name: &str) -> Result {
     // A dot at the end marks a complete name (RFC 1034, 3.1).
     let name = name.strip_suffix('.').unwrap_or(name);
-    let labels_fit = name.split('.').all(|label| {
-        let bytes = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        (1..=LABEL_MAX).contains(&label.len()) && bytes
-    });
-    let last = name.rsplit('.').next().unwrap_or_default();
-    if name.len() <= NAME_MAX && labels_fit && !is_number(last) {
-        Ok(())
-    } else {
-        Err(Status::INVALID_ARGUMENT)
+    if name.len() > NAME_MAX {
+        return Err(refusal::wrong("host", "is longer than 253 bytes"));
     }
+    for label in name.split('.') {
+        if !(1..=LABEL_MAX).contains(&label.len()) {
+            return Err(refusal::wrong("host", "has an empty label, or one that is longer than 63 bytes"));
+        }
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !label.bytes().all(is_allowed) {
+            return Err(refusal::wrong("host", "has a byte other than letters, digits, '-', '_' and '.'"));
+        }
+    }
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if is_number(last) { Err(refusal::wrong("host", "has a number as its last label")) } else { Ok(()) }
 }
 
 /// Decimal, octal or hexadecimal, as inet_aton(3) reads it.

@@ -7,6 +7,7 @@ use crate::abi::{
 };
 use crate::addr::Addr;
 use crate::port::Arrival;
+use crate::refusal;
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -55,26 +56,36 @@ unsafe impl Filled for udpr_interface {}
 /// No struct of ours will ever be larger.
 const SIZE_MAX: usize = 4096;
 
-/// The size at the head of a struct.
-///
-/// # Errors
-/// INVALID_ARGUMENT for NULL, and for a size that no release could have.
-#[inline]
-fn check_size<T: Versioned>(size: usize) -> Result<usize> {
-    if (T::FIRST..=SIZE_MAX).contains(&size) { Ok(size) } else { Err(Status::INVALID_ARGUMENT) }
+/// A struct that is NULL, or has a size that no release could have.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::capi) struct BadSize(Option<usize>);
+
+impl BadSize {
+    /// INVALID_ARGUMENT, of this argument.
+    #[cold]
+    #[inline(never)]
+    pub(in crate::capi) fn of(self, argument: &'static str) -> Status {
+        match self.0 {
+            None => refusal::null(argument),
+            Some(size) => {
+                refusal::invalid_field(argument, "->size", size as u64, "set it to sizeof the struct")
+            }
+        }
+    }
 }
 
-/// As [`check_size`], from a pointer.
+/// The size at the head of a struct.
 ///
 /// # Safety
 /// NULL, or the address of a struct that begins with its size.
 #[inline]
-unsafe fn size<T: Versioned>(head: *const T) -> Result<usize> {
+unsafe fn size<T: Versioned>(head: *const T) -> core::result::Result<usize, BadSize> {
     if head.is_null() {
-        return Err(Status::INVALID_ARGUMENT);
+        return Err(BadSize(None));
     }
     // SAFETY: the caller's promise; a stride of any size may have moved it.
-    check_size::<T>(unsafe { head.cast::<usize>().read_unaligned() })
+    let size = unsafe { head.cast::<usize>().read_unaligned() };
+    if (T::FIRST..=SIZE_MAX).contains(&size) { Ok(size) } else { Err(BadSize(Some(size))) }
 }
 
 /// A copy of the caller's struct, with defaults for the fields that it does not have.
@@ -90,13 +101,10 @@ pub(in crate::capi) struct VersionedCopy<'a, T> {
 impl<'a, T: Versioned> VersionedCopy<'a, T> {
     /// Copies the caller's struct.
     ///
-    /// # Errors
-    /// INVALID_ARGUMENT for NULL and for a size that no release could have.
-    ///
     /// # Safety
     /// NULL, or the address of a struct as long as it says, whose pointers are what the header says during `'a`.
     #[inline]
-    pub(in crate::capi) unsafe fn new(from: *const T) -> Result<VersionedCopy<'a, T>> {
+    pub(in crate::capi) unsafe fn new(from: *const T) -> core::result::Result<VersionedCopy<'a, T>, BadSize> {
         // SAFETY: the caller's promise.
         let size = unsafe { size(from) }?;
         if size == size_of::<T>() {
@@ -110,7 +118,9 @@ impl<'a, T: Versioned> VersionedCopy<'a, T> {
     }
 
     /// As [`VersionedCopy::new`], but the default for NULL.
-    pub(in crate::capi) unsafe fn or_default(from: *const T) -> Result<VersionedCopy<'a, T>> {
+    pub(in crate::capi) unsafe fn or_default(
+        from: *const T,
+    ) -> core::result::Result<VersionedCopy<'a, T>, BadSize> {
         if from.is_null() {
             return Ok(VersionedCopy::of_other_size(&[]));
         }
@@ -128,25 +138,24 @@ impl<'a, T: Versioned> VersionedCopy<'a, T> {
         VersionedCopy { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
     }
 
-    /// Whether this library knows everything that the struct says.
+    /// Whether this library knows everything that the struct in this argument says.
     ///
     /// # Errors
     /// VERSION if the caller's struct has something else than zeros behind the fields that we know.
     #[inline]
-    pub(in crate::capi) fn check(self) -> Result<VersionedCopy<'a, T>> {
-        if self.is_whole { Ok(self) } else { Err(Status::VERSION) }
+    pub(in crate::capi) fn check(self, argument: &'static str) -> Result<VersionedCopy<'a, T>> {
+        if self.is_whole { Ok(self) } else { Err(newer::<T>(argument)) }
     }
 }
 
 /// How a datagram arrived. Nothing else of it is read: its bytes may be gone.
 ///
-/// # Errors
-/// INVALID_ARGUMENT for NULL and for a size that no release could have.
-///
 /// # Safety
 /// NULL, or the address of a struct as long as it says.
 #[inline]
-pub(in crate::capi) unsafe fn arrival(datagram: *const udpr_datagram) -> Result<Arrival> {
+pub(in crate::capi) unsafe fn arrival(
+    datagram: *const udpr_datagram,
+) -> core::result::Result<Arrival, BadSize> {
     // SAFETY: the caller's promise.
     unsafe { size(datagram) }?;
     Ok(Arrival {
@@ -159,6 +168,12 @@ pub(in crate::capi) unsafe fn arrival(datagram: *const udpr_datagram) -> Result<
         // SAFETY: as above.
         flags: unsafe { (*datagram).flags },
     })
+}
+
+#[cold]
+fn newer<T>(argument: &'static str) -> Status {
+    let rule = "the size that this version knows: bytes behind it are not 0";
+    refusal::unknown_field(argument, "->size", size_of::<T>() as u64, rule)
 }
 
 impl<T> Deref for VersionedCopy<'_, T> {
@@ -206,7 +221,7 @@ pub(in crate::capi) struct Strided<'a, T> {
 }
 
 impl<'a, T: Versioned> Strided<'a, T> {
-    /// An array of `count` structs.
+    /// An array of `count` structs in this argument.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL and for a size that no release could have.
@@ -214,9 +229,15 @@ impl<'a, T: Versioned> Strided<'a, T> {
     /// # Safety
     /// As of [`VersionedCopy::new`] for each of `count` structs, each so far behind the one before as the first says, as long as all
     /// of them say the same.
-    pub(in crate::capi) unsafe fn new(first: *const T, count: usize) -> Result<Strided<'a, T>> {
-        // SAFETY: the caller's promise; where there are none, nothing is looked at.
-        let stride = if count == 0 && !first.is_null() { 0 } else { unsafe { size(first) }? };
+    pub(in crate::capi) unsafe fn new(
+        first: *const T,
+        count: usize,
+        argument: &'static str,
+    ) -> Result<Strided<'a, T>> {
+        // SAFETY: the caller's promise.
+        let size = || unsafe { size(first) }.map_err(|bad| bad.of(argument));
+        // If there are no structs, nothing is looked at.
+        let stride = if count == 0 && !first.is_null() { 0 } else { size()? };
         Ok(Strided { next: first, left: count, stride, lent: PhantomData })
     }
 }
@@ -233,10 +254,15 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
         // SAFETY: as promised to new.
         match unsafe { size(this) } {
             Ok(size) if size == self.stride => {}
-            _ => return Some(Err(Status::INVALID_ARGUMENT)),
+            Ok(size) => return Some(Err(refusal::invalid("size", size as u64, "that of the first element"))),
+            Err(bad) => return Some(Err(bad.of("size"))),
         }
         // SAFETY: as promised to new.
-        Some(unsafe { VersionedCopy::new(this) }.and_then(VersionedCopy::check))
+        Some(
+            unsafe { VersionedCopy::new(this) }
+                .map_err(|bad| bad.of("size"))
+                .and_then(|copy| copy.check("size")),
+        )
     }
 }
 
@@ -246,9 +272,9 @@ impl<T: Filled> Out<'_, T> {
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL and for sizes that no release could have.
-    pub(in crate::capi) fn fill(self, value: &T) -> Result {
+    pub(in crate::capi) fn fill(self, argument: &'static str, value: &T) -> Result {
         // SAFETY: as promised to new; the caller has set the size.
-        let size = unsafe { size(self.pointer().cast_const()) }?;
+        let size = unsafe { size(self.pointer().cast_const()) }.map_err(|bad| bad.of(argument))?;
         let (head, fields, known) = (size_of::<usize>(), T::FIELDS, size.min(size_of::<T>()));
         let (source, target) = (std::ptr::from_ref(value).cast::<u8>(), self.pointer().cast::<u8>());
         // SAFETY: the caller's struct is `size` bytes, at least as many as the first release's, which has fields.
@@ -284,18 +310,18 @@ impl<'a, T: Filled> OutArray<'a, T> {
     ///
     /// # Errors
     /// INVALID_ARGUMENT for NULL and for sizes that no release could have, unless the capacity is 0.
-    pub(in crate::capi) fn fill(self, values: &[T]) -> Result {
+    pub(in crate::capi) fn fill(self, argument: &'static str, values: &[T]) -> Result {
         if self.capacity == 0 {
             return Ok(());
         }
         // SAFETY: as promised to new; the caller has set the size.
-        let stride = unsafe { size(self.first.cast_const()) }?;
+        let stride = unsafe { size(self.first.cast_const()) }.map_err(|bad| bad.of(argument))?;
         for (n, value) in values.iter().take(self.capacity).enumerate() {
             let element = self.first.wrapping_byte_add(n * stride);
             // SAFETY: as promised to new.
             unsafe { element.cast::<usize>().write_unaligned(stride) };
             // SAFETY: as promised to new.
-            unsafe { Out::new(element) }.fill(value)?;
+            unsafe { Out::new(element) }.fill(argument, value)?;
         }
         Ok(())
     }
@@ -332,7 +358,7 @@ mod tests {
         // SAFETY: all of its bytes were written, and any are valid.
         let value = unsafe { ours.assume_init_ref() };
         // SAFETY: as above, and nobody else uses it.
-        let filled = unsafe { Out::new(out) }.fill(value);
+        let filled = unsafe { Out::new(out) }.fill("out", value);
         assert_eq!(filled, Ok(()));
         let bytes: Vec<u8> = theirs.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let counter = std::mem::offset_of!(Stats, counter);

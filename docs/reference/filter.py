@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-from header import CHAPTER, Header
+from header import CHAPTER, Header, plain
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEADER = Header((ROOT / "include/udpr/udpr.h").read_text(encoding="utf-8"))
@@ -28,7 +28,8 @@ def link(name):
 
 
 def linked(text):
-    return re.sub(r"(?<![\w#])(?:udpr|UDPR)_\w+(?!\()", lambda found: link(found[0]), text)
+    """Text in which the names outside of code and quotes are links."""
+    return re.sub(r"`[^`\n]*`|\"[^\"\n]*\"|(?<![\w#])(?:udpr|UDPR)_\w+(?!\()", lambda found: link(found[0]), text)
 
 
 def c_comment(comment):
@@ -53,9 +54,8 @@ def cpp_header(head, text):
     text = text.replace("::ffff:", "\\::ffff:")
     # Specializations of the standard library's templates, which Doxygen cannot place.
     text = re.sub(r"^template <> struct std::[^\n]*(?:\{\};|.*?^\};)$", "", text, flags=re.M | re.S)
-    first, *rules = head.removesuffix(" */").removesuffix("*/").splitlines()
-    verbatim = ["@verbatim", *(line.removeprefix(" *") for line in rules), "@endverbatim"] if rules else []
-    return "\n".join([f"/** @file\n{first.removeprefix('/* ')}", *verbatim]) + " */" + text
+    head = re.sub(r"^(?! {4})(.*)$", lambda found: found[1].replace("<", "\\<"), plain(head[2:-2]), flags=re.M)
+    return f"/** @file\n{linked(head)} */{text}"
 
 
 def anchor(page, title=""):

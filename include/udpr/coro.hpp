@@ -10,18 +10,24 @@
  *     server.start();
  *     reactor.run();
  *
- * Rules (those of udpr.hpp hold, too)
- *  Threads      A coroutine that awaits something of a reactor is resumed on the thread that runs it, inside a turn, and is
- *               destroyed there or while nothing runs the reactor. Inside a turn it may call what a callback may call.
- *  Cancelling   Destroying a task destroys its coroutine, and with it the ones that it awaits: what they wait for is
- *               cancelled, and their local objects are destroyed. A coroutine must not destroy itself while it runs.
- *  Stopping     When the reactor stops, its ports do: receive gives no datagram then. Delays and look-ups go on when the
- *               reactor is run again. When the reactor ends, what waits for one is not resumed any more; its task destroys it.
- *  Errors       As everywhere: a failure is thrown into the awaiting coroutine, or stored in the std::error_code that was
- *               given, which has to live until then.
- *  Exceptions   What a coroutine throws goes to the coroutine that awaits it. If none does, it comes out of start or of run,
- *               as if a callback had thrown it.
- *  Other types  What can be awaited here can be awaited in coroutines of every type, not only in a task.
+ * The rules of udpr.hpp apply, and these.
+ *
+ * Threads. A coroutine that awaits something of a reactor is resumed on the thread that runs the reactor, inside a turn, and is
+ * destroyed there or while no thread runs it. Inside a turn it may call what a callback may call.
+ *
+ * Cancelling. Destroying a task destroys its coroutine, and the coroutines that it awaits. What they wait for is cancelled, and
+ * their local objects are destroyed. A coroutine must not destroy itself while it runs.
+ *
+ * Stopping. When the reactor stops, so do its ports, and receive returns no datagram. Delays and look-ups go on when the reactor is
+ * run again. After the reactor has ended, coroutines that wait for them are not resumed; their tasks destroy them.
+ *
+ * Errors. A failure is thrown into the awaiting coroutine, or stored in the std::error_code that was passed, which has to exist
+ * until then.
+ *
+ * Exceptions. An exception of a coroutine goes to the coroutine that awaits it. If there is none, it comes out of start or of run,
+ * like an exception of a callback.
+ *
+ * Other types. Coroutines of every type can await these objects, not only a task.
  */
 #ifndef UDPR_CORO_HPP
 #define UDPR_CORO_HPP

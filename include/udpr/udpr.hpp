@@ -6,21 +6,26 @@
  *     });
  *     reactor.run();
  *
- * Rules (those of udpr.h hold, too; statuses and events have their names of udpr.h)
- *  Ownership  reactor owns and moves; transport and remote count and copy. timer, watch, lookup and trigger own what they name,
- *             and cancel it when they are destroyed. reactor_ref and transport_ref are borrowed, as std::string_view is:
- *             callbacks receive them. Callables and protocols live as long as what they were given for; each is destroyed once.
- *  Errors     Every function that can fail ends with `error_to error = {}`: without it, it throws std::system_error; with a
- *             std::error_code there, it stores the error in it. `error == UDPR_E_CLOSED`, or, if the status stands for an errno,
- *             `error == std::errc::address_in_use`.
- *  Exceptions What a callback throws is kept until C has returned. From a turn (run, iterate, start, advance) it stops the
- *             reactor and comes out of that call; other callbacks are called until the shutdown has ended, and of what they
- *             throw only the first exception counts. From a callback that a call runs inside itself (listen_udp, close, free,
- *             each_transport, call_when_running, fire_event, finish_trigger, remove_trigger) it comes out of that call, and
- *             nothing stops. A call made in C (udpr_reactor_run(reactor.get())) cannot throw: std::terminate is called then.
- *             Destructors of callables must not throw.
- *  Threads    As in C: one at a time, except for the functions with [any thread].
- *  Parameters bytes, view and c_text are borrowed for the call. Durations are those of std::chrono.
+ * The rules of udpr.h apply, and these. Statuses and events have their names of udpr.h.
+ *
+ * Ownership. A reactor owns, and can be moved. transport and remote are reference-counted, and can be copied. timer, watch, lookup
+ * and trigger own what they are named after, and cancel it when they are destroyed. reactor_ref and transport_ref are borrowed, as
+ * std::string_view is; callbacks receive them. The library keeps callables and protocols as long as it may call them, and
+ * destroys each once.
+ *
+ * Errors. Every function that can fail ends with `error_to error = {}`. Without it, the function throws std::system_error; with a
+ * std::error_code, it stores the error there. Compare it as in `error == UDPR_E_CLOSED` or, if the status stands for an errno, as in
+ * `error == std::errc::address_in_use`.
+ *
+ * Exceptions. An exception of a callback is kept until C has returned. In a turn (run, iterate, start, advance) it stops the
+ * reactor and comes out of that function. Other callbacks are called until the shutdown has ended; only the first exception
+ * counts. An exception of a callback that a function calls inside itself (listen_udp, close, free, each_transport,
+ * call_when_running, fire_event, finish_trigger, remove_trigger) comes out of that function, and nothing stops. A call made in C
+ * (udpr_reactor_run(reactor.get())) cannot throw: std::terminate is called. Destructors of callables must not throw.
+ *
+ * Threads. As in C: one at a time, except for the functions with [any thread].
+ *
+ * Parameters. bytes, view and c_text are borrowed for the call. Durations are those of std::chrono.
  */
 #ifndef UDPR_HPP
 #define UDPR_HPP

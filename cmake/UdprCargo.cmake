@@ -58,10 +58,15 @@ endfunction()
 udpr_check_cargo()
 udpr_find_rust_target()
 
-# Each configuration has a directory of its own, since RelWithDebInfo differs from Release only by an environment variable.
-set(udpr_cargo_dir ${CMAKE_CURRENT_BINARY_DIR}/cargo-$<LOWER_CASE:$<CONFIG>>)
+set(UDPR_CARGO_TARGET_DIR ${CMAKE_CURRENT_BINARY_DIR} CACHE PATH "Where cargo builds; several build directories may share it")
+
+# The Rust code is built in three ways, each in a directory of its own, since the second differs from the third only by an
+# environment variable: debug, relwithdebinfo, release.
+set(udpr_rust_build
+  $<IF:$<CONFIG:Debug>,debug,$<IF:$<OR:$<CONFIG:RelWithDebInfo>,$<BOOL:${UDPR_DEBUG_FILE}>>,relwithdebinfo,release>>)
+set(udpr_cargo_dir ${UDPR_CARGO_TARGET_DIR}/cargo-${udpr_rust_build})
 set(udpr_archive ${udpr_cargo_dir}/${udpr_rust_target}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.a)
-set(udpr_object ${udpr_cargo_dir}/udpr.o)
+set(udpr_object ${CMAKE_CURRENT_BINARY_DIR}/udpr-${udpr_rust_build}.o)
 
 # MAKEFLAGS is unset, since cargo cannot use make's job server and would print a warning.
 # cargo does not touch an archive that is current, and make would run it every time, so UdprTouch.cmake updates its time stamp.
@@ -71,7 +76,7 @@ set(udpr_object ${udpr_cargo_dir}/udpr.o)
 add_custom_command(
   OUTPUT ${udpr_archive}
   COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS
-          $<$<CONFIG:RelWithDebInfo>:CARGO_PROFILE_RELEASE_DEBUG=true>
+          $<$<STREQUAL:${udpr_rust_build},relwithdebinfo>:CARGO_PROFILE_RELEASE_DEBUG=true>
           ${UDPR_CARGO} rustc --locked --lib --crate-type staticlib --profile $<IF:$<CONFIG:Debug>,dev,release>
           --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml --target-dir ${udpr_cargo_dir} --target ${udpr_rust_target}
           "$<$<BOOL:${UDPR_OFFLINE}>:--offline>" ${UDPR_CARGO_FLAGS}
@@ -97,7 +102,7 @@ add_custom_command(
   COMMAND ${CMAKE_C_COMPILER} ${udpr_machine_flags} -r -nostdlib -Wl,--force-group-allocation -o ${udpr_object}
           -Wl,--whole-archive ${udpr_archive} -Wl,--no-whole-archive
   COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=udpr_* -R .llvmbc -R .llvmcmd
-          "$<$<NOT:$<CONFIG:Debug,RelWithDebInfo>>:--strip-debug>" ${udpr_object}
+          "$<$<STREQUAL:${udpr_rust_build},release>:--strip-debug>" ${udpr_object}
   DEPENDS ${udpr_archive}
   COMMENT "Joining it to one object"
   COMMAND_EXPAND_LISTS VERBATIM)

@@ -34,9 +34,19 @@ udpr_add_library(shared SHARED)
 set(udpr_map ${PROJECT_SOURCE_DIR}/cmake/udpr.map)
 target_link_libraries(udpr-shared PRIVATE ${udpr_system_libs} ${UDPR_UNWINDER})
 target_link_options(udpr-shared PRIVATE
-  LINKER:--version-script=${udpr_map} LINKER:--gc-sections LINKER:-z,defs LINKER:-z,nodelete LINKER:-z,relro,-z,now)
+  LINKER:--version-script=${udpr_map} LINKER:--gc-sections LINKER:-z,defs LINKER:-z,nodelete LINKER:-z,relro,-z,now
+  $<$<STREQUAL:${udpr_rust_build},release>:LINKER:--strip-all>)
 set_target_properties(udpr-shared PROPERTIES
   VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} LINK_DEPENDS ${udpr_map})
+
+# What gdb and addr2line read instead of the library itself: they look for the file next to it.
+if(UDPR_DEBUG_FILE)
+  set(udpr_debug_file $<TARGET_FILE:udpr-shared>.debug)
+  add_custom_command(TARGET udpr-shared POST_BUILD
+    COMMAND ${CMAKE_OBJCOPY} --only-keep-debug $<TARGET_FILE:udpr-shared> ${udpr_debug_file}
+    COMMAND ${CMAKE_OBJCOPY} --strip-all --add-gnu-debuglink=${udpr_debug_file} $<TARGET_FILE:udpr-shared>
+    VERBATIM)
+endif()
 
 if(UDPR_LINK_STATIC)
   add_library(udpr::udpr ALIAS udpr-static)

@@ -32,7 +32,8 @@ def builds(generator, config):
     source = WORK / "source"
     if not source.exists():
         copy_source(source)
-    build, configs = configure(f"{generator} {config}", generator, config, f"-DUDPR_SOURCE={source}")
+    options = (f"-DUDPR_SOURCE={source}", f"-DUDPR_CARGO_TARGET_DIR={WORK}/cargo")
+    build, configs = configure(f"{generator} {config}", generator, config, *options)
     for one in configs:
         build_and_run(build, one)
     before = snapshot(build)

@@ -4,12 +4,15 @@ import os
 import re
 
 import harness
-from harness import case, equal, main, run, tool
-from installation import CONFIG, install, pkg_config, static_flags, system_libraries
+from harness import case, equal, main, need, run, tool
+from installation import BUILD_DIR, CONFIG, install, pkg_config, static_flags, system_libraries
 from project import GENERATORS, HERE, ROOT, SERIES, VERSION, WORK, build_and_run, compiled, configure, links_shared
 from project import links_static
 
-harness.TIMEOUT = 300  # an optimised build of the Rust code
+harness.TIMEOUT = 300  # a build of the Rust code
+# What BUILD_DIR has built is not built again.
+SHARED_CARGO = f"-DUDPR_CARGO_TARGET_DIR={BUILD_DIR}"
+FROM_SOURCE = (f"-DUDPR_SOURCE={ROOT}", SHARED_CARGO)
 
 
 @case
@@ -72,7 +75,7 @@ def find_package_refuses_another_minor_version():
 
 @case
 def add_subdirectory():
-    build, _ = configure("subdirectory", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}")
+    build, _ = configure("subdirectory", "Unix Makefiles", CONFIG, *FROM_SOURCE)
     build_and_run(build, CONFIG)
     to = WORK / "installed-with-it"
     tool("cmake", "--install", build, "--prefix", to)
@@ -83,14 +86,32 @@ def add_subdirectory():
 @case
 def add_subdirectory_installs_no_library_that_is_not_used():
     for option in ("-DUDPR_LINK_STATIC=ON", "-DUDPR_INSTALL_RUNTIME=OFF"):
-        build, _ = configure(f"without {option}", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}", option)
+        build, _ = configure(f"without {option}", "Unix Makefiles", CONFIG, *FROM_SOURCE, option)
         assert "libudpr" not in (build / "udpr/cmake_install.cmake").read_text(encoding="utf-8")
 
 
 @case
 def fetch_content():
-    build, _ = configure("fetched", "Unix Makefiles", CONFIG, f"-DUDPR_SOURCE={ROOT}", "-DUDPR_FETCH=ON")
+    build, _ = configure("fetched", "Unix Makefiles", CONFIG, *FROM_SOURCE, "-DUDPR_FETCH=ON")
     build_and_run(build, CONFIG)
+
+
+@case
+def the_debug_information_can_have_a_file_of_its_own():
+    """The program finds it next to the library, in an installation that was moved."""
+    need("addr2line", "binutils")
+    build, prefix = WORK / "debug-file", WORK / "with-debug-file"
+    options = ("-DUDPR_DEBUG_FILE=ON", "-DUDPR_BUILD_TESTS=OFF", "-DUDPR_BUILD_EXAMPLES=OFF", SHARED_CARGO)
+    tool("cmake", "-S", ROOT, "-B", build, "-DCMAKE_BUILD_TYPE=Debug", *options)
+    tool("cmake", "--build", build)
+    tool("cmake", "--install", build, "--prefix", WORK / "before-the-move")
+    (WORK / "before-the-move").rename(prefix)
+    library = next(prefix.glob(f"lib*/**/libudpr.so.{VERSION}"))
+    equal([], [name for name in (".symtab", ".debug_info") if name in tool("readelf", "-SW", library)])
+    address = re.search(r"(\w+) T udpr_version@", tool("nm", "--dynamic", library))[1]
+    assert "/src/capi/library.rs:" in tool("addr2line", "-e", library, address)
+    library.with_name(library.name + ".debug").unlink()
+    equal("??", tool("addr2line", "-e", library, address).split(":")[0])
 
 
 @case

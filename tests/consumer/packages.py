@@ -1,9 +1,10 @@
-"""packages.py: the Debian packages, installed by dpkg into a separate root, and programs that are linked with them."""
+"""packages.py BUILD_DIR: the Debian packages, installed by dpkg into a separate root, and programs that are linked with them."""
 
 import gzip
 import os
 import pathlib
 import re
+import sys
 
 import harness
 from harness import case, equal, main, need, run, tool
@@ -20,7 +21,7 @@ def packages():
     build = WORK / "build"
     if not build.exists():
         options = ("-DCMAKE_BUILD_TYPE=Release", "-DCMAKE_INSTALL_PREFIX=/usr", "-DUDPR_BUILD_TESTS=OFF", "-DUDPR_BUILD_EXAMPLES=OFF")
-        tool("cmake", "-S", ROOT, "-B", build, *options)
+        tool("cmake", "-S", ROOT, "-B", build, *options, f"-DUDPR_CARGO_TARGET_DIR={sys.argv[1]}")
         tool("cmake", "--build", build)
         tool("cpack", "-G", "DEB", "-B", WORK / "packages", cwd=build)
     return {field(path, "Package"): path for path in (WORK / "packages").glob("*.deb")}
@@ -72,11 +73,12 @@ def have_the_right_files():
 
 
 @case
-def have_copyright_and_changelog():
+def have_copyright_changelog_and_documents():
     at, _ = root()
     for name, path in packages().items():
         about = at / "usr/share/doc" / name
         equal((ROOT / "cmake/debian/copyright").read_bytes(), (about / "copyright").read_bytes())
+        equal(name == DEV, (about / "c_examples/basic_example.c").exists() and (about / "docs/howto.md").exists())
         equal((ROOT / "CHANGELOG.md").read_bytes(), gzip.decompress((about / "changelog.gz").read_bytes()))
         entry = gzip.decompress((about / "changelog.Debian.gz").read_bytes()).decode()
         day = r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000"  # Debian Policy 4.4

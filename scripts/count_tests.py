@@ -26,7 +26,7 @@ VARIANT = re.compile(rf"^(?:asan|tsan|{'|'.join(TARGETS)})\.|(?<=^cpp)\d\d|\.(?:
 
 # Names of tests whose first group is counted, each value once.
 COUNTED_KINDS = {
-    "ways to link": r"(?:consumer|consumer\.(?:builds|static|plugins|cross)): (\w+)",
+    "ways to link": r"(?:consumer|consumer\.(?:builds|conan|cross|meson|plugins|static)): (\w+)",
     "compilers and language standards": r"header: ((?:gcc|g\+\+|clang|clang\+\+)_\S+)",
     "programs in other languages": r"(ffi\.\S+): ",
 }

@@ -111,7 +111,7 @@ class Pages:
     def threads(function):
         marked = ANY_THREAD.search(function.text)
         if marked:
-            signal = " It is safe in a signal handler, and keeps errno." if "signal safe" in marked[1] else ""
+            signal = " It is safe in a signal handler, and keeps errno." if "signal safe" in " ".join(marked[1].split()) else ""
             return f"Any thread may call it at any time.{signal}"
         return ONE_THREAD + (WRONG_THREAD if function.result.strip() == "udpr_status" else r" See \fBudpr\fP(7).")
 

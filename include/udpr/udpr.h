@@ -766,9 +766,10 @@ UDPR_API const char *udpr_status_message(udpr_status status);
 UDPR_API int32_t udpr_status_errno(udpr_status status);
 
 /**
- * The errno that comes nearest to a status, for callers that know nothing else (an `OSError`, a host's own error codes). It is the
- * number of this system's C library, on Windows too. Several statuses may have the same one. A status that udpr_status_errno knows
- * keeps that errno, as UDPR_E_SYSTEM - n keeps n; the others have one of this table. [any thread]
+ * Gets the errno that comes nearest to a status, for callers that use only errnos (an `OSError`, a host's own error
+ * codes). It is the number of this system's C library, on Windows too. Several statuses may have the same one. A
+ * status that udpr_status_errno knows keeps that errno, as UDPR_E_SYSTEM - n keeps n; the others have one of this
+ * table. [any thread]
  *
  *  EINVAL          UDPR_E_INVALID_ARGUMENT, UDPR_E_INVALID_ADDRESS, UDPR_E_NOT_MULTICAST
  *  EBUSY           UDPR_E_WRONG_THREAD
@@ -843,9 +844,10 @@ UDPR_API udpr_status udpr_addr_to_sockaddr(const struct udpr_addr *addr, void *b
 UDPR_API udpr_bool udpr_addr_equal(const struct udpr_addr *a, const struct udpr_addr *b);
 
 /**
- * A hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If `seed` is a random
- * number that is kept with the table, peers cannot choose addresses that collide. It is not stable between releases or byte
- * orders, so it should not be stored or sent. Nothing is allocated and no lock is taken. [any thread]
+ * Gets a hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If
+ * `seed` is a random number that is kept with the table, peers cannot choose addresses that collide. It is not stable
+ * between releases or byte orders, so it should not be stored or sent. Nothing is allocated and no lock is taken.
+ * [any thread]
  *
  * Returns: the hash; 0 for NULL.
  */
@@ -937,8 +939,9 @@ UDPR_API udpr_status udpr_reactor_run(struct udpr_reactor *reactor);
 UDPR_API udpr_status udpr_reactor_stop(struct udpr_reactor *reactor);
 
 /**
- * Makes run return after this turn, even if a callback starts the reactor again before that: then it goes on by
- * udpr_reactor_iterate. Ports stay open, and are served when the reactor is run again.
+ * Makes run return at the end of this turn, without the shutdown event. Ports stay open, and are served when the
+ * reactor is run again. If a callback starts the reactor again before the end of the turn, run returns all the same,
+ * and the program goes on with udpr_reactor_iterate.
  *
  * Returns: UDPR_OK; UDPR_E_NOT_RUNNING.
  */
@@ -982,8 +985,8 @@ UDPR_API void *udpr_reactor_user(const struct udpr_reactor *reactor);
 /* ---- reactors inside another loop ---- */
 
 /**
- * Starts a run without running it, for a program that calls udpr_reactor_iterate itself: it fires the startup event,
- * as run does before its first turn. A stop then finishes in later turns.
+ * Begins a run, for a program that calls udpr_reactor_iterate itself. It fires the startup event, as run does before
+ * its first turn. After udpr_reactor_stop, the shutdown happens in later turns.
  *
  * Returns: UDPR_OK; UDPR_E_ALREADY_RUNNING.
  */
@@ -1024,8 +1027,8 @@ UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reacto
  * closed. A number that was closed and reused may be watched again: then the old id is UDPR_E_NOT_FOUND. `out_id` may
  * be NULL.
  *
- * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; EEXIST as a system status if the descriptor has a watch already; EBADF as
- * a system status if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_SYSTEM - EEXIST if the descriptor has a watch already;
+ * UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
  */
 UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, int32_t fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
@@ -1098,9 +1101,9 @@ UDPR_API udpr_status udpr_reactor_listen_addr(struct udpr_reactor *reactor, cons
  * was connected to a link-local address: the kernel does not report whether the maker or the connection has bound it.
  *
  * Returns: as udpr_reactor_listen_udp; UDPR_E_SOCKET_TYPE if it is not a UDP socket; UDPR_E_ADDRESS_FAMILY if its
- * family is not IPv4, IPv6 or `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for options that have to be
- * set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY,
- * bind_device.
+ * family is not IPv4, IPv6 or `family`; UDPR_E_SYSTEM - EBADF if `fd` is not open; UDPR_E_INVALID_ARGUMENT for
+ * options that have to be set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT,
+ * UDPR_UDP_V6_ONLY, bind_device.
  */
 UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, int32_t fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
@@ -1637,16 +1640,15 @@ UDPR_API udpr_status udpr_reactor_add_trigger(struct udpr_reactor *reactor, uint
 UDPR_API udpr_status udpr_reactor_remove_trigger(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * A trigger that returned UDPR_PENDING has finished. If it was the last one, the rest of the event is called inside
- * this.
+ * Ends the wait for a trigger that returned UDPR_PENDING. If it was the last one, the rest of the event is called
+ * inside this.
  *
  * Returns: UDPR_OK; UDPR_E_NOT_FOUND if it is not pending.
  */
 UDPR_API udpr_status udpr_reactor_finish_trigger(struct udpr_reactor *reactor, udpr_id id);
 
 /**
- * Fires an event inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and does nothing
- * else.
+ * Fires an event at once. A shutdown stops the ports and ends a run; a startup only calls its triggers.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_ALREADY_RUNNING while an event is in progress, but a shutdown ends
  * a startup.
@@ -1738,14 +1740,15 @@ UDPR_API void udpr_remote_release(struct udpr_remote *remote);
 UDPR_API udpr_status udpr_remote_call(struct udpr_remote *remote, udpr_call_fn fn, void *user, udpr_free_fn free_user);
 
 /**
- * Stops the reactor in its next turn, but never a run that begins after this has returned. [any thread]
+ * Stops the present run in its next turn. A run that begins after this has returned is not affected. [any thread]
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_RUNNING; UDPR_E_CLOSED.
  */
 UDPR_API udpr_status udpr_remote_stop(struct udpr_remote *remote);
 
 /**
- * Ends the present wait of run or iterate, or the next one if there is none. [any thread, signal safe, keeps errno]
+ * Ends the wait of run or iterate or, if the reactor does not wait at the moment, its next wait. [any thread, signal
+ * safe, keeps errno]
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
  */

@@ -134,9 +134,10 @@ pub unsafe extern "C" fn udpr_addr_equal(a: *const udpr_addr, b: *const udpr_add
     matches!((a, b), (Some(a), Some(b)) if a == b).into()
 }
 
-/// A hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If `seed` is a random
-/// number that is kept with the table, peers cannot choose addresses that collide. It is not stable between releases or byte
-/// orders, so it should not be stored or sent. Nothing is allocated and no lock is taken. [any thread]
+/// Gets a hash of an address, for hash tables. It is the same for addresses that udpr_addr_equal calls equal. If
+/// `seed` is a random number that is kept with the table, peers cannot choose addresses that collide. It is not stable
+/// between releases or byte orders, so it should not be stored or sent. Nothing is allocated and no lock is taken.
+/// [any thread]
 ///
 /// Returns: the hash; 0 for NULL.
 #[unsafe(no_mangle)]

@@ -30,8 +30,8 @@ pub(super) fn watch_flags(ready: Readiness) -> u32 {
     bits.into_iter().filter(|(is_set, _)| *is_set).fold(0, |flags, (_, bit)| flags | bit)
 }
 
-/// Starts a run without running it, for a program that calls udpr_reactor_iterate itself: it fires the startup event,
-/// as run does before its first turn. A stop then finishes in later turns.
+/// Begins a run, for a program that calls udpr_reactor_iterate itself. It fires the startup event, as run does before
+/// its first turn. After udpr_reactor_stop, the shutdown happens in later turns.
 ///
 /// Returns: UDPR_OK; UDPR_E_ALREADY_RUNNING.
 #[unsafe(no_mangle)]
@@ -96,8 +96,8 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
 /// closed. A number that was closed and reused may be watched again: then the old id is UDPR_E_NOT_FOUND. `out_id` may
 /// be NULL.
 ///
-/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; EEXIST as a system status if the descriptor has a watch already; EBADF as
-/// a system status if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_SYSTEM - EEXIST if the descriptor has a watch already;
+/// UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_watch(
     reactor: *mut udpr_reactor,

@@ -76,8 +76,8 @@ pub unsafe extern "C" fn udpr_reactor_remove_trigger(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.remove_trigger(id)))
 }
 
-/// A trigger that returned UDPR_PENDING has finished. If it was the last one, the rest of the event is called inside
-/// this.
+/// Ends the wait for a trigger that returned UDPR_PENDING. If it was the last one, the rest of the event is called
+/// inside this.
 ///
 /// Returns: UDPR_OK; UDPR_E_NOT_FOUND if it is not pending.
 #[unsafe(no_mangle)]
@@ -87,8 +87,7 @@ pub unsafe extern "C" fn udpr_reactor_finish_trigger(reactor: *mut udpr_reactor,
     status(with_reactor(reactor, |reactor| reactor.finish_trigger(id)))
 }
 
-/// Fires an event inside this: a shutdown stops the ports and ends a run, a startup calls its triggers and does nothing
-/// else.
+/// Fires an event at once. A shutdown stops the ports and ends a run; a startup only calls its triggers.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_ALREADY_RUNNING while an event is in progress, but a shutdown ends
 /// a startup.

@@ -71,9 +71,10 @@ pub extern "C" fn udpr_status_errno(status: udpr_status) -> i32 {
     Status::from_code(status).errno()
 }
 
-/// The errno that comes nearest to a status, for callers that know nothing else (an `OSError`, a host's own error codes). It is the
-/// number of this system's C library, on Windows too. Several statuses may have the same one. A status that udpr_status_errno knows
-/// keeps that errno, as UDPR_E_SYSTEM - n keeps n; the others have one of this table. [any thread]
+/// Gets the errno that comes nearest to a status, for callers that use only errnos (an `OSError`, a host's own error
+/// codes). It is the number of this system's C library, on Windows too. Several statuses may have the same one. A
+/// status that udpr_status_errno knows keeps that errno, as UDPR_E_SYSTEM - n keeps n; the others have one of this
+/// table. [any thread]
 ///
 ///  EINVAL          UDPR_E_INVALID_ARGUMENT, UDPR_E_INVALID_ADDRESS, UDPR_E_NOT_MULTICAST
 ///  EBUSY           UDPR_E_WRONG_THREAD

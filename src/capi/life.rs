@@ -120,8 +120,9 @@ pub unsafe extern "C" fn udpr_reactor_stop(reactor: *mut udpr_reactor) -> udpr_s
     status(with_reactor(reactor, Reactor::stop))
 }
 
-/// Makes run return after this turn, even if a callback starts the reactor again before that: then it goes on by
-/// udpr_reactor_iterate. Ports stay open, and are served when the reactor is run again.
+/// Makes run return at the end of this turn, without the shutdown event. Ports stay open, and are served when the
+/// reactor is run again. If a callback starts the reactor again before the end of the turn, run returns all the same,
+/// and the program goes on with udpr_reactor_iterate.
 ///
 /// Returns: UDPR_OK; UDPR_E_NOT_RUNNING.
 #[unsafe(no_mangle)]

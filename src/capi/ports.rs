@@ -112,9 +112,9 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
 /// was connected to a link-local address: the kernel does not report whether the maker or the connection has bound it.
 ///
 /// Returns: as udpr_reactor_listen_udp; UDPR_E_SOCKET_TYPE if it is not a UDP socket; UDPR_E_ADDRESS_FAMILY if its
-/// family is not IPv4, IPv6 or `family`; EBADF as a system status; UDPR_E_INVALID_ARGUMENT for options that have to be
-/// set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT, UDPR_UDP_V6_ONLY,
-/// bind_device.
+/// family is not IPv4, IPv6 or `family`; UDPR_E_SYSTEM - EBADF if `fd` is not open; UDPR_E_INVALID_ARGUMENT for
+/// options that have to be set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT,
+/// UDPR_UDP_V6_ONLY, bind_device.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     reactor: *mut udpr_reactor,

@@ -170,7 +170,7 @@ pub unsafe extern "C" fn udpr_remote_call(
     status(from_any_thread(remote, |remote| remote.call(CCall::new(r#fn, user)?)))
 }
 
-/// Stops the reactor in its next turn, but never a run that begins after this has returned. [any thread]
+/// Stops the present run in its next turn. A run that begins after this has returned is not affected. [any thread]
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_RUNNING; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]
@@ -180,7 +180,8 @@ pub unsafe extern "C" fn udpr_remote_stop(remote: *mut udpr_remote) -> udpr_stat
     status(remote.shared().and_then(|remote| remote.shared.request_stop()))
 }
 
-/// Ends the present wait of run or iterate, or the next one if there is none. [any thread, signal safe, keeps errno]
+/// Ends the wait of run or iterate or, if the reactor does not wait at the moment, its next wait. [any thread, signal
+/// safe, keeps errno]
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_CLOSED.
 #[unsafe(no_mangle)]

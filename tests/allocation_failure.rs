@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Flush, Message, Options, Port};
-use udpr::reactor::{Call, Job, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher};
+use udpr::reactor::{
+    Call, Job, NoticeCallback, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher,
+};
 use udpr::status::{Result, Status};
 use udpr::sys::{Handle, Interest, Kernel, Readiness, Report, SendBatch};
 use udpr::timer::{Due, Timed, Timers};
@@ -221,6 +223,10 @@ impl Trigger<Count> for Count {
     }
 }
 
+impl NoticeCallback<Count> for Count {
+    fn call(&self, _: &Reactor<Count>, _: u64) {}
+}
+
 impl Watcher<Count> for Count {
     fn ready(&self, _: &Reactor<Count>, _: Handle, _: Readiness) {}
 }
@@ -421,6 +427,24 @@ fn a_watch_without_memory_is_dropped() {
         || fixture.reactor.watch(socket.as_raw_fd(), Interest::READABLE, watchers.pop().expect("a watcher"));
     // The slots, the list of vacant slots, the table of descriptors.
     fail_each(&[0, 1, 1], &mut watch);
+    watch().expect("a watch");
+    assert_eq!(Arc::strong_count(&fixture.calls), 2);
+}
+
+#[test]
+fn a_watch_of_notices_without_memory_is_dropped() {
+    let fixture = Counting::new();
+    let mut callbacks: Vec<Box<Count>> = (0..3).map(|_| Box::new(fixture.count())).collect();
+    let mut watch =
+        || fixture.reactor.watch_signal(libc::SIGWINCH, callbacks.pop().expect("a callback")).map(drop);
+    // The slots and the list of vacant slots.
+    fail_each(&[0, 1], &mut watch);
+    watch().expect("a watch");
+    assert_eq!(Arc::strong_count(&fixture.calls), 2);
+    let fixture = Counting::new();
+    let mut callbacks: Vec<Box<Count>> = (0..3).map(|_| Box::new(fixture.count())).collect();
+    let mut watch = || fixture.reactor.watch_interfaces(callbacks.pop().expect("a callback")).map(drop);
+    fail_each(&[0, 1], &mut watch);
     watch().expect("a watch");
     assert_eq!(Arc::strong_count(&fixture.calls), 2);
 }

@@ -11,11 +11,12 @@ use udpr::status::Status;
 const TYPES: [&str; 7] = ["status", "codes", "handles", "values", "callbacks", "options", "stats"];
 
 /// The chapters of functions, in the order of the header: the files of src/capi.
-const CHAPTERS: [&str; 12] = [
+const CHAPTERS: [&str; 13] = [
     "library",
     "addr",
     "life",
     "embed",
+    "notices",
     "ports",
     "transport",
     "multicast",

@@ -1,5 +1,7 @@
 //! One turn does what is due in a fixed order, which src/reactor/run.rs and docs/architecture.md promise.
 
+#![allow(unsafe_code, reason = "raise(3) is a function of C")]
+
 mod support;
 
 use std::rc::Rc;
@@ -8,19 +10,20 @@ use std::sync::{Arc, LazyLock};
 use support::*;
 use udpr::addr::Addr;
 use udpr::port::{Delivery, Flush, Options, Port, Protocol, flag};
-use udpr::reactor::{Reactor, ResolveCallback, Trigger};
+use udpr::reactor::{NoticeCallback, Reactor, ResolveCallback, Trigger};
 use udpr::status::{Result, Status};
 use udpr::sys::{Report, clock};
 use udpr::trigger::{Event, Phase};
 
 /// The steps in the order in which a turn does them.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "the stop of a port",
     "deferred datagrams",
     "a retry",
     "a ready socket",
     "the result of a look-up",
     "the first call from a thread",
+    "a signal",
     "a delayed call",
     "an error report",
     "the before phase of the shutdown",
@@ -38,6 +41,12 @@ struct Step(&'static str);
 impl ResolveCallback<ClosureCall> for Step {
     fn resolved(self: Box<Self>, _: &Reactor<ClosureCall>, _: u64, result: Result<&[Addr]>) {
         assert!(result.is_ok());
+        record(self.0);
+    }
+}
+
+impl NoticeCallback<ClosureCall> for Step {
+    fn call(&self, _: &Reactor<ClosureCall>, _: u64) {
         record(self.0);
     }
 }
@@ -101,7 +110,7 @@ fn make_a_socket_ready(reactor: &Reactor<ClosureCall>, peer: &Peer) {
 /// A port with an error report that was collected outside of a turn.
 fn schedule_an_error_report(reactor: &Reactor<ClosureCall>) {
     let options = Options { flags: flag::ERROR_REPORTS | flag::UNBATCHED, ..Options::default() };
-    let port = listen(reactor, &options, Step(ORDER[7])).expect("a port");
+    let port = listen(reactor, &options, Step(ORDER[8])).expect("a port");
     port.write(b"x", Some(&Peer::closed_addr()), Flush::Immediate).expect("sent");
     port.set_error_reports(true).expect("open");
 }
@@ -111,15 +120,18 @@ fn a_turn_does_what_is_due_in_the_documented_order() {
     let (kernel, peer) = (Rc::new(ScriptedKernel::default()), Peer::new());
     let reactor = reactor(&kernel);
     reactor.start().expect("it is idle");
-    let last = listen(&reactor, &Options::default(), protocol().on_stop(|_| record(ORDER[9])));
+    let last = listen(&reactor, &Options::default(), protocol().on_stop(|_| record(ORDER[10])));
     last.expect("a port");
     schedule_deferred_datagrams(&reactor, &peer);
     schedule_a_retry(&reactor, &kernel, &peer);
     // All of these are due at once; they are made due in another order than a turn takes them.
     reactor.stop().expect("it runs");
-    reactor.add_trigger(Phase::Before, Event::Shutdown, Rc::new(Step(ORDER[8]))).expect("memory");
+    reactor.add_trigger(Phase::Before, Event::Shutdown, Rc::new(Step(ORDER[9]))).expect("memory");
     schedule_an_error_report(&reactor);
-    reactor.call_later(0, ClosureCall::new(|_| record(ORDER[6]))).expect("memory");
+    reactor.call_later(0, ClosureCall::new(|_| record(ORDER[7]))).expect("memory");
+    reactor.watch_signal(libc::SIGURG, Box::new(Step(ORDER[6]))).expect("a watch");
+    // SAFETY: raise(3) takes an integer.
+    assert_eq!(unsafe { libc::raise(libc::SIGURG) }, 0);
     reactor.remote.call(ClosureCall::new(|_| record(ORDER[5]))).expect("open");
     reactor.resolve("127.0.0.1", 1, 0, 0, Box::new(Step(ORDER[4]))).expect("an address");
     make_a_socket_ready(&reactor, &peer);

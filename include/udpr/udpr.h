@@ -29,8 +29,9 @@
  *  - close and free call stop_protocol, and before it the free_user of the port's delayed calls;
  *  - advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport call theirs;
  *  - functions that cancel, unwatch or remove, set_logger, and functions that fail call free_user.
- * datagram_received, connection_refused, error_received, write_ready, the callbacks of look-ups and those of watches are called
- * only in a turn, never inside another function. Delayed calls, including those of a port, are made only in a turn or by advance.
+ * datagram_received, connection_refused, error_received, write_ready, the callbacks of look-ups and those of watches (of
+ * descriptors, signals and interfaces) are called only in a turn, never inside another function. Delayed calls, including
+ * those of a port, are made only in a turn or by advance.
  *
  * Inside a callback no lock is held. Any function may be called there, except run, iterate, advance and free, which return
  * UDPR_E_REENTRANT. While free runs, functions that would make something return UDPR_E_CLOSED. What a callback receives is
@@ -421,6 +422,12 @@ typedef void (*udpr_watch_fn)(struct udpr_reactor *reactor, udpr_id id, int32_t 
 
 /** Frees a user pointer. It is called exactly once. */
 typedef void (*udpr_free_fn)(void *user);
+
+/** A watched signal has come, once or more often, since the last call or the beginning of the watch. */
+typedef void (*udpr_signal_fn)(struct udpr_reactor *reactor, udpr_id id, int32_t signal_number, void *user);
+
+/** A network interface or an address has come, gone or changed, or several have. */
+typedef void (*udpr_change_fn)(struct udpr_reactor *reactor, udpr_id id, void *user);
 
 /**
  * The port is bound. If this does not return UDPR_OK, listen_* fails with the status it returned
@@ -950,7 +957,8 @@ UDPR_API udpr_status udpr_reactor_crash(struct udpr_reactor *reactor);
 /**
  * Makes the reactor usable in a forked child. Call it there before anything else. The reactor gets descriptors of its
  * own, and everything is registered again. Ports, watches, delayed calls and triggers go on; the sockets are shared
- * with the parent, which is not disturbed. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
+ * with the parent, which is not disturbed. Watches of signals are renewed, without the signals that the parent has
+ * received; watches of interfaces are renewed, and are called once. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
  * parent's. The C library does not release the locks of getaddrinfo(3) in a child: if a thread of the parent was
  * looking a name up at the fork, look-ups in the child may time out.
  *
@@ -1033,19 +1041,58 @@ UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reacto
 UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, int32_t fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /**
- * Changes the events of a watch.
+ * Changes the events of a watch of a descriptor.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_FOUND.
  */
 UDPR_API udpr_status udpr_reactor_change_watch(struct udpr_reactor *reactor, udpr_id id, uint32_t events);
 
 /**
- * Ends a watch. Its free_user is called inside this, or after its callback has returned if this is called inside it.
- * The descriptor stays open.
+ * Ends a watch, also one of a signal or of the interfaces. Its free_user is called inside this, or after its callback
+ * has returned if this is called inside it. A watched descriptor stays open.
  *
  * Returns: UDPR_OK; UDPR_E_NOT_FOUND.
  */
 UDPR_API udpr_status udpr_reactor_unwatch(struct udpr_reactor *reactor, udpr_id id);
+
+/* ---- signals, and changes of interfaces ---- */
+
+/**
+ * Watches a signal: `fn` is called on the reactor's thread, in a turn, once however often the signal has come since its last call.
+ * Signals that came before this call do not count. Any number of reactors may watch a signal, and a reactor may watch it any number
+ * of times; each watch is called. End a watch with udpr_reactor_unwatch. `out_id` may be NULL.
+ *
+ * While a signal is watched, this library's handler is installed for the whole process. The former disposition is installed again once
+ * no watch and no run with UDPR_REACTOR_SIGNALS needs the handler, but only if it is still installed: a disposition that the program
+ * has set meanwhile stays. A watch of SIGINT or SIGTERM replaces what UDPR_REACTOR_SIGNALS does with that signal on this reactor; other
+ * reactors with the flag still stop. A signal that every thread blocks does not come.
+ *
+ * In a forked child, the first such signal installs the former disposition again and has its effect, until udpr_reactor_after_fork,
+ * which renews the watches; what the parent has received is the parent's.
+ *
+ * A watch of SIGCHLD reaps nothing: call waitpid(2). Of a real-time signal the count and the value are lost. On Windows SIGINT is
+ * Ctrl-C, SIGBREAK (21) is Ctrl-Break, and SIGTERM is a closed console, a logoff or a shutdown; other signals are
+ * UDPR_E_NOT_SUPPORTED there.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT without `fn`, and for SIGKILL, SIGSTOP, SIGABRT, the signals that a fault of a thread
+ * raises (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), those that the C library uses itself, and numbers that are no signal;
+ * UDPR_E_CLOSED while the reactor is freed; UDPR_E_NO_MEMORY; a system status if a sandbox refuses sigaction(2). If it fails,
+ * free_user has been called.
+ */
+UDPR_API udpr_status udpr_reactor_watch_signal(struct udpr_reactor *reactor, int32_t signal_number, udpr_signal_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+
+/**
+ * Watches the network interfaces: `fn` is called in a turn when an interface or an address has come, gone or changed, in the network
+ * namespace that the calling thread is in now. Several changes may be one call, and some calls may have a reason that udpr_interfaces
+ * does not show. What is there already is not reported: call udpr_interfaces after this, then after each call. If the system has lost
+ * notices, they are one call. udpr_reactor_after_fork watches again, in the namespace of its caller, and is one call. End the watch
+ * with udpr_reactor_unwatch. `out_id` may be NULL.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT without `fn`; UDPR_E_NOT_SUPPORTED or UDPR_E_PERMISSION if the system gives no notice, for
+ * example if a sandbox refuses the socket for it (AF_NETLINK); UDPR_E_NO_FILES; UDPR_E_CLOSED while the reactor is freed;
+ * UDPR_E_NO_MEMORY. If it fails, free_user has been called.
+ */
+UDPR_API udpr_status udpr_reactor_watch_interfaces(struct udpr_reactor *reactor, udpr_change_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /* ---- listening ---- */
 

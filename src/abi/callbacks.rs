@@ -40,6 +40,18 @@ pub type udpr_watch_fn = Option<
         user: *mut c_void,
     ),
 >;
+/// A watched signal has come, once or more often, since the last call or the beginning of the watch.
+pub type udpr_signal_fn = Option<
+    unsafe extern "C-unwind" fn(
+        reactor: *mut udpr_reactor,
+        id: udpr_id,
+        signal_number: i32,
+        user: *mut c_void,
+    ),
+>;
+/// A network interface or an address has come, gone or changed, or several have.
+pub type udpr_change_fn =
+    Option<unsafe extern "C-unwind" fn(reactor: *mut udpr_reactor, id: udpr_id, user: *mut c_void)>;
 /// Called with each log record.
 pub type udpr_log_fn = Option<unsafe extern "C-unwind" fn(record: *const udpr_log_record, user: *mut c_void)>;
 /// Called with each transport by udpr_reactor_each_transport.

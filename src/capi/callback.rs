@@ -6,7 +6,9 @@ use crate::abi::*;
 use crate::addr::Addr;
 use crate::log::{Level, Log};
 use crate::port::{Delivery, Port, Protocol};
-use crate::reactor::{Call, Job, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher};
+use crate::reactor::{
+    Call, Job, NoticeCallback, PortCall, Reactor, Repeat, ResolveCallback, Trigger, Watcher,
+};
 use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::{CancelDisabled, Handle, Readiness, Report};
@@ -199,6 +201,45 @@ impl Watcher<CCall> for CWatch {
         let events = watch_flags(ready);
         // SAFETY: the caller gave a function for this user; the reactor outlives the call.
         unsafe { (self.ready)(reactor_handle(reactor), ready.token, fd, events, self.user.user) };
+    }
+}
+
+/// A `udpr_signal_fn` with its signal and its `user`.
+pub(super) struct CSignal {
+    call: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, i32, *mut c_void),
+    number: i32,
+    user: UserData,
+}
+
+impl CSignal {
+    pub(super) fn new(call: udpr_signal_fn, number: i32, user: UserData) -> Result<CSignal> {
+        Ok(CSignal { call: ptr::required(call, "fn")?, number, user })
+    }
+}
+
+impl NoticeCallback<CCall> for CSignal {
+    fn call(&self, reactor: &Core, id: u64) {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        unsafe { (self.call)(reactor_handle(reactor), id, self.number, self.user.user) };
+    }
+}
+
+/// A `udpr_change_fn` with its `user`.
+pub(super) struct CChange {
+    call: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, *mut c_void),
+    user: UserData,
+}
+
+impl CChange {
+    pub(super) fn new(call: udpr_change_fn, user: UserData) -> Result<CChange> {
+        Ok(CChange { call: ptr::required(call, "fn")?, user })
+    }
+}
+
+impl NoticeCallback<CCall> for CChange {
+    fn call(&self, reactor: &Core, id: u64) {
+        // SAFETY: the caller gave a function for this user; the reactor outlives the call.
+        unsafe { (self.call)(reactor_handle(reactor), id, self.user.user) };
     }
 }
 

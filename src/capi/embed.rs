@@ -120,7 +120,7 @@ pub unsafe extern "C" fn udpr_reactor_watch(
     }))
 }
 
-/// Changes the events of a watch.
+/// Changes the events of a watch of a descriptor.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]
@@ -134,8 +134,8 @@ pub unsafe extern "C" fn udpr_reactor_change_watch(
     status(with_reactor(reactor, |reactor| reactor.change_watch(id, interest(events)?)))
 }
 
-/// Ends a watch. Its free_user is called inside this, or after its callback has returned if this is called inside it.
-/// The descriptor stays open.
+/// Ends a watch, also one of a signal or of the interfaces. Its free_user is called inside this, or after its callback
+/// has returned if this is called inside it. A watched descriptor stays open.
 ///
 /// Returns: UDPR_OK; UDPR_E_NOT_FOUND.
 #[unsafe(no_mangle)]

@@ -134,7 +134,8 @@ pub unsafe extern "C" fn udpr_reactor_crash(reactor: *mut udpr_reactor) -> udpr_
 
 /// Makes the reactor usable in a forked child. Call it there before anything else. The reactor gets descriptors of its
 /// own, and everything is registered again. Ports, watches, delayed calls and triggers go on; the sockets are shared
-/// with the parent, which is not disturbed. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
+/// with the parent, which is not disturbed. Watches of signals are renewed, without the signals that the parent has
+/// received; watches of interfaces are renewed, and are called once. Look-ups in progress get UDPR_E_CANCELLED, and work on the pool stays the
 /// parent's. The C library does not release the locks of getaddrinfo(3) in a child: if a thread of the parent was
 /// looking a name up at the fork, look-ups in the child may time out.
 ///

@@ -14,6 +14,7 @@ mod guard;
 pub mod library;
 pub mod life;
 pub mod multicast;
+pub mod notices;
 pub mod observe;
 pub mod ports;
 mod ptr;

@@ -41,7 +41,7 @@ impl<C: Call> Reactor<C> {
         let sources = self.sources.borrow();
         let mut ports = sources.iter().filter_map(|(_, source)| match source {
             Source::Port(port) => Some(port),
-            Source::Watch(_) => None,
+            Source::Watch(_) | Source::Notice(_) => None,
         });
         ports.any(|port| port.shared.is_locked())
     }
@@ -55,6 +55,7 @@ impl<C: Call> Reactor<C> {
                     let interest = watch.interest.get();
                     let _ = self.context.kernel.watch(&self.context.poller, watch.handle, interest, token);
                 }
+                Source::Notice(watch) => self.renew_notices(token, watch)?,
             }
         }
         Ok(())

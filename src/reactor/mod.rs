@@ -8,6 +8,7 @@ mod delayed;
 mod embed;
 mod events;
 mod fork;
+mod notices;
 mod ports;
 mod remote;
 mod run;
@@ -18,6 +19,7 @@ mod work;
 
 pub use delayed::{PortCall, Repeat};
 pub use events::Trigger;
+pub use notices::NoticeCallback;
 pub use remote::Remote;
 pub use stats::Stats;
 pub use watches::Watcher;
@@ -79,6 +81,7 @@ pub struct Reactor<C: Call> {
     sources: RefCell<Slots<Source<C>>>,
     /// The watches by their descriptors.
     watched: RefCell<HashMap<Handle, u64, Unseeded>>,
+    notices: notices::State,
     triggers: RefCell<Triggers<TriggerCall<C>>>,
     firing: Cell<Option<Firing>>,
     pool: RefCell<Option<Pool>>,
@@ -98,6 +101,7 @@ pub struct Reactor<C: Call> {
 enum Source<C: Call> {
     Port(Arc<Port>),
     Watch(Rc<watches::Watch<C>>),
+    Notice(Rc<notices::NoticeWatch<C>>),
 }
 
 impl<C: Call> Reactor<C> {
@@ -124,6 +128,7 @@ impl<C: Call> Reactor<C> {
             timers,
             sources: RefCell::new(Slots::new(Kind::Source)),
             watched: RefCell::default(),
+            notices: notices::State::default(),
             triggers: RefCell::default(),
             firing: Cell::new(None),
             pool: RefCell::default(),
@@ -184,8 +189,10 @@ impl<C: Call> Reactor<C> {
         let ids: Vec<u64> = self.sources.borrow().ids().collect();
         for id in ids {
             let source = self.sources.borrow_mut().remove(id);
-            if let Some(Source::Port(port)) = &source {
-                port.drop_open();
+            match &source {
+                Some(Source::Port(port)) => port.drop_open(),
+                Some(Source::Notice(watch)) => self.end_signal(watch),
+                _ => {}
             }
         }
         drop(self.triggers.take());
@@ -213,11 +220,12 @@ impl<C: Call> Reactor<C> {
     /// The descriptors that a forked child has to close, since it may do nothing else.
     pub fn descriptors(&self) -> Vec<Handle> {
         let sources = self.sources.borrow();
-        let ports = sources.iter().filter_map(|(_, source)| match source {
+        let of_sources = sources.iter().filter_map(|(_, source)| match source {
             Source::Port(port) => Some(port.fileno()),
+            Source::Notice(watch) => watch.fd(),
             Source::Watch(_) => None,
         });
         let own = std::iter::once(self.context.poller.handle()).chain(self.context.shared.waker.fds());
-        ports.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
+        of_sources.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

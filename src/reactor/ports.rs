@@ -70,7 +70,7 @@ impl<C: Call> Reactor<C> {
     pub(super) fn port(&self, token: u64) -> Option<Arc<Port>> {
         match self.sources.borrow().get(token)? {
             Source::Port(port) => Some(port.clone()),
-            Source::Watch(_) => None,
+            Source::Watch(_) | Source::Notice(_) => None,
         }
     }
 
@@ -105,7 +105,7 @@ impl<C: Call> Reactor<C> {
         let sources = self.sources.borrow();
         let ports = sources.iter().filter_map(|(_, source)| match source {
             Source::Port(port) => Some(port),
-            Source::Watch(_) => None,
+            Source::Watch(_) | Source::Notice(_) => None,
         });
         ports.filter(|port| port.is_open()).cloned().collect()
     }

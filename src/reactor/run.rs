@@ -11,19 +11,19 @@
 //! 6. Ready descriptors are served: a port sends, reports errors and receives; a watch is called.
 //! 7. Results of look-ups are delivered.
 //! 8. What other threads have left is taken: posted datagrams, results, a request to stop, calls.
-//! 9. Delayed calls that are due are called.
-//! 10. Error reports that were collected meanwhile are delivered.
-//! 11. If a stop is due, the shutdown event begins. Ports that have stopped are dropped.
+//! 9. Watches of signals that have come are called.
+//! 10. Delayed calls that are due are called.
+//! 11. Error reports that were collected meanwhile are delivered.
+//! 12. If a stop is due, the shutdown event begins. Ports that have stopped are dropped.
 //!
-//! Steps 3 to 10 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
+//! Steps 3 to 11 run in dispatch scopes: what callbacks write there is gathered, and sent when the scope ends.
 
-use super::{Call, Reactor, Source, flag};
+use super::{Call, Reactor, Source};
 use crate::context::{ALARM_TOKEN, Lifecycle, Reason, RunStage, WAKE_TOKEN};
 use crate::port::Port;
 use crate::status::{Result, Status};
 use crate::sys::Readiness;
 use crate::sys::clock;
-use crate::sys::signal::Signals;
 use crate::trigger::Event;
 use std::io;
 use std::sync::Arc;
@@ -40,19 +40,15 @@ impl<C: Call> Reactor<C> {
     /// # Errors
     /// ALREADY_RUNNING after `start`; CLOSED in a child that was forked meanwhile; PANIC.
     pub fn run(&self) -> Result {
-        let listens = self.flags & flag::SIGNALS != 0;
-        let signals = listens.then(|| Signals::listen(&self.context.shared.waker)).transpose()?;
+        let _listening = self.listen_to_stop_signals()?;
         let ended = self.runs_ended();
         self.start()?;
-        let mut seen = 0;
         while self.runs_ended() == ended {
             if let Err(status) = self.turn_once(None) {
                 let _ = self.crash();
                 return Err(status);
             }
-            let signal_count = signals.as_ref().map_or(0, Signals::signal_count);
-            if signal_count > seen && self.runs_ended() == ended {
-                seen = signal_count;
+            if self.take_stop_signal() && self.runs_ended() == ended {
                 self.stop_by_signal();
             }
         }
@@ -194,6 +190,8 @@ impl<C: Call> Reactor<C> {
         if waker.is_notified() {
             waker.begin_drain();
             self.dispatch_scope(|| self.drain_remote());
+            self.check_alive()?;
+            self.dispatch_scope(|| self.deliver_notices());
         }
         self.check_alive()?;
         self.dispatch_scope(|| self.run_due());

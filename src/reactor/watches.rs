@@ -67,20 +67,30 @@ impl<C: Call> Reactor<C> {
         Ok(())
     }
 
-    /// Ends a watch, also for the events that this turn has found.
+    /// Ends a watch, of a handle or of notices, also for the events that this turn has found.
     ///
     /// # Errors
     /// NOT_FOUND.
     pub fn unwatch(&self, id: u64) -> Result {
-        let entry = self.find_watch(id).ok_or(Status::NOT_FOUND)?;
-        self.watched.borrow_mut().remove(&entry.handle);
-        self.context.unwatch(entry.handle);
-        self.remove_source(id);
+        let (watch, notices) = (self.find_watch(id), self.find_notices(id));
+        if watch.is_none() && notices.is_none() {
+            return Err(Status::NOT_FOUND);
+        }
+        if let Some(watch) = watch {
+            self.watched.borrow_mut().remove(&watch.handle);
+            self.context.unwatch(watch.handle);
+        }
+        // Removed first, since the end depends on which watches are left.
+        let removed = self.sources.borrow_mut().remove(id);
+        if let Some(notices) = notices {
+            self.end_notices(&notices);
+        }
+        drop(removed);
         Ok(())
     }
 
     pub(super) fn watch_ready(&self, ready: Readiness) {
-        let Some(entry) = self.find_watch(ready.token) else { return };
+        let Some(entry) = self.find_watch(ready.token) else { return self.notices_ready(ready.token) };
         // The interest may have changed since the wait.
         let interest = entry.interest.get();
         let (readable, writable) = (ready.readable && interest.readable, ready.writable && interest.writable);
@@ -92,12 +102,12 @@ impl<C: Call> Reactor<C> {
     fn find_watch(&self, id: u64) -> Option<Rc<Watch<C>>> {
         match self.sources.borrow().get(id)? {
             Source::Watch(entry) => Some(entry.clone()),
-            Source::Port(_) => None,
+            Source::Port(_) | Source::Notice(_) => None,
         }
     }
 
     /// The watch is dropped when no borrow is held any more: a destructor may call anything.
-    fn remove_source(&self, id: u64) {
+    pub(super) fn remove_source(&self, id: u64) {
         let removed = self.sources.borrow_mut().remove(id);
         drop(removed);
     }
@@ -107,7 +117,7 @@ impl<C: Call> Reactor<C> {
         let sources = self.sources.borrow();
         let ids: Vec<u64> = sources
             .iter()
-            .filter(|(_, source)| matches!(source, Source::Watch(_)))
+            .filter(|(_, source)| !matches!(source, Source::Port(_)))
             .map(|(id, _)| id)
             .collect();
         drop(sources);

@@ -51,6 +51,37 @@ pub struct Readiness {
     pub hangup: bool,
 }
 
+/// A set of signals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    /// The highest number that a set can contain. The lowest is 1.
+    pub const HIGHEST: i32 = 64;
+
+    /// The set with these [bits](SignalSet::bit).
+    pub fn from_bits(bits: u64) -> SignalSet {
+        SignalSet(bits)
+    }
+
+    /// The bit of a signal. 0 for numbers that no set contains.
+    pub fn bit(signal: i32) -> u64 {
+        if (1..=SignalSet::HIGHEST).contains(&signal) { 1 << (signal - 1) } else { 0 }
+    }
+
+    /// True if the signal is in the set.
+    pub fn contains(self, signal: i32) -> bool {
+        self.0 & SignalSet::bit(signal) != 0
+    }
+
+    /// Its signals, from the lowest to the highest.
+    pub fn iter(self) -> impl Iterator<Item = i32> {
+        (1..=SignalSet::HIGHEST)
+            .filter(move |signal| self.contains(*signal))
+            .take(self.0.count_ones() as usize)
+    }
+}
+
 /// Looks a host name up, on any thread. Returns all addresses of a family ([`family::UNSPEC`]: of both) in the system's order,
 /// each once; NAME_NOT_FOUND if the name has no such address, NAME_TRY_AGAIN if no server responded.
 pub type LookUp = Arc<dyn Fn(&CStr, u16) -> Result<Vec<Addr>> + Send + Sync>;

@@ -1,6 +1,6 @@
 //! The seam: every system call that a port or the loop makes goes through [`Kernel`], so that a test can make any of them fail.
 
-use super::imp::{device, error_queue, multicast, names, netdevice, options, socket};
+use super::imp::{device, error_queue, interface_monitor, multicast, names, netdevice, options, socket};
 use super::{
     Device, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
     OwnedHandle, Poller, Readiness, Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch,
@@ -131,6 +131,17 @@ pub trait Kernel {
     /// The indexes of the interfaces that the socket may have joined a group on.
     fn interfaces(&self, handle: Handle) -> Vec<u32> {
         netdevice::indexes(handle)
+    }
+
+    /// A handle that becomes readable when an interface or an address has come, gone or changed, in the network namespace of the
+    /// calling thread.
+    fn open_interface_monitor(&self) -> io::Result<OwnedHandle> {
+        interface_monitor::open()
+    }
+
+    /// Reads the notices of a monitor, so that it is not readable any more. Returns true if there was a change.
+    fn read_interface_monitor(&self, monitor: Handle) -> io::Result<bool> {
+        interface_monitor::read(monitor)
     }
 
     /// Receives datagrams that are waiting: [`RecvBatch::receive`].

@@ -13,7 +13,7 @@
 //! - `Poller`: `new()`, `add(Handle, Interest, token)`, `modify(..)`, `delete(Handle)`, `wait(&mut [Readiness], timeout) ->
 //!   io::Result<usize>`, `handle()` for an outer loop
 //! - `Waker`: `new()`, `wake()` from any thread and from signal handlers, and for the loop `is_notified()`, `clear()`,
-//!   `begin_drain()`, `try_sleep()`, `republish()`; `fd()` is in the poller
+//!   `begin_drain()`, `try_sleep()`, `republish()`, `take_signals() -> SignalSet`; `fd()` is in the poller
 //! - `Alarm`: `new()`, `set(timeout)`; `fd()` is in the poller, so that an outer loop wakes up at an instant
 //! - `renew()` of each of the three, in a forked child: a new one under the same number
 //! - `clock`: `now() -> u64`, monotonic nanoseconds; `spin_for(nanoseconds)`
@@ -28,7 +28,9 @@
 //! - `device`: [`Device`], `get`, `bind`, `includes`, `is_device_option(level, name)`
 //! - `multicast`: `join`, `leave`, `filter`
 //! - `netdevice`: `is_gone`, `first_v4`, `indexes`, in the network namespace of a socket
-//! - `interface`: `index_by_name`, `interface_index`, `exists`, `parse_addr`, `parse_host`, in that of the thread; `interfaces::list`
+//! - `interface`: `index_by_name`, `interface_index`, `exists`, `parse_addr`, `parse_host`, in that of the thread
+//! - `interfaces::list` and `interface_monitor::open() -> io::Result<OwnedHandle>`, also in that of the thread;
+//!   `interface_monitor::read(Handle) -> io::Result<bool>`; `interface::reason(&io::Error) -> Status`: why they have failed
 //! - `names::look_up`: a [`LookUp`]
 //!
 //! Datagrams
@@ -38,7 +40,7 @@
 //! - `error_queue::read(Handle) -> io::Result<Option<Report>>`
 //!
 //! Processes and threads
-//! - `signal::Signals`: `listen(&Waker)`, `signal_count()`
+//! - `signal`: `check_number(number)`, `listen(&Waker, number)`, `unlisten(&Waker, number)`, `STOP_SIGNALS`
 //! - `thread`: `spawn`, `this_thread()`, `SignalMask`; `Semaphore`; `CancelDisabled`
 //! - `wiped_page::WipedPage`, `process_id()`: how a forked child is detected
 //! - `feature::is_supported(name) -> bool`
@@ -72,7 +74,7 @@ use linux as imp;
 
 pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
-    OwnedHandle, Readiness, SocketKind, SocketOption, handle_of,
+    OwnedHandle, Readiness, SignalSet, SocketKind, SocketOption, handle_of,
 };
 pub use append_cursor::AppendCursor;
 pub use buffers::{Buffers, MESSAGES_MAX};
@@ -90,8 +92,8 @@ pub use imp::options::SavedOption;
 pub use imp::semaphore::Semaphore;
 pub use imp::waker::Waker;
 pub use imp::{
-    clock, cmsg, device, error_queue, feature, interface, interfaces, managed_options, names, netdevice,
-    recv_meta, signal, socket, thread,
+    clock, cmsg, device, error_queue, feature, interface, interface_monitor, interfaces, managed_options,
+    names, netdevice, recv_meta, signal, socket, thread,
 };
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};

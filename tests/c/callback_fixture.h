@@ -7,6 +7,7 @@
 #define UDPR_TESTS_CALLBACK_FIXTURE_H
 
 #include "every_callback.h"
+#include "network_namespace.h"
 
 #include <fcntl.h>
 
@@ -138,6 +139,27 @@ static inline registration *add_watch(callback_fixture *fixture) {
   return one;
 }
 
+static inline registration *add_signal_watch(callback_fixture *fixture) {
+  registration *one = new_registration(fixture, SIGNAL_WATCH_FREED);
+  OK(udpr_reactor_watch_signal(fixture->reactor, SIGUSR1, on_signal_watch, one, registration_free, &one->id));
+  return one;
+}
+
+static inline registration *add_interface_watch(callback_fixture *fixture) {
+  registration *one = new_registration(fixture, INTERFACE_WATCH_FREED);
+  OK(udpr_reactor_watch_interfaces(fixture->reactor, on_interface_watch, one, registration_free, &one->id));
+  return one;
+}
+
+/* Makes the callback of every watch of the interfaces due. */
+static inline void change_interface(void) {
+  static int   mtu = 65536;
+  struct ifreq loopback = {.ifr_name = "lo", .ifr_mtu = --mtu};
+  int          fd = socket(AF_INET, SOCK_DGRAM, 0);
+  CHECK_EQ(0, ioctl(fd, SIOCSIFMTU, &loopback));
+  close(fd);
+}
+
 /* ---- the steps of a fixture, which end as soon as `act` was called ------------------------------------- */
 
 static inline void add_triggers(callback_fixture *fixture) {
@@ -171,7 +193,9 @@ static inline void add_calls(callback_fixture *fixture) {
   add_remote_call(fixture);
   add_work(fixture);
   fixture->lookup = add_lookup(fixture);
-  fixture->watch = add_watch(fixture);
+  fixture->watches[0] = add_watch(fixture);
+  fixture->watches[1] = add_signal_watch(fixture);
+  fixture->watches[2] = add_interface_watch(fixture);
 }
 
 /* Sends datagrams to two ports, makes the third port's peer refuse, and posts until write_ready is due. */
@@ -181,6 +205,8 @@ static inline void make_traffic(callback_fixture *fixture) {
             refusing = peer_addr(fixture->refusing);
   udpr_status status;
   CHECK_EQ(1, write(fixture->pipe[1], "x", 1));
+  CHECK_EQ(0, raise(SIGUSR1));
+  change_interface();
   peer_send(fixture->peer, &single, "a", 1);
   peer_send(fixture->peer, &single, "b", 1);
   peer_send(fixture->peer, &batch, "c", 1);
@@ -227,6 +253,8 @@ static const step_fn fixture_steps[] = {set_logger,       add_triggers,
                                         stop_and_iterate, remove_logger};
 
 static inline void fixture_begin(callback_fixture *fixture, callback_kind kind, act_fn act) {
+  static bool has_namespace;
+  if (!has_namespace) enter_network_namespace(), has_namespace = true;
   *fixture = (callback_fixture){.reactor = new_reactor(0), .kind = kind, .act = act};
   check_context = callback_names[kind];
   fixture->visitor = (registration){.in = fixture};

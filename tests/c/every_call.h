@@ -51,6 +51,14 @@ static inline void watch_must_not_run(udpr_reactor *reactor, udpr_id id, int32_t
   (void)reactor, (void)id, (void)events, (void)user;
   FAIL("a watch of %d that was refused was called", fd);
 }
+static inline void signal_must_not_run(udpr_reactor *reactor, udpr_id id, int32_t signal_number, void *user) {
+  (void)reactor, (void)id, (void)user;
+  FAIL("a watch of signal %d that was refused was called", signal_number);
+}
+static inline void change_must_not_run(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)reactor, (void)user;
+  FAIL("watch %llu of the interfaces, which was refused, was called", (unsigned long long)id);
+}
 static inline udpr_status trigger_must_not_run(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)user;
   FAIL("trigger %llu, which was refused, fired", (unsigned long long)id);
@@ -148,6 +156,12 @@ static inline udpr_status call_change_watch(handles *with) {
   return udpr_reactor_change_watch(with->reactor, 1, UDPR_WATCH_READABLE);
 }
 static inline udpr_status call_unwatch(handles *with) { return udpr_reactor_unwatch(with->reactor, 1); }
+static inline udpr_status call_watch_signal(handles *with) {
+  return udpr_reactor_watch_signal(with->reactor, SIGURG, signal_must_not_run, with, count_freed, NULL);
+}
+static inline udpr_status call_watch_interfaces(handles *with) {
+  return udpr_reactor_watch_interfaces(with->reactor, change_must_not_run, with, count_freed, NULL);
+}
 static inline udpr_status call_call_when_running(handles *with) {
   return udpr_reactor_call_when_running(with->reactor, call_must_not_run, with, count_freed, NULL);
 }
@@ -206,6 +220,8 @@ static const every_call reactor_calls[] = {
     {"watch", call_watch},
     {"change_watch", call_change_watch},
     {"unwatch", call_unwatch},
+    {"watch_signal", call_watch_signal},
+    {"watch_interfaces", call_watch_interfaces},
     {"call_when_running", call_call_when_running},
     {"add_trigger", call_add_trigger},
     {"remove_trigger", call_remove_trigger},
@@ -216,7 +232,7 @@ static const every_call reactor_calls[] = {
     {"resolve", call_resolve},
     {"cancel_resolve", call_cancel_resolve},
 };
-enum { REGISTRATIONS = 13, TRANSPORT_REGISTRATIONS = 2 }; /* how many of them have a free_user */
+enum { REGISTRATIONS = 15, TRANSPORT_REGISTRATIONS = 2 }; /* how many of them have a free_user */
 
 /* ---- functions of the transport ------------------------------------------------------------------------ */
 

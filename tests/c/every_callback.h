@@ -28,6 +28,8 @@ typedef enum callback_kind {
   DONE,
   RESOLVED,
   WATCH,
+  SIGNAL_WATCH,
+  INTERFACE_WATCH,
   STARTUP,
   SHUTDOWN_BEFORE,
   SHUTDOWN_DURING,
@@ -45,6 +47,8 @@ typedef enum callback_kind {
   JOB_FREED,
   LOOKUP_FREED,
   WATCH_FREED,
+  SIGNAL_WATCH_FREED,
+  INTERFACE_WATCH_FREED,
   TRIGGER_FREED,
   LOGGER_FREED,
   CALLBACK_KINDS,
@@ -72,6 +76,8 @@ static const char *const callback_names[] = {
     [DONE] = "udpr_call_fn of call_in_thread",
     [RESOLVED] = "udpr_resolved_fn",
     [WATCH] = "udpr_watch_fn",
+    [SIGNAL_WATCH] = "udpr_signal_fn",
+    [INTERFACE_WATCH] = "udpr_change_fn",
     [STARTUP] = "udpr_trigger_fn at startup",
     [SHUTDOWN_BEFORE] = "udpr_trigger_fn before shutdown",
     [SHUTDOWN_DURING] = "udpr_trigger_fn during shutdown",
@@ -89,6 +95,8 @@ static const char *const callback_names[] = {
     [JOB_FREED] = "udpr_free_fn of call_in_thread",
     [LOOKUP_FREED] = "udpr_free_fn of resolve",
     [WATCH_FREED] = "udpr_free_fn of watch",
+    [SIGNAL_WATCH_FREED] = "udpr_free_fn of watch_signal",
+    [INTERFACE_WATCH_FREED] = "udpr_free_fn of watch_interfaces",
     [TRIGGER_FREED] = "udpr_free_fn of add_trigger",
     [LOGGER_FREED] = "udpr_free_fn of set_logger",
 };
@@ -106,7 +114,7 @@ typedef struct registration {
 
 typedef void (*act_fn)(callback_fixture *fixture);
 
-enum { MAX_REGISTRATIONS = 32 };
+enum { MAX_REGISTRATIONS = 40 };
 
 struct callback_fixture {
   udpr_reactor *reactor;
@@ -114,7 +122,7 @@ struct callback_fixture {
   registration  registrations[MAX_REGISTRATIONS], visitor;
   int           count;
   /* These point into `registrations`. */
-  registration   *single, *batch, *connected, *watch, *lookup, *call, *triggers[5];
+  registration   *single, *batch, *connected, *watches[3], *lookup, *call, *triggers[5];
   callback_kind   kind;
   act_fn          act;
   registration   *acting;           /* whose callback called `act` */
@@ -225,6 +233,14 @@ static inline void on_resolved(udpr_reactor *reactor, udpr_id id, udpr_status st
 static inline void on_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)fd, (void)events;
   record_callback(user, WATCH, NULL);
+}
+static inline void on_signal_watch(udpr_reactor *reactor, udpr_id id, int32_t signal_number, void *user) {
+  (void)reactor, (void)id, (void)signal_number;
+  record_callback(user, SIGNAL_WATCH, NULL);
+}
+static inline void on_interface_watch(udpr_reactor *reactor, udpr_id id, void *user) {
+  (void)reactor, (void)id;
+  record_callback(user, INTERFACE_WATCH, NULL);
 }
 static inline udpr_status on_startup(udpr_reactor *reactor, udpr_id id, void *user) {
   (void)reactor, (void)id;

@@ -43,7 +43,8 @@ static void remove_registrations(callback_fixture *fixture) {
   for (int i = 0; i < 5; i++)
     if (fixture->triggers[i])
       check_ends(udpr_reactor_remove_trigger(fixture->reactor, fixture->triggers[i]->id));
-  if (fixture->watch) check_ends(udpr_reactor_unwatch(fixture->reactor, fixture->watch->id));
+  for (int i = 0; i < 3; i++)
+    if (fixture->watches[i]) check_ends(udpr_reactor_unwatch(fixture->reactor, fixture->watches[i]->id));
   if (fixture->lookup) check_ends(udpr_reactor_cancel_resolve(fixture->reactor, fixture->lookup->id));
   check_ends(udpr_reactor_set_logger(fixture->reactor, 0, NULL, NULL, NULL));
 }
@@ -158,6 +159,16 @@ static void replace_itself(callback_fixture *fixture) {
     OK(udpr_reactor_unwatch(fixture->reactor, fixture->acting->id));
     add_watch(fixture);
     break;
+  case SIGNAL_WATCH:
+    OK(udpr_reactor_unwatch(fixture->reactor, fixture->acting->id));
+    add_signal_watch(fixture);
+    CHECK_EQ(0, raise(SIGUSR1));
+    break;
+  case INTERFACE_WATCH:
+    OK(udpr_reactor_unwatch(fixture->reactor, fixture->acting->id));
+    add_interface_watch(fixture);
+    change_interface();
+    break;
   case STARTUP:
   case SHUTDOWN_BEFORE:
   case SHUTDOWN_DURING:
@@ -167,6 +178,8 @@ static void replace_itself(callback_fixture *fixture) {
   case PORT_REPEAT_FREED: break; /* called when the port stops */
   case REPEAT_FREED:
   case WATCH_FREED:
+  case SIGNAL_WATCH_FREED:
+  case INTERFACE_WATCH_FREED:
   case TRIGGER_FREED: break; /* called by udpr_reactor_free, when nothing can be registered any more */
   default: replace_port(fixture);
   }
@@ -180,8 +193,9 @@ static void expect_replacement_called(callback_fixture *fixture) {
     udpr_addr host = host_of(fixture->single->transport);
     peer_send(fixture->peer, &host, "a", 1);
   }
-  if (fixture->kind == WATCH || in_call || fixture->kind == CALL_FROM_THREAD ||
-      fixture->kind == REMOTE_CALL || fixture->kind == DONE || fixture->kind == RESOLVED || in_port)
+  bool in_watch = fixture->kind >= WATCH && fixture->kind <= INTERFACE_WATCH;
+  if (in_watch || in_call || fixture->kind == CALL_FROM_THREAD || fixture->kind == REMOTE_CALL ||
+      fixture->kind == DONE || fixture->kind == RESOLVED || in_port)
     RUN_UNTIL(fixture->reactor, fixture->was_called[fixture->kind]);
 }
 

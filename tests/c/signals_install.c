@@ -1,5 +1,5 @@
-/* Signals and handlers at the moment when run installs or restores handlers, and a child that runs a reactor
- * of its own.
+/* Signals and handlers at the moment when run or a watch installs or restores handlers, and a child that runs a
+ * reactor of its own.
  */
 #include "probe.h"
 
@@ -7,6 +7,8 @@
 
 static volatile sig_atomic_t own_handled;
 static bool                  raise_at_once, install_at_next_query;
+static udpr_reactor *volatile watch_at_next_restore; /* changed inside raise */
+static int watch_called;
 
 static void own_handler(int number) {
   (void)number;
@@ -15,14 +17,25 @@ static void own_handler(int number) {
 
 static void late_handler(int number) { (void)number; }
 
+static void count_call(udpr_reactor *reactor, udpr_id id, int32_t number, void *user) {
+  (void)reactor, (void)id, (void)number, (void)user;
+  watch_called++;
+}
+
 typedef int sigaction_fn(int, const struct sigaction *, struct sigaction *);
 
 /* Replaces the function of the C library: raises a signal right after a handler was installed, or installs
- * another handler right after the present one was queried, as another thread might do.
+ * another handler right after the present one was queried, or begins a watch right before own_handler is restored, as another
+ * thread might do.
  */
 int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
   sigaction_fn *real;
   *(void **)&real = dlsym(RTLD_NEXT, "sigaction");
+  if (watch_at_next_restore && number == SIGTERM && action && action->sa_handler == own_handler) {
+    udpr_reactor *reactor = watch_at_next_restore;
+    watch_at_next_restore = NULL;
+    OK(udpr_reactor_watch_signal(reactor, SIGTERM, count_call, NULL, NULL, NULL));
+  }
   int result = real(number, action, before);
   if (raise_at_once && number == SIGTERM && action && action->sa_handler != own_handler) {
     raise_at_once = false;
@@ -74,6 +87,27 @@ TEST(a_handler_installed_while_run_restores_stays) {
   CHECK_EQ(0, sigaction(SIGTERM, NULL, &action));
   CHECK(action.sa_handler == late_handler);
   OK(udpr_reactor_free(reactor));
+}
+
+/* The program has restored the library's handler, so that a signal puts own_handler back while a watch finds the library's. */
+TEST(a_watch_that_begins_while_a_signal_restores_keeps_its_handler) {
+  struct sigaction librarys;
+  udpr_id          id;
+  udpr_reactor    *reactor = new_reactor(0);
+  install_own_handler();
+  OK(udpr_reactor_watch_signal(reactor, SIGTERM, count_call, NULL, NULL, &id));
+  CHECK_EQ(0, sigaction(SIGTERM, NULL, &librarys));
+  OK(udpr_reactor_unwatch(reactor, id));
+  CHECK(own_handler_is_installed());
+  CHECK_EQ(0, sigaction(SIGTERM, &librarys, NULL));
+  watch_at_next_restore = reactor;
+  CHECK_EQ(0, raise(SIGTERM));
+  CHECK(!watch_at_next_restore && own_handled == 1 && !own_handler_is_installed());
+  CHECK_EQ(0, raise(SIGTERM));
+  run_turns(reactor, 1);
+  CHECK(watch_called == 1 && own_handled == 1);
+  OK(udpr_reactor_free(reactor));
+  CHECK(own_handler_is_installed());
 }
 
 static int handler_flags;

@@ -3,7 +3,9 @@
 //! set, and checks what the process has printed.
 
 use super::super::callback::Core;
-use super::super::{embed::*, events::*, life::*, observe::*, ports::*, thread::*, time::*, transport::*};
+use super::super::{
+    embed::*, events::*, life::*, notices::*, observe::*, ports::*, thread::*, time::*, transport::*,
+};
 use super::silence_panics;
 use crate::abi::*;
 use crate::status::Status;
@@ -146,6 +148,10 @@ unsafe extern "C-unwind" fn ignore_trigger(_: *mut udpr_reactor, _: udpr_id, _: 
 
 unsafe extern "C-unwind" fn ignore_watch(_: *mut udpr_reactor, _: udpr_id, _: i32, _: u32, _: *mut c_void) {}
 
+unsafe extern "C-unwind" fn ignore_signal(_: *mut udpr_reactor, _: udpr_id, _: i32, _: *mut c_void) {}
+
+unsafe extern "C-unwind" fn ignore_change(_: *mut udpr_reactor, _: udpr_id, _: *mut c_void) {}
+
 /// The statuses that a test's callbacks have seen.
 static SEEN: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
@@ -221,6 +227,8 @@ fn call_everything(
         udpr_reactor_next_timeout(reactor, &mut timeout);
         udpr_reactor_watch(reactor, 0, 1, Some(ignore_watch), user, FREE, &mut id);
         udpr_reactor_change_watch(reactor, 1, 1);
+        udpr_reactor_watch_signal(reactor, 1, Some(ignore_signal), user, FREE, &mut id);
+        udpr_reactor_watch_interfaces(reactor, Some(ignore_change), user, FREE, &mut id);
         udpr_reactor_unwatch(reactor, 1);
         udpr_reactor_listen_udp(reactor, 0, null(), &protocol(freed), null(), null_mut());
         udpr_reactor_each_transport(reactor, Some(ignore_visit), null_mut());
@@ -300,7 +308,7 @@ fn a_panic_in_a_turn_kills_the_reactor_alone() {
         assert_eq!((pointers, fileno), ([null_mut(); 3], -1));
         assert_eq!(closed, [udpr_status_code::UDPR_E_CLOSED as i32; 3]);
         assert_eq!(freed.each_ref().map(Count::get), [1; 6]);
-        assert_eq!(late.get(), 9, "what a dead reactor was asked for is freed in the failing call");
+        assert_eq!(late.get(), 11, "what a dead reactor was asked for is freed in the failing call");
         assert_eq!(seen(), [PANIC], "the log has it once");
         assert_usable();
     });

@@ -33,12 +33,12 @@ fn look_up_failure() -> Status {
 }
 
 /// Why the system could not be asked.
-pub(super) fn reason(error: &io::Error) -> Status {
+pub fn reason(error: &io::Error) -> Status {
     match error.raw_os_error() {
         Some(libc::ENODEV | libc::ENXIO) => Status::NO_INTERFACE,
         // A sandbox without AF_NETLINK, or without sockets: the family that is not supported is not that of the
         // caller's address.
-        Some(libc::EAFNOSUPPORT) => Status::NOT_SUPPORTED,
+        Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT) => Status::NOT_SUPPORTED,
         Some(libc::EACCES) => Status::PERMISSION,
         Some(errno) => Status::from_errno(errno),
         None => Status::SYSTEM,

@@ -15,6 +15,7 @@ pub(super) mod fd;
 pub mod feature;
 mod gso;
 pub mod interface;
+pub mod interface_monitor;
 pub mod interfaces;
 pub mod managed_options;
 pub(super) mod mmsg;

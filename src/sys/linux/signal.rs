@@ -1,79 +1,98 @@
-//! SIGINT and SIGTERM as wake-ups, for reactors that ask for it while they run.
+//! Signals as wake-ups of reactors: of those that watch a signal, and of those that SIGINT and SIGTERM stop.
 //!
 //! This is one of the library's two pieces of global state: a signal handler can reach nothing else. The handler may
-//! run on any thread at any time: while other threads begin or end a run, in a forked child, and long after the last
-//! run, since a host may save our handler and restore it later, as readline(3) and getpass(3) do. Therefore:
+//! run on any thread at any time: while other threads begin or end to listen, in a forked child, and long after the last
+//! reactor has ended, since a host may save our handler and restore it later, as readline(3) and getpass(3) do.
+//! Therefore:
 //!
 //! - The handler takes no lock, and nobody waits for it: it reads memory that is never freed (waker.rs,
 //!   [`PreviousAction`]).
 //! - There is no count to keep right: a reactor listens while its waker names this process, which a waker of the parent
-//!   never does.
-//! - If no reactor listens in this process, the handler does what the previous handler would have done.
+//!   never does, and has the signal in its set.
+//! - If no reactor of this process listens to the signal, the handler does what the previous handler would have done,
+//!   and installs that one again.
 //! - Each previous handler has a handler of ours that stands in for it ([`HANDLERS`]). The previous one is published
 //!   before ours is installed. So every process that has our handler knows the previous one, and what a saved handler of
 //!   ours stands for never changes.
 //! - Handlers are changed under a lock that a forked child takes over ([`RobustLock`]), and only while ours is still
-//!   installed.
+//!   installed. The handler itself cannot take that lock: it checks afterwards whether a reactor has begun to listen.
 //!
 //! The crate signal-hook-registry does not restore handlers, and its table belongs to the parent in a forked child.
-//! Another signal needs only an entry in [`INSTALLED`] and its number in the waker.
 
 use super::robust_lock::RobustLock;
-use super::waker::{self, Waker};
+use super::thread::SYNCHRONOUS;
+use super::waker::{self, Waker, WakerState};
 use super::{check, errno, process_id};
+use crate::refusal;
+use crate::status::Result;
+use crate::sys::api::SignalSet;
 use libc::{c_int, c_void, sigaction, siginfo_t};
 use std::io;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// The signals that are handled.
-static INSTALLED: [InstalledHandler; 2] =
-    [InstalledHandler::new(libc::SIGINT), InstalledHandler::new(libc::SIGTERM)];
+/// The signals that stop a reactor that asks for it.
+pub const STOP_SIGNALS: [i32; 2] = [libc::SIGINT, libc::SIGTERM];
+
+/// What is known of each signal that has a handler.
+static INSTALLED: [InstalledHandler; SignalSet::HIGHEST as usize] =
+    [const { InstalledHandler::new() }; SignalSet::HIGHEST as usize];
 /// Held while handlers are changed.
 static CHANGING: RobustLock = RobustLock::new();
 
-/// A reactor that listens for SIGINT and SIGTERM. When the last one is dropped, the previous handlers are installed
-/// again.
-pub struct Signals<'a> {
-    waker: &'a Waker,
-    /// The process in which it listens. It does not listen in a child that was forked meanwhile.
-    process: c_int,
-    before: u32,
+/// Whether a program may listen to this signal.
+///
+/// # Errors
+/// INVALID_ARGUMENT for numbers that are no signal, and for signals that cannot be handled (SIGKILL, SIGSTOP), that end the process
+/// in any case (SIGABRT), that an instruction of a thread raises, or that the C library uses itself.
+pub fn check_number(signal: i32) -> Result {
+    // The C library uses the first real-time signals (nptl(7)).
+    let is_known = matches!(signal, 1..32) || (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
+    let is_refused =
+        [libc::SIGKILL, libc::SIGSTOP, libc::SIGABRT].contains(&signal) || SYNCHRONOUS.contains(&signal);
+    if is_known && !is_refused && signal <= SignalSet::HIGHEST {
+        return Ok(());
+    }
+    Err(match u64::try_from(signal) {
+        Ok(number) => refusal::invalid("signal_number", number, "a signal that a program can handle"),
+        Err(_) => refusal::wrong("signal_number", "is negative"),
+    })
 }
 
-impl<'a> Signals<'a> {
-    /// Handles both signals, and wakes `waker` at each. Errors: those of sigaction(2).
-    pub fn listen(waker: &'a Waker) -> io::Result<Signals<'a>> {
-        let _changing = CHANGING.lock();
-        let signals = Signals { waker, process: process_id(), before: waker.state().signal_count() };
-        // Before the handlers are installed, so that they always find a waker.
-        waker.state().set_signal_process(signals.process);
-        INSTALLED.iter().try_for_each(InstalledHandler::install).inspect_err(|_| signals.end())?;
-        Ok(signals)
-    }
+/// Begins to listen to a signal: from now on, it wakes `waker`, and [`Waker::take_signals`] returns it. Calling it again installs
+/// the handler again if the host has installed another one.
+///
+/// # Errors
+/// Those of sigaction(2).
+pub fn listen(waker: &Waker, signal: i32) -> io::Result<()> {
+    let _changing = CHANGING.lock();
+    // Before the handler is installed, so that it always finds a waker.
+    waker.state().listen(process_id(), signal);
+    let installed = installed(signal).map_or(Ok(()), |handler| handler.install(signal));
+    installed.inspect_err(|_| end(waker.state(), signal))
+}
 
-    /// How many signals were received.
-    pub fn signal_count(&self) -> u32 {
-        self.waker.state().signal_count().wrapping_sub(self.before)
-    }
+/// Ends what [`listen`] has begun. The previous handler is installed again if no other waker listens to this signal.
+pub fn unlisten(waker: &Waker, signal: i32) {
+    let _changing = CHANGING.lock();
+    end(waker.state(), signal);
+}
 
-    /// The lock is held.
-    fn end(&self) {
-        let process = process_id();
-        if self.process == process {
-            self.waker.state().set_signal_process(0);
-        }
-        if !waker::all().any(|other| other.listens_to_signals_of(process)) {
-            INSTALLED.iter().for_each(InstalledHandler::restore);
-        }
+/// The lock is held.
+fn end(waker: &WakerState, signal: c_int) {
+    let process = process_id();
+    waker.unlisten(process, signal);
+    if let (false, Some(handler)) = (has_listener(process, signal), installed(signal)) {
+        handler.restore(signal);
     }
 }
 
-impl Drop for Signals<'_> {
-    fn drop(&mut self) {
-        let _changing = CHANGING.lock();
-        self.end();
-    }
+fn has_listener(process: c_int, signal: c_int) -> bool {
+    waker::all().any(|waker| waker.listens(process, signal))
+}
+
+fn installed(signal: c_int) -> Option<&'static InstalledHandler> {
+    usize::try_from(signal - 1).ok().and_then(|index| INSTALLED.get(index))
 }
 
 /// Called for any signal. A previous handler that does not return normally, but unwinds for example, passes through
@@ -85,13 +104,11 @@ unsafe extern "C-unwind" fn handle<const SLOT: usize>(
 ) {
     let listeners = errno::preserve(|| {
         let process = process_id();
-        waker::all().filter(|waker| waker.record_signal(process)).count()
+        waker::all().filter(|waker| waker.record_signal(process, signal)).count()
     });
-    let taken = INSTALLED.iter().find(|taken| taken.signal == signal);
-    // Nothing of ours is in progress any more: the previous handler may leave by siglongjmp(3), or end its thread.
-    if let (0, Some(taken)) = (listeners, taken) {
+    if let (0, Some(handler)) = (listeners, installed(signal)) {
         // SAFETY: the arguments are the kernel's own.
-        unsafe { taken.stand_in(SLOT, info, context) };
+        unsafe { handler.stand_in(SLOT, signal, info, context) };
     }
 }
 
@@ -113,16 +130,15 @@ fn is_function(action: &sigaction) -> bool {
     ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction)
 }
 
-/// A signal that is handled, and its previous actions.
+/// The previous actions of a signal.
 struct InstalledHandler {
-    signal: c_int,
     /// What each of our handlers stands in for. It is written under the lock, before that handler is installed.
     formers: [AtomicPtr<PreviousAction>; SLOTS],
 }
 
 impl InstalledHandler {
-    const fn new(signal: c_int) -> InstalledHandler {
-        InstalledHandler { signal, formers: [const { AtomicPtr::new(null_mut()) }; SLOTS] }
+    const fn new() -> InstalledHandler {
+        InstalledHandler { formers: [const { AtomicPtr::new(null_mut()) }; SLOTS] }
     }
 
     fn previous(&self, slot: usize) -> Option<&'static PreviousAction> {
@@ -131,11 +147,11 @@ impl InstalledHandler {
     }
 
     /// Installs one of our handlers. If one is installed already, somebody who had saved it has restored it.
-    fn install(&self) -> io::Result<()> {
-        let mut found = exchange(self.signal, None)?;
+    fn install(&self, signal: c_int) -> io::Result<()> {
+        let mut found = exchange(signal, None)?;
         loop {
             let slot = slot_of(&found).unwrap_or_else(|| self.slot_for(&found));
-            let replaced = exchange(self.signal, Some(&self.ours(slot)))?;
+            let replaced = exchange(signal, Some(&self.ours(slot)))?;
             if slot_of(&replaced).is_some() || is_same(&replaced, &found) {
                 return Ok(());
             }
@@ -145,15 +161,24 @@ impl InstalledHandler {
     }
 
     /// Installs the previous action again, unless the host has installed another one instead of ours meanwhile.
-    fn restore(&self) {
-        let standing = exchange(self.signal, None).ok().and_then(|now| slot_of(&now));
+    fn restore(&self, signal: c_int) {
+        let standing = exchange(signal, None).ok().and_then(|now| slot_of(&now));
         if let Some(previous) = standing.and_then(|slot| self.previous(slot)) {
             // It cannot fail: the signal exists.
-            let replaced = exchange(self.signal, Some(&previous.present()));
+            let replaced = exchange(signal, Some(&previous.present()));
             // Another thread of the host has changed the action in between: its action stays.
             if let Some(hosts) = replaced.ok().filter(|action| slot_of(action).is_none()) {
-                let _ = exchange(self.signal, Some(&hosts));
+                let _ = exchange(signal, Some(&hosts));
             }
+        }
+    }
+
+    /// [`InstalledHandler::restore`] inside the handler, without the lock. A thread that has begun to listen meanwhile may have found
+    /// ours installed before this has replaced it.
+    fn restore_in_handler(&self, slot: usize, signal: c_int) {
+        self.restore(signal);
+        if has_listener(process_id(), signal) {
+            let _ = exchange(signal, Some(&self.ours(slot)));
         }
     }
 
@@ -182,55 +207,60 @@ impl InstalledHandler {
         action
     }
 
-    /// Does what the previous action would have done.
+    /// Does what the previous action would have done, and installs it again if ours is the handler that is installed.
     ///
     /// # Safety
     /// [`handle`] calls it with the arguments that it received.
-    unsafe fn stand_in(&self, slot: usize, info: *mut siginfo_t, context: *mut c_void) {
+    unsafe fn stand_in(&self, slot: usize, signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
         let Some(previous) = self.previous(slot) else { return };
+        let Ok(standing) = exchange(signal, None) else { return };
         let action = previous.take();
+        let is_ours = slot_of(&standing).is_some();
+        if is_ours {
+            self.restore_in_handler(slot, signal);
+        }
+        // Nothing of ours is in progress any more: the previous handler may leave by siglongjmp(3), or end its thread.
         match action.sa_sigaction {
             libc::SIG_IGN => {}
-            libc::SIG_DFL => self.do_default(&action),
-            // SAFETY: as our caller says.
-            _ => unsafe { self.call(&action, info, context) },
-        }
-    }
-
-    /// The default of SIGINT and SIGTERM ends the process, once this handler has returned. If a handler of the host's
-    /// calls ours as the previous one, that handler is responsible.
-    fn do_default(&self, default: &sigaction) {
-        if exchange(self.signal, None).is_ok_and(|now| slot_of(&now).is_some()) {
-            let _ = exchange(self.signal, Some(default));
+            // If a handler of the host's calls ours as the previous one, that handler is responsible.
+            libc::SIG_DFL if !is_ours => {}
+            // The kernel does the default once this handler has returned.
             // SAFETY: raise(3) is async-signal-safe.
-            unsafe { libc::raise(self.signal) };
+            libc::SIG_DFL => drop(unsafe { libc::raise(signal) }),
+            _ => {
+                // Without the flag the host has restored our handler by signal(2), or calls it from a handler that it has installed
+                // that way: then there is one argument only.
+                let has_info = standing.sa_flags & libc::SA_SIGINFO != 0;
+                // SAFETY: as our caller says.
+                unsafe { call(&action, signal, has_info.then_some((info, context))) };
+            }
         }
     }
+}
 
-    /// # Safety
-    /// As for [`InstalledHandler::stand_in`].
-    unsafe fn call(&self, previous: &sigaction, info: *mut siginfo_t, context: *mut c_void) {
-        if previous.sa_flags & libc::SA_SIGINFO == 0 {
-            // SAFETY: without SA_SIGINFO it is a function of one argument (sigaction(2)).
-            let function: unsafe extern "C-unwind" fn(c_int) =
-                unsafe { std::mem::transmute(previous.sa_sigaction) };
-            // SAFETY: the host's handler for this signal, which has just come.
-            return unsafe { function(self.signal) };
-        }
-        // SAFETY: with SA_SIGINFO it is one of three arguments (sigaction(2)).
-        let function: Handler = unsafe { std::mem::transmute(previous.sa_sigaction) };
-        if exchange(self.signal, None).is_ok_and(|now| now.sa_flags & libc::SA_SIGINFO == 0) {
-            // The host has restored our handler by signal(2), or calls it from a handler that it has installed that
-            // way: then there is one argument only.
-            // SAFETY: siginfo_t is integers and pointers; all of them may be zero.
-            let mut bare: siginfo_t = unsafe { std::mem::zeroed() };
-            bare.si_signo = self.signal;
-            // SAFETY: as above.
-            return unsafe { function(self.signal, &mut bare, null_mut()) };
-        }
-        // SAFETY: as above, with the kernel's arguments.
-        unsafe { function(self.signal, info, context) };
+/// Calls the host's handler for a signal that has just come, with the kernel's arguments if there are any.
+///
+/// # Safety
+/// The action is a handler, and the arguments are the kernel's own.
+unsafe fn call(previous: &sigaction, signal: c_int, arguments: Option<(*mut siginfo_t, *mut c_void)>) {
+    if previous.sa_flags & libc::SA_SIGINFO == 0 {
+        // SAFETY: without SA_SIGINFO it is a function of one argument (sigaction(2)).
+        let function: unsafe extern "C-unwind" fn(c_int) =
+            unsafe { std::mem::transmute(previous.sa_sigaction) };
+        // SAFETY: as our caller says.
+        return unsafe { function(signal) };
     }
+    // SAFETY: with SA_SIGINFO it is one of three arguments (sigaction(2)).
+    let function: Handler = unsafe { std::mem::transmute(previous.sa_sigaction) };
+    let Some((info, context)) = arguments else {
+        // SAFETY: siginfo_t is integers and pointers; all of them may be zero.
+        let mut bare: siginfo_t = unsafe { std::mem::zeroed() };
+        bare.si_signo = signal;
+        // SAFETY: as our caller says.
+        return unsafe { function(signal, &mut bare, null_mut()) };
+    };
+    // SAFETY: as our caller says.
+    unsafe { function(signal, info, context) };
 }
 
 /// An action that was found. Its memory is never freed, since a handler may be about to read it.

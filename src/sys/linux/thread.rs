@@ -54,7 +54,7 @@ pub struct SignalMask(libc::sigset_t);
 
 /// The signals that an instruction of the thread itself raises. If such a signal is blocked, the kernel ends the
 /// process, whatever handler there is: for a JVM's null check, a guard page, a seccomp trap.
-const SYNCHRONOUS: [i32; 6] =
+pub(super) const SYNCHRONOUS: [i32; 6] =
     [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS];
 
 impl SignalMask {

@@ -3,10 +3,11 @@
 use super::fd::TolerantFd;
 use super::mmsg::may_be_refused;
 use super::{check, errno, replace};
+use crate::sys::api::SignalSet;
 use crate::sys::tsan;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Wakes a waiting reactor from any thread and from signal handlers.
 ///
@@ -95,6 +96,15 @@ impl Waker {
         std::iter::once(self.fd()).chain(self.0.write_end())
     }
 
+    /// The signals that were received since the last call. Only the reactor's thread may call this.
+    pub fn take_signals(&self) -> SignalSet {
+        let received = &self.0.received;
+        if received.load(Ordering::Acquire) == 0 {
+            return SignalSet::default();
+        }
+        SignalSet::from_bits(received.swap(0, Ordering::AcqRel))
+    }
+
     /// The part that signal handlers use.
     pub(in crate::sys) fn state(&self) -> &'static WakerState {
         self.0
@@ -103,6 +113,7 @@ impl Waker {
 
 impl Drop for Waker {
     fn drop(&mut self) {
+        self.0.signal_process.store(0, Ordering::SeqCst);
         self.0.lease.fetch_add(RETIRED - USED, Ordering::SeqCst);
         self.0.close_retired();
     }
@@ -126,8 +137,10 @@ pub(in crate::sys) struct WakerState {
     lease: AtomicU32,
     /// The process whose signals wake it; 0 for none.
     signal_process: AtomicI32,
-    /// How many signals were received.
-    signal_count: AtomicU32,
+    /// The signals of that process that wake it: the bits of a [`SignalSet`].
+    listened: AtomicU64,
+    /// Those that were received.
+    received: AtomicU64,
     next: AtomicPtr<WakerState>,
 }
 
@@ -163,7 +176,8 @@ fn claim() -> &'static WakerState {
             pending: AtomicBool::new(false),
             lease: AtomicU32::new(USED),
             signal_process: AtomicI32::new(0),
-            signal_count: AtomicU32::new(0),
+            listened: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             next: AtomicPtr::new(FIRST.load(Ordering::Acquire)),
         }));
         let new = std::ptr::from_ref(state).cast_mut();
@@ -195,34 +209,46 @@ impl WakerState {
         notify(self.write_end().unwrap_or_else(|| self.fd.load(Ordering::Acquire)));
     }
 
-    /// The process whose signals wake it; 0 for none. It must be 0 before its waker is dropped.
-    pub(in crate::sys) fn set_signal_process(&self, process: i32) {
-        self.signal_process.store(process, Ordering::SeqCst);
+    /// This signal of this process wakes it from now on. Only under the lock of signal.rs.
+    pub(in crate::sys) fn listen(&self, process: i32, signal: i32) {
+        if self.signal_process.load(Ordering::SeqCst) != process {
+            // Those of an earlier owner, or of the parent.
+            self.listened.store(0, Ordering::SeqCst);
+            self.received.store(0, Ordering::SeqCst);
+            self.signal_process.store(process, Ordering::SeqCst);
+        }
+        if !self.listens(process, signal) {
+            self.received.fetch_and(!SignalSet::bit(signal), Ordering::SeqCst);
+        }
+        self.listened.fetch_or(SignalSet::bit(signal), Ordering::SeqCst);
     }
 
-    /// True while signals of that process wake it.
-    pub(in crate::sys) fn listens_to_signals_of(&self, process: i32) -> bool {
+    /// Ends that. Only under the lock of signal.rs.
+    pub(in crate::sys) fn unlisten(&self, process: i32, signal: i32) {
+        if self.signal_process.load(Ordering::SeqCst) == process {
+            self.listened.fetch_and(!SignalSet::bit(signal), Ordering::SeqCst);
+        }
+    }
+
+    /// True while this signal of this process wakes it.
+    pub(in crate::sys) fn listens(&self, process: i32, signal: i32) -> bool {
         self.signal_process.load(Ordering::SeqCst) == process
+            && self.listened.load(Ordering::SeqCst) & SignalSet::bit(signal) != 0
     }
 
-    /// How many signals were received.
-    pub(in crate::sys) fn signal_count(&self) -> u32 {
-        self.signal_count.load(Ordering::Acquire)
-    }
-
-    /// For a signal handler of that process: counts a signal and wakes the reactor. Returns false if this waker does
-    /// not listen.
+    /// For a signal handler of that process: records the signal and wakes the reactor. Returns false if this waker does
+    /// not listen to it.
     ///
-    /// It checks twice. The first check keeps handlers of a forked child away from the count, which may belong to the
+    /// It checks twice. The first check keeps handlers of a forked child away from the lease, which may belong to the
     /// parent; the second is for a waker that ended in between.
-    pub(in crate::sys) fn record_signal(&self, process: i32) -> bool {
-        if !self.listens_to_signals_of(process) {
+    pub(in crate::sys) fn record_signal(&self, process: i32, signal: i32) -> bool {
+        if !self.listens(process, signal) {
             return false;
         }
         self.lease.fetch_add(1, Ordering::SeqCst);
-        let listens = self.listens_to_signals_of(process);
+        let listens = self.listens(process, signal);
         if listens {
-            self.signal_count.fetch_add(1, Ordering::Release);
+            self.received.fetch_or(SignalSet::bit(signal), Ordering::SeqCst);
             self.wake();
         }
         self.lease.fetch_sub(1, Ordering::SeqCst);

@@ -125,8 +125,10 @@ static void datagram_received(udpr_transport *transport, const udpr_datagram *qu
     if (len == 0 || at + 4 > query->len) return;
     unsigned type = number_at(query->data + at), class = number_at(query->data + at + 2);
     at += 4;
-    if (len == self->name_len && memcmp(name, self->name, len) == 0 && (type == A || type == ANY))
+    if (len == self->name_len && memcmp(name, self->name, len) == 0 && (type == A || type == ANY)) {
       respond(self, query, class & UNICAST_PLEASE);
+      return; /* one response for a packet, however often it asks */
+    }
   }
 }
 

@@ -149,6 +149,14 @@ def other_queries_and_malformed_ones_get_no_response():
 
 
 @case
+def a_packet_that_asks_again_and_again_gets_one_response():
+    with network("left"), client_of(0) as peer:
+        for number in (1, 2):
+            peer.sendto(query(*[question()] * 50, number=number), (GROUP, PORT))
+        equal([plain_response(number, "10.0.0.1") for number in (1, 2)], [peer.recv(2000) for _ in range(2)])
+
+
+@case
 def interfaces_that_come_and_go_are_followed():
     with network("left") as program:
         for number in (1, 2):

@@ -86,6 +86,19 @@ pub fn unknown_field(argument: &'static str, field: &'static str, given: u64, ru
     keep(Status::VERSION, argument, field, Given::Number(given), rule)
 }
 
+/// A struct of a later version, in which fields that this version does not know are set.
+#[cold]
+#[inline(never)]
+pub fn newer(path: &'static str) -> Status {
+    keep(
+        Status::VERSION,
+        path,
+        "size",
+        Given::Described,
+        "is a later version's, and fields behind ours are not 0",
+    )
+}
+
 /// Something that this system, reactor or descriptor cannot do, as in "fd" "is a regular file".
 #[cold]
 #[inline(never)]
@@ -98,6 +111,13 @@ pub fn unsupported(argument: &'static str, description: &'static str) -> Status 
 #[inline(never)]
 pub fn unsupported_number(argument: &'static str, given: u64, rule: &'static str) -> Status {
     keep(Status::NOT_SUPPORTED, argument, "", Given::Number(given), rule)
+}
+
+/// A status that a callback of the program returned.
+#[cold]
+#[inline(never)]
+pub fn returned(status: Status, callback: &'static str) -> Status {
+    keep(status, callback, "", Given::Described, "returned this status")
 }
 
 /// Adds to the reason of `status` that the argument belongs to an element of an array.

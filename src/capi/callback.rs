@@ -323,7 +323,7 @@ impl Protocol for CProtocol {
                 let rule = "UDPR_OK, or a status below 0";
                 Err(refusal::invalid("the result of start_protocol", positive.code() as u64, rule))
             }
-            failure => Err(failure),
+            failure => Err(refusal::returned(failure, "start_protocol")),
         }
     }
 

@@ -114,15 +114,15 @@ fn with_port_in<T>(
 
 /// As [`with_port`], for functions that are faster than disabling cancellation, and that contain no cancellation point.
 #[inline]
-pub(super) fn with_port_briefly<T>(
+pub(super) fn with_port_briefly<T, F: FnOnce(&Port) -> Result<T>>(
     transport: HandleRef<'_, udpr_transport>,
-    body: impl FnOnce(&Port) -> Result<T>,
+    body: F,
 ) -> Result<T> {
     let owner = &transport.shared()?.reactor.owner;
     let _entry = owner.enter()?;
     // SAFETY: the owner lock keeps every other thread out.
     let port = unsafe { transport.core() };
-    stop_panics(owner, || body(port))
+    stop_panics(owner, || body(port)).inspect_err(|status| log_port_failure(port, *status, type_name::<F>()))
 }
 
 /// As [`with_port`], with the port's reactor. CLOSED once `stop_protocol` has returned.

@@ -24,7 +24,7 @@ pub unsafe extern "C" fn udpr_reactor_new(
     status(anywhere(|| {
         out.check("out")?;
         silence_panics();
-        let options = options.map_err(|bad| bad.of("options"))?.check("options")?;
+        let options = options.map_err(|bad| bad.of("options"))?.check("options->")?;
         let reactor = Reactor::new(options.flags, options.thread_pool_size as usize)?;
         let handle: *mut udpr_reactor = give_out(Box::new(reactor));
         // SAFETY: made just now.

@@ -199,7 +199,7 @@ fn listen(
     let taken_over = protocol.map(|protocol| CProtocol::new(&protocol));
     let port = with_reactor_in(function, reactor, |reactor| {
         let taken_over = taken_over.map_err(|bad| bad.of("protocol"))?;
-        protocol.map_err(|bad| bad.of("protocol"))?.check("protocol")?;
+        protocol.map_err(|bad| bad.of("protocol"))?.check("protocol->")?;
         make(reactor, Box::new(taken_over))
     })?;
     if !out.is_null() {
@@ -209,7 +209,7 @@ fn listen(
 }
 
 fn as_options(options: Given<'_, udpr_udp_options>) -> Result<Options<'_>> {
-    let options = options.map_err(|bad| bad.of("options"))?.check("options")?;
+    let options = options.map_err(|bad| bad.of("options"))?.check("options->")?;
     let reserved = u64::from(options.reserved | options.reserved_2);
     if reserved != 0 {
         return Err(refusal::unknown_field("options->", "reserved", reserved, "this version knows only 0"));

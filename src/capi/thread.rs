@@ -125,8 +125,7 @@ pub unsafe extern "C" fn udpr_reactor_remote(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
-    status(anywhere(|| {
-        let remote = reactor.shared()?;
+    status(from_any_thread(reactor, |remote| {
         remote.shared.owner.check_open()?;
         out.check("out")?;
         out.give("out", give_out(Arc::clone(remote)))

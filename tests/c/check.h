@@ -89,6 +89,46 @@ static inline const char *check_basename(const char *path) {
   return slash ? slash + 1 : path;
 }
 
+/* ---- refusals: why a call is refused, as the library logs it ------------------------------------------- */
+
+/* The last record of this thread. The reactors of new_reactor have a logger at UDPR_LOG_DEBUG. */
+static _Thread_local char check_refusal[512];
+static atomic_bool        check_has_logger;
+
+static inline void check_log(const udpr_log_record *record, void *user) {
+  (void)user;
+  if (record->level == UDPR_LOG_DEBUG) snprintf(check_refusal, sizeof check_refusal, "%s", record->message);
+}
+
+static inline bool check_begins_with(const char *text, const char *head) {
+  return strncmp(text, head, strlen(head)) == 0;
+}
+
+/* Functions without a reactor have no logger, and functions for any thread log in the next turn (refusals.c). */
+static inline bool check_logs_at_once(const char *call) {
+  static const char *const others[] = {"udpr_addr_",          "udpr_interface",      "udpr_reactor_new(",
+                                       "udpr_reactor_remote", "udpr_transport_post", "udpr_remote_call",
+                                       "udpr_reactor_call_f", "udpr_reactor_after_f"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (check_begins_with(call, others[i])) return false;
+  const char *arguments = strchr(call, '(');
+  return arguments && !check_begins_with(arguments, "(NULL") && !check_begins_with(arguments, "(((void *)0)");
+}
+
+/* Whether a call that returned `status` was logged with the name of its function and the argument that is wrong. `call` is its
+ * source text: a function of the library, or a helper of the test that calls one.
+ */
+static inline bool check_is_logged(const char *call, udpr_status status) {
+  if (status != UDPR_E_INVALID_ARGUMENT && status != UDPR_E_VERSION && status != UDPR_E_NOT_SUPPORTED)
+    return true;
+  if (!check_has_logger || !check_logs_at_once(call)) return true;
+  const char *reason = strstr(check_refusal, ": ");
+  bool        is_function = check_begins_with(call, "udpr_");
+  size_t      name = is_function ? strcspn(call, "(") : strlen("udpr_");
+  return reason && strncmp(check_refusal, is_function ? call : "udpr_", name) == 0 &&
+         (!is_function || check_refusal[name] == ':') && strcmp(reason + 2, udpr_status_message(status)) != 0;
+}
+
 /* ---- checks: the first that fails ends the case -------------------------------------------------------- */
 
 #define FAIL(format, ...) \
@@ -112,11 +152,15 @@ static inline const char *check_basename(const char *path) {
     if (strcmp(expected_, actual_) != 0) FAIL("%s is \"%s\", not \"%s\"", #actual, actual_, expected_); \
   } while (0)
 
-#define CHECK_STATUS(expected, call)                                                           \
-  do {                                                                                         \
-    udpr_status expected_ = (expected), actual_ = (call);                                      \
-    if (expected_ != actual_)                                                                  \
-      FAIL("%s is %s, not %s", #call, udpr_status_name(actual_), udpr_status_name(expected_)); \
+/* A call that is refused for an argument has to be logged, too: see check_refusal. */
+#define CHECK_STATUS(expected, call)                                                                \
+  do {                                                                                              \
+    *check_refusal = '\0';                                                                          \
+    udpr_status expected_ = (expected), actual_ = (call);                                           \
+    if (expected_ != actual_)                                                                       \
+      FAIL("%s is %s, not %s", #call, udpr_status_name(actual_), udpr_status_name(expected_));      \
+    if (!check_is_logged(#call, actual_))                                                           \
+      FAIL("%s is %s, which is logged as \"%s\"", #call, udpr_status_name(actual_), check_refusal); \
   } while (0)
 
 #define OK(call) CHECK_STATUS(UDPR_OK, call)
@@ -289,11 +333,18 @@ static inline udpr_ns monotonic_ns(void) {
   return SECONDS(now.tv_sec) + (udpr_ns)now.tv_nsec;
 }
 
+/* Sets the logger that CHECK_STATUS reads. */
+static inline void check_set_logger(udpr_reactor *reactor) {
+  OK(udpr_reactor_set_logger(reactor, UDPR_LOG_DEBUG, check_log, NULL, NULL));
+  check_has_logger = true;
+}
+
 static inline udpr_reactor *new_reactor(uint32_t flags) {
   udpr_reactor_options options = {.size = sizeof options, .flags = flags};
   udpr_reactor        *reactor = NULL;
   OK(udpr_reactor_new(&options, &reactor));
   CHECK(reactor != NULL);
+  check_set_logger(reactor);
   return reactor;
 }
 

@@ -20,7 +20,6 @@ TEST(values_out_of_range_are_refused) {
   refused(reactor, BEFORE, SHUTDOWN + 1, logged_trigger_run);
   refused(reactor, BEFORE, UINT32_MAX, logged_trigger_run);
   refused(reactor, BEFORE, SHUTDOWN, NULL);
-  refused(NULL, BEFORE, SHUTDOWN, logged_trigger_run);
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_fire_event(reactor, SHUTDOWN + 1));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_fire_event(reactor, UINT32_MAX));
   OK(udpr_reactor_free(reactor));

@@ -193,7 +193,7 @@ TEST(phases_events_and_levels) {
     check_freed_once(before++);
     CHECK_STATUS(event, udpr_reactor_fire_event(reactor, value));
     CHECK_STATUS(level, udpr_reactor_set_logger(reactor, value, logged, &freed, count_free));
-    OK(udpr_reactor_set_logger(reactor, 0, NULL, NULL, NULL));
+    check_set_logger(reactor);
     check_freed_once(before);
   }
   OK(udpr_reactor_free(reactor));

@@ -156,26 +156,29 @@ TEST(take_fd_closes_the_descriptor_if_adopting_fails) {
   udpr_protocol bad_size = {.size = 4};
   struct {
     udpr_status          status;
-    udpr_reactor        *reactor;
     uint16_t             family;
     const udpr_protocol *protocol;
     uint32_t             flags;
-  } rows[] = {{UDPR_E_INVALID_ARGUMENT, NULL, 0, &protocol, 0},
-              {UDPR_E_INVALID_ARGUMENT, f.reactor, 0, NULL, 0},
-              {UDPR_E_INVALID_ARGUMENT, f.reactor, 0, &bad_size, 0},
-              {UDPR_E_INVALID_ARGUMENT, f.reactor, 5, &protocol, 0},
-              {UDPR_E_ADDRESS_FAMILY, f.reactor, UDPR_AF_INET6, &protocol, 0},
-              {UDPR_E_INVALID_ARGUMENT, f.reactor, 0, &protocol, UDPR_UDP_REUSE_PORT},
-              {UDPR_E_VERSION, f.reactor, 0, &protocol, 0x80000000},
-              {UDPR_E_CANCELLED, f.reactor, 0, &failing, 0}};
+  } rows[] = {{UDPR_E_INVALID_ARGUMENT, 0, NULL, 0},
+              {UDPR_E_INVALID_ARGUMENT, 0, &bad_size, 0},
+              {UDPR_E_INVALID_ARGUMENT, 5, &protocol, 0},
+              {UDPR_E_ADDRESS_FAMILY, UDPR_AF_INET6, &protocol, 0},
+              {UDPR_E_INVALID_ARGUMENT, 0, &protocol, UDPR_UDP_REUSE_PORT},
+              {UDPR_E_VERSION, 0, &protocol, 0x80000000},
+              {UDPR_E_CANCELLED, 0, &failing, 0}};
   close(f.fd);
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     int fd = peer_open(AF_INET);
     options.flags = UDPR_UDP_TAKE_FD | rows[i].flags;
-    CHECK_STATUS(rows[i].status, udpr_reactor_adopt_datagram_port(rows[i].reactor, fd, rows[i].family,
+    CHECK_STATUS(rows[i].status, udpr_reactor_adopt_datagram_port(f.reactor, fd, rows[i].family,
                                                                   rows[i].protocol, &options, NULL));
     CHECK(!is_open(fd));
   }
+  options.flags = UDPR_UDP_TAKE_FD;
+  int fd = peer_open(AF_INET);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT,
+               udpr_reactor_adopt_datagram_port(NULL, fd, 0, &protocol, &options, NULL));
+  CHECK(!is_open(fd));
   CHECK_STATUS(UDPR_E_SYSTEM - EBADF, adopt(&f, f.fd, 0, UDPR_UDP_TAKE_FD));
   CHECK_EQ(1, f.freed);
   tear_down(&f);

@@ -124,8 +124,10 @@ TEST(post_refuses) {
   udpr_transport      *transport = listen_with(reactor, NULL);
   int                  peer = peer_open(AF_INET);
   udpr_addr            to = peer_addr(peer), v6 = addr("::1", 9);
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_from_thread(NULL, "x", 1, &to));
-  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, post_from_thread(transport, NULL, 1, &to));
+  udpr_status          no_transport = post_from_thread(NULL, "x", 1, &to),
+              no_data = post_from_thread(transport, NULL, 1, &to);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, no_transport);
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, no_data);
   CHECK_STATUS(UDPR_E_MESSAGE_TOO_LONG, post_from_thread(transport, big, sizeof big, &to));
   CHECK_STATUS(UDPR_E_ADDRESS_FAMILY, post_from_thread(transport, "x", 1, &v6));
   OK(post_from_thread(transport, NULL, 0, &to));

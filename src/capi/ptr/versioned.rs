@@ -138,13 +138,13 @@ impl<'a, T: Versioned> VersionedCopy<'a, T> {
         VersionedCopy { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }
     }
 
-    /// Whether this library knows everything that the struct in this argument says.
+    /// Whether this library knows everything that the struct says. `path` leads to its fields, as in "options->".
     ///
     /// # Errors
     /// VERSION if the caller's struct has something else than zeros behind the fields that we know.
     #[inline]
-    pub(in crate::capi) fn check(self, argument: &'static str) -> Result<VersionedCopy<'a, T>> {
-        if self.is_whole { Ok(self) } else { Err(newer::<T>(argument)) }
+    pub(in crate::capi) fn check(self, path: &'static str) -> Result<VersionedCopy<'a, T>> {
+        if self.is_whole { Ok(self) } else { Err(refusal::newer(path)) }
     }
 }
 
@@ -168,12 +168,6 @@ pub(in crate::capi) unsafe fn arrival(
         // SAFETY: as above.
         flags: unsafe { (*datagram).flags },
     })
-}
-
-#[cold]
-fn newer<T>(argument: &'static str) -> Status {
-    let rule = "the size that this version knows: bytes behind it are not 0";
-    refusal::unknown_field(argument, "->size", size_of::<T>() as u64, rule)
 }
 
 impl<T> Deref for VersionedCopy<'_, T> {
@@ -254,15 +248,14 @@ impl<'a, T: Versioned> Iterator for Strided<'a, T> {
         // SAFETY: as promised to new.
         match unsafe { size(this) } {
             Ok(size) if size == self.stride => {}
-            Ok(size) => return Some(Err(refusal::invalid("size", size as u64, "that of the first element"))),
-            Err(bad) => return Some(Err(bad.of("size"))),
+            Ok(size) | Err(BadSize(Some(size))) => {
+                return Some(Err(refusal::invalid("size", size as u64, "not that of the first element")));
+            }
+            Err(bad @ BadSize(None)) => return Some(Err(bad.of("element"))),
         }
         // SAFETY: as promised to new.
-        Some(
-            unsafe { VersionedCopy::new(this) }
-                .map_err(|bad| bad.of("size"))
-                .and_then(|copy| copy.check("size")),
-        )
+        let copy = unsafe { VersionedCopy::new(this) };
+        Some(copy.map_err(|bad| bad.of("element")).and_then(|copy| copy.check("")))
     }
 }
 

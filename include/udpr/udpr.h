@@ -1021,16 +1021,16 @@ UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t 
 UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
 
 /**
- * Gets the time in nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now, -1 if it
- * never will.
+ * Gets the time until a delayed call or other work is due that no descriptor reports, in nanoseconds: 0 if it is due
+ * now, -1 if there is none.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
  */
 UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reactor, int64_t *out);
 
 /**
- * Watches a foreign descriptor in this loop: `fn` is called when one of `events` (bits of udpr_watch_flag, not 0) is
- * there. Watching is level-triggered. A descriptor can have one watch. UDPR_WATCH_HANGUP stands for EPOLLHUP and
+ * Adds a descriptor of the program to this loop: `fn` is called when one of `events` (bits of udpr_watch_flag, not 0)
+ * occurs. Watching is level-triggered. A descriptor can have one watch. UDPR_WATCH_HANGUP stands for EPOLLHUP and
  * EPOLLERR; it is always reported, and never becomes UDPR_WATCH_READABLE. End the watch before the descriptor is
  * closed. A number that was closed and reused may be watched again: then the old id is UDPR_E_NOT_FOUND. `out_id` may
  * be NULL.

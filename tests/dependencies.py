@@ -71,7 +71,7 @@ def what_runs_while_it_is_built_is_named():
     packages, _, _ = metadata()
     crates, _ = runtime()
     runs = {one["name"] for one in packages.values() if has(one, "custom-build") or has(one, "proc-macro")}
-    _, named = section("For development").split("Of these have")
+    _, named = section("For development").split("Of these crates")
     equal(set(re.findall(r"`([\w-]+)`", named)), runs - set(crates))
 
 

@@ -8,8 +8,8 @@
  *
  * The rules of udpr.h apply, and these. Statuses and events have their names of udpr.h.
  *
- * Ownership. A reactor owns, and can be moved. transport and remote are reference-counted, and can be copied. timer, watch, lookup
- * and trigger own what they are named after, and cancel it when they are destroyed. reactor_ref and transport_ref are borrowed, as
+ * Ownership. A reactor owns, and can be moved. transport and remote are reference-counted, and can be copied. timer, watch, signal,
+ * lookup and trigger own what they are named after, and cancel it when they are destroyed. reactor_ref and transport_ref are borrowed, as
  * std::string_view is; callbacks receive them. The library keeps callables and protocols as long as it may call them, and
  * destroys each once.
  *

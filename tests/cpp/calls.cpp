@@ -1,6 +1,7 @@
 /* Reactors: their life, delayed calls, events, watches, threads, look-ups, logs. */
 #include "check.hpp"
 
+#include <csignal>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -132,6 +133,22 @@ TEST(watches) {
   reactor.unwatch(id);
   CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.unwatch(id); }));
   close(ends[0]), close(ends[1]);
+}
+
+TEST(signals_and_interfaces) {
+  udpr::reactor reactor;
+  int           hangups = 0;
+  const auto    signal = reactor.watch_signal(SIGHUP, [&](udpr::reactor_ref at, int number) {
+    hangups += at == reactor && number == SIGHUP;
+  });
+  const auto    interfaces = reactor.watch_interfaces([](udpr::reactor_ref) {});
+  CHECK(raise(SIGHUP) == 0);
+  check::iterate_until(reactor, [&] { return hangups == 1; });
+  reactor.unwatch(signal);
+  reactor.unwatch(interfaces);
+  CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.unwatch(signal); }));
+  CHECK(check::throws(UDPR_E_NOT_FOUND, [&] { reactor.unwatch(interfaces); }));
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { reactor.watch_signal(0, [] {}); }));
 }
 
 TEST(remotes_call_from_other_threads) {

@@ -1,6 +1,7 @@
 /* Exceptions of callbacks leave the function that called the callback, and never pass through C code. */
 #include "check.hpp"
 
+#include <csignal>
 #include <stdexcept>
 
 using udpr::reactor_ref;
@@ -169,8 +170,11 @@ TEST(batches_reports_and_watches_throw) {
   CHECK(thrown_by([&] { reactor.run(); }) == "batch");
   int ends[2];
   CHECK(pipe(ends) == 0);
-  reactor.watch(ends[1], udpr::watch_flag::writable, [] { raise("watch"); });
+  const auto watch = reactor.watch(ends[1], udpr::watch_flag::writable, [] { raise("watch"); });
   CHECK(thrown_by([&] { reactor.run(); }) == "watch");
+  reactor.unwatch(watch);
+  const udpr::signal hangup(reactor, SIGHUP, [] { raise("signal"); });
+  CHECK(::raise(SIGHUP) == 0 && thrown_by([&] { reactor.run(); }) == "signal");
   reactor.free();
   close(ends[0]), close(ends[1]);
 }

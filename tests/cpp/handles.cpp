@@ -1,6 +1,7 @@
-/* Handles: timer, watch, lookup and trigger cancel what they name, once, and never outlive it unnoticed. */
+/* Handles: timer, watch, signal, lookup, trigger and the like cancel what they name, once, and never outlive it unnoticed. */
 #include "check.hpp"
 
+#include <csignal>
 #include <memory>
 #include <stdexcept>
 #include <thread>
@@ -15,6 +16,19 @@ static_assert(std::is_nothrow_move_constructible_v<udpr::timer> &&
               std::is_nothrow_move_assignable_v<udpr::timer>);
 static_assert(std::is_nothrow_default_constructible_v<udpr::watch> &&
               !std::is_convertible_v<udpr::timer, bool>);
+
+/* The signal that ended a child which ran `body`, or 0. */
+template <class Body> static int signal_of_child(Body body) {
+  const pid_t child = fork();
+  if (child == 0) {
+    std::fclose(stderr);
+    body();
+    _exit(0);
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
 
 TEST(a_timer_is_cancelled_with_its_handle) {
   udpr::reactor reactor({reactor_flag::manual_clock});
@@ -257,6 +271,53 @@ TEST(a_watch_ends_with_its_handle) {
   close(ends[0]), close(ends[1]);
 }
 
+TEST(a_signal_is_watched_as_long_as_its_handle_exists) {
+  udpr::reactor reactor;
+  int           living = 0, called = 0;
+  CHECK(std::signal(SIGHUP, SIG_IGN) == SIG_DFL);
+  {
+    const udpr::signal hangup(reactor, SIGHUP,
+                              [&, keep = check::counted(living)](reactor_ref at, int number) {
+                                called += at == reactor && number == SIGHUP;
+                              });
+    CHECK(hangup && living == 1 && raise(SIGHUP) == 0 && raise(SIGHUP) == 0);
+    reactor.iterate(0ns);
+    CHECK(called == 1);
+  }
+  CHECK(living == 0 && std::signal(SIGHUP, SIG_DFL) == SIG_IGN);
+  auto once = std::make_unique<udpr::signal>();
+  *once = udpr::signal(reactor, SIGUSR1, [&, keep = check::counted(living)] {
+    once.reset();
+    CHECK(living == 1);
+  });
+  CHECK(raise(SIGUSR1) == 0);
+  reactor.iterate(0ns);
+  CHECK(!once && living == 0 && std::signal(SIGUSR1, SIG_DFL) == SIG_DFL);
+  std::error_code error;
+  CHECK(!udpr::signal(
+            reactor, SIGKILL, [] {}, error) &&
+        error == UDPR_E_INVALID_ARGUMENT);
+}
+
+/* c/interfaces_watch.c has changes, for which it needs root. after_fork is one call, and needs nothing. */
+TEST(a_watch_of_the_interfaces_ends_with_its_handle) {
+  udpr::reactor         reactor;
+  int                   living = 0, called = 0;
+  udpr::interface_watch interfaces(reactor, [&, keep = check::counted(living)](reactor_ref at) {
+    called += at == reactor;
+  });
+  CHECK(interfaces && living == 1);
+  CHECK(signal_of_child([&] {
+          reactor.after_fork();
+          check::iterate_until(reactor, [&] { return called == 1; });
+          interfaces = udpr::interface_watch();
+          if (living != 0) _exit(1);
+          reactor.free();
+        }) == 0);
+  interfaces.cancel();
+  CHECK(!interfaces && living == 0 && called == 0);
+}
+
 TEST(a_look_up_that_is_given_up_calls_nothing) {
   udpr::reactor reactor;
   int           living = 0, called = 0;
@@ -373,19 +434,6 @@ TEST(a_timer_dies_with_the_protocol_that_has_it) {
     reactor.listen_udp(0, std::make_unique<session>(called));
   }
   CHECK(called == 1);
-}
-
-/* The signal that ended a child which ran `body`, or 0. */
-template <class Body> static int signal_of_child(Body body) {
-  const pid_t child = fork();
-  if (child == 0) {
-    std::fclose(stderr);
-    body();
-    _exit(0);
-  }
-  int status = 0;
-  CHECK(waitpid(child, &status, 0) == child);
-  return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 TEST(destroying_one_while_another_thread_runs_the_reactor_terminates) {

@@ -65,6 +65,14 @@ template <class Kept, class Ref = reactor_ref> struct calls {
     guarded(reactor, [&] { call_with(of(user), readiness{watch_id{id}, fd, watch_flag(events)}); });
   }
 
+  static void signalled(udpr_reactor *reactor, udpr_id, std::int32_t signal_number, void *user) noexcept {
+    guarded(reactor, [&] { call_with(of(user), Ref(reactor), static_cast<int>(signal_number)); });
+  }
+
+  static void changed(udpr_reactor *reactor, udpr_id, void *user) noexcept {
+    guarded(reactor, [&] { call_with(of(user), Ref(reactor)); });
+  }
+
   static void resolved(udpr_reactor *reactor, udpr_id, udpr_status status, const udpr_addr *addresses,
                        std::size_t count, void *user) noexcept {
     guarded(reactor, [&] {

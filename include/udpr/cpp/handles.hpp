@@ -1,4 +1,5 @@
-/* Handles that cancel themselves: timer, periodic_timer, watch, lookup, trigger. Included by <udpr/udpr.hpp>. */
+/* Handles that cancel themselves: timer, periodic_timer, watch, signal, interface_watch, lookup, trigger. Included by
+ * <udpr/udpr.hpp>. */
 #ifndef UDPR_CPP_HANDLES_HPP
 #define UDPR_CPP_HANDLES_HPP
 
@@ -79,7 +80,7 @@ inline udpr_status end(udpr_reactor *reactor, trigger_id id) noexcept {
 }  // namespace detail
 
 /**
- * What timer, periodic_timer, watch, lookup and trigger have in common. A handle owns what it names: destroying it, or assigning another one
+ * What timer, periodic_timer, watch, signal, interface_watch, lookup and trigger have in common. A handle owns what it names: destroying it, or assigning another one
  * to it, cancels that, and its callable is not called afterwards. It moves and does not copy. It is empty when it is made
  * without arguments, when it was moved from, and once its callable is not called any more: after its last call, and when
  * the reactor has ended. A handle may outlive its reactor, and may be destroyed inside its own callable.
@@ -256,6 +257,34 @@ public:
       return udpr_reactor_change_watch(reactor, id, detail::raw_flags(events));
     });
   }
+};
+
+/** A watched signal. See handle. */
+class signal : public handle<watch_id> {
+public:
+  /** Empty. */
+  signal() noexcept = default;
+  /** Calls `function(reactor_ref, int)` in a turn after `signal_number` has come, as reactor_ref::watch_signal. */
+  template <class F>
+  signal(reactor_ref reactor, int signal_number, F &&function, error_to error = {})
+      : handle(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
+          error(udpr_reactor_watch_signal(reactor.get(), signal_number, functions.signalled, rest...),
+                "udpr::signal");
+        }) {}
+};
+
+/** A watch of the network interfaces and their addresses. See handle. */
+class interface_watch : public handle<watch_id> {
+public:
+  /** Empty. */
+  interface_watch() noexcept = default;
+  /** Calls `function(reactor_ref)` in a turn after something has changed, as reactor_ref::watch_interfaces. */
+  template <class F>
+  interface_watch(reactor_ref reactor, F &&function, error_to error = {})
+      : handle(reactor, std::forward<F>(function), [&](auto functions, auto... rest) {
+          error(udpr_reactor_watch_interfaces(reactor.get(), functions.changed, rest...),
+                "udpr::interface_watch");
+        }) {}
 };
 
 /** A look-up that is given up with this object: its callable is not called then. See handle. */

@@ -21,8 +21,8 @@ namespace udpr {
  * iterate, start or advance; what a callable throws that is called inside another function (listen_udp, each_transport, ...)
  * comes out of that function, and stops nothing.
  *
- * A callable must not outlive what it refers to: `[this]` of a protocol that dies with its port needs a timer, watch, lookup
- * or trigger as a member of the protocol, which cancels itself.
+ * A callable must not outlive what it refers to: `[this]` of a protocol that dies with its port needs a timer, watch, signal,
+ * lookup or trigger as a member of the protocol, which cancels itself.
  */
 class reactor_ref {
 public:
@@ -114,7 +114,35 @@ public:
           "udpr::reactor::change_watch");
   }
 
-  /** Ends a watch. The descriptor stays open. UDPR_E_NOT_FOUND. */
+  /**
+   * Calls `function(reactor_ref, int)` with the number of the signal, in a turn, once however often it has come. A watch
+   * of SIGINT or SIGTERM replaces what reactor_flag::signals does with it. UDPR_E_INVALID_ARGUMENT for signals that cannot be watched.
+   */
+  template <class F> watch_id watch_signal(int signal_number, F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_reactor_watch_signal(raw_, signal_number, detail::calls<Kept>::signalled,
+                                    detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>,
+                                    &id),
+          "udpr::reactor::watch_signal");
+    return watch_id{id};
+  }
+
+  /**
+   * Calls `function(reactor_ref)` in a turn when an interface or an address has come, gone or changed, in the network namespace
+   * that this thread is in now. Several changes may be one call. UDPR_E_NOT_SUPPORTED, UDPR_E_PERMISSION.
+   */
+  template <class F> watch_id watch_interfaces(F &&function, error_to error = {}) const {
+    using Kept = std::decay_t<F>;
+    udpr_id id = 0;
+    error(udpr_reactor_watch_interfaces(raw_, detail::calls<Kept>::changed,
+                                        detail::keep_for_c(std::forward<F>(function)), detail::destroy<Kept>,
+                                        &id),
+          "udpr::reactor::watch_interfaces");
+    return watch_id{id};
+  }
+
+  /** Ends a watch, of whatever kind. A descriptor stays open. UDPR_E_NOT_FOUND. */
   void unwatch(watch_id id, error_to error = {}) const {
     error(udpr_reactor_unwatch(raw_, udpr_id(id)), "udpr::reactor::unwatch");
   }

@@ -3,8 +3,8 @@ count_tests.py OUTCOMES: counts the tests of all suites.
 
 NAME is the suite's name and STATUS its exit code. RESULTS is the output of cargo test (the suite "cargo"), the output of a
 program, or a JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`,
-`skip NAME # why` and `N passed, N failed, N skipped`. If the suite is a target (TARGETS), RESULTS is the output of
-scripts/test-target, which prints the program before the name of each case: `ok i686.c.addr: parse_ipv4`. The first form
+`skip NAME # why` and `N passed, N failed, N skipped`. If the suite is a target (TARGETS) or "python", RESULTS is the output of
+scripts/test-target or scripts/test-python, which prints the program before the name of each case: `ok i686.c.addr: parse_ipv4`. The first form
 prints in one line how many runs passed, failed and were skipped, then a line for each run that failed or was skipped, and
 appends a line for each run to the file OUTCOMES.
 
@@ -73,7 +73,7 @@ def suite_runs(name, status, results):
         text = file.read()
     if name == "cargo":
         yield from cargo_runs(text)
-    elif name in TARGETS:
+    elif name in (*TARGETS, "python"):
         yield from target_runs(text)
     else:
         yield from program_runs("", None if status == "0" else f"exit code {status}", text)

@@ -90,19 +90,21 @@ table! {
     OK = UDPR_OK, "success";
     PENDING = UDPR_PENDING, "success so far: it will finish later";
     INVALID_ARGUMENT = UDPR_E_INVALID_ARGUMENT,
-        "an argument is NULL where it must not be, has a wrong size, or is out of range" ~ EINVAL;
-    NO_MEMORY = UDPR_E_NO_MEMORY, "out of memory", ENOMEM;
+        "an argument is NULL, out of range, or does not fit: a logger at UDPR_LOG_DEBUG receives which one" ~ EINVAL;
+    NO_MEMORY = UDPR_E_NO_MEMORY, "out of memory, or no thread can be made", ENOMEM;
     WRONG_THREAD = UDPR_E_WRONG_THREAD,
         "another thread is using this reactor: call from its callbacks, or hand the call to it from here" ~ EBUSY;
-    NOT_RUNNING = UDPR_E_NOT_RUNNING, "the reactor is not running" ~ ESRCH;
-    ALREADY_RUNNING = UDPR_E_ALREADY_RUNNING, "the reactor is running already" ~ EALREADY;
-    REENTRANT = UDPR_E_REENTRANT, "not allowed inside a callback of the same reactor" ~ EDEADLK;
-    CLOSED = UDPR_E_CLOSED, "this transport has stopped, or its reactor is gone" ~ EBADF;
-    NOT_FOUND = UDPR_E_NOT_FOUND, "no such id: it never was, or is done with" ~ ENOENT;
+    NOT_RUNNING = UDPR_E_NOT_RUNNING, "the reactor is not running, or was stopped before" ~ ESRCH;
+    ALREADY_RUNNING = UDPR_E_ALREADY_RUNNING, "the reactor is running already, or an event of it is in progress" ~ EALREADY;
+    REENTRANT = UDPR_E_REENTRANT,
+        "not allowed inside a callback of the same reactor, or inside work on its pool" ~ EDEADLK;
+    CLOSED = UDPR_E_CLOSED,
+        "the transport has stopped, or the reactor is freed or is the parent process's" ~ EBADF;
+    NOT_FOUND = UDPR_E_NOT_FOUND, "no such id: it never was, is done with, or is not pending" ~ ENOENT;
     ALREADY_CALLED = UDPR_E_ALREADY_CALLED, "the delayed call has run, or is running" ~ EALREADY;
     ALREADY_CANCELLED = UDPR_E_ALREADY_CANCELLED, "the delayed call was cancelled before" ~ ECANCELED;
     INVALID_ADDRESS = UDPR_E_INVALID_ADDRESS,
-        "not an IP address literal: a host name has to be resolved first" ~ EINVAL;
+        "not an IP address in the form that is read here: a host name has to be resolved first, and a local address has no port" ~ EINVAL;
     ADDRESS_FAMILY = UDPR_E_ADDRESS_FAMILY,
         "the wrong address family: IPv4 where IPv6 is needed or the other way round, or one this host lacks",
         EAFNOSUPPORT;
@@ -123,18 +125,19 @@ table! {
     ACCESS = UDPR_E_ACCESS,
         "access denied: a broadcast that was not allowed first, or a privileged port", EACCES;
     NO_FILES = UDPR_E_NO_FILES, "this process has too many open files: see its RLIMIT_NOFILE", EMFILE;
-    NETWORK_UNREACHABLE = UDPR_E_NETWORK_UNREACHABLE, "no route to that network", ENETUNREACH;
-    HOST_UNREACHABLE = UDPR_E_HOST_UNREACHABLE, "no route to that host, or it does not answer", EHOSTUNREACH;
+    NETWORK_UNREACHABLE = UDPR_E_NETWORK_UNREACHABLE, "no route to that network, or none by the device that the port is bound to", ENETUNREACH;
+    HOST_UNREACHABLE = UDPR_E_HOST_UNREACHABLE, "no route to that host, or it does not respond", EHOSTUNREACH;
     ALREADY_JOINED = UDPR_E_ALREADY_JOINED, "the port has joined this group on this interface already" ~ EADDRINUSE;
     NOT_JOINED = UDPR_E_NOT_JOINED, "the port has not joined this group on this interface" ~ EADDRNOTAVAIL;
     NOT_MULTICAST = UDPR_E_NOT_MULTICAST,
         "not a multicast address: groups are 224.0.0.0/4 and ff00::/8" ~ EINVAL;
-    NO_INTERFACE = UDPR_E_NO_INTERFACE, "no such network interface", ENODEV;
+    NO_INTERFACE = UDPR_E_NO_INTERFACE, "no such network interface, or none that a route leads to", ENODEV;
     NAME_NOT_FOUND = UDPR_E_NAME_NOT_FOUND, "the host name does not exist, or has no such address" ~ ENOENT;
-    NAME_TRY_AGAIN = UDPR_E_NAME_TRY_AGAIN, "the name server did not answer: try again later" ~ EAGAIN;
+    NAME_TRY_AGAIN = UDPR_E_NAME_TRY_AGAIN, "the name server did not respond: try again later" ~ EAGAIN;
     TIMED_OUT = UDPR_E_TIMED_OUT, "it took too long", ETIMEDOUT;
     CANCELLED = UDPR_E_CANCELLED, "it was cancelled", ECANCELED;
-    NOT_SUPPORTED = UDPR_E_NOT_SUPPORTED, "this system, socket or descriptor cannot do that", EOPNOTSUPP;
+    NOT_SUPPORTED = UDPR_E_NOT_SUPPORTED,
+        "this system cannot do that, or this reactor, socket or descriptor is not made for it", EOPNOTSUPP;
     VERSION = UDPR_E_VERSION,
         "a struct or a flag asks for more than this version knows: zero what you do not set, or use a newer one" ~ ENOSYS;
     PANIC = UDPR_E_PANIC,

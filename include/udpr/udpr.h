@@ -97,27 +97,30 @@ typedef enum udpr_status_code {
   UDPR_OK = 0,
   /** Returned by a trigger: it will finish later. */
   UDPR_PENDING = 1,
-  /** A pointer is NULL that must not be, a size is wrong, or a value is out of range. */
+  /**
+   * A pointer is NULL that must not be, a size is wrong, or a value is out of range. A logger at UDPR_LOG_DEBUG receives
+   * which argument it is.
+   */
   UDPR_E_INVALID_ARGUMENT = -1,
-  /** There is no memory (ENOMEM). */
+  /** There is no memory (ENOMEM), or no thread can be made. */
   UDPR_E_NO_MEMORY = -2,
   /** Another thread is using this reactor. */
   UDPR_E_WRONG_THREAD = -3,
   /** The reactor is not running. */
   UDPR_E_NOT_RUNNING = -4,
-  /** The reactor is running already. */
+  /** The reactor is running already, or an event of it is in progress. */
   UDPR_E_ALREADY_RUNNING = -5,
-  /** The function must not be called inside a callback. */
+  /** The function must not be called inside a callback, or inside work on the reactor's pool. */
   UDPR_E_REENTRANT = -6,
   /** The transport has stopped, the reactor was freed, or this is a forked child. */
   UDPR_E_CLOSED = -7,
-  /** There is no such id. */
+  /** There is no such id, or what it names is not pending. */
   UDPR_E_NOT_FOUND = -8,
   /** The delayed call was made, or is being made. */
   UDPR_E_ALREADY_CALLED = -9,
   /** The delayed call was cancelled. */
   UDPR_E_ALREADY_CANCELLED = -10,
-  /** The text is not an IP address; it may be a host name. */
+  /** The text is not an IP address in the form that the function reads; it may be a host name, or have a port. */
   UDPR_E_INVALID_ADDRESS = -11,
   /** An IPv4 address for an IPv6 port, or the other way round (EAFNOSUPPORT). */
   UDPR_E_ADDRESS_FAMILY = -12,
@@ -166,7 +169,7 @@ typedef enum udpr_status_code {
   UDPR_E_TIMED_OUT = -32,
   /** It was cancelled (ECANCELED). */
   UDPR_E_CANCELLED = -33,
-  /** This system, or this version of the library, cannot do it (EOPNOTSUPP). */
+  /** This system cannot do it, or this reactor, socket or descriptor is not made for it (EOPNOTSUPP). */
   UDPR_E_NOT_SUPPORTED = -34,
   /** A struct or a flag asks for more than this version of the library knows. */
   UDPR_E_VERSION = -35,

@@ -133,4 +133,23 @@ TEST(features) {
   CHECK(udpr_has_feature("recvmmsg"));
 }
 
+/* Statuses that different functions return for different reasons: the message must not send anyone after the wrong one. */
+TEST(messages_fit_every_place) {
+  static const struct {
+    udpr_status status;
+    const char *words[2];
+  } rows[] = {{UDPR_E_INVALID_ARGUMENT, {"argument", "UDPR_LOG_DEBUG"}}, /* all functions */
+              {UDPR_E_INVALID_ADDRESS, {"host name", "port"}},           /* "localhost", "127.0.0.1:99" */
+              {UDPR_E_NOT_SUPPORTED, {"system", "reactor"}},             /* a sandbox, advance */
+              {UDPR_E_NOT_FOUND, {"id", "pending"}},                     /* cancel_call, finish_trigger */
+              {UDPR_E_ALREADY_RUNNING, {"running", "event"}},            /* run, fire_event */
+              {UDPR_E_REENTRANT, {"callback", "pool"}},                  /* run in a callback, in work */
+              {UDPR_E_NO_MEMORY, {"memory", "thread"}}};                 /* call_later, resolve */
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (int word = 0; word < 2; word++) {
+      const char *message = udpr_status_message(rows[i].status);
+      if (!strstr(message, rows[i].words[word])) FAIL("\"%s\" lacks \"%s\"", message, rows[i].words[word]);
+    }
+}
+
 CHECK_MAIN()

@@ -36,7 +36,7 @@ coro::task<> serve(udpr::reactor_ref reactor, std::uint16_t number) {
     count++;
     answers.start(answer_later(port, std::string(datagram->text()), datagram->sender()));
   }
-  std::cout << "stopped after " << count << " datagrams" << std::endl;
+  std::cout << "stopped; datagrams: " << count << std::endl;
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {

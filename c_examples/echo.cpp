@@ -32,7 +32,7 @@ public:
   }
 
   void stop_protocol(udpr::transport_ref, std::error_code) {
-    std::cout << "stopped after " << count_ << " datagrams" << std::endl;
+    std::cout << "stopped; datagrams: " << count_ << std::endl;
   }
 
 private:

@@ -38,7 +38,7 @@ def echoes_many_datagrams_in_order():
         for data in sent:
             peer.sendto(data, ("127.0.0.1", port))
         equal(sent, [peer.recv(65536) for _ in sent])
-        equal(f"stopped after {len(sent)} datagrams\n", end_with_signal(program, signal.SIGINT))
+        equal(f"stopped; datagrams: {len(sent)}\n", end_with_signal(program, signal.SIGINT))
 
 
 @case
@@ -50,7 +50,7 @@ def stops_on_sigterm_with_a_datagram_in_flight():
         equal(b"first", peer.recv(100))
         peer.sendto(b"second", ("127.0.0.1", port))
         # The signal may be handled before the second datagram.
-        assert end_with_signal(program, signal.SIGTERM) in ("stopped after 1 datagrams\n", "stopped after 2 datagrams\n")
+        assert end_with_signal(program, signal.SIGTERM) in ("stopped; datagrams: 1\n", "stopped; datagrams: 2\n")
 
 
 @case

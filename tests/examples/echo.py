@@ -40,7 +40,7 @@ def counts_until_ctrl_c():
             peer.sendto(data, ("127.0.0.1", port))
             equal(data, peer.recv(65536))
             equal(f"{len(data)} bytes from 127.0.0.1:{peer_port}\n", program.stdout.readline())
-        equal("stopped after 3 datagrams\n", end_with_signal(program, signal.SIGINT))
+        equal("stopped; datagrams: 3\n", end_with_signal(program, signal.SIGINT))
 
 
 @case

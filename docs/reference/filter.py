@@ -72,9 +72,9 @@ def document(page, text):
 
     def target(found):
         file, _, title = found[2].partition("#")
-        name = pathlib.PurePath(file).name or page
         if re.match(r"[a-z]+:", found[2]):
             return found[0]
+        name = re.sub(r"^(docs|\.\.)/", "", file) or page
         return f"[{found[1]}](@ref {anchor(name, title)})" if name in PAGES else found[1]
 
     def code(found):

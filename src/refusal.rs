@@ -120,12 +120,13 @@ pub fn returned(status: Status, callback: &'static str) -> Status {
     keep(status, callback, "", Given::Described, "returned this status")
 }
 
-/// Adds to the reason of `status` that the argument belongs to an element of an array.
+/// Adds to the reason of `status` that the argument belongs to an element of an array. Of an array in an array it is the inner one.
 #[cold]
 #[inline(never)]
 pub fn in_element(array: &'static str, index: usize, status: Status) -> Status {
     if let Some(refusal) = take(status) {
-        PENDING.set(Some(Refusal { element: Some((array, index)), ..refusal }));
+        let element = refusal.element.or(Some((array, index)));
+        PENDING.set(Some(Refusal { element, ..refusal }));
     }
     status
 }
@@ -219,6 +220,8 @@ mod tests {
         assert_eq!(text_of(unsupported_number("name", 4, "managed")), "name is 4; managed");
         let inner = in_element("messages", 3, null("data"));
         assert_eq!((inner, text_of(inner)), (Status::INVALID_ARGUMENT, "messages[3].data is NULL".into()));
+        let piece = in_element("messages", 3, in_element("pieces", 1, null("data")));
+        assert_eq!(text_of(piece), "pieces[1].data is NULL");
     }
 
     #[test]

@@ -153,20 +153,13 @@ fn a_segmented_message_is_queued_completely_or_not_at_all() {
     sender.write(1).expect("a write that is queued");
     let data: Vec<u8> = (2..22u32).flat_map(u32::to_be_bytes).collect();
     let to = sender.peer.addr();
-    let message = Message {
-        data: &data,
-        to: Some(&to),
-        source: None,
-        interface_index: 0,
-        tos: None,
-        segment_size: 4,
-        flush: Flush::Batched,
-    };
+    let message =
+        || Message { payload: data[..].into(), to: Some(&to), tag: 7, segment_size: 4, ..Message::default() };
     let state = || {
         sender.port.get_stats().map(|stats| (stats.queued_datagrams, stats.queued_bytes, stats.dropped_out))
     };
-    let failed = fail_each_allocation(state, || sender.port.write_message(&message));
-    assert!(failed > 20, "each piece is copied, {failed} failed");
+    let failed = fail_each_allocation(state, || sender.port.write_message(message()));
+    assert!(failed > 40, "each piece is copied, with its tag, {failed} failed");
     sender.turn_until_sent(22);
     assert_eq!(sender.peer.receive_numbers(22), (0..22).collect::<Vec<_>>());
 }

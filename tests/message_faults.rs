@@ -12,8 +12,7 @@ use CallResult::{AtMost, Errno};
 use Syscall::Send;
 
 fn message_without_segments<'a>(data: &'a [u8], to: &'a Addr) -> Message<'a> {
-    let (source, interface_index, tos) = (None, 0, None);
-    Message { data, to: Some(to), source, interface_index, tos, segment_size: 0, flush: Flush::Batched }
+    Message { payload: data.into(), to: Some(to), ..Message::default() }
 }
 
 #[test]
@@ -103,7 +102,7 @@ fn a_queued_datagram_keeps_its_source() {
     for last in [9, 1, 7] {
         let source = Addr::v4([127, 0, 0, last], 0);
         let message = Message { source: Some(&source), ..message_without_segments(b"x", &to) };
-        assert_eq!(fixture.port.write_message(&message), Ok(()));
+        assert_eq!(fixture.port.write_message(message), Ok(()));
     }
     assert_eq!(fixture.stats().queued_datagrams, 3);
     fixture.turn_until_sent();

@@ -264,7 +264,17 @@ fn events_in_reverse_order() {
 fn report(to: Addr, errno: i32, origin: u32) -> Report {
     let status = Status::from_errno(errno);
     let reporter = Addr::v4([192, 0, 2, 254], 0);
-    Report { status, origin, to, reporter, icmp_type: 3, icmp_code: 3, mtu: 0, data: b"ping"[..].into() }
+    Report {
+        status,
+        origin,
+        to,
+        reporter,
+        icmp_type: 3,
+        icmp_code: 3,
+        mtu: 0,
+        data: b"ping"[..].into(),
+        tag: 0,
+    }
 }
 
 /// Entries of the error queue for other destinations, in any order, of any origin, and without contents: each is reported once,

@@ -24,6 +24,7 @@ fn report(number: u32) -> Report {
         icmp_code: 1,
         mtu: 0,
         data: number.to_be_bytes().into(),
+        tag: 0,
     }
 }
 

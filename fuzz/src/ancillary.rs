@@ -106,11 +106,19 @@ fn read_written_control(input: &[u8], port: u16) {
     let ip: [u8; 16] = input.array();
     let source = if over_v6 { Addr::v6(ip, 0, 0) } else { Addr::v4([ip[0], ip[1], ip[2], ip[3]], 0) };
     let source = (input.byte() & 1 != 0).then_some(source);
-    let said = Control::of(over_v6, source.as_ref(), interface, tos);
+    let mut number = || (input.byte() & 1 != 0).then(|| input.byte());
+    let (ttl, instant) = (number(), number().map(u64::from));
+    let said = Control::of(over_v6, source.as_ref(), interface, tos, ttl, instant);
     let mut datagram = Datagram::empty(source.unwrap_or(V4));
     recv_meta::read(&mut datagram, said.bytes(), port);
-    assert_eq!((datagram.interface_index, datagram.tos), (interface, tos.map_or(-1, i32::from)));
-    assert_eq!(said.is_empty(), source.is_none() && interface == 0 && tos.is_none());
+    let or_none = |number: Option<u8>| number.map_or(-1, i32::from);
+    assert_eq!(
+        (datagram.interface_index, datagram.tos, datagram.ttl),
+        (interface, or_none(tos), or_none(ttl))
+    );
+    assert_eq!(said.send_at(), instant);
+    let is_plain = source.is_none() && interface == 0 && tos.is_none() && ttl.is_none() && instant.is_none();
+    assert_eq!(said.is_empty(), is_plain);
     if let (Some(source), true) = (source, over_v6) {
         assert_eq!(datagram.destination.bytes, source.bytes);
     }

@@ -3,7 +3,7 @@
 
 use super::input::Input;
 use std::ptr::{from_ref, null};
-use udpr::abi::{udpr_addr, udpr_message, udpr_message_flag, udpr_transport};
+use udpr::abi::{udpr_addr, udpr_bytes, udpr_message, udpr_message_flag as Flag, udpr_transport};
 use udpr::addr::{Addr, family};
 use udpr::capi::transport::{udpr_transport_get_host, udpr_transport_write_messages};
 use udpr::status::Status;
@@ -13,11 +13,19 @@ pub const BYTE: u8 = 7;
 /// Longer than any datagram.
 static DATA: [u8; 70_000] = [BYTE; 70_000];
 const OURS: usize = size_of::<udpr_message>();
-const KNOWN: u32 = udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
+/// The size of the first release.
+const FIRST: usize = std::mem::offset_of!(udpr_message, pieces);
+const TOS: u32 = Flag::UDPR_MESSAGE_TOS as u32;
+const PIECES: u32 = Flag::UDPR_MESSAGE_PIECES as u32;
+const TTL: u32 = Flag::UDPR_MESSAGE_TTL as u32;
+const SEND_AT: u32 = Flag::UDPR_MESSAGE_SEND_AT as u32;
+const KNOWN: u32 = Flag::UDPR_MESSAGE_NOW as u32 | TOS | PIECES | TTL | SEND_AT;
 
 /// A message, the errors with which it has to be rejected, and whether the kernel may reject it.
 struct Message {
     value: udpr_message,
+    /// What the message points to.
+    _pieces: Box<[udpr_bytes; 3]>,
     errors: Vec<Status>,
     open: bool,
 }
@@ -50,7 +58,7 @@ pub fn write(transport: *mut udpr_transport, input: &mut Input<'_>) {
     if messages.first().is_some_and(|first| first.value.size != stride) {
         array.truncate(OURS.min(array.len()));
         let size = messages[0].value.size;
-        if (OURS..=4096).contains(&size) {
+        if (FIRST..=4096).contains(&size) {
             return;
         }
     }
@@ -110,21 +118,36 @@ fn message(input: &mut Input<'_>, host: &Addr, to: &[Destination; 8], from: &[Op
     let len = if segment_size == 0 || segment_size >= 1000 { len % DATA.len() } else { len % 3000 };
     let flags = input.byte();
     let flags = if flags & 128 != 0 { input.u32() } else { u32::from(flags) & KNOWN };
-    let tos = if flags & udpr_message_flag::UDPR_MESSAGE_TOS as u32 != 0 { input.u32() } else { 0 };
+    let tos = if flags & TOS != 0 { input.u32() } else { 0 };
     // Only an interface that does not exist, since no datagram may leave this host.
     let interface_index = input.choose(&[0, 0, 0, 0x7fff_fff0]);
     let pointer =
         |addr: &Option<Addr>| addr.as_ref().map_or(null(), |addr| from_ref(addr).cast::<udpr_addr>());
+    let more = input.byte();
+    let ttl = if flags & TTL != 0 || more & 15 == 1 { input.u32() % 300 } else { 0 };
+    let send_at =
+        if flags & SEND_AT != 0 || more & 15 == 2 { u64::from(input.u32()) << (more & 32) } else { 0 };
+    let in_pieces = flags & PIECES != 0;
+    let piece =
+        |start: usize, end: usize| udpr_bytes { data: DATA[start..].as_ptr().cast(), len: end - start };
+    let pieces = Box::new([piece(0, len / 3), udpr_bytes { data: null(), len: 0 }, piece(len / 3, len)]);
     let value = udpr_message {
         size: OURS,
-        data: DATA.as_ptr().cast(),
-        len,
+        data: if in_pieces { null() } else { DATA.as_ptr().cast() },
+        len: if in_pieces { 0 } else { len },
         to: pointer(&to.0),
         source: pointer(source),
         interface_index,
         flags,
         tos,
         segment_size,
+        pieces: if in_pieces || more & 15 == 3 { pieces.as_ptr() } else { null() },
+        piece_count: if in_pieces { pieces.len() } else { 0 },
+        reserved: usize::from(more & 15 == 4),
+        ttl,
+        reserved_2: u32::from(more & 15 == 5),
+        send_at,
+        tag: u64::from(more >> 6),
     };
     let mut errors = Vec::from_iter(to.1);
     let mut error_if = |is_supported: bool, status| errors.extend(is_supported.then_some(status));
@@ -132,9 +155,15 @@ fn message(input: &mut Input<'_>, host: &Addr, to: &[Destination; 8], from: &[Op
     let one = if segment_size == 0 { len } else { len.min(segment_size as usize) };
     error_if(flags & !KNOWN != 0, Status::VERSION);
     error_if(tos > 255, Status::INVALID_ARGUMENT);
+    error_if(matches!(more & 15, 4 | 5), Status::VERSION);
+    // Each destination is one host.
+    let ttl_range = if flags & TTL != 0 { 1..=255 } else { 0..=0 };
+    error_if(!ttl_range.contains(&ttl), Status::INVALID_ARGUMENT);
+    error_if(send_at > i64::MAX as u64 || (send_at != 0 && flags & SEND_AT == 0), Status::INVALID_ARGUMENT);
+    error_if(!in_pieces && more & 15 == 3, Status::INVALID_ARGUMENT);
     error_if(one > longest, Status::MESSAGE_TOO_LONG);
     error_if(source.is_some_and(|source| source.family != host.family), Status::ADDRESS_FAMILY);
     error_if(source.is_some_and(|source| source.is_multicast()), Status::INVALID_ARGUMENT);
     let open = interface_index != 0 || source.is_some_and(|source| source.bytes != host.bytes);
-    Message { value, errors, open }
+    Message { value, _pieces: pieces, errors, open }
 }

@@ -255,7 +255,19 @@ typedef enum udpr_message_flag {
   /** The field tos is used. */
   UDPR_MESSAGE_TOS = 1,
   /** The message is sent at once, and not gathered. */
-  UDPR_MESSAGE_NOW = 2
+  UDPR_MESSAGE_NOW = 2,
+  /** The payload is in pieces instead of in data. */
+  UDPR_MESSAGE_PIECES = 4,
+  /** The field ttl is used. */
+  UDPR_MESSAGE_TTL = 8,
+  /**
+   * The message should leave at send_at (SO_TXTIME), with all its segments. It is a request: without a queueing
+   * discipline that obeys (fq) it leaves at once, and so does one whose instant has passed. fq keeps the order of
+   * instants, not of writes. It drops what is further ahead than its horizon, 10 seconds unless configured; such a
+   * drop is only reported if UDPR_UDP_ERROR_REPORTS is on. UDPR_E_NOT_SUPPORTED if the kernel does not know
+   * SO_TXTIME (see udpr_has_feature, "send_at"), and with a manual clock.
+   */
+  UDPR_MESSAGE_SEND_AT = 16
 } udpr_message_flag;
 
 /** The bits of udpr_reactor_options.flags. */
@@ -509,6 +521,11 @@ typedef struct udpr_error_report {
   const uint8_t *data;
   /** Bytes at data. */
   size_t len;
+  /**
+   * The tag of the udpr_message that was refused. 0 if it had none, for ICMP messages, and if only the error queue of
+   * the socket knows the datagram.
+   */
+  uint64_t tag;
 } udpr_error_report;
 
 /** A write has failed after it was accepted, or the network has reported an error. */
@@ -604,9 +621,12 @@ typedef struct udpr_bytes {
   size_t len;
 } udpr_bytes;
 
+/** Nanoseconds: a duration, or an instant of the reactor's monotonic clock. */
+typedef uint64_t udpr_ns;
+
 /**
  * One datagram to be sent, with its options. If all fields but size, data, len and to are zero, the port's settings
- * are used.
+ * are used. Messages that differ in source, interface, tos, ttl or send_at are not merged (GSO).
  */
 typedef struct udpr_message {
   /** The size of this struct in bytes. */
@@ -630,12 +650,35 @@ typedef struct udpr_message {
   uint32_t flags;
   /** The TOS byte or traffic class, with UDPR_MESSAGE_TOS. */
   uint32_t tos;
-  /** 0: one datagram. Otherwise data is cut into datagrams of this size, of which the last may be shorter. */
+  /** 0: one datagram. Otherwise the payload is cut into datagrams of this size, of which the last may be shorter. */
   uint32_t segment_size;
+  /**
+   * With UDPR_MESSAGE_PIECES, the payload: these pieces, one after the other. data and len must be zero. NULL if
+   * piece_count is 0, and without the flag.
+   */
+  const struct udpr_bytes *pieces;
+  /** Pieces at pieces; 0 without UDPR_MESSAGE_PIECES. */
+  size_t piece_count;
+  /** Zero. */
+  size_t reserved;
+  /**
+   * With UDPR_MESSAGE_TTL, the TTL or hop limit: 1 to 255, or 0 for a group, which then stays on this host. Without
+   * the flag it must be 0.
+   */
+  uint32_t ttl;
+  /** Zero. */
+  uint32_t reserved_2;
+  /**
+   * With UDPR_MESSAGE_SEND_AT, when the message should leave, as an instant of udpr_reactor_now; at most INT64_MAX.
+   * Without the flag it must be 0.
+   */
+  udpr_ns send_at;
+  /**
+   * Any number, or 0. If the kernel refuses the datagram after UDPR_OK, error_received gets this number in
+   * udpr_error_report.tag, with a report for each such datagram.
+   */
+  uint64_t tag;
 } udpr_message;
-
-/** Nanoseconds: a duration, or an instant of the reactor's monotonic clock. */
-typedef uint64_t udpr_ns;
 
 /** A delayed call, or a call from another thread. */
 typedef void (*udpr_call_fn)(struct udpr_reactor *reactor, void *user);
@@ -1264,9 +1307,11 @@ UDPR_API udpr_status udpr_transport_reply(struct udpr_transport *transport, cons
  * and further ones that are lost count as dropped_out.
  *
  * Returns: UDPR_OK; otherwise the status of messages[*out_taken], behind which nothing was read: that of
- * udpr_transport_write; UDPR_E_VERSION for unknown flags; UDPR_E_INVALID_ARGUMENT for a tos above 255, and for a group
- * as source; UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
- * ::ffff:a.b.c.d in both).
+ * udpr_transport_write; UDPR_E_VERSION for unknown flags and reserved words that are not zero;
+ * UDPR_E_INVALID_ARGUMENT for a group as source, for a tos or ttl above 255, a ttl of 0 that is not for a group, a
+ * send_at above INT64_MAX, data or len next to pieces, and for a ttl, send_at or pieces without their flag;
+ * UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
+ * ::ffff:a.b.c.d in both); UDPR_E_NOT_SUPPORTED for UDPR_MESSAGE_SEND_AT, as described there.
  */
 UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transport, const struct udpr_message *messages, size_t count, size_t *out_taken);
 
@@ -1279,6 +1324,16 @@ UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transp
  * can be known at once.
  */
 UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
+
+/**
+ * As udpr_transport_post, with everything that a message can have. UDPR_MESSAGE_NOW has no effect. A message that is
+ * cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
+ * cannot send at an instant, are reported to error_received. [any thread]
+ *
+ * Returns: as udpr_transport_post; UDPR_E_VERSION, UDPR_E_INVALID_ARGUMENT, UDPR_E_ADDRESS_FAMILY and
+ * UDPR_E_NOT_SUPPORTED as udpr_transport_write_messages.
+ */
+UDPR_API udpr_status udpr_transport_post_message(struct udpr_transport *transport, const struct udpr_message *message);
 
 /**
  * Sends what was gathered.

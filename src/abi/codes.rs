@@ -83,6 +83,16 @@ pub enum udpr_message_flag {
     UDPR_MESSAGE_TOS = 1,
     /// The message is sent at once, and not gathered.
     UDPR_MESSAGE_NOW = 2,
+    /// The payload is in pieces instead of in data.
+    UDPR_MESSAGE_PIECES = 4,
+    /// The field ttl is used.
+    UDPR_MESSAGE_TTL = 8,
+    /// The message should leave at send_at (SO_TXTIME), with all its segments. It is a request: without a queueing
+    /// discipline that obeys (fq) it leaves at once, and so does one whose instant has passed. fq keeps the order of
+    /// instants, not of writes. It drops what is further ahead than its horizon, 10 seconds unless configured; such a
+    /// drop is only reported if UDPR_UDP_ERROR_REPORTS is on. UDPR_E_NOT_SUPPORTED if the kernel does not know
+    /// SO_TXTIME (see udpr_has_feature, "send_at"), and with a manual clock.
+    UDPR_MESSAGE_SEND_AT = 16,
 }
 
 /// The bits of udpr_reactor_options.flags.

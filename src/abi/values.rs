@@ -1,6 +1,6 @@
 //! The structs of the header that carry addresses, datagrams and reports.
 
-use super::status::udpr_status;
+use super::status::{udpr_ns, udpr_status};
 use std::ffi::{c_char, c_void};
 
 /// An IP address and a UDP port. It has 32 bytes, and never changes.
@@ -63,7 +63,7 @@ pub struct udpr_bytes {
 }
 
 /// One datagram to be sent, with its options. If all fields but size, data, len and to are zero, the port's settings
-/// are used.
+/// are used. Messages that differ in source, interface, tos, ttl or send_at are not merged (GSO).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct udpr_message {
@@ -86,8 +86,26 @@ pub struct udpr_message {
     pub flags: u32,
     /// The TOS byte or traffic class, with UDPR_MESSAGE_TOS.
     pub tos: u32,
-    /// 0: one datagram. Otherwise data is cut into datagrams of this size, of which the last may be shorter.
+    /// 0: one datagram. Otherwise the payload is cut into datagrams of this size, of which the last may be shorter.
     pub segment_size: u32,
+    /// With UDPR_MESSAGE_PIECES, the payload: these pieces, one after the other. data and len must be zero. NULL if
+    /// piece_count is 0, and without the flag.
+    pub pieces: *const udpr_bytes,
+    /// Pieces at pieces; 0 without UDPR_MESSAGE_PIECES.
+    pub piece_count: usize,
+    /// Zero.
+    pub reserved: usize,
+    /// With UDPR_MESSAGE_TTL, the TTL or hop limit: 1 to 255, or 0 for a group, which then stays on this host. Without
+    /// the flag it must be 0.
+    pub ttl: u32,
+    /// Zero.
+    pub reserved_2: u32,
+    /// With UDPR_MESSAGE_SEND_AT, when the message should leave, as an instant of udpr_reactor_now; at most INT64_MAX.
+    /// Without the flag it must be 0.
+    pub send_at: udpr_ns,
+    /// Any number, or 0. If the kernel refuses the datagram after UDPR_OK, error_received gets this number in
+    /// udpr_error_report.tag, with a report for each such datagram.
+    pub tag: u64,
 }
 
 /// An error about datagrams that were sent. One report may stand for all datagrams of a GSO send.
@@ -116,6 +134,9 @@ pub struct udpr_error_report {
     pub data: *const u8,
     /// Bytes at data.
     pub len: usize,
+    /// The tag of the udpr_message that was refused. 0 if it had none, for ICMP messages, and if only the error queue of
+    /// the socket knows the datagram.
+    pub tag: u64,
 }
 
 /// A record of the log.

@@ -359,6 +359,7 @@ impl Protocol for CProtocol {
                 reserved: 0,
                 data: report.data.as_ptr(),
                 len: report.data.len(),
+                tag: report.tag,
             };
             // SAFETY: as in start_protocol; the report stays until this returns.
             unsafe { received(transport_handle(port), &report, self.user.user) };

@@ -13,6 +13,7 @@ pub mod events;
 mod guard;
 pub mod library;
 pub mod life;
+mod message;
 pub mod multicast;
 pub mod notices;
 pub mod observe;

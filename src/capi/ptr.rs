@@ -12,7 +12,7 @@ use super::callback::{CCall, Core};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::context::Shared;
-use crate::port::{Port, PortShared};
+use crate::port::{Payload, Port, PortShared};
 use crate::reactor::Remote;
 use crate::refusal;
 use crate::status::{Result, Status};
@@ -323,6 +323,49 @@ impl<'a> RawBytes<'a> {
         }
         // SAFETY: as promised to new.
         Ok(unsafe { std::slice::from_raw_parts(self.data, self.len) })
+    }
+}
+
+/// The argument `pieces`: the pieces of a datagram.
+#[derive(Clone)]
+pub(super) struct Pieces<'a>(std::slice::Iter<'a, udpr_bytes>);
+
+impl<'a> Pieces<'a> {
+    /// # Errors
+    /// Those of [`array`].
+    ///
+    /// # Safety
+    /// `first` is NULL, or the address of `count` pieces that stay as they are during `'a`, and so do their bytes.
+    pub(super) unsafe fn new(first: *const udpr_bytes, count: usize) -> Result<Pieces<'a>> {
+        // SAFETY: the caller's promise.
+        unsafe { array(first, count, "pieces") }.map(|pieces| Pieces(pieces.iter()))
+    }
+
+    /// The payload that they make together.
+    ///
+    /// # Errors
+    /// Those of [`RawBytes::slice`]; MESSAGE_TOO_LONG for more bytes in all than memory holds.
+    pub(super) fn payload(&'a mut self) -> Result<Payload<'a>> {
+        let all = self.0.clone().enumerate().try_fold(0usize, |all, (index, piece)| {
+            let bytes =
+                Pieces::bytes(piece).map_err(|status| refusal::in_element("pieces", index, status))?;
+            all.checked_add(bytes.len()).ok_or(Status::MESSAGE_TOO_LONG)
+        })?;
+        Ok(Payload::of_pieces(all, self))
+    }
+
+    fn bytes(piece: &'a udpr_bytes) -> Result<&'a [u8]> {
+        // SAFETY: as promised to new, which is the only way to a piece here.
+        unsafe { RawBytes::new(piece.data, piece.len) }.slice("data")
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        // Not an error, since payload has looked at each.
+        Pieces::bytes(self.0.next()?).ok()
     }
 }
 

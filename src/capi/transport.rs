@@ -1,7 +1,8 @@
 //! Chapter "transports".
 
 use super::guard::*;
-use super::ptr::{self, HandleRef, Out, RawBytes, Strided, VersionedCopy};
+use super::message;
+use super::ptr::{self, HandleRef, Out, Pieces, RawBytes, Strided, VersionedCopy};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Flush, Message, Port};
@@ -149,15 +150,8 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
     let (transport, to) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(to) });
     status(with_port(transport, |port| {
         // SAFETY: as above.
-        let pieces = unsafe { ptr::array(pieces, count, "pieces") }?;
-        // SAFETY: the promise is of the bytes, too.
-        let slice = |piece: &udpr_bytes| unsafe { RawBytes::new(piece.data, piece.len) }.slice("data");
-        let bytes = || pieces.iter().map(slice);
-        let total = bytes().enumerate().try_fold(0usize, |total, (index, bytes)| {
-            let bytes = bytes.map_err(|status| refusal::in_element("pieces", index, status))?;
-            total.checked_add(bytes.len()).ok_or(Status::MESSAGE_TOO_LONG)
-        })?;
-        port.write_with(total, to, Flush::Batched, |place| join(bytes().flatten(), place))
+        let mut pieces = unsafe { Pieces::new(pieces, count) }?;
+        port.write_message(Message { payload: pieces.payload()?, to, ..Message::default() })
     }))
 }
 
@@ -202,9 +196,11 @@ pub unsafe extern "C" fn udpr_transport_reply(
 /// and further ones that are lost count as dropped_out.
 ///
 /// Returns: UDPR_OK; otherwise the status of messages[*out_taken], behind which nothing was read: that of
-/// udpr_transport_write; UDPR_E_VERSION for unknown flags; UDPR_E_INVALID_ARGUMENT for a tos above 255, and for a group
-/// as source; UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
-/// ::ffff:a.b.c.d in both).
+/// udpr_transport_write; UDPR_E_VERSION for unknown flags and reserved words that are not zero;
+/// UDPR_E_INVALID_ARGUMENT for a group as source, for a tos or ttl above 255, a ttl of 0 that is not for a group, a
+/// send_at above INT64_MAX, data or len next to pieces, and for a ttl, send_at or pieces without their flag;
+/// UDPR_E_ADDRESS_FAMILY for a source of another family than the destination's (on a dual-stack port IPv4 is
+/// ::ffff:a.b.c.d in both); UDPR_E_NOT_SUPPORTED for UDPR_MESSAGE_SEND_AT, as described there.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_transport_write_messages(
     transport: *mut udpr_transport,
@@ -247,6 +243,25 @@ pub unsafe extern "C" fn udpr_transport_post(
             ptr::target(to)
         });
     status(from_any_thread(transport, |port| port.post(data.slice("data")?, to)))
+}
+
+/// As udpr_transport_post, with everything that a message can have. UDPR_MESSAGE_NOW has no effect. A message that is
+/// cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
+/// cannot send at an instant, are reported to error_received. [any thread]
+///
+/// Returns: as udpr_transport_post; UDPR_E_VERSION, UDPR_E_INVALID_ARGUMENT, UDPR_E_ADDRESS_FAMILY and
+/// UDPR_E_NOT_SUPPORTED as udpr_transport_write_messages.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_post_message(
+    transport: *mut udpr_transport,
+    message: *const udpr_message,
+) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let (transport, message) = (unsafe { HandleRef::new(transport) }, unsafe { VersionedCopy::new(message) });
+    status(from_any_thread(transport, |port| {
+        let message = message.map_err(|bad| bad.of("message"))?.check("message")?;
+        message::with_message(&message, &mut |message| port.post_message(message))
+    }))
 }
 
 /// Sends what was gathered.
@@ -504,45 +519,14 @@ pub unsafe extern "C" fn udpr_transport_get_option(
     }))
 }
 
-/// Joins the pieces, whose lengths add up to the length of the target.
-fn join<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut place: &mut [u8]) {
-    for bytes in pieces {
-        let (head, tail) = place.split_at_mut(bytes.len());
-        head.copy_from_slice(bytes);
-        place = tail;
-    }
-}
-
 #[inline]
 fn write_message(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
-    let says = message.flags | message.interface_index | message.segment_size;
-    if says != 0 || !message.source.is_null() {
-        return write_special(port, message);
+    if !message::is_plain(message) {
+        return message::with_message(message, &mut |message| port.write_message(message));
     }
     let (data, to) = (message.bytes(), message.destination());
     if try_append(port, data, to) {
         return Ok(());
     }
     port.write(data.slice("data")?, to, Flush::Batched)
-}
-
-/// A message with options beyond its destination.
-#[inline(never)]
-fn write_special(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
-    const KNOWN: u32 =
-        udpr_message_flag::UDPR_MESSAGE_TOS as u32 | udpr_message_flag::UDPR_MESSAGE_NOW as u32;
-    if message.flags & !KNOWN != 0 {
-        return Err(refusal::unknown_flags("flags", message.flags & !KNOWN));
-    }
-    let has = |flag: udpr_message_flag| message.flags & flag as u32 != 0;
-    let now = has(udpr_message_flag::UDPR_MESSAGE_NOW);
-    port.write_message(&Message {
-        data: message.bytes().slice("data")?,
-        to: message.destination(),
-        source: message.source_addr(),
-        interface_index: message.interface_index,
-        tos: has(udpr_message_flag::UDPR_MESSAGE_TOS).then_some(message.tos),
-        segment_size: message.segment_size as usize,
-        flush: if now { Flush::Immediate } else { Flush::Batched },
-    })
 }

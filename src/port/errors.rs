@@ -6,7 +6,7 @@ use crate::addr::{Addr, family};
 use crate::context::Reason;
 use crate::status::{Result, Status};
 use crate::sys::report::origin;
-use crate::sys::{Failure, IpVersion, Report, SocketOption};
+use crate::sys::{Failure, IpVersion, Report, SocketOption, Unsent};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -173,9 +173,10 @@ impl Open {
 
     /// Reports that a datagram which a write had accepted was not sent. Without `to` its destination was the peer.
     /// `mtu` is the result of [`Open::measure_mtu`].
-    pub(super) fn report_failed_send(&self, data: &[u8], to: Option<Addr>, status: Status, mtu: u32) {
+    pub(super) fn report_failed_send(&self, datagram: Unsent<'_>, status: Status, mtu: u32) {
+        let Unsent { data, to, tag, .. } = datagram;
         self.lazy().counters.update(|stats| stats.dropped_out += 1);
-        let to = to.or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
+        let to = to.copied().or(self.peer.get()).unwrap_or(Addr::UNSPECIFIED);
         let mtu = if status == Status::MESSAGE_TOO_LONG { mtu } else { 0 };
         let (origin, reporter) = (origin::LOCAL, Addr::UNSPECIFIED);
         let data = Report::copy(data);
@@ -188,6 +189,7 @@ impl Open {
             icmp_code: 0,
             mtu,
             data,
+            tag,
         });
         self.schedule(Reason::ErrorReports);
     }

@@ -29,6 +29,8 @@ pub(super) struct LazyState {
     pub(super) groups: Groups,
     pub(super) path_limits: RefCell<PathLimits>,
     pub(super) device: DeviceState,
+    /// The system has been asked to send datagrams at their instants.
+    pub(super) sends_at: Cell<bool>,
     /// The ids of the port's delayed calls.
     pub(super) calls: RefCell<CallIds>,
     /// The peer in the form in which connect was given it: writes may name it in this form, too.
@@ -47,6 +49,7 @@ impl LazyState {
             groups: Groups::default(),
             path_limits: RefCell::default(),
             device: DeviceState::default(),
+            sends_at: Cell::default(),
             calls: RefCell::default(),
             requested_peer: Cell::default(),
         }

@@ -1,11 +1,11 @@
-//! Writes with all options: source, interface, TOS, and a payload that is cut into many datagrams.
+//! Writes with all options: pieces, settings of the datagram, and a payload that is cut into many datagrams.
 
+use super::payload::Payload;
 use super::queue::SendQueue;
 use super::{Open, Port, flag};
-use crate::addr::{Addr, family};
-use crate::refusal;
+use crate::addr::Addr;
 use crate::status::{Result, Status};
-use crate::sys::{Control, charge};
+use crate::sys::{SendMeta, charge};
 use std::iter;
 
 /// The most datagrams that one step of a long message makes.
@@ -14,19 +14,20 @@ const PIECES: usize = 64;
 const STEP: usize = 64 * 1024;
 
 /// When a write is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flush {
     /// Together with others when the dispatch ends, if one runs.
+    #[default]
     Batched,
     /// At once.
     Immediate,
 }
 
 /// One write with all options.
-#[derive(Clone, Copy, Debug)]
+#[derive(Default)]
 pub struct Message<'a> {
-    /// The payload.
-    pub data: &'a [u8],
+    /// The bytes.
+    pub payload: Payload<'a>,
     /// None on a connected port.
     pub to: Option<&'a Addr>,
     /// The local address to send from; its port does not matter.
@@ -35,10 +36,38 @@ pub struct Message<'a> {
     pub interface_index: u32,
     /// The TOS byte or traffic class, 0 to 255, instead of the socket's.
     pub tos: Option<u32>,
+    /// The TTL or hop limit, 1 to 255, or 0 for a group, instead of the socket's.
+    pub ttl: Option<u32>,
+    /// When it should leave, by the clock of [`clock::now`](crate::sys::clock::now).
+    pub send_at: Option<u64>,
     /// Bytes of the datagrams that the payload is cut into, the last of which may be shorter; 0: one datagram.
     pub segment_size: usize,
     /// When it is sent.
     pub flush: Flush,
+    /// The number that a report about it carries; 0: none.
+    pub tag: u64,
+}
+
+impl Message<'_> {
+    /// The number of datagrams, at least one.
+    pub(super) fn datagrams(&self) -> usize {
+        count_segments(self.payload.len(), self.segment_size)
+    }
+
+    /// True if it is one datagram.
+    fn is_whole(&self) -> bool {
+        self.segment_size == 0 || self.payload.len() <= self.segment_size
+    }
+
+    /// Bytes of the longest datagram.
+    pub(super) fn longest(&self) -> usize {
+        if self.is_whole() { self.payload.len() } else { self.segment_size }
+    }
+}
+
+/// The number of datagrams that `len` bytes are cut into, at least one.
+fn count_segments(len: usize, segment: usize) -> usize {
+    if segment == 0 { 1 } else { len.div_ceil(segment).max(1) }
 }
 
 /// What is sent by one write, except for the bytes, which a closure copies to their place.
@@ -48,7 +77,7 @@ pub(super) struct Transmit<'a> {
     pub(super) len: usize,
     /// None: the connected peer.
     pub(super) to: Option<&'a Addr>,
-    pub(super) control: Option<&'a Control>,
+    pub(super) meta: Option<&'a SendMeta>,
     /// Bytes of each datagram, the last of which may be shorter; 0: one datagram.
     pub(super) segment: usize,
     pub(super) flush: Flush,
@@ -59,12 +88,12 @@ pub(super) struct Transmit<'a> {
 impl<'a> Transmit<'a> {
     /// One datagram without options.
     pub(super) fn new(len: usize, to: Option<&'a Addr>, flush: Flush) -> Transmit<'a> {
-        Transmit { len, to, control: None, segment: 0, flush, data: None }
+        Transmit { len, to, meta: None, segment: 0, flush, data: None }
     }
 
     /// True for a datagram that others may be appended to.
     pub(super) fn is_plain(&self) -> bool {
-        self.control.is_none() && self.segment == 0
+        self.meta.is_none() && self.segment == 0
     }
 
     /// Bytes of the longest datagram.
@@ -74,7 +103,7 @@ impl<'a> Transmit<'a> {
 
     /// The number of datagrams, at least one.
     pub(super) fn pieces(&self) -> usize {
-        if self.segment == 0 { 1 } else { self.len.div_ceil(self.segment).max(1) }
+        count_segments(self.len, self.segment)
     }
 
     /// What it is charged against the limit of the queue.
@@ -98,7 +127,7 @@ impl<'a> Transmit<'a> {
         data.resize(self.len, 0);
         fill(&mut data);
         let (before, to) = (queue.len(), self.to.copied());
-        let queued = self.cut(&data).try_for_each(|piece| queue.push(piece, to, self.control));
+        let queued = self.cut(&data).try_for_each(|piece| queue.push_copy(piece, to, self.meta));
         queued.inspect_err(|_| queue.truncate(before))
     }
 }
@@ -108,29 +137,34 @@ impl Port {
     /// that of its first datagram, and datagrams behind that which are lost count as dropped.
     ///
     /// # Errors
-    /// Those of [`Port::write`]; [`Status::INVALID_ARGUMENT`] for a TOS above 255 and for a group as source;
-    /// [`Status::ADDRESS_FAMILY`] for a source of another family than the destination's.
-    pub fn write_message(&self, message: &Message<'_>) -> Result {
+    /// Those of [`Port::write`]; [`Status::INVALID_ARGUMENT`] for a TOS, a TTL or an instant out of range, and for a group as
+    /// source; [`Status::ADDRESS_FAMILY`] for a source of another family than the destination's; [`Status::NOT_SUPPORTED`] for an
+    /// instant if the system sends at once only, and with a manual clock.
+    pub fn write_message(&self, message: Message<'_>) -> Result {
         let open = self.listening()?;
-        let control = open.control(message)?;
-        let Message { data, to, segment_size: segment, flush, .. } = *message;
-        let control = (!control.is_empty()).then_some(&control);
-        let whole = segment == 0 || data.len() <= segment;
-        let transmit = |data: &[u8]| {
-            let single = whole.then_some(data);
-            let transmit = Transmit { len: data.len(), to, control, segment, flush, data: single };
-            open.transmit(transmit, |place| place.copy_from_slice(data))
+        let meta = message.meta(&open.destinations(), open.peer().as_ref(), &open.context.shared)?;
+        meta.as_ref().map_or(Ok(()), |meta| open.prepare_meta(meta))?;
+        let (is_whole, all) = (message.is_whole(), message.payload.len());
+        let Message { mut payload, to, segment_size: segment, flush, .. } = message;
+        let mut transmit = |len: usize| {
+            let (data, left) = (payload.as_slice().filter(|_| is_whole), payload.len() - len);
+            let transmit = Transmit { len, to, meta: meta.as_ref(), segment, flush, data };
+            let result = open.transmit(transmit, |place| payload.copy_next(place));
+            payload.skip_until(left);
+            result
         };
-        if whole {
-            return transmit(data);
+        if is_whole {
+            return transmit(all);
         }
         open.check_destination(segment, to)?;
-        open.make_room(charge(data.len(), data.len().div_ceil(segment)))?;
-        let (first, rest) = data.split_at(step(segment).min(data.len()));
+        open.make_room(charge(all, count_segments(all, segment)))?;
+        let step = step(segment);
+        let first = all.min(step);
         transmit(first)?;
-        for data in rest.chunks(step(segment)) {
-            if transmit(data).is_err() {
-                open.count_dropped(data.len().div_ceil(segment));
+        for done in (first..all).step_by(step) {
+            let len = step.min(all - done);
+            if transmit(len).is_err() {
+                open.count_dropped(len.div_ceil(segment));
             }
         }
         Ok(())
@@ -143,38 +177,6 @@ fn step(segment: usize) -> usize {
 }
 
 impl Open {
-    fn control(&self, message: &Message<'_>) -> Result<Control> {
-        let byte =
-            |tos: u32| u8::try_from(tos).map_err(|_| refusal::invalid("tos", tos.into(), "at most 255"));
-        let tos = message.tos.map(byte).transpose()?;
-        if message.source.is_none() && message.interface_index == 0 && tos.is_none() {
-            return Ok(Control::EMPTY);
-        }
-        self.check_destination(0, message.to)?;
-        let target = message.to.copied().or(self.peer.get()).ok_or(Status::NOT_CONNECTED)?;
-        let over_v6 = target.family == family::INET6 && !target.is_v4_mapped();
-        let source = message.source.map(|source| self.source(source, over_v6)).transpose()?;
-        let scope_id = source.map_or(0, |source| source.scope_id);
-        let interface = if message.interface_index == 0 { scope_id } else { message.interface_index };
-        self.check_interface(interface)?;
-        Ok(Control::of(over_v6, source.as_ref(), interface, tos))
-    }
-
-    /// The source of a datagram as an address of the IP version that carries the datagram.
-    fn source(&self, source: &Addr, over_v6: bool) -> Result<Addr> {
-        source.check("source->")?;
-        if source.family != self.family {
-            return Err(Status::ADDRESS_FAMILY);
-        }
-        let plain = source.unmap_v4().unwrap_or(*source);
-        // "::" leaves the choice to the system, over IPv4 as well.
-        let plain = if plain.is_any() && !over_v6 { Addr::v4([0; 4], 0) } else { plain };
-        if plain.is_multicast() {
-            return Err(refusal::wrong("source", "is a group, which sends nothing"));
-        }
-        if (plain.family == family::INET6) == over_v6 { Ok(plain) } else { Err(Status::ADDRESS_FAMILY) }
-    }
-
     /// Makes sure that what is charged `charge` is accepted. A message that is longer than the whole queue can only be sent while
     /// nothing waits.
     ///

@@ -1,6 +1,7 @@
 //! Writes from other threads: copied, and sent in the reactor's next turn.
 
 use super::destinations::{Destinations, Peer};
+use super::message::Message;
 use super::queue::{QueuedDatagram, SendQueue};
 use super::{Open, Port};
 use crate::addr::Addr;
@@ -61,26 +62,38 @@ impl PortShared {
     /// Those of [`Port::write`] that can be found out here; [`Status::WOULD_BLOCK`] if too much waits already;
     /// [`Status::NO_MEMORY`].
     pub fn post(&self, data: &[u8], to: Option<&Addr>) -> Result {
+        self.post_message(Message { payload: data.into(), to, ..Message::default() })
+    }
+
+    /// [`PortShared::post`] with all options. A message that is cut is accepted whole or not at all. It is gathered, whatever
+    /// [`Message::flush`] is.
+    ///
+    /// # Errors
+    /// Those of [`PortShared::post`] and of [`Port::write_message`] that can be found out here.
+    pub fn post_message(&self, message: Message<'_>) -> Result {
         self.reactor.owner.check_open()?;
         let mut posts = self.posts.lock();
         if posts.closed {
             return Err(Status::CLOSED);
         }
         let peer = posts.posted.as_ref().and_then(|posted| posted.peer.as_ref());
-        let to = posts.destinations.check(data.len(), to, peer)?.copied();
+        let meta = message.meta(&posts.destinations, peer, &self.reactor)?;
+        let to = posts.destinations.check(message.longest(), message.to, peer)?.copied();
         let (token, posted) = (posts.token, posts.posted());
         // The first one is accepted however long it is, as a write is while nothing waits: there will never be more room for it.
         let first = posted.datagrams.is_empty();
-        if !posted.datagrams.has_room(charge(data.len(), 1), 0) {
+        if !posted.datagrams.has_room(charge(message.payload.len(), message.datagrams()), 0) {
             posted.write_ready_due = true;
             if !first {
                 return Err(Status::WOULD_BLOCK);
             }
         }
-        posted.datagrams.push(data, to, None)?;
-        if first {
-            self.reactor.post_port(token).inspect_err(|_| posted.datagrams.truncate(0))?;
-        }
+        let before = posted.datagrams.len();
+        let push = || {
+            posted.datagrams.push_all(message, to, meta.as_ref())?;
+            if first { self.reactor.post_port(token) } else { Ok(()) }
+        };
+        push().inspect_err(|_| posted.datagrams.truncate(before))?;
         drop(posts);
         if first {
             self.reactor.waker.wake();

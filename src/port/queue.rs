@@ -1,16 +1,37 @@
 //! The bounded queue of datagrams that wait for a full socket, in the order in which they were written.
 
+use super::message::Message;
 use crate::addr::Addr;
-use crate::status::Result;
-use crate::sys::{Control, charge};
+use crate::status::{Result, Status};
+use crate::sys::{SendMeta, Unsent, charge};
 use std::collections::VecDeque;
 
 /// A datagram with memory of its own.
 #[derive(Debug)]
 pub(super) struct QueuedDatagram {
     pub(super) to: Option<Addr>,
-    pub(super) control: Option<Box<Control>>,
+    pub(super) meta: Option<Box<[SendMeta; 1]>>,
     pub(super) data: Vec<u8>,
+}
+
+impl QueuedDatagram {
+    pub(super) fn meta(&self) -> Option<&SendMeta> {
+        self.meta.as_deref().map(|[meta]| meta)
+    }
+
+    pub(super) fn unsent(&self) -> Unsent<'_> {
+        let control = self.meta().and_then(SendMeta::control);
+        let tag = self.meta().map_or(0, |meta| meta.tag);
+        Unsent { data: &self.data, to: self.to.as_ref(), control, tag }
+    }
+}
+
+/// A box of a copy, for which there may be no memory.
+fn try_box(meta: &SendMeta) -> Result<Box<[SendMeta; 1]>> {
+    let mut boxed = Vec::new();
+    boxed.try_reserve_exact(1)?;
+    boxed.push(*meta);
+    boxed.into_boxed_slice().try_into().map_err(|_| Status::NO_MEMORY)
 }
 
 /// A bounded queue of datagrams.
@@ -37,17 +58,48 @@ impl SendQueue {
         self.limit
     }
 
+    /// Adds a datagram of `len` bytes, and returns the place for them.
+    ///
+    /// # Errors
+    /// [`Status::NO_MEMORY`]: nothing was added.
+    pub(super) fn push(
+        &mut self,
+        len: usize,
+        to: Option<Addr>,
+        meta: Option<&SendMeta>,
+    ) -> Result<&mut [u8]> {
+        self.datagrams.try_reserve(1)?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(len)?;
+        data.resize(len, 0);
+        self.add(QueuedDatagram { to, meta: meta.map(try_box).transpose()?, data });
+        Ok(self.datagrams.back_mut().map_or(&mut [], |datagram| &mut datagram.data))
+    }
+
     /// Adds a copy.
     ///
     /// # Errors
-    /// [`Status::NO_MEMORY`](crate::status::Status::NO_MEMORY): nothing was added.
-    pub(super) fn push(&mut self, data: &[u8], to: Option<Addr>, control: Option<&Control>) -> Result {
-        self.datagrams.try_reserve(1)?;
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(data.len())?;
-        copy.extend_from_slice(data);
-        let control = control.map(|control| Box::new(*control));
-        self.add(QueuedDatagram { to, control, data: copy });
+    /// Those of [`SendQueue::push`].
+    pub(super) fn push_copy(&mut self, data: &[u8], to: Option<Addr>, meta: Option<&SendMeta>) -> Result {
+        self.push(data.len(), to, meta)?.copy_from_slice(data);
+        Ok(())
+    }
+
+    /// Adds the datagrams of a message. If there is no memory, some of them may be added.
+    ///
+    /// # Errors
+    /// Those of [`SendQueue::push`].
+    pub(super) fn push_all(
+        &mut self,
+        message: Message<'_>,
+        to: Option<Addr>,
+        meta: Option<&SendMeta>,
+    ) -> Result {
+        let (datagrams, longest, mut payload) = (message.datagrams(), message.longest(), message.payload);
+        for _ in 0..datagrams {
+            let place = self.push(payload.len().min(longest), to, meta)?;
+            payload.copy_next(place);
+        }
         Ok(())
     }
 

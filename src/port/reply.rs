@@ -73,14 +73,7 @@ impl Port {
         if source.is_none() && interface_index == 0 {
             return self.write(data, to, Flush::Batched);
         }
-        self.write_message(&Message {
-            data,
-            to,
-            source: source.as_ref(),
-            interface_index,
-            tos: None,
-            segment_size: 0,
-            flush: Flush::Batched,
-        })
+        let (payload, source) = (data.into(), source.as_ref());
+        self.write_message(Message { payload, to, source, interface_index, ..Message::default() })
     }
 }

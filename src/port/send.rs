@@ -6,11 +6,13 @@ use super::{Open, flag};
 use crate::addr::Addr;
 use crate::context::BACK_OFF;
 use crate::status::{Result, Status};
-use crate::sys::{Control, Failure, GsoLimits, SendBatch, Target, Unsent, clock};
+use crate::sys::{Failure, GsoLimits, IpVersion, SendBatch, SendMeta, SocketOption, Target, Unsent, clock};
 use std::io;
 
 /// How often a datagram is tried again while the call returns errors of earlier datagrams.
 const TRIES: usize = 64;
+/// How far ahead the instant of a datagram may be that a full device queue keeps waiting, with all others behind it.
+const WAIT_MAX: u64 = 1_000_000_000;
 /// For so many messages at once it pays to stop watching the socket meanwhile: the two calls of epoll_ctl(2) cost as much as
 /// about eight messages save.
 const UNWATCH_MIN_MESSAGES: usize = 16;
@@ -58,6 +60,7 @@ impl Open {
         let (mut tries, mut merge_failure) = (0, None);
         while !send_batch.is_done() {
             let sent = self.context.kernel.send(self.fd.get(), send_batch);
+            let sent = sent.or_else(|error| self.send_with_zero_ttl(error, send_batch));
             self.lazy().counters.update(|stats| stats.syscalls_out += 1);
             match sent {
                 Ok(messages) => {
@@ -78,10 +81,10 @@ impl Open {
                 Err(error) => {
                     // The datagrams of a merged message are sent singly, so that none is lost.
                     merge_failure = MergeFailure::of(&error, send_batch);
-                    match merge_failure {
-                        Some(_) => send_batch.split(),
-                        None => return Err(self.map_send_error(error)),
+                    if merge_failure.is_none() && !needs_single_results(&error, send_batch) {
+                        return Err(self.map_send_error(error, send_batch));
                     }
+                    send_batch.split();
                 }
             }
         }
@@ -97,8 +100,8 @@ impl Open {
     }
 
     #[inline]
-    pub(super) fn target<'a>(&self, to: Option<&'a Addr>, control: Option<&'a Control>) -> Target<'a> {
-        Target { to, control, limits: self.gso_limits_to(to) }
+    pub(super) fn target<'a>(&self, to: Option<&'a Addr>, meta: Option<&'a SendMeta>) -> Target<'a> {
+        Target { to, meta, limits: self.gso_limits_to(to) }
     }
 
     /// What may be merged for a destination; without `to`, for the peer.
@@ -154,14 +157,42 @@ impl Open {
             }
         }
         for datagram in send_batch.unsent().take(send_batch.next_count()) {
-            self.report_failed_send(datagram.data, datagram.to.copied(), status, mtu);
+            self.report_failed_send(datagram, status, mtu);
         }
         send_batch.skip();
     }
 
-    /// A full device queue is treated as a full socket, but no readiness is reported when it has room again.
-    fn map_send_error(&self, error: io::Error) -> Status {
-        if Failure::of(&error) == Failure::NoBuffers {
+    /// Linux refuses a TTL of 0 over IPv4 as control data (ip_cmsg_send in net/ipv4/ip_sockglue.c), but not as the socket's TTL for
+    /// groups. So the socket has that for the time of this message.
+    ///
+    /// # Errors
+    /// `error`, if it is about something else; otherwise that of the message.
+    #[cold]
+    fn send_with_zero_ttl(&self, error: io::Error, send_batch: &mut SendBatch) -> io::Result<usize> {
+        if Failure::of(&error) != Failure::Invalid || !send_batch.isolate_zero_ttl() {
+            return Err(error);
+        }
+        let (kernel, fd, option) =
+            (&*self.context.kernel, self.fd.get(), SocketOption::MulticastTtl(IpVersion::V4));
+        let sent = kernel.option(fd, option).and_then(|former| {
+            kernel.set_option(fd, option, 0.into())?;
+            let sent = kernel.send(fd, send_batch);
+            self.lazy().counters.update(|stats| stats.syscalls_out += 1);
+            // It is refused only if the host has closed the socket.
+            let _ = kernel
+                .set_option(fd, option, former.into())
+                .or_else(|_| kernel.set_option(fd, option, former.into()));
+            sent
+        });
+        sent.inspect_err(|_| send_batch.lay_out_again())
+    }
+
+    /// A full device queue is treated as a full socket, but no readiness is reported when it has room again. A datagram whose
+    /// instant is beyond the horizon of the queueing discipline would be refused until then, so it fails.
+    fn map_send_error(&self, error: io::Error, send_batch: &SendBatch) -> Status {
+        let is_ahead = |instant: u64| instant > clock::now().saturating_add(WAIT_MAX);
+        let is_far = send_batch.send_at().is_some_and(is_ahead);
+        if Failure::of(&error) == Failure::NoBuffers && !is_far {
             self.backing_off.set(true);
             self.retry_later(BACK_OFF);
             return Status::WOULD_BLOCK;
@@ -176,8 +207,9 @@ impl Open {
             self.count_dropped(send_batch.pending());
             return 0;
         }
-        let queue =
-            |datagram: Unsent<'_>| sending.queue.push(datagram.data, datagram.to.copied(), datagram.control);
+        let queue = |datagram: Unsent<'_>| {
+            sending.queue.push_copy(datagram.data, datagram.to.copied(), datagram.meta().as_ref())
+        };
         send_batch.unsent().map(queue).filter(Result::is_err).count()
     }
 
@@ -204,7 +236,7 @@ impl Open {
             if !send_batch.has_room(datagram.data.len(), 1) {
                 break;
             }
-            let target = self.target(datagram.to.as_ref(), datagram.control.as_deref());
+            let target = self.target(datagram.to.as_ref(), datagram.meta());
             send_batch.push(datagram.data.len(), 0, target, |place| place.copy_from_slice(&datagram.data));
         }
         while !send_batch.is_done() {
@@ -236,6 +268,12 @@ impl Open {
         }
         count
     }
+}
+
+/// True if the next message is merged, and the datagrams with a tag need a result each.
+fn needs_single_results(error: &io::Error, send_batch: &SendBatch) -> bool {
+    let is_final = !matches!(Failure::of(error), Failure::WouldBlock | Failure::NoBuffers);
+    is_final && send_batch.is_merged_with_tags()
 }
 
 /// A message was refused, possibly because it was merged.

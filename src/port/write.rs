@@ -5,6 +5,7 @@ use super::queue::{QueuedDatagram, SendQueue};
 use super::{Open, Port, flag};
 use crate::addr::Addr;
 use crate::context::Reason;
+use crate::refusal;
 use crate::status::{Result, Status};
 use crate::sys::SendBatch;
 use std::cell::RefMut;
@@ -46,23 +47,6 @@ impl SendState {
 }
 
 impl Port {
-    /// Sends one datagram of `len` bytes that `fill` writes. OK: handed to the system, gathered or queued.
-    ///
-    /// # Errors
-    /// Nothing was sent. [`Status::WOULD_BLOCK`]: the socket and the queue are full, and `write_ready` will be called when there is
-    /// room. [`Status::CLOSED`] after a stop. NOT_CONNECTED, WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS and
-    /// INVALID_ARGUMENT for the destination and the length. If the datagram is sent at once, the system's error.
-    #[inline]
-    pub fn write_with(
-        &self,
-        len: usize,
-        to: Option<&Addr>,
-        flush: Flush,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result {
-        self.writable(|open| open.transmit(Transmit::new(len, to, flush), fill))
-    }
-
     /// Calls `write` with the open part. It is only borrowed, since no callback runs during a write.
     #[inline]
     fn writable(&self, write: impl FnOnce(&Open) -> Result) -> Result {
@@ -72,10 +56,14 @@ impl Port {
         write(open)
     }
 
-    /// [`Port::write_with`] of bytes in one piece. What was received in this dispatch may be sent from where it lies.
+    /// Sends one datagram. OK: handed to the system, gathered or queued. What was received in this dispatch may be sent from where
+    /// it lies.
     ///
     /// # Errors
-    /// Those of [`Port::write_with`].
+    /// Nothing was sent. [`Status::WOULD_BLOCK`]: the socket and the queue are full, and `write_ready` will be called when there is
+    /// room. [`Status::CLOSED`] after a stop. NOT_CONNECTED, WRONG_PEER, ADDRESS_FAMILY, MESSAGE_TOO_LONG, ACCESS and
+    /// INVALID_ARGUMENT for the destination and the length. If the datagram is sent at once, the system's error.
+    #[inline]
     pub fn write(&self, data: &[u8], to: Option<&Addr>, flush: Flush) -> Result {
         self.writable(|open| {
             let transmit = Transmit { data: Some(data), ..Transmit::new(data.len(), to, flush) };
@@ -141,7 +129,9 @@ impl Open {
     pub(super) fn submit_posted(&self, datagram: QueuedDatagram) {
         let due = self.write_ready_due.get();
         let submit = || {
-            let transmit = Transmit::new(datagram.data.len(), datagram.to.as_ref(), Flush::Batched);
+            let (len, to) = (datagram.data.len(), datagram.to.as_ref());
+            let transmit = Transmit { meta: datagram.meta(), ..Transmit::new(len, to, Flush::Batched) };
+            datagram.meta().map_or(Ok(()), |meta| self.prepare_meta(meta))?;
             self.transmit_checked(transmit, |place| place.copy_from_slice(&datagram.data))
         };
         let mut result = if self.is_waiting() { Err(Status::WOULD_BLOCK) } else { submit() };
@@ -156,11 +146,14 @@ impl Open {
                 self.write_ready_due.set(due);
                 let queued = self.lazy().sending.borrow_mut().queue.push_datagram(datagram);
                 if let Err(datagram) = queued {
-                    self.report_failed_send(&datagram.data, datagram.to, Status::NO_MEMORY, 0);
+                    self.report_failed_send(datagram.unsent(), Status::NO_MEMORY, 0);
                 }
                 self.update_interest();
             }
-            Err(status) => self.report_failed_send(&datagram.data, datagram.to, status, mtu),
+            Err(status) => {
+                refusal::forget(status);
+                self.report_failed_send(datagram.unsent(), status, mtu);
+            }
         }
     }
 
@@ -233,7 +226,7 @@ impl Open {
 
     #[inline(always)]
     fn gather(&self, send_batch: &mut SendBatch, transmit: &Transmit<'_>, fill: impl FnOnce(&mut [u8])) {
-        let target = self.target(transmit.to, transmit.control);
+        let target = self.target(transmit.to, transmit.meta);
         if !transmit.data.is_some_and(|data| send_batch.push_in_place(data, target)) {
             send_batch.push(transmit.len, transmit.segment, target, fill);
         }
@@ -251,7 +244,7 @@ impl Open {
     ) -> Result {
         self.send_gathered(sending);
         let mut send_batch = self.context.take_send_batch();
-        let target = self.target(transmit.to, transmit.control);
+        let target = self.target(transmit.to, transmit.meta);
         send_batch.push(transmit.len, transmit.segment, target, fill);
         let is_full = !sending.queue.is_empty();
         let sent = if is_full { Err(Status::WOULD_BLOCK) } else { self.send(&mut send_batch) };

@@ -170,6 +170,9 @@ pub enum SocketOption {
     Timestamps,
     /// Whether datagrams of one flow may be received merged (UDP_GRO).
     MergeReceived,
+    /// Whether datagrams can have the instant at which they should leave, by the clock of `clock::now` (SO_TXTIME). Linux cannot
+    /// turn it off again.
+    SendAt,
     /// The size into which the system cuts what is sent (UDP_SEGMENT). Only a system that merges sends knows it.
     SegmentSize,
     /// Whether received datagrams carry their destination and interface (IP_PKTINFO).

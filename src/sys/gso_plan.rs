@@ -1,7 +1,7 @@
 //! Which datagrams become one message: those to one destination, of one size and with the same control data, which the system
 //! cuts again (UDP_SEGMENT, udp(7)). This is pure: the plan knows where bytes lie, and looks at none.
 
-use super::Control;
+use super::{Control, SendMeta};
 use crate::addr::Addr;
 
 #[cfg(test)]
@@ -46,10 +46,17 @@ impl GsoLimits {
 pub struct Target<'a> {
     /// None: the connected peer.
     pub to: Option<&'a Addr>,
-    /// Source, interface, TOS.
-    pub control: Option<&'a Control>,
+    /// Control data and tag.
+    pub meta: Option<&'a SendMeta>,
     /// What can be merged on the way there.
     pub limits: GsoLimits,
+}
+
+impl<'a> Target<'a> {
+    #[inline]
+    fn control(&self) -> Option<&'a Control> {
+        self.meta.and_then(SendMeta::control)
+    }
 }
 
 /// Bytes that lie together.
@@ -85,6 +92,14 @@ pub(super) struct GsoMessage {
     open: bool,
 }
 
+/// The tag of a datagram: the index of its message, and its own index in that.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    message: u16,
+    datagram: u16,
+    tag: u64,
+}
+
 /// The end of the message that the datagram pushed last is in, if more may be appended to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tail<'a> {
@@ -104,6 +119,8 @@ pub(super) struct GsoPlan {
     /// The runs that are not the first of a message.
     more_runs: Vec<ExtentRun>,
     controls: Vec<Control>,
+    /// Of the datagrams that have one.
+    tags: Vec<Tag>,
     /// The message of the datagram pushed last.
     latest: usize,
     /// That datagram is in the message of the one before.
@@ -122,6 +139,7 @@ impl Default for GsoPlan {
             messages: Vec::with_capacity(MESSAGES),
             more_runs: Vec::with_capacity(MORE_RUNS),
             controls: Vec::with_capacity(MESSAGES),
+            tags: Vec::new(),
             latest: 0,
             follows: false,
             slots: Box::new([0; SLOTS]),
@@ -138,6 +156,14 @@ impl GsoPlan {
 
     /// Adds a datagram whose bytes lie there.
     pub(super) fn push(&mut self, extent: Extent, target: Target<'_>) {
+        self.place(extent, target);
+        if let Some(meta) = target.meta {
+            self.note_tag(meta.tag);
+        }
+    }
+
+    #[inline(always)]
+    fn place(&mut self, extent: Extent, target: Target<'_>) {
         let mut slot = hash(target.to);
         // At least half of the slots are empty.
         while let Some(index) = usize::from(self.slots[slot]).checked_sub(1) {
@@ -196,12 +222,41 @@ impl GsoPlan {
     fn can_append(&self, index: usize, len: usize, target: Target<'_>) -> bool {
         let message = &self.messages[index];
         let in_order = !self.in_order || index + 1 == self.messages.len();
-        in_order && self.control(message) == target.control && message.admits(len, target.limits)
+        in_order && self.control(message) == target.control() && message.admits(len, target.limits)
     }
 
     /// The control data of each datagram of a message.
     pub(super) fn control(&self, message: &GsoMessage) -> Option<&Control> {
         message.control.map(|index| &self.controls[usize::from(index)])
+    }
+
+    /// Remembers the tag of the datagram pushed last. Without memory it has none.
+    #[inline(never)]
+    fn note_tag(&mut self, tag: u64) {
+        let Some(message) = self.messages.get(self.latest) else { return };
+        if tag != 0 && self.tags.try_reserve(1).is_ok() {
+            let (message, datagram) = (self.latest as u16, (message.datagrams - 1) as u16);
+            self.tags.push(Tag { message, datagram, tag });
+        }
+    }
+
+    /// Called when everything was pushed, and before [`GsoPlan::tag`].
+    #[inline]
+    pub(super) fn sort_tags(&mut self) {
+        if !self.tags.is_empty() {
+            self.tags.sort_unstable_by_key(Tag::key);
+        }
+    }
+
+    /// The tag of a datagram, by the index of its message and its own in that; 0 if it has none.
+    pub(super) fn tag(&self, message: usize, datagram: usize) -> u64 {
+        let found = self.tags.binary_search_by_key(&(message, datagram), Tag::key);
+        found.map_or(0, |index| self.tags[index].tag)
+    }
+
+    /// True if a datagram of the message with this index has a tag.
+    pub(super) fn has_tags(&self, message: usize) -> bool {
+        self.tags.iter().any(|tag| usize::from(tag.message) == message)
     }
 
     fn append(&mut self, index: usize, extent: Extent) {
@@ -225,7 +280,7 @@ impl GsoPlan {
         (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(GsoMessage {
             to: target.to.copied(),
-            control: target.control.map(|_| self.controls.len() as u16),
+            control: target.control().map(|_| self.controls.len() as u16),
             segment: extent.len,
             datagrams: 1,
             bytes: extent.len,
@@ -233,7 +288,7 @@ impl GsoPlan {
             last: None,
             open: extent.len > 0,
         });
-        if let Some(control) = target.control {
+        if let Some(control) = target.control() {
             self.controls.push(*control);
         }
         self.slots[slot] = self.messages.len() as u8;
@@ -281,7 +336,14 @@ impl GsoPlan {
         self.slots.fill(0);
         self.more_runs.clear();
         self.controls.clear();
+        self.tags.clear();
         self.in_order = false;
+    }
+}
+
+impl Tag {
+    fn key(&self) -> (usize, usize) {
+        (self.message.into(), self.datagram.into())
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Report {
     pub mtu: u32,
     /// As much of the datagram as was returned; empty if there was no memory for it.
     pub data: Box<[u8]>,
+    /// The tag of the datagram; 0 if it is not known.
+    pub tag: u64,
 }
 
 impl Report {

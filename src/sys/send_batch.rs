@@ -6,7 +6,7 @@ use super::buffers::Buffers;
 use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, Target};
 use super::imp::mmsg_headers::SendHeaders;
 use super::memory::ZeroedBytes;
-use super::{Control, Handle};
+use super::{Handle, Unsent};
 use crate::addr::Addr;
 use std::io;
 use std::rc::Rc;
@@ -58,21 +58,10 @@ pub struct SendBatch {
 enum Layout {
     /// Nothing yet.
     Unknown,
-    /// Each message that is not done.
+    /// Messages that are not done, the next one first.
     Messages,
     /// The datagrams of the first message that is not done, since the system has not taken it whole. So many of them are done.
     Datagrams { done: usize },
-}
-
-/// A datagram that is not sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Unsent<'a> {
-    /// Its bytes.
-    pub data: &'a [u8],
-    /// Its destination; none for the connected peer.
-    pub to: Option<&'a Addr>,
-    /// Its control data.
-    pub control: Option<&'a Control>,
 }
 
 impl SendBatch {
@@ -207,6 +196,7 @@ impl SendBatch {
     pub fn finish(&mut self) {
         self.commit_appended();
         self.cursor = None;
+        self.plan.sort_tags();
     }
 
     /// True if nothing waits to be sent.
@@ -231,10 +221,13 @@ impl SendBatch {
 
     /// The datagrams that wait to be sent, in order.
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
-        let datagrams = self.rest().iter().flat_map(move |message| {
+        let datagrams = self.rest().iter().zip(self.done..).flat_map(move |(message, index)| {
             let (to, control) = (message.to.as_ref(), self.plan.control(message));
-            let datagrams = self.plan.datagrams(message);
-            datagrams.map(move |extent| Unsent { data: self.bytes(extent), to, control })
+            let datagrams = self.plan.datagrams(message).enumerate();
+            datagrams.map(move |(number, extent)| {
+                let tag = self.plan.tag(index, number);
+                Unsent { data: self.bytes(extent), to, control, tag }
+            })
         });
         datagrams.skip(self.split_done())
     }
@@ -260,14 +253,35 @@ impl SendBatch {
         Some(GsoLimits { segments: message.datagrams, size: message.segment })
     }
 
+    /// True if the next message is merged of datagrams of which some have a tag.
+    pub fn is_merged_with_tags(&self) -> bool {
+        self.merged().is_some() && self.plan.has_tags(self.done)
+    }
+
     /// Where the next message goes; none for the peer, and if nothing waits.
     pub fn destination(&self) -> Option<Addr> {
         self.rest().first().and_then(|message| message.to)
     }
 
+    /// When the next message should leave, if it has an instant.
+    pub fn send_at(&self) -> Option<u64> {
+        self.rest().first().and_then(|message| self.plan.control(message)?.send_at())
+    }
+
     /// Sends the next message datagram by datagram.
     pub fn split(&mut self) {
         self.layout = Layout::Datagrams { done: 0 };
+        self.headers.clear();
+    }
+
+    /// If the next message has a TTL of 0 for IPv4, the next call sends this message alone, and without the TTL. Otherwise returns
+    /// false, and does nothing.
+    pub fn isolate_zero_ttl(&mut self) -> bool {
+        self.headers.isolate_zero_ttl()
+    }
+
+    /// The next call sends what waits as it was pushed.
+    pub fn lay_out_again(&mut self) {
         self.headers.clear();
     }
 
@@ -280,8 +294,9 @@ impl SendBatch {
         debug_assert!(self.cursor.is_none(), "the gathering has ended");
         match self.layout {
             Layout::Unknown => self.lay_out_messages(),
-            Layout::Datagrams { done } if self.headers.is_empty() => self.lay_out_datagrams(done),
-            _ => {}
+            _ if !self.headers.is_empty() => {}
+            Layout::Messages => self.lay_out_messages(),
+            Layout::Datagrams { done } => self.lay_out_datagrams(done),
         }
         // SAFETY: all that was pushed lies in the arena and in the buffers, which this object owns.
         unsafe { self.headers.send(socket, limit) }

@@ -44,8 +44,8 @@ AT(udpr_datagram, timestamp, 104);
 AT(udpr_datagram, tos, 112);
 AT(udpr_datagram, ttl, 116);
 
-SIZE(udpr_error_report, 112);
-TAIL(udpr_error_report, len);
+SIZE(udpr_error_report, 120);
+TAIL(udpr_error_report, tag);
 AT(udpr_error_report, size, 0);
 AT(udpr_error_report, status, 8);
 AT(udpr_error_report, origin, 12);
@@ -57,6 +57,7 @@ AT(udpr_error_report, mtu, 88);
 AT(udpr_error_report, reserved, 92);
 AT(udpr_error_report, data, 96);
 AT(udpr_error_report, len, 104);
+AT(udpr_error_report, tag, 112);
 
 SIZE(udpr_protocol, 80);
 TAIL(udpr_protocol, stop_protocol);
@@ -89,8 +90,8 @@ TAIL(udpr_bytes, len);
 AT(udpr_bytes, data, 0);
 AT(udpr_bytes, len, 8);
 
-SIZE(udpr_message, 56);
-TAIL(udpr_message, segment_size);
+SIZE(udpr_message, 104);
+TAIL(udpr_message, tag);
 AT(udpr_message, size, 0);
 AT(udpr_message, data, 8);
 AT(udpr_message, len, 16);
@@ -100,6 +101,13 @@ AT(udpr_message, interface_index, 40);
 AT(udpr_message, flags, 44);
 AT(udpr_message, tos, 48);
 AT(udpr_message, segment_size, 52);
+AT(udpr_message, pieces, 56);
+AT(udpr_message, piece_count, 64);
+AT(udpr_message, reserved, 72);
+AT(udpr_message, ttl, 80);
+AT(udpr_message, reserved_2, 84);
+AT(udpr_message, send_at, 88);
+AT(udpr_message, tag, 96);
 
 SIZE(udpr_log_record, 32);
 TAIL(udpr_log_record, message);

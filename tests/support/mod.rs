@@ -288,9 +288,8 @@ impl Fixture {
     /// Writes `count` numbers to the peer in one message with a segment for each.
     pub(crate) fn write_segments(&self, count: u32, flush: Flush) -> Result {
         let (data, peer) = ((0..count).flat_map(u32::to_be_bytes).collect::<Vec<_>>(), self.peer.addr());
-        let (to, source, interface_index, tos) = (Some(&peer), None, 0, None);
-        let message = Message { data: &data, to, source, interface_index, tos, segment_size: 4, flush };
-        self.port.write_message(&message)
+        let (payload, to) = (data[..].into(), Some(&peer));
+        self.port.write_message(Message { payload, to, segment_size: 4, flush, ..Message::default() })
     }
 
     /// The peer has received these numbers, in this order, and nothing after them.

@@ -28,12 +28,16 @@ macro_rules! versioned {
         unsafe impl Versioned for $name {}
     )*};
 }
-versioned!(udpr_protocol udpr_reactor_options udpr_message udpr_reactor_stats udpr_transport_stats
-    udpr_interface udpr_datagram);
+versioned!(udpr_protocol udpr_reactor_options udpr_reactor_stats udpr_transport_stats udpr_interface udpr_datagram);
 
 // SAFETY: as above.
 unsafe impl Versioned for udpr_udp_options {
     const FIRST: usize = std::mem::offset_of!(udpr_udp_options, write_ready_bytes);
+}
+
+// SAFETY: as above.
+unsafe impl Versioned for udpr_message {
+    const FIRST: usize = std::mem::offset_of!(udpr_message, pieces);
 }
 
 /// A struct that the library fills.

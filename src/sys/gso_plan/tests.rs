@@ -5,7 +5,7 @@ fn addr(port: u16) -> Addr {
 }
 
 fn to(addr: &Addr, limits: GsoLimits) -> Target<'_> {
-    Target { to: Some(addr), control: None, limits }
+    Target { to: Some(addr), meta: None, limits }
 }
 
 /// The bytes of one lie behind those of the other.
@@ -92,7 +92,7 @@ fn control_data_keeps_apart() {
     let (mut control, one) = (Control::EMPTY, addr(1));
     control.add(1, 2, &[3; 4]);
     let plain = to(&one, GsoLimits::MAX);
-    let special = Target { control: Some(&control), ..plain };
+    let special = Target { meta: Some(&SendMeta { control, interface: 0, tag: 0 }), ..plain };
     for target in [plain, special, special, plain] {
         push(&mut plan, 10, target);
     }

@@ -7,8 +7,8 @@
 /// What headers and values are aligned to.
 const WORD: usize = size_of::<usize>();
 const HEADER: usize = WORD + 8;
-/// Room for all control data that one sent datagram can have: a `struct in6_pktinfo` and two ints.
-const CONTROL_SIZE: usize = space(20) + 2 * space(4);
+/// Room for all control data that one sent datagram can have: a `struct in6_pktinfo`, TOS, TTL, segment size, and instant.
+const CONTROL_SIZE: usize = space(20) + 3 * space(4) + space(8);
 
 /// Room for control data, aligned as `struct cmsghdr` is.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +59,11 @@ pub struct Control {
 impl Control {
     /// Nothing yet.
     pub const EMPTY: Control = Control { room: ControlBuffer([0; CONTROL_SIZE]), len: 0 };
+
+    /// Removes everything.
+    pub(in crate::sys) fn clear(&mut self) {
+        self.len = 0;
+    }
 
     /// Adds an item. If there is no room, nothing is added; CONTROL_SIZE has to be large enough.
     pub(in crate::sys) fn add(&mut self, level: i32, kind: i32, value: &[u8]) {
@@ -131,10 +136,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_left_out_whole() {
-        let mut control = control(&[(1, 1, &[1; 20]), (1, 2, &[2; 4]), (1, 3, &[3; 4])]);
+        let mut control =
+            control(&[(1, 1, &[1; 20]), (1, 2, &[2; 4]), (1, 3, &[3; 4]), (1, 4, &[4; 4]), (1, 5, &[5; 8])]);
         assert_eq!(control.bytes().len(), CONTROL_SIZE);
-        control.add(1, 4, &[]);
-        assert_eq!(items(control.bytes()).count(), 3);
+        control.add(1, 6, &[]);
+        assert_eq!(items(control.bytes()).count(), 5);
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub fn decode(name: &[u8], control: &[u8], data: &[u8]) -> Option<Report> {
         icmp_code: icmp(icmp_code),
         mtu: if too_long { u32::from_ne_bytes([i0, i1, i2, i3]) } else { 0 },
         data: Report::copy(data),
+        tag: 0,
     })
 }
 
@@ -119,6 +120,7 @@ mod tests {
             icmp_code: 3,
             mtu: 0,
             data: b"ping"[..].into(),
+            tag: 0,
         };
         assert_eq!(decode(&sockaddr(&DEAD), &control, b"ping"), Some(expected));
     }

@@ -14,6 +14,7 @@ const MANAGED: [(i32, &[i32]); 4] = [
             libc::SO_TIMESTAMP,
             libc::SO_TIMESTAMPNS,
             libc::SO_TIMESTAMPING,
+            libc::SO_TXTIME,
         ],
     ),
     (

@@ -99,13 +99,29 @@ impl SendHeaders {
         header.msg_controllen = 0;
         if segment.is_some() || control.is_some() {
             let whole = &mut self.controls[index];
-            *whole = control.copied().unwrap_or(Control::EMPTY);
+            match control {
+                Some(control) => *whole = *control,
+                None => whole.clear(),
+            }
             if let Some(segment) = segment {
                 whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(segment as u16).to_ne_bytes());
             }
             header.msg_controllen = whole.bytes().len() as _;
         }
         self.count += 1;
+    }
+
+    /// If the next message has a TTL of 0 for IPv4, removes the TTL, and all messages behind this one. Otherwise returns false.
+    pub(in crate::sys) fn isolate_zero_ttl(&mut self) -> bool {
+        if self.is_empty() || self.headers[self.done].msg_hdr.msg_controllen == 0 {
+            return false;
+        }
+        let control = &mut self.controls[self.done];
+        let Some(rest) = control.without_zero_ttl() else { return false };
+        *control = rest;
+        self.headers[self.done].msg_hdr.msg_controllen = rest.bytes().len() as _;
+        self.count = self.done + 1;
+        true
     }
 
     /// Sends at most `limit` of the messages that are not done, without waiting, by one sendmmsg(2), or by a sendmsg(2) for

@@ -80,6 +80,7 @@ fn number(option: SocketOption) -> (i32, i32) {
         SocketOption::Timestamps => (SOL_SOCKET, libc::SO_TIMESTAMPNS),
         SocketOption::MergeReceived => (SOL_UDP, libc::UDP_GRO),
         SocketOption::SegmentSize => (SOL_UDP, libc::UDP_SEGMENT),
+        SocketOption::SendAt => (SOL_SOCKET, libc::SO_TXTIME),
         SocketOption::PacketInfo(V4) => (IPPROTO_IP, libc::IP_PKTINFO),
         SocketOption::PacketInfo(V6) => (IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
         SocketOption::ReceiveTos(V4) => (IPPROTO_IP, libc::IP_RECVTOS),
@@ -105,6 +106,10 @@ fn number(option: SocketOption) -> (i32, i32) {
 
 fn encode(option: SocketOption, value: OptionValue) -> Value {
     match (option, value) {
+        // struct sock_txtime: the clock, and no flags.
+        (SocketOption::SendAt, OptionValue::Number(_)) => {
+            Value::new([libc::CLOCK_MONOTONIC.to_ne_bytes(), [0; 4]].as_flattened())
+        }
         (SocketOption::DontFragment(_), OptionValue::Number(0)) => Value::number(libc::IP_PMTUDISC_WANT),
         // In probe mode no datagram is refused for what is known of the path (ip(7)).
         (SocketOption::DontFragment(_), OptionValue::Number(_)) => Value::number(libc::IP_PMTUDISC_PROBE),
@@ -156,7 +161,11 @@ pub(in crate::sys) fn save(
         _ => Vec::new(),
     };
     let (level, name) = number(option);
-    let value = read(kernel, fd, level, name, 4)?;
+    let value = read(kernel, fd, level, name, if option == SocketOption::SendAt { 8 } else { 4 })?;
+    if option == SocketOption::SendAt && value.bytes() == [0; 8] {
+        // As on a new socket, and it cannot be turned off again.
+        return Ok(SavedOption { option, settings });
+    }
     let number = value.bytes().first_chunk().map(|bytes| i32::from_ne_bytes(*bytes));
     let value = match (option, number) {
         (SocketOption::ReceiveBuffer | SocketOption::SendBuffer, Some(doubled)) => Value::number(doubled / 2),

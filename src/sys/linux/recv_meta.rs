@@ -1,6 +1,6 @@
 //! Encodes and decodes control data: the metadata of received datagrams, and the options of datagrams that are sent.
 
-use super::cmsg::{Control, items};
+use super::cmsg::{Control, Item, items};
 use crate::abi::udpr_datagram;
 use crate::addr::{Addr, family};
 use crate::sys::datagrams::{Datagram, TO_MANY};
@@ -77,8 +77,15 @@ fn nanoseconds(value: &[u8]) -> u64 {
 
 impl Control {
     /// For a datagram over IPv6, or over IPv4, where IPv6 sockets take the options of IPv4: the local address to send
-    /// from, the interface to send by (0: the kernel chooses), the TOS byte.
-    pub fn of(over_v6: bool, source: Option<&Addr>, interface: u32, tos: Option<u8>) -> Control {
+    /// from, the interface to send by (0: the kernel chooses), the TOS byte, the TTL, and when it should leave.
+    pub fn of(
+        over_v6: bool,
+        source: Option<&Addr>,
+        interface: u32,
+        tos: Option<u8>,
+        ttl: Option<u8>,
+        send_at: Option<u64>,
+    ) -> Control {
         let mut control = Control::EMPTY;
         if source.is_some() || interface != 0 {
             let (ip, index) = (source.map_or([0; 16], |addr| addr.bytes), interface.to_ne_bytes());
@@ -94,15 +101,37 @@ impl Control {
                 control.add(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
             }
         }
-        if let Some(tos) = tos {
-            let (level, kind) = if over_v6 {
-                (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)
-            } else {
-                (libc::IPPROTO_IP, libc::IP_TOS)
-            };
-            control.add(level, kind, &i32::from(tos).to_ne_bytes());
+        let (level, tos_kind, ttl_kind) = if over_v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_TCLASS, libc::IPV6_HOPLIMIT)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_TOS, libc::IP_TTL)
+        };
+        for (kind, number) in [(tos_kind, tos), (ttl_kind, ttl)] {
+            if let Some(number) = number {
+                control.add(level, kind, &i32::from(number).to_ne_bytes());
+            }
+        }
+        if let Some(instant) = send_at {
+            control.add(libc::SOL_SOCKET, libc::SCM_TXTIME, &instant.to_ne_bytes());
         }
         control
+    }
+
+    /// When a datagram should leave, as [`Control::of`] was given it.
+    pub fn send_at(&self) -> Option<u64> {
+        let is_instant = |item: &Item<'_>| (item.level, item.kind) == (libc::SOL_SOCKET, libc::SCM_TXTIME);
+        items(self.bytes()).find(is_instant)?.value.first_chunk().map(|instant| u64::from_ne_bytes(*instant))
+    }
+
+    /// The same without a TTL of 0 over IPv4; none if there is no such TTL.
+    pub(in crate::sys) fn without_zero_ttl(&self) -> Option<Control> {
+        let is_zero = |item: &Item<'_>| {
+            (item.level, item.kind) == (libc::IPPROTO_IP, libc::IP_TTL) && number(item.value) == Some(0)
+        };
+        let mut rest = Control::EMPTY;
+        let others = items(self.bytes()).filter(|item| !is_zero(item));
+        others.for_each(|item| rest.add(item.level, item.kind, item.value));
+        (rest.bytes().len() < self.bytes().len()).then_some(rest)
     }
 }
 
@@ -211,15 +240,15 @@ mod tests {
     #[test]
     fn what_is_said_can_be_read() {
         let source = Addr::v4([127, 0, 0, 2], 0);
-        let control = Control::of(false, Some(&source), 3, Some(0xb8));
+        let control = Control::of(false, Some(&source), 3, Some(0xb8), None, None);
         let kinds: Vec<_> = items(control.bytes()).map(|item| (item.level, item.kind)).collect();
         assert_eq!(kinds, [(libc::IPPROTO_IP, libc::IP_PKTINFO), (libc::IPPROTO_IP, libc::IP_TOS)]);
-        let control = Control::of(true, None, 3, Some(1));
+        let control = Control::of(true, None, 3, Some(1), None, None);
         let kinds: Vec<_> = items(control.bytes()).map(|item| (item.level, item.kind)).collect();
         assert_eq!(
             kinds,
             [(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), (libc::IPPROTO_IPV6, libc::IPV6_TCLASS)]
         );
-        assert!(Control::of(true, None, 0, None).bytes().is_empty());
+        assert!(Control::of(true, None, 0, None, None, None).bytes().is_empty());
     }
 }

@@ -13,7 +13,7 @@ fn gathering() -> (SendBatch, Arc<AppendCursor>) {
 }
 
 fn push(send_batch: &mut SendBatch, data: &[u8], to: &Addr, limits: GsoLimits) {
-    let target = Target { to: Some(to), control: None, limits };
+    let target = Target { to: Some(to), meta: None, limits };
     send_batch.push(data.len(), 0, target, |place| place.copy_from_slice(data));
     send_batch.arm_cursor(limits);
 }

@@ -408,13 +408,18 @@ static inline udpr_status call_remote_wake(handles *with) { return udpr_remote_w
 static inline udpr_status call_post(handles *with) {
   return udpr_transport_post(with->transport, "x", 1, &with->to);
 }
+static inline udpr_status call_post_message(handles *with) {
+  udpr_message message = {.size = sizeof message, .data = "x", .len = 1, .to = &with->to, .tag = 1};
+  return udpr_transport_post_message(with->transport, &message);
+}
 
 static const every_call any_thread_calls[] = {{"remote", call_remote},
                                               {"call_from_thread", call_from_thread},
                                               {"remote_call", call_remote_call},
                                               {"remote_stop", call_remote_stop},
                                               {"remote_wake", call_remote_wake},
-                                              {"post", call_post}};
+                                              {"post", call_post},
+                                              {"post_message", call_post_message}};
 
 /* ---- calls of all functions ---------------------------------------------------------------------------- */
 

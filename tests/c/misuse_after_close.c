@@ -11,7 +11,8 @@
 static void check_everything_is_closed(void *arg) {
   handles *with = arg;
   check_transport_calls_return(UDPR_E_CLOSED, with);
-  CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_post(with->transport, "x", 1, &with->to));
+  CHECK_STATUS(UDPR_E_CLOSED, call_post(with));
+  CHECK_STATUS(UDPR_E_CLOSED, call_post_message(with));
 }
 
 TEST(every_call_after_close) {
@@ -40,6 +41,7 @@ TEST(calls_after_stop_listening) {
   CHECK_STATUS(UDPR_E_CLOSED, call_write_sequence(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_write_messages(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_post(&with));
+  CHECK_STATUS(UDPR_E_CLOSED, call_post_message(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_connect(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_pause(&with));
   CHECK_STATUS(UDPR_E_CLOSED, call_resume(&with));

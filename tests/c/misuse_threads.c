@@ -54,6 +54,8 @@ static void call_functions_with_reactor(void *arg) {
   OK(udpr_remote_call(with->remote, ran, with, count_freed));
   OK(udpr_remote_wake(with->remote));
   OK(udpr_transport_post(with->transport, "p", 1, &with->to));
+  udpr_message message = {.size = sizeof message, .data = "m", .len = 1, .to = &with->to};
+  OK(udpr_transport_post_message(with->transport, &message));
   CHECK(udpr_remote_retain(with->remote) == with->remote);
   udpr_remote_release(with->remote);
   CHECK(udpr_transport_retain(with->transport) == with->transport);
@@ -73,6 +75,7 @@ TEST(any_thread_functions_while_run_waits) {
   run_in_thread(call_functions_with_reactor, &with);
   reactor_thread_join(&there);
   PEER_RECEIVES(peer, "p");
+  PEER_RECEIVES(peer, "m");
   CHECK_EQ(2, atomic_load(&with.freed));
   udpr_remote_release(with.remote);
   OK(udpr_reactor_free(reactor));

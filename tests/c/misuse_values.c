@@ -125,7 +125,8 @@ TEST(message_flags_and_tos) {
   size_t          taken;
   for (int bit = 0; bit < 32; bit++) {
     udpr_message message = {.size = sizeof message, .to = &to, .flags = (uint32_t)1 << bit};
-    CHECK_STATUS(message.flags <= UDPR_MESSAGE_NOW ? UDPR_OK : UDPR_E_VERSION,
+    message.ttl = message.flags == UDPR_MESSAGE_TTL;
+    CHECK_STATUS(message.flags <= UDPR_MESSAGE_SEND_AT ? UDPR_OK : UDPR_E_VERSION,
                  udpr_transport_write_messages(transport, &message, 1, &taken));
   }
   for (uint32_t tos = 0; tos < 600; tos++) {
@@ -133,6 +134,54 @@ TEST(message_flags_and_tos) {
     CHECK_STATUS(tos <= 255 ? UDPR_OK : UDPR_E_INVALID_ARGUMENT,
                  udpr_transport_write_messages(transport, &message, 1, &taken));
   }
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
+TEST(messages) {
+  udpr_reactor   *reactor = new_reactor(0);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       to = addr("127.0.0.1", 9);
+  udpr_bytes      piece = {"x", 1};
+  const struct {
+    udpr_status  status;
+    udpr_message message;
+  } wrong[] = {
+      {UDPR_E_VERSION, {.reserved = 1}},
+      {UDPR_E_VERSION, {.reserved_2 = 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.ttl = 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.send_at = 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.pieces = &piece}},
+      {UDPR_E_INVALID_ARGUMENT, {.piece_count = 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_TTL}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_TTL, .ttl = 256}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_SEND_AT, .send_at = (udpr_ns)INT64_MAX + 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_SEND_AT, .send_at = UDPR_NEVER}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_PIECES, .piece_count = 1}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_PIECES, .data = "x"}},
+      {UDPR_E_INVALID_ARGUMENT, {.flags = UDPR_MESSAGE_PIECES, .len = 1}},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    udpr_message message = wrong[i].message;
+    message.size = sizeof message, message.to = &to;
+    CHECK_STATUS(wrong[i].status, udpr_transport_write_messages(transport, &message, 1, &(size_t){0}));
+    CHECK_STATUS(wrong[i].status, udpr_transport_post_message(transport, &message));
+  }
+  CHECK_EQ(0, stats_of(transport).datagrams_out);
+  udpr_transport_release(transport);
+  OK(udpr_reactor_free(reactor));
+}
+
+/* Instants of a manual clock are not the kernel's. */
+TEST(send_at_with_a_manual_clock) {
+  udpr_reactor   *reactor = new_reactor(UDPR_REACTOR_MANUAL_CLOCK);
+  udpr_protocol   protocol = {.size = sizeof protocol};
+  udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+  udpr_addr       to = addr("127.0.0.1", 9);
+  udpr_message    message = {.size = sizeof message, .to = &to, .flags = UDPR_MESSAGE_SEND_AT};
+  CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_transport_write_messages(transport, &message, 1, &(size_t){0}));
+  CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_transport_post_message(transport, &message));
   udpr_transport_release(transport);
   OK(udpr_reactor_free(reactor));
 }

@@ -129,6 +129,7 @@ TEST(no_transport) {
   INVALID(udpr_transport_write_messages(NULL, &message, 1, &taken));
   CHECK_EQ(0, taken); /* set also if the call fails */
   INVALID(udpr_transport_post(NULL, "x", 1, &address));
+  INVALID(udpr_transport_post_message(NULL, &message));
   INVALID(udpr_transport_flush(NULL));
   INVALID(udpr_transport_connect(NULL, &address));
   INVALID(udpr_transport_disconnect(NULL));
@@ -179,6 +180,7 @@ TEST(transport_arguments) {
   CHECK_EQ(0, taken);
   INVALID(udpr_transport_write_messages(transport, &message, 1, NULL));
   INVALID(udpr_transport_post(transport, NULL, 1, &address));
+  INVALID(udpr_transport_post_message(transport, NULL));
   INVALID(udpr_transport_connect(transport, NULL));
   INVALID(udpr_transport_get_host(transport, NULL));
   INVALID(udpr_transport_get_peer(transport, NULL));

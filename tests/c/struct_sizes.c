@@ -123,7 +123,10 @@ TEST(message) {
   udpr_protocol   protocol = {.size = sizeof protocol};
   udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr       host = host_of(transport);
-  layout          layout = {.known = sizeof(udpr_message), .flags_at = offsetof(udpr_message, flags)};
+  layout          layout = {.known = sizeof(udpr_message),
+                            .first = offsetof(udpr_message, pieces),
+                            .flags_at = offsetof(udpr_message, flags),
+                            .reserved_at = offsetof(udpr_message, reserved_2)};
   OK(udpr_transport_connect(transport, &host));
   check_rules(&layout, write_with, transport);
   udpr_transport_release(transport);
@@ -214,7 +217,7 @@ TEST(messages_of_different_sizes) {
   CHECK(pages != MAP_FAILED);
   CHECK_EQ(0, mprotect(pages + page, page, PROT_NONE));
   udpr_message *messages = (udpr_message *)(pages + page) - 2;
-  size_t        others[] = {0, sizeof *messages - 1, sizeof *messages + 8, LARGEST, SIZE_MAX};
+  size_t        others[] = {0, offsetof(udpr_message, pieces), sizeof *messages + 8, LARGEST, SIZE_MAX};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
     messages[0] = (udpr_message){.size = sizeof *messages, .to = &to};
     messages[1] = (udpr_message){.size = others[i], .to = &to};

@@ -195,7 +195,7 @@ TEST(write_messages_checks_size_and_flags) {
   size_t  taken = 99;
   set_up(&f);
   udpr_message small = message_of("a", 1, &f.to), unknown = small;
-  small.size = sizeof small - 1;
+  small.size = offsetof(udpr_message, pieces) - 1;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_write_messages(f.transport, &small, 1, &taken));
   CHECK_EQ(0, taken);
   small.size = 4097;

@@ -211,6 +211,9 @@ fn call_everything(
 ) -> Vec<(&'static str, i32)> {
     let (user, mut addr, mut out) = (freed.user(), LOOPBACK, null_mut());
     let (mut id, mut pending, mut fd, mut timeout, mut queued) = (0, 0, 0, 0, 0);
+    // SAFETY: all zero is a message without options.
+    let zero: udpr_message = unsafe { std::mem::zeroed() };
+    let message = udpr_message { size: size_of::<udpr_message>(), to: &LOOPBACK, ..zero };
     macro_rules! table {
         ($($name:ident($($argument:expr),*);)*) => {
             vec![$((stringify!($name), c!($name($($argument),*)))),*]
@@ -256,6 +259,7 @@ fn call_everything(
         udpr_transport_write_sequence(port, null(), 0, &addr);
         udpr_transport_reply(port, null(), null(), 0);
         udpr_transport_post(port, null(), 0, &addr);
+        udpr_transport_post_message(port, &message);
         udpr_transport_flush(port);
         udpr_transport_get_host(port, &mut addr);
         udpr_transport_get_queued_bytes(port, &mut queued);

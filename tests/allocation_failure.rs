@@ -147,6 +147,20 @@ fn a_write_to_a_full_socket_that_cannot_be_queued() {
 }
 
 #[test]
+fn a_port_that_cannot_stop_when_all_is_sent_still_listens() {
+    let sender = Sender::new();
+    sender.kernel.0.set(true);
+    sender.write(1).expect("queued");
+    let state = || sender.reactor.context().next_stop_deadline();
+    let stop = || sender.reactor.stop_when_sent(&sender.port, 60_000_000_000);
+    assert_eq!(fail_each_allocation(state, || stop().inspect_err(|_| sender.write(2).expect("queued"))), 1);
+    assert_eq!(sender.write(3), Err(Status::CLOSED));
+    sender.kernel.0.set(false);
+    turn_until(&sender.reactor, || !sender.port.is_open());
+    assert_eq!(sender.peer.receive_numbers(3), [0, 1, 2]);
+}
+
+#[test]
 fn a_segmented_message_is_queued_completely_or_not_at_all() {
     let sender = Sender::new();
     sender.kernel.0.set(true);

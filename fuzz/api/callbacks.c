@@ -116,6 +116,7 @@ static void on_error(udpr_transport *transport, const udpr_error_report *report,
 
 static void on_write_ready(udpr_transport *transport, void *user) {
   registration *reg = enter_port(transport, user, true);
+  if (reg->port->state != LISTENING) FAIL("write_ready after a stop, state %d", reg->port->state);
   run_random_operations();
   reg->loop->dispatching--;
   leave_callback(reg);

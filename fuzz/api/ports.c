@@ -200,6 +200,20 @@ static void op_stop_listening(void) {
     port->state = STOPPING;
 }
 
+static void op_stop_when_sent(void) {
+  port *port = any_port();
+  if (!port) return;
+  udpr_ns    timeout = PICK((udpr_ns)0, 1, 1000000, INT64_MAX, UDPR_NEVER, UDPR_NEVER - 1);
+  bool       wrong = timeout > INT64_MAX && timeout != UDPR_NEVER;
+  enum state before = port->state;
+  CALL(port->loop, udpr_transport_stop_when_sent, port->transport, timeout);
+  if (before == GONE) EXPECT(UDPR_E_CLOSED);
+  else if (wrong)
+    EXPECT(UDPR_E_INVALID_ARGUMENT, before == STOPPED ? UDPR_E_CLOSED : UDPR_E_INVALID_ARGUMENT);
+  else if (EXPECT(UDPR_OK, before == STOPPED ? UDPR_E_CLOSED : UDPR_OK) && port->state == LISTENING)
+    port->state = STOPPING;
+}
+
 static void op_close(void) {
   port *port = any_port();
   if (!port) return;
@@ -359,8 +373,8 @@ static void op_stats(void) {
   else if (EXPECT(UDPR_OK)) ASSERT(queued >= stats.queued_bytes);
 }
 
-const operation port_operations[] = {{op_listen, 6},         {op_listen_wrong, 1}, {op_adopt, 2},
-                                     {op_stop_listening, 1}, {op_close, 1},        {op_retain_release, 2},
-                                     {op_visit, 1},          {op_getters, 2},      {op_pause, 2},
-                                     {op_connect, 3},        {op_disconnect, 1},   {op_settings, 1},
-                                     {op_options, 1},        {op_stats, 1},        {NULL, 0}};
+const operation port_operations[] = {
+    {op_listen, 6},         {op_listen_wrong, 1}, {op_adopt, 2},          {op_stop_listening, 1},
+    {op_stop_when_sent, 1}, {op_close, 1},        {op_retain_release, 2}, {op_visit, 1},
+    {op_getters, 2},        {op_pause, 2},        {op_connect, 3},        {op_disconnect, 1},
+    {op_settings, 1},       {op_options, 1},      {op_stats, 1},          {NULL, 0}};

@@ -10,6 +10,7 @@ use super::reactor::Reactor;
 use super::sized_struct::SizedStruct;
 use std::cell::Cell;
 use std::ffi::{CStr, c_void};
+use std::mem::offset_of;
 use std::ptr::{null, null_mut};
 use udpr::abi::*;
 use udpr::capi::observe::{udpr_reactor_get_stats, udpr_transport_get_stats};
@@ -87,7 +88,8 @@ fn listen(reactor: &Reactor, input: &mut Input<'_>, counts: &Counts) -> (*mut ud
     let (device, local) =
         (input.choose(&DEVICES), input.choose(&[c"127.0.0.1", c"127.0.0.1", c"::1", c"localhost"]));
     let values = options(input, device);
-    let mut options = SizedStruct::new(&values, input);
+    let first = offset_of!(udpr_udp_options, write_ready_bytes);
+    let mut options = SizedStruct::grown(&values, first, input);
     check_options(&mut options, &values, device);
     options.expect_error(local == c"localhost", Status::INVALID_ADDRESS);
     let mut out = null_mut();
@@ -162,7 +164,8 @@ fn check_options(passed: &mut SizedStruct, options: &udpr_udp_options, device: O
     passed.expect_error(options.max_packet_size > 65_535, Status::INVALID_ARGUMENT);
     passed.expect_error(buffers.iter().any(|size| *size > i32::MAX as u32), Status::INVALID_ARGUMENT);
     let queue = if options.send_queue_bytes == 0 { 1 << 20 } else { options.send_queue_bytes };
-    passed.expect_error(options.write_ready_bytes >= queue, Status::INVALID_ARGUMENT);
+    let ready = passed.word(offset_of!(udpr_udp_options, write_ready_bytes));
+    passed.expect_error(ready >= queue, Status::INVALID_ARGUMENT);
     passed.expect_error(device.is_some_and(|name| name != c"lo"), Status::NO_INTERFACE);
 }
 

@@ -12,6 +12,7 @@ const SIZE_MAX: usize = 4096;
 pub struct SizedStruct {
     memory: Vec<u8>,
     size: usize,
+    first: usize,
     ours: usize,
     errors: Vec<Status>,
     allowed: Vec<Status>,
@@ -21,31 +22,45 @@ impl SizedStruct {
     /// `value` with a size, and if that is larger than the present one, with zeros or other bytes at the end. Input: a choice,
     /// and its parameters.
     pub fn new<T>(value: &T, input: &mut Input<'_>) -> SizedStruct {
+        SizedStruct::grown(value, size_of::<T>(), input)
+    }
+
+    /// As [`SizedStruct::new`], of a struct that was `first` bytes in the first release.
+    pub fn grown<T>(value: &T, first: usize, input: &mut Input<'_>) -> SizedStruct {
         let ours = size_of::<T>();
         let (choice, mut junk) = (input.byte(), None);
         let size = match choice % 8 {
             0..=3 => ours,
             4 => usize::from(input.u16()),
-            5 => input.choose(&[0, ours - 1, SIZE_MAX + 1, usize::MAX, isize::MAX as usize]),
+            5 => input.choose(&[0, first - 1, SIZE_MAX + 1, usize::MAX, isize::MAX as usize]),
             _ => ours + 8 * usize::from(input.byte()),
         };
-        let fits = (ours..=SIZE_MAX).contains(&size);
+        let fits = (first..=SIZE_MAX).contains(&size);
         // If the size is invalid, nothing else is read.
         let mut memory = vec![0; if fits { size } else { size_of::<usize>() }];
         memory[..size_of::<usize>()].copy_from_slice(&size.to_ne_bytes());
         if fits {
             // SAFETY: the bytes of a struct of the header, which has no padding at its end.
             let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), ours) };
-            memory[size_of::<usize>()..ours].copy_from_slice(&bytes[size_of::<usize>()..]);
-            junk = memory[ours..].len().checked_sub(1).filter(|_| choice & 128 != 0);
+            let known = size_of::<usize>()..size.min(ours);
+            memory[known.clone()].copy_from_slice(&bytes[known]);
+            junk = memory[size.min(ours)..].len().checked_sub(1).filter(|_| choice & 128 != 0);
             if let Some(last) = junk {
                 memory[ours + usize::from(input.byte()) % (last + 1)] = 1;
             }
         }
-        let mut made = SizedStruct { memory, size, ours, errors: Vec::new(), allowed: Vec::new() };
+        let mut made = SizedStruct { memory, size, first, ours, errors: Vec::new(), allowed: Vec::new() };
         made.expect_error(!fits, Status::INVALID_ARGUMENT);
         made.expect_error(junk.is_some(), Status::VERSION);
         made
+    }
+
+    /// The word at an offset as far as it is passed, with zeros behind that.
+    pub fn word(&self, offset: usize) -> u32 {
+        let mut bytes = [0; 4];
+        let passed = self.memory.iter().skip(offset);
+        bytes.iter_mut().zip(passed).for_each(|(byte, passed)| *byte = *passed);
+        u32::from_ne_bytes(bytes)
     }
 
     /// The struct as an argument.
@@ -60,7 +75,7 @@ impl SizedStruct {
 
     /// The error of its size, or of the bytes after the present fields.
     pub fn size_error(&self) -> Option<Status> {
-        let fits = (self.ours..=SIZE_MAX).contains(&self.size);
+        let fits = (self.first..=SIZE_MAX).contains(&self.size);
         let rest = self.memory.get(self.ours..).unwrap_or_default();
         match (fits, rest.iter().all(|byte| *byte == 0)) {
             (false, _) => Some(Status::INVALID_ARGUMENT),

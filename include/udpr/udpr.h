@@ -533,7 +533,8 @@ typedef void (*udpr_error_fn)(struct udpr_transport *transport, const struct udp
 
 /**
  * The port has stopped. `reason` is UDPR_OK if the program stopped it, otherwise the error that ended it: the host has
- * closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
+ * closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED). After
+ * udpr_transport_stop_when_sent it is UDPR_E_TIMED_OUT if something was not sent in time.
  */
 typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status reason, void *user);
 
@@ -1407,6 +1408,23 @@ UDPR_API udpr_status udpr_transport_get_queued_bytes(const struct udpr_transport
 UDPR_API udpr_status udpr_transport_stop_listening(struct udpr_transport *transport);
 
 /**
+ * Stops the port as udpr_transport_stop_listening does, but the socket stays open until everything that was accepted (gathered,
+ * queued or posted) is with the kernel, or until `timeout` is over. UDPR_NEVER is no bound; 0 is udpr_transport_stop_listening.
+ *
+ * From this call on, writes, posts and udpr_transport_connect return UDPR_E_CLOSED; datagrams that were kept or were not read are
+ * discarded; neither write_ready nor the port's delayed calls are called. error_received still is. stop_protocol is called in a
+ * later turn, never inside this. Its reason is UDPR_OK, or UDPR_E_TIMED_OUT if something was dropped, which dropped_out counts.
+ *
+ * If this is called again, the earlier end counts. udpr_transport_stop_listening and udpr_transport_close end it at once. A
+ * shutdown does not wait for it, and neither does udpr_reactor_free: to wait in a shutdown, return UDPR_PENDING from a
+ * before-trigger.
+ *
+ * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for a timeout above INT64_MAX that is not UDPR_NEVER; UDPR_E_NO_MEMORY;
+ * UDPR_E_CLOSED once stop_protocol has returned.
+ */
+UDPR_API udpr_status udpr_transport_stop_when_sent(struct udpr_transport *transport, udpr_ns timeout);
+
+/**
  * Stops the port at once: stop_protocol has been called when this returns. It may be called in any callback, also in
  * the port's own: then free_user waits until that has returned. A logger that receives the record of this close, and
  * closes the port itself, gets UDPR_OK before stop_protocol is called.
@@ -1692,10 +1710,10 @@ UDPR_API udpr_status udpr_reactor_advance(struct udpr_reactor *reactor, udpr_ns 
 /**
  * Calls `fn` once, `delay` from now, as udpr_reactor_call_later does; but the call belongs to the transport.
  *
- * It is not made after udpr_transport_stop_listening or udpr_transport_close, or after a shutdown has stopped the port. Calls that
- * are pending then end right before stop_protocol: their free_user is called, and their ids are UDPR_E_ALREADY_CANCELLED. If a call
- * closes its own port, its free_user is called once it has returned, before that of the protocol. May be called in
- * start_protocol; if listening fails then, free_user is called inside listen_*. The call counts as one of the reactor's, whose
+ * It is not made after udpr_transport_stop_listening, udpr_transport_stop_when_sent or udpr_transport_close, or after a shutdown has
+ * stopped the port. Calls that are pending then end right before stop_protocol: their free_user is called, and their ids are
+ * UDPR_E_ALREADY_CANCELLED. If a call closes its own port, its free_user is called once it has returned, before that of the
+ * protocol. May be called in start_protocol; if listening fails then, free_user is called inside listen_*. The call counts as one of the reactor's, whose
  * functions take its id. `out_id` may be NULL.
  *
  * Returns: UDPR_OK; UDPR_E_CLOSED once the port does not listen any more, in stop_protocol too; UDPR_E_INVALID_ARGUMENT as

@@ -95,7 +95,8 @@ pub type udpr_error_fn = Option<
     ),
 >;
 /// The port has stopped. `reason` is UDPR_OK if the program stopped it, otherwise the error that ended it: the host has
-/// closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED).
+/// closed the socket or shut it down, or a sandbox refuses every way to receive (UDPR_E_NOT_SUPPORTED). After
+/// udpr_transport_stop_when_sent it is UDPR_E_TIMED_OUT if something was not sent in time.
 pub type udpr_stopped_fn = Option<
     unsafe extern "C-unwind" fn(transport: *mut udpr_transport, reason: udpr_status, user: *mut c_void),
 >;

@@ -380,6 +380,29 @@ pub unsafe extern "C" fn udpr_transport_stop_listening(transport: *mut udpr_tran
     status(with_port(transport, |port| port.stop_listening()))
 }
 
+/// Stops the port as udpr_transport_stop_listening does, but the socket stays open until everything that was accepted (gathered,
+/// queued or posted) is with the kernel, or until `timeout` is over. UDPR_NEVER is no bound; 0 is udpr_transport_stop_listening.
+///
+/// From this call on, writes, posts and udpr_transport_connect return UDPR_E_CLOSED; datagrams that were kept or were not read are
+/// discarded; neither write_ready nor the port's delayed calls are called. error_received still is. stop_protocol is called in a
+/// later turn, never inside this. Its reason is UDPR_OK, or UDPR_E_TIMED_OUT if something was dropped, which dropped_out counts.
+///
+/// If this is called again, the earlier end counts. udpr_transport_stop_listening and udpr_transport_close end it at once. A
+/// shutdown does not wait for it, and neither does udpr_reactor_free: to wait in a shutdown, return UDPR_PENDING from a
+/// before-trigger.
+///
+/// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT for a timeout above INT64_MAX that is not UDPR_NEVER; UDPR_E_NO_MEMORY;
+/// UDPR_E_CLOSED once stop_protocol has returned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_transport_stop_when_sent(
+    transport: *mut udpr_transport,
+    timeout: udpr_ns,
+) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let transport = unsafe { HandleRef::new(transport) };
+    status(with_port_and_reactor(transport, |port, reactor| reactor.stop_when_sent(port, timeout)))
+}
+
 /// Stops the port at once: stop_protocol has been called when this returns. It may be called in any callback, also in
 /// the port's own: then free_user waits until that has returned. A logger that receives the record of this close, and
 /// closes the port itself, gets UDPR_OK before stop_protocol is called.

@@ -8,10 +8,10 @@ use std::ffi::c_void;
 
 /// Calls `fn` once, `delay` from now, as udpr_reactor_call_later does; but the call belongs to the transport.
 ///
-/// It is not made after udpr_transport_stop_listening or udpr_transport_close, or after a shutdown has stopped the port. Calls that
-/// are pending then end right before stop_protocol: their free_user is called, and their ids are UDPR_E_ALREADY_CANCELLED. If a call
-/// closes its own port, its free_user is called once it has returned, before that of the protocol. May be called in
-/// start_protocol; if listening fails then, free_user is called inside listen_*. The call counts as one of the reactor's, whose
+/// It is not made after udpr_transport_stop_listening, udpr_transport_stop_when_sent or udpr_transport_close, or after a shutdown has
+/// stopped the port. Calls that are pending then end right before stop_protocol: their free_user is called, and their ids are
+/// UDPR_E_ALREADY_CANCELLED. If a call closes its own port, its free_user is called once it has returned, before that of the
+/// protocol. May be called in start_protocol; if listening fails then, free_user is called inside listen_*. The call counts as one of the reactor's, whose
 /// functions take its id. `out_id` may be NULL.
 ///
 /// Returns: UDPR_OK; UDPR_E_CLOSED once the port does not listen any more, in stop_protocol too; UDPR_E_INVALID_ARGUMENT as

@@ -3,6 +3,7 @@
 //! A port that has something to do in a later turn calls [`Context::schedule`] with its token; the reactor, which has
 //! the table of tokens, visits the port.
 
+mod deadlines;
 mod lifecycle;
 mod schedule;
 mod shared;
@@ -15,6 +16,7 @@ use crate::log::{Level, Log, Logger};
 use crate::refusal::RefusedCall;
 use crate::status::{Result, Status};
 use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, SendBatch, clock};
+use deadlines::Deadlines;
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::CStr;
@@ -53,6 +55,7 @@ pub struct Context {
     /// The handle of the C API, so that it can be found from a port.
     pub c_handle: Cell<*mut ()>,
     schedule: Schedule,
+    stop_deadlines: Deadlines,
     dispatching: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
@@ -82,6 +85,7 @@ impl Context {
             call_table,
             c_handle: Cell::new(std::ptr::null_mut()),
             schedule: Schedule::default(),
+            stop_deadlines: Deadlines::default(),
             dispatching: Cell::new(false),
             embedded: Cell::new(false),
             closing: Cell::new(false),
@@ -163,6 +167,42 @@ impl Context {
     pub fn schedule_retry(&self, token: u64, after: u64) {
         self.schedule.push_retry(token, clock::now() + after);
         self.notify_embedder();
+    }
+
+    /// Makes room for one more deadline.
+    ///
+    /// # Errors
+    /// NO_MEMORY.
+    pub fn reserve_stop_deadline(&self) -> Result {
+        self.stop_deadlines.reserve()
+    }
+
+    /// Has the port with this token stop at an instant of the reactor's clock. There is room for it.
+    pub fn add_stop_deadline(&self, instant: u64, token: u64) {
+        self.stop_deadlines.add(instant, token);
+        self.notify_embedder();
+    }
+
+    /// The port has stopped before, or has another deadline.
+    pub fn remove_stop_deadline(&self, instant: u64, token: u64) {
+        self.stop_deadlines.remove(instant, token);
+    }
+
+    /// The instant of the reactor's clock at which a port stops.
+    pub fn next_stop_deadline(&self) -> Option<u64> {
+        self.stop_deadlines.next()
+    }
+
+    /// Has the ports stop whose deadline has passed.
+    #[inline]
+    pub fn pass_stop_deadlines(&self, now: impl FnOnce() -> u64) {
+        if self.stop_deadlines.next().is_none() {
+            return;
+        }
+        let now = now();
+        while let Some(token) = self.stop_deadlines.pop_due(now) {
+            self.schedule.push(Reason::Stop, token);
+        }
     }
 
     /// Inside a dispatch this is not needed: before a turn ends, it looks at all that is due and sets the alarm.

@@ -20,7 +20,7 @@ impl Port {
     }
 
     /// [`Port::get_queued_bytes`] of an open port.
-    fn backlog(&self, open: &Open) -> usize {
+    pub(super) fn backlog(&self, open: &Open) -> usize {
         let unsent = open.lazy.get().map_or(0, |lazy| {
             let sending = lazy.sending.borrow();
             sending.queue.charged() + sending.gathered_charge()

@@ -80,7 +80,7 @@ impl Port {
             let Some(report) = open.lazy().reports.pop() else { break };
             open.protocol.error_received(self, &report);
         }
-        if open.can_report() && open.errors.refused.take() {
+        if open.is_listening() && open.can_report() && open.errors.refused.take() {
             open.protocol.connection_refused(self);
         }
         if open.lazy.get().is_some_and(|lazy| !lazy.reports.waiting.borrow().is_empty()) {
@@ -91,7 +91,7 @@ impl Port {
 
 impl Open {
     fn can_report(&self) -> bool {
-        self.is_listening() && !self.context.shared.owner.is_unusable()
+        self.is_sending() && !self.context.shared.owner.is_unusable()
     }
 
     /// Both options on an IPv6 socket: that of IPv6 alone loses the reports about IPv4 on a dual-stack port.

@@ -16,6 +16,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+/// Later than every instant.
+pub(super) const NO_DEADLINE: u64 = u64::MAX;
+
 /// The state of a port that was used.
 #[derive(Debug)]
 pub(super) struct LazyState {
@@ -24,6 +27,8 @@ pub(super) struct LazyState {
     pub(super) sending: RefCell<SendState>,
     /// `write_ready` is called when at most so much waits.
     pub(super) write_ready_bytes: Cell<usize>,
+    /// The instant at which a port stops that is draining; otherwise [`NO_DEADLINE`].
+    pub(super) stop_deadline: Cell<u64>,
     pub(super) deferred: RefCell<VecDeque<DeferredBatch>>,
     pub(super) reports: ErrorReports,
     pub(super) groups: Groups,
@@ -44,6 +49,7 @@ impl LazyState {
             append_cursor: Arc::default(),
             sending: RefCell::new(SendState::new(SendQueue::new(queue_bytes))),
             write_ready_bytes: Cell::default(),
+            stop_deadline: Cell::new(NO_DEADLINE),
             deferred: RefCell::default(),
             reports: ErrorReports::new(queue_bytes),
             groups: Groups::default(),

@@ -77,6 +77,8 @@ const _: () = {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Listening,
+    /// `stop_when_sent` was called: nothing is delivered or accepted any more, but what was accepted is still sent.
+    Draining,
     /// `stop_listening` was called: nothing is delivered any more, and the rest of the stop follows in a later turn.
     Stopping,
     /// The socket is closed; `stop_protocol` runs or has returned.
@@ -251,6 +253,11 @@ impl Open {
 
     fn is_listening(&self) -> bool {
         self.state.get() == State::Listening
+    }
+
+    /// True while datagrams are sent, and their errors reported.
+    fn is_sending(&self) -> bool {
+        matches!(self.state.get(), State::Listening | State::Draining)
     }
 
     /// True if datagrams are wanted.

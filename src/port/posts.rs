@@ -166,7 +166,7 @@ impl Drop for PortShared {
 impl Port {
     /// Sends what other threads have posted. What is posted meanwhile waits for the next turn.
     pub fn send_posted(&self) {
-        let Ok(open) = self.listening() else { return };
+        let Some(open) = self.open().ok().filter(|open| open.is_sending()) else { return };
         while self.send_waiting_posts(&open) {
             if self.shared.reactor.post_port(open.token.get()).is_ok() {
                 self.shared.reactor.waker.wake();

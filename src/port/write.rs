@@ -96,7 +96,7 @@ impl Port {
         if self.shared.take_write_ready_due() {
             open.write_ready_due.set(true);
         }
-        let ready = open.is_listening() && open.write_ready_due.get() && self.has_write_room(open);
+        let ready = open.write_ready_due.get() && self.has_write_room(open);
         if ready {
             open.write_ready_due.set(false);
         }
@@ -120,7 +120,7 @@ impl Port {
     pub(super) fn resume_sending(self: &Arc<Port>, open: &Open) {
         open.drain_queue(usize::MAX);
         self.send_posted();
-        self.call_write_ready(open);
+        if open.is_listening() { self.call_write_ready(open) } else { self.stop_if_sent(open) }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::context::Reason;
 use crate::port::{Descriptor, Options, Port, Protocol};
 use crate::status::{Result, Status};
 use crate::sys::{interface, tsan};
+use crate::timer::after;
 use std::sync::Arc;
 
 impl<C: Call> Reactor<C> {
@@ -59,6 +60,15 @@ impl<C: Call> Reactor<C> {
         drop(dead_watch);
         self.sweep_outside_turns();
         started.map(|()| port)
+    }
+
+    /// Stops a port once it has sent everything, but `timeout` nanoseconds from now at the latest.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT as of [`after`]; NO_MEMORY; CLOSED once `stop_protocol` has returned.
+    pub fn stop_when_sent(&self, port: &Arc<Port>, timeout: u64) -> Result {
+        let deadline = after(self.now(), timeout, "timeout")?;
+        if timeout == 0 { port.stop_listening() } else { port.stop_when_sent(deadline) }
     }
 
     /// Calls `visit` for every port that is open now, even if an earlier visit has closed it.

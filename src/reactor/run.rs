@@ -5,7 +5,7 @@
 //! 1. Ports that have stopped are dropped.
 //! 2. The loop waits until a descriptor is ready, another thread wakes it, or something is due. It does not wait if something is
 //!    due already.
-//! 3. Ports that were told to stop do so.
+//! 3. Ports that were told to stop do so, and those whose time to send what is left has passed.
 //! 4. Ports deliver the datagrams that they have deferred.
 //! 5. Retries that are due are made, each once, and a bounded number of them.
 //! 6. Ready descriptors are served: a port sends, reports errors and receives; a watch is called.
@@ -153,7 +153,8 @@ impl<C: Call> Reactor<C> {
     /// The next instant of CLOCK_MONOTONIC at which a turn has something to do. With a manual clock a call is due now,
     /// or when somebody advances the clock.
     pub(super) fn next_instant(&self) -> Option<u64> {
-        let calls = [self.next_call(), self.next_deadline()].into_iter().flatten().min();
+        let stop = self.context.next_stop_deadline();
+        let calls = [self.next_call(), self.next_deadline(), stop].into_iter().flatten().min();
         let calls = if self.context.shared.is_manual() {
             calls.filter(|due| *due <= self.now()).map(|_| 0)
         } else {
@@ -166,6 +167,7 @@ impl<C: Call> Reactor<C> {
         let context = &self.context;
         let results = self.results();
         self.resume_lookups();
+        context.pass_stop_deadlines(|| self.now());
         self.run_scheduled(Reason::Stop);
         self.run_scheduled(Reason::Deferred);
         self.run_scheduled(Reason::Retry);

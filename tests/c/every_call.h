@@ -279,6 +279,9 @@ static inline udpr_status call_resume(handles *with) {
 static inline udpr_status call_stop_listening(handles *with) {
   return udpr_transport_stop_listening(with->transport);
 }
+static inline udpr_status call_stop_when_sent(handles *with) {
+  return udpr_transport_stop_when_sent(with->transport, UDPR_NEVER);
+}
 static inline udpr_status call_close(handles *with) { return udpr_transport_close(with->transport); }
 static inline udpr_status call_transport_stats(handles *with) {
   udpr_transport_stats stats = {.size = sizeof stats};
@@ -368,6 +371,7 @@ static const every_call transport_calls[] = {
     {"pause_reading", call_pause},
     {"resume_reading", call_resume},
     {"stop_listening", call_stop_listening},
+    {"stop_when_sent", call_stop_when_sent},
     {"close", call_close},
     {"transport_get_stats", call_transport_stats},
     {"get_queued_bytes", call_get_queued_bytes},

@@ -96,6 +96,19 @@ static void stop_everything(callback_fixture *fixture) {
 
 TEST(stop_everything_inside) { run_in_every_callback(stop_everything); }
 
+static void stop_visited_when_sent(udpr_transport *transport, void *user) {
+  (void)user;
+  OK(udpr_transport_stop_when_sent(transport, MS(1)));
+  OK(udpr_transport_stop_when_sent(transport, UDPR_NEVER));
+}
+
+static void stop_ports_when_sent(callback_fixture *fixture) {
+  OK(udpr_reactor_each_transport(fixture->reactor, stop_visited_when_sent, NULL));
+  release_handles(fixture);
+}
+
+TEST(stop_ports_when_sent_inside) { run_in_every_callback(stop_ports_when_sent); }
+
 static void fire_shutdown(callback_fixture *fixture) {
   check_ends(udpr_reactor_fire_event(fixture->reactor, UDPR_EVENT_SHUTDOWN));
 }

@@ -400,6 +400,22 @@ TEST(booleans) {
   OK(udpr_reactor_free(reactor));
 }
 
+TEST(timeouts_of_a_stop) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_protocol protocol = {.size = sizeof protocol};
+  const udpr_ns refused[] = {UINT64_C(1) << 63, UDPR_NEVER - 1}, taken[] = {0, 1, INT64_MAX, UDPR_NEVER};
+  for (size_t i = 0; i < sizeof taken / sizeof *taken; i++) {
+    udpr_transport *transport = listen_on(reactor, "127.0.0.1", &protocol, NULL);
+    for (size_t j = 0; j < sizeof refused / sizeof *refused; j++)
+      CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_transport_stop_when_sent(transport, refused[j]));
+    OK(udpr_transport_flush(transport)); /* it still listens */
+    OK(udpr_transport_stop_when_sent(transport, taken[i]));
+    CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_flush(transport));
+    udpr_transport_release(transport);
+  }
+  OK(udpr_reactor_free(reactor));
+}
+
 TEST(times) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_id       id;

@@ -137,6 +137,7 @@ TEST(no_transport) {
   INVALID(udpr_transport_get_peer(NULL, &address));
   INVALID(udpr_transport_set_error_reports(NULL, 1));
   INVALID(udpr_transport_stop_listening(NULL));
+  INVALID(udpr_transport_stop_when_sent(NULL, 0));
   INVALID(udpr_transport_close(NULL));
   INVALID(udpr_transport_pause_reading(NULL));
   INVALID(udpr_transport_resume_reading(NULL));

@@ -299,6 +299,25 @@ TEST(pausing_and_stopping) {
   check::iterate_until(reactor, [&] { return server.events == "start x stop"; });
 }
 
+TEST(stopping_when_all_is_sent) {
+  udpr::reactor       reactor;
+  bool                is_received = false;
+  const auto          look = [&](transport_ref, const datagram &one) { is_received = one.text() == "bye"; };
+  const transport     server = listen(reactor, look);
+  echo                other;
+  const transport     port = listen(reactor, std::ref(other));
+  const udpr::address to = server.host();
+  reactor.call_later(std::chrono::nanoseconds(0), [&](udpr::reactor_ref) {
+    port.write("bye", to);
+    CHECK(port.queued_bytes() == 64);
+    port.stop_when_sent(std::chrono::seconds(5));
+    CHECK(port.queued_bytes() == 0 && other.events == "start ");
+    port.stop_when_sent(std::chrono::nanoseconds::max());
+  });
+  check::iterate_until(reactor, [&] { return is_received && other.events == "start  stop"; });
+  CHECK(check::throws(UDPR_E_CLOSED, [&] { port.stop_when_sent(std::chrono::seconds(1)); }));
+}
+
 TEST(settings) {
   udpr::reactor   reactor;
   const transport port = listen(reactor, udpr::protocol());

@@ -26,19 +26,24 @@ static void port_received(udpr_transport *transport, const udpr_datagram *datagr
   CHECK(!self->stopped);
   CHECK_EQ(5, datagram->len);
   self->received = true;
-  switch (random_below(4)) {
+  udpr_addr host = host_of(transport);
+  switch (random_below(5)) {
   case 0: OK(udpr_transport_close(transport)); break;
   case 1:
     OK(udpr_transport_pause_reading(transport)); /* a paused port can be stopped */
   /* fall through */
   case 2: OK(udpr_transport_stop_listening(transport)); break;
+  case 3:
+    OK_OR_INJECTED(udpr_transport_write(transport, "bye", 3, &host)); /* nobody reads it */
+    OK(udpr_transport_stop_when_sent(transport, random_below(2) ? UDPR_NEVER : 1 + random_below(1000000)));
+    break;
   default: OK(udpr_transport_stop_listening(transport)); OK(udpr_transport_close(transport));
   }
 }
 
 static void port_stopped(udpr_transport *transport, udpr_status reason, void *user) {
   port *self = user;
-  OK(reason);
+  CHECK(reason == UDPR_OK || reason == UDPR_E_TIMED_OUT); /* the latter after an injected fault */
   CHECK(!self->stopped);
   CHECK_STATUS(UDPR_E_CLOSED, udpr_transport_write(transport, "late", 4, NULL));
   self->stopped = true;

@@ -138,6 +138,15 @@ public:
     error(udpr_transport_stop_listening(raw_), "udpr::transport::stop_listening");
   }
 
+  /**
+   * As stop_listening, but the socket stays until everything that was accepted is with the kernel, or `timeout` is over: then
+   * stop_protocol receives UDPR_E_TIMED_OUT if something was dropped. nanoseconds::max() is no bound. If it is called again, the
+   * earlier end counts.
+   */
+  void stop_when_sent(std::chrono::nanoseconds timeout, error_to error = {}) const {
+    error(udpr_transport_stop_when_sent(raw_, detail::to_ns(timeout)), "udpr::transport::stop_when_sent");
+  }
+
   /** Stops the port now: stop_protocol runs inside this, and what it throws comes out. Allowed in every callback. */
   void close(error_to error = {}) const {
     udpr_reactor *reactor = udpr_transport_reactor(raw_);

@@ -266,6 +266,7 @@ fn call_everything(
         udpr_transport_pause_reading(port);
         udpr_transport_resume_reading(port);
         udpr_transport_stop_listening(port);
+        udpr_transport_stop_when_sent(port, 1);
         udpr_transport_close(port);
     }
 }

@@ -27,6 +27,9 @@ LABELS = {  # what reports show for contenders whose program names are not clear
     "ctypes_plain.py": "udpr by ctypes",
     "ctypes_batch.py": "udpr by ctypes, batch callback",
     "twisted_echo.py": "Twisted",
+    "udpr_twisted_echo.py": "Twisted on udpr",
+    "udpr_asyncio_echo.py": "asyncio on udpr",
+    "uvloop_echo.py": "uvloop",
     "asyncio_echo.py": "asyncio",
 }
 
@@ -41,7 +44,15 @@ BY_HAND = (
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 GSO_SERVERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
-PYTHON_SERVERS = "ctypes_plain.py", "ctypes_batch.py", "twisted_echo.py", "asyncio_echo.py"
+PYTHON_SERVERS = (
+    "udpr_twisted_echo.py",
+    "twisted_echo.py",
+    "udpr_asyncio_echo.py",
+    "asyncio_echo.py",
+    "uvloop_echo.py",
+    "ctypes_plain.py",
+    "ctypes_batch.py",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +156,7 @@ BENCHMARKS = (
     _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", GSO_SERVERS, ("-s", 1200, "-g"), replies=0),
     _echo("source-1200", "Sending 64 replies to each datagram, 1200 B, to GRO", GSO_SERVERS, GSO, replies=64),
     _echo("python", "Echo in Python, 64 B, 64 in flight", PYTHON_SERVERS, ("-k", 64)),
+    _echo("python_clients", "Echo in Python, 64 B, 100 clients with 8 in flight", PYTHON_SERVERS, ("-n", 100, "-k", 8)),
     Benchmark(
         "cores",
         "Echo, a reactor and a load generator on each core, all on one port",

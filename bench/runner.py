@@ -9,7 +9,6 @@ import tempfile
 import environment
 
 HERE = pathlib.Path(__file__).parent
-PYTHON = "/usr/bin/python3"  # the interpreter that Debian's Twisted is installed for
 GRACE_SECONDS = 60  # how much longer than requested a program may run
 
 
@@ -24,7 +23,7 @@ class Programs:
 
     def command(self, name):
         if name.endswith(".py"):
-            return [PYTHON, "-B", str(HERE / "servers" / name)]
+            return [str(self.build / "python" / "bin" / "python"), "-B", str(HERE / "servers" / name)]
         return [str(self.build / "bin" / name)]
 
     def run(self, name, *arguments):

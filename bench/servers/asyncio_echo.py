@@ -26,4 +26,10 @@ async def main():
     server.report()
 
 
-asyncio.run(main())
+def serve(loop):
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(main())
+
+
+if __name__ == "__main__":
+    serve(asyncio.new_event_loop())

@@ -11,6 +11,6 @@ class Echo(protocol.DatagramProtocol):
             self.transport.write(datagram, addr)
 
 
-server.ready(reactor.listenUDP(server.PORT, Echo()).socket)
+server.ready(reactor.listenUDP(server.PORT, Echo()).getHandle())
 reactor.run()
 server.report()

@@ -102,7 +102,21 @@ static inline bool     one_in(uint32_t n) { return below(n) == 0; }
 enum { MAX_CALL_DEPTH = 256 };
 enum { LOOPS = 3, PORTS = 24, MAX_REGISTRATIONS = 8192, PIPES = 6, REMOTES = 8 };
 
-enum kind { PORT, TIMER, PORT_CALL, TRIGGER, STARTUP_CALL, WATCH, LOOKUP, THREAD_CALL, WORK, LOGGER, KINDS };
+enum kind {
+  PORT,
+  TIMER,
+  PORT_CALL,
+  TRIGGER,
+  STARTUP_CALL,
+  WATCH,
+  SIGNAL,
+  INTERFACES,
+  LOOKUP,
+  THREAD_CALL,
+  WORK,
+  LOGGER,
+  KINDS
+};
 
 typedef struct port port;
 
@@ -121,10 +135,10 @@ typedef struct registration {
   udpr_ns     period;                       /* of a periodic call */
   uint64_t    order;
   uint32_t    phase, event, events;
-  bool        pending;     /* a trigger that returned UDPR_PENDING */
+  bool        pending;     /* a trigger that returned UDPR_PENDING; a watch whose signal or change has come */
   bool        cancelled;   /* a look-up */
   udpr_status expected[3]; /* what a look-up may report, besides UDPR_E_TIMED_OUT */
-  int         fd;          /* of a watch */
+  int         fd;          /* of a watch; of a watch of a signal its number */
   port       *port;
 } registration;
 
@@ -245,11 +259,15 @@ typedef struct operation {
   void (*run)(void);
   uint32_t weight;
 } operation;
-extern const operation reactor_operations[], event_operations[], port_operations[], write_operations[],
-    group_operations[], thread_operations[], misc_operations[];
+extern const operation reactor_operations[], event_operations[], notice_operations[], port_operations[],
+    write_operations[], group_operations[], thread_operations[], misc_operations[];
 void run_random_operation(void);
 void free_loop(loop *loop);
 void make_loop(void);
+
+/* notices.c */
+void ignore_signals(void);
+bool signals_are_ignored(void);
 
 /* sequence.c: runs `run` on the second thread while this one waits. */
 void run_on_other_thread(void (*run)(void));

@@ -203,6 +203,7 @@ int main(int argc, char **argv) {
   if (steps < 1 || steps > MAX_STEPS) steps = MAX_STEPS;
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
   signal(SIGPIPE, SIG_IGN);
+  ignore_signals();
   enter_own_network();
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (shared == MAP_FAILED) return perror("mmap"), 2;

@@ -73,7 +73,8 @@ static bool may_run_inside(enum kind kind, enum function function) {
 
 /* Callbacks of a turn's dispatch. callbacks.c counts those of ports. */
 static bool in_dispatch(enum kind kind) {
-  return kind == TIMER || kind == PORT_CALL || kind == WATCH || kind == THREAD_CALL || kind == WORK;
+  return kind == TIMER || kind == PORT_CALL || kind == WATCH || kind == SIGNAL || kind == INTERFACES ||
+         kind == THREAD_CALL || kind == WORK;
 }
 
 registration *enter_callback(void *argument, enum kind kind, const udpr_reactor *reactor) {

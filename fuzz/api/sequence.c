@@ -47,9 +47,9 @@ void fail_at(const char *file, int line, const char *format, ...) {
 
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
-static const operation *const operation_tables[] = {reactor_operations, event_operations, port_operations,
-                                                    write_operations,   group_operations, thread_operations,
-                                                    misc_operations};
+static const operation *const operation_tables[] = {reactor_operations, event_operations, notice_operations,
+                                                    port_operations,    write_operations, group_operations,
+                                                    thread_operations,  misc_operations};
 
 void run_random_operation(void) {
   uint32_t total = 0;
@@ -256,6 +256,7 @@ static void end_sequence(void) {
   if (join_late) join_free_threads();
   check_free_threads();
   for (int i = 0; i < LOOPS; i++) ASSERT(model.loops[i].reactor == NULL);
+  ASSERT(signals_are_ignored());
   release_handles();
   end_slow_lookups();
   end_second_thread();

@@ -227,6 +227,8 @@ impl<C: Call> Reactor<C> {
     }
 
     fn deliver_notice(&self, id: u64) {
+        // Signals that an earlier callback of this turn has raised came before this call.
+        self.collect_signals();
         let is_usable = !self.context.shared.owner.is_unusable();
         if let Some(watch) = self.find_notices(id).filter(|watch| is_usable && watch.pending.take()) {
             watch.callback.call(self, id);

@@ -180,6 +180,28 @@ TEST(a_watch_made_in_a_callback_is_called_for_later_signals) {
   CHECK(watcher.freed == 1 && added.freed == 1);
 }
 
+static void raise_once(udpr_reactor *reactor, signal_watcher *self) {
+  int *raised = self->arg;
+  (void)reactor;
+  if (!*raised) CHECK_EQ(0, raise(SIGHUP));
+  *raised = 1;
+}
+
+/* One of the two is called for each signal, the other one once for both, since it is called after the second one. */
+TEST(a_signal_raised_in_a_callback_counts_for_watches_that_are_called_later) {
+  udpr_reactor  *reactor = new_reactor(0);
+  int            raised = 0;
+  signal_watcher one = {.act = raise_once, .arg = &raised}, two = {.act = raise_once, .arg = &raised};
+  watch_signal(reactor, SIGHUP, &one);
+  watch_signal(reactor, SIGHUP, &two);
+  CHECK_EQ(0, raise(SIGHUP));
+  run_turns(reactor, 1);
+  CHECK(one.calls == 1 && two.calls == 1);
+  run_turns(reactor, 3);
+  CHECK_EQ(3, one.calls + two.calls);
+  OK(udpr_reactor_free(reactor));
+}
+
 static void free_must_be_refused(udpr_reactor *reactor, signal_watcher *self) {
   (void)self;
   CHECK_STATUS(UDPR_E_REENTRANT, udpr_reactor_free(reactor));

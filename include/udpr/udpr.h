@@ -1068,8 +1068,8 @@ UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t 
 UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
 
 /**
- * Gets the time until a delayed call or other work is due that no descriptor reports, in nanoseconds: 0 if it is due
- * now, -1 if there is none.
+ * Gets the time until a delayed call, or other work that no descriptor reports, is due, in nanoseconds: 0 if it is
+ * due now, -1 if there is none.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
  */
@@ -1327,8 +1327,8 @@ UDPR_API udpr_status udpr_transport_write_messages(struct udpr_transport *transp
 UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const void *data, size_t len, const struct udpr_addr *to);
 
 /**
- * As udpr_transport_post, with everything that a message can have. UDPR_MESSAGE_NOW has no effect. A message that is
- * cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
+ * Sends one message as udpr_transport_post does, with all its options. UDPR_MESSAGE_NOW has no effect. A message that
+ * is cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
  * cannot send at an instant, are reported to error_received. [any thread]
  *
  * Returns: as udpr_transport_post; UDPR_E_VERSION, UDPR_E_INVALID_ARGUMENT, UDPR_E_ADDRESS_FAMILY and

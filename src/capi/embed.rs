@@ -71,8 +71,8 @@ pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out
     }))
 }
 
-/// Gets the time until a delayed call or other work is due that no descriptor reports, in nanoseconds: 0 if it is due
-/// now, -1 if there is none.
+/// Gets the time until a delayed call, or other work that no descriptor reports, is due, in nanoseconds: 0 if it is
+/// due now, -1 if there is none.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT.
 #[unsafe(no_mangle)]

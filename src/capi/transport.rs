@@ -245,8 +245,8 @@ pub unsafe extern "C" fn udpr_transport_post(
     status(from_any_thread(transport, |port| port.post(data.slice("data")?, to)))
 }
 
-/// As udpr_transport_post, with everything that a message can have. UDPR_MESSAGE_NOW has no effect. A message that is
-/// cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
+/// Sends one message as udpr_transport_post does, with all its options. UDPR_MESSAGE_NOW has no effect. A message that
+/// is cut into segments is accepted whole or not at all. An interface that the port may not send by, and a kernel that
 /// cannot send at an instant, are reported to error_received. [any thread]
 ///
 /// Returns: as udpr_transport_post; UDPR_E_VERSION, UDPR_E_INVALID_ARGUMENT, UDPR_E_ADDRESS_FAMILY and

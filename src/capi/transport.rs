@@ -77,14 +77,14 @@ pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport)
 /// Outside callbacks a datagram is sent at once. Datagrams to one destination are sent in the order in which they were
 /// written; between destinations the order may change.
 ///
-/// If the socket is full, datagrams are queued, up to send_queue_bytes. After that, writes return UDPR_E_WOULD_BLOCK, and
-/// write_ready is called when writes are accepted again.
+/// If the socket is full, datagrams are queued, up to send_queue_bytes of udpr_udp_options. After that, writes return
+/// UDPR_E_WOULD_BLOCK, and write_ready of udpr_protocol is called when writes are accepted again.
 ///
 /// What was gathered is sent before a connect, a disconnect, a stop_listening, a close, or a message with UDPR_MESSAGE_NOW
 /// takes effect. A close, and the end of a stop_listening, drop and count what a full socket does not take.
 ///
-/// If the kernel refuses a datagram for which this has returned UDPR_OK, error_received is called, and dropped_out counts
-/// it. A write never returns the error of an earlier datagram.
+/// If the kernel refuses a datagram for which this has returned UDPR_OK, error_received of udpr_protocol is called,
+/// and dropped_out of udpr_transport_stats counts it. A write never returns the error of an earlier datagram.
 ///
 /// A connected port accepts NULL or its peer as `to`: the address that udpr_transport_connect was given, or that
 /// udpr_transport_get_peer returns. If the address needs no zone, its zone is ignored.

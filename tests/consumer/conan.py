@@ -1,38 +1,34 @@
-"""conan.py: the package that `conan create` makes, used as in docs/linking.md."""
+"""conan.py: the package that `conan create` makes from a release tarball without a network, used as in docs/linking.md."""
 
 import os
 import re
 import shutil
 
 import harness
-from harness import Skip, case, equal, main, need, tool
+from harness import Skip, case, equal, main, need
 from project import HERE, ROOT, SERIES, VERSION, WORK, links_static, needed
+from release import tarball, without_network
 
 harness.TIMEOUT = 900  # a build of the Rust code
 CREATE, *USE = re.search(r"```sh\n(conan create .*?)```", (ROOT / "docs/linking.md").read_text(encoding="utf-8"), re.S)[1].splitlines()
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{ROOT}/build/python/bin:{os.environ['PATH']}",  # scripts/setup installs conan there
-    "CONAN_HOME": str(WORK / "home"),
-    "CARGO_NET_OFFLINE": "true",
-}
+PATH = f"{ROOT}/build/python/bin:{os.environ['PATH']}"  # scripts/setup installs conan in the first one
+CONAN = WORK / "conan"
 
 
 def run(command):
-    return tool("sh", "-ec", command + " 2>&1", cwd=WORK, env=ENVIRONMENT)
+    return without_network("sh", "-ec", command + " 2>&1", path=PATH, variables={"CONAN_HOME": str(CONAN)})
 
 
 def create(*options):
-    """Runs `conan create` in a home that has no package server and builds in Debug. Returns its output."""
-    need("ninja", "ninja-build")
-    if not shutil.which("conan", path=ENVIRONMENT["PATH"]):
+    """Runs `conan create` in Debug. Returns its output."""
+    if not shutil.which("conan", path=PATH):
         raise Skip("no conan (scripts/setup all)")
-    if not (WORK / "udpr").exists():
-        (WORK / "udpr").symlink_to(ROOT)
-        run("conan profile detect && conan remote disable '*'")
+    if not CONAN.exists():
+        (WORK / "udpr").symlink_to(tarball()[1])
+        run("conan profile detect")
         settings = ("tools.cmake.cmaketoolchain:user_presets=", f"tools.cmake.cmake_layout:test_folder={WORK}/test")
-        (WORK / "home/global.conf").write_text("\n".join(settings), encoding="utf-8")
-        profile = WORK / "home/profiles/default"
+        (CONAN / "global.conf").write_text("\n".join(settings), encoding="utf-8")
+        profile = CONAN / "profiles/default"
         profile.write_text(profile.read_text(encoding="utf-8").replace("=Release", "=Debug"), encoding="utf-8")
     return run(" ".join((CREATE.split("#")[0], *options)))
 
@@ -67,7 +63,7 @@ def links_by_pkg_config():
 @case
 def contains_what_an_installation_has():
     create("--build=missing")
-    package = next((WORK / "home").glob("p/b/*/p"))
+    package = next(CONAN.glob("p/b/*/p"))
     for name in ("include/udpr/udpr.h", "lib/libudpr.so", "lib/static/libudpr.a", "share/man/man7/udpr.7", "licenses/LICENSE-MIT"):
         assert (package / name).exists(), sorted(package.rglob("*"))
     equal([], [path.name for path in package.rglob("*.cmake")])

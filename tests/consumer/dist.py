@@ -1,41 +1,11 @@
 """dist.py: the release tarball is complete, and can be built without a network and with only the crates in it."""
 
-import os
-import pathlib
-import subprocess
-import tarfile
-
 import harness
-from harness import Skip, case, equal, main, need, tool
-from project import ROOT, VERSION, WORK, compiled, links_shared, links_static
+from harness import case, equal, main, tool
+from project import ROOT, WORK, compiled, links_shared, links_static
+from release import tarball, without_network
 
 harness.TIMEOUT = 900  # an optimised build of the Rust code
-NAME = f"udpr-{VERSION}"
-
-
-def tarball():
-    """Makes and unpacks the tarball. Returns its path and the directory."""
-    made, unpacked = WORK / "dist" / f"{NAME}.tar.xz", WORK / "unpacked"
-    if not unpacked.exists():
-        need("git", "git")
-        need("xz", "xz-utils")
-        if subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, check=False).returncode:
-            raise Skip("not a git checkout")
-        tool(ROOT / "scripts/dist", made.parent)
-        with tarfile.open(made) as archive:
-            archive.extractall(unpacked)
-    return made, unpacked / NAME
-
-
-def without_network(*command):
-    """Runs a command in an empty network namespace, with a cargo that has fetched nothing."""
-    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
-        raise Skip("unshare --net is not permitted")
-    home = WORK / "home"
-    home.mkdir(exist_ok=True)
-    rustup = os.environ.get("RUSTUP_HOME", pathlib.Path.home() / ".rustup")
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "CARGO_HOME": str(home), "RUSTUP_HOME": str(rustup)}
-    return tool("unshare", "--net", *command, env=environment)
 
 
 @case

@@ -83,8 +83,8 @@ UDPR_API udpr_status udpr_odd(struct udpr_addr *what, udpr_free_fn free_user);
     page = made["udpr_odd"]
     for part in (
         r"udpr_odd \- does what it does" + "\n",
-        "udpr_status udpr_odd(udpr_addr *what, udpr_free_fn free_user);\n",
-        "typedef void (*udpr_free_fn)(void *user);\n",
+        r"udpr_status \fBudpr_odd\fP(udpr_addr *what, udpr_free_fn free_user);" + "\n",
+        r"typedef void (*\fBudpr_free_fn\fP)(void *user);" + "\n",
         ".SH DESCRIPTION\n" + r"Does \fIwhat\fP it does; see \fBudpr_version\fP(3). Once." + "\n.PP\n" + r"\&.It is \-\- odd." + "\n",
         r"\fBUDPR_E_CLOSED\fP" + "\nThe transport has stopped",
         r"\fBUDPR_E_NO_MEMORY\fP" + "\n" + r"If \fIwhat\fP is large (a; b)." + "\n.PP\nIf it fails, nothing was done.\n",

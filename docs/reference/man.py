@@ -24,11 +24,11 @@ def escape(text):
 
 
 def synopsis(start, parameters, end=");"):
-    """A declaration, with one parameter a line if it is too long."""
+    """A declaration with its name in bold, and with one parameter a line if it is too long."""
     line = f"{start}({', '.join(parameters) or 'void'}{end}"
     if len(line) > WIDTH:
         line = f"{start}(\n    " + ",\n    ".join(parameters) + end
-    return escape(line)
+    return re.sub(r"(\w+)(\)?\()", r"\\fB\1\\fP\2", escape(line), count=1)
 
 
 class Pages:

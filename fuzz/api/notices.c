@@ -85,14 +85,14 @@ static void op_raise(void) {
   for (uint32_t times = 1 + below(3); times > 0; times--) ASSERT(raise(number) == 0);
 }
 
-/* The length of a queue that the loopback device does not use. */
+/* A flag that means nothing to the loopback device. */
 static void op_change_interface(void) {
-  static int   length = 1000;
-  struct ifreq change = {.ifr_name = "lo", .ifr_qlen = length = 2001 - length};
+  static short all_groups;
+  struct ifreq change = {.ifr_name = "lo", .ifr_flags = (short)(IFF_UP | (all_groups ^= IFF_ALLMULTI))};
   if (!own_network) return;
   int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   notify(INTERFACES, 0);
-  if (fd >= 0) ASSERT(ioctl(fd, SIOCSIFTXQLEN, &change) == 0); /* otherwise a simulated fault */
+  if (fd >= 0) ASSERT(ioctl(fd, SIOCSIFFLAGS, &change) == 0); /* otherwise a simulated fault */
   if (fd >= 0) close(fd);
 }
 

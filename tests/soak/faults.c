@@ -105,6 +105,12 @@ ssize_t recvmsg(int fd, struct msghdr *message, int flags) { /* the error queue 
   return next(fd, message, flags);
 }
 
+ssize_t recv(int fd, void *data, size_t len, int flags) { /* notices of changes of interfaces */
+  NEXT(recv)
+  FAULT(EINTR, EAGAIN, ENOMEM, ENOBUFS);
+  return next(fd, data, len, flags);
+}
+
 /* ---- sockets ------------------------------------------------------------------------------------------- */
 
 int socket(int family, int type, int protocol) {

@@ -12,13 +12,14 @@
 #include "echo.h"
 #include "groups.h"
 #include "lookups.h"
+#include "notices.h"
 #include "ports.h"
 #include "threads.h"
 #include "timers.h"
 
 static const load *const loads[] = {&echo_load,    &connected_load, &reports_load, &groups_load,
                                     &timers_load,  &threads_load,   &lookups_load, &ports_load,
-                                    &watches_load, &signals_load,   &firewall_load};
+                                    &watches_load, &notices_load,   &signals_load, &firewall_load};
 enum { LOADS = sizeof loads / sizeof *loads };
 
 /* In bytes. A reactor's lists grow with the largest turn, which differs between rounds. After all reactors are freed, only

@@ -33,8 +33,8 @@ pub fn read(monitor: RawFd) -> io::Result<bool> {
     let mut is_changed = false;
     for _ in 0..READS_MAX {
         match receive(monitor).map_err(|error| (Failure::of(&error), error)) {
-            // Notices were dropped, since the socket's buffer was full (netlink(7)).
-            Ok(()) | Err((Failure::NoBuffers, _)) => is_changed = true,
+            // Notices were dropped, since the socket's buffer was full (netlink(7)), or there was no memory.
+            Ok(()) | Err((Failure::NoBuffers | Failure::NoMemory, _)) => is_changed = true,
             Err((Failure::Interrupted, _)) => {}
             Err((Failure::WouldBlock, _)) => break,
             Err((_, error)) => return Err(error),

@@ -22,8 +22,9 @@ layout! {
     96, flags 100, timestamp 104, tos 112, ttl 116 }
     udpr_error_report: 120 { size 0, status 8, origin 12, to 16, reporter 48, icmp_type 80, icmp_code 84,
     mtu 88, reserved 92, data 96, len 104, tag 112 }
-    udpr_protocol: 80 { size 0, user 8, free_user 16, start_protocol 24, datagram_received 32,
-    datagrams_received 40, connection_refused 48, error_received 56, write_ready 64, stop_protocol 72 }
+    udpr_protocol: 88 { size 0, user 8, free_user 16, start_protocol 24, datagram_received 32,
+    datagrams_received 40, connection_refused 48, error_received 56, write_ready 64, stop_protocol 72,
+    configure_socket 80 }
     udpr_udp_options: 48 { size 0, flags 8, max_packet_size 12, receive_buffer 16, send_buffer 20,
     send_queue_bytes 24, reserved 28, bind_device 32, write_ready_bytes 40, reserved_2 44 }
     udpr_bytes: 16 { data 0, len 8 }

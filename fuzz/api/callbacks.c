@@ -1,6 +1,12 @@
 /* callbacks.c: the callbacks. Each checks that it may be called now and with these arguments, then runs operations. */
 #include "fuzz.h"
 
+#include <fcntl.h>
+
+static void check_addr(const udpr_addr *addr, bool v6) {
+  if (addr->family != (v6 ? UDPR_AF_INET6 : UDPR_AF_INET) || addr->reserved) FAIL("family %d", addr->family);
+}
+
 static registration *enter_port(udpr_transport *transport, void *user, bool from_turn) {
   registration *reg = enter_callback(user, PORT, NULL);
   port         *port = reg->port;
@@ -13,10 +19,22 @@ static registration *enter_port(udpr_transport *transport, void *user, bool from
   return reg;
 }
 
+/* It is called for the sockets of ports that do not exist yet. */
+udpr_status on_configure(int32_t fd, const udpr_addr *local, void *user) {
+  registration *reg = enter_callback(user, PORT, NULL);
+  port         *port = reg->port;
+  ASSERT(port->state == STARTING && ++port->configured <= 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  ASSERT(current_function() != FN_udpr_reactor_adopt_datagram_port);
+  check_addr(local, port->v6);
+  run_random_operations();
+  leave_callback(reg);
+  return one_in(16) ? PICK(UDPR_E_NO_MEMORY, UDPR_PENDING, SYSTEM(EIO)) : UDPR_OK;
+}
+
 udpr_status on_start(udpr_transport *transport, void *user) {
   registration *reg = enter_port(transport, user, false);
   port         *port = reg->port;
-  ASSERT(port->state == STARTING && atomic_load(&reg->calls) == 1);
+  ASSERT(port->state == STARTING && atomic_load(&reg->calls) == 1 + port->configured);
   port->transport = transport;
   port->state = LISTENING;
   if (CALL(port->loop, udpr_transport_get_host, transport, &port->host) != UDPR_OK)
@@ -27,10 +45,6 @@ udpr_status on_start(udpr_transport *transport, void *user) {
   if (result != UDPR_OK && port->state != GONE) set_port_gone(port);
   leave_callback(reg);
   return result;
-}
-
-static void check_addr(const udpr_addr *addr, bool v6) {
-  if (addr->family != (v6 ? UDPR_AF_INET6 : UDPR_AF_INET) || addr->reserved) FAIL("family %d", addr->family);
 }
 
 /* The bytes of every payload count up by one. */

@@ -168,6 +168,7 @@ struct port {
   loop           *loop;
   registration   *reg;
   int             references; /* that the program holds */
+  int             configured; /* calls of configure_socket */
   bool            creating;   /* its listen or adopt has not returned */
   uint32_t        flags, packet_size, queue_bytes;
   bool            v6, adopted, connected, broadcast, paused;
@@ -227,6 +228,7 @@ void          run_random_operations(void); /* up to three, inside a callback */
 /* callbacks.c */
 extern const udpr_protocol protocol_table;
 udpr_status                on_start(udpr_transport *transport, void *user);
+udpr_status                on_configure(int32_t fd, const udpr_addr *local, void *user);
 void                       on_call(udpr_reactor *reactor, void *user);
 void                       on_timer(udpr_reactor *reactor, void *user);
 void                       on_beat(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user);

@@ -73,6 +73,7 @@ static port *prepare_port(loop *loop, const udpr_udp_options *options, bool v6, 
   protocol->user = reg;
   protocol->free_user = free_fn(reg);
   if (one_in(4)) protocol->datagrams_received = on_datagrams;
+  if (one_in(4)) protocol->configure_socket = on_configure;
   return port;
 }
 
@@ -133,6 +134,7 @@ static void op_listen_wrong(void) {
   udpr_transport  *out = NULL;
   port            *port = prepare_port(loop, &options, false, &protocol);
   if (!port) return;
+  protocol.configure_socket = NULL; /* it might return another status */
   const char *local = "127.0.0.1";
   switch (below(9)) {
   case 0: options.flags = 0x10000; break;
@@ -149,7 +151,7 @@ static void op_listen_wrong(void) {
   EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_VERSION, UDPR_E_INVALID_ADDRESS, UDPR_E_ADDRESS_NOT_AVAILABLE,
          UDPR_E_NO_INTERFACE);
   check_created_port(port, out, true);
-  protocol.size = PICK((size_t)0, sizeof protocol - 8,
+  protocol.size = PICK((size_t)0, offsetof(udpr_protocol, configure_socket) - 8,
                        (size_t)5000); /* free_user is not called then, since the struct cannot be read */
   CALL(loop, udpr_reactor_listen_udp, loop->reactor, 0, "127.0.0.1", &protocol, NULL, &out);
   EXPECT(UDPR_E_INVALID_ARGUMENT);

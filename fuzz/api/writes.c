@@ -122,7 +122,7 @@ static void op_reply(void) {
   fill(payload, len);
   CALL(port->loop, udpr_transport_reply, port->transport, &datagram, len ? payload : NULL, len);
   if (special) ASSERT(call_status() != UDPR_E_PANIC && call_status() <= UDPR_OK);
-  else if (datagram.sender.port == 0) EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_CLOSED);
+  else if (datagram.sender.port == 0) EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_VERSION, UDPR_E_CLOSED);
   else expect_write(port, len, &datagram.sender, false);
 }
 

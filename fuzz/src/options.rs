@@ -63,8 +63,8 @@ fn reactor(input: &mut Input<'_>) -> Reactor {
     if input.byte() & 1 == 0 {
         return Reactor::new(null()).expect("a reactor");
     }
-    let options = udpr_reactor_options { size: 0, flags: input.u32(), thread_pool_size: input.u32() };
-    let mut passed = SizedStruct::new(&options, input);
+    let mut options = udpr_reactor_options { size: 0, flags: input.u32(), thread_pool_size: input.u32() };
+    let mut passed = SizedStruct::new(&mut options, size_of::<udpr_reactor_options>(), input);
     passed.expect_error(options.flags & !KNOWN != 0, Status::VERSION);
     passed.expect_error(options.thread_pool_size > 1024, Status::INVALID_ARGUMENT);
     let made = Reactor::new(passed.pointer());
@@ -82,14 +82,14 @@ struct Table {
 fn listen(reactor: &Reactor, input: &mut Input<'_>, counts: &Counts) -> (*mut udpr_transport, Table) {
     let (choices, start) = (input.byte(), input.choose(&[0, 0, 0, 0, 1, -1, -4711, i32::MIN, i32::MAX]));
     counts.start.set(start);
-    let table = protocol(choices, counts);
-    let mut protocol = SizedStruct::new(&table, input);
+    let mut table = protocol(choices, counts);
+    let mut protocol = SizedStruct::new(&mut table, offset_of!(udpr_protocol, configure_socket), input);
     let known = protocol.size_error() != Some(Status::INVALID_ARGUMENT);
     let (device, local) =
         (input.choose(&DEVICES), input.choose(&[c"127.0.0.1", c"127.0.0.1", c"::1", c"localhost"]));
-    let values = options(input, device);
+    let mut values = options(input, device);
     let first = offset_of!(udpr_udp_options, write_ready_bytes);
-    let mut options = SizedStruct::grown(&values, first, input);
+    let mut options = SizedStruct::new(&mut values, first, input);
     check_options(&mut options, &values, device);
     options.expect_error(local == c"localhost", Status::INVALID_ADDRESS);
     let mut out = null_mut();
@@ -135,6 +135,7 @@ fn protocol(choices: u8, counts: &Counts) -> udpr_protocol {
         error_received: None,
         write_ready: None,
         stop_protocol: has(32).then_some(stopped as _),
+        configure_socket: has(64).then_some(configured as _),
     }
 }
 
@@ -172,7 +173,7 @@ fn check_options(passed: &mut SizedStruct, options: &udpr_udp_options, device: O
 /// Gets statistics into a struct of any size: the library fills it, and nothing after it.
 fn stats<T>(input: &mut Input<'_>, get: impl FnOnce(*mut T) -> udpr_status) {
     // SAFETY: statistics are numbers, all of which may be zero.
-    let mut room = SizedStruct::new(&unsafe { std::mem::zeroed::<T>() }, input);
+    let mut room = SizedStruct::new(&mut unsafe { std::mem::zeroed::<T>() }, size_of::<T>(), input);
     let status = get(room.pointer_mut());
     let filled = status == 0;
     // The caller passes nothing in them, so a larger struct is never rejected.
@@ -193,6 +194,11 @@ fn count(counter: &Cell<usize>) {
 unsafe extern "C-unwind" fn started(_: *mut udpr_transport, user: *mut c_void) -> udpr_status {
     count(&counts(user).started);
     counts(user).start.get()
+}
+
+unsafe extern "C-unwind" fn configured(fd: i32, local: *const udpr_addr, user: *mut c_void) -> udpr_status {
+    assert!(fd >= 0 && !local.is_null() && counts(user).started.get() == 0);
+    0
 }
 
 unsafe extern "C-unwind" fn received(

@@ -12,6 +12,7 @@ const SIZE_MAX: usize = 4096;
 pub struct SizedStruct {
     memory: Vec<u8>,
     size: usize,
+    /// The size of the first release, and the present one.
     first: usize,
     ours: usize,
     errors: Vec<Status>,
@@ -19,14 +20,9 @@ pub struct SizedStruct {
 }
 
 impl SizedStruct {
-    /// `value` with a size, and if that is larger than the present one, with zeros or other bytes at the end. Input: a choice,
-    /// and its parameters.
-    pub fn new<T>(value: &T, input: &mut Input<'_>) -> SizedStruct {
-        SizedStruct::grown(value, size_of::<T>(), input)
-    }
-
-    /// As [`SizedStruct::new`], of a struct that was `first` bytes in the first release.
-    pub fn grown<T>(value: &T, first: usize, input: &mut Input<'_>) -> SizedStruct {
+    /// `value` with a size, and if that is larger than the present one, with zeros or other bytes at the end. In `value`, the
+    /// fields that a smaller size leaves out are zeroed. Input: a choice, and its parameters.
+    pub fn new<T>(value: &mut T, first: usize, input: &mut Input<'_>) -> SizedStruct {
         let ours = size_of::<T>();
         let (choice, mut junk) = (input.byte(), None);
         let size = match choice % 8 {
@@ -40,11 +36,14 @@ impl SizedStruct {
         let mut memory = vec![0; if fits { size } else { size_of::<usize>() }];
         memory[..size_of::<usize>()].copy_from_slice(&size.to_ne_bytes());
         if fits {
-            // SAFETY: the bytes of a struct of the header, which has no padding at its end.
-            let bytes = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), ours) };
-            let known = size_of::<usize>()..size.min(ours);
-            memory[known.clone()].copy_from_slice(&bytes[known]);
-            junk = memory[size.min(ours)..].len().checked_sub(1).filter(|_| choice & 128 != 0);
+            // SAFETY: the bytes of a struct of the header, which has no padding at its end, and may be zero.
+            let bytes =
+                unsafe { std::slice::from_raw_parts_mut(std::ptr::from_mut(value).cast::<u8>(), ours) };
+            let known = ours.min(size);
+            memory[size_of::<usize>()..known].copy_from_slice(&bytes[size_of::<usize>()..known]);
+            // A field that is cut is missing.
+            bytes[known - known % align_of::<T>()..].fill(0);
+            junk = (size - known).checked_sub(1).filter(|_| choice & 128 != 0);
             if let Some(last) = junk {
                 memory[ours + usize::from(input.byte()) % (last + 1)] = 1;
             }

@@ -25,7 +25,7 @@
  * udpr_reactor_after_fork has been called there.
  *
  * Callbacks are called inside run and iterate. In addition, these functions call callbacks:
- *  - functions that listen or adopt call start_protocol;
+ *  - functions that listen call configure_socket and start_protocol; adopting calls start_protocol;
  *  - close and free call stop_protocol, and before it the free_user of the port's delayed calls;
  *  - advance, start, fire_event, finish_trigger, remove_trigger, call_when_running and each_transport call theirs;
  *  - functions that cancel, unwatch or remove, set_logger, and functions that fail call free_user.
@@ -538,6 +538,12 @@ typedef void (*udpr_error_fn)(struct udpr_transport *transport, const struct udp
  */
 typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status reason, void *user);
 
+/**
+ * A socket was made. `fd` and `local`, the address that it will be bound to, are borrowed. If this does not return UDPR_OK,
+ * listen_* fails as with udpr_start_fn.
+ */
+typedef udpr_status (*udpr_configure_fn)(int32_t fd, const struct udpr_addr *local, void *user);
+
 /** The callbacks of a port. The struct is copied; every callback may be NULL. */
 typedef struct udpr_protocol {
   /** The size of this struct in bytes. */
@@ -570,6 +576,14 @@ typedef struct udpr_protocol {
   udpr_protocol_fn write_ready;
   /** The last callback of a port. Its socket is closed already, so its number can be bound again. */
   udpr_stopped_fn stop_protocol;
+  /**
+   * Called inside listen_*, once for each socket that is made, before it is bound, for options such as IP_FREEBIND,
+   * IP_TRANSPARENT and SO_MARK. The library has set its own options already, which must stay as they are, and the socket must
+   * not be bound, connected or closed. A second socket is made for port 0 with UDPR_UDP_LISTEN_MULTIPLE,
+   * UDPR_UDP_REUSE_ADDRESS or UDPR_UDP_REUSE_PORT: it holds the port number until the first one is bound to it. It is not
+   * called for adopted sockets, nor by after_fork.
+   */
+  udpr_configure_fn configure_socket;
 } udpr_protocol;
 
 /** The options of a port. NULL stands for the defaults. */
@@ -1147,14 +1161,15 @@ UDPR_API udpr_status udpr_reactor_watch_interfaces(struct udpr_reactor *reactor,
  * Listens on a UDP port, which also sends. `local_address` is an IP address of this host, "::" for every address, or NULL
  * or "" for every IPv4 address. If `port` is 0, the kernel chooses one, which is what a client needs. `options` may be
  * NULL. start_protocol is called inside this, with the transport that `out` will get, which is not set yet. It may
- * write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. If
- * start_protocol or anything else fails, nothing is left, and free_user has been called. `out` may be NULL; otherwise
- * the transport is retained for the caller, who releases it once. The port stays open without that reference.
+ * write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. Before that,
+ * configure_socket is called with the new socket. If a callback or anything else fails, nothing is left, and free_user
+ * has been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once. The
+ * port stays open without that reference.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
  * UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_ADDRESS_FAMILY for an
- * IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what start_protocol returned; another
- * status of the system.
+ * IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what configure_socket or
+ * start_protocol returned; another status of the system.
  */
 UDPR_API udpr_status udpr_reactor_listen_udp(struct udpr_reactor *reactor, uint16_t port, const char *local_address, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 

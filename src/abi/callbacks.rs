@@ -57,6 +57,10 @@ pub type udpr_log_fn = Option<unsafe extern "C-unwind" fn(record: *const udpr_lo
 /// Called with each transport by udpr_reactor_each_transport.
 pub type udpr_visit_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
+/// A socket was made. `fd` and `local`, the address that it will be bound to, are borrowed. If this does not return UDPR_OK,
+/// listen_* fails as with udpr_start_fn.
+pub type udpr_configure_fn =
+    Option<unsafe extern "C-unwind" fn(fd: i32, local: *const udpr_addr, user: *mut c_void) -> udpr_status>;
 /// The port is bound. If this does not return UDPR_OK, listen_* fails with the status it returned
 /// (UDPR_E_INVALID_ARGUMENT for a positive one), and stop_protocol is not called.
 pub type udpr_start_fn =
@@ -129,4 +133,10 @@ pub struct udpr_protocol {
     pub write_ready: udpr_protocol_fn,
     /// The last callback of a port. Its socket is closed already, so its number can be bound again.
     pub stop_protocol: udpr_stopped_fn,
+    /// Called inside listen_*, once for each socket that is made, before it is bound, for options such as IP_FREEBIND,
+    /// IP_TRANSPARENT and SO_MARK. The library has set its own options already, which must stay as they are, and the socket must
+    /// not be bound, connected or closed. A second socket is made for port 0 with UDPR_UDP_LISTEN_MULTIPLE,
+    /// UDPR_UDP_REUSE_ADDRESS or UDPR_UDP_REUSE_PORT: it holds the port number until the first one is bound to it. It is not
+    /// called for adopted sockets, nor by after_fork.
+    pub configure_socket: udpr_configure_fn,
 }

@@ -313,18 +313,35 @@ impl CProtocol {
     }
 }
 
+/// Calls the protocol's `configure_socket`, if there is one. The port does not keep it.
+pub(super) fn configure_socket(
+    table: &VersionedCopy<'_, udpr_protocol>,
+) -> Option<impl Fn(Handle, &Addr) -> Result> {
+    let (configure, user) = (table.configure_socket?, table.user);
+    Some(move |fd, local: &Addr| {
+        // SAFETY: the caller gave a function for this user, which is not freed before the port is made.
+        let result = unsafe { configure(fd, local, user) };
+        listen_result("configure_socket", "the result of configure_socket", result)
+    })
+}
+
+/// What a callback has returned inside a function that listens. `result` names it.
+fn listen_result(callback: &'static str, result: &'static str, code: udpr_status) -> Result {
+    match Status::from_code(code) {
+        Status::OK => Ok(()),
+        positive if positive.code() > 0 => {
+            Err(refusal::invalid(result, positive.code() as u64, "UDPR_OK, or a status below 0"))
+        }
+        failure => Err(refusal::returned(failure, callback)),
+    }
+}
+
 impl Protocol for CProtocol {
     fn start_protocol(&self, port: &Arc<Port>) -> Result {
         let Some(start) = self.start_protocol else { return Ok(()) };
         // SAFETY: the caller gave functions for this user; the port outlives the call.
-        match Status::from_code(unsafe { start(transport_handle(port), self.user.user) }) {
-            Status::OK => Ok(()),
-            positive if positive.code() > 0 => {
-                let rule = "UDPR_OK, or a status below 0";
-                Err(refusal::invalid("the result of start_protocol", positive.code() as u64, rule))
-            }
-            failure => Err(refusal::returned(failure, "start_protocol")),
-        }
+        let result = unsafe { start(transport_handle(port), self.user.user) };
+        listen_result("start_protocol", "the result of start_protocol", result)
     }
 
     fn datagrams_received(&self, port: &Arc<Port>, delivery: &mut Delivery<'_>) {

@@ -1,11 +1,11 @@
 //! Chapter "listening".
 
-use super::callback::{CProtocol, Core, transport_handle};
+use super::callback::{CProtocol, Core, configure_socket, transport_handle};
 use super::guard::*;
 use super::ptr::{self, BadSize, HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::addr::Addr;
-use crate::port::{Descriptor, Options, Port, flag};
+use crate::port::{ConfigureSocket, Descriptor, Options, Port, flag};
 use crate::refusal;
 use crate::status::Result;
 use crate::sys::socket;
@@ -18,14 +18,15 @@ type Given<'a, T> = std::result::Result<VersionedCopy<'a, T>, BadSize>;
 /// Listens on a UDP port, which also sends. `local_address` is an IP address of this host, "::" for every address, or NULL
 /// or "" for every IPv4 address. If `port` is 0, the kernel chooses one, which is what a client needs. `options` may be
 /// NULL. start_protocol is called inside this, with the transport that `out` will get, which is not set yet. It may
-/// write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. If
-/// start_protocol or anything else fails, nothing is left, and free_user has been called. `out` may be NULL; otherwise
-/// the transport is retained for the caller, who releases it once. The port stays open without that reference.
+/// write, connect, join, stop and close; after a close this returns UDPR_OK, and the transport has stopped. Before that,
+/// configure_socket is called with the new socket. If a callback or anything else fails, nothing is left, and free_user
+/// has been called. `out` may be NULL; otherwise the transport is retained for the caller, who releases it once. The
+/// port stays open without that reference.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_VERSION; UDPR_E_INVALID_ADDRESS; UDPR_E_ADDRESS_IN_USE;
 /// UDPR_E_ADDRESS_NOT_AVAILABLE; UDPR_E_ACCESS; UDPR_E_NO_FILES; UDPR_E_NO_MEMORY; UDPR_E_ADDRESS_FAMILY for an
-/// IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what start_protocol returned; another
-/// status of the system.
+/// IPv6 address on a host without IPv6; UDPR_E_CLOSED while the reactor is freed; what configure_socket or
+/// start_protocol returned; another status of the system.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_listen_udp(
     reactor: *mut udpr_reactor,
@@ -81,7 +82,7 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
         (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // SAFETY: as above.
     let local = unsafe { ptr::target(local) };
-    status(listen("udpr_reactor_listen_addr", reactor, protocol, out, |reactor, protocol| {
+    status(listen("udpr_reactor_listen_addr", reactor, protocol, out, |reactor, protocol, configure| {
         let local = Addr { flow_info: 0, ..*ptr::required(local, "local")? };
         if local.reserved != 0 {
             return Err(refusal::invalid_field(
@@ -92,7 +93,7 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
             ));
         }
         local.check("local->")?;
-        reactor.listen_addr(&local, &as_options(options)?, protocol)
+        reactor.listen_addr(&local, &as_options(options, configure)?, protocol)
     }))
 }
 
@@ -135,8 +136,8 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
         // SAFETY: by the flag the caller gives its descriptor up.
         _ => unsafe { socket::take_over(fd) }.map(Descriptor::Taken),
     };
-    status(listen("udpr_reactor_adopt_datagram_port", reactor, protocol, out, |reactor, protocol| {
-        let options = as_options(options)?;
+    status(listen("udpr_reactor_adopt_datagram_port", reactor, protocol, out, |reactor, protocol, _| {
+        let options = as_options(options, None)?;
         reactor.adopt_datagram_port(descriptor?, family, &options, protocol)
     }))
 }
@@ -181,9 +182,9 @@ unsafe fn listen_text(
         (unsafe { VersionedCopy::new(protocol) }, unsafe { VersionedCopy::or_default(options) });
     // SAFETY: as above.
     let local = unsafe { ptr::text(local_address) };
-    status(listen(function, reactor, protocol, out, |reactor, protocol| {
+    status(listen(function, reactor, protocol, out, |reactor, protocol, configure| {
         let local = local.map_or(Ok(""), |local| ptr::utf8(Some(local), "local_address"))?;
-        reactor.listen_udp(port, local, &as_options(options)?, protocol)
+        reactor.listen_udp(port, local, &as_options(options, configure)?, protocol)
     }))
 }
 
@@ -194,13 +195,15 @@ fn listen(
     reactor: HandleRef<'_, udpr_reactor>,
     protocol: Given<'_, udpr_protocol>,
     out: Out<'_, *mut udpr_transport>,
-    make: impl FnOnce(&Core, Box<CProtocol>) -> Result<Arc<Port>>,
+    make: impl FnOnce(&Core, Box<CProtocol>, Option<ConfigureSocket<'_>>) -> Result<Arc<Port>>,
 ) -> Result {
     let taken_over = protocol.map(|protocol| CProtocol::new(&protocol));
     let port = with_reactor_in(function, reactor, |reactor| {
         let taken_over = taken_over.map_err(|bad| bad.of("protocol"))?;
-        protocol.map_err(|bad| bad.of("protocol"))?.check("protocol->")?;
-        make(reactor, Box::new(taken_over))
+        let protocol = protocol.map_err(|bad| bad.of("protocol"))?.check("protocol->")?;
+        let configure = configure_socket(&protocol);
+        let configure = configure.as_ref().map(|configure| ConfigureSocket(configure));
+        make(reactor, Box::new(taken_over), configure)
     })?;
     if !out.is_null() {
         out.set(give_out(port));
@@ -208,7 +211,10 @@ fn listen(
     Ok(())
 }
 
-fn as_options(options: Given<'_, udpr_udp_options>) -> Result<Options<'_>> {
+fn as_options<'a>(
+    options: Given<'a, udpr_udp_options>,
+    configure_socket: Option<ConfigureSocket<'a>>,
+) -> Result<Options<'a>> {
     let options = options.map_err(|bad| bad.of("options"))?.check("options->")?;
     let reserved = u64::from(options.reserved | options.reserved_2);
     if reserved != 0 {
@@ -222,5 +228,6 @@ fn as_options(options: Given<'_, udpr_udp_options>) -> Result<Options<'_>> {
         send_queue_bytes: options.send_queue_bytes,
         write_ready_bytes: options.write_ready_bytes,
         bind_device: options.device(),
+        configure_socket,
     })
 }

@@ -51,8 +51,15 @@ impl Port {
         let open = port.open()?;
         // Before bind(2), so that the first datagram has its control data.
         open.finish_options(options)?;
-        bind::bind(kernel, fd, local, options)?;
-        if options.bind_device.is_some() || local.needs_scope() {
+        if let Err(status) = bind::bind(context, fd, local, options) {
+            if context.shared.owner.is_forked() {
+                // configure_socket has forked: in the child nothing more is called, nor freed.
+                open.fd.close();
+                std::mem::forget(port);
+            }
+            return Err(status);
+        }
+        if options.may_have_device(local) {
             open.read_device()?;
         }
         open.learn_port()?;

@@ -37,7 +37,7 @@ mod write;
 pub use adopt::Descriptor;
 pub use calls::HeldProtocol;
 pub use message::{Flush, Message};
-pub use options::{Options, flag};
+pub use options::{ConfigureSocket, Options, flag};
 pub use payload::Payload;
 pub use posts::PortShared;
 pub use protocol::Protocol;

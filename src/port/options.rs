@@ -1,9 +1,11 @@
 //! The options that a port is made with.
 
+use crate::addr::Addr;
 use crate::refusal;
 use crate::status::Result;
-use crate::sys::SocketOption;
+use crate::sys::{Handle, SocketOption};
 use std::ffi::CStr;
+use std::fmt;
 
 /// The bits of [`Options::flags`]: [`udpr_udp_flag`](crate::abi::udpr_udp_flag) says what each of them does.
 pub mod flag {
@@ -76,6 +78,18 @@ pub struct Options<'a> {
     pub write_ready_bytes: u32,
     /// The name of the only interface to send and receive by (SO_BINDTODEVICE, socket(7)).
     pub bind_device: Option<&'a CStr>,
+    /// Configures each socket that is made, before its first bind(2).
+    pub configure_socket: Option<ConfigureSocket<'a>>,
+}
+
+/// A callback that sets options of a socket, which will be bound to the address.
+#[derive(Clone, Copy)]
+pub struct ConfigureSocket<'a>(pub &'a dyn Fn(Handle, &Addr) -> Result);
+
+impl fmt::Debug for ConfigureSocket<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfigureSocket")
+    }
 }
 
 impl Options<'_> {
@@ -119,6 +133,11 @@ impl Options<'_> {
             0 => Ok(()),
             refused => Err(refusal::invalid_flags("options->flags", refused, rule)),
         }
+    }
+
+    /// True if the socket may have a device once it is bound to `local`.
+    pub(super) fn may_have_device(&self, local: &Addr) -> bool {
+        self.bind_device.is_some() || self.configure_socket.is_some() || local.needs_scope()
     }
 
     pub(super) fn has(&self, bits: u32) -> bool {

@@ -36,8 +36,10 @@ impl<C: Call> Reactor<C> {
         options: &Options<'_>,
         protocol: Box<dyn Protocol>,
     ) -> Result<Arc<Port>> {
+        let port = Port::bind(&self.context, local, options, protocol)?;
+        // Not before, since configure_socket may have made other ports.
         self.sources.borrow_mut().reserve(1)?;
-        self.start_port(Port::bind(&self.context, local, options, protocol)?)
+        self.start_port(port)
     }
 
     /// Opens a port on a socket that was made elsewhere, see [`Port::adopt`]; otherwise as [`Reactor::listen_udp`].

@@ -59,8 +59,8 @@ AT(udpr_error_report, data, 96);
 AT(udpr_error_report, len, 104);
 AT(udpr_error_report, tag, 112);
 
-SIZE(udpr_protocol, 80);
-TAIL(udpr_protocol, stop_protocol);
+SIZE(udpr_protocol, 88);
+TAIL(udpr_protocol, configure_socket);
 AT(udpr_protocol, size, 0);
 AT(udpr_protocol, user, 8);
 AT(udpr_protocol, free_user, 16);
@@ -71,6 +71,7 @@ AT(udpr_protocol, connection_refused, 48);
 AT(udpr_protocol, error_received, 56);
 AT(udpr_protocol, write_ready, 64);
 AT(udpr_protocol, stop_protocol, 72);
+AT(udpr_protocol, configure_socket, 80);
 
 SIZE(udpr_udp_options, 48);
 TAIL(udpr_udp_options, reserved_2);

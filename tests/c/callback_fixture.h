@@ -50,7 +50,8 @@ static inline registration *add_port(callback_fixture *fixture, uint16_t port, u
                                .connection_refused = on_connection_refused,
                                .error_received = on_error_received,
                                .write_ready = on_write_ready,
-                               .stop_protocol = on_stop_protocol};
+                               .stop_protocol = on_stop_protocol,
+                               .configure_socket = on_configure_socket};
   OK_UNLESS_ACTED(fixture, udpr_reactor_listen_udp(fixture->reactor, port, "127.0.0.1", &protocol, &options,
                                                    &one->transport));
   return one;

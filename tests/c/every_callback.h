@@ -9,6 +9,7 @@
 
 /* A callback on the reactor's thread, or the free_user of a registration. */
 typedef enum callback_kind {
+  CONFIGURE_SOCKET,
   START_PROTOCOL,
   DATAGRAM_RECEIVED,
   DATAGRAMS_RECEIVED,
@@ -57,6 +58,7 @@ typedef enum callback_kind {
 /* The type of each callback in the header, or its field in udpr_protocol. tests/docs_misuse.py reads this table.
  */
 static const char *const callback_names[] = {
+    [CONFIGURE_SOCKET] = "configure_socket",
     [START_PROTOCOL] = "start_protocol",
     [DATAGRAM_RECEIVED] = "datagram_received",
     [DATAGRAMS_RECEIVED] = "datagrams_received",
@@ -157,6 +159,11 @@ static inline void registration_free(void *user) {
   fixture->act(fixture);
 }
 
+static inline udpr_status on_configure_socket(int32_t fd, const udpr_addr *local, void *user) {
+  CHECK(fd >= 0 && local->family == UDPR_AF_INET);
+  record_callback(user, CONFIGURE_SOCKET, NULL);
+  return UDPR_OK;
+}
 static inline udpr_status on_start_protocol(udpr_transport *transport, void *user) {
   record_callback(user, START_PROTOCOL, transport);
   return UDPR_OK;

@@ -36,6 +36,38 @@ TEST(start_protocol_forks) {
   probe_check_ended(&port);
 }
 
+static udpr_status configure_and_fork(int32_t fd, const udpr_addr *local, void *user) {
+  (void)fd, (void)local, (void)user;
+  fork_and_wait();
+  return UDPR_OK;
+}
+
+/* A child that bound the socket would leave no port to the parent: they share it. The child's descriptor is closed. */
+TEST(configure_socket_forks) {
+  for (int shared = 0; shared < 2; shared++) {
+    udpr_reactor    *reactor = new_reactor(0);
+    probe            port = {0};
+    udpr_protocol    protocol = probe_protocol(&port);
+    udpr_udp_options options = {.size = sizeof options, .flags = shared ? UDPR_UDP_REUSE_PORT : 0};
+    udpr_transport  *transport = NULL;
+    int              before = check_count_descriptors();
+    protocol.configure_socket = configure_and_fork;
+    udpr_status status = udpr_reactor_listen_udp(reactor, 0, "127.0.0.1", &protocol, &options, &transport);
+    if (is_child) {
+      CHECK_STATUS(UDPR_E_CLOSED, status);
+      CHECK(transport == NULL && port.starts == 0 && port.freed == 0);
+      CHECK_EQ(before, check_count_descriptors());
+      kill_self();
+    }
+    OK(status);
+    port.transport = transport, port.host = host_of(transport);
+    send_letters(&port.host, "a");
+    RUN_UNTIL(reactor, *port.received);
+    OK(udpr_reactor_free(reactor));
+    probe_check_ended(&port);
+  }
+}
+
 static void fork_in_port(probe *port, udpr_transport *transport) {
   (void)port, (void)transport;
   fork_and_wait();

@@ -59,9 +59,10 @@ static void release_handles(callback_fixture *fixture) {
 }
 
 /* A cancelled look-up calls its callback; calls from threads and work cannot be cancelled; each_transport
- * visits a snapshot; calls of a port are freed right before stop_protocol.
+ * visits a snapshot; calls of a port are freed right before stop_protocol; a socket that is being configured is no port yet.
  */
 static bool may_still_be_called(callback_kind kind, callback_kind act_kind) {
+  if (act_kind == CONFIGURE_SOCKET && (kind == START_PROTOCOL || kind == STOP_PROTOCOL)) return true;
   return (kind == STOP_PROTOCOL && act_kind == PORT_REPEAT_FREED) || kind == RESOLVED || kind == VISIT ||
          kind == CALL_FROM_THREAD || kind == REMOTE_CALL || kind == DONE || kind >= PORT_FREED;
 }

@@ -105,7 +105,7 @@ TEST(udp_options) {
 
 TEST(protocol) {
   udpr_reactor *reactor = new_reactor(0);
-  layout        layout = {.known = sizeof(udpr_protocol)};
+  layout        layout = {.known = sizeof(udpr_protocol), .first = offsetof(udpr_protocol, configure_socket)};
   check_rules(&layout, listen_with_protocol, reactor);
   OK(udpr_reactor_free(reactor));
 }

@@ -95,7 +95,7 @@ def coroutines_of_an_older_standard_are_one_error(compiler, standard):
     assert "udpr/coro.hpp needs C++20" in errors, errors
 
 
-CALLBACKS = ["start_protocol", "datagram_received", "datagrams_received", "connection_refused", "error_received", "write_ready", "stop_protocol"]
+CALLBACKS = ["start_protocol", "datagram_received", "datagrams_received", "connection_refused", "error_received", "write_ready", "stop_protocol", "configure_socket"]
 # Each S has a member NAME that cannot be called, next to one that can, in FINE: without a check it would be left out.
 WRONG = [
     "struct S : FINE { void NAME(int) {} };",
@@ -163,7 +163,8 @@ REFUSED = {
     "struct none {}; reactor.listen_udp(0, none());": "a protocol needs at least one of the functions of udpr::protocol",
     "struct misspelt { void datagram_recieved(transport_ref, const datagram &) {} }; reactor.listen_udp(0, misspelt());": "a protocol needs at least one",
     "reactor.listen_udp(0, &fine);": "a pointer is no protocol: give a std::ref, a std::unique_ptr or a std::shared_ptr",
-    "struct start { int start_protocol(transport_ref) { return 0; } }; reactor.listen_udp(0, start());": "start_protocol returns nothing or a std::error_code",
+    "struct start { int start_protocol(transport_ref) { return 0; } }; reactor.listen_udp(0, start());": "start_protocol and configure_socket return nothing or a std::error_code",
+    "struct configure { int configure_socket(int, const udpr::address &) { return 0; } }; reactor.listen_udp(0, configure());": "start_protocol and configure_socket return nothing or a std::error_code",
     "struct batch { bool datagrams_received(transport_ref, udpr::view<datagram>) { return true; } }; reactor.listen_udp(0, batch());": "datagrams_received returns nothing or how many",
     "auto kept = std::make_unique<protocol_base>(); reactor.listen_udp(0, kept);": KEPT,
     "reactor.listen_udp(0, static_cast<protocol_base &>(fine));": KEPT,

@@ -97,6 +97,22 @@ TEST(listen_throws_what_start_protocol_threw) {
   CHECK(living == 0 && reactor.stats().transports == 0);
 }
 
+TEST(listen_throws_what_configure_socket_threw) {
+  struct failing {
+    check::counted keep;
+    void           configure_socket(int, const udpr::address &) { raise("configure"); }
+    void           start_protocol(transport_ref) { raise("start"); }
+  };
+  udpr::reactor   reactor, other;
+  int             living = 0;
+  std::error_code error;
+  CHECK(thrown_by([&] { reactor.listen_udp(0, failing{check::counted(living)}); }) == "configure");
+  CHECK(thrown_by([&] { reactor.listen_udp(0, failing{check::counted(living)}, {}, error); }) == "configure");
+  other.call_later(0ns, [&] { reactor.listen_udp(0, failing{check::counted(living)}); });
+  CHECK(thrown_by([&] { other.run(); }) == "configure");
+  CHECK(living == 0 && reactor.stats().transports == 0);
+}
+
 TEST(close_and_free_throw_what_stop_protocol_threw) {
   struct failing {
     void stop_protocol(transport_ref, std::error_code) { raise("stop"); }

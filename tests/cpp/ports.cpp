@@ -154,6 +154,36 @@ TEST(start_protocol_returns_an_error) {
   CHECK(check::throws(UDPR_E_NOT_SUPPORTED, [&] { listen(reactor, refusing()); }));
 }
 
+TEST(a_socket_is_configured_before_it_is_bound) {
+  struct mark {
+    int            *priority;
+    std::error_code configure_socket(int fd, const udpr::address &local) {
+      CHECK(local == udpr::address::parse("127.0.0.1", 0));
+      return setsockopt(fd, SOL_SOCKET, SO_PRIORITY, priority, sizeof *priority) == 0
+                 ? std::error_code()
+                 : std::error_code(errno, std::generic_category());
+    }
+  };
+  struct derived : udpr::protocol_base {
+    void configure_socket(int fd, const udpr::address &) override { configured = fd; }
+    int  configured = -1;
+  } with_base;
+  udpr::reactor  reactor;
+  int            priority = 5;
+  udpr::protocol functions;
+  functions.configure_socket = [&](int, const udpr::address &) { priority = 6; };
+  CHECK(listen(reactor, mark{&priority}).option<int>(SOL_SOCKET, SO_PRIORITY) == 5);
+  CHECK(listen(reactor, functions) && priority == 6);
+  CHECK(listen(reactor, std::ref(with_base)).fileno() == with_base.configured);
+  priority = -1;
+  CHECK(check::throws(UDPR_E_NOT_SUPPORTED, [&] {
+    struct refusing {
+      std::error_code configure_socket(int, const udpr::address &) { return UDPR_E_NOT_SUPPORTED; }
+    };
+    listen(reactor, refusing());
+  }));
+}
+
 TEST(transports_are_counted) {
   transport kept;
   {

@@ -59,6 +59,18 @@ static udpr_status port_fails_start(udpr_transport *transport, void *user) {
   return UDPR_E_CANCELLED;
 }
 
+static udpr_status port_configures(int32_t fd, const udpr_addr *local, void *user) {
+  int on = 1;
+  (void)local, (void)user;
+  CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_FREEBIND, &on, sizeof on));
+  return UDPR_OK;
+}
+
+static udpr_status port_fails_to_configure(int32_t fd, const udpr_addr *local, void *user) {
+  (void)fd, (void)local, (void)user;
+  return UDPR_E_CANCELLED;
+}
+
 static udpr_protocol port_protocol(int slot) {
   port *self = new_registration(sizeof *self);
   self->slot = slot;
@@ -89,10 +101,12 @@ static void open_port(int slot) {
   uint32_t              way = random_below(7);
   udpr_status           status;
   if (way == 4) {
-    protocol.start_protocol = port_fails_start;
+    if (random_below(2)) protocol.start_protocol = port_fails_start;
+    else protocol.configure_socket = port_fails_to_configure;
     CHECK(udpr_reactor_listen_udp(soak.reactor, 0, NULL, &protocol, &options, &transport) < 0);
     return;
   }
+  if (random_below(4) == 0) protocol.configure_socket = port_configures;
   if (way < 4) status = udpr_reactor_listen_udp(soak.reactor, 0, hosts[way], &protocol, &options, &transport);
   else status = adopt_port(&protocol, way == 5 ? UDPR_UDP_TAKE_FD : 0, &transport);
   if (!OK_OR_INJECTED(status)) return;

@@ -26,8 +26,8 @@ public:
   scope(const scope &) = delete;
   scope &operator=(const scope &) = delete;
 
-  /* Keeps the exception that is being handled for the call that this reactor is in. Returns false if there is none: then
-   * the call was made in C. */
+  /* Keeps the exception that is being handled for the call that this reactor is in; nullptr is the reactor of the innermost
+   * call. Returns false if there is none: then the call was made in C. */
   static bool keep(udpr_reactor *reactor) noexcept {
     return keep(innermost(), reactor, std::current_exception());
   }
@@ -46,10 +46,10 @@ public:
 
 private:
   static bool keep(scope *at, udpr_reactor *reactor, std::exception_ptr caught) noexcept {
-    while (at && at->reactor_ != reactor) at = at->outer_;
+    while (at && reactor && at->reactor_ != reactor) at = at->outer_;
     if (!at) return false;
     if (!at->caught_) at->caught_ = std::move(caught);
-    if (at->is_ == kind::turn) udpr_reactor_stop(reactor);
+    if (at->is_ == kind::turn) udpr_reactor_stop(at->reactor_);
     return true;
   }
 

@@ -38,6 +38,11 @@ struct protocol {
   std::function<void(transport_ref)> write_ready;
   /** The last callback: the socket is closed already. The error is none if the stop was asked for. */
   std::function<void(transport_ref, std::error_code)> stop_protocol;
+  /**
+   * A socket was made, and will be bound to the address; called inside listen_udp, for options such as IP_FREEBIND and
+   * SO_MARK. It must not bind, connect or close the descriptor. Its failures are those of start_protocol.
+   */
+  std::function<void(int fd, const address &local)> configure_socket;
 };
 
 namespace detail {
@@ -87,6 +92,7 @@ UDPR_CPP_MEMBER(connection_refused)
 UDPR_CPP_MEMBER(error_received)
 UDPR_CPP_MEMBER(write_ready)
 UDPR_CPP_MEMBER(stop_protocol)
+UDPR_CPP_MEMBER(configure_socket)
 
 /* Whether a P can be called at all, found in the same way. */
 template <class P, class = void> constexpr bool is_one_call = std::is_function_v<std::remove_pointer_t<P>>;
@@ -131,19 +137,29 @@ template <class Kept> struct protocol_calls {
     return guarded(udpr_transport_reactor(transport), call);
   }
 
-  static udpr_status start(udpr_transport *transport, void *user) noexcept {
-    using Result = call_start_protocol<object, transport_ref>;
+  /* Of a callback inside a call that listens, which returns a Result. */
+  template <class Result, class Call>
+  static udpr_status status_of(udpr_reactor *reactor, Call call) noexcept {
     static_assert(std::is_void_v<Result> || std::is_convertible_v<Result, std::error_code>,
-                  "the protocol's start_protocol returns nothing or a std::error_code");
+                  "the protocol's start_protocol and configure_socket return nothing or a std::error_code");
     udpr_status status = UDPR_OK;
-    const bool  ended = guarded_in(transport, [&] {
-      if constexpr (std::is_void_v<Result>) {
-        of(user).start_protocol(transport_ref(transport));
-      } else {
-        status = to_status(of(user).start_protocol(transport_ref(transport)));
-      }
+    const bool  ended = guarded(reactor, [&] {
+      if constexpr (std::is_void_v<Result>) call();
+      else status = to_status(call());
     });
     return ended ? status : static_cast<udpr_status>(UDPR_E_CANCELLED);
+  }
+
+  static udpr_status start(udpr_transport *transport, void *user) noexcept {
+    return status_of<call_start_protocol<object, transport_ref>>(udpr_transport_reactor(transport), [&] {
+      return of(user).start_protocol(transport_ref(transport));
+    });
+  }
+
+  static udpr_status configure(std::int32_t fd, const udpr_addr *local, void *user) noexcept {
+    return status_of<call_configure_socket<object, int, const address &>>(nullptr, [&] {
+      return of(user).configure_socket(fd, *wrapped<address>(local));
+    });
   }
 
   static void received(udpr_transport *transport, const udpr_datagram *one, void *user) noexcept {
@@ -222,13 +238,15 @@ private:
       out.error_received = failed;
     if constexpr (can_write_ready<object, transport_ref>()) out.write_ready = ready;
     if constexpr (can_stop_protocol<object, transport_ref, std::error_code>()) out.stop_protocol = stopped;
+    if constexpr (can_configure_socket<object, int, const address &>()) out.configure_socket = configure;
     constexpr bool some = can_start_protocol<object, transport_ref>() ||
                           can_datagram_received<object, transport_ref, const datagram &>() ||
                           can_datagrams_received<object, transport_ref, view<datagram>>() ||
                           can_connection_refused<object, transport_ref>() ||
                           can_error_received<object, transport_ref, const error_report &>() ||
                           can_write_ready<object, transport_ref>() ||
-                          can_stop_protocol<object, transport_ref, std::error_code>();
+                          can_stop_protocol<object, transport_ref, std::error_code>() ||
+                          can_configure_socket<object, int, const address &>();
     constexpr bool function = has_call<std::remove_cv_t<object>>(), pointer = std::is_pointer_v<object>;
     static_assert(some || !function,
                   "a function that is given as protocol is called with (udpr::transport_ref, const "
@@ -247,6 +265,7 @@ private:
     if (!functions.error_received) out.error_received = nullptr;
     if (!functions.write_ready) out.write_ready = nullptr;
     if (!functions.stop_protocol) out.stop_protocol = nullptr;
+    if (!functions.configure_socket) out.configure_socket = nullptr;
   }
 };
 

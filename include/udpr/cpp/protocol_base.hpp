@@ -38,6 +38,8 @@ public:
   virtual void write_ready(transport_ref) {}
   /** The last callback: the port has stopped. */
   virtual void stop_protocol(transport_ref, std::error_code) {}
+  /** A socket was made, and will be bound to the address. If this throws, listening fails with that. */
+  virtual void configure_socket(int, const address &) {}
 
 protected:
   protocol_base() = default;

@@ -28,7 +28,12 @@ macro_rules! versioned {
         unsafe impl Versioned for $name {}
     )*};
 }
-versioned!(udpr_protocol udpr_reactor_options udpr_reactor_stats udpr_transport_stats udpr_interface udpr_datagram);
+versioned!(udpr_reactor_options udpr_reactor_stats udpr_transport_stats udpr_interface udpr_datagram);
+
+// SAFETY: as above.
+unsafe impl Versioned for udpr_protocol {
+    const FIRST: usize = std::mem::offset_of!(udpr_protocol, configure_socket);
+}
 
 // SAFETY: as above.
 unsafe impl Versioned for udpr_udp_options {
@@ -137,6 +142,8 @@ impl<'a, T: Versioned> VersionedCopy<'a, T> {
         // SAFETY: the trait says that all zero is valid.
         let mut value: T = unsafe { std::mem::zeroed() };
         let (known, rest) = bytes.split_at(bytes.len().min(size_of::<T>()));
+        // A field that the struct has only a part of is missing: every size of a release is a multiple of the alignment.
+        let known = &known[..known.len() - known.len() % align_of::<T>()];
         // SAFETY: both are at least that long.
         unsafe { std::ptr::copy_nonoverlapping(known.as_ptr(), (&raw mut value).cast(), known.len()) };
         VersionedCopy { value, is_whole: rest.iter().all(|byte| *byte == 0), lent: PhantomData }

@@ -36,6 +36,14 @@ pub(super) fn with_reactor_in<T>(
     reactor: HandleRef<'_, udpr_reactor>,
     body: impl FnOnce(&Core) -> Result<T>,
 ) -> Result<T> {
+    by_reference(body, |body| enter_reactor(place, reactor, body))
+}
+
+fn enter_reactor(
+    place: &'static str,
+    reactor: HandleRef<'_, udpr_reactor>,
+    body: &mut dyn FnMut(&Core) -> Result,
+) -> Result {
     let entry = reactor.shared()?.shared.owner.enter()?;
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
     with_entered(place, reactor, body)
@@ -75,6 +83,15 @@ pub(super) fn with_outer_reactor<F: FnOnce(&Core) -> Result>(
     turns: bool,
     body: F,
 ) -> Result {
+    by_reference(body, |body| enter_outer_reactor(type_name::<F>(), reactor, turns, body))
+}
+
+fn enter_outer_reactor(
+    place: &'static str,
+    reactor: HandleRef<'_, udpr_reactor>,
+    turns: bool,
+    body: &mut dyn FnMut(&Core) -> Result,
+) -> Result {
     let mut entry = reactor.shared()?.shared.owner.enter()?;
     let _uncancelled = CancelDisabled::begin();
     // SAFETY: the owner lock keeps every other thread out.
@@ -86,7 +103,7 @@ pub(super) fn with_outer_reactor<F: FnOnce(&Core) -> Result>(
         core.remote.shared.pin(&mut entry)?;
     }
     stop_panics(&core.remote.shared.owner, || body(core))
-        .inspect_err(|status| log_failure(core.context(), *status, type_name::<F>()))
+        .inspect_err(|status| log_failure(core.context(), *status, place))
 }
 
 /// Runs `body` on a port, after the thread check of its reactor.
@@ -100,6 +117,32 @@ pub(super) fn with_port<T, F: FnOnce(&Arc<Port>) -> Result<T>>(
 
 #[inline]
 fn with_port_in<T>(
+    place: &'static str,
+    transport: HandleRef<'_, udpr_transport>,
+    body: impl FnOnce(&Arc<Port>) -> Result<T>,
+) -> Result<T> {
+    by_reference(body, |body| enter_port(place, transport, body))
+}
+
+fn enter_port(
+    place: &'static str,
+    transport: HandleRef<'_, udpr_transport>,
+    body: &mut dyn FnMut(&Arc<Port>) -> Result,
+) -> Result {
+    with_port_inlined_in(place, transport, body)
+}
+
+/// As [`with_port`], compiled into each function that uses it: for those that send.
+#[inline]
+pub(super) fn with_port_inlined<T, F: FnOnce(&Arc<Port>) -> Result<T>>(
+    transport: HandleRef<'_, udpr_transport>,
+    body: F,
+) -> Result<T> {
+    with_port_inlined_in(type_name::<F>(), transport, body)
+}
+
+#[inline]
+fn with_port_inlined_in<T>(
     place: &'static str,
     transport: HandleRef<'_, udpr_transport>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
@@ -161,13 +204,36 @@ pub(super) fn from_any_thread<H: CHandle, T, F: FnOnce(&H::ThreadSafe) -> Result
 
 /// Runs `body` for functions that concern no reactor. There is no logger for what they refuse.
 pub(super) fn anywhere<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    let _uncancelled = CancelDisabled::begin();
-    anywhere_briefly(body)
+    by_reference(
+        |()| body(),
+        |body| {
+            let _uncancelled = CancelDisabled::begin();
+            stop_panics_anywhere(body)
+        },
+    )
 }
 
 /// As [`anywhere`], for functions that are faster than disabling cancellation, and that contain no cancellation point.
 pub(super) fn anywhere_briefly<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch(body).unwrap_or(Err(Status::PANIC)).inspect_err(|status| refusal::forget(*status))
+    by_reference(|()| body(), stop_panics_anywhere)
+}
+
+fn stop_panics_anywhere(body: &mut dyn FnMut(&()) -> Result) -> Result {
+    catch(|| body(&())).unwrap_or(Err(Status::PANIC)).inspect_err(|status| refusal::forget(*status))
+}
+
+/// Runs `enter` on `body` behind a reference, so that `enter` is compiled once, and not for every body.
+#[inline]
+fn by_reference<A, T>(
+    body: impl FnOnce(&A) -> Result<T>,
+    enter: impl FnOnce(&mut dyn FnMut(&A) -> Result) -> Result,
+) -> Result<T> {
+    let (mut body, mut value) = (Some(body), None);
+    enter(&mut |argument| {
+        value = body.take().map(|body| body(argument)).transpose()?;
+        Ok(())
+    })?;
+    value.ok_or(Status::PANIC)
 }
 
 /// The result of `body`, or None if it panicked. The payload is leaked, since its destructor could panic as well.
@@ -222,7 +288,11 @@ fn post_failure(shared: &Shared, status: Status, place: &'static str) {
 /// What a log record says of a call that is refused, if `status` has a reason.
 fn refused_call(status: Status, place: &'static str) -> Option<RefusedCall> {
     let refusal = refusal::take(status);
-    let function = place.split(':').find(|name| name.starts_with("udpr_")).unwrap_or(place);
+    // The path of the closure begins with the crate, "udpr::".
+    let start = place.as_bytes().windows(5).position(|word| word == b"udpr_").unwrap_or(0);
+    let name = place.get(start..).unwrap_or(place);
+    let end = name.bytes().position(|byte| byte == b':').unwrap_or(name.len());
+    let function = name.get(..end).unwrap_or(name);
     refusal::has_reason(status).then_some(RefusedCall { status, function, refusal })
 }
 

@@ -118,7 +118,7 @@ pub unsafe extern "C" fn udpr_transport_write(
         data: RawBytes<'_>,
         to: Option<&Addr>,
     ) -> udpr_status {
-        status(with_port(transport, |port| port.write(data.slice("data")?, to, Flush::Batched)))
+        status(with_port_inlined(transport, |port| port.write(data.slice("data")?, to, Flush::Batched)))
     }
 }
 
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn udpr_transport_write_sequence(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, to) = (unsafe { HandleRef::new(transport) }, unsafe { ptr::target(to) });
-    status(with_port(transport, |port| {
+    status(with_port_inlined(transport, |port| {
         // SAFETY: as above.
         let mut pieces = unsafe { Pieces::new(pieces, count) }?;
         port.write_message(Message { payload: pieces.payload()?, to, ..Message::default() })
@@ -184,7 +184,7 @@ pub unsafe extern "C" fn udpr_transport_reply(
     if plain.is_some_and(|(arrival, port)| try_append(port, data, Some(&arrival.sender))) {
         return Status::OK.code();
     }
-    status(with_port(transport, |port| {
+    status(with_port_inlined(transport, |port| {
         port.reply(&arrival.map_err(|bad| bad.of("datagram"))?, data.slice("data")?)
     }))
 }
@@ -211,7 +211,7 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (transport, out_taken) = (unsafe { HandleRef::new(transport) }, unsafe { Out::new(out_taken) });
     out_taken.set(0);
-    status(with_port(transport, |port| {
+    status(with_port_inlined(transport, |port| {
         out_taken.check("out_taken")?;
         // SAFETY: as above.
         let messages = unsafe { Strided::new(messages, count, "messages") }?;

@@ -1,7 +1,7 @@
-//! Watches of what the system gives notice of: signals, and changes of network interfaces. And SIGINT and SIGTERM, which stop a run.
+//! Watches of what the system gives notice of: signals, and changes of network interfaces. SIGINT and SIGTERM, which stop a run, are
+//! handled here, too.
 //!
-//! A signal handler can only wake the loop. The loop then takes the signals that have come, and marks the watches that are to be
-//! called.
+//! A signal handler can only wake the loop. The loop then takes the signals that have come, and marks the watches that are due.
 
 use super::{Call, Reactor, Source, flag};
 use crate::log::Level;
@@ -137,7 +137,8 @@ impl<C: Call> Reactor<C> {
         }
     }
 
-    /// The part that another thread would see: the handler of a signal. Without system calls of the kernel that tests replace.
+    /// The part of it that concerns the whole process: the handler of a signal. It calls nothing that a test can replace, so it cannot
+    /// panic while the rest of a dead reactor is dropped.
     pub(super) fn end_signal(&self, watch: &NoticeWatch<C>) {
         if let Origin::Signal(number) = &watch.origin {
             self.unlisten_if_unused(*number);

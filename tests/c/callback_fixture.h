@@ -255,7 +255,7 @@ static const step_fn fixture_steps[] = {set_logger,       add_triggers,
 
 static inline void fixture_begin(callback_fixture *fixture, callback_kind kind, act_fn act) {
   static bool has_namespace;
-  if (!has_namespace) enter_network_namespace(), has_namespace = true;
+  if (!has_namespace) enter_unprivileged_network_namespace(), has_namespace = true;
   *fixture = (callback_fixture){.reactor = new_reactor(0), .kind = kind, .act = act};
   check_context = callback_names[kind];
   fixture->visitor = (registration){.in = fixture};

@@ -9,13 +9,22 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
-static inline void enter_network_namespace(void) {
-  if (geteuid() != 0) SKIP("needs root for a network namespace");
-  if (unshare(CLONE_NEWNET) != 0) SKIP("this kernel or container gives no network namespace");
+static inline void enter_new_namespaces(int which) {
+  if (unshare(which) != 0) SKIP("this kernel or container gives no network namespace");
   struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
   int          fd = socket(AF_INET, SOCK_DGRAM, 0);
   CHECK_EQ(0, ioctl(fd, SIOCSIFFLAGS, &up));
   close(fd);
+}
+
+static inline void enter_network_namespace(void) {
+  if (geteuid() != 0) SKIP("needs root for a network namespace");
+  enter_new_namespaces(CLONE_NEWNET);
+}
+
+/* Also without root, if the kernel allows it. The process has no privilege over files and other processes there. */
+static inline void enter_unprivileged_network_namespace(void) {
+  enter_new_namespaces(geteuid() == 0 ? CLONE_NEWNET : CLONE_NEWUSER | CLONE_NEWNET);
 }
 
 /* The loopback keeps the order of datagrams only if they come from one CPU: whichever CPU runs the queueing

@@ -1,6 +1,6 @@
 //! Messages as C has them.
 
-use super::ptr::{Pieces, VersionedCopy};
+use super::ptr::{Pieces, VersionedRef};
 use crate::abi::*;
 use crate::port::{Flush, Message};
 use crate::refusal;
@@ -12,19 +12,19 @@ const PIECES: u32 = udpr_message_flag::UDPR_MESSAGE_PIECES as u32;
 const TTL: u32 = udpr_message_flag::UDPR_MESSAGE_TTL as u32;
 const SEND_AT: u32 = udpr_message_flag::UDPR_MESSAGE_SEND_AT as u32;
 
-/// True for a message of data and a destination alone.
+/// True for a message of data and a destination alone: all other fields are zero, except that `tos` needs a flag to matter.
 #[inline(always)]
 pub(super) fn is_plain(message: &udpr_message) -> bool {
-    let numbers =
-        message.flags | message.interface_index | message.segment_size | message.ttl | message.reserved_2;
-    let sizes = message.piece_count | message.reserved;
-    let longs = message.send_at | message.tag;
-    u64::from(numbers) | sizes as u64 | longs == 0 && message.source.is_null() && message.pieces.is_null()
+    // In the order of the fields, so that neighbours are read at once.
+    let pair = |first: u32, second: u32| u64::from(first) | u64::from(second) << 32;
+    let settings = pair(message.interface_index, message.flags) | u64::from(message.segment_size);
+    let sizes = message.source.addr() | message.pieces.addr() | message.piece_count | message.reserved;
+    settings | sizes as u64 | pair(message.ttl, message.reserved_2) | message.send_at | message.tag == 0
 }
 
 /// Calls `send` with a message, after checking what only its form in C can have wrong.
 pub(super) fn with_message(
-    message: &VersionedCopy<'_, udpr_message>,
+    message: &VersionedRef<'_, '_, udpr_message>,
     send: &mut dyn FnMut(Message<'_>) -> Result,
 ) -> Result {
     let has = |flag: u32| message.flags & flag != 0;

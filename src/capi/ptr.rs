@@ -6,7 +6,7 @@
 
 mod versioned;
 
-pub(super) use versioned::{BadSize, OutArray, Strided, VersionedCopy, arrival};
+pub(super) use versioned::{BadSize, OutArray, Strided, VersionedCopy, VersionedRef, arrival};
 
 use super::callback::{CCall, Core};
 use crate::abi::*;

@@ -2,7 +2,7 @@
 
 use super::guard::*;
 use super::message;
-use super::ptr::{self, HandleRef, Out, Pieces, RawBytes, Strided, VersionedCopy};
+use super::ptr::{self, HandleRef, Out, Pieces, RawBytes, Strided, VersionedCopy, VersionedRef};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{Flush, Message, Port};
@@ -214,11 +214,13 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
     status(with_port_inlined(transport, |port| {
         out_taken.check("out_taken")?;
         // SAFETY: as above.
-        let messages = unsafe { Strided::new(messages, count, "messages") }?;
-        for (index, message) in messages.enumerate() {
+        let mut messages = unsafe { Strided::new(messages, count, "messages") }?;
+        let mut index = 0;
+        while let Some(message) = messages.next() {
             let written = message.and_then(|message| write_message(port, &message));
             written.map_err(|status| refusal::in_element("messages", index, status))?;
-            out_taken.set(index + 1);
+            index += 1;
+            out_taken.set(index);
         }
         Ok(())
     }))
@@ -260,7 +262,7 @@ pub unsafe extern "C" fn udpr_transport_post_message(
     let (transport, message) = (unsafe { HandleRef::new(transport) }, unsafe { VersionedCopy::new(message) });
     status(from_any_thread(transport, |port| {
         let message = message.map_err(|bad| bad.of("message"))?.check("message")?;
-        message::with_message(&message, &mut |message| port.post_message(message))
+        message::with_message(&message.by_ref(), &mut |message| port.post_message(message))
     }))
 }
 
@@ -543,7 +545,7 @@ pub unsafe extern "C" fn udpr_transport_get_option(
 }
 
 #[inline]
-fn write_message(port: &Arc<Port>, message: &VersionedCopy<'_, udpr_message>) -> Result {
+fn write_message(port: &Arc<Port>, message: &VersionedRef<'_, '_, udpr_message>) -> Result {
     if !message::is_plain(message) {
         return message::with_message(message, &mut |message| port.write_message(message));
     }

@@ -52,13 +52,6 @@ pub struct Target<'a> {
     pub limits: GsoLimits,
 }
 
-impl<'a> Target<'a> {
-    #[inline]
-    fn control(&self) -> Option<&'a Control> {
-        self.meta.and_then(SendMeta::control)
-    }
-}
-
 /// Bytes that lie together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
@@ -119,7 +112,7 @@ pub(super) struct GsoPlan {
     /// The runs that are not the first of a message.
     more_runs: Vec<ExtentRun>,
     controls: Vec<Control>,
-    /// Of the datagrams that have one.
+    /// Of the datagrams that have one, in the order in which they were pushed.
     tags: Vec<Tag>,
     /// The message of the datagram pushed last.
     latest: usize,
@@ -156,26 +149,27 @@ impl GsoPlan {
 
     /// Adds a datagram whose bytes lie there.
     pub(super) fn push(&mut self, extent: Extent, target: Target<'_>) {
-        self.place(extent, target);
+        let control = target.meta.and_then(SendMeta::control);
+        self.place(extent, target, control);
         if let Some(meta) = target.meta {
             self.note_tag(meta.tag);
         }
     }
 
     #[inline(always)]
-    fn place(&mut self, extent: Extent, target: Target<'_>) {
+    fn place(&mut self, extent: Extent, target: Target<'_>, control: Option<&Control>) {
         let mut slot = hash(target.to);
         // At least half of the slots are empty.
         while let Some(index) = usize::from(self.slots[slot]).checked_sub(1) {
             if self.messages[index].is_to(target.to) {
-                if self.can_append(index, extent.len, target) {
+                if self.can_append(index, extent.len, target.limits, control) {
                     return self.append(index, extent);
                 }
                 break;
             }
             slot = (slot + 1) % SLOTS;
         }
-        self.begin(extent, target, slot);
+        self.begin(extent, target.to, slot, control);
     }
 
     /// True if the datagram pushed last went to the same destination and has the same bytes.
@@ -219,10 +213,10 @@ impl GsoPlan {
         self.in_order = true;
     }
 
-    fn can_append(&self, index: usize, len: usize, target: Target<'_>) -> bool {
+    fn can_append(&self, index: usize, len: usize, limits: GsoLimits, control: Option<&Control>) -> bool {
         let message = &self.messages[index];
         let in_order = !self.in_order || index + 1 == self.messages.len();
-        in_order && self.control(message) == target.control() && message.admits(len, target.limits)
+        in_order && self.control(message) == control && message.admits(len, limits)
     }
 
     /// The control data of each datagram of a message.
@@ -240,23 +234,10 @@ impl GsoPlan {
         }
     }
 
-    /// Called when everything was pushed, and before [`GsoPlan::tag`].
-    #[inline]
-    pub(super) fn sort_tags(&mut self) {
-        if !self.tags.is_empty() {
-            self.tags.sort_unstable_by_key(Tag::key);
-        }
-    }
-
-    /// The tag of a datagram, by the index of its message and its own in that; 0 if it has none.
-    pub(super) fn tag(&self, message: usize, datagram: usize) -> u64 {
-        let found = self.tags.binary_search_by_key(&(message, datagram), Tag::key);
-        found.map_or(0, |index| self.tags[index].tag)
-    }
-
-    /// True if a datagram of the message with this index has a tag.
-    pub(super) fn has_tags(&self, message: usize) -> bool {
-        self.tags.iter().any(|tag| usize::from(tag.message) == message)
+    /// The tags in the message with this index, each with the index of its datagram, in order.
+    pub(super) fn tags(&self, message: usize) -> impl Iterator<Item = (usize, u64)> + use<'_> {
+        let of_message = move |tag: &&Tag| usize::from(tag.message) == message;
+        self.tags.iter().filter(of_message).map(|tag| (tag.datagram.into(), tag.tag))
     }
 
     fn append(&mut self, index: usize, extent: Extent) {
@@ -276,11 +257,11 @@ impl GsoPlan {
     }
 
     #[inline]
-    fn begin(&mut self, extent: Extent, target: Target<'_>, slot: usize) {
+    fn begin(&mut self, extent: Extent, to: Option<&Addr>, slot: usize, control: Option<&Control>) {
         (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(GsoMessage {
-            to: target.to.copied(),
-            control: target.control().map(|_| self.controls.len() as u16),
+            to: to.copied(),
+            control: control.map(|_| self.controls.len() as u16),
             segment: extent.len,
             datagrams: 1,
             bytes: extent.len,
@@ -288,7 +269,7 @@ impl GsoPlan {
             last: None,
             open: extent.len > 0,
         });
-        if let Some(control) = target.control() {
+        if let Some(control) = control {
             self.controls.push(*control);
         }
         self.slots[slot] = self.messages.len() as u8;
@@ -338,12 +319,6 @@ impl GsoPlan {
         self.controls.clear();
         self.tags.clear();
         self.in_order = false;
-    }
-}
-
-impl Tag {
-    fn key(&self) -> (usize, usize) {
-        (self.message.into(), self.datagram.into())
     }
 }
 

@@ -196,7 +196,6 @@ impl SendBatch {
     pub fn finish(&mut self) {
         self.commit_appended();
         self.cursor = None;
-        self.plan.sort_tags();
     }
 
     /// True if nothing waits to be sent.
@@ -223,9 +222,9 @@ impl SendBatch {
     pub fn unsent(&self) -> impl Iterator<Item = Unsent<'_>> {
         let datagrams = self.rest().iter().zip(self.done..).flat_map(move |(message, index)| {
             let (to, control) = (message.to.as_ref(), self.plan.control(message));
-            let datagrams = self.plan.datagrams(message).enumerate();
-            datagrams.map(move |(number, extent)| {
-                let tag = self.plan.tag(index, number);
+            let mut tags = self.plan.tags(index).peekable();
+            self.plan.datagrams(message).enumerate().map(move |(number, extent)| {
+                let tag = tags.next_if(|(tagged, _)| *tagged == number).map_or(0, |(_, tag)| tag);
                 Unsent { data: self.bytes(extent), to, control, tag }
             })
         });
@@ -255,7 +254,7 @@ impl SendBatch {
 
     /// True if the next message is merged of datagrams of which some have a tag.
     pub fn is_merged_with_tags(&self) -> bool {
-        self.merged().is_some() && self.plan.has_tags(self.done)
+        self.merged().is_some() && self.plan.tags(self.done).next().is_some()
     }
 
     /// Where the next message goes; none for the peer, and if nothing waits.

@@ -11,6 +11,7 @@ use crate::refusal;
 use crate::status::{Result, Status};
 use std::ffi::CStr;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Deref;
 
 /// A struct of the header that begins with `size_t size`.
@@ -190,7 +191,29 @@ impl<T> Deref for VersionedCopy<'_, T> {
     }
 }
 
-impl<'a> VersionedCopy<'a, udpr_message> {
+/// A struct that was copied, or that is the caller's own.
+pub(in crate::capi) struct VersionedRef<'r, 'a, T> {
+    value: &'r T,
+    /// The lifetime of what its pointers point to.
+    lent: PhantomData<&'a u8>,
+}
+
+impl<'a, T> VersionedCopy<'a, T> {
+    pub(in crate::capi) fn by_ref(&self) -> VersionedRef<'_, 'a, T> {
+        VersionedRef { value: &self.value, lent: PhantomData }
+    }
+}
+
+impl<T> Deref for VersionedRef<'_, '_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.value
+    }
+}
+
+impl<'a> VersionedRef<'_, 'a, udpr_message> {
     #[inline]
     pub(in crate::capi) fn bytes(&self) -> RawBytes<'a> {
         // SAFETY: as promised of the struct.
@@ -222,6 +245,10 @@ pub(in crate::capi) struct Strided<'a, T> {
     next: *const T,
     left: usize,
     stride: usize,
+    /// They have the layout of ours, so they are used where they lie.
+    is_ours: bool,
+    /// The present one, if they have not.
+    copy: MaybeUninit<T>,
     lent: PhantomData<&'a T>,
 }
 
@@ -243,30 +270,44 @@ impl<'a, T: Versioned> Strided<'a, T> {
         let size = || unsafe { size(first) }.map_err(|bad| bad.of(argument));
         // If there are no structs, nothing is looked at.
         let stride = if count == 0 && !first.is_null() { 0 } else { size()? };
-        Ok(Strided { next: first, left: count, stride, lent: PhantomData })
+        let is_ours = stride == size_of::<T>() && first.is_aligned();
+        Ok(Strided {
+            next: first,
+            left: count,
+            stride,
+            is_ours,
+            copy: MaybeUninit::uninit(),
+            lent: PhantomData,
+        })
     }
-}
 
-impl<'a, T: Versioned> Iterator for Strided<'a, T> {
-    type Item = Result<VersionedCopy<'a, T>>;
-
+    /// The next struct.
+    ///
+    /// # Errors
+    /// INVALID_ARGUMENT for a size that is not the stride; VERSION as of [`VersionedCopy::check`].
     #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
+    pub(in crate::capi) fn next(&mut self) -> Option<Result<VersionedRef<'_, 'a, T>>> {
         self.left = self.left.checked_sub(1)?;
         let this = self.next;
         self.next = this.wrapping_byte_add(self.stride);
         // Before anything else of it is read: the memory behind the array may end there.
-        // SAFETY: as promised to new.
-        match unsafe { size(this) } {
-            Ok(size) if size == self.stride => {}
-            Ok(size) | Err(BadSize(Some(size))) => {
-                return Some(Err(refusal::invalid("size", size as u64, "not that of the first element")));
-            }
-            Err(bad @ BadSize(None)) => return Some(Err(bad.of("element"))),
+        // SAFETY: as promised to new, which has looked at the first size.
+        let size = unsafe { this.cast::<usize>().read_unaligned() };
+        if size != self.stride {
+            return Some(Err(refusal::invalid("size", size as u64, "not that of the first element")));
         }
+        if self.is_ours {
+            // SAFETY: as promised to new; the struct has the layout of ours, and stays as it is.
+            return Some(Ok(VersionedRef { value: unsafe { &*this }, lent: PhantomData }));
+        }
+        Some(self.copied(this))
+    }
+
+    #[cold]
+    fn copied(&mut self, this: *const T) -> Result<VersionedRef<'_, 'a, T>> {
         // SAFETY: as promised to new.
-        let copy = unsafe { VersionedCopy::new(this) };
-        Some(copy.map_err(|bad| bad.of("element")).and_then(|copy| copy.check("")))
+        let copy = unsafe { VersionedCopy::new(this) }.map_err(|bad| bad.of("element"))?.check("")?;
+        Ok(VersionedRef { value: self.copy.write(copy.value), lent: PhantomData })
     }
 }
 
@@ -334,7 +375,6 @@ impl<'a, T: Filled> OutArray<'a, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::MaybeUninit;
 
     /// Padding behind `size`, which the stats have on a system with a `size` of 32 bits.
     #[repr(C)]

@@ -260,7 +260,7 @@ struct Counting {
 
 impl Counting {
     fn new() -> Counting {
-        Counting { reactor: Reactor::new(0, 0).expect("a reactor"), calls: Arc::default() }
+        Counting { reactor: Reactor::new(0, 0, 0).expect("a reactor"), calls: Arc::default() }
     }
 
     fn count(&self) -> Count {
@@ -484,7 +484,7 @@ fn work_without_memory_is_dropped() {
 #[test]
 fn a_port_without_memory_is_dropped() {
     let (reactor, record) =
-        (Reactor::<ClosureCall>::new(0, 0).expect("a reactor"), Rc::new(CallbackRecord::default()));
+        (Reactor::<ClosureCall>::new(0, 0, 0).expect("a reactor"), Rc::new(CallbackRecord::default()));
     let mut protocols: Vec<Box<ClosureProtocol>> =
         (0..3).map(|_| Box::new(ClosureProtocol::new(&record))).collect();
     let mut listen = || {
@@ -499,7 +499,7 @@ fn a_port_without_memory_is_dropped() {
 #[test]
 fn datagrams_that_cannot_be_kept_are_discarded_and_counted() {
     let (reactor, record, peer) = (
-        Reactor::<ClosureCall>::new(0, 0).expect("a reactor"),
+        Reactor::<ClosureCall>::new(0, 0, 0).expect("a reactor"),
         Rc::new(CallbackRecord::default()),
         Peer::new(),
     );

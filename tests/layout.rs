@@ -17,7 +17,7 @@ macro_rules! layout {
 
 layout! {
     udpr_addr: 32 { family 0, port 2, scope_id 4, flow_info 8, bytes 12, reserved 28 }
-    udpr_reactor_options: 16 { size 0, flags 8, thread_pool_size 12 }
+    udpr_reactor_options: 32 { size 0, flags 8, thread_pool_size 12, reserved 16, spin 24 }
     udpr_datagram: 120 { size 0, data 8, len 16, full_len 24, sender 32, destination 64, interface_index
     96, flags 100, timestamp 104, tos 112, ttl 116 }
     udpr_error_report: 120 { size 0, status 8, origin 12, to 16, reporter 48, icmp_type 80, icmp_code 84,

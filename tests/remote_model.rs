@@ -14,7 +14,7 @@ use udpr::status::{Result, Status};
 use udpr::trigger::{Event, Phase};
 
 fn reactor() -> Reactor<ClosureCall> {
-    Reactor::new(0, 0).expect("a reactor")
+    Reactor::new(0, 0, 0).expect("a reactor")
 }
 
 // ---- one thread, random interleavings -------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ impl Log for FailureLog {
 
 fn run_on_reactor(seed: u64) -> Vec<String> {
     let program = Program::new(seed);
-    let reactor = Rc::new(Reactor::new(0, 0).expect("a reactor"));
+    let reactor = Rc::new(Reactor::new(0, 0, 0).expect("a reactor"));
     REACTOR.set(Rc::downgrade(&reactor));
     drop(reactor.context().log.set(Level::Error as u32, Some(Rc::new(FailureLog(program.clone())))));
     program.run(&RealWorld { reactor: &reactor, program: &program });

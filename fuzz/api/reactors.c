@@ -42,6 +42,7 @@ void make_loop(void) {
     loop *loop = &model.loops[i];
     if (loop->reactor || loop->closing) continue;
     udpr_reactor_options options = {.size = sizeof options, .thread_pool_size = below(4)};
+    if (one_in(4)) options.spin = one_in(4) ? UDPR_NEVER : below(1000000);
 
     options.flags = one_in(3) ? 0 : UDPR_REACTOR_MANUAL_CLOCK;
     if (one_in(6)) options.flags |= UDPR_REACTOR_PINNED;

@@ -63,8 +63,9 @@ fn reactor(input: &mut Input<'_>) -> Reactor {
     if input.byte() & 1 == 0 {
         return Reactor::new(null()).expect("a reactor");
     }
-    let mut options = udpr_reactor_options { size: 0, flags: input.u32(), thread_pool_size: input.u32() };
-    let mut passed = SizedStruct::new(&mut options, size_of::<udpr_reactor_options>(), input);
+    let (flags, thread_pool_size) = (input.u32(), input.u32());
+    let mut options = udpr_reactor_options { size: 0, flags, thread_pool_size, reserved: 0, spin: 0 };
+    let mut passed = SizedStruct::new(&mut options, offset_of!(udpr_reactor_options, reserved), input);
     passed.expect_error(options.flags & !KNOWN != 0, Status::VERSION);
     passed.expect_error(options.thread_pool_size > 1024, Status::INVALID_ARGUMENT);
     let made = Reactor::new(passed.pointer());

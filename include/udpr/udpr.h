@@ -419,6 +419,9 @@ typedef struct udpr_interface {
   char name[64];
 } udpr_interface;
 
+/** Nanoseconds: a duration, or an instant of the reactor's monotonic clock. */
+typedef uint64_t udpr_ns;
+
 /** The options of a reactor. NULL stands for the defaults. */
 typedef struct udpr_reactor_options {
   /** The size of this struct in bytes. */
@@ -427,6 +430,16 @@ typedef struct udpr_reactor_options {
   uint32_t flags;
   /** The most threads of the pool; 0 means 10. */
   uint32_t thread_pool_size;
+  /** Zero. */
+  size_t reserved;
+  /**
+   * Before the loop waits in the kernel, it looks for work without waiting for so long, in run and iterate alike, but
+   * never longer than it would have waited; anything that ends the wait ends this, too. It spares a datagram the time
+   * that the kernel needs to wake a thread, and keeps a core busy meanwhile. 0 means not at all, and UDPR_NEVER for
+   * the whole wait. It is ignored with UDPR_REACTOR_MANUAL_CLOCK. A loop of the program that waits for
+   * udpr_reactor_backend_fd does not spin.
+   */
+  udpr_ns spin;
 } udpr_reactor_options;
 
 /** The id of a timer, trigger, look-up or watch. An id is never reused, and 0 is never valid. */
@@ -635,9 +648,6 @@ typedef struct udpr_bytes {
   /** Bytes at data. */
   size_t len;
 } udpr_bytes;
-
-/** Nanoseconds: a duration, or an instant of the reactor's monotonic clock. */
-typedef uint64_t udpr_ns;
 
 /**
  * One datagram to be sent, with its options. If all fields but size, data, len and to are zero, the port's settings

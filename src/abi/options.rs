@@ -1,5 +1,6 @@
 //! The options of the header.
 
+use super::status::udpr_ns;
 use std::ffi::c_char;
 
 /// The options of a reactor. NULL stands for the defaults.
@@ -12,6 +13,14 @@ pub struct udpr_reactor_options {
     pub flags: u32,
     /// The most threads of the pool; 0 means 10.
     pub thread_pool_size: u32,
+    /// Zero.
+    pub reserved: usize,
+    /// Before the loop waits in the kernel, it looks for work without waiting for so long, in run and iterate alike, but
+    /// never longer than it would have waited; anything that ends the wait ends this, too. It spares a datagram the time
+    /// that the kernel needs to wake a thread, and keeps a core busy meanwhile. 0 means not at all, and UDPR_NEVER for
+    /// the whole wait. It is ignored with UDPR_REACTOR_MANUAL_CLOCK. A loop of the program that waits for
+    /// udpr_reactor_backend_fd does not spin.
+    pub spin: udpr_ns,
 }
 
 /// The options of a port. NULL stands for the defaults.

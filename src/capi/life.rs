@@ -25,7 +25,16 @@ pub unsafe extern "C" fn udpr_reactor_new(
         out.check("out")?;
         silence_panics();
         let options = options.map_err(|bad| bad.of("options"))?.check("options->")?;
-        let reactor = Reactor::new(options.flags, options.thread_pool_size as usize)?;
+        if options.reserved != 0 {
+            let reserved = options.reserved as u64;
+            return Err(refusal::unknown_field(
+                "options->",
+                "reserved",
+                reserved,
+                "this version knows only 0",
+            ));
+        }
+        let reactor = Reactor::new(options.flags, options.thread_pool_size as usize, options.spin)?;
         let handle: *mut udpr_reactor = give_out(Box::new(reactor));
         // SAFETY: made just now.
         let lent = unsafe { HandleRef::new(handle) };

@@ -33,7 +33,7 @@ use crate::slots::{Kind, Slots};
 use crate::status::Result;
 use crate::sys::{CachePadded, Handle, Kernel, Readiness, SystemKernel};
 use crate::threads::Pool;
-use crate::timer::Timers;
+use crate::timer::{Timers, check_delay};
 use crate::trigger::Triggers;
 use delayed::Delayed;
 use embed::Embedding;
@@ -86,6 +86,8 @@ pub struct Reactor<C: Call> {
     firing: Cell<Option<Firing>>,
     pool: RefCell<Option<Pool>>,
     pool_size: usize,
+    /// How long a turn looks for work before it waits in the kernel, in nanoseconds.
+    spin: u64,
     lookups: RefCell<Lookups<Box<dyn ResolveCallback<C>>>>,
     /// The instant of CLOCK_MONOTONIC at which a look-up that waits for a thread may begin.
     next_lookup: Cell<Option<u64>>,
@@ -105,12 +107,15 @@ enum Source<C: Call> {
 }
 
 impl<C: Call> Reactor<C> {
-    /// With bits of [`flag`], and at most `pool_size` threads (0: 10). VERSION for unknown bits, INVALID_ARGUMENT for
-    /// more than 1024 threads, else what the system says: NO_FILES, NO_MEMORY.
-    pub fn new(flags: u32, pool_size: usize) -> Result<Reactor<C>> {
+    /// With bits of [`flag`], and at most `pool_size` threads (0: 10). Each turn looks for work for `spin` nanoseconds before it
+    /// waits in the kernel. VERSION for unknown bits, INVALID_ARGUMENT for more than 1024 threads and a `spin` that is a negative
+    /// difference, else what the system says: NO_FILES, NO_MEMORY.
+    pub fn new(flags: u32, pool_size: usize, spin: u64) -> Result<Reactor<C>> {
         drop(Pool::new(pool_size)?);
+        check_delay(spin, "options->spin")?;
         let reactor = Reactor::with_kernel(flags, Rc::new(SystemKernel))?;
-        Ok(Reactor { pool_size, ..reactor })
+        let spin = if flags & flag::MANUAL_CLOCK != 0 { 0 } else { spin };
+        Ok(Reactor { pool_size, spin, ..reactor })
     }
 
     /// [`Reactor::new`] on another kernel.
@@ -133,6 +138,7 @@ impl<C: Call> Reactor<C> {
             firing: Cell::new(None),
             pool: RefCell::default(),
             pool_size: 0,
+            spin: 0,
             lookups: RefCell::default(),
             next_lookup: Cell::new(None),
             embedding: Embedding::default(),

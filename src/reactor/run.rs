@@ -4,7 +4,7 @@
 //!
 //! 1. Ports that have stopped are dropped.
 //! 2. The loop waits until a descriptor is ready, another thread wakes it, or something is due. It does not wait if something is
-//!    due already.
+//!    due already. With the option `spin` it looks for ready descriptors for some time before it waits.
 //! 3. Ports that were told to stop do so, and those whose time to send what is left has passed.
 //! 4. Ports deliver the datagrams that they have deferred.
 //! 5. Retries that are due are made, each once, and a bounded number of them.
@@ -112,7 +112,7 @@ impl<C: Call> Reactor<C> {
         self.sweep();
         let timeout = self.timeout(limit);
         let mut events = self.events.take();
-        let waited = self.context.kernel.wait(&self.context.poller, &mut events, timeout);
+        let waited = self.wait(&mut events, timeout);
         self.counters.iterations.add(1);
         let dispatched = match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => self.dispatch(&[]),
@@ -134,6 +134,26 @@ impl<C: Call> Reactor<C> {
         }
         self.update_alarm();
         self.check_alive()
+    }
+
+    /// Waits for descriptors, at first without the kernel's help, which spares the time that it needs to wake a thread.
+    fn wait(&self, events: &mut [Readiness], timeout: Option<u64>) -> io::Result<usize> {
+        let mut wait = |timeout| self.context.kernel.wait(&self.context.poller, events, timeout);
+        let spin = timeout.map_or(self.spin, |timeout| timeout.min(self.spin));
+        if spin == 0 {
+            return wait(timeout);
+        }
+        let begin = clock::now();
+        loop {
+            match wait(Some(0)) {
+                Ok(0) => std::hint::spin_loop(),
+                ready => return ready,
+            }
+            let spent = clock::now().saturating_sub(begin);
+            if spent >= spin {
+                return wait(timeout.map(|timeout| timeout.saturating_sub(spent)));
+            }
+        }
     }
 
     /// Nanoseconds to wait: 0 if something is due, None if nothing ever will be.

@@ -12,6 +12,11 @@ pub fn after(now: u64, delay: u64, argument: &'static str) -> Result<u64> {
     if delay == NEVER { Ok(NEVER) } else { Ok(now.saturating_add(check_span(delay, argument)?)) }
 }
 
+/// A delay: [`NEVER`], or a span. Errors as of [`check_span`].
+pub fn check_delay(delay: u64, argument: &'static str) -> Result<u64> {
+    if delay == NEVER { Ok(NEVER) } else { check_span(delay, argument) }
+}
+
 /// The span of time in `argument`. INVALID_ARGUMENT above `i64::MAX`, 292 years: it is the difference of an instant and a later
 /// one, which unsigned numbers do not have.
 pub fn check_span(span: u64, argument: &'static str) -> Result<u64> {

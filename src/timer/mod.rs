@@ -13,7 +13,7 @@ mod finished;
 mod heap;
 mod instant;
 
-pub use instant::{NEVER, after, check_instant, check_interval, check_span};
+pub use instant::{NEVER, after, check_delay, check_instant, check_interval, check_span};
 
 use std::num::NonZeroU32;
 

@@ -24,11 +24,13 @@ AT(udpr_addr, flow_info, 8);
 AT(udpr_addr, bytes, 12);
 AT(udpr_addr, reserved, 28);
 
-SIZE(udpr_reactor_options, 16);
-TAIL(udpr_reactor_options, thread_pool_size);
+SIZE(udpr_reactor_options, 32);
+TAIL(udpr_reactor_options, spin);
 AT(udpr_reactor_options, size, 0);
 AT(udpr_reactor_options, flags, 8);
 AT(udpr_reactor_options, thread_pool_size, 12);
+AT(udpr_reactor_options, reserved, 16);
+AT(udpr_reactor_options, spin, 24);
 
 SIZE(udpr_datagram, 120);
 TAIL(udpr_datagram, ttl);

@@ -13,7 +13,7 @@ TEST(options_are_checked) {
 
   options.known.size = 0;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_new(&options.known, &reactor));
-  options.known.size = sizeof options.known - 1;
+  options.known.size = offsetof(udpr_reactor_options, reserved) - 1;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_new(&options.known, &reactor));
   options.known.size = 4097;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_new(&options.known, &reactor));

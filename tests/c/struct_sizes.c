@@ -87,7 +87,10 @@ static udpr_status listen_with_protocol(void *protocol, void *reactor) {
 }
 
 TEST(reactor_options) {
-  layout layout = {.known = sizeof(udpr_reactor_options), .flags_at = offsetof(udpr_reactor_options, flags)};
+  layout layout = {.known = sizeof(udpr_reactor_options),
+                   .first = offsetof(udpr_reactor_options, reserved),
+                   .flags_at = offsetof(udpr_reactor_options, flags),
+                   .reserved_at = offsetof(udpr_reactor_options, reserved)};
   check_rules(&layout, new_with, NULL);
 }
 

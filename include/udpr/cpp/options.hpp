@@ -18,6 +18,8 @@ struct reactor_options {
   reactor_flag flags{};
   /** How many threads the pool has at most; 0 means 10. */
   std::uint32_t thread_pool_size = 0;
+  /** For how long the loop looks for work before it waits in the kernel, which keeps a core busy; below 0 is 0. */
+  std::chrono::nanoseconds spin{0};
 
   /** As C has it. */
   udpr_reactor_options raw() const noexcept {
@@ -25,6 +27,7 @@ struct reactor_options {
     out.size = sizeof out;
     out.flags = detail::raw_flags(flags);
     out.thread_pool_size = thread_pool_size;
+    out.spin = spin.count() < 0 ? 0 : static_cast<udpr_ns>(spin.count());
     return out;
   }
 };

@@ -29,7 +29,12 @@ macro_rules! versioned {
         unsafe impl Versioned for $name {}
     )*};
 }
-versioned!(udpr_reactor_options udpr_reactor_stats udpr_transport_stats udpr_interface udpr_datagram);
+versioned!(udpr_reactor_stats udpr_transport_stats udpr_interface udpr_datagram);
+
+// SAFETY: as above.
+unsafe impl Versioned for udpr_reactor_options {
+    const FIRST: usize = std::mem::offset_of!(udpr_reactor_options, reserved);
+}
 
 // SAFETY: as above.
 unsafe impl Versioned for udpr_protocol {

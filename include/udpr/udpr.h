@@ -1227,6 +1227,27 @@ UDPR_API udpr_status udpr_reactor_listen_addr(struct udpr_reactor *reactor, cons
 UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, int32_t fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
+ * Gathers writes that are made outside callbacks, as those inside them are, so that few system calls send them. They are sent by
+ * udpr_reactor_flush, or by this reactor's next turn before it waits; both end this. Calling it again has no effect.
+ *
+ * The statuses of writes are those of writes in a callback. What exceeds send_queue_bytes leaves early. At most 16 ports gather at
+ * a time; writes of others are sent at once. Ports with UDPR_UDP_UNBATCHED and messages with UDPR_MESSAGE_NOW are not affected.
+ * udpr_transport_flush sends what that port has gathered, udpr_reactor_advance what any port has; neither ends this. While something
+ * is gathered, the descriptor of udpr_reactor_backend_fd is readable, and udpr_reactor_next_timeout is 0. udpr_reactor_free sends it,
+ * as udpr_transport_close does; udpr_reactor_after_fork drops it in the child.
+ *
+ * Returns: UDPR_OK; UDPR_E_WRONG_THREAD.
+ */
+UDPR_API udpr_status udpr_reactor_gather(struct udpr_reactor *reactor);
+
+/**
+ * Sends what every port has gathered, and ends udpr_reactor_gather. It may also be called in callbacks.
+ *
+ * Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting; UDPR_E_WRONG_THREAD.
+ */
+UDPR_API udpr_status udpr_reactor_flush(struct udpr_reactor *reactor);
+
+/**
  * Calls `fn` for every port whose stop_protocol was not called yet. It goes through a snapshot, so `fn` may close
  * ports and listen. The transport is borrowed: retain it to keep it.
  *
@@ -1362,7 +1383,7 @@ UDPR_API udpr_status udpr_transport_post(struct udpr_transport *transport, const
 UDPR_API udpr_status udpr_transport_post_message(struct udpr_transport *transport, const struct udpr_message *message);
 
 /**
- * Sends what was gathered.
+ * Sends what the port has gathered. It does not end udpr_reactor_gather.
  *
  * Returns: UDPR_OK; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting.
  */

@@ -129,7 +129,7 @@ fn enter_port(
     transport: HandleRef<'_, udpr_transport>,
     body: &mut dyn FnMut(&Arc<Port>) -> Result,
 ) -> Result {
-    with_port_inlined_in(place, transport, body)
+    with_port_inlined_in(place, transport, |_| None, body)
 }
 
 /// As [`with_port`], compiled into each function that uses it: for those that send.
@@ -138,17 +138,35 @@ pub(super) fn with_port_inlined<T, F: FnOnce(&Arc<Port>) -> Result<T>>(
     transport: HandleRef<'_, udpr_transport>,
     body: F,
 ) -> Result<T> {
-    with_port_inlined_in(type_name::<F>(), transport, body)
+    with_port_inlined_in(type_name::<F>(), transport, |_| None, body)
+}
+
+/// As [`with_port_inlined`], but a thread that was not inside tries `quick` first, which neither panics nor calls back, and
+/// contains no cancellation point.
+#[inline]
+pub(super) fn with_port_quickly<T, F: FnOnce(&Arc<Port>) -> Result<T>>(
+    transport: HandleRef<'_, udpr_transport>,
+    quick: impl FnOnce(&Port) -> Option<T>,
+    body: F,
+) -> Result<T> {
+    with_port_inlined_in(type_name::<F>(), transport, quick, body)
 }
 
 #[inline]
 fn with_port_inlined_in<T>(
     place: &'static str,
     transport: HandleRef<'_, udpr_transport>,
+    quick: impl FnOnce(&Port) -> Option<T>,
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
     let owner = &transport.shared()?.reactor.owner;
     let entry = owner.enter()?;
+    if !entry.is_nested() {
+        // SAFETY: the owner lock keeps every other thread out.
+        if let Some(done) = quick(unsafe { transport.core() }) {
+            return Ok(done);
+        }
+    }
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
     // SAFETY: the owner lock keeps every other thread out.
     let port = unsafe { transport.owner() };

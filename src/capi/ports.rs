@@ -6,6 +6,7 @@ use super::ptr::{self, BadSize, HandleRef, Out, VersionedCopy, give_out};
 use crate::abi::*;
 use crate::addr::Addr;
 use crate::port::{ConfigureSocket, Descriptor, Options, Port, flag};
+use crate::reactor::Reactor;
 use crate::refusal;
 use crate::status::Result;
 use crate::sys::socket;
@@ -140,6 +141,36 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
         let options = as_options(options, None)?;
         reactor.adopt_datagram_port(descriptor?, family, &options, protocol)
     }))
+}
+
+/// Gathers writes that are made outside callbacks, as those inside them are, so that few system calls send them. They are sent by
+/// udpr_reactor_flush, or by this reactor's next turn before it waits; both end this. Calling it again has no effect.
+///
+/// The statuses of writes are those of writes in a callback. What exceeds send_queue_bytes leaves early. At most 16 ports gather at
+/// a time; writes of others are sent at once. Ports with UDPR_UDP_UNBATCHED and messages with UDPR_MESSAGE_NOW are not affected.
+/// udpr_transport_flush sends what that port has gathered, udpr_reactor_advance what any port has; neither ends this. While something
+/// is gathered, the descriptor of udpr_reactor_backend_fd is readable, and udpr_reactor_next_timeout is 0. udpr_reactor_free sends it,
+/// as udpr_transport_close does; udpr_reactor_after_fork drops it in the child.
+///
+/// Returns: UDPR_OK; UDPR_E_WRONG_THREAD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_gather(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let reactor = unsafe { HandleRef::new(reactor) };
+    status(with_reactor(reactor, |reactor| {
+        reactor.gather();
+        Ok(())
+    }))
+}
+
+/// Sends what every port has gathered, and ends udpr_reactor_gather. It may also be called in callbacks.
+///
+/// Returns: UDPR_OK; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting; UDPR_E_WRONG_THREAD.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn udpr_reactor_flush(reactor: *mut udpr_reactor) -> udpr_status {
+    // SAFETY: the caller's pointers are valid as the head of the header requires.
+    let reactor = unsafe { HandleRef::new(reactor) };
+    status(with_reactor(reactor, Reactor::flush))
 }
 
 /// Calls `fn` for every port whose stop_protocol was not called yet. It goes through a snapshot, so `fn` may close

@@ -118,7 +118,10 @@ pub unsafe extern "C" fn udpr_transport_write(
         data: RawBytes<'_>,
         to: Option<&Addr>,
     ) -> udpr_status {
-        status(with_port_inlined(transport, |port| port.write(data.slice("data")?, to, Flush::Batched)))
+        let quick = |port: &Port| try_append(port, data, to).then_some(());
+        status(with_port_quickly(transport, quick, |port| {
+            port.write(data.slice("data")?, to, Flush::Batched)
+        }))
     }
 }
 
@@ -266,7 +269,7 @@ pub unsafe extern "C" fn udpr_transport_post_message(
     }))
 }
 
-/// Sends what was gathered.
+/// Sends what the port has gathered. It does not end udpr_reactor_gather.
 ///
 /// Returns: UDPR_OK; UDPR_E_CLOSED; UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting.
 #[unsafe(no_mangle)]

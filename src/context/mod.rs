@@ -57,6 +57,8 @@ pub struct Context {
     schedule: Schedule,
     stop_deadlines: Deadlines,
     dispatching: Cell<bool>,
+    /// Writes outside dispatches are gathered, too.
+    gathering: Cell<bool>,
     embedded: Cell<bool>,
     closing: Cell<bool>,
     buffers: OnceCell<Rc<Buffers>>,
@@ -87,6 +89,7 @@ impl Context {
             schedule: Schedule::default(),
             stop_deadlines: Deadlines::default(),
             dispatching: Cell::new(false),
+            gathering: Cell::new(false),
             embedded: Cell::new(false),
             closing: Cell::new(false),
             buffers: OnceCell::new(),
@@ -144,6 +147,17 @@ impl Context {
         self.dispatching.set(on);
     }
 
+    /// True if writes outside dispatches are gathered, too.
+    #[inline]
+    pub fn is_gathering(&self) -> bool {
+        self.gathering.get()
+    }
+
+    /// Has writes outside dispatches gathered, too, or ends this.
+    pub fn set_gathering(&self, on: bool) {
+        self.gathering.set(on);
+    }
+
     /// True if an embedding loop waits on the epoll set.
     pub fn is_embedded(&self) -> bool {
         self.embedded.get()
@@ -158,7 +172,7 @@ impl Context {
     #[inline]
     pub fn schedule(&self, reason: Reason, token: u64) {
         self.schedule.push(reason, token);
-        if reason.is_work() {
+        if reason.is_work() || reason == Reason::Gathered {
             self.notify_embedder();
         }
     }
@@ -227,9 +241,9 @@ impl Context {
         self.schedule.has(reason)
     }
 
-    /// True if a port has something to do in the next turn.
+    /// True if a port has something to do in the next turn. Outside a dispatch a batch is lent only to a port that has gathered.
     pub fn is_due(&self) -> bool {
-        self.schedule.is_due()
+        self.schedule.is_due() || (self.send_batches_lent.get() > 0 && !self.is_dispatching())
     }
 
     /// The instant of CLOCK_MONOTONIC at which a port tries again.
@@ -271,9 +285,9 @@ impl Context {
         send_batch.unwrap_or_else(|| Box::new(SendBatch::new(self.buffers())))
     }
 
-    /// True if a port may keep a batch until the dispatch ends: enough are left for the others.
+    /// True if a port may keep a batch until the dispatch ends, or the gathering: enough are left for the others.
     pub fn may_gather(&self) -> bool {
-        self.dispatching.get() && self.send_batches_lent.get() < SEND_BATCHES_MAX
+        (self.dispatching.get() || self.gathering.get()) && self.send_batches_lent.get() < SEND_BATCHES_MAX
     }
 
     /// Gives the batch back for the next port.

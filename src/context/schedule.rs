@@ -20,7 +20,7 @@ pub enum Reason {
     Stop,
     /// It has errors to report.
     ErrorReports,
-    /// It has gathered writes, which are sent when the dispatch ends.
+    /// It has gathered writes, which are sent when the dispatch ends, or before the loop waits.
     Gathered,
     /// It has stopped, and the reactor drops it.
     Gone,
@@ -30,7 +30,7 @@ pub enum Reason {
 
 /// The number of lists. A retry has an instant instead.
 const LISTS: usize = Reason::Retry as usize;
-/// A turn does not wait while a port is listed for one of these. Gathered writes are sent when their dispatch ends. A port that
+/// A turn does not wait while a port is listed for one of these. Gathered writes are sent before it waits. A port that
 /// has stopped is only memory, but the memory of many is not kept while an embedding loop sleeps.
 const WORK: u8 =
     Reason::Deferred.bit() | Reason::Stop.bit() | Reason::ErrorReports.bit() | Reason::Gone.bit();

@@ -216,7 +216,7 @@ impl Open {
             if !self.context.may_gather() || !sending.queue.is_empty() || transmit.charge() > limit {
                 return None;
             }
-            self.context.schedule(Reason::Gathered, self.token.get());
+            self.schedule(Reason::Gathered);
             let mut batch = self.context.take_send_batch();
             batch.gather(self.lazy().append_cursor.clone(), limit);
             sending.gathered = Some(batch);

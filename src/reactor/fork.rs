@@ -31,6 +31,7 @@ impl<C: Call> Reactor<C> {
             context.kernel.watch(&context.poller, alarm, Interest::READABLE, ALARM_TOKEN)?;
         }
         self.register_sources()?;
+        self.drop_gathered();
         self.forget_work();
         self.update_alarm();
         Ok(())

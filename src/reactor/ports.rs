@@ -64,6 +64,36 @@ impl<C: Call> Reactor<C> {
         started.map(|()| port)
     }
 
+    /// Has writes outside callbacks gathered until [`Reactor::flush`] or the next turn.
+    pub fn gather(&self) {
+        self.context.set_gathering(true);
+    }
+
+    /// Sends what every port has gathered, and ends [`Reactor::gather`].
+    ///
+    /// # Errors
+    /// WOULD_BLOCK if some of it waits for a full socket.
+    pub fn flush(&self) -> Result {
+        self.context.set_gathering(false);
+        let mut is_waiting = false;
+        let flush = |port: &Arc<Port>| {
+            port.run_scheduled(Reason::Gathered);
+            is_waiting |= port.is_waiting();
+        };
+        self.visit_gathered(flush);
+        if is_waiting { Err(Status::WOULD_BLOCK) } else { Ok(()) }
+    }
+
+    /// Drops what every port has gathered, in a forked child: the parent sends it.
+    pub(super) fn drop_gathered(&self) {
+        self.context.set_gathering(false);
+        self.visit_gathered(|port| port.drop_gathered());
+    }
+
+    fn visit_gathered(&self, mut visit: impl FnMut(&Arc<Port>)) {
+        self.context.drain(Reason::Gathered, |token| self.with_port(token, &mut visit));
+    }
+
     /// Stops a port once it has sent everything, but `timeout` nanoseconds from now at the latest.
     ///
     /// # Errors

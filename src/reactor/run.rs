@@ -2,7 +2,7 @@
 //!
 //! A turn is these steps, in this order (`tests/turn_order.rs`):
 //!
-//! 1. Ports that have stopped are dropped.
+//! 1. What was gathered outside callbacks is sent. Ports that have stopped are dropped.
 //! 2. The loop waits until a descriptor is ready, another thread wakes it, or something is due. It does not wait if something is
 //!    due already. With the option `spin` it looks for ready descriptors for some time before it waits.
 //! 3. Ports that were told to stop do so, and those whose time to send what is left has passed.
@@ -109,6 +109,10 @@ impl<C: Call> Reactor<C> {
     }
 
     fn turn_once(&self, limit: Option<u64>) -> Result {
+        if self.context.is_gathering() {
+            // WOULD_BLOCK: the rest is sent when the socket has room.
+            let _ = self.flush();
+        }
         self.sweep();
         let timeout = self.timeout(limit);
         let mut events = self.events.take();
@@ -261,7 +265,7 @@ impl<C: Call> Reactor<C> {
         self.context.set_dispatching(false);
     }
 
-    fn with_port(&self, token: u64, act: impl FnOnce(&Arc<Port>)) {
+    pub(super) fn with_port(&self, token: u64, act: impl FnOnce(&Arc<Port>)) {
         if let Some(port) = self.port(token) {
             act(&port);
         }

@@ -82,6 +82,8 @@ static inline udpr_status call_crash(handles *with) { return udpr_reactor_crash(
 static inline udpr_status call_start(handles *with) { return udpr_reactor_start(with->reactor); }
 static inline udpr_status call_iterate(handles *with) { return udpr_reactor_iterate(with->reactor, 0); }
 static inline udpr_status call_set_user(handles *with) { return udpr_reactor_set_user(with->reactor, with); }
+static inline udpr_status call_gather(handles *with) { return udpr_reactor_gather(with->reactor); }
+static inline udpr_status call_reactor_flush(handles *with) { return udpr_reactor_flush(with->reactor); }
 static inline udpr_status call_each_transport(handles *with) {
   return udpr_reactor_each_transport(with->reactor, visit_must_not_run, NULL);
 }
@@ -199,6 +201,8 @@ static const every_call reactor_calls[] = {
     {"iterate", call_iterate},
     {"set_user", call_set_user},
     {"each_transport", call_each_transport},
+    {"gather", call_gather},
+    {"reactor_flush", call_reactor_flush},
     {"listen_udp", call_listen_udp},
     {"listen_addr", call_listen_addr},
     {"adopt_datagram_port", call_adopt},

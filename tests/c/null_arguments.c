@@ -100,6 +100,8 @@ TEST(ports) {
   INVALID(udpr_reactor_listen_udp(reactor, 0, NULL, NULL, NULL, &out));
   INVALID_AND_FREES(udpr_reactor_adopt_datagram_port(NULL, -1, UDPR_AF_UNSPEC, &protocol, NULL, &out));
   INVALID(udpr_reactor_adopt_datagram_port(reactor, -1, UDPR_AF_UNSPEC, NULL, NULL, &out));
+  INVALID(udpr_reactor_gather(NULL));
+  INVALID(udpr_reactor_flush(NULL));
   INVALID(udpr_reactor_each_transport(NULL, visit, NULL));
   INVALID(udpr_reactor_each_transport(reactor, NULL, NULL));
   CHECK(out == NULL);

@@ -329,6 +329,20 @@ TEST(pausing_and_stopping) {
   check::iterate_until(reactor, [&] { return server.events == "start x stop"; });
 }
 
+TEST(gathering_outside_callbacks) {
+  udpr::reactor       reactor;
+  int                 received = 0;
+  const transport     server = listen(reactor, [&](transport_ref, const datagram &) { received++; });
+  const transport     port = listen(reactor, udpr::protocol());
+  const udpr::address to = server.host();
+  reactor.gather();
+  for (int i = 0; i < 10; i++) port.write("x", to);
+  CHECK(port.queued_bytes() == 640 && port.stats().syscalls_out == 0);
+  reactor.flush();
+  CHECK(port.queued_bytes() == 0 && port.stats().datagrams_out == 10);
+  check::iterate_until(reactor, [&] { return received == 10; });
+}
+
 TEST(stopping_when_all_is_sent) {
   udpr::reactor       reactor;
   bool                is_received = false;

@@ -52,6 +52,17 @@ public:
   /** Makes run return after this turn; ports stay open, and are served when it is run again. UDPR_E_NOT_RUNNING. */
   void crash(error_to error = {}) const { error(udpr_reactor_crash(raw_), "udpr::reactor::crash"); }
 
+  /**
+   * Gathers writes outside callbacks until flush, or until the next turn, which sends them before it waits. Both end this.
+   */
+  void gather(error_to error = {}) const { error(udpr_reactor_gather(raw_), "udpr::reactor::gather"); }
+
+  /**
+   * Sends what every port has gathered, and ends gather; in callbacks, too. UDPR_E_WOULD_BLOCK if a full socket keeps some of it
+   * waiting.
+   */
+  void flush(error_to error = {}) const { error(udpr_reactor_flush(raw_), "udpr::reactor::flush"); }
+
   /** In a forked child, before every other call: the reactor goes on there. UDPR_E_NOT_SUPPORTED elsewhere. */
   void after_fork(error_to error = {}) const {
     error(udpr_reactor_after_fork(raw_), "udpr::reactor::after_fork");

@@ -234,6 +234,8 @@ fn call_everything(
         udpr_reactor_watch_interfaces(reactor, Some(ignore_change), user, FREE, &mut id);
         udpr_reactor_unwatch(reactor, 1);
         udpr_reactor_listen_udp(reactor, 0, null(), &protocol(freed), null(), null_mut());
+        udpr_reactor_gather(reactor);
+        udpr_reactor_flush(reactor);
         udpr_reactor_each_transport(reactor, Some(ignore_visit), null_mut());
         udpr_reactor_call_later(reactor, 0, Some(ignore_call), user, FREE, &mut id);
         udpr_reactor_cancel_call(reactor, 1);

@@ -143,14 +143,16 @@ pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     }))
 }
 
-/// Gathers writes that are made outside callbacks, as those inside them are, so that few system calls send them. They are sent by
-/// udpr_reactor_flush, or by this reactor's next turn before it waits; both end this. Calling it again has no effect.
+/// Gathers writes outside callbacks, like those inside callbacks, so that few system calls send them.
+/// udpr_reactor_flush, or this reactor's next turn before it waits, sends them and ends the gathering. Calling it
+/// again has no effect.
 ///
-/// The statuses of writes are those of writes in a callback. What exceeds send_queue_bytes leaves early. At most 16 ports gather at
-/// a time; writes of others are sent at once. Ports with UDPR_UDP_UNBATCHED and messages with UDPR_MESSAGE_NOW are not affected.
-/// udpr_transport_flush sends what that port has gathered, udpr_reactor_advance what any port has; neither ends this. While something
-/// is gathered, the descriptor of udpr_reactor_backend_fd is readable, and udpr_reactor_next_timeout is 0. udpr_reactor_free sends it,
-/// as udpr_transport_close does; udpr_reactor_after_fork drops it in the child.
+/// Writes return the same statuses as in a callback. If more than send_queue_bytes is gathered, it is sent early. At
+/// most 16 ports gather at a time; writes of others are sent at once. Ports with UDPR_UDP_UNBATCHED and messages with
+/// UDPR_MESSAGE_NOW are not affected. udpr_transport_flush sends what that port has gathered, udpr_reactor_advance
+/// what any port has; neither ends this. While something is gathered, the descriptor of udpr_reactor_backend_fd is
+/// readable, and udpr_reactor_next_timeout is 0. udpr_reactor_free sends it, as udpr_transport_close does;
+/// udpr_reactor_after_fork drops it in the child.
 ///
 /// Returns: UDPR_OK; UDPR_E_WRONG_THREAD.
 #[unsafe(no_mangle)]

@@ -185,8 +185,20 @@ static void op_flush(void) {
   else EXPECT(UDPR_E_CLOSED);
 }
 
-const operation write_operations[] = {{op_write, 12},   {op_write_sequence, 2}, {op_reply, 2}, {op_post, 3},
-                                      {op_messages, 4}, {op_flush, 1},          {NULL, 0}};
+static void op_gather(void) {
+  loop *loop = any_loop();
+  if (!loop) return;
+  if (one_in(2)) {
+    CALL(loop, udpr_reactor_gather, loop->reactor);
+    EXPECT(UDPR_OK);
+  } else {
+    CALL(loop, udpr_reactor_flush, loop->reactor);
+    EXPECT(UDPR_OK, UDPR_E_WOULD_BLOCK);
+  }
+}
+
+const operation write_operations[] = {{op_write, 12},   {op_write_sequence, 2}, {op_reply, 2},  {op_post, 3},
+                                      {op_messages, 4}, {op_flush, 1},          {op_gather, 2}, {NULL, 0}};
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */
 

@@ -256,6 +256,41 @@ TEST(many_messages) {
                       [&] { port.write_messages(udpr::view<udpr::message>(bad).from(1)); }));
 }
 
+TEST(what_a_message_can_have) {
+  udpr::reactor reactor;
+  std::string   all;
+  const auto    add = [&](transport_ref, const datagram &one) {
+    all += std::string(one.text()) + " " + std::to_string(one.ttl().value_or(-1)) + ",";
+  };
+  const transport     server = listen(reactor, add, {udpr::udp_flag::ttl}), port = listen(reactor, add);
+  const udpr::address to = server.host();
+  const udpr::bytes   pieces[] = {"ab", "cde"};
+  const udpr::message cut = udpr::message::of_pieces(pieces, to).segments(4).ttl(9);
+  const udpr::message past = udpr::message("now", to).ttl(3).send_at(reactor.now());
+  CHECK(port.write_messages({cut, past}) == 2);
+  check::iterate_until(reactor, [&] { return all == "abcd 9,e 9,now 3,"; });
+  all.clear();
+  port.post(udpr::message("posted", to).ttl(4));
+  check::iterate_until(reactor, [&] { return all == "posted 4,"; });
+  CHECK(check::throws(UDPR_E_INVALID_ARGUMENT, [&] { port.post(udpr::message("group", to).ttl(0)); }));
+  port.connect(to);
+  port.write_messages({udpr::message::of_pieces({"to ", "peer"}).ttl(5)});
+  check::iterate_until(reactor, [&] { return all == "posted 4,to peer 5,"; });
+}
+
+TEST(a_refused_message_gives_its_tag_back) {
+  struct recorder {
+    std::uint64_t tag = 0;
+    void          error_received(transport_ref, const udpr::error_report &report) { tag = report.tag(); }
+  } reported;
+  udpr::reactor       reactor;
+  const transport     port = listen(reactor, std::ref(reported));
+  const udpr::address broadcast =
+      udpr::address::parse("127.255.255.255", 9); /* not allowed, as only the kernel knows */
+  port.post(udpr::message("x", broadcast).tag(77));
+  check::iterate_until(reactor, [&] { return reported.tag == 77; });
+}
+
 TEST(replying) {
   udpr::reactor reactor;
   udpr_datagram copy{};

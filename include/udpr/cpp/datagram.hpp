@@ -6,6 +6,7 @@
 #include <optional>
 
 #include <udpr/cpp/address.hpp>
+#include <udpr/cpp/options.hpp>
 
 namespace udpr {
 
@@ -73,6 +74,8 @@ public:
   std::uint32_t icmp_code() const noexcept { return raw_->icmp_code; }
   /** The path MTU in bytes with UDPR_E_MESSAGE_TOO_LONG; 0 with every other error. */
   std::uint32_t mtu() const noexcept { return raw_->mtu; }
+  /** The tag of the message that was refused; 0 if it had none, and for what the network reports. */
+  std::uint64_t tag() const noexcept { return raw_->tag; }
   /** As much of the datagram as the report contains. */
   bytes data() const noexcept { return {raw_->data, raw_->len}; }
   /** As C has it. */
@@ -99,12 +102,38 @@ public:
   /** For any address. */
   message(bytes data, const address &to) noexcept : message(data) { raw_.to = &to.raw(); }
 
+  /** Pieces, one after the other, for the peer of a connected port. The list of pieces is borrowed, too. */
+  static message of_pieces(view<bytes> pieces) noexcept {
+    message all{bytes()};
+    all.raw_.pieces = detail::unwrapped<udpr_bytes>(pieces.data());
+    all.raw_.piece_count = pieces.size();
+    all.raw_.flags = UDPR_MESSAGE_PIECES;
+    return all;
+  }
+  /** The same for any address: `message::of_pieces({head, body}, to)`. */
+  static message of_pieces(view<bytes> pieces, const address &to) noexcept {
+    message all = of_pieces(pieces);
+    return all.raw_.to = &to.raw(), all;
+  }
+
   /** Sends from this local address, whose port is ignored. Without it the kernel chooses. */
   message &from(const address &source) noexcept { return raw_.source = &source.raw(), *this; }
   /** Sends by this interface; 0 means that the kernel chooses. */
   message &by_interface(std::uint32_t index) noexcept { return raw_.interface_index = index, *this; }
   /** Sends with this TOS or traffic class. */
   message &tos(std::uint8_t tos) noexcept { return raw_.tos = tos, raw_.flags |= UDPR_MESSAGE_TOS, *this; }
+  /** Sends with this TTL or hop limit; 0 is for groups only. */
+  message &ttl(std::uint8_t ttl) noexcept { return raw_.ttl = ttl, raw_.flags |= UDPR_MESSAGE_TTL, *this; }
+  /**
+   * Requests that it leaves at this instant of reactor_ref::now. The queueing discipline of the device has to be fq; otherwise
+   * it leaves at once. UDPR_E_NOT_SUPPORTED with a manual clock.
+   */
+  message &send_at(clock::time_point instant) noexcept {
+    raw_.send_at = detail::to_ns(instant.time_since_epoch());
+    return raw_.flags |= UDPR_MESSAGE_SEND_AT, *this;
+  }
+  /** A number that error_report::tag returns if the kernel refuses it after it was accepted. */
+  message &tag(std::uint64_t tag) noexcept { return raw_.tag = tag, *this; }
   /** Cuts the data into datagrams of this size, of which the last may be shorter; 0 means one datagram. */
   message &segments(std::uint32_t size) noexcept { return raw_.segment_size = size, *this; }
   /** Sends at once instead of gathering. */

@@ -98,6 +98,11 @@ public:
     error(udpr_transport_post(raw_, data.data(), data.size(), nullptr), "udpr::transport::post");
   }
 
+  /** The same with everything that a message can have; message::now has no effect. [any thread] */
+  void post(const message &message, error_to error = {}) const {
+    error(udpr_transport_post_message(raw_, &message.raw()), "udpr::transport::post");
+  }
+
   /** Sends now what was gathered. UDPR_E_WOULD_BLOCK if a full socket keeps some of it waiting. */
   void flush(error_to error = {}) const { error(udpr_transport_flush(raw_), "udpr::transport::flush"); }
 

@@ -138,25 +138,77 @@ static void op_post(void) {
   if (!closing || call_status() != UDPR_E_CLOSED) expect_write(port, len, to, false);
 }
 
+/* A message, what it points to, and what has to become of it. */
+typedef struct any_message_parts {
+  udpr_addr  to;
+  udpr_bytes pieces[3];
+  size_t     len;       /* of the longest datagram */
+  bool       immediate; /* it is not gathered */
+  bool       special;   /* it may be refused for what only the kernel or another rule knows */
+} any_message_parts;
+
+static void put_in_pieces(udpr_message *message, udpr_bytes pieces[3]) {
+  size_t first = below((unsigned)message->len + 1);
+  pieces[0] = (udpr_bytes){payload, first}, pieces[1] = (udpr_bytes){NULL, 0};
+  pieces[2] = (udpr_bytes){payload + first, message->len - first};
+  message->pieces = pieces, message->piece_count = 3, message->flags |= UDPR_MESSAGE_PIECES;
+  message->data = NULL, message->len = 0;
+}
+
+static udpr_message any_message(port *port, any_message_parts *parts) {
+  udpr_message message = {.size = sizeof message, .data = payload, .len = any_length()};
+  *parts = (any_message_parts){.len = message.len};
+  message.to = any_destination(port, &parts->to);
+  if (one_in(3)) message.segment_size = 1 + below(1500);
+  if (message.segment_size > 0 && message.segment_size < message.len) parts->len = message.segment_size;
+  if (one_in(6)) message.flags |= UDPR_MESSAGE_NOW, parts->immediate = true;
+  if (one_in(6)) message.flags |= UDPR_MESSAGE_TOS, message.tos = below(256);
+  if (one_in(6)) message.flags |= UDPR_MESSAGE_TTL, message.ttl = below(256);
+  if (one_in(8))
+    message.flags |= UDPR_MESSAGE_SEND_AT, message.send_at = PICK((udpr_ns)0, 1, (udpr_ns)1 << 62);
+  if (one_in(4)) message.tag = 1 + below(1000);
+  if (one_in(8)) message.interface_index = 1;
+  if (one_in(8)) message.source = &port->host;
+  if (one_in(6)) put_in_pieces(&message, parts->pieces);
+  parts->special = message.source || message.interface_index || message.flags & UDPR_MESSAGE_SEND_AT ||
+                   (message.flags & UDPR_MESSAGE_TTL && message.ttl == 0);
+  if (one_in(32)) message.flags |= PICK(32u, 1u << 31), parts->special = true;
+  if (one_in(32)) message.tos = 256, message.flags |= UDPR_MESSAGE_TOS, parts->special = true;
+  if (one_in(32)) message.ttl = PICK(1u, 256u), parts->special = true;
+  if (one_in(32)) message.reserved_2 = 1, parts->special = true;
+  if (one_in(32)) message.len++, parts->special = true;
+  return message;
+}
+
+static void expect_message(port *port, const any_message_parts *parts, const udpr_message *message) {
+  if (parts->special) ASSERT(call_status() != UDPR_E_PANIC && call_status() <= UDPR_OK);
+  else expect_write(port, parts->len, message->to, parts->immediate || message->segment_size > 0);
+}
+
+static void op_post_message(void) {
+  port *port = any_port();
+  if (!port) return;
+  any_message_parts parts;
+  fill(payload, sizeof payload);
+  udpr_message message = any_message(port, &parts);
+  bool         closing = port->loop && port->loop->closing;
+  CALL(NULL, udpr_transport_post_message, port->transport, &message);
+  if (!closing || call_status() != UDPR_E_CLOSED) expect_message(port, &parts, &message);
+}
+
 static void op_messages(void) {
   port *port = any_port();
   if (!port) return;
-  udpr_addr    to[4];
-  udpr_message messages[4];
-  size_t       count = 1 + below(4), accepted = 99;
-  bool         wrong = false, immediate = false;
+  any_message_parts parts[4];
+  udpr_message      messages[4];
+  size_t            count = 1 + below(4), accepted = 99;
+  bool              immediate = false;
   fill(payload, sizeof payload);
   for (size_t i = 0; i < count; i++) {
-    messages[i] = (udpr_message){.size = sizeof *messages, .data = payload, .len = any_length()};
-    messages[i].to = any_destination(port, &to[i]);
-    if (one_in(3)) messages[i].segment_size = 1 + below(1500);
-    if (one_in(6)) messages[i].flags |= UDPR_MESSAGE_NOW, immediate = true;
-    if (one_in(6)) messages[i].flags |= UDPR_MESSAGE_TOS, messages[i].tos = below(256);
-    if (one_in(8)) messages[i].interface_index = 1;
-    if (one_in(8)) messages[i].source = &port->host;
-    if (one_in(32)) messages[i].flags |= 4, wrong = true;
-    if (one_in(32)) messages[i].tos = 256, messages[i].flags |= UDPR_MESSAGE_TOS, wrong = true;
-    if (one_in(32)) messages[i].size = i ? PICK((size_t)0, sizeof *messages + 8, 4096) : 0, wrong = true;
+    messages[i] = any_message(port, &parts[i]);
+    parts[i].immediate = immediate |= parts[i].immediate;
+    if (one_in(32))
+      messages[i].size = i ? PICK((size_t)0, sizeof *messages + 8, 4096) : 0, parts[i].special = true;
   }
   CALL(port->loop, udpr_transport_write_messages, port->transport, messages, count,
        one_in(64) ? NULL : &accepted);
@@ -164,16 +216,7 @@ static void op_messages(void) {
     EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_CLOSED);
   } else {
     ASSERT(accepted <= count && (call_status() == UDPR_OK) == (accepted == count));
-    if (accepted == count) return;
-    const udpr_message *last = &messages[accepted];
-    bool                cut = last->segment_size > 0;
-    if (wrong || last->source || last->interface_index) {
-      ASSERT(call_status() != UDPR_E_PANIC && call_status() < 0);
-    } else if (cut && last->len > 0) {
-      expect_write(port, last->segment_size < last->len ? last->segment_size : last->len, last->to, true);
-    } else {
-      expect_write(port, last->len, last->to, immediate);
-    }
+    if (accepted < count) expect_message(port, &parts[accepted], &messages[accepted]);
   }
 }
 
@@ -197,8 +240,9 @@ static void op_gather(void) {
   }
 }
 
-const operation write_operations[] = {{op_write, 12},   {op_write_sequence, 2}, {op_reply, 2},  {op_post, 3},
-                                      {op_messages, 4}, {op_flush, 1},          {op_gather, 2}, {NULL, 0}};
+const operation write_operations[] = {{op_write, 12}, {op_write_sequence, 2}, {op_reply, 2},
+                                      {op_post, 3},   {op_post_message, 2},   {op_messages, 4},
+                                      {op_flush, 1},  {op_gather, 2},         {NULL, 0}};
 
 /* ---- groups --------------------------------------------------------------------------------------------------- */
 

@@ -26,7 +26,9 @@ static void wrong_options(void) {
   } newer = {.options.size = sizeof newer};
   udpr_reactor *reactor = NULL;
   switch (below(4)) {
-  case 0: newer.options.size = PICK((size_t)0, sizeof newer.options - 1, (size_t)4097); break;
+  case 0:
+    newer.options.size = PICK((size_t)0, offsetof(udpr_reactor_options, reserved) - 1, (size_t)4097);
+    break;
   case 1: newer.unknown = 1; break;
   case 2: newer.options.flags = 8; break;
   default: newer.options.thread_pool_size = 1025; break;

@@ -35,8 +35,8 @@
 //!
 //! Datagrams
 //! - `mmsg_headers::RecvHeaders`: `prepare`, `receive(Handle, count)`, and the messages of the last call: [`RecvBatch`] uses it
-//! - `mmsg_headers::SendHeaders`: `add`, `send(Handle, limit)`, `advance`, `clear`: [`SendBatch`] uses it
-//! - `Control`, `Control::of`: what a datagram is sent with; `recv_meta`: `read`, `segment`: what one was received with
+//! - `mmsg_headers::SendHeaders`: `add`, `send(Handle, limit)`, `advance`, `clear`, `isolate_zero_ttl`: [`SendBatch`] uses it
+//! - `Control`, `Control::of`, `send_at()` of one: what a datagram is sent with; `recv_meta`: `read`, `segment`: what one was received with
 //! - `error_queue::read(Handle) -> io::Result<Option<Report>>`
 //!
 //! Processes and threads

@@ -92,7 +92,8 @@ fn control_data_keeps_apart() {
     let (mut control, one) = (Control::EMPTY, addr(1));
     control.add(1, 2, &[3; 4]);
     let plain = to(&one, GsoLimits::MAX);
-    let special = Target { meta: Some(&SendMeta { control, interface: 0, tag: 0 }), ..plain };
+    let meta = SendMeta { control, interface: 0, tag: 0 };
+    let special = Target { meta: Some(&meta), ..plain };
     for target in [plain, special, special, plain] {
         push(&mut plan, 10, target);
     }

@@ -16,7 +16,7 @@ from asyncio import transports, trsock
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from udpr._binding import ffi, keep, lib, sized
+from udpr._binding import NEVER, ffi, keep, lib, sized
 from udpr.addresses import FromC, ToC, host_text
 from udpr.errors import InvalidAddressError, check, error
 from udpr.loop import BaseReactor
@@ -30,8 +30,6 @@ _READY = {
     for events in range(8)
 }  # a hangup is reported to readers and writers, as by epoll
 
-_gather = getattr(lib, "udpr_reactor_gather", lambda c: 0)
-_stop = getattr(lib, "udpr_transport_stop_when_sent", lambda c, t: lib.udpr_transport_stop_listening(c))
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -112,7 +110,7 @@ class _Selector(selectors.BaseSelector):
         self.reactor.turn(-1 if timeout is None else int(max(0.0, timeout) * 1e9) + (timeout > 0))
         ready, self._ready = self._ready, []
         # What tasks send until the next turn leaves together.
-        _gather(self.reactor.c)
+        lib.udpr_reactor_gather(self.reactor.c)
         return ready
 
     def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
@@ -329,7 +327,7 @@ class DatagramTransport(transports._FlowControlMixin, asyncio.DatagramTransport)
                 self._stop()
 
     def _stop(self) -> None:
-        _stop(self._port.c, 2**64 - 1)
+        lib.udpr_transport_stop_when_sent(self._port.c, NEVER)
 
     def abort(self) -> None:
         """Closes the transport at once."""

@@ -60,7 +60,16 @@ static void producer_run(void *arg) {
     OK(udpr_remote_call(remote, call_received, user, free_registration));
     self->called++;
     wait_for_window(self);
-    udpr_status status = udpr_transport_post(sink, &which, sizeof which, &sink_host);
+    udpr_bytes   pieces[] = {{&which, 1}, {(char *)&which + 1, sizeof which - 1}};
+    udpr_message message = {.size = sizeof message,
+                            .to = &sink_host,
+                            .flags = UDPR_MESSAGE_PIECES | UDPR_MESSAGE_TTL,
+                            .pieces = pieces,
+                            .piece_count = 2,
+                            .ttl = 64,
+                            .tag = self->posted};
+    udpr_status  status = self->posted % 2 ? udpr_transport_post_message(sink, &message)
+                                           : udpr_transport_post(sink, &which, sizeof which, &sink_host);
     if (status == UDPR_OK) self->posted++;
     else CHECK_STATUS(UDPR_E_WOULD_BLOCK, status);
   }

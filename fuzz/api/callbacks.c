@@ -273,9 +273,7 @@ void on_log(const udpr_log_record *record, void *user) {
   registration *reg = enter_callback(user, LOGGER, NULL);
   ASSERT(record->size >= sizeof *record && record->level >= 1 && record->level <= reg->event);
   ASSERT(strlen(record->target) > 0 && strlen(record->message) > 0 && record->status <= 0);
-  model.logging++;
-  if (one_in(4)) run_random_operations();
-  model.logging--;
+  if (one_in(4)) run_logger_operations();
   leave_callback(reg);
 }
 

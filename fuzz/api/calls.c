@@ -26,12 +26,14 @@ void call_begin(enum function function, loop *loop) {
   ASSERT(depth < MAX_CALL_DEPTH);
   TRACE("%*s%s%s\n", 2 * depth, "", thread_number ? "(other thread) " : "", names[function]);
   udpr_status status = !loop || may_enter(loop) ? UDPR_OK : UDPR_E_WRONG_THREAD;
-  frames[depth++] = (frame){function, loop, status, model.logging || (loop && loop->closing), fault_count};
+  frames[depth++] =
+      (frame){function, loop, status, model.logging || (loop && loop->closing), fault_count, model.logged};
   if (loop && status == UDPR_OK) loop->inside_by = thread_number, loop->inside++;
 }
 
 void call_end(udpr_status status) {
   last = frames[--depth];
+  last.logged = model.logged != last.logged;
   last_status = status;
   if (last.loop && last.entry_status == UDPR_OK) last.loop->inside--;
   int column = -status;
@@ -53,6 +55,8 @@ bool expect(const char *file, int line, const udpr_status *allowed, size_t count
   argument = listed && (got == UDPR_E_INVALID_ARGUMENT || got == UDPR_E_VERSION);
   if (last.entry_status != UDPR_OK) listed = argument || got == last.entry_status;
   if (last.closing && got == UDPR_E_CLOSED) listed = true;
+  if (last.logged && got != UDPR_E_PANIC)
+    listed = true; /* the model has changed since the status was determined */
   if (last.faults != fault_count && got != UDPR_E_PANIC && got != UDPR_E_CLOSED) listed = true;
   if (!listed) fail_at(file, line, "%s returned %s (%d)", names[last.function], udpr_status_name(got), got);
   return got == UDPR_OK;

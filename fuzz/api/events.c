@@ -130,9 +130,10 @@ static void op_move_call(void) {
   reg->earliest = reg->latest = due;
 }
 
+/* Not inside a logger: the model counts a call that is being refused. */
 static void op_delayed_calls(void) {
   loop *loop = any_loop();
-  if (!loop || loop->closing) return;
+  if (!loop || loop->closing || model.logging) return;
   udpr_id ids[64];
   size_t  count = 0, capacity = below(64), expected = 0;
   CALL(loop, udpr_reactor_delayed_calls, loop->reactor, capacity ? ids : NULL, capacity, &count);

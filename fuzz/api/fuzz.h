@@ -41,6 +41,7 @@ typedef struct frame {
   udpr_status   entry_status; /* UDPR_OK, or what the call has to return on this thread */
   bool          closing;      /* the reactor was being freed, or a port may be */
   unsigned      faults;       /* how many had been simulated before the call */
+  unsigned      logged; /* model.logged before the call; in the end whether loggers ran operations in it */
 } frame;
 
 #define CALL(loop, function, ...) \
@@ -74,8 +75,8 @@ __attribute__((noreturn, format(printf, 3, 4))) void fail_at(const char *file, i
     if (!(expr)) FAIL("%s", #expr); \
   } while (0)
 
-/* Fails unless the last call returned one of these statuses, or one that is explained by a wrong thread, a simulated fault, or
- * a reactor that is being freed. Returns whether it was UDPR_OK. */
+/* Fails unless the last call returned one of these statuses, or one that is explained by a wrong thread, a simulated fault, a
+ * logger that ran operations inside the call, or a reactor that is being freed. Returns whether it was UDPR_OK. */
 #define EXPECT(...)                                        \
   expect(__FILE__, __LINE__, (udpr_status[]){__VA_ARGS__}, \
          sizeof(udpr_status[]){__VA_ARGS__} / sizeof(udpr_status))
@@ -192,6 +193,7 @@ typedef struct model {
   uint64_t      seed;
   int           ops_left, depth;
   int           logging; /* loggers in progress; a port logs its closing before its stop_protocol */
+  unsigned      logged;  /* how often a logger has run operations, which may be in the middle of any call */
   loop          loops[LOOPS];
   port          ports[PORTS];
   registration *registrations[MAX_REGISTRATIONS];
@@ -224,6 +226,7 @@ registration *any_registration(enum kind kind, const loop *loop); /* live or not
 registration *enter_callback(void *user, enum kind kind, const udpr_reactor *reactor);
 void          leave_callback(registration *reg);
 void          run_random_operations(void); /* up to three, inside a callback */
+void          run_logger_operations(void); /* inside a logger, or the free_user of one */
 
 /* callbacks.c */
 extern const udpr_protocol protocol_table;

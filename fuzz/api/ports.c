@@ -331,11 +331,13 @@ static void op_settings(void) {
   port *port = any_port();
   if (!port) return;
   loop     *loop = port->loop;
+  unsigned  logged = model.logged;
   uint32_t  ttl = PICK(0u, 1u, 64u, 255u, 256u, UINT32_MAX), got = 0;
   udpr_bool on = one_in(2), was = -1;
   CALL(loop, udpr_transport_set_unicast_ttl, port->transport, ttl);
   bool set =
       ttl >= 1 && ttl <= 255 ? EXPECT_IF_OPEN(port, UDPR_OK) : EXPECT_IF_OPEN(port, UDPR_E_INVALID_ARGUMENT);
+  if (model.logged != logged) return; /* the port may be gone */
   CALL(loop, udpr_transport_get_unicast_ttl, port->transport, &got);
   if (EXPECT_IF_BOUND(port, UDPR_OK) && set && got != ttl) FAIL("a TTL of %u, not %u", got, ttl);
   CALL(loop, udpr_transport_set_broadcast_allowed, port->transport, on);

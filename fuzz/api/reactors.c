@@ -25,12 +25,14 @@ static void wrong_options(void) {
     uint64_t             unknown;
   } newer = {.options.size = sizeof newer};
   udpr_reactor *reactor = NULL;
-  switch (below(4)) {
+  switch (below(6)) {
   case 0:
     newer.options.size = PICK((size_t)0, offsetof(udpr_reactor_options, reserved) - 1, (size_t)4097);
     break;
   case 1: newer.unknown = 1; break;
   case 2: newer.options.flags = 8; break;
+  case 3: newer.options.reserved = 1; break;
+  case 4: newer.options.spin = UDPR_NEVER - 1; break;
   default: newer.options.thread_pool_size = 1025; break;
   }
   CALL(NULL, udpr_reactor_new, &newer.options, one_in(8) ? NULL : &reactor);
@@ -45,7 +47,6 @@ void make_loop(void) {
     if (loop->reactor || loop->closing) continue;
     udpr_reactor_options options = {.size = sizeof options, .thread_pool_size = below(4)};
     if (one_in(4)) options.spin = one_in(4) ? UDPR_NEVER : below(1000000);
-
     options.flags = one_in(3) ? 0 : UDPR_REACTOR_MANUAL_CLOCK;
     if (one_in(6)) options.flags |= UDPR_REACTOR_PINNED;
     if (one_in(6)) options.flags |= UDPR_REACTOR_SIGNALS;

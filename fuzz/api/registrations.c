@@ -8,11 +8,10 @@ static void on_free(void *argument) {
     FAIL("free_user runs before its callback has returned, kind %d", reg->kind);
   atomic_store(&reg->live, false);
   TRACE("%*s[free_user of a %d]\n", 2 * call_depth(), "", reg->kind);
-  bool logs = reg->kind == LOGGER;    /* it may be freed right after its callback, within another call */
   if (reg->kind == PORT_CALL) return; /* its port may be closed already, which the model does not know yet */
-  model.logging += logs;
-  if (thread_number < 2 && reg->loop && call_depth() > 0 && !one_in(4)) run_random_operations();
-  model.logging -= logs;
+  if (thread_number >= 2 || !reg->loop || call_depth() == 0 || one_in(4)) return;
+  if (reg->kind == LOGGER) run_logger_operations(); /* right after its callback, within another call */
+  else run_random_operations();
 }
 
 udpr_free_fn free_fn(const registration *reg) { return reg->has_free ? on_free : NULL; }
@@ -106,4 +105,10 @@ void run_random_operations(void) {
   model.depth++;
   for (uint32_t count = below(4); count > 0 && model.ops_left > 0; count--) run_random_operation();
   model.depth--;
+}
+
+void run_logger_operations(void) {
+  model.logging++, model.logged++;
+  run_random_operations();
+  model.logging--;
 }

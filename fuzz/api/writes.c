@@ -304,12 +304,14 @@ static void op_group_settings(void) {
   port *port = any_port();
   if (!port || !own_network) return;
   loop     *loop = port->loop;
+  unsigned  logged = model.logged;
   bool      open = port->state == LISTENING, readable = open || port->state == STOPPING;
   uint32_t  ttl = PICK(0u, 1u, 255u, 256u), index = PICK(0u, 1u, 99u), got_ttl, got_index;
   udpr_bool on = one_in(2), got_on;
   CALL(loop, udpr_transport_set_ttl, port->transport, ttl);
   bool ttl_set = EXPECT(open && ttl <= 255 ? UDPR_OK : UDPR_E_INVALID_ARGUMENT,
                         open ? UDPR_E_INVALID_ARGUMENT : UDPR_E_CLOSED);
+  if (model.logged != logged) return; /* the port may be gone */
   if (ttl_set) ASSERT(open && ttl <= 255);
   CALL(loop, udpr_transport_get_ttl, port->transport, &got_ttl);
   if (EXPECT(readable ? UDPR_OK : UDPR_E_CLOSED) && ttl_set) ASSERT(got_ttl == ttl);

@@ -118,7 +118,7 @@ static void check_report(const uint8_t *data, size_t len) {
 static void on_error(udpr_transport *transport, const udpr_error_report *report, void *user) {
   registration *reg = enter_port(transport, user, true);
   ASSERT(report->size >= sizeof *report && report->status < 0 && report->data != NULL &&
-         report->reserved == 0);
+         report->reserved == 0 && report->tag <= MAX_TAG);
   ASSERT(report->origin == UDPR_ORIGIN_LOCAL || report->origin == UDPR_ORIGIN_ICMP ||
          report->origin == UDPR_ORIGIN_ICMP6);
   ASSERT(report->mtu == 0 || report->status == UDPR_E_MESSAGE_TOO_LONG);

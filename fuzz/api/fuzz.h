@@ -100,7 +100,7 @@ static inline bool     one_in(uint32_t n) { return below(n) == 0; }
 
 /* ---- the model ------------------------------------------------------------------------------------------- */
 
-enum { MAX_CALL_DEPTH = 256 };
+enum { MAX_CALL_DEPTH = 256, MAX_TAG = 1000 };
 enum { LOOPS = 3, PORTS = 24, MAX_REGISTRATIONS = 8192, PIPES = 6, REMOTES = 8 };
 
 enum kind {
@@ -159,6 +159,7 @@ struct loop {
   int           turns_left;  /* until the run ends; 0 without a run */
   int           starts;      /* calls of udpr_reactor_start */
   int           dispatching; /* callbacks in progress of a turn's dispatch, in which writes are batched */
+  bool          gathers;     /* writes are batched until the next turn */
 };
 
 enum state { ABSENT, STARTING, LISTENING, STOPPING, STOPPED, GONE };

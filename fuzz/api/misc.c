@@ -67,7 +67,7 @@ static void op_logger(void) {
   loop *loop = any_loop();
   if (!loop) return;
   registration *reg = new_registration(LOGGER, loop), *former = loop->logger;
-  uint32_t      level = one_in(16) ? 5 : below(5);
+  uint32_t      level = one_in(16) ? 5 : one_in(2) ? UDPR_LOG_DEBUG : below(5);
   bool          none = one_in(4), mine = may_enter(loop);
   reg->event = level;
   bool takes = level <= 4 && mine && !loop->closing;
@@ -98,4 +98,4 @@ static void op_stats(void) {
 }
 
 const operation misc_operations[] = {{op_library, 1}, {op_addr, 1},  {op_interface, 1},
-                                     {op_logger, 1},  {op_stats, 2}, {NULL, 0}};
+                                     {op_logger, 3},  {op_stats, 2}, {NULL, 0}};

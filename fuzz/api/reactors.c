@@ -118,6 +118,7 @@ static bool may_run_turns(loop *loop) {
   if (loop->inside > 0) return false;
   if (loop->pinned_by >= 0 && loop->pinned_by != thread_number) return false;
   if (loop->flags & UDPR_REACTOR_PINNED) loop->pinned_by = thread_number;
+  loop->gathers = false;
   return true;
 }
 

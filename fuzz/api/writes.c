@@ -47,12 +47,13 @@ static size_t rejections(const port *port, size_t len, const udpr_addr *to, udpr
   return n;
 }
 
-/* In a turn's dispatch, a write is batched if the queue has room for it, unless many ports have batches already. */
+/* In a turn's dispatch, and between udpr_reactor_gather and the next turn, a write is batched if the queue has room for it, unless
+ * many ports have batches already. */
 static bool is_batched(const port *port, size_t len) {
   int open = 0;
   for (int i = 0; i < PORTS; i++) open += model.ports[i].loop == port->loop && model.ports[i].state != GONE;
   if ((port->flags & UDPR_UDP_NO_QUEUE) || port->queue_bytes < (len > 64 ? len : 64)) return false;
-  return port->loop && port->loop->dispatching > 0 && open < 16;
+  return port->loop && (port->loop->dispatching > 0 || port->loop->gathers) && open < 16;
 }
 
 /* A write that is sent at once may return an error of the kernel. A batched write is accepted unless there is no room. */
@@ -145,6 +146,7 @@ typedef struct any_message_parts {
   size_t     len;       /* of the longest datagram */
   bool       immediate; /* it is not gathered */
   bool       special;   /* it may be refused for what only the kernel or another rule knows */
+  bool       wrong;     /* it has to be refused */
 } any_message_parts;
 
 static void put_in_pieces(udpr_message *message, udpr_bytes pieces[3]) {
@@ -153,6 +155,21 @@ static void put_in_pieces(udpr_message *message, udpr_bytes pieces[3]) {
   pieces[2] = (udpr_bytes){payload + first, message->len - first};
   message->pieces = pieces, message->piece_count = 3, message->flags |= UDPR_MESSAGE_PIECES;
   message->data = NULL, message->len = 0;
+}
+
+/* Makes a field wrong. */
+static void spoil(udpr_message *message) {
+  const uint32_t without_ttl = ~(uint32_t)UDPR_MESSAGE_TTL, without_send_at = ~(uint32_t)UDPR_MESSAGE_SEND_AT;
+  switch (below(8)) {
+  case 0: message->size = PICK((size_t)0, (size_t)8, (size_t)4097); break;
+  case 1: message->flags |= PICK(32u, 1u << 31); break;
+  case 2: message->tos = 256, message->flags |= UDPR_MESSAGE_TOS; break;
+  case 3: message->ttl = PICK(256u, UINT32_MAX), message->flags |= UDPR_MESSAGE_TTL; break;
+  case 4: message->ttl = 1, message->flags &= without_ttl; break;
+  case 5: message->send_at = 1, message->flags &= without_send_at; break;
+  case 6: message->send_at = UDPR_NEVER, message->flags |= UDPR_MESSAGE_SEND_AT; break;
+  default: message->reserved = 1; break;
+  }
 }
 
 static udpr_message any_message(port *port, any_message_parts *parts) {
@@ -166,22 +183,19 @@ static udpr_message any_message(port *port, any_message_parts *parts) {
   if (one_in(6)) message.flags |= UDPR_MESSAGE_TTL, message.ttl = below(256);
   if (one_in(8))
     message.flags |= UDPR_MESSAGE_SEND_AT, message.send_at = PICK((udpr_ns)0, 1, (udpr_ns)1 << 62);
-  if (one_in(4)) message.tag = 1 + below(1000);
+  if (one_in(4)) message.tag = 1 + below(MAX_TAG);
   if (one_in(8)) message.interface_index = 1;
   if (one_in(8)) message.source = &port->host;
   if (one_in(6)) put_in_pieces(&message, parts->pieces);
   parts->special = message.source || message.interface_index || message.flags & UDPR_MESSAGE_SEND_AT ||
                    (message.flags & UDPR_MESSAGE_TTL && message.ttl == 0);
-  if (one_in(32)) message.flags |= PICK(32u, 1u << 31), parts->special = true;
-  if (one_in(32)) message.tos = 256, message.flags |= UDPR_MESSAGE_TOS, parts->special = true;
-  if (one_in(32)) message.ttl = PICK(1u, 256u), parts->special = true;
-  if (one_in(32)) message.reserved_2 = 1, parts->special = true;
-  if (one_in(32)) message.len++, parts->special = true;
+  if (message.flags & UDPR_MESSAGE_PIECES && one_in(16)) message.len++, parts->wrong = true;
+  if (one_in(16)) spoil(&message), parts->wrong = true;
   return message;
 }
 
 static void expect_message(port *port, const any_message_parts *parts, const udpr_message *message) {
-  if (parts->special) ASSERT(call_status() != UDPR_E_PANIC && call_status() <= UDPR_OK);
+  if (parts->special || parts->wrong) ASSERT(call_status() != UDPR_E_PANIC && call_status() <= UDPR_OK);
   else expect_write(port, parts->len, message->to, parts->immediate || message->segment_size > 0);
 }
 
@@ -191,8 +205,10 @@ static void op_post_message(void) {
   any_message_parts parts;
   fill(payload, sizeof payload);
   udpr_message message = any_message(port, &parts);
-  bool         closing = port->loop && port->loop->closing;
-  CALL(NULL, udpr_transport_post_message, port->transport, &message);
+  bool         closing = port->loop && port->loop->closing, none = one_in(64);
+  parts.wrong |= none;
+  CALL(NULL, udpr_transport_post_message, port->transport, none ? NULL : &message);
+  ASSERT(call_status() != UDPR_OK || !parts.wrong);
   if (!closing || call_status() != UDPR_E_CLOSED) expect_message(port, &parts, &message);
 }
 
@@ -208,7 +224,7 @@ static void op_messages(void) {
     messages[i] = any_message(port, &parts[i]);
     parts[i].immediate = immediate |= parts[i].immediate;
     if (one_in(32))
-      messages[i].size = i ? PICK((size_t)0, sizeof *messages + 8, 4096) : 0, parts[i].special = true;
+      messages[i].size = i ? PICK((size_t)0, sizeof *messages + 8, 4096) : 0, parts[i].wrong = true;
   }
   CALL(port->loop, udpr_transport_write_messages, port->transport, messages, count,
        one_in(64) ? NULL : &accepted);
@@ -216,6 +232,7 @@ static void op_messages(void) {
     EXPECT(UDPR_E_INVALID_ARGUMENT, UDPR_E_CLOSED);
   } else {
     ASSERT(accepted <= count && (call_status() == UDPR_OK) == (accepted == count));
+    for (size_t i = 0; i < accepted; i++) ASSERT(!parts[i].wrong);
     if (accepted < count) expect_message(port, &parts[accepted], &messages[accepted]);
   }
 }
@@ -233,10 +250,10 @@ static void op_gather(void) {
   if (!loop) return;
   if (one_in(2)) {
     CALL(loop, udpr_reactor_gather, loop->reactor);
-    EXPECT(UDPR_OK);
+    if (EXPECT(UDPR_OK)) loop->gathers = loop->inside == 0; /* otherwise a turn may end it */
   } else {
     CALL(loop, udpr_reactor_flush, loop->reactor);
-    EXPECT(UDPR_OK, UDPR_E_WOULD_BLOCK);
+    if (EXPECT(UDPR_OK, UDPR_E_WOULD_BLOCK) || call_status() == UDPR_E_WOULD_BLOCK) loop->gathers = false;
   }
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import runner
 
-HIGHER_IS_BETTER = {"rate", "calls_per_s"}
+HIGHER_IS_BETTER = {"rate", "cpu_rate", "calls_per_s"}
 
 LABELS = {  # what reports show for contenders whose program names are not clear enough
     "udpr_plain": "udpr",
@@ -16,6 +16,9 @@ LABELS = {  # what reports show for contenders whose program names are not clear
     "loop_offload": "GRO and gathered GSO by hand",
     "loop_offload_copy": "the same with a copy of each datagram",
     "loop_offload_epoll": "the same behind epoll",
+    "udpr_spin": "udpr, spin for the whole wait",
+    "udpr_spin_50us": "udpr, spin for 50 us",
+    "udpr_iterate": "udpr, a loop of iterate(0) by hand",
     "libuv_try": "libuv, uv_udp_try_send",
     "libuv_queue": "libuv, uv_udp_send",
     "udpr_idle": "udpr, 10,000 idle ports",
@@ -24,6 +27,10 @@ LABELS = {  # what reports show for contenders whose program names are not clear
     "timers_libuv": "libuv",
     "calls_udpr": "udpr",
     "calls_libuv": "libuv",
+    "writes_udpr gathered": "udpr, udpr_reactor_gather",
+    "writes_udpr singly": "udpr",
+    "writes_libuv try": "libuv, uv_udp_try_send",
+    "writes_libuv queue": "libuv, uv_udp_send",
     "ctypes_plain.py": "udpr by ctypes",
     "ctypes_batch.py": "udpr by ctypes, batch callback",
     "twisted_echo.py": "Twisted",
@@ -44,6 +51,7 @@ BY_HAND = (
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 GSO_SERVERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
+SPINNING = "udpr_spin", "udpr_spin_50us", "udpr_iterate"
 PYTHON_SERVERS = (
     "udpr_twisted_echo.py",
     "twisted_echo.py",
@@ -94,6 +102,11 @@ def _echo(name, title, contenders, load, metrics=("cpu_ns", "rate"), replies=1, 
     return Benchmark(name, title, contenders, metrics, run, on_veth)
 
 
+def _spin(programs, contender, network):
+    got = runner.run_echo(programs, contender, ("-b",), network=network)
+    return got | runner.run_idle(programs, contender)
+
+
 def _program(name, title, contenders, metrics, *arguments):
     def run(programs, contender, _):
         return programs.run(contender, *arguments)
@@ -125,6 +138,8 @@ def _size(programs, *_):
 PLAIN, LARGE, GSO = ("-k", 256), ("-k", 256, "-s", 1200), ("-k", 256, "-s", 1200, "-g")
 THOUSAND = "-n", 1000
 TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
+WRITES_LIBUV = "writes_libuv try", "writes_libuv queue"
+WRITES = "writes_udpr gathered", "writes_udpr singly", *WRITES_LIBUV
 IDLE = "udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"
 
 BENCHMARKS = (
@@ -134,12 +149,20 @@ BENCHMARKS = (
     _echo("echo-100", "Echo, 100 clients with 8 in flight each, 64 B", ECHO_SERVERS, ("-n", 100, "-k", 8)),
     _echo("echo-1000", "Echo, 1000 clients with 1 in flight each, 64 B", ECHO_SERVERS, THOUSAND),
     _echo("latency", "Echo, 1 in flight, 64 B", ECHO_SERVERS, (), ("p50_ns", "p99_ns", "cpu_ns")),
+    Benchmark(
+        "spin",
+        "Busy polling: echo, 1 in flight, 64 B, to a client that polls",
+        ("loop_recvfrom", "udpr_plain", *SPINNING),
+        ("p50_ns", "p99_ns", "cpu_ns", "idle_cpu"),
+        _spin,
+    ),
     _instructions("instructions-64", "User instructions per echoed datagram, 1 client, 64 B", PLAIN),
     _instructions("instructions-gso", "User instructions per echoed datagram, 1 client sending GSO, 1200 B", GSO),
     _instructions("instructions-1000", "User instructions per echoed datagram, 1000 clients, 64 B", THOUSAND),
     _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
     _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
     _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),
+    _program("writes", "Writes outside callbacks, 64 B, received by the same loop", WRITES, ("cpu_rate",)),
     Benchmark(
         "memory",
         "Memory of an idle port, of 10,000",
@@ -178,6 +201,8 @@ TARGETS = (
     Target("echo-1000", "cpu_ns", "udpr_plain", ("loop_mmsg",), 1.02),
     Target("latency", "p50_ns", "udpr_plain", ("loop_recvfrom",), 1.03),
     Target("latency", "p99_ns", "udpr_plain", ("loop_recvfrom",), 1.03),
+    Target("spin", "p50_ns", "udpr_spin", ("loop_recvfrom",), 0.4),
+    Target("spin", "p50_ns", "udpr_spin_50us", ("loop_recvfrom",), 0.4),
     Target("instructions-64", "instructions", "udpr_plain", (), 160),
     Target("instructions-gso", "instructions", "udpr_plain", (), 260),
     Target("timers", "insert_ns", "timers_udpr", ("timers_libuv",), 0.3),
@@ -185,6 +210,7 @@ TARGETS = (
     Target("timers", "fire_ns", "timers_udpr", ("timers_libuv",), 0.5),
     Target("calls-1", "calls_per_s", "calls_udpr", ("calls_libuv",), 1),
     Target("calls-4", "calls_per_s", "calls_udpr", ("calls_libuv",), 1),
+    Target("writes", "cpu_rate", "writes_udpr gathered", WRITES_LIBUV, 3),
     Target("memory", "bytes_per_port", "udpr_idle", (), 400),
     Target("idle", "cpu_ns", "udpr_idle", ("udpr_plain",), 1.02),
     Target("size", "bytes", "libudpr.so", (), 600 * 1024),

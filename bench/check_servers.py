@@ -13,7 +13,7 @@ PROGRAMS = runner.Programs(sys.argv[1], seconds=0.1)
 SERVERS = {
     name
     for benchmark in benchmarks.BENCHMARKS
-    if benchmark.metrics[:1] == ("cpu_ns",)
+    if "cpu_ns" in benchmark.metrics
     for name in benchmark.contenders
 }
 SIZES = 1, 64, 1200, 1199, 1200, 1200, 1200, 0, 7, 7  # runs of one size, which GSO can merge, and others between them

@@ -1,12 +1,13 @@
 /* load: the load generator. It keeps a fixed number of datagrams in flight between its clients and a server.
  *
- *     load PORT [-a ADDRESS] [-n CLIENTS] [-k WINDOW] [-s SIZE] [-g] [-r REPLIES] [-t SECONDS] [-c COUNT]
+ *     load PORT [-a ADDRESS] [-n CLIENTS] [-k WINDOW] [-s SIZE] [-g] [-b] [-r REPLIES] [-t SECONDS] [-c COUNT]
  *
  *   -a  the server's IPv4 address (127.0.0.1)         -r  replies that the server sends to each datagram (1);
  *   -n  clients, each with a socket of its own (1)        0: none, and the clients send as fast as they can
  *   -k  replies that each client waits for (1)        -t  seconds to run (1); the first tenth is not measured
  *   -s  bytes of a datagram (64), at least 4          -c  run until COUNT replies were received, at most SECONDS
  *   -g  send with GSO, receive with GRO
+ *   -b  poll for replies instead of waiting for them, so that round trips do not include the time to wake this program
  *
  * At the end it prints "sent N received N lost N seconds N rate N p50_ns N p99_ns N". The percentiles are of round
  * trips, which are measured with one client and one datagram in flight. Each datagram begins with the epoch of its
@@ -42,7 +43,7 @@ struct client {
 /* The command line. */
 static const char *address = "127.0.0.1";
 static unsigned    port, client_count = 1, window = 1, size = 64, replies = 1;
-static int         offload;
+static int         offload, busy;
 static double      seconds = 1;
 static uint64_t    replies_wanted;
 
@@ -188,7 +189,7 @@ static void open_clients(int epoll) {
 static void run_echo(int epoll, uint64_t end, uint64_t wanted) {
   struct epoll_event events[256];
   for (uint64_t next_check = now() + LOSS_TIMEOUT;;) {
-    int      n = epoll_wait(epoll, events, 256, 10);
+    int      n = epoll_wait(epoll, events, 256, busy ? 0 : 10);
     uint64_t time = now();
     for (int i = 0; i < n; i++) take_answers(events[i].data.ptr);
     if (time >= next_check) check_timeouts(), next_check = time + LOSS_TIMEOUT;
@@ -220,13 +221,14 @@ static void report(uint64_t start, uint64_t measured_from, uint64_t received_bef
 
 static void parse_arguments(int argc, char **argv) {
   int option;
-  while ((option = getopt(argc, argv, "a:n:k:s:gr:t:c:")) != -1) {
+  while ((option = getopt(argc, argv, "a:n:k:s:gbr:t:c:")) != -1) {
     switch (option) {
     case 'a': address = optarg; break;
     case 'n': client_count = (unsigned)atoi(optarg); break;
     case 'k': window = (unsigned)atoi(optarg); break;
     case 's': size = (unsigned)atoi(optarg); break;
     case 'g': offload = 1; break;
+    case 'b': busy = 1; break;
     case 'r': replies = (unsigned)atoi(optarg); break;
     case 't': seconds = atof(optarg); break;
     case 'c': replies_wanted = (uint64_t)atoll(optarg); break;

@@ -15,10 +15,12 @@ COLUMNS = {
     "rate": "datagrams per second",
     "p50_ns": "round trip, median",
     "p99_ns": "round trip, p99",
+    "idle_cpu": "CPU without work",
     "insert_ns": "insert",
     "cancel_ns": "cancel",
     "fire_ns": "call",
     "calls_per_s": "calls per second",
+    "cpu_rate": "datagrams per CPU second",
     "bytes_per_port": "memory of a port",
     "bytes": "size",
     "instructions": "instructions",
@@ -117,6 +119,8 @@ def _label(contender):
 def _format(metric, value):
     if metric in ("cpu_ns", "p50_ns", "p99_ns"):
         return f"{value / 1000:.2f} us"
+    if metric == "idle_cpu":
+        return f"{value:.0%} of a core"
     if metric.endswith("_ns"):
         return f"{value:.0f} ns"
     if metric in benchmarks.HIGHER_IS_BETTER:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 
 import environment
 
@@ -22,9 +23,11 @@ class Programs:
         self.client_core, self.server_core = environment.client_and_server_cores()
 
     def command(self, name):
+        """Returns the command of a contender: a program, and arguments after spaces."""
+        name, *arguments = name.split()
         if name.endswith(".py"):
-            return [str(self.build / "python" / "bin" / "python"), "-B", str(HERE / "servers" / name)]
-        return [str(self.build / "bin" / name)]
+            return [str(self.build / "python" / "bin" / "python"), "-B", str(HERE / "servers" / name), *arguments]
+        return [str(self.build / "bin" / name), *arguments]
 
     def run(self, name, *arguments):
         """Runs a program that needs no other one and returns its metrics."""
@@ -78,6 +81,15 @@ def run_echo(programs, name, load, replies=1, network=environment.LOOPBACK):
         got["rate"] = server.metrics["served"] / got["seconds"]
         got["lost"] = got["sent"] - server.metrics["served"]
     return got
+
+
+def run_idle(programs, name):
+    """Measures how much of a core a server without work takes."""
+    with programs.server(name) as server:
+        start = time.monotonic()
+        time.sleep(programs.seconds)
+        seconds = time.monotonic() - start
+    return {"idle_cpu": server.metrics["cpu_ns"] / (seconds * 1e9)}
 
 
 def count_instructions(programs, name, load, short_run=20000, long_run=60000):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import runner
 
-HIGHER_IS_BETTER = {"rate", "cpu_rate", "calls_per_s"}
+HIGHER_IS_BETTER = {"rate", "cpu_rate", "query_rate", "calls_per_s"}
 
 LABELS = {  # what reports show for contenders whose program names are not clear enough
     "udpr_plain": "udpr",
@@ -21,6 +21,9 @@ LABELS = {  # what reports show for contenders whose program names are not clear
     "udpr_iterate": "udpr, a loop of iterate(0) by hand",
     "libuv_try": "libuv, uv_udp_try_send",
     "libuv_queue": "libuv, uv_udp_send",
+    "dns_udpr": "udpr",
+    "dns_libuv": "libuv, uv_udp_try_send",
+    "dns_mmsg": "recvmmsg and sendmmsg by hand, behind epoll",
     "udpr_idle": "udpr, 10,000 idle ports",
     "libuv_idle": "libuv, 10,000 idle ports",
     "timers_udpr": "udpr",
@@ -51,6 +54,7 @@ BY_HAND = (
 LIBUV = "libuv_try", "libuv_queue"
 ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
 GSO_SERVERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", *LIBUV
+DNS = "dns_udpr", "dns_libuv", "dns_mmsg"
 SPINNING = "udpr_spin", "udpr_spin_50us", "udpr_iterate"
 PYTHON_SERVERS = (
     "udpr_twisted_echo.py",
@@ -107,6 +111,13 @@ def _spin(programs, contender, network):
     return got | runner.run_idle(programs, contender)
 
 
+def _dns(name, title, *rest):
+    def run(programs, contender, _):
+        return runner.run_dns(programs, contender, *rest)
+
+    return Benchmark(name, title, DNS, ("query_cpu_ns", "query_rate"), run)
+
+
 def _program(name, title, contenders, metrics, *arguments):
     def run(programs, contender, _):
         return programs.run(contender, *arguments)
@@ -159,6 +170,8 @@ BENCHMARKS = (
     _instructions("instructions-64", "User instructions per echoed datagram, 1 client, 64 B", PLAIN),
     _instructions("instructions-gso", "User instructions per echoed datagram, 1 client sending GSO, 1200 B", GSO),
     _instructions("instructions-1000", "User instructions per echoed datagram, 1000 clients, 64 B", THOUSAND),
+    _dns("dns-free", "DNS server, 4 clients with 500 queries in flight, on any core", False),
+    _dns("dns-pinned", "DNS server, 4 clients with 500 queries in flight, on a core of its own", True),
     _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
     _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
     _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),
@@ -205,6 +218,8 @@ TARGETS = (
     Target("spin", "p50_ns", "udpr_spin_50us", ("loop_recvfrom",), 0.4),
     Target("instructions-64", "instructions", "udpr_plain", (), 160),
     Target("instructions-gso", "instructions", "udpr_plain", (), 260),
+    Target("dns-free", "query_cpu_ns", "dns_udpr", ("dns_libuv",), 0.45),
+    Target("dns-pinned", "query_cpu_ns", "dns_udpr", ("dns_libuv",), 0.75),
     Target("timers", "insert_ns", "timers_udpr", ("timers_libuv",), 0.3),
     Target("timers", "cancel_ns", "timers_udpr", ("timers_libuv",), 0.15),
     Target("timers", "fire_ns", "timers_udpr", ("timers_libuv",), 0.5),

@@ -79,6 +79,20 @@ for _server in sorted(SERVERS):
 
 
 @case
+def dns_servers_answer_queries():
+    question = b"\x04host\x07example\x03com\x00\x00\x01\x00\x01"
+    record = b"\xc0\x0c\x00\x01\x00\x01" + bytes([0, 0, 1, 44, 0, 4, 192, 0, 2, 1])
+    extension = b"\x00\x00\x29\x10\x00" + bytes(6)  # EDNS, which the answer omits
+    for name in benchmarks.DNS:
+        with PROGRAMS.server(name) as server, next(connected_sockets(server.port, 1)) as client:
+            for garbage in b"", b"short", b"\x00\x09\x80\x00\x00\x01" + bytes(6) + question, bytes(1000):
+                client.send(garbage)
+            client.send(b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x01" + question + extension)
+            answer = client.recv(65536)
+        equal(b"\x12\x34\x85\x00\x00\x01\x00\x01\x00\x00\x00\x00" + question + record, answer)
+
+
+@case
 def load_continues_after_a_loss():
     """The server replies to every second datagram only: the load generator counts the others as lost."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:

@@ -16,6 +16,8 @@ COLUMNS = {
     "p50_ns": "round trip, median",
     "p99_ns": "round trip, p99",
     "idle_cpu": "CPU without work",
+    "query_cpu_ns": "CPU per query",
+    "query_rate": "queries per second",
     "insert_ns": "insert",
     "cancel_ns": "cancel",
     "fire_ns": "call",
@@ -117,7 +119,7 @@ def _label(contender):
 
 
 def _format(metric, value):
-    if metric in ("cpu_ns", "p50_ns", "p99_ns"):
+    if metric in ("cpu_ns", "query_cpu_ns", "p50_ns", "p99_ns"):
         return f"{value / 1000:.2f} us"
     if metric == "idle_cpu":
         return f"{value:.0%} of a core"

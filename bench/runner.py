@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import re
 import subprocess
 import tempfile
 import time
@@ -11,6 +12,7 @@ import environment
 
 HERE = pathlib.Path(__file__).parent
 GRACE_SECONDS = 60  # how much longer than requested a program may run
+DNSPERF_STATISTICS = "Queries sent", "Queries lost", "Queries per second"
 
 
 class Programs:
@@ -81,6 +83,24 @@ def run_echo(programs, name, load, replies=1, network=environment.LOOPBACK):
         got["rate"] = server.metrics["served"] / got["seconds"]
         got["lost"] = got["sent"] - server.metrics["served"]
     return got
+
+
+def run_dns(programs, name, pinned):
+    """Runs a DNS server under dnsperf once. With `pinned`, each of the two has a core for itself."""
+    cores = {programs.client_core, programs.server_core}
+    with programs.server(name, cores=None if pinned else cores) as server, tempfile.NamedTemporaryFile("w") as queries:
+        queries.writelines(f"host{number}.example.com A\n" for number in range(1000))
+        queries.flush()
+        limit = str(max(1, round(programs.seconds)))  # whole seconds
+        command = ["dnsperf", "-p", str(server.port), "-d", queries.name, "-l", limit, "-c", "4", "-q", "500"]
+        output = _output(_pinned({programs.client_core} if pinned else cores) + command)
+    found = {what: float(re.search(what + r": +([\d.]+)", output)[1]) for what in DNSPERF_STATISTICS}
+    return {
+        "query_cpu_ns": server.metrics["cpu_ns"] / server.metrics["served"],
+        "query_rate": found["Queries per second"],
+        "sent": found["Queries sent"],
+        "lost": found["Queries lost"],
+    }
 
 
 def run_idle(programs, name):

@@ -12,7 +12,7 @@ static void watch(int fd) {
   require(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &readable) == 0, "epoll");
 }
 
-/* Waits; the reply is the flag for recvmmsg. */
+/* Waits. Returns the flag for recvmmsg. */
 static int wait_readable(void) {
   struct epoll_event ready;
   epoll_wait(epoll, &ready, 1, -1);

@@ -1,7 +1,7 @@
 //! The contract of a system: what every backend provides, and what is common to all of them.
 //!
-//! One backend is chosen by the target, `linux` for example. It provides the names below; [`api`] has the words that they
-//! share. The names that other modules need are exported as `sys::…`. A function that returns `io::Result` returns the
+//! One backend is chosen by the target, `linux` for example. It provides the names below, those of every Unix by way of `unix`;
+//! [`api`] has the words that they share. The names that other modules need are exported as `sys::…`. A function that returns `io::Result` returns the
 //! system's own error. Its meaning is `Failure::of`, and its status is what `Status` makes of its errno.
 //!
 //! Failures
@@ -13,7 +13,8 @@
 //! - `Poller`: `new()`, `add(Handle, Interest, token)`, `modify(..)`, `delete(Handle)`, `wait(&mut [Readiness], timeout) ->
 //!   io::Result<usize>`, `handle()` for an outer loop
 //! - `Waker`: `new()`, `wake()` from any thread and from signal handlers, and for the loop `is_notified()`, `clear()`,
-//!   `begin_drain()`, `try_sleep()`, `republish()`, `take_signals() -> SignalSet`; `fd()` is in the poller
+//!   `begin_drain()`, `try_sleep()`, `republish()`, `take_signals() -> SignalSet`; `fd()` is in the poller.
+//!   On Unix a backend provides `wake_descriptors()`, on which it is built
 //! - `Alarm`: `new()`, `set(timeout)`; `fd()` is in the poller, so that an outer loop wakes up at an instant
 //! - `renew()` of each of the three, in a forked child: a new one under the same number
 //! - `clock`: `now() -> u64`, monotonic nanoseconds; `spin_for(nanoseconds)`
@@ -69,6 +70,7 @@ mod sockaddr;
 mod stack;
 mod thread_exit;
 pub mod tsan;
+mod unix;
 
 #[cfg(target_os = "linux")]
 use linux as imp;
@@ -83,18 +85,13 @@ pub use cache_padded::CachePadded;
 pub use datagrams::{Datagram, Datagrams, DeferredBatch};
 pub use gso_plan::{GsoLimits, Target};
 pub use imp::alarm::Alarm;
-pub use imp::cancel::CancelDisabled;
 pub use imp::cmsg::Control;
 pub use imp::device::Device;
 pub use imp::epoll::Poller;
-pub use imp::fd::{SocketHandle, TolerantFd, close};
-pub use imp::mmsg::may_be_refused;
 pub use imp::options::SavedOption;
-pub use imp::semaphore::Semaphore;
-pub use imp::waker::Waker;
 pub use imp::{
-    clock, cmsg, device, error_queue, feature, interface, interface_monitor, interfaces, managed_options,
-    names, netdevice, recv_meta, signal, socket, thread,
+    cmsg, device, error_queue, feature, interface_monitor, interfaces, managed_options, netdevice, recv_meta,
+    socket,
 };
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};
@@ -105,3 +102,9 @@ pub use send_batch::{SendBatch, charge};
 pub use send_meta::{SendMeta, Unsent};
 pub use stack::{AtomicQueue, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};
+pub use unix::cancel::CancelDisabled;
+pub use unix::errno::may_be_refused;
+pub use unix::fd::{SocketHandle, TolerantFd, close};
+pub use unix::semaphore::Semaphore;
+pub use unix::waker::Waker;
+pub use unix::{clock, interface, names, signal, thread};

@@ -1,10 +1,10 @@
 //! The lock of a reactor: one thread at a time uses it, and no thread in a forked child.
 
 use super::cache_padded::CachePadded;
-use super::imp::process_id;
-use super::imp::thread::this_thread;
 use super::imp::wiped_page::WipedPage;
 use super::tsan;
+use super::unix::process_id;
+use super::unix::thread::this_thread;
 use crate::status::{Result, Status};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};

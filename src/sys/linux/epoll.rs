@@ -1,8 +1,8 @@
 //! Waiting for many descriptors: epoll(7).
 
 use super::check;
+use super::errno::may_be_refused;
 use super::fd::TolerantFd;
-use super::mmsg::may_be_refused;
 use crate::sys::api::{Handle, Interest, Readiness};
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -5,17 +5,13 @@
 //! fails is probed with a descriptor that nobody has: it returns EBADF if the call itself is allowed.
 
 use super::check;
+use super::errno::may_be_refused;
 use crate::sys::api::Failure;
 use std::io;
 use std::os::fd::RawFd;
 
 /// No descriptor.
 const NONE: RawFd = -1;
-
-/// True for the errors of a call that the system does not have or a filter refuses.
-pub fn may_be_refused(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EACCES))
-}
 
 fn is_refused(probe: io::Result<usize>) -> bool {
     probe.is_err_and(|error| may_be_refused(&error))

@@ -1,57 +1,27 @@
-//! Linux: epoll, eventfd, timerfd, recvmmsg and sendmmsg, segmentation offload, the error queue.
-//!
-//! Descriptors are plain `RawFd` here: they are integers to the kernel, and a wrong one is an errno, never a memory error. The
-//! type that keeps a descriptor says who owns it (`OwnedFd`, `TolerantFd`, `SocketHandle`).
+//! Linux: epoll, eventfd, timerfd, recvmmsg and sendmmsg, segmentation offload, the error queue. The rest is in `unix`.
 
 pub(super) mod alarm;
-pub(super) mod cancel;
-pub mod clock;
 pub mod cmsg;
 pub mod device;
 pub(super) mod epoll;
-pub(super) mod errno;
 pub mod error_queue;
-pub(super) mod fd;
+pub(super) mod eventfd;
 pub mod feature;
 mod gso;
-pub mod interface;
 pub mod interface_monitor;
 pub mod interfaces;
 pub mod managed_options;
 pub(super) mod mmsg;
 pub(super) mod mmsg_headers;
 pub(super) mod multicast;
-pub mod names;
 pub mod netdevice;
 mod netlink;
 pub(super) mod options;
 pub mod recv_meta;
-mod robust_lock;
-pub(super) mod semaphore;
-pub mod signal;
 pub(super) mod sockaddr;
 pub mod socket;
-pub mod thread;
-pub(super) mod waker;
 pub(super) mod wiped_page;
 
-use fd::TolerantFd;
-use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+pub(super) use eventfd::wake_descriptors;
 
-/// Turns the `-1` of a system call into the errno that it left.
-pub(in crate::sys) fn check(result: libc::c_long) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
-}
-
-/// The calling process. A forked child is another one.
-pub(in crate::sys) fn process_id() -> i32 {
-    // SAFETY: getpid(2) always succeeds and is async-signal-safe.
-    unsafe { libc::getpid() }
-}
-
-/// Puts a new descriptor in an old one's place, under the old number: dup3(2).
-fn replace(old: RawFd, new: &TolerantFd) -> io::Result<()> {
-    // SAFETY: dup3(2) takes integers; the caller owns the old number.
-    check(unsafe { libc::dup3(new.as_raw_fd(), old, libc::O_CLOEXEC) }.into()).map(drop)
-}
+use super::unix::{check, errno, fd, interface, pipe, replace};

@@ -1,35 +1,20 @@
 //! The one place that makes sockets, and the calls on them that carry no datagrams.
 
 use super::check;
-use crate::addr::{Addr, family};
-use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use crate::addr::family;
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
+
+pub use crate::sys::unix::socket::take_over;
+pub(in crate::sys) use crate::sys::unix::socket::{
+    bind, connect, duplicate, local_addr, option, peer_addr, set_option,
+};
 
 /// A UDP socket, non-blocking and close-on-exec.
 pub(in crate::sys) fn udp(version: u16) -> io::Result<OwnedFd> {
     let domain = if version == family::INET6 { Domain::IPV6 } else { Domain::IPV4 };
     Socket::new_raw(domain, Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP)).map(OwnedFd::from)
-}
-
-/// bind(2).
-pub(in crate::sys) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
-    borrow(fd, |socket| socket.bind(&name(addr)?))
-}
-
-/// getsockname(2).
-pub(in crate::sys) fn local_addr(fd: RawFd) -> io::Result<Addr> {
-    borrow(fd, |socket| addr(&socket.local_addr()?))
-}
-
-/// getpeername(2).
-pub(in crate::sys) fn peer_addr(fd: RawFd) -> io::Result<Addr> {
-    borrow(fd, |socket| addr(&socket.peer_addr()?))
-}
-
-/// connect(2).
-pub(in crate::sys) fn connect(fd: RawFd, addr: &Addr) -> io::Result<()> {
-    borrow(fd, |socket| socket.connect(&name(addr)?))
 }
 
 /// Ends a connection: connect(2) with AF_UNSPEC.
@@ -41,70 +26,10 @@ pub(in crate::sys) fn disconnect(fd: RawFd) -> io::Result<()> {
     check(unsafe { libc::connect(fd, &unspecified, len) }.into()).map(drop)
 }
 
-/// A second descriptor of the same socket, close-on-exec.
-pub(in crate::sys) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
-    borrow(fd, |socket| socket.try_clone().map(OwnedFd::from))
-}
-
-/// The descriptor itself, close-on-exec from now on. Errors: EBADF.
-///
-/// # Safety
-/// If it is open, its owner gives it up to the caller of this.
-pub unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: fcntl(2) takes integers.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
-    // SAFETY: it is open, and given up.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// setsockopt(2) with any value. EINVAL for a length above `i32::MAX`: truncated to 32 bits, it could be a valid one.
-pub(in crate::sys) fn set_option(fd: RawFd, level: i32, name: i32, value: &[u8]) -> io::Result<()> {
-    let len = i32::try_from(value.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-    let (data, len) = (value.as_ptr().cast(), len as libc::socklen_t);
-    // SAFETY: the kernel reads `len` bytes.
-    check(unsafe { libc::setsockopt(fd, level, name, data, len) }.into()).map(drop)
-}
-
-/// getsockopt(2) into any buffer. Returns how many bytes were filled.
-pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> io::Result<usize> {
-    let mut len = value.len() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `len` bytes, and how many to `len`.
-    check(unsafe { libc::getsockopt(fd, level, name, value.as_mut_ptr().cast(), &mut len) }.into())?;
-    Ok(len as usize)
-}
-
 /// Whether shutdown(2) has ended receiving: poll(2) with POLLRDHUP, without waiting.
 pub(in crate::sys) fn is_shut(fd: RawFd) -> bool {
     let mut one = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
     // SAFETY: poll(2) reads and writes one entry.
     let ready = unsafe { libc::poll(&mut one, 1, 0) };
     ready == 1 && one.revents & libc::POLLRDHUP != 0
-}
-
-fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
-    if fd < 0 {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
-    }
-    // SAFETY: not -1; whether it is open or not, the kernel answers with an errno at worst.
-    call(SockRef::from(&unsafe { BorrowedFd::borrow_raw(fd) }))
-}
-
-fn name(addr: &Addr) -> io::Result<SockAddr> {
-    let mut bytes = [0; super::mmsg_headers::NAME_SIZE];
-    let len = addr.to_sockaddr(&mut bytes);
-    let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {
-        // SAFETY: a sockaddr storage has room for any socket address.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), storage.cast(), len) };
-        // SAFETY: socket2 hands a valid pointer.
-        unsafe { size.write(len as libc::socklen_t) };
-        Ok(())
-    };
-    // SAFETY: the closure fills in an address of the length it says.
-    unsafe { SockAddr::try_init(fill) }.map(|((), name)| name)
-}
-
-fn addr(name: &SockAddr) -> io::Result<Addr> {
-    // SAFETY: a SockAddr is at least `len` initialised bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(name.as_ptr().cast(), name.len() as usize) };
-    Addr::from_sockaddr(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
 }

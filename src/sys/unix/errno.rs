@@ -28,6 +28,11 @@ impl Failure {
     }
 }
 
+/// True for the errors of a call that the system does not have or a filter refuses.
+pub fn may_be_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM | libc::EACCES))
+}
+
 /// Runs `body` and leaves the calling thread's `errno` as it was before, as signal handlers must.
 pub(in crate::sys) fn preserve<T>(body: impl FnOnce() -> T) -> T {
     // SAFETY: the address of the calling thread's own errno, which is valid as long as the thread lives.

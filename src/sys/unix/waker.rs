@@ -1,12 +1,12 @@
-//! A sticky wake-up for a reactor that waits: an eventfd in its epoll set, or a pipe if a sandbox refuses eventfd(2).
+//! A sticky wake-up for a reactor that waits, by a descriptor in its poller.
 
 use super::fd::TolerantFd;
-use super::mmsg::may_be_refused;
-use super::{check, errno, replace};
+use super::{errno, replace};
 use crate::sys::api::SignalSet;
+use crate::sys::imp::wake_descriptors;
 use crate::sys::tsan;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Wakes a waiting reactor from any thread and from signal handlers.
@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, 
 pub struct Waker(&'static WakerState);
 
 impl Waker {
-    /// Errors: those of eventfd(2), or of pipe2(2) if eventfd is refused; EMFILE above all.
+    /// Errors: those of `wake_descriptors`; EMFILE above all.
     pub fn new() -> io::Result<Waker> {
-        let (fd, write_end) = descriptors()?;
+        let (fd, write_end) = wake_descriptors()?;
         let state = claim();
         state.notified.store(false, Ordering::Relaxed);
         state.pending.store(false, Ordering::Relaxed);
@@ -73,7 +73,7 @@ impl Waker {
     /// In a forked child: makes new descriptors, with the descriptor to wait on under the same number, and notifies
     /// them. A pending wake-up stays pending, and a wake-up that a thread of the parent was about to make is not lost.
     pub fn renew(&self) -> io::Result<()> {
-        let (new, new_write_end) = descriptors()?;
+        let (new, new_write_end) = wake_descriptors()?;
         replace(self.fd(), &new)?;
         let former = self.0.write_end.swap(new_write_end.map_or(-1, TolerantFd::into_raw), Ordering::SeqCst);
         if former >= 0 {
@@ -268,31 +268,6 @@ impl WakerState {
             self.lease.fetch_and(HANDLERS, Ordering::SeqCst);
         }
     }
-}
-
-/// The descriptor to wait on, and the descriptor to write to if that is another one.
-fn descriptors() -> io::Result<(TolerantFd, Option<TolerantFd>)> {
-    match eventfd() {
-        Err(error) if may_be_refused(&error) => pipe().map(|[read, write]| (read, Some(write))),
-        made => made.map(|fd| (fd, None)),
-    }
-}
-
-/// Non-blocking and close-on-exec.
-fn eventfd() -> io::Result<TolerantFd> {
-    // SAFETY: eventfd(2) takes two integers.
-    let fd = check(unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) }.into())?;
-    // SAFETY: the descriptor was made just now, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }.into())
-}
-
-/// Non-blocking and close-on-exec: the end to read from, and the end to write to.
-fn pipe() -> io::Result<[TolerantFd; 2]> {
-    let mut fds = [-1; 2];
-    // SAFETY: pipe2(2) writes two descriptors.
-    check(unsafe { libc::pipe2(fds.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) }.into())?;
-    // SAFETY: both were made just now, and nobody else knows them.
-    Ok(fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }.into()))
 }
 
 /// Adds one to an eventfd, or eight bytes to a pipe. Keeps `errno`, so that a signal handler may call it. A full

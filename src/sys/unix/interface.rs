@@ -28,7 +28,7 @@ pub fn index_by_name(name: &str) -> Result<u32> {
 fn look_up_failure() -> Status {
     let error = io::Error::last_os_error();
     let is_unknown = matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO));
-    let refused = if is_unknown { None } else { super::socket::udp(family::INET).err() };
+    let refused = if is_unknown { None } else { crate::sys::imp::socket::udp(family::INET).err() };
     reason(&refused.unwrap_or(error))
 }
 

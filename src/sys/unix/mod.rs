@@ -1,0 +1,39 @@
+//! What every Unix has, for the backends of such systems: descriptors, sockets, threads, signals, the clock, names, interfaces.
+//!
+//! Descriptors are plain `RawFd` here: they are integers to the kernel, and a wrong one is an errno, never a memory error. The
+//! type that keeps a descriptor says who owns it (`OwnedFd`, `TolerantFd`, `SocketHandle`).
+
+pub(super) mod cancel;
+pub mod clock;
+pub(super) mod errno;
+pub(super) mod fd;
+pub mod interface;
+pub mod names;
+pub(super) mod pipe;
+mod robust_lock;
+pub(super) mod semaphore;
+pub mod signal;
+pub(super) mod socket;
+pub mod thread;
+pub(super) mod waker;
+
+use fd::TolerantFd;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Turns the `-1` of a system call into the errno that it left.
+pub(in crate::sys) fn check(result: libc::c_long) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// The calling process. A forked child is another one.
+pub(in crate::sys) fn process_id() -> i32 {
+    // SAFETY: getpid(2) always succeeds and is async-signal-safe.
+    unsafe { libc::getpid() }
+}
+
+/// Puts a new descriptor in an old one's place, under the old number: dup3(2).
+pub(super) fn replace(old: RawFd, new: &TolerantFd) -> io::Result<()> {
+    // SAFETY: dup3(2) takes integers; the caller owns the old number.
+    check(unsafe { libc::dup3(new.as_raw_fd(), old, libc::O_CLOEXEC) }.into()).map(drop)
+}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import runner
 
-HIGHER_IS_BETTER = {"rate", "cpu_rate", "query_rate", "calls_per_s"}
+HIGHER_IS_BETTER = {"rate", "cpu_rate", "query_rate", "calls_per_s", "bytes_per_s"}
 
 LABELS = {  # what reports show for contenders whose program names are not clear enough
     "udpr_plain": "udpr",
@@ -34,6 +34,8 @@ LABELS = {  # what reports show for contenders whose program names are not clear
     "writes_udpr singly": "udpr",
     "writes_libuv try": "libuv, uv_udp_try_send",
     "writes_libuv queue": "libuv, uv_udp_send",
+    "quic_udpr": "udpr",
+    "quic_epoll": "epoll, GRO and GSO by hand",
     "ctypes_plain.py": "udpr by ctypes",
     "ctypes_batch.py": "udpr by ctypes, batch callback",
     "twisted_echo.py": "Twisted",
@@ -142,6 +144,10 @@ def _cores(programs, contender, _):
     return runner.run_on_cores(programs, int(contender.split()[0]))
 
 
+def _quic(name, title, on_veth=False):
+    return Benchmark(name, title, QUIC, ("sender_cpu_ns", "receiver_cpu_ns", "bytes_per_s"), runner.run_quic, on_veth)
+
+
 def _size(programs, *_):
     return runner.library_size(programs)
 
@@ -151,6 +157,7 @@ THOUSAND = "-n", 1000
 TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
 WRITES_LIBUV = "writes_libuv try", "writes_libuv queue"
 WRITES = "writes_udpr gathered", "writes_udpr singly", *WRITES_LIBUV
+QUIC = "quic_udpr", "quic_epoll"
 IDLE = "udpr_idle", "udpr_plain", "libuv_idle", "libuv_try"
 
 BENCHMARKS = (
@@ -191,6 +198,8 @@ BENCHMARKS = (
     _echo("sink-64", "Receiving only, from a plain sender, 64 B", GSO_SERVERS, (), replies=0),
     _echo("sink-gso", "Receiving only, from a sender with GSO, 1200 B", GSO_SERVERS, ("-s", 1200, "-g"), replies=0),
     _echo("source-1200", "Sending 64 replies to each datagram, 1200 B, to GRO", GSO_SERVERS, GSO, replies=64),
+    _quic("quic-loopback", "QUIC (ngtcp2, GnuTLS), 200 MB on one stream, CPU for each megabyte"),
+    _quic("quic-veth", "QUIC over veth, the same", on_veth=True),
     _echo("python", "Echo in Python, 64 B, 64 in flight", PYTHON_SERVERS, ("-k", 64)),
     _echo("python_clients", "Echo in Python, 64 B, 100 clients with 8 in flight", PYTHON_SERVERS, ("-n", 100, "-k", 8)),
     Benchmark(
@@ -216,6 +225,10 @@ TARGETS = (
     Target("latency", "p99_ns", "udpr_plain", ("loop_recvfrom",), 1.03),
     Target("spin", "p50_ns", "udpr_spin", ("loop_recvfrom",), 0.4),
     Target("spin", "p50_ns", "udpr_spin_50us", ("loop_recvfrom",), 0.4),
+    Target("quic-loopback", "sender_cpu_ns", "quic_udpr", ("quic_epoll",), 1.02),
+    Target("quic-loopback", "receiver_cpu_ns", "quic_udpr", ("quic_epoll",), 1.05),
+    Target("quic-veth", "sender_cpu_ns", "quic_udpr", ("quic_epoll",), 1.02),
+    Target("quic-veth", "receiver_cpu_ns", "quic_udpr", ("quic_epoll",), 1.05),
     Target("instructions-64", "instructions", "udpr_plain", (), 160),
     Target("instructions-gso", "instructions", "udpr_plain", (), 260),
     Target("dns-free", "query_cpu_ns", "dns_udpr", ("dns_libuv",), 0.45),

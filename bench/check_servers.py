@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import benchmarks
+import environment
 import runner
 from harness import case, equal, main
 
@@ -52,7 +53,7 @@ def echoes_in_order(name):
 
 
 def sends_the_given_number_of_replies(name):
-    with PROGRAMS.server(name, replies=3) as server, next(connected_sockets(server.port, 1)) as client:
+    with PROGRAMS.server(name, 3) as server, next(connected_sockets(server.port, 1)) as client:
         sent = [b"one", b"two!", b"three"]
         for data in sent:
             client.send(data)
@@ -118,6 +119,12 @@ def a_sink_sends_no_replies():
     got = runner.run_echo(PROGRAMS, "loop_mmsg", ("-s", 64), replies=0)
     equal(0, got["received"])
     assert got["sent"] > 0 and got["rate"] > 0, got
+
+
+@case
+def quic_transfers_the_whole_stream():
+    for name in benchmarks.QUIC:
+        assert runner.run_quic(PROGRAMS, name, environment.LOOPBACK)["bytes_per_s"] > 0
 
 
 @case

@@ -12,6 +12,9 @@ DOCS = HERE.parent / "docs"
 
 COLUMNS = {
     "cpu_ns": "CPU per datagram",
+    "sender_cpu_ns": "CPU of the sender",
+    "receiver_cpu_ns": "CPU of the receiver",
+    "bytes_per_s": "throughput",
     "rate": "datagrams per second",
     "p50_ns": "round trip, median",
     "p99_ns": "round trip, p99",
@@ -119,12 +122,14 @@ def _label(contender):
 
 
 def _format(metric, value):
-    if metric in ("cpu_ns", "query_cpu_ns", "p50_ns", "p99_ns"):
+    if metric.endswith("cpu_ns") or metric in ("p50_ns", "p99_ns"):
         return f"{value / 1000:.2f} us"
     if metric == "idle_cpu":
         return f"{value:.0%} of a core"
     if metric.endswith("_ns"):
         return f"{value:.0f} ns"
+    if metric == "bytes_per_s":
+        return f"{value / 1e6:.0f} MB/s"
     if metric in benchmarks.HIGHER_IS_BETTER:
         return f"{value / 1e6:.2f} M/s" if value >= 1e6 else f"{value / 1e3:.1f} k/s"
     if metric == "bytes":

@@ -42,11 +42,11 @@ class Programs:
         return parse_metrics(_output(command + [str(port), "-a", network.address, *map(str, arguments)]))
 
     @contextlib.contextmanager
-    def server(self, name, replies=1, network=environment.LOOPBACK, cores=None, under=()):
+    def server(self, name, *arguments, network=environment.LOOPBACK, cores=None, under=()):
         """Runs a server during the block. Its `metrics` are complete after the block. `under`: a command prefix."""
         command = network.server_prefix + _pinned(cores or {self.server_core}) + list(under) + self.command(name)
         env = dict(os.environ, UDPR_LIBRARY=str(self.library))
-        with subprocess.Popen(command + ["0", str(replies)], stdout=subprocess.PIPE, text=True, env=env) as process:
+        with subprocess.Popen(command + ["0", *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=env) as process:
             try:
                 server = Server(process)
                 yield server
@@ -75,7 +75,7 @@ class Server:
 
 def run_echo(programs, name, load, replies=1, network=environment.LOOPBACK):
     """Runs a server under load once. Returns the metrics of both sides; `cpu_ns` is per datagram received or sent."""
-    with programs.server(name, replies, network) as server:
+    with programs.server(name, replies, network=network) as server:
         got = programs.load(server.port, [*load, "-r", replies, "-t", programs.seconds], network)
     datagrams = server.metrics["served"] * max(replies, 1)
     got["cpu_ns"] = server.metrics["cpu_ns"] / max(datagrams, 1)
@@ -110,6 +110,29 @@ def run_idle(programs, name):
         time.sleep(programs.seconds)
         seconds = time.monotonic() - start
     return {"idle_cpu": server.metrics["cpu_ns"] / (seconds * 1e9)}
+
+
+def run_quic(programs, name, network):
+    """Transfers one stream over QUIC. Returns the CPU time of both sides for each megabyte, and the throughput."""
+    megabytes = max(2, round(200 * programs.seconds))
+    with tempfile.TemporaryDirectory() as directory:
+        _make_certificate(directory)
+        with programs.server(name, megabytes, directory, network=network) as server:
+            command = network.client_prefix + _pinned({programs.client_core}) + programs.command(name)
+            got = parse_metrics(_output([*command, network.address, str(server.port)]))
+    if got["received"] != megabytes * 1_000_000:
+        raise RuntimeError(f"{name}: received {got['received']:.0f} bytes of {megabytes} MB")
+    return {
+        "sender_cpu_ns": server.metrics["cpu_ns"] / megabytes,
+        "receiver_cpu_ns": got["cpu_ns"] / megabytes,
+        "bytes_per_s": got["received"] / got["seconds"],
+    }
+
+
+def _make_certificate(directory):
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=bench", "-days", "2", "-keyout", "key.pem", "-out", "certificate.pem"]
+    subprocess.run(command, cwd=directory, check=True, stderr=subprocess.DEVNULL)
 
 
 def count_instructions(programs, name, load, short_run=20000, long_run=60000):

@@ -4,7 +4,7 @@
 
 #include "soak.h"
 
-enum { ECHO_KINDS = 4, SERVERS = ECHO_KINDS + 1, WINDOW = 64, LONGEST = 60000 };
+enum { ECHO_KINDS = 4, SERVERS = ECHO_KINDS + 1, WINDOW = 64, LONGEST = 60000, QUEUE = 8192 };
 
 static const struct {
   const char *host;
@@ -34,7 +34,9 @@ static atomic_bool   servers_stats_copied;
 
 static void echo_datagram(server *self, const udpr_datagram *datagram) {
   udpr_status status =
-      udpr_transport_write(self->transport, datagram->data, datagram->len, &datagram->sender);
+      (self - servers) % 2
+          ? udpr_transport_reply(self->transport, datagram, datagram->data, datagram->len)
+          : udpr_transport_write(self->transport, datagram->data, datagram->len, &datagram->sender);
   if (status == UDPR_OK) return;
   CHECK(soak.faults || status == UDPR_E_WOULD_BLOCK);
   self->refused++;
@@ -64,7 +66,7 @@ static void servers_run(void *unused) {
 }
 
 static void servers_start(void) {
-  servers_reactor = reactor_with_buffers();
+  servers_reactor = reactor_with_buffers(20000);
   OK(udpr_reactor_remote(servers_reactor, &servers_remote));
   for (int i = 0; i < SERVERS; i++) {
     udpr_protocol    protocol = {.size = sizeof protocol,
@@ -114,7 +116,7 @@ typedef struct client {
   server          before; /* at the beginning of the round */
   uint64_t        next, accepted, received, received_at_check;
   unsigned        in_flight;
-  bool            merged;
+  bool            merged, blocked;
 } client;
 
 static client   clients[ECHO_KINDS];
@@ -132,9 +134,19 @@ static void client_fill(client *self) {
   for (; self->in_flight < WINDOW && !soak.ending; self->in_flight++, self->accepted++, self->next++) {
     udpr_bytes  pieces[] = {{&self->next, 8}, {bytes_of(self->next), length_of(self->next) - 8}};
     udpr_status status = udpr_transport_write_sequence(self->transport, pieces, 2, &self->server->host);
+    self->blocked |= status == UDPR_E_WOULD_BLOCK;
     if (status == UDPR_E_WOULD_BLOCK || (soak.faults && status != UDPR_OK)) break;
     OK(status);
   }
+}
+
+static void client_can_write(udpr_transport *transport, void *user) {
+  client *self = user;
+  size_t  queued;
+  OK(udpr_transport_get_queued_bytes(transport, &queued));
+  CHECK(self->blocked && queued <= QUEUE / 4);
+  self->blocked = false;
+  client_fill(self);
 }
 
 static void client_received(udpr_transport *transport, const udpr_datagram *datagram, void *user) {
@@ -156,12 +168,17 @@ static void echo_begin(void) {
   for (size_t i = 0; i < sizeof pattern; i++) pattern[i] = (uint8_t)random_below(256);
   servers_get_stats();
   for (int i = 0; i < ECHO_KINDS; i++) {
-    udpr_protocol protocol = {.size = sizeof protocol,
-                              .user = &clients[i],
-                              .datagram_received = client_received};
+    udpr_protocol    protocol = {.size = sizeof protocol,
+                                 .user = &clients[i],
+                                 .datagram_received = client_received,
+                                 .write_ready = client_can_write};
+    udpr_udp_options options = {.size = sizeof options,
+                                .flags = kind_options[i].flags,
+                                .send_queue_bytes = QUEUE,
+                                .write_ready_bytes = QUEUE / 4};
     clients[i] = (client){.server = &servers[i], .before = servers[i]};
     clients[i].merged = !(kind_options[i].flags & UDPR_UDP_NO_OFFLOAD);
-    clients[i].transport = soak_listen(kind_options[i].host, &protocol, kind_options[i].flags);
+    clients[i].transport = soak_listen_with(kind_options[i].host, &protocol, &options);
   }
 }
 
@@ -174,6 +191,15 @@ static void echo_tick(void) {
     }
     client_fill(self);
   }
+}
+
+/* Outside callbacks. What is gathered is sent by a flush, or by the next turn. */
+static void echo_gather(void) {
+  OK(udpr_reactor_gather(soak.reactor));
+  for (client *self = clients; self < clients + ECHO_KINDS; self++) client_fill(self);
+  if (random_below(2)) return;
+  udpr_status status = udpr_reactor_flush(soak.reactor);
+  CHECK(status == UDPR_OK || status == UDPR_E_WOULD_BLOCK);
 }
 
 static bool client_settled(const client *self) {

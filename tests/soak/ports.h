@@ -71,6 +71,22 @@ static udpr_status port_fails_to_configure(int32_t fd, const udpr_addr *local, v
   return UDPR_E_CANCELLED;
 }
 
+/* Calls of a port end with it. */
+static void port_call(udpr_transport *transport, void *user) {
+  CHECK(transport == ports[*(int *)user].transport);
+}
+
+static void port_beat(udpr_transport *transport, udpr_id id, uint64_t beats, void *user) {
+  CHECK(id != 0 && beats > 0);
+  port_call(transport, user);
+}
+
+static int *new_slot(int slot) {
+  int *user = new_registration(sizeof *user);
+  *user = slot;
+  return user;
+}
+
 static udpr_protocol port_protocol(int slot) {
   port *self = new_registration(sizeof *self);
   self->slot = slot;
@@ -113,6 +129,8 @@ static void open_port(int slot) {
   ports[slot].transport = transport, ports[slot].since = soak.ticks;
   ports_open++;
   udpr_addr host = host_of(transport);
+  OK(udpr_transport_call_every(transport, MS(1), port_beat, new_slot(slot), free_registration, NULL));
+  OK(udpr_transport_call_later(transport, MS(2), port_call, new_slot(slot), free_registration, NULL));
   OK_OR_INJECTED(udpr_transport_write(transport, "hello", 5, &host));
 }
 

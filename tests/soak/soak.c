@@ -77,6 +77,7 @@ static void round_run(udpr_ns began, udpr_ns end, udpr_ns show_every) {
   for (int i = 0; i < LOADS; i++) loads[i]->begin();
   tick(soak.reactor, &ticker);
   for (udpr_ns now; (now = monotonic_ns()) < end;) {
+    echo_gather();
     OK_OR_INJECTED(udpr_reactor_iterate(soak.reactor, (int64_t)MS(20)));
     if (now >= next) show("at work", began), next = now + show_every;
   }
@@ -142,7 +143,7 @@ TEST(everything_at_once) {
   show("before there is a reactor", began);
 
   servers_start();
-  soak.reactor = reactor_with_buffers();
+  soak.reactor = reactor_with_buffers(0);
   soak.faults = count_faults && count_faults() == 0; /* the first call begins the injection */
   if (soak.faults) firewall_start();
   rounds_run(began, seconds, seconds < 120 ? 4 : seconds / 30);

@@ -57,11 +57,16 @@ static inline bool ok_or_injected(int line, const char *call, udpr_status status
   return status == UDPR_OK;
 }
 
+static inline udpr_transport *soak_listen_with(const char *host, const udpr_protocol *protocol,
+                                               const udpr_udp_options *options) {
+  udpr_transport *transport = NULL;
+  while (!OK_OR_INJECTED(udpr_reactor_listen_udp(soak.reactor, 0, host, protocol, options, &transport))) {}
+  return transport;
+}
+
 static inline udpr_transport *soak_listen(const char *host, const udpr_protocol *protocol, uint32_t flags) {
   udpr_udp_options options = {.size = sizeof options, .flags = flags};
-  udpr_transport  *transport = NULL;
-  while (!OK_OR_INJECTED(udpr_reactor_listen_udp(soak.reactor, 0, host, protocol, &options, &transport))) {}
-  return transport;
+  return soak_listen_with(host, protocol, &options);
 }
 
 static inline void soak_close(udpr_transport *transport) {
@@ -86,11 +91,13 @@ static inline void write_to_each(udpr_reactor *reactor, void *user) {
   }
 }
 
-static inline udpr_reactor *reactor_with_buffers(void) {
-  udpr_reactor   *reactor = new_reactor(0);
-  udpr_transport *all[ARENAS];
-  udpr_protocol   protocol = {.size = sizeof protocol};
-  int             peer = peer_open(AF_INET);
+static inline udpr_reactor *reactor_with_buffers(udpr_ns spin) {
+  udpr_reactor_options options = {.size = sizeof options, .spin = spin};
+  udpr_reactor        *reactor;
+  udpr_transport      *all[ARENAS];
+  udpr_protocol        protocol = {.size = sizeof protocol};
+  int                  peer = peer_open(AF_INET);
+  OK(udpr_reactor_new(&options, &reactor));
   for (int i = 0; i < ARENAS; i++) all[i] = listen_on(reactor, "127.0.0.1", &protocol, NULL);
   udpr_addr host = host_of(all[0]);
   for (int i = 0; i < UNTIL_64; i++) peer_send(peer, &host, "x", 1);

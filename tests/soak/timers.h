@@ -4,7 +4,7 @@
 
 #include "soak.h"
 
-enum { SLOTS = 1024, LONGEST_DELAY = 300 };
+enum { SLOTS = 1024, LONGEST_DELAY = 300, BEAT = 700000 };
 
 typedef struct timer {
   udpr_ns due;
@@ -19,6 +19,18 @@ static uint64_t timers_made, timers_fired, timers_cancelled, timers_done;
 static void timer_fired(udpr_reactor *reactor, void *user) {
   CHECK(udpr_reactor_now(reactor) >= ((timer *)user)->due);
   timers_fired++, timers_done++;
+}
+
+/* A periodic call: none of its beats is lost. */
+static udpr_id  beat;
+static udpr_ns  beat_began;
+static uint64_t beats_counted;
+
+static void beat_called(udpr_reactor *reactor, udpr_id id, uint64_t beats, void *user) {
+  (void)user;
+  CHECK(id == beat && beats > 0);
+  beats_counted += beats;
+  CHECK(udpr_reactor_now(reactor) >= beat_began + beats_counted * BEAT);
 }
 
 static void start_timer(void) {
@@ -54,6 +66,10 @@ static void change_timer(void) {
 static void timers_begin(void) {
   memset(timers, 0, sizeof timers);
   timers_made = timers_fired = timers_cancelled = 0;
+  beats_counted = 0;
+  OK(udpr_reactor_call_every(soak.reactor, BEAT, beat_called, new_registration(1), free_registration, &beat));
+  OK(udpr_reactor_call_time(soak.reactor, beat, &beat_began));
+  beat_began -= BEAT;
 }
 
 static void timers_tick(void) {
@@ -65,7 +81,12 @@ static bool timers_settled(void) {
   return timers_fired + timers_cancelled == timers_made;
 }
 
-static void timers_end(void) {}
+static void timers_end(void) {
+  udpr_ns due;
+  OK(udpr_reactor_call_time(soak.reactor, beat, &due));
+  CHECK_EQ(beat_began + (beats_counted + 1) * BEAT, due);
+  OK(udpr_reactor_cancel_call(soak.reactor, beat));
+}
 
 static const load timers_load = {"delayed calls", &timers_done,   timers_begin,
                                  timers_tick,     timers_settled, timers_end};

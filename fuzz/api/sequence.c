@@ -161,8 +161,12 @@ static void *run_free_thread(void *argument) {
       uint8_t data[100];
       size_t  len = below(sizeof data);
       fill(data, len);
-      CALL(NULL, udpr_transport_post, free_thread->transports[port], data, len,
-           &free_thread->hosts[below(PORTS)]);
+      const udpr_addr *to = &free_thread->hosts[below(PORTS)];
+      udpr_bytes       pieces[] = {{data, len}, {NULL, 0}};
+      udpr_message     message = {.size = sizeof message, .to = to, .pieces = pieces, .piece_count = 2};
+      message.flags = UDPR_MESSAGE_PIECES, message.tag = below(MAX_TAG);
+      if (one_in(2)) CALL(NULL, udpr_transport_post_message, free_thread->transports[port], &message);
+      else CALL(NULL, udpr_transport_post, free_thread->transports[port], data, len, to);
       EXPECT(UDPR_OK, UDPR_E_CLOSED, UDPR_E_WOULD_BLOCK, UDPR_E_ADDRESS_FAMILY, UDPR_E_INVALID_ARGUMENT,
              UDPR_E_WRONG_PEER);
       udpr_transport_release(

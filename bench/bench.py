@@ -1,8 +1,9 @@
 """bench.py BUILD [--quick] [NAME...]: measures udpr and its peers; scripts/bench calls it.
 
 BUILD is the directory of the built programs. NAME is a benchmark of benchmarks.py; without NAME all benchmarks run, and
-docs/performance.md and its chart are written. --quick runs one short round, which only shows that everything works: its
-metrics mean nothing. With `report` as NAME, the page is written again from the metrics of the last complete run.
+docs/performance.md, its chart and its plots are written. With `growth` as NAME, only the plots are written. --quick runs
+one short round, which only shows that everything works: its metrics mean nothing. With `report` as NAME, the page is
+written again from the metrics of the last complete run.
 """
 
 import contextlib
@@ -19,7 +20,7 @@ import runner
 
 ROUNDS, SECONDS = 5, 1.0
 QUICK_ROUNDS, QUICK_SECONDS = 1, 0.1
-TIMEOUT = 25 * 60  # seconds, for the whole run
+TIMEOUT = 40 * 60  # seconds, for the whole run
 
 
 class Progress:
@@ -94,6 +95,8 @@ def main(build, *arguments):
     if not names and not quick:
         results_file.write_text(json.dumps(results.samples))
         report.write_page(results, environment.description(), rounds, seconds)
+    elif names == ["growth"] and not quick:
+        report.write_plots(results)
 
 
 main(*sys.argv[1:])

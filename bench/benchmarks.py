@@ -1,6 +1,8 @@
 """The benchmarks, the programs that each of them compares, and the targets that udpr has to reach."""
 
 import dataclasses
+import os
+import resource
 from collections.abc import Callable
 
 import runner
@@ -72,7 +74,8 @@ PYTHON_SERVERS = (
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
     """`run(programs, contender, network)` returns metrics by name; those in `metrics` are reported. With `on_veth` the
-    network is the veth pair, otherwise loopback. A `deterministic` benchmark runs for one round only.
+    network is the veth pair, otherwise loopback. A `deterministic` benchmark runs for one round only. With `unit` the
+    contenders are sizes in this unit, and the metrics are plotted.
     """
 
     name: str
@@ -82,6 +85,11 @@ class Benchmark:
     run: Callable
     on_veth: bool = False
     deterministic: bool = False
+    unit: str = ""
+
+    @property
+    def svg(self):
+        return f"{self.name}.svg" if self.unit else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +148,38 @@ def _memory(programs, contender, _):
     return server.metrics
 
 
-def _cores(programs, contender, _):
-    return runner.run_on_cores(programs, int(contender.split()[0]))
+def _growth(name, title, unit, sizes, metrics, run_size):
+    def run(programs, contender, _):
+        return run_size(programs, size_of(contender))
+
+    return Benchmark(f"growth-{name}", title, tuple(f"{size:,}" for size in sizes), metrics, run, unit=unit)
+
+
+def size_of(contender):
+    return int(contender.replace(",", ""))
+
+
+def _ports(programs, count):
+    return runner.run_echo(programs, f"udpr_ports {count}", ("-k", 256, "-P", count))
+
+
+def _addresses(programs, count):
+    return runner.run_echo(programs, "udpr_plain", ("-k", 256, "-A", count))
+
+
+def _delayed_calls(programs, count):
+    return programs.run("timers_udpr", count)
+
+
+def _port_counts():
+    """Up to 20,000, if the process may open so many files."""
+    most = min(20000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
+    return *(count for count in (10, 100, 1000, 10000) if count < most), most
+
+
+def _core_counts():
+    cores = len(os.sched_getaffinity(0))
+    return *(1 << i for i in range(cores.bit_length()) if 1 << i < cores), cores
 
 
 def _quic(name, title, on_veth=False):
@@ -155,6 +193,9 @@ def _size(programs, *_):
 PLAIN, LARGE, GSO = ("-k", 256), ("-k", 256, "-s", 1200), ("-k", 256, "-s", 1200, "-g")
 THOUSAND = "-n", 1000
 TIMERS, CALLS = ("timers_udpr", "timers_libuv"), ("calls_udpr", "calls_libuv")
+TIMER_METRICS = "insert_ns", "cancel_ns", "fire_ns"
+ADDRESS_COUNTS = 1, 10, 100, 1000, 10000, 100000
+CALL_COUNTS = 1000, 10000, 100000, 1000000, 10000000
 WRITES_LIBUV = "writes_libuv try", "writes_libuv queue"
 WRITES = "writes_udpr gathered", "writes_udpr singly", *WRITES_LIBUV
 QUIC = "quic_udpr", "quic_epoll"
@@ -179,7 +220,7 @@ BENCHMARKS = (
     _instructions("instructions-1000", "User instructions per echoed datagram, 1000 clients, 64 B", THOUSAND),
     _dns("dns-free", "DNS server, 4 clients with 500 queries in flight, on any core", False),
     _dns("dns-pinned", "DNS server, 4 clients with 500 queries in flight, on a core of its own", True),
-    _program("timers", "A million delayed calls, each", TIMERS, ("insert_ns", "cancel_ns", "fire_ns")),
+    _program("timers", "A million delayed calls, each", TIMERS, TIMER_METRICS, 1000000),
     _program("calls-1", "Calls from another thread", CALLS, ("calls_per_s",), 1),
     _program("calls-4", "Calls from 4 other threads", CALLS, ("calls_per_s",), 4),
     _program("writes", "Writes outside callbacks, 64 B, received by the same loop", WRITES, ("cpu_rate",)),
@@ -202,12 +243,16 @@ BENCHMARKS = (
     _quic("quic-veth", "QUIC over veth, the same", on_veth=True),
     _echo("python", "Echo in Python, 64 B, 64 in flight", PYTHON_SERVERS, ("-k", 64)),
     _echo("python_clients", "Echo in Python, 64 B, 100 clients with 8 in flight", PYTHON_SERVERS, ("-n", 100, "-k", 8)),
-    Benchmark(
-        "cores",
-        "Echo, a reactor and a load generator on each core, all on one port",
-        ("1 core", "2 cores"),
+    _growth("ports", "Echo at many ports, 64 B, 256 in flight", "ports", _port_counts(), ("cpu_ns",), _ports),
+    _growth("clients", "Echo to many addresses, 64 B, 256 in flight", "addresses", ADDRESS_COUNTS, ("cpu_ns",), _addresses),
+    _growth("calls", "Many delayed calls, each", "calls", CALL_COUNTS, TIMER_METRICS, _delayed_calls),
+    _growth(
+        "reactors",
+        "Echo, reactors on a core each, with their clients",
+        "reactors",
+        _core_counts(),
         ("rate",),
-        _cores,
+        runner.run_on_cores,
     ),
 )
 

@@ -11,10 +11,10 @@ import runner
 from harness import case, equal, main
 
 PROGRAMS = runner.Programs(sys.argv[1], seconds=0.1)
-SERVERS = {
+SERVERS = {"udpr_ports 3"} | {
     name
     for benchmark in benchmarks.BENCHMARKS
-    if "cpu_ns" in benchmark.metrics
+    if "cpu_ns" in benchmark.metrics and not benchmark.unit
     for name in benchmark.contenders
 }
 SIZES = 1, 64, 1200, 1199, 1200, 1200, 1200, 0, 7, 7  # runs of one size, which GSO can merge, and others between them
@@ -112,6 +112,20 @@ def load_continues_after_a_loss():
                     server.sendto(data, sender)
             got = runner.parse_metrics(load.stdout.read())
     assert got["lost"] >= 3 and got["received"] >= 2, got
+
+
+@case
+def load_uses_many_ports_and_addresses():
+    with PROGRAMS.server("udpr_ports 3") as server:
+        got = PROGRAMS.load(server.port, ["-P", 3, "-A", 5, "-k", 16, "-c", 3000, "-t", 30])
+        equal(0, got["lost"])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("127.0.0.4", server.port))  # the address after those of the server
+            other.settimeout(10)
+            with subprocess.Popen(PROGRAMS.command("load") + [str(server.port), "-P", "4", "-A", "5", "-k", "16"]) as load:
+                senders = {other.recvfrom(65536)[1][0] for _ in range(4)}
+                load.kill()
+    equal({"127.1.0.3", "127.1.0.2", "127.1.0.1", "127.1.0.0"}, senders)
 
 
 @case

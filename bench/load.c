@@ -1,6 +1,7 @@
 /* load: the load generator. It keeps a fixed number of datagrams in flight between its clients and a server.
  *
- *     load PORT [-a ADDRESS] [-n CLIENTS] [-k WINDOW] [-s SIZE] [-g] [-b] [-r REPLIES] [-t SECONDS] [-c COUNT]
+ *     load PORT [-a ADDRESS] [-n CLIENTS] [-k WINDOW] [-s SIZE] [-g] [-b] [-A SENDERS] [-P SERVERS]
+ *          [-r REPLIES] [-t SECONDS] [-c COUNT]
  *
  *   -a  the server's IPv4 address (127.0.0.1)         -r  replies that the server sends to each datagram (1);
  *   -n  clients, each with a socket of its own (1)        0: none, and the clients send as fast as they can
@@ -8,6 +9,8 @@
  *   -s  bytes of a datagram (64), at least 4          -c  run until COUNT replies were received, at most SECONDS
  *   -g  send with GSO, receive with GRO
  *   -b  poll for replies instead of waiting for them, so that round trips do not include the time to wake this program
+ *   -A  send in turn from this many addresses, 127.1.0.0 and those after it (not with -g)
+ *   -P  send in turn to this many addresses, the server's and those after it (not with -g)
  *
  * At the end it prints "sent N received N lost N seconds N rate N p50_ns N p99_ns N". The percentiles are of round
  * trips, which are measured with one client and one datagram in flight. Each datagram begins with the epoch of its
@@ -43,11 +46,14 @@ struct client {
 /* The command line. */
 static const char *address = "127.0.0.1";
 static unsigned    port, client_count = 1, window = 1, size = 64, replies = 1;
+static unsigned    senders, servers; /* 0: the client's socket is connected to the server */
 static int         offload, busy;
 static double      seconds = 1;
 static uint64_t    replies_wanted;
 
-static struct client *clients;
+static const uint32_t     FIRST_SENDER = 0x7f010000;
+static struct sockaddr_in server;
+static struct client     *clients;
 static unsigned
     burst; /* the most datagrams that one system call sends; with GSO it sends exactly that many */
 static uint64_t sent, received, lost;
@@ -68,12 +74,33 @@ static uint64_t now(void) {
 
 /* ---- sending ------------------------------------------------------------------------------------------- */
 
+/* Gives each message the next sender and the next server. */
+static void address_messages(struct mmsghdr *messages, unsigned count) {
+  static struct sockaddr_in names[BATCH];
+  static char     controls[BATCH][CMSG_SPACE(sizeof(struct in_pktinfo))] __attribute__((aligned(8)));
+  static unsigned sender, receiver;
+  for (unsigned i = 0; i < count; i++) {
+    struct msghdr    *message = &messages[i].msg_hdr;
+    struct in_pktinfo info = {.ipi_spec_dst.s_addr = htonl(FIRST_SENDER + sender)};
+    names[i] = server;
+    names[i].sin_addr.s_addr = htonl(ntohl(server.sin_addr.s_addr) + receiver);
+    message->msg_name = &names[i], message->msg_namelen = sizeof names[i];
+    message->msg_control = controls[i], message->msg_controllen = sizeof controls[i];
+    *CMSG_FIRSTHDR(message) = (struct cmsghdr){.cmsg_level = IPPROTO_IP,
+                                               .cmsg_type = IP_PKTINFO,
+                                               .cmsg_len = CMSG_LEN(sizeof info)};
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(message)), &info, sizeof info);
+    sender = (sender + 1) % senders, receiver = (receiver + 1) % servers;
+  }
+}
+
 /* One datagram in each message. All messages have the same contents. */
 static unsigned send_singly(const struct client *client, char *data, unsigned count) {
   struct iovec   iovec = {.iov_base = data, .iov_len = size};
   struct mmsghdr messages[BATCH];
   for (unsigned i = 0; i < count; i++)
     messages[i].msg_hdr = (struct msghdr){.msg_iov = &iovec, .msg_iovlen = 1};
+  if (senders > 0) address_messages(messages, count);
   int n = sendmmsg(client->fd, messages, count, 0);
   return n > 0 ? (unsigned)n : 0;
 }
@@ -169,14 +196,14 @@ static void check_timeouts(void) {
 /* ---- running ------------------------------------------------------------------------------------------- */
 
 static void open_clients(int epoll) {
-  struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
   require(inet_pton(AF_INET, address, &server.sin_addr) == 1, address);
   clients = calloc(client_count, sizeof *clients);
   for (unsigned i = 0; i < client_count; i++) {
     int                on = 1, room = 4 << 20, fd = socket(AF_INET, SOCK_DGRAM, 0);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &clients[i]};
     require(fd >= 0, "socket");
-    require(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "connect");
+    if (senders == 0) require(connect(fd, (struct sockaddr *)&server, sizeof server) == 0, "connect");
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) != 0)
       setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     if (offload) require(setsockopt(fd, SOL_UDP, UDP_GRO, &on, sizeof on) == 0, "UDP_GRO");
@@ -221,7 +248,7 @@ static void report(uint64_t start, uint64_t measured_from, uint64_t received_bef
 
 static void parse_arguments(int argc, char **argv) {
   int option;
-  while ((option = getopt(argc, argv, "a:n:k:s:gbr:t:c:")) != -1) {
+  while ((option = getopt(argc, argv, "a:n:k:s:gbA:P:r:t:c:")) != -1) {
     switch (option) {
     case 'a': address = optarg; break;
     case 'n': client_count = (unsigned)atoi(optarg); break;
@@ -229,6 +256,8 @@ static void parse_arguments(int argc, char **argv) {
     case 's': size = (unsigned)atoi(optarg); break;
     case 'g': offload = 1; break;
     case 'b': busy = 1; break;
+    case 'A': senders = (unsigned)atoi(optarg); break;
+    case 'P': servers = (unsigned)atoi(optarg); break;
     case 'r': replies = (unsigned)atoi(optarg); break;
     case 't': seconds = atof(optarg); break;
     case 'c': replies_wanted = (uint64_t)atoll(optarg); break;
@@ -236,8 +265,10 @@ static void parse_arguments(int argc, char **argv) {
     }
   }
   if (optind + 1 != argc || client_count == 0 || window < replies || window == 0 || size < 4 ||
-      size > MAX_BYTES)
+      size > MAX_BYTES || (offload && senders > 0))
     fprintf(stderr, "usage: load PORT [OPTION...], see load.c\n"), exit(2);
+  if (senders > 0 && servers == 0) servers = 1;
+  if (servers > 0 && senders == 0) senders = 1;
   port = (unsigned)atoi(argv[optind]);
   burst = replies == 0 ? BATCH : window / replies < BATCH ? window / replies : BATCH;
   if (offload && burst > MAX_BYTES / size) burst = MAX_BYTES / size;

@@ -1,11 +1,13 @@
-"""Formats metrics as tables, writes docs/performance.md and draws its chart."""
+"""Formats metrics as tables, writes docs/performance.md and draws its chart and plots."""
 
+import functools
 import html
 import pathlib
 import statistics
 import string
 
 import benchmarks
+import plot
 
 HERE = pathlib.Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -89,7 +91,7 @@ def _blank_repeats(rows):
 
 
 def benchmark_table(results, benchmark):
-    head = ["", *(COLUMNS[metric] for metric in benchmark.metrics)]
+    head = [benchmark.unit, *(COLUMNS[metric] for metric in benchmark.metrics)]
     rows = []
     for name in results.samples[benchmark.name]:  # results.json of an earlier run may lack a new contender
         rows.append([_label(name), *(_summary(results, benchmark.name, name, metric) for metric in benchmark.metrics)])
@@ -158,11 +160,47 @@ def write_page(results, machine, rounds, seconds):
     details = "\n".join(_section(results, benchmark) for benchmark in measured).rstrip()
     template = string.Template((HERE / "performance.md.in").read_text(encoding="utf-8"))
     page = template.substitute(
-        machine=machine, rounds=rounds, seconds=seconds, targets=targets_table(results), details=details
+        machine=machine,
+        rounds=rounds,
+        seconds=seconds,
+        targets=targets_table(results),
+        growth=_growth(results),
+        details=details,
     )
-    DOCS.mkdir(exist_ok=True)
     (DOCS / "performance.md").write_text(page, encoding="utf-8")
     (DOCS / "performance.svg").write_text(chart(results), encoding="utf-8")
+    write_plots(results)
+
+
+def write_plots(results):
+    for benchmark in _plotted(results):
+        lines = {
+            COLUMNS[metric]: [
+                (benchmarks.size_of(size), results.best(benchmark.name, size, metric))
+                for size in results.samples[benchmark.name]
+            ]
+            for metric in benchmark.metrics
+        }
+        show = functools.partial(_format, benchmark.metrics[0])
+        (DOCS / benchmark.svg).write_text(plot.plot(benchmark.title, benchmark.unit, lines, show), encoding="utf-8")
+
+
+def _plotted(results):
+    return [benchmark for benchmark in benchmarks.BENCHMARKS if benchmark.svg and benchmark.name in results.samples]
+
+
+GROWTH = """## How cost grows
+
+Datagrams go in turn to each of the ports, or come in turn from each of the addresses: with many of them, no two datagrams of a
+turn have the same one, so that none are merged. The delayed calls have random delays. The reactors share one port, and each has
+a core, which it shares with a load generator.
+"""
+
+
+def _growth(results):
+    """Returns the section with the plots, or an empty string if nothing for them was measured."""
+    images = "\n".join(f"![{benchmark.title}]({benchmark.svg})" for benchmark in _plotted(results))
+    return f"{GROWTH}\n{images}\n\n" if images else ""
 
 
 def _section(results, benchmark):

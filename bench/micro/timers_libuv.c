@@ -3,10 +3,14 @@
 
 #include <uv.h>
 
-static uv_loop_t *loop;
-static uv_timer_t timers[COUNT];
+static uv_loop_t  *loop;
+static uv_timer_t *timers;
 
-static void prepare(void) { loop = uv_default_loop(); }
+static void prepare(void) {
+  loop = uv_default_loop();
+  timers = calloc(count, sizeof *timers);
+  if (timers == NULL) exit(EXIT_FAILURE);
+}
 
 static void called(uv_timer_t *timer) {
   (void)timer;

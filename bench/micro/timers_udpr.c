@@ -4,15 +4,16 @@
 #include <udpr/udpr.h>
 
 static udpr_reactor *reactor;
-static udpr_id       ids[COUNT];
+static udpr_id      *ids;
 
 static void prepare(void) {
-  if (udpr_reactor_new(NULL, &reactor) != UDPR_OK) exit(EXIT_FAILURE);
+  ids = calloc(count, sizeof *ids);
+  if (ids == NULL || udpr_reactor_new(NULL, &reactor) != UDPR_OK) exit(EXIT_FAILURE);
 }
 
 static void called(udpr_reactor *caller, void *user) {
   (void)user;
-  if (++fired == COUNT) udpr_reactor_stop(caller);
+  if (++fired == count) udpr_reactor_stop(caller);
 }
 
 static void insert(unsigned i, unsigned delay) {

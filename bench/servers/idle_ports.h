@@ -15,10 +15,7 @@ static long resident_bytes(void) {
 
 /* Opens the ports and prints "bytes_per_port N": by how much the resident set has grown. */
 static void open_idle_ports(void) {
-  struct rlimit files;
-  getrlimit(RLIMIT_NOFILE, &files);
-  files.rlim_cur = files.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &files);
+  raise_file_limit();
   long before = resident_bytes();
   for (int i = 0; i < IDLE_PORTS; i++) open_idle_port();
   printf("bytes_per_port %ld\n", (resident_bytes() - before) / IDLE_PORTS);

@@ -77,6 +77,13 @@ static inline void set_receive_buffer(int fd) {
     require(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes) == 0, "SO_RCVBUF");
 }
 
+static inline void raise_file_limit(void) {
+  struct rlimit files;
+  getrlimit(RLIMIT_NOFILE, &files);
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static inline void server_ready(int fd) {
   struct sockaddr_in address;
   socklen_t          len = sizeof address;

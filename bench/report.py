@@ -57,22 +57,29 @@ class Results:
 
 
 def target_rows(results):
-    """Yields a row for each target whose benchmark was measured."""
+    """Yields a row for each target whose benchmark and contenders were measured."""
     for target in benchmarks.TARGETS:
-        if target.benchmark not in results.samples:
+        samples = results.samples.get(target.benchmark, {})
+        if not {target.ours, *target.theirs} <= samples.keys():
             continue
         benchmark = next(benchmark for benchmark in benchmarks.BENCHMARKS if benchmark.name == target.benchmark)
         measured = results.best(target.benchmark, target.ours, target.metric)
+        against = ""
         if target.theirs:
             against, theirs = results.best_contender(target.benchmark, target.theirs, target.metric)
-            measured /= theirs
-            shown, limit, against = f"{measured:.2f} x", f"{target.limit:.2f} x", _label(against)
-        else:
-            shown, limit, against = _format(target.metric, measured), _format(target.metric, target.limit), ""
-        reached = measured >= target.limit if target.at_least else measured <= target.limit
-        bound = "at least " if target.at_least else "at most "
-        outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.1%}"
-        yield benchmark.title, COLUMNS[target.metric], against, bound + limit, shown, outcome
+            measured, against = measured / theirs, _label(against)
+        show = "{:.2f} x".format if target.theirs else functools.partial(_format, target.metric)
+        yield benchmark.title, COLUMNS[target.metric], against, *_outcome(target, measured, show)
+
+
+def _outcome(target, measured, show):
+    """Returns the last three cells of a row: the target, what was measured, and whether that is enough."""
+    if target.limit is None:
+        return "", show(measured), ""
+    reached = measured >= target.limit if target.at_least else measured <= target.limit
+    bound = "at least " if target.at_least else "at most "
+    outcome = "reached" if reached else f"missed by {abs(measured / target.limit - 1):.1%}"
+    return bound + show(target.limit), show(measured), outcome
 
 
 def targets_table(results):
@@ -209,8 +216,8 @@ def _section(results, benchmark):
 
 
 CHART_BENCHMARKS = "echo-64", "echo-100", "echo-gso"
-CHART_SERVERS = "udpr_plain", "loop_offload", "loop_mmsg", "libuv_try", "libuv_queue", "libevent", "asio"
-WIDTH, LEFT, ROW, HEAD, GAP = 800, 260, 20, 30, 14
+CHART_SERVERS = "udpr_plain", "loop_offload_epoll", "loop_mmsg_epoll", "libuv_try", "libuv_queue", "libevent", "asio"
+WIDTH, LEFT, ROW, HEAD, GAP = 800, 300, 20, 30, 14
 
 
 def chart(results):

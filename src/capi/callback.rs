@@ -70,6 +70,12 @@ impl CCall {
     pub(super) fn new(call: udpr_call_fn, user: UserData) -> Result<CCall> {
         Ok(CCall { call: ptr::required(call, "fn")?, user })
     }
+
+    /// As [`CCall::new`], but without a function `user` stays.
+    pub(super) fn take(call: udpr_call_fn, user: &mut Option<UserData>) -> Result<Option<CCall>> {
+        let call = ptr::required(call, "fn")?;
+        Ok(user.take().map(|user| CCall { call, user }))
+    }
 }
 
 impl Call for CCall {

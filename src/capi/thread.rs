@@ -21,7 +21,12 @@ pub unsafe extern "C" fn udpr_reactor_call_from_thread(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, user) = (unsafe { HandleRef::new(reactor) }, unsafe { UserData::new(user, free_user) });
-    status(from_any_thread(reactor, |remote| remote.call(CCall::new(r#fn, user)?)))
+    // Both are dropped last: free_user may free the handle.
+    let (mut user, mut call) = (Some(user), None);
+    status(from_any_thread(reactor, |remote| {
+        call = CCall::take(r#fn, &mut user)?;
+        remote.take_call(&mut call)
+    }))
 }
 
 /// Calls `work` on a thread of the pool, then `done`, which may be NULL, on the reactor's thread, where free_user is
@@ -166,7 +171,12 @@ pub unsafe extern "C" fn udpr_remote_call(
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (remote, user) = (unsafe { HandleRef::new(remote) }, unsafe { UserData::new(user, free_user) });
-    status(from_any_thread(remote, |remote| remote.call(CCall::new(r#fn, user)?)))
+    // Both are dropped last: free_user may free the handle.
+    let (mut user, mut call) = (Some(user), None);
+    status(from_any_thread(remote, |remote| {
+        call = CCall::take(r#fn, &mut user)?;
+        remote.take_call(&mut call)
+    }))
 }
 
 /// Stops the present run in its next turn. A run that begins after this has returned is not affected. [any thread]

@@ -37,8 +37,13 @@ impl<C> Remote<C> {
     ///
     /// # Errors
     /// CLOSED after the reactor's end, NO_MEMORY; then the call is dropped.
-    #[inline(always)] // it is what a call from another thread costs
     pub fn call(&self, call: C) -> Result {
+        self.take_call(&mut Some(call))
+    }
+
+    /// As [`Remote::call`], but a call that is refused stays in `call`: if it is dropped, that may free this remote.
+    #[inline(always)] // it is what a call from another thread costs
+    pub fn take_call(&self, call: &mut Option<C>) -> Result {
         self.shared.owner.check_open()?;
         let mut queue = self.queue.lock();
         if queue.closed {
@@ -50,7 +55,7 @@ impl<C> Remote<C> {
             return Err(error.into());
         }
         let first = queue.calls.is_empty();
-        queue.calls.push(call);
+        queue.calls.extend(call.take());
         drop(queue);
         self.wake_for(first);
         Ok(())

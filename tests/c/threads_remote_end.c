@@ -296,6 +296,24 @@ TEST(a_call_outlives_its_remote) {
   OK(udpr_reactor_free(reactor));
 }
 
+static void release_remote(void *remote) { udpr_remote_release(remote); }
+static void free_reactor(void *reactor) { OK(udpr_reactor_free(reactor)); }
+
+static void ignore_call(udpr_reactor *reactor, void *user) { (void)reactor, (void)user; }
+
+/* The memory of the handle may only be used until free_user is called. */
+TEST(free_user_of_a_refused_call_may_free_its_handle) {
+  udpr_reactor *reactor = new_reactor(0);
+  udpr_remote  *remote, *last;
+  OK(udpr_reactor_remote(reactor, &remote));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_call_from_thread(reactor, NULL, reactor, free_reactor));
+  CHECK_STATUS(UDPR_E_CLOSED, udpr_remote_call(remote, ignore_call, remote, release_remote));
+  reactor = new_reactor(0);
+  OK(udpr_reactor_remote(reactor, &last));
+  OK(udpr_reactor_free(reactor));
+  CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_remote_call(last, NULL, last, release_remote));
+}
+
 TEST(null_arguments) {
   udpr_reactor *reactor = new_reactor(0);
   udpr_remote  *remote = remote_of(reactor), *out = NULL;

@@ -164,7 +164,7 @@ TEST(a_socket_is_configured_before_it_is_bound) {
                  : std::error_code(errno, std::generic_category());
     }
   };
-  struct derived : udpr::protocol_base {
+  struct configuring : udpr::protocol_base {
     void configure_socket(int fd, const udpr::address &) override { configured = fd; }
     int  configured = -1;
   } with_base;

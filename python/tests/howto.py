@@ -8,7 +8,7 @@ import tempfile
 import textwrap
 
 import namespace
-from harness import case, equal, first_echo, main, read_line_starting, running, tool
+from harness import case, equal, first_echo, main, read_line_starting, run, running, tool
 
 HOWTO = pathlib.Path(__file__).parent / "howto"
 UDPR = [sys.executable, "-u", "-m", "udpr.twisted"]
@@ -135,6 +135,22 @@ def twistd_takes_the_reactor_by_its_name():
                 if "RECEIVED b'PING' UdprReactor" in line:
                     return
     raise AssertionError("it did not receive its broadcast")
+
+
+@case
+def trial_takes_the_reactor_by_its_name():
+    tests = textwrap.dedent("""
+        from twisted.internet import reactor
+        from twisted.trial import unittest
+
+        class ReactorTests(unittest.TestCase):
+            def test_name(self):
+                self.assertEqual("UdprReactor", type(reactor).__name__)
+    """)
+    with tempfile.TemporaryDirectory() as directory:
+        pathlib.Path(directory, "test_reactor.py").write_text(tests, encoding="ascii")
+        ended = run(sys.executable, "-m", "twisted.trial", "--reactor=udpr", "test_reactor", cwd=directory)
+    assert ended.returncode == 0 and "successes=1" in ended.stdout, ended.stdout
 
 
 main()

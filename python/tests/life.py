@@ -1,20 +1,22 @@
 """What a Python program does beside sending: signals, forks, threads, its end, sub-interpreters, and a million datagrams."""
 
-import os
 import signal
 import subprocess
 import sys
 import textwrap
 
+import harness
 from harness import Skip, case, equal, main, run
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+TIMEOUT = 300  # seconds, for a million datagrams
+
+harness.TIMEOUT = TIMEOUT
 
 
-def python(program, *options):
+def python(program, *options, timeout=50):
     """Runs a program, which has to succeed and to report nothing. Returns what it printed."""
     text = "import os, signal, sys, threading\nimport udpr\nLOCAL = '127.0.0.1'\n" + textwrap.dedent(program)
-    ended = run(sys.executable, *(options or ("-X", "dev")), "-c", text, timeout=50)
+    ended = run(sys.executable, *(options or ("-X", "dev")), "-c", text, timeout=timeout)
     equal((0, ""), (ended.returncode, ended.stderr))
     return ended.stdout
 
@@ -185,7 +187,8 @@ def _exists(name):
 @case
 def a_million_datagrams_leak_nothing():
     """Every datagram is an object, a view, an address; every tenth makes a call that is cancelled."""
-    counts = python("""
+    counts = python(
+        """
         import gc, resource
         class Echo(udpr.Protocol):
             served = 0
@@ -217,7 +220,11 @@ def a_million_datagrams_leak_nothing():
                     print(now[0] - before[0], now[1] - before[1], (now[2] - before[2]) // 1024)
                 before = now
                 transport = reactor.listen_udp(0, echo, LOCAL)
-    """).split()
+    """,
+        "-W",
+        "ignore",
+        timeout=TIMEOUT,
+    ).split()
     objects, descriptors, kibibytes = map(int, counts)
     assert objects < 100 and descriptors == 0 and kibibytes < 2048, counts
 

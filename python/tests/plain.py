@@ -69,6 +69,47 @@ def an_echo_comes_back():
 
 
 @case
+def a_reply_comes_from_the_address_that_was_asked():
+    with udpr.Reactor() as reactor:
+        server = reactor.listen_udp(0, lambda transport, datagram: transport.reply(datagram, b"reply"), packet_info=True)
+        client = Recorder()
+        transport = reactor.listen_udp(0, client, LOCAL)
+        asked = ("127.0.0.9", server.host.port)
+        transport.write(b"question", asked)
+        reactor.run()
+        equal([(b"reply", asked)], client.received)
+
+
+@case
+def writes_outside_callbacks_are_gathered():
+    with udpr.Reactor(spin=0.001) as reactor:
+        client = Recorder(2)
+        transport = reactor.listen_udp(0, client, LOCAL)
+        reactor.gather()
+        transport.write(b"one", transport.host)
+        assert transport.queued_bytes > 0
+        reactor.flush()
+        equal(0, transport.queued_bytes)
+        transport.write(b"two", transport.host)
+        reactor.run()
+        equal([b"one", b"two"], [data for data, _ in client.received])
+
+
+@case
+def a_port_stops_when_everything_is_sent():
+    with udpr.Reactor() as reactor:
+        client, protocol = Recorder(), Recorder()
+        host = reactor.listen_udp(0, client, LOCAL).host
+        transport = reactor.listen_udp(0, protocol, LOCAL)
+        transport.write(b"farewell", host)
+        transport.stop_when_sent()
+        with raises(udpr.ClosedError):
+            transport.write(b"too late", host)
+        reactor.run()
+        equal(([b"farewell"], ["start", ("stop", None)]), ([data for data, _ in client.received], protocol.events))
+
+
+@case
 def an_empty_datagram_is_a_datagram():
     with udpr.Reactor() as reactor:
         client = Recorder()

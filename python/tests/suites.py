@@ -1,6 +1,6 @@
 """suites.py [--all]: the test suites of others, on udpr: Twisted's, and CPython's and aioquic's for asyncio.
 
-Each case is a suite. It passes if no test fails but those of EXCUSED, and if the suite ran as many tests as it has.
+Each case is a suite. It passes if no test fails but those of excused.py, and if the suite ran as many tests as it has.
 """
 
 import importlib.util
@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import harness
+from excused import MAY_FAIL
 from harness import Skip, case, equal, main, run, tool
 
 HERE = pathlib.Path(__file__).parent
@@ -49,11 +50,6 @@ EVERYTHING_ELSE = [
 
 AIOQUIC = "aioquic==1.7.2"
 
-EXCUSED = {
-    "test_changeUID": "the child needs a Python that another user can start; it fails on Twisted's own reactor, too",
-}
-"""Tests that may fail, by the last part of their names, and why."""
-
 
 def trial(modules, at_least):
     """Runs tests with trial on udpr's reactor."""
@@ -67,7 +63,7 @@ def trial(modules, at_least):
     reports = re.findall(r"^=+\n\[(?:FAIL|ERROR)\]\n(.*?)(?=^[=-]{70,}$)", out, re.M | re.S)
     failed = {name for report in reports for name in re.findall(r"^twisted\.[\w.]+\.(\w+)$", report, re.M)}
     assert bool(reports) == bool(failed), out[-2000:]
-    equal(set(), failed - set(EXCUSED))
+    equal(set(), failed - set(MAY_FAIL))
     assert int(counted[1]) >= at_least, f"only {counted[1]} tests ran"
 
 

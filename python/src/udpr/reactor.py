@@ -30,9 +30,9 @@ class Reactor(BaseReactor):
     the loop looks for work before it waits in the kernel; it costs that much CPU, and saves the time of waking up.
     """
 
-    def __init__(self, *, signals: bool = False, manual_clock: bool = False, thread_pool_size: int = 0) -> None:
+    def __init__(self, *, signals: bool = False, manual_clock: bool = False, spin: float = 0.0) -> None:
         flags = signals * lib.UDPR_REACTOR_SIGNALS | manual_clock * lib.UDPR_REACTOR_MANUAL_CLOCK
-        super().__init__(flags, thread_pool_size=thread_pool_size)
+        super().__init__(flags, spin=nanoseconds(spin))
         self.exception_handler: Callable[[Exception], None] | None = None
         """Is called with each exception that a callback raises. None: it is logged by the logger "udpr"."""
 
@@ -84,6 +84,14 @@ class Reactor(BaseReactor):
         out = ffi.new("int32_t *")
         check(lib.udpr_reactor_backend_fd(self.c, out))
         return int(out[0])
+
+    def gather(self) -> None:
+        """Gathers writes outside callbacks until `flush`, or until the next turn, which sends them before it waits."""
+        check(lib.udpr_reactor_gather(self.c))
+
+    def flush(self) -> None:
+        """Sends what every port has gathered, and ends `gather`."""
+        check(lib.udpr_reactor_flush(self.c))
 
     # ---- time ----
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from udpr._binding import Registration, ffi, keep, lib, sized
+from udpr._binding import NEVER, Registration, ffi, keep, lib, nanoseconds, sized
 from udpr.addresses import Address, destinations, parse, to_address
 from udpr.errors import check, error
 from udpr.protocol import AnyProtocol, Datagram, Protocol, to_report
@@ -49,6 +49,8 @@ class Options:
     send_buffer: int = 0
     send_queue_bytes: int = 0
     """How many bytes wait for a full socket before writes raise WouldBlockError. 0 means 1 MiB."""
+    write_ready_bytes: int = 0
+    """write_ready is called when at most so many bytes wait."""
     bind_device: str = ""
     """The name of the interface that the port receives and sends by."""
 
@@ -242,6 +244,14 @@ class Transport(Port):
         if status:
             raise error(status)
 
+    def reply(self, datagram: Datagram, data: Buffer) -> None:
+        """Sends to the datagram's sender, from the address that it was sent to, which the option `packet_info` makes known.
+
+        A copy of the datagram can be replied to later.
+        """
+        buffer = ffi.from_buffer(data)
+        check(lib.udpr_transport_reply(self.c, datagram.c, buffer, len(buffer)))
+
     def write_sequence(self, pieces: list[Buffer], to: tuple[str, int] | None = None) -> None:
         """Sends the pieces one after the other as one datagram."""
         self.write(b"".join(pieces), to)
@@ -254,6 +264,11 @@ class Transport(Port):
     def flush(self) -> None:
         """Sends what was gathered."""
         check(lib.udpr_transport_flush(self.c))
+
+    @property
+    def queued_bytes(self) -> int:
+        """How many bytes wait to be sent: what is gathered, queued for a full socket, or posted."""
+        return self._get(lib.udpr_transport_get_queued_bytes, "size_t *")
 
     # ---- addresses ----
 
@@ -289,6 +304,13 @@ class Transport(Port):
     def stop_listening(self) -> None:
         """Stops the port. `stop_protocol` is called in a later turn."""
         check(lib.udpr_transport_stop_listening(self.c))
+
+    def stop_when_sent(self, timeout: float | None = None) -> None:
+        """Stops the port once everything that was accepted is sent, or after `timeout` seconds; None: however long it takes.
+
+        `stop_protocol` then gets a TimedOutError if something was dropped.
+        """
+        check(lib.udpr_transport_stop_when_sent(self.c, NEVER if timeout is None else nanoseconds(timeout)))
 
     def close(self) -> None:
         """Stops the port at once: `stop_protocol` has been called when this returns. Closing it again has no effect."""

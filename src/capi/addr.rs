@@ -50,7 +50,7 @@ pub unsafe extern "C" fn udpr_addr_format(
     out_len: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (addr, out_len) = (unsafe { ptr::target(addr) }, unsafe { Out::new(out_len) });
+    let (addr, out_len) = (unsafe { ptr::target(addr) }.copied(), unsafe { Out::new(out_len) });
     status(anywhere(|| {
         out_len.set(0);
         let addr = ptr::required(addr, "addr")?;
@@ -88,9 +88,11 @@ pub unsafe extern "C" fn udpr_addr_from_sockaddr(
         if sockaddr.is_null() {
             return Err(Status::INVALID_ARGUMENT);
         }
+        // A copy, since `out` may be where the sockaddr is.
+        let (mut raw, len) = ([0_u8; Addr::SOCKADDR_MAX], len.min(Addr::SOCKADDR_MAX));
         // SAFETY: the caller's sockaddr is `len` bytes; no more than the largest kind is looked at.
-        let raw = unsafe { std::slice::from_raw_parts(sockaddr.cast(), len.min(Addr::SOCKADDR_MAX)) };
-        out.give("out", Addr::from_sockaddr(raw)?)
+        unsafe { std::ptr::copy_nonoverlapping(sockaddr.cast(), raw.as_mut_ptr(), len) };
+        out.give("out", Addr::from_sockaddr(&raw[..len])?)
     }))
 }
 
@@ -107,7 +109,7 @@ pub unsafe extern "C" fn udpr_addr_to_sockaddr(
     out_len: *mut usize,
 ) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (addr, out_len) = (unsafe { ptr::target(addr) }, unsafe { Out::new(out_len) });
+    let (addr, out_len) = (unsafe { ptr::target(addr) }.copied(), unsafe { Out::new(out_len) });
     status(anywhere_briefly(|| {
         out_len.set(0);
         let addr = ptr::required(addr, "addr")?;
@@ -165,7 +167,7 @@ pub unsafe extern "C" fn udpr_addr_compare(a: *const udpr_addr, b: *const udpr_a
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (v4, out) = (unsafe { ptr::target(v4) }, unsafe { Out::new(out) });
+    let (v4, out) = (unsafe { ptr::target(v4) }.copied(), unsafe { Out::new(out) });
     convert(v4, out, Addr::map_v4)
 }
 
@@ -175,7 +177,7 @@ pub unsafe extern "C" fn udpr_addr_map_v4(v4: *const udpr_addr, out: *mut udpr_a
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_addr_unmap_v4(mapped: *const udpr_addr, out: *mut udpr_addr) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
-    let (mapped, out) = (unsafe { ptr::target(mapped) }, unsafe { Out::new(out) });
+    let (mapped, out) = (unsafe { ptr::target(mapped) }.copied(), unsafe { Out::new(out) });
     convert(mapped, out, Addr::unmap_v4)
 }
 
@@ -225,14 +227,15 @@ pub unsafe extern "C" fn udpr_interfaces(
 
 const UDPR_ADDR_TEXT_MAX: usize = udpr_limit::UDPR_ADDR_TEXT_MAX as usize;
 
+/// `from` is a copy, since the caller may convert an address in place: there must be no reference to what `out` changes.
 fn convert(
-    from: Option<&Addr>,
+    from: Option<Addr>,
     out: Out<'_, udpr_addr>,
     convert: impl FnOnce(&Addr) -> Result<Addr>,
 ) -> udpr_status {
     status(anywhere_briefly(|| {
         out.check("out")?;
-        out.give("out", convert(ptr::required(from, "addr")?)?)
+        out.give("out", convert(&ptr::required(from, "addr")?)?)
     }))
 }
 

@@ -205,6 +205,18 @@ TEST(sockaddr_in6_both_ways) {
 }
 
 /* sockaddrs inside messages may have any alignment. */
+TEST(sockaddr_in_place) {
+  union {
+    udpr_addr           address;
+    struct sockaddr_in6 sockaddr;
+  } both = {.address = addr("[2001:db8::1]:53", 0)};
+  const udpr_addr expected = both.address;
+  OK(udpr_addr_to_sockaddr(&both.address, &both, sizeof both, NULL));
+  CHECK(both.sockaddr.sin6_family == AF_INET6 && both.sockaddr.sin6_port == htons(53));
+  OK(udpr_addr_from_sockaddr(&both, sizeof both.sockaddr, &both.address));
+  CHECK_ADDR(&expected, &both.address);
+}
+
 TEST(sockaddr_at_unaligned_places) {
   char      bytes[sizeof(struct sockaddr_in6) + 1];
   udpr_addr address = addr("[2001:db8::1]:53", 0), back;
@@ -333,6 +345,8 @@ TEST(map_and_unmap) {
   CHECK(memcmp(&v4, &back, sizeof back) == 0);
   OK(udpr_addr_unmap_v4(&mapped, &mapped)); /* the output may be the input */
   CHECK_ADDR(&v4, &mapped);
+  OK(udpr_addr_map_v4(&mapped, &mapped));
+  CHECK_ADDR(&expected, &mapped);
 
   udpr_addr v6 = addr("2001:db8::1", 0), compatible = addr("::1.2.3.4", 0);
   CHECK(udpr_addr_map_v4(&v6, &back) < 0);

@@ -86,8 +86,8 @@ def add_fields(src):
         "capi/ptr/versioned.rs": [(r"Versioned for \$name \{\}", "Versioned for $name { const FIRST: usize = size_of::<Self>() - 8; }")],
         "capi/callback.rs": [(r"= udpr_error_report \{", r"\g<0> later: 7,"), (r"= udpr_log_record \{", r"\g<0> later: 7,")],
         "capi/observe.rs": [
-            (r"out\.fill\(&reactor\.get_stats\(\)\)", "out.fill(&udpr_reactor_stats { later: 7, ..reactor.get_stats() })"),
-            (r"out\.fill\(&port\.get_stats\(\)\?\)", "out.fill(&udpr_transport_stats { later: 7, ..port.get_stats()? })"),
+            (r'out\.fill\("out", &reactor\.get_stats\(\)\)', 'out.fill("out", &udpr_reactor_stats { later: 7, ..reactor.get_stats() })'),
+            (r'out\.fill\("out", &port\.get_stats\(\)\?\)', 'out.fill("out", &udpr_transport_stats { later: 7, ..port.get_stats()? })'),
         ],
         "reactor/stats.rs": [(r"        Stats \{", r"\g<0> later: 0,")],
         "sys/linux/interfaces.rs": [(r"Some\(udpr_interface \{", r"\g<0> later: 7,")],

@@ -81,12 +81,12 @@ def a_removed_number_is_reported():
 
 @case
 def another_type_of_a_field_is_reported():
-    expect_report("ttl", edited(("int32_t ttl;", "uint32_t ttl;")))
+    expect_report("ttl", edited(("  int32_t ttl;", "  uint32_t ttl;")))
 
 
 @case
 def another_order_of_fields_is_reported():
-    expect_report("ttl", edited(("  int32_t tos;", "  int32_t other;"), ("int32_t ttl;", "int32_t tos;"), ("other;", "ttl;")))
+    expect_report("ttl", edited(("  int32_t tos;", "  int32_t other;"), ("  int32_t ttl;", "  int32_t tos;"), ("other;", "ttl;")))
 
 
 @case

@@ -4,7 +4,7 @@
 uint32_t version_in_second_file(void);
 
 int main(void) {
-  udpr_protocol    protocol = {sizeof protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+  udpr_protocol    protocol = {sizeof protocol, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
   udpr_status_code code = UDPR_E_SYSTEM;
   udpr_reactor    *reactor;
   udpr_status      status = udpr_reactor_new(0, &reactor);

@@ -124,9 +124,10 @@ TEST(what_waits_for_a_full_socket_counts) {
   CHECK_EQ(full + LEAST, queued(f.transport));
   CHECK_EQ(full + 1, stats_of(f.transport).queued_bytes);
   OK(udpr_transport_post(f.transport, data, LEN, &f.to));
+  CHECK_EQ(full + LEAST + LEN, queued(f.transport));
   run_turns(f.reactor, 1);
-  size_t left = queued(f.transport);
-  CHECK(left >= LEN + LEAST && left <= full + LEAST + LEN);
+  CHECK(queued(f.transport) <=
+        full + LEAST + LEN); /* on a busy machine the network may have sent some of it meanwhile */
   RUN_UNTIL(f.reactor, queued(f.transport) == 0);
   CHECK_EQ(0, stats_of(f.transport).queued_bytes);
   CHECK_EQ(0, stats_of(f.transport).dropped_out);

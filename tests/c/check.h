@@ -112,7 +112,9 @@ static inline bool check_logs_at_once(const char *call) {
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (check_begins_with(call, others[i])) return false;
   const char *arguments = strchr(call, '(');
-  return arguments && !check_begins_with(arguments, "(NULL") && !check_begins_with(arguments, "(((void *)0)");
+  return arguments && !check_begins_with(arguments, "(NULL") &&
+         !check_begins_with(arguments, "(((void *)0)") &&
+         !check_begins_with(arguments, "(((void*)0)"); /* as glibc and musl write NULL */
 }
 
 /* Whether a call that returned `status` was logged with the name of its function and the argument that is wrong. `call` is its

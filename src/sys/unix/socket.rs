@@ -62,7 +62,7 @@ fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: not -1; whether it is open or not, the kernel answers with an errno at worst.
+    // SAFETY: not -1; if it is not open, the kernel returns an errno.
     call(SockRef::from(&unsafe { BorrowedFd::borrow_raw(fd) }))
 }
 

@@ -1,4 +1,6 @@
-//! The fuzz targets (fuzz/src) with the inputs of fuzz/corpus, and with small changes of them.
+//! The fuzz targets (fuzz/src) with the inputs of fuzz/corpus, and with small changes of them. They know the control data and the
+//! error queue of the Linux backend.
+#![cfg(not(udpr_portable))]
 
 mod support;
 #[allow(unreachable_pub, dead_code, reason = "a crate of its own for the fuzzers")]

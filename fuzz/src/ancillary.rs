@@ -112,7 +112,7 @@ fn read_written_control(input: &[u8], port: u16) {
     let source = (input.byte() & 1 != 0).then_some(source);
     let mut number = || (input.byte() & 1 != 0).then(|| input.byte());
     let (ttl, instant) = (number(), number().map(u64::from));
-    let said = Control::of(over_v6, source.as_ref(), interface, tos, ttl, instant);
+    let said = Control::of(over_v6, source.as_ref(), interface, tos, ttl, instant).expect("known to Linux");
     let mut datagram = Datagram::empty(source.unwrap_or(V4));
     recv_meta::read(&mut datagram, said.bytes(), port);
     let or_none = |number: Option<u8>| number.map_or(-1, i32::from);

@@ -814,8 +814,8 @@ UDPR_API const char *udpr_version_string(void);
 
 /**
  * Finds out by trying whether this library can do something on this system: "recvmmsg", "sendmmsg", "gso", "gro",
- * "packet_info", "message_ttl", "send_at", "dual_stack", "bind_device", "wipe_on_fork". If a system call is missing or a
- * sandbox refuses it, the library uses another way if there is one (docs/linking.md). [any thread]
+ * "packet_info", "message_ttl", "send_at", "dual_stack", "bind_device", "error_reports", "full_length" (of a truncated datagram),
+ * "kernel_drops", "watch_interfaces", "wipe_on_fork". If a system call is missing or a sandbox refuses it, the library uses another way if there is one (docs/linking.md). [any thread]
  *
  * Returns: 1 or 0; 0 for NULL and for names that this version does not know.
  */

@@ -149,5 +149,7 @@ pub(super) fn lost_local_port(
     local_addr: &Addr,
 ) -> io::Result<Option<Addr>> {
     let now = kernel.local_addr(fd)?;
-    Ok((now.port != local_addr.port).then_some(Addr { port: local_addr.port, ..now }))
+    // Without its port, a socket may also forget the interface of a link-local address.
+    let scope_id = if now.bytes == local_addr.bytes { local_addr.scope_id } else { now.scope_id };
+    Ok((now.port != local_addr.port).then_some(Addr { port: local_addr.port, scope_id, ..now }))
 }

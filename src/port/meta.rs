@@ -38,7 +38,13 @@ impl Message<'_> {
             self.source.map(|source| check_source(source, destinations.family, over_v6)).transpose()?;
         let scope_id = source.map_or(0, |source| source.scope_id);
         let interface = if self.interface_index == 0 { scope_id } else { self.interface_index };
-        let control = Control::of(over_v6, source.as_ref(), interface, tos, ttl, self.send_at);
+        let control =
+            Control::of(over_v6, source.as_ref(), interface, tos, ttl, self.send_at).ok_or_else(|| {
+                refusal::unsupported(
+                    "message",
+                    "has a setting that this system does not know for one datagram",
+                )
+            })?;
         Ok(Some(SendMeta { control, interface, tag: self.tag }))
     }
 }

@@ -54,15 +54,19 @@ pub mod api;
 mod append_cursor;
 mod buffers;
 mod cache_padded;
+pub mod cmsg;
 pub mod datagrams;
 mod gso_plan;
 pub mod kernel;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(udpr_portable)))]
 mod linux;
 mod memory;
 mod mutex;
 pub mod owner;
+#[cfg(any(udpr_portable, not(target_os = "linux")))]
+mod portable;
 pub mod recv_batch;
+pub mod recv_meta;
 pub mod report;
 pub mod send_batch;
 mod send_meta;
@@ -72,8 +76,10 @@ mod thread_exit;
 pub mod tsan;
 mod unix;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(udpr_portable)))]
 use linux as imp;
+#[cfg(any(udpr_portable, not(target_os = "linux")))]
+use portable as imp;
 
 pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
@@ -82,16 +88,14 @@ pub use api::{
 pub use append_cursor::AppendCursor;
 pub use buffers::{Buffers, MESSAGES_MAX};
 pub use cache_padded::CachePadded;
+pub use cmsg::Control;
 pub use datagrams::{Datagram, Datagrams, DeferredBatch};
 pub use gso_plan::{GsoLimits, Target};
+pub use imp::Poller;
 pub use imp::alarm::Alarm;
-pub use imp::cmsg::Control;
 pub use imp::device::Device;
-pub use imp::epoll::Poller;
-pub use imp::options::SavedOption;
 pub use imp::{
-    cmsg, device, error_queue, feature, interface_monitor, interfaces, managed_options, netdevice, recv_meta,
-    socket,
+    device, error_queue, feature, interface_monitor, interfaces, managed_options, netdevice, socket,
 };
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};
@@ -105,6 +109,7 @@ pub use thread_exit::{ThreadExit, at_thread_exit};
 pub use unix::cancel::CancelDisabled;
 pub use unix::errno::may_be_refused;
 pub use unix::fd::{SocketHandle, TolerantFd, close};
+pub use unix::options::SavedOption;
 pub use unix::semaphore::Semaphore;
 pub use unix::waker::Waker;
 pub use unix::{clock, interface, names, signal, thread};

@@ -3,9 +3,9 @@
 use super::api::{Failure, Handle};
 use super::buffers::{BUFFER_SIZE, Buffers, MESSAGES_MAX};
 use super::datagrams::{BATCH_MAX, Datagram, Datagrams, TRUNCATED};
-use super::imp::mmsg_headers::RecvHeaders;
-use super::imp::recv_meta;
+use super::imp::RecvHeaders;
 use super::memory::StableArray;
+use super::recv_meta;
 use crate::addr::Addr;
 use std::io;
 use std::rc::Rc;

@@ -4,7 +4,7 @@
 use super::append_cursor::AppendCursor;
 use super::buffers::Buffers;
 use super::gso_plan::{Extent, GsoLimits, GsoMessage, GsoPlan, MESSAGES, Target};
-use super::imp::mmsg_headers::SendHeaders;
+use super::imp::SendHeaders;
 use super::memory::ZeroedBytes;
 use super::{Handle, Unsent};
 use crate::addr::Addr;

@@ -38,7 +38,7 @@ static inline void check_status_unless_acted(callback_fixture *fixture, bool act
 /* If `port` is 0, the kernel chooses the port number. */
 static inline registration *add_port(callback_fixture *fixture, uint16_t port, udpr_datagrams_fn in_batches) {
   udpr_udp_options options = {.size = sizeof options,
-                              .flags = UDPR_UDP_ERROR_REPORTS,
+                              .flags = udpr_has_feature("error_reports") ? UDPR_UDP_ERROR_REPORTS : 0,
                               .send_queue_bytes = 4096};
   registration    *one = new_registration(fixture, PORT_FREED);
   udpr_protocol    protocol = {.size = sizeof protocol,

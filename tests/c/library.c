@@ -131,6 +131,8 @@ TEST(features) {
   CHECK_EQ(0, udpr_has_feature("recvmms"));
   CHECK_EQ(0, udpr_has_feature("\xff\xfe"));
   CHECK(udpr_has_feature("recvmmsg"));
+  CHECK(udpr_has_feature("error_reports") && udpr_has_feature("full_length"));
+  CHECK(udpr_has_feature("kernel_drops") && udpr_has_feature("watch_interfaces"));
 }
 
 /* Statuses that different functions return for different reasons: the message must not send anyone after the wrong one. */

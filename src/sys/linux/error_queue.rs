@@ -2,10 +2,10 @@
 //! of datagrams that were sent.
 
 use super::check;
-use super::cmsg::{Item, items};
 use super::mmsg_headers::{NAME_SIZE, header};
 use crate::addr::Addr;
 use crate::status::Status;
+use crate::sys::cmsg::{Item, items};
 use crate::sys::report::{Report, origin};
 use std::io;
 use std::os::fd::RawFd;

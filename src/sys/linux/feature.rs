@@ -1,6 +1,6 @@
 //! What this system can do, found out by trying.
 
-use super::{mmsg, socket};
+use super::{interface_monitor, mmsg, socket};
 use crate::addr::{Addr, family};
 use crate::sys::{Control, Failure, GsoLimits, OwnerLock, SendBatch, SendMeta, Target};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,6 +18,11 @@ pub fn is_supported(name: &str) -> bool {
         "send_at" => has_option(family::INET, libc::SOL_SOCKET, libc::SO_TXTIME),
         "message_ttl" => sends_with_ttl().is_some(),
         "packet_info" => has_option(family::INET, libc::IPPROTO_IP, libc::IP_PKTINFO),
+        "error_reports" => has_option(family::INET, libc::IPPROTO_IP, libc::IP_RECVERR),
+        // MSG_TRUNC, recv(2).
+        "full_length" => true,
+        "kernel_drops" => has_option(family::INET, libc::SOL_SOCKET, libc::SO_MEMINFO),
+        "watch_interfaces" => interface_monitor::open().is_ok(),
         "wipe_on_fork" => OwnerLock::new().is_ok_and(|owner| owner.is_wiped_on_fork()),
         _ => false,
     }
@@ -34,7 +39,7 @@ fn sends_with_ttl() -> Option<()> {
     let fd = socket.as_raw_fd();
     socket::bind(fd, &Addr::v4([127, 0, 0, 1], 0)).ok()?;
     let own = socket::local_addr(fd).ok()?;
-    let control = Control::of(false, None, 0, None, Some(1), None);
+    let control = Control::of(false, None, 0, None, Some(1), None)?;
     let meta = SendMeta { control, interface: 0, tag: 0 };
     let mut send_batch = SendBatch::new(Rc::default());
     send_batch.push(0, 0, Target { to: Some(&own), meta: Some(&meta), limits: GsoLimits::NONE }, |_| {});

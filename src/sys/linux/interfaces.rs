@@ -1,9 +1,9 @@
 //! The list of network interfaces and their addresses, with rtnetlink(7). getifaddrs(3) has neither the MTU nor the name of the
 //! interface of an address with a label ("eth0:1").
 
-use super::interface::reason;
+use super::interface::{flags, reason};
 use super::netlink::{self, Entry, read_u32};
-use crate::abi::{udpr_interface, udpr_interface_flag as Flag};
+use crate::abi::udpr_interface;
 use crate::addr::Addr;
 use crate::status::Result;
 use std::ffi::c_char;
@@ -106,18 +106,6 @@ fn link(entry: &Entry<'_>) -> Option<udpr_interface> {
     })
 }
 
-fn flags(of_system: u32) -> u32 {
-    let all = [
-        (libc::IFF_UP, Flag::UDPR_INTERFACE_UP),
-        (libc::IFF_LOOPBACK, Flag::UDPR_INTERFACE_LOOPBACK),
-        (libc::IFF_MULTICAST, Flag::UDPR_INTERFACE_MULTICAST),
-        (libc::IFF_BROADCAST, Flag::UDPR_INTERFACE_BROADCAST),
-        (libc::IFF_POINTOPOINT, Flag::UDPR_INTERFACE_POINT_TO_POINT),
-    ];
-    let set = all.into_iter().filter(|(bit, _)| of_system & *bit as u32 != 0);
-    set.fold(0, |flags, (_, flag)| flags | flag as u32)
-}
-
 /// An IPv4 or IPv6 address. If there is a peer, IFA_ADDRESS is the peer, and IFA_LOCAL the address (linux/if_addr.h).
 fn address(entry: &Entry<'_>, order: usize) -> Option<Address> {
     let (family, index) = (entry.byte(0)?, entry.word(4)?);
@@ -143,6 +131,7 @@ fn ip(family: u8, index: u32, bytes: &[u8]) -> Option<Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::udpr_interface_flag as Flag;
     use crate::sys::interface;
     use std::ffi::CStr;
 

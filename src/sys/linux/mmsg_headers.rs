@@ -2,14 +2,14 @@
 //!
 //! They are allocated once. Every pointer in them derives from the root of an array, so it stays valid when the owner moves.
 
-use super::cmsg::{Control, ControlBuffer};
 use super::mmsg::MmsgCalls;
-use super::recv_meta::RECV_CONTROL_SIZE;
 use crate::addr::Addr;
 use crate::sys::api::Failure;
 use crate::sys::buffers::{BUFFER_SIZE, MESSAGES_MAX};
+use crate::sys::cmsg::{Control, ControlBuffer};
 use crate::sys::gso_plan::{MESSAGES, RUNS};
 use crate::sys::memory::StableArray;
+use crate::sys::recv_meta::RECV_CONTROL_SIZE;
 use std::io;
 use std::os::fd::RawFd;
 
@@ -49,7 +49,8 @@ impl Default for SendHeaders {
         let controls = StableArray::from_fn(|_| Control::EMPTY);
         let headers = StableArray::from_fn(|index| {
             let mut header = header(vectors.at(index), names.at(index));
-            header.msg_hdr.msg_control = Control::place(controls.at(index));
+            header.msg_hdr.msg_control =
+                controls.at(index).wrapping_byte_add(std::mem::offset_of!(Control, room)).cast();
             header
         });
         let calls = MmsgCalls::default();

@@ -1,67 +1,17 @@
-//! Memberships of a socket in multicast groups: the protocol-independent options of RFC 3678, which take an interface's
-//! index for either version of IP.
+//! Memberships of a socket in multicast groups, and what the kernel reports of them.
 
-use crate::addr::{Addr, family};
-use crate::sys::{Failure, GroupError, GroupFilter, Kernel, Membership};
+use crate::addr::Addr;
+use crate::sys::unix::multicast::{FIRST, STORAGE, level, write_addr};
+use crate::sys::{Failure, GroupFilter, Kernel};
 use std::io;
 use std::os::fd::RawFd;
 
+pub(in crate::sys) use crate::sys::unix::multicast::{join, leave};
+
 /// linux/in.h: the sources of a list are the ones that are not received.
 const MCAST_EXCLUDE: u32 = 0;
-/// In `struct group_req`, `group_source_req` and `group_filter`: the index, then addresses in sockaddr_storages, each
-/// aligned as a long is.
-const FIRST: usize = size_of::<libc::c_ulong>();
-const STORAGE: usize = size_of::<libc::sockaddr_storage>();
 /// `struct group_filter` up to its sources: index, group, mode, number of sources.
 const FILTER: usize = FIRST + STORAGE + 8;
-
-/// See [`Kernel::join`].
-pub(in crate::sys) fn join(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-    membership: &Membership,
-) -> Result<(), GroupError> {
-    let joined = change(kernel, fd, membership, libc::MCAST_JOIN_GROUP, libc::MCAST_JOIN_SOURCE_GROUP);
-    joined.map_err(|error| match Failure::of(&error) {
-        // EADDRINUSE: the group is joined, EADDRNOTAVAIL: the source is (igmp.c, mcast.c).
-        Failure::AddressInUse | Failure::AddressNotAvailable => GroupError::AlreadyJoined,
-        Failure::NoBuffers | Failure::NoMemory => GroupError::Full(error),
-        Failure::NoDevice => GroupError::NoInterface,
-        _ => GroupError::Other(error),
-    })
-}
-
-/// See [`Kernel::leave`].
-pub(in crate::sys) fn leave(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-    membership: &Membership,
-) -> Result<(), GroupError> {
-    let leave = |which| {
-        change(kernel, fd, which, libc::MCAST_LEAVE_GROUP, libc::MCAST_LEAVE_SOURCE_GROUP)
-            .map_err(leave_error)
-    };
-    match leave(membership) {
-        // With its interface gone a group can be left, one source of it cannot (ip_mc_source in igmp.c, ip6_mc_source in
-        // mcast.c), and would count among the groups of the socket permanently: there no source can send any more.
-        Err(GroupError::NoInterface) if membership.source.is_some() && membership.interface != 0 => {
-            match leave(&Membership { source: None, ..*membership }) {
-                Err(GroupError::NotJoined) => Ok(()),
-                left => left,
-            }
-        }
-        left => left,
-    }
-}
-
-fn leave_error(error: io::Error) -> GroupError {
-    match Failure::of(&error) {
-        // EADDRNOTAVAIL: the source is not joined, or the group. EINVAL: a source, and the group is not joined.
-        Failure::AddressNotAvailable | Failure::Invalid => GroupError::NotJoined,
-        Failure::NoDevice => GroupError::NoInterface,
-        _ => GroupError::Other(error),
-    }
-}
 
 /// See [`Kernel::group_filter`].
 pub(in crate::sys) fn filter(
@@ -82,42 +32,11 @@ pub(in crate::sys) fn filter(
     Ok(Some(GroupFilter { excludes: mode == MCAST_EXCLUDE, sources }))
 }
 
-fn change(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-    membership: &Membership,
-    any: i32,
-    with_source: i32,
-) -> io::Result<()> {
-    let Membership { group, source, interface } = membership;
-    let mut request = [0; FIRST + 2 * STORAGE];
-    request[..4].copy_from_slice(&interface.to_ne_bytes());
-    write_addr(group, &mut request[FIRST..]);
-    let (name, len) = match source {
-        None => (any, FIRST + STORAGE),
-        Some(source) => {
-            write_addr(source, &mut request[FIRST + STORAGE..]);
-            (with_source, request.len())
-        }
-    };
-    kernel.set_raw_option(fd, level(group), name, &request[..len])
-}
-
-fn level(group: &Addr) -> i32 {
-    if group.family == family::INET6 { libc::IPPROTO_IPV6 } else { libc::IPPROTO_IP }
-}
-
-/// Into a sockaddr_storage, which is longer than any address.
-fn write_addr(addr: &Addr, storage: &mut [u8]) {
-    if let Some(place) = storage.first_chunk_mut() {
-        addr.to_sockaddr(place);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::{OwnedHandle, SystemKernel, interface, socket};
+    use crate::addr::family;
+    use crate::sys::{GroupError, Membership, OwnedHandle, SystemKernel, interface, socket};
     use std::os::fd::AsRawFd;
 
     const V4: Addr = Addr::v4([228, 0, 0, 5], 0);

@@ -1,12 +1,9 @@
 //! Network interfaces in the network namespace of a socket: the requests of netdevice(7) on the socket.
 //! if_nametoindex(3) and getifaddrs(3) use the calling thread's namespace instead, which may be another one.
 
-use super::check;
+use super::{check, interface};
 use std::io;
 use std::os::fd::RawFd;
-
-/// The index of no interface.
-const NONE: u32 = 0;
 
 type IoctlNumber = libc::c_ulong;
 
@@ -28,18 +25,7 @@ pub(in crate::sys) fn first_v4(fd: RawFd, index: u32) -> Option<[u8; 4]> {
 /// of the calling thread's namespace, which is usually the same one.
 pub(in crate::sys) fn indexes(fd: RawFd) -> Vec<u32> {
     let mut indexes: Vec<u32> = addressed(fd).into_iter().filter_map(|one| index_of(fd, one)).collect();
-    // SAFETY: a list that ends in an entry of index 0, or NULL.
-    let list = unsafe { libc::if_nameindex() };
-    let mut next = list;
-    // SAFETY: NULL or an entry of the list, which is freed below.
-    while let Some(entry) = unsafe { next.as_ref() }.filter(|entry| entry.if_index != NONE) {
-        indexes.push(entry.if_index);
-        next = next.wrapping_add(1);
-    }
-    if !list.is_null() {
-        // SAFETY: the list that if_nameindex has made.
-        unsafe { libc::if_freenameindex(list) };
-    }
+    indexes.extend(interface::indexes());
     indexes.sort_unstable();
     indexes.dedup();
     indexes
@@ -94,7 +80,7 @@ fn empty() -> libc::ifreq {
 mod tests {
     use super::*;
     use crate::addr::family;
-    use crate::sys::{interface, socket};
+    use crate::sys::socket;
     use std::os::fd::AsRawFd;
 
     fn lo() -> u32 {
@@ -114,7 +100,7 @@ mod tests {
     #[test]
     fn an_index_that_nobody_has_is_gone() {
         let socket = socket::udp(family::INET).expect("a socket");
-        for index in [NONE, i32::MAX as u32, u32::MAX] {
+        for index in [0, i32::MAX as u32, u32::MAX] {
             assert!(is_gone(socket.as_raw_fd(), index));
             assert_eq!(first_v4(socket.as_raw_fd(), index), None);
         }

@@ -1,10 +1,13 @@
 //! The named socket options as socket(7), ip(7), ipv6(7) and udp(7) have them, and the options that ports manage
 //! themselves.
 
-use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SocketKind, SocketOption};
+use crate::sys::unix::options::{Setting, Value, read};
+use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SavedOption, SocketKind, SocketOption};
 use IpVersion::{V4, V6};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+
+pub(in crate::sys) use crate::sys::unix::options::{integer, is_socket, take_error};
 
 /// IPV6_MULTICAST_ALL in linux/in6.h, since Linux 4.20.
 const IPV6_MULTICAST_ALL: i32 = 29;
@@ -16,56 +19,6 @@ const STAMPS: [i32; 5] = if cfg!(any(target_arch = "sparc", target_arch = "sparc
 } else {
     [64, 63, 35, 29, 65]
 };
-
-/// An option by its level and name, and a value of it.
-type Setting = (i32, i32, Value);
-
-/// What setsockopt(2) and getsockopt(2) take for a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Value {
-    bytes: [u8; Value::MAX],
-    len: usize,
-}
-
-impl Value {
-    /// The length of struct ip_mreqn, the longest value here.
-    const MAX: usize = 12;
-
-    /// Of at most [`Value::MAX`] bytes.
-    fn new(value: &[u8]) -> Value {
-        let mut bytes = [0; Value::MAX];
-        bytes[..value.len()].copy_from_slice(value);
-        Value { bytes, len: value.len() }
-    }
-
-    fn number(number: i32) -> Value {
-        Value::new(&number.to_ne_bytes())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// The value that an option had, to be put back later.
-#[derive(Debug)]
-pub struct SavedOption {
-    option: SocketOption,
-    /// In the order to set them again, the option itself first.
-    settings: Vec<Setting>,
-}
-
-impl SavedOption {
-    /// The option.
-    pub fn option(&self) -> SocketOption {
-        self.option
-    }
-
-    /// True if this is the value that the option had.
-    pub fn is(&self, value: OptionValue) -> bool {
-        self.settings.first().is_some_and(|(.., was)| *was == encode(self.option, value))
-    }
-}
 
 /// The level and the name of an option.
 fn number(option: SocketOption) -> (i32, i32) {
@@ -104,7 +57,8 @@ fn number(option: SocketOption) -> (i32, i32) {
     }
 }
 
-fn encode(option: SocketOption, value: OptionValue) -> Value {
+/// What setsockopt(2) takes for a value of an option.
+pub(in crate::sys) fn encode(option: SocketOption, value: OptionValue) -> Value {
     match (option, value) {
         // struct sock_txtime: the clock, and no flags.
         (SocketOption::SendAt, OptionValue::Number(_)) => {
@@ -247,34 +201,6 @@ pub(in crate::sys) fn drops(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> Optio
     let mut info = [0; (DROPS + 1) * 4];
     let filled = kernel.raw_option(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, &mut info).ok()?;
     info.last_chunk().filter(|_| filled == info.len()).map(|word| u32::from_ne_bytes(*word))
-}
-
-/// True if the descriptor is a socket.
-pub(in crate::sys) fn is_socket(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> bool {
-    integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
-}
-
-/// The pending error of the socket, which this removes: SO_ERROR in socket(7).
-pub(in crate::sys) fn take_error(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-) -> io::Result<Option<io::Error>> {
-    let errno = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_ERROR)?;
-    Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
-}
-
-/// An option that is an int.
-pub(super) fn integer(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32) -> io::Result<i32> {
-    let mut value = [0; 4];
-    kernel.raw_option(fd, level, name, &mut value)?;
-    Ok(i32::from_ne_bytes(value))
-}
-
-/// The first `len` bytes of an option.
-fn read(kernel: &(impl Kernel + ?Sized), fd: RawFd, level: i32, name: i32, len: usize) -> io::Result<Value> {
-    let mut bytes = [0; Value::MAX];
-    let filled = kernel.raw_option(fd, level, name, &mut bytes[..len])?;
-    Ok(Value { bytes, len: filled.min(len) })
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ fn closed_and_dead() {
     let owner = OwnerLock::new().unwrap();
     let entry = owner.enter().unwrap();
     owner.mark_batch_valid();
-    assert!(owner.is_batch_valid() && !owner.is_unusable());
+    assert_eq!(owner.is_batch_valid(), owner.is_wiped_on_fork());
+    assert!(!owner.is_unusable());
     owner.poison();
     assert!(owner.is_unusable() && !owner.is_batch_valid());
     assert_eq!(owner.enter().err(), Some(Status::PANIC));

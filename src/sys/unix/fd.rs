@@ -23,6 +23,12 @@ impl AsRawFd for TolerantFd {
 }
 
 impl TolerantFd {
+    /// Takes over a number that the caller owns.
+    #[cfg(any(udpr_portable, not(target_os = "linux")))]
+    pub(in crate::sys) fn from_raw(fd: RawFd) -> TolerantFd {
+        TolerantFd(fd)
+    }
+
     /// Returns its number. The caller has to close it with [`close`].
     pub fn into_raw(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0

@@ -1,5 +1,6 @@
 //! Network interfaces by name, number or address.
 
+use crate::abi::udpr_interface_flag as Flag;
 use crate::addr::{Addr, family};
 use crate::status::{Result, Status};
 use libc::{IFNAMSIZ, c_char, ifaddrs, sockaddr};
@@ -84,11 +85,42 @@ pub fn exists(index: u32) -> bool {
 }
 
 /// The index, if there is an interface with this index.
-fn existing(index: u32) -> Result<u32> {
+pub(in crate::sys) fn existing(index: u32) -> Result<u32> {
     let mut name = [0 as c_char; IFNAMSIZ];
     // SAFETY: the buffer has the IFNAMSIZ bytes that if_indextoname may write.
     let found = unsafe { libc::if_indextoname(index, name.as_mut_ptr()) };
     if found.is_null() { Err(look_up_failure()) } else { Ok(index) }
+}
+
+/// The indexes of all interfaces.
+pub(in crate::sys) fn indexes() -> Vec<u32> {
+    let mut indexes = Vec::new();
+    // SAFETY: a list that ends in an entry of index 0, or NULL.
+    let list = unsafe { libc::if_nameindex() };
+    let mut next = list;
+    // SAFETY: NULL or an entry of the list, which is freed below.
+    while let Some(entry) = unsafe { next.as_ref() }.filter(|entry| entry.if_index != 0) {
+        indexes.push(entry.if_index);
+        next = next.wrapping_add(1);
+    }
+    if !list.is_null() {
+        // SAFETY: the list that if_nameindex has made.
+        unsafe { libc::if_freenameindex(list) };
+    }
+    indexes
+}
+
+/// The bits of `udpr_interface_flag` for flags of netdevice(7).
+pub(in crate::sys) fn flags(of_system: u32) -> u32 {
+    let all = [
+        (libc::IFF_UP, Flag::UDPR_INTERFACE_UP),
+        (libc::IFF_LOOPBACK, Flag::UDPR_INTERFACE_LOOPBACK),
+        (libc::IFF_MULTICAST, Flag::UDPR_INTERFACE_MULTICAST),
+        (libc::IFF_BROADCAST, Flag::UDPR_INTERFACE_BROADCAST),
+        (libc::IFF_POINTOPOINT, Flag::UDPR_INTERFACE_POINT_TO_POINT),
+    ];
+    let set = all.into_iter().filter(|(bit, _)| of_system & *bit as u32 != 0);
+    set.fold(0, |flags, (_, flag)| flags | flag as u32)
 }
 
 fn index_by_address(addr: &Addr) -> Result<u32> {
@@ -105,17 +137,17 @@ fn index_by_address(addr: &Addr) -> Result<u32> {
 }
 
 /// The addresses of this host, as getifaddrs lists them.
-struct AddressList(*mut ifaddrs);
+pub(in crate::sys) struct AddressList(*mut ifaddrs);
 
 impl AddressList {
-    fn new() -> Result<AddressList> {
+    pub(in crate::sys) fn new() -> Result<AddressList> {
         let mut head = ptr::null_mut();
         // SAFETY: the list's head is written to a variable of ours.
         let result = unsafe { libc::getifaddrs(&mut head) };
         if result == 0 { Ok(AddressList(head)) } else { Err(reason(&io::Error::last_os_error())) }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &ifaddrs> {
+    pub(in crate::sys) fn iter(&self) -> impl Iterator<Item = &ifaddrs> {
         // SAFETY: a list of getifaddrs is null or points to an entry that lives until freeifaddrs.
         let first = unsafe { self.0.as_ref() };
         // SAFETY: likewise each entry's next one.
@@ -131,7 +163,7 @@ impl Drop for AddressList {
 }
 
 /// An entry's address, if it is an IPv4 or IPv6 one: there are entries for the link layer, too.
-fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
+pub(in crate::sys) fn read_address(sockaddr: *const sockaddr) -> Option<Addr> {
     // SAFETY: getifaddrs gives null or a whole sockaddr, whose family tells what it is.
     let family = unsafe { sockaddr.as_ref() }?.sa_family;
     let len = match i32::from(family) {

@@ -58,7 +58,7 @@ pub(in crate::sys) fn option(fd: RawFd, level: i32, name: i32, value: &mut [u8])
     Ok(len as usize)
 }
 
-fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
+pub(in crate::sys) fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::Result<T> {
     if fd < 0 {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
@@ -66,7 +66,7 @@ fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io::Result<T>) -> io::
     call(SockRef::from(&unsafe { BorrowedFd::borrow_raw(fd) }))
 }
 
-fn name(addr: &Addr) -> io::Result<SockAddr> {
+pub(in crate::sys) fn name(addr: &Addr) -> io::Result<SockAddr> {
     let mut bytes = [0; Addr::SOCKADDR_MAX];
     let len = addr.to_sockaddr(&mut bytes);
     let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {

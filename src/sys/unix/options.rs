@@ -1,0 +1,95 @@
+//! The values of socket options, and the options that every Unix has.
+
+use crate::sys::imp::options::encode;
+use crate::sys::{Kernel, OptionValue, SocketOption};
+use std::io;
+use std::os::fd::RawFd;
+
+/// An option by its level and name, and a value of it.
+pub(in crate::sys) type Setting = (i32, i32, Value);
+
+/// What setsockopt(2) and getsockopt(2) take for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sys) struct Value {
+    pub(in crate::sys) bytes: [u8; Value::MAX],
+    len: usize,
+}
+
+impl Value {
+    /// The length of struct ip_mreqn, the longest value here.
+    pub(in crate::sys) const MAX: usize = 12;
+
+    /// Of at most [`Value::MAX`] bytes.
+    pub(in crate::sys) fn new(value: &[u8]) -> Value {
+        let mut bytes = [0; Value::MAX];
+        bytes[..value.len()].copy_from_slice(value);
+        Value { bytes, len: value.len() }
+    }
+
+    pub(in crate::sys) fn number(number: i32) -> Value {
+        Value::new(&number.to_ne_bytes())
+    }
+
+    pub(in crate::sys) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// The value that an option had, to be put back later.
+#[derive(Debug)]
+pub struct SavedOption {
+    pub(in crate::sys) option: SocketOption,
+    /// In the order to set them again, the option itself first.
+    pub(in crate::sys) settings: Vec<Setting>,
+}
+
+impl SavedOption {
+    /// The option.
+    pub fn option(&self) -> SocketOption {
+        self.option
+    }
+
+    /// True if this is the value that the option had.
+    pub fn is(&self, value: OptionValue) -> bool {
+        self.settings.first().is_some_and(|(.., was)| *was == encode(self.option, value))
+    }
+}
+
+/// True if the descriptor is a socket.
+pub(in crate::sys) fn is_socket(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> bool {
+    integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+}
+
+/// The pending error of the socket, which this removes: SO_ERROR in socket(7).
+pub(in crate::sys) fn take_error(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+) -> io::Result<Option<io::Error>> {
+    let errno = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_ERROR)?;
+    Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
+}
+
+/// An option that is an int.
+pub(in crate::sys) fn integer(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    level: i32,
+    name: i32,
+) -> io::Result<i32> {
+    let mut value = [0; 4];
+    kernel.raw_option(fd, level, name, &mut value)?;
+    Ok(i32::from_ne_bytes(value))
+}
+
+/// The first `len` bytes of an option.
+pub(in crate::sys) fn read(
+    kernel: &(impl Kernel + ?Sized),
+    fd: RawFd,
+    level: i32,
+    name: i32,
+    len: usize,
+) -> io::Result<Value> {
+    let mut bytes = [0; Value::MAX];
+    let filled = kernel.raw_option(fd, level, name, &mut bytes[..len])?;
+    Ok(Value { bytes, len: filled.min(len) })
+}

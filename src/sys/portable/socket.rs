@@ -1,0 +1,73 @@
+//! The one place that makes sockets, and the calls on them that carry no datagrams.
+
+use super::check;
+use crate::addr::{Addr, family};
+use crate::sys::unix::socket::borrow;
+use socket2::{Domain, MsgHdrMut, Protocol, SockAddr, SockAddrStorage, Socket, Type};
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+
+pub use crate::sys::unix::socket::take_over;
+pub(in crate::sys) use crate::sys::unix::socket::{
+    bind, connect, duplicate, local_addr, option, peer_addr, set_option,
+};
+
+/// A UDP socket, non-blocking and close-on-exec.
+pub(in crate::sys) fn udp(version: u16) -> io::Result<OwnedFd> {
+    let domain = if version == family::INET6 { Domain::IPV6 } else { Domain::IPV4 };
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Ends a connection: connect(2) with AF_UNSPEC. BSD disconnects, too, and reports EAFNOSUPPORT.
+pub(in crate::sys) fn disconnect(fd: RawFd) -> io::Result<()> {
+    // SAFETY: a sockaddr is integers; all of them may be zero, which is AF_UNSPEC.
+    let unspecified: libc::sockaddr = unsafe { std::mem::zeroed() };
+    let len = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes.
+    match check(unsafe { libc::connect(fd, &unspecified, len) }.into()) {
+        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        disconnected => disconnected.map(drop),
+    }
+}
+
+/// Whether shutdown(2) has ended receiving. Then the socket stays readable without anything to read, or recvmsg(2) returns 0 bytes
+/// without a sender, whereas a datagram has one.
+pub(in crate::sys) fn is_shut(fd: RawFd) -> bool {
+    match peek(fd) {
+        Ok((len, sender)) => len == 0 && sender == Addr::UNSPECIFIED,
+        // Another holder of the socket may read a datagram between two calls.
+        Err(_) => is_readable(fd) && peek(fd).is_err() && is_readable(fd),
+    }
+}
+
+fn peek(fd: RawFd) -> io::Result<(usize, Addr)> {
+    let mut sender = unnamed();
+    let mut header = MsgHdrMut::new().with_addr(&mut sender);
+    let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+    let len = borrow(fd, |socket| socket.recvmsg(&mut header, flags))?;
+    Ok((len, read_name(&sender)))
+}
+
+fn is_readable(fd: RawFd) -> bool {
+    let mut one = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    // SAFETY: poll(2) reads and writes one entry.
+    let ready = unsafe { libc::poll(&mut one, 1, 0) };
+    ready == 1 && one.revents & libc::POLLIN != 0
+}
+
+/// Room for a name, which is no name yet.
+pub(super) fn unnamed() -> SockAddr {
+    let storage = SockAddrStorage::zeroed();
+    let len = storage.size_of();
+    // SAFETY: the storage is zeros, which is AF_UNSPEC.
+    unsafe { SockAddr::new(storage, len) }
+}
+
+/// The address in a name; unspecified if there is none.
+pub(super) fn read_name(name: &SockAddr) -> Addr {
+    // SAFETY: the storage is larger than any address, and initialised.
+    let bytes = unsafe { &*name.as_ptr().cast::<[u8; Addr::SOCKADDR_MAX]>() };
+    Addr::from_sockaddr(bytes).unwrap_or(Addr::UNSPECIFIED)
+}

@@ -5,6 +5,8 @@ find_program(UDPR_CARGO cargo NO_CMAKE_FIND_ROOT_PATH DOC "The cargo that builds
 
 set(UDPR_RUST_TARGET "" CACHE STRING "The Rust target triple to build for; empty: that of the C compiler")
 
+set(UDPR_BACKEND "" CACHE STRING "Empty, or for tests on Linux \"portable\": the backend of other systems")
+
 function(udpr_check_cargo)
   set(need "udpr needs Rust ${udpr_rust_version} or later (https://rustup.rs)")
   set(hint "Put a newer cargo into PATH, or name one with -DUDPR_CARGO=/path/to/cargo.")
@@ -77,6 +79,7 @@ add_custom_command(
   OUTPUT ${udpr_archive}
   COMMAND ${CMAKE_COMMAND} -E env --unset=MAKEFLAGS
           $<$<STREQUAL:${udpr_rust_build},relwithdebinfo>:CARGO_PROFILE_RELEASE_DEBUG=true>
+          "$<$<STREQUAL:${UDPR_BACKEND},portable>:RUSTFLAGS=$ENV{RUSTFLAGS} --cfg udpr_portable>"
           ${UDPR_CARGO} rustc --locked --lib --crate-type staticlib --profile $<IF:$<CONFIG:Debug>,dev,release>
           --manifest-path ${PROJECT_SOURCE_DIR}/Cargo.toml --target-dir ${udpr_cargo_dir} --target ${udpr_rust_target}
           "$<$<BOOL:${UDPR_OFFLINE}>:--offline>" ${UDPR_CARGO_FLAGS}

@@ -3,9 +3,9 @@ count_tests.py OUTCOMES: counts the tests of all suites.
 
 NAME is the suite's name and STATUS its exit code. RESULTS is the output of cargo test (the suite "cargo"), the output of a
 program, or a JUnit file of ctest (.xml) whose tests are programs. A program prints `ok NAME`, `not ok NAME: why`,
-`skip NAME # why` and `N passed, N failed, N skipped`. If the suite is a target (TARGETS) or "python", RESULTS is the output of
-scripts/test-target or scripts/test-python, which prints the program before the name of each case: `ok i686.c.addr: parse_ipv4`. The first form
-prints in one line how many runs passed, failed and were skipped, then a line for each run that failed or was skipped, and
+`skip NAME # why` and `N passed, N failed, N skipped`. If the suite is one of SCRIPTS, RESULTS is the output of
+scripts/test-target, scripts/test-portable or scripts/test-python, which prints the program before the name of each case:
+`ok i686.c.addr: parse_ipv4`. The first form prints in one line how many runs passed, failed and were skipped, then a line for each run that failed or was skipped, and
 appends a line for each run to the file OUTCOMES.
 
 A test can run several times: with each library, with a sanitizer, under valgrind, without a feature of the kernel, for
@@ -20,9 +20,11 @@ import xml.etree.ElementTree as xml
 
 # The names of scripts/test-target for its targets.
 TARGETS = ("i686", "aarch64", "armv7", "s390x", "musl")
+# Suites whose results are the output of a script that prints the program before the name of each case.
+SCRIPTS = (*TARGETS, "portable", "python")
 
 # The part of a program's name that describes how it was run.
-VARIANT = re.compile(rf"^(?:asan|tsan|{'|'.join(TARGETS)})\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
+VARIANT = re.compile(rf"^(?:asan|tsan|portable|{'|'.join(TARGETS)})\.|(?<=^cpp)\d\d|\.(?:shared|static|without_\w+|valgrind)$")
 
 # Names of tests whose first group is counted, each value once.
 COUNTED_KINDS = {
@@ -73,7 +75,7 @@ def suite_runs(name, status, results):
         text = file.read()
     if name == "cargo":
         yield from cargo_runs(text)
-    elif name in (*TARGETS, "python"):
+    elif name in SCRIPTS:
         yield from target_runs(text)
     else:
         yield from program_runs("", None if status == "0" else f"exit code {status}", text)
@@ -127,7 +129,8 @@ def kinds_line(passed):
     return ", ".join(counts)
 
 
-if len(sys.argv) == 2:
-    count_all(sys.argv[1])
-else:
-    count_suite(*sys.argv[1:])
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        count_all(sys.argv[1])
+    else:
+        count_suite(*sys.argv[1:])

@@ -1,8 +1,9 @@
 //! The contract of a system: what every backend provides, and what is common to all of them.
 //!
-//! One backend is chosen by the target, `linux` for example. It provides the names below, those of every Unix by way of `unix`;
-//! [`api`] has the words that they share. The names that other modules need are exported as `sys::…`. A function that returns `io::Result` returns the
-//! system's own error. Its meaning is `Failure::of`, and its status is what `Status` makes of its errno.
+//! One backend is chosen by the target: `linux`, or `portable` on every other system, and on Linux with `--cfg udpr_portable`, for
+//! tests. It provides the names below, those of every Unix by way of `unix`; [`api`] has the words that they share. The names that
+//! other modules need are exported as `sys::…`. A function that returns `io::Result` returns the system's own error. Its meaning is
+//! `Failure::of`, and its status is what `Status` makes of its errno.
 //!
 //! Failures
 //! - `Failure::of(&io::Error) -> Failure`
@@ -24,7 +25,7 @@
 //!   `is_shut`, `take_over`, and `set_option` and `option` by numbers
 //! - `SocketHandle`, `TolerantFd`, `close`: owners that tolerate that the host has closed the number
 //! - `sockaddr::FORMAT`: how a `sockaddr` begins
-//! - `options`: `set`, `get`, `save`, `restore` of a [`SocketOption`], `is_socket`, `socket_kind`, `take_error`, `drops`;
+//! - `options`: `set`, `get`, `save`, `restore`, `encode` of a [`SocketOption`], `is_socket`, `socket_kind`, `take_error`, `drops`;
 //!   `SavedOption`; `managed_options::is_managed(level, name)`: the options that no program may set by number
 //! - `device`: [`Device`], `get`, `bind`, `includes`, `is_device_option(level, name)`
 //! - `multicast`: `join`, `leave`, `filter`
@@ -35,9 +36,9 @@
 //! - `names::look_up`: a [`LookUp`]
 //!
 //! Datagrams
-//! - `mmsg_headers::RecvHeaders`: `prepare`, `receive(Handle, count)`, and the messages of the last call: [`RecvBatch`] uses it
-//! - `mmsg_headers::SendHeaders`: `add`, `send(Handle, limit)`, `advance`, `clear`, `isolate_zero_ttl`: [`SendBatch`] uses it
-//! - `Control`, `Control::of`, `send_at()` of one: what a datagram is sent with; `recv_meta`: `read`, `segment`: what one was received with
+//! - `RecvHeaders`: `prepare`, `receive(Handle, count)`, and the messages of the last call: [`RecvBatch`] uses it
+//! - `SendHeaders`: `add`, `send(Handle, limit)`, `advance`, `clear`, `isolate_zero_ttl`: [`SendBatch`] uses it
+//! - `control::LAYOUT` and `KINDS`: the control data with which [`Control`] is sent, and that `recv_meta` reads
 //! - `error_queue::read(Handle) -> io::Result<Option<Report>>`
 //!
 //! Processes and threads

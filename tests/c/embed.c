@@ -270,7 +270,7 @@ static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, cons
 
 TEST(results_of_the_pool) {
   udpr_reactor *reactor = new_reactor(0);
-  int           fd = backend_fd_of(reactor), others = count_threads();
+  int           others = count_threads(), fd = backend_fd_of(reactor);
   bool          done = false, literal = false, name = false;
   OK(udpr_reactor_call_in_thread(reactor, nothing, set_flag, &done, NULL));
   EMBEDDED_RUN_UNTIL(reactor, fd, done);

@@ -27,8 +27,9 @@ static void count(udpr_transport *transport, const udpr_datagram *datagram, void
 }
 
 static void open_port(port *self, udpr_reactor *reactor, const char *host, udpr_datagram_fn received) {
-  udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_ERROR_REPORTS | UDPR_UDP_PACKET_INFO};
-  udpr_protocol    protocol = {.size = sizeof protocol, .user = self, .datagram_received = received};
+  udpr_udp_options options = {.size = sizeof options, .flags = UDPR_UDP_PACKET_INFO};
+  if (udpr_has_feature("error_reports")) options.flags |= UDPR_UDP_ERROR_REPORTS;
+  udpr_protocol protocol = {.size = sizeof protocol, .user = self, .datagram_received = received};
   *self = (port){.transport = listen_on(reactor, host, &protocol, &options)};
   self->host = host_of(self->transport);
 }

@@ -67,12 +67,7 @@ pub(in crate::sys) fn encode(option: SocketOption, value: OptionValue) -> Value 
         (SocketOption::DontFragment(_), OptionValue::Number(0)) => Value::number(libc::IP_PMTUDISC_WANT),
         // In probe mode no datagram is refused for what is known of the path (ip(7)).
         (SocketOption::DontFragment(_), OptionValue::Number(_)) => Value::number(libc::IP_PMTUDISC_PROBE),
-        // struct ip_mreqn: a group, which is not used; the address to send with; the index.
-        (SocketOption::MulticastInterface(V4), OptionValue::Interface { index, address }) => {
-            Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
-        }
-        (_, OptionValue::Interface { index, .. }) => Value::new(&index.to_ne_bytes()),
-        (_, OptionValue::Number(number)) => Value::number(number),
+        _ => Value::of(option, value),
     }
 }
 

@@ -44,12 +44,7 @@ pub(in crate::sys) fn encode(option: SocketOption, value: OptionValue) -> Value 
         (SocketOption::DontFragment(_), OptionValue::Number(on)) => {
             Value::number(SYSTEM.numbers.fragment_values[usize::from(on != 0)])
         }
-        // struct ip_mreqn: a group, which is not used; the address to send with; the index.
-        (SocketOption::MulticastInterface(IpVersion::V4), OptionValue::Interface { index, address }) => {
-            Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
-        }
-        (_, OptionValue::Interface { index, .. }) => Value::new(&index.to_ne_bytes()),
-        (_, OptionValue::Number(number)) => Value::number(number),
+        _ => Value::of(option, value),
     }
 }
 
@@ -62,8 +57,8 @@ pub(in crate::sys) fn set(
 ) -> io::Result<()> {
     match number(&SYSTEM.numbers, option) {
         Some((level, name)) => kernel.set_raw_option(fd, level, name, encode(option, value).bytes()),
-        // That is what every socket does.
-        None if matches!(option, SocketOption::MulticastAll(_)) && value == false.into() => Ok(()),
+        // What a system does not have is off.
+        None if value == false.into() => Ok(()),
         None => Err(unsupported()),
     }
 }

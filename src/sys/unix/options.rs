@@ -1,7 +1,7 @@
 //! The values of socket options, and the options that every Unix has.
 
 use crate::sys::imp::options::encode;
-use crate::sys::{Kernel, OptionValue, SocketOption};
+use crate::sys::{IpVersion, Kernel, OptionValue, SocketOption};
 use std::io;
 use std::os::fd::RawFd;
 
@@ -24,6 +24,18 @@ impl Value {
         let mut bytes = [0; Value::MAX];
         bytes[..value.len()].copy_from_slice(value);
         Value { bytes, len: value.len() }
+    }
+
+    /// The value of an option for which the system has no form of its own.
+    pub(in crate::sys) fn of(option: SocketOption, value: OptionValue) -> Value {
+        match (option, value) {
+            // struct ip_mreqn: a group, which is not used; the address to send with; the index.
+            (SocketOption::MulticastInterface(IpVersion::V4), OptionValue::Interface { index, address }) => {
+                Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
+            }
+            (_, OptionValue::Interface { index, .. }) => Value::new(&index.to_ne_bytes()),
+            (_, OptionValue::Number(number)) => Value::number(number),
+        }
     }
 
     pub(in crate::sys) fn number(number: i32) -> Value {

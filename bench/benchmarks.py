@@ -12,6 +12,7 @@ HIGHER_IS_BETTER = {"rate", "cpu_rate", "query_rate", "calls_per_s", "bytes_per_
 LABELS = {  # what reports show for contenders whose program names are not clear enough
     "udpr_plain": "udpr",
     "udpr_batch": "udpr, batch callback",
+    "udpr_portable": "udpr, the backend of other systems",
     "loop_recvfrom": "recvfrom and sendto by hand",
     "loop_mmsg": "recvmmsg and sendmmsg by hand",
     "loop_mmsg_epoll": "recvmmsg and sendmmsg by hand, behind epoll",
@@ -56,7 +57,7 @@ BY_HAND = (
     "loop_offload_epoll",
 )
 LIBUV = "libuv_try", "libuv_queue"
-ECHO_SERVERS = "udpr_plain", "udpr_batch", *BY_HAND, *LIBUV, "libevent", "asio"
+ECHO_SERVERS = "udpr_plain", "udpr_batch", "udpr_portable", *BY_HAND, *LIBUV, "libevent", "asio"
 GSO_SERVERS = "udpr_plain", "udpr_batch", "loop_mmsg", "loop_offload", "loop_offload_epoll", *LIBUV
 DNS = "dns_udpr", "dns_libuv", "dns_mmsg"
 SPINNING = "udpr_spin", "udpr_spin_50us", "udpr_iterate"

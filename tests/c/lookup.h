@@ -64,14 +64,16 @@ static inline void lookup_run(udpr_status expected, udpr_reactor *reactor, const
   lookup_expect_status(expected, reactor, self);
 }
 
-/* The look-up must return this one address. */
+/* The look-up must return this one address. glibc reads ::1 of the hosts file as 127.0.0.1 if IPv4 is asked for, so it may be
+ * there twice (nss_files, with `multi on` in host.conf).
+ */
 static inline void lookup_expect_address(udpr_reactor *reactor, const char *host, uint16_t family,
                                          const char *text) {
   lookup    one;
   udpr_addr expected = addr(text, 4321);
   lookup_run(UDPR_OK, reactor, host, family, &one);
-  CHECK_EQ(1, one.count);
-  CHECK_ADDR(&expected, &one.addrs[0]);
+  CHECK(one.count >= 1);
+  for (size_t i = 0; i < one.count; i++) CHECK_ADDR(&expected, &one.addrs[i]);
 }
 
 #endif

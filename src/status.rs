@@ -1,6 +1,12 @@
 //! The one table of status codes: number, name, errno and message of each.
 
+#[cfg(windows)]
+pub(crate) mod errno;
+
 use crate::abi::udpr_status_code as Code;
+/// The errors of the system, by their names in C. On Windows, they are those of Winsock and of the system.
+#[cfg(unix)]
+pub(crate) use libc as errno;
 use std::collections::TryReserveError;
 use std::ffi::CStr;
 use std::{error, fmt, io};
@@ -17,8 +23,8 @@ pub struct Status(i32);
 /// `Ok`, or the status of the failure.
 pub type Result<T = ()> = core::result::Result<T, Status>;
 
-/// The kernel returns errnos as negative numbers down to -4095 (`MAX_ERRNO`).
-const MAX_ERRNO: i32 = 4095;
+/// Linux returns errnos as negative numbers down to -4095 (`MAX_ERRNO`). The errors of Windows have 16 bits.
+const MAX_ERRNO: i32 = if cfg!(windows) { 0xffff } else { 4095 };
 
 /// The text of a literal that ends in NUL; evaluated at compile time only.
 const fn text(nul_terminated: &'static str) -> &'static CStr {
@@ -34,10 +40,10 @@ macro_rules! table {
         impl Status {
             $(#[doc = $message] pub const $name: Status = Status(Code::$code as i32);)*
 
-            /// The status that stands for an errno. A number that is no errno (below 1, above 4095) becomes `SYSTEM`.
+            /// The status that stands for an errno. A number that is no errno (below 1, above `MAX_ERRNO`) becomes `SYSTEM`.
             pub const fn from_errno(errno: i32) -> Status {
                 match errno {
-                    $($(libc::$errno => Status::$name,)?)*
+                    $($(errno::$errno => Status::$name,)?)*
                     1..=MAX_ERRNO => Status(Status::SYSTEM.0 - errno),
                     _ => Status::SYSTEM,
                 }
@@ -46,7 +52,7 @@ macro_rules! table {
             /// The errno that this status stands for, 0 if there is none.
             pub const fn errno(self) -> i32 {
                 match self {
-                    $($(Status::$name => libc::$errno,)?)*
+                    $($(Status::$name => errno::$errno,)?)*
                     _ => self.system_errno(),
                 }
             }
@@ -55,7 +61,7 @@ macro_rules! table {
             /// what is no failure.
             pub const fn nearest_errno(self) -> i32 {
                 match self {
-                    $($(Status::$name => libc::$nearest,)?)*
+                    $($(Status::$name => errno::$nearest,)?)*
                     Status(0..) => 0,
                     _ if self.errno() == 0 => libc::EIO,
                     _ => self.errno(),
@@ -147,19 +153,20 @@ table! {
 
 macro_rules! errnos {
     ($($errno:ident $message:literal)*) => {
-        /// The message of an errno without a status of its own, for those that sockets, epoll and look-ups return.
+        /// The message of an errno without a status of its own, for those that sockets, pollers and look-ups return.
         const fn errno_message(errno: i32) -> &'static CStr {
             match errno {
-                $(libc::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
+                $(errno::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
                 _ => c"a system error without a text here: its errno tells which",
             }
         }
 
         #[cfg(test)]
-        const ERRNOS: &[i32] = &[$(libc::$errno),*];
+        const ERRNOS: &[i32] = &[$(errno::$errno),*];
     };
 }
 
+#[cfg(unix)]
 errnos! {
     ENOENT "no such file or entry"
     EINTR "interrupted by a signal"
@@ -207,9 +214,32 @@ errnos! {
     EDQUOT "over the quota"
 }
 
+#[cfg(windows)]
+errnos! {
+    ENOENT "no such file or entry"
+    EBADF "bad handle"
+    EBUSY "device or resource busy"
+    EINTR "the call was interrupted"
+    EFAULT "bad memory address"
+    EINVAL "the system refused an argument"
+    EINPROGRESS "a blocking call is in progress"
+    EALREADY "under way already"
+    ENOTSOCK "it is not an open socket"
+    EDESTADDRREQ "a destination address is required"
+    EPROTOTYPE "the wrong protocol for this kind of socket"
+    ENOPROTOOPT "the socket does not know this option"
+    EPROTONOSUPPORT "this host does not support the protocol"
+    ENETDOWN "the network or the interface is down"
+    ENETRESET "the time to live of a datagram has expired"
+    ECONNRESET "connection reset by the peer"
+    ENOBUFS "no buffer space, or a full queue"
+    EISCONN "the socket is connected already"
+    ESHUTDOWN "the socket is shut down"
+}
+
 impl Status {
     /// A socket was shut down: a system status, which has no name of its own.
-    pub const SHUT_DOWN: Status = Status::from_errno(libc::ESHUTDOWN);
+    pub const SHUT_DOWN: Status = Status::from_errno(errno::ESHUTDOWN);
 
     /// The status with this number; any integer will do.
     pub const fn from_code(code: i32) -> Status {

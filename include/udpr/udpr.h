@@ -81,6 +81,13 @@
 #define UDPR_S(n) ((udpr_ns)(n) * 1000000000)
 #endif
 
+/** A socket or, except on Windows, any descriptor; negative for none. */
+#ifdef _WIN32
+typedef intptr_t udpr_socket;
+#else
+typedef int32_t udpr_socket;
+#endif
+
 #ifndef UDPR_API
 #if defined(UDPR_PLAIN)
 #define UDPR_API
@@ -446,7 +453,7 @@ typedef struct udpr_reactor_options {
 typedef uint64_t udpr_id;
 
 /** A watched descriptor is ready. `events` are bits of udpr_watch_flag. */
-typedef void (*udpr_watch_fn)(struct udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user);
+typedef void (*udpr_watch_fn)(struct udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events, void *user);
 
 /** Frees a user pointer. It is called exactly once. */
 typedef void (*udpr_free_fn)(void *user);
@@ -555,7 +562,7 @@ typedef void (*udpr_stopped_fn)(struct udpr_transport *transport, udpr_status re
  * A socket was made. `fd` and `local`, the address that it will be bound to, are borrowed. If this does not return UDPR_OK,
  * listen_* fails as with udpr_start_fn.
  */
-typedef udpr_status (*udpr_configure_fn)(int32_t fd, const struct udpr_addr *local, void *user);
+typedef udpr_status (*udpr_configure_fn)(udpr_socket fd, const struct udpr_addr *local, void *user);
 
 /** The callbacks of a port. The struct is copied; every callback may be NULL. */
 typedef struct udpr_protocol {
@@ -1089,7 +1096,7 @@ UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t 
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
  * which delayed calls would not make it readable.
  */
-UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, int32_t *out);
+UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, udpr_socket *out);
 
 /**
  * Gets the time until a delayed call, or other work that no descriptor reports, is due, in nanoseconds: 0 if it is
@@ -1109,7 +1116,7 @@ UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reacto
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_SYSTEM - EEXIST if the descriptor has a watch already;
  * UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
  */
-UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, int32_t fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
+UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, udpr_socket fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 
 /**
  * Changes the events of a watch of a descriptor.
@@ -1224,7 +1231,7 @@ UDPR_API udpr_status udpr_reactor_listen_addr(struct udpr_reactor *reactor, cons
  * options that have to be set before bind: UDPR_UDP_LISTEN_MULTIPLE, UDPR_UDP_REUSE_ADDRESS, UDPR_UDP_REUSE_PORT,
  * UDPR_UDP_V6_ONLY, bind_device.
  */
-UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, int32_t fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
+UDPR_API udpr_status udpr_reactor_adopt_datagram_port(struct udpr_reactor *reactor, udpr_socket fd, uint16_t family, const struct udpr_protocol *protocol, const struct udpr_udp_options *options, struct udpr_transport **out);
 
 /**
  * Gathers writes outside callbacks, like those inside callbacks, so that few system calls send them.
@@ -1291,7 +1298,7 @@ UDPR_API void *udpr_transport_user(const struct udpr_transport *transport);
  *
  * Returns: the descriptor; -1 once the socket is closed, and on a wrong thread.
  */
-UDPR_API int32_t udpr_transport_fileno(const struct udpr_transport *transport);
+UDPR_API udpr_socket udpr_transport_fileno(const struct udpr_transport *transport);
 
 /**
  * Sends one datagram: the `len` bytes at `data`, to the address `to`, which has to be of the port's family. `len` may be 0,

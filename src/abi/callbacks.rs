@@ -2,6 +2,7 @@
 
 use super::handles::{udpr_reactor, udpr_transport};
 use super::status::{udpr_id, udpr_status};
+use super::udpr_socket;
 use super::values::{udpr_addr, udpr_datagram, udpr_error_report, udpr_log_record};
 use std::ffi::c_void;
 
@@ -35,7 +36,7 @@ pub type udpr_watch_fn = Option<
     unsafe extern "C-unwind" fn(
         reactor: *mut udpr_reactor,
         id: udpr_id,
-        fd: i32,
+        fd: udpr_socket,
         events: u32,
         user: *mut c_void,
     ),
@@ -59,8 +60,9 @@ pub type udpr_visit_fn =
     Option<unsafe extern "C-unwind" fn(transport: *mut udpr_transport, user: *mut c_void)>;
 /// A socket was made. `fd` and `local`, the address that it will be bound to, are borrowed. If this does not return UDPR_OK,
 /// listen_* fails as with udpr_start_fn.
-pub type udpr_configure_fn =
-    Option<unsafe extern "C-unwind" fn(fd: i32, local: *const udpr_addr, user: *mut c_void) -> udpr_status>;
+pub type udpr_configure_fn = Option<
+    unsafe extern "C-unwind" fn(fd: udpr_socket, local: *const udpr_addr, user: *mut c_void) -> udpr_status,
+>;
 /// The port is bound. If this does not return UDPR_OK, listen_* fails with the status it returned
 /// (UDPR_E_INVALID_ARGUMENT for a positive one), and stop_protocol is not called.
 pub type udpr_start_fn =

@@ -192,7 +192,7 @@ impl Trigger<CCall> for CTrigger {
 
 /// A `udpr_watch_fn` with its `user`.
 pub(super) struct CWatch {
-    ready: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, i32, u32, *mut c_void),
+    ready: unsafe extern "C-unwind" fn(*mut udpr_reactor, udpr_id, Handle, u32, *mut c_void),
     user: UserData,
 }
 

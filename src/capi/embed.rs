@@ -61,7 +61,10 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
 /// which delayed calls would not make it readable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn udpr_reactor_backend_fd(reactor: *mut udpr_reactor, out: *mut i32) -> udpr_status {
+pub unsafe extern "C" fn udpr_reactor_backend_fd(
+    reactor: *mut udpr_reactor,
+    out: *mut udpr_socket,
+) -> udpr_status {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let (reactor, out) = (unsafe { HandleRef::new(reactor) }, unsafe { Out::new(out) });
     status(with_reactor(reactor, |reactor| {
@@ -101,7 +104,7 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_watch(
     reactor: *mut udpr_reactor,
-    fd: i32,
+    fd: udpr_socket,
     events: u32,
     r#fn: udpr_watch_fn,
     user: *mut c_void,

@@ -120,7 +120,7 @@ pub unsafe extern "C" fn udpr_reactor_listen_addr(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_adopt_datagram_port(
     reactor: *mut udpr_reactor,
-    fd: i32,
+    fd: udpr_socket,
     family: u16,
     protocol: *const udpr_protocol,
     options: *const udpr_udp_options,

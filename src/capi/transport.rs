@@ -63,7 +63,7 @@ pub unsafe extern "C" fn udpr_transport_user(transport: *const udpr_transport) -
 ///
 /// Returns: the descriptor; -1 once the socket is closed, and on a wrong thread.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> i32 {
+pub unsafe extern "C" fn udpr_transport_fileno(transport: *const udpr_transport) -> udpr_socket {
     // SAFETY: the caller's pointers are valid as the head of the header requires.
     let transport = unsafe { HandleRef::new(transport) };
     with_port(transport, |port| Ok(port.fileno())).unwrap_or(-1)

@@ -15,7 +15,7 @@ pub use shared::Shared;
 use crate::log::{Level, Log, Logger};
 use crate::refusal::RefusedCall;
 use crate::status::{Result, Status};
-use crate::sys::{Buffers, Handle, Interest, Kernel, Poller, RecvBatch, SendBatch, clock};
+use crate::sys::{Buffers, Handle, Kernel, Poller, RecvBatch, SendBatch, clock};
 use deadlines::Deadlines;
 use schedule::Schedule;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -76,7 +76,7 @@ impl Context {
         call_table: Rc<dyn CallTable>,
     ) -> Result<Context> {
         let poller = Poller::new()?;
-        kernel.watch(&poller, shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;
+        shared.waker.register(&*kernel, &poller, WAKE_TOKEN)?;
         Ok(Context {
             kernel,
             poller,

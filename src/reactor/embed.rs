@@ -31,8 +31,11 @@ impl<C: Call> Reactor<C> {
     /// The descriptor of the epoll set. From this call on it is readable whenever a turn has anything to do.
     ///
     /// # Errors
-    /// NOT_SUPPORTED if a sandbox refuses the alarm.
+    /// NOT_SUPPORTED if a sandbox refuses the alarm, or the system has no such descriptor.
     pub fn backend_fd(&self) -> Result<Handle> {
+        let unsupported =
+            || refusal::unsupported("reactor", "has no descriptor that another loop can wait for");
+        let handle = self.context.poller.handle().ok_or_else(unsupported)?;
         if self.embedding.fd().is_none() {
             let refused = |error| match may_be_refused(&error) {
                 true => refusal::unsupported("reactor", "cannot have a timer: timerfd_create(2) is refused"),
@@ -45,7 +48,7 @@ impl<C: Call> Reactor<C> {
             self.context.shared.waker.republish();
             self.update_alarm();
         }
-        Ok(self.context.poller.handle())
+        Ok(handle)
     }
 
     /// Nanoseconds until a turn has something to do that no descriptor reports: 0 if it has now.

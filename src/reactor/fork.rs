@@ -26,7 +26,7 @@ impl<C: Call> Reactor<C> {
         context.poller.renew()?;
         context.shared.waker.renew()?;
         self.embedding.renew()?;
-        context.kernel.watch(&context.poller, context.shared.waker.fd(), Interest::READABLE, WAKE_TOKEN)?;
+        context.shared.waker.register(&*context.kernel, &context.poller, WAKE_TOKEN)?;
         if let Some(alarm) = self.embedding.fd() {
             context.kernel.watch(&context.poller, alarm, Interest::READABLE, ALARM_TOKEN)?;
         }

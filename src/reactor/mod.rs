@@ -231,7 +231,7 @@ impl<C: Call> Reactor<C> {
             Source::Notice(watch) => watch.fd(),
             Source::Watch(_) => None,
         });
-        let own = std::iter::once(self.context.poller.handle()).chain(self.context.shared.waker.fds());
+        let own = self.context.poller.handle().into_iter().chain(self.context.shared.waker.fds());
         of_sources.chain(own).chain(self.embedding.fd()).filter(|fd| *fd >= 0).collect()
     }
 }

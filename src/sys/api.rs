@@ -6,18 +6,27 @@ use std::ffi::CStr;
 use std::io;
 use std::sync::Arc;
 
-/// What a system identifies a socket by.
-#[cfg(unix)]
-pub type Handle = std::os::fd::RawFd;
+/// What a system identifies a socket by: a descriptor, or the integer of a SOCKET on Windows. -1 is no socket.
+pub type Handle = crate::abi::udpr_socket;
 
 /// A [`Handle`] with its ownership: dropping it closes it.
 #[cfg(unix)]
 pub type OwnedHandle = std::os::fd::OwnedFd;
 
+/// A [`Handle`] with its ownership: dropping it closes it.
+#[cfg(windows)]
+pub type OwnedHandle = std::os::windows::io::OwnedSocket;
+
 /// The handle of an owner, which keeps it.
 #[cfg(unix)]
 pub fn handle_of(owner: &OwnedHandle) -> Handle {
     std::os::fd::AsRawFd::as_raw_fd(owner)
+}
+
+/// The handle of an owner, which keeps it.
+#[cfg(windows)]
+pub fn handle_of(owner: &OwnedHandle) -> Handle {
+    std::os::windows::io::AsRawSocket::as_raw_socket(owner) as Handle
 }
 
 /// What a handle is watched for. Errors and hang-ups are reported in any case.

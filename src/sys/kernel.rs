@@ -1,7 +1,7 @@
 //! The seam: every system call that a port or the loop makes goes through [`Kernel`], so that a test can make any of them fail.
 
 use super::imp::{device, error_queue, interface_monitor, multicast, netdevice, options, socket};
-use super::unix::names;
+use super::os::names;
 use super::{
     Device, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
     OwnedHandle, Poller, Readiness, Received, RecvBatch, RecvOptions, Report, SavedOption, SendBatch,

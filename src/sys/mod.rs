@@ -1,7 +1,7 @@
 //! The contract of a system: what every backend provides, and what is common to all of them.
 //!
 //! One backend is chosen by the target: `linux`, or `portable` on every other system, and on Linux with `--cfg udpr_portable`, for
-//! tests. It provides the names below, those of every Unix by way of `unix`; [`api`] has the words that they share. The names that
+//! tests. It provides the names below together with `unix` or `windows`, which is [`os`] here; [`api`] has the words that they share. The names that
 //! other modules need are exported as `sys::…`. A function that returns `io::Result` returns the system's own error. Its meaning is
 //! `Failure::of`, and its status is what `Status` makes of its errno.
 //!
@@ -12,9 +12,10 @@
 //!
 //! Waiting
 //! - `Poller`: `new()`, `add(Handle, Interest, token)`, `modify(..)`, `delete(Handle)`, `wait(&mut [Readiness], timeout) ->
-//!   io::Result<usize>`, `handle()` for an outer loop
+//!   io::Result<usize>`, `handle()` for an outer loop; none if no loop can wait for it
 //! - `Waker`: `new()`, `wake()` from any thread and from signal handlers, and for the loop `is_notified()`, `clear()`,
-//!   `begin_drain()`, `try_sleep()`, `republish()`, `take_signals() -> SignalSet`; `fd()` is in the poller.
+//!   `begin_drain()`, `try_sleep()`, `republish()`, `take_signals() -> SignalSet`; `register(kernel, &Poller, token)` has it end
+//!   the waits of a poller; `fds()` are the descriptors that it needs for that.
 //!   On Unix a backend provides `wake_descriptors()`, on which it is built
 //! - `Alarm`: `new()`, `set(timeout)`; `fd()` is in the poller, so that an outer loop wakes up at an instant
 //! - `renew()` of each of the three, in a forked child: a new one under the same number
@@ -57,7 +58,9 @@ mod buffers;
 mod cache_padded;
 pub mod cmsg;
 pub mod datagrams;
+mod errno;
 mod gso_plan;
+pub mod interface;
 pub mod kernel;
 #[cfg(all(target_os = "linux", not(udpr_portable)))]
 mod linux;
@@ -66,21 +69,30 @@ mod mutex;
 pub mod owner;
 #[cfg(any(udpr_portable, not(target_os = "linux")))]
 mod portable;
+mod raw_options;
 pub mod recv_batch;
 pub mod recv_meta;
 pub mod report;
 pub mod send_batch;
 mod send_meta;
+mod sock_addr;
 mod sockaddr;
 mod stack;
 mod thread_exit;
 pub mod tsan;
+#[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(all(target_os = "linux", not(udpr_portable)))]
 use linux as imp;
 #[cfg(any(udpr_portable, not(target_os = "linux")))]
 use portable as imp;
+#[cfg(unix)]
+use unix as os;
+#[cfg(windows)]
+use windows as os;
 
 pub use api::{
     Failure, GroupError, GroupFilter, Handle, Interest, IpVersion, LookUp, Membership, OptionValue,
@@ -91,6 +103,9 @@ pub use buffers::{Buffers, MESSAGES_MAX};
 pub use cache_padded::CachePadded;
 pub use cmsg::Control;
 pub use datagrams::{Datagram, Datagrams, DeferredBatch};
+pub use errno::may_be_refused;
+#[cfg(any(udpr_portable, not(target_os = "linux")))]
+use errno::unsupported;
 pub use gso_plan::{GsoLimits, Target};
 pub use imp::Poller;
 pub use imp::alarm::Alarm;
@@ -100,17 +115,16 @@ pub use imp::{
 };
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};
+pub use os::cancel::CancelDisabled;
+pub use os::fd::{SocketHandle, TolerantFd, close};
+pub use os::semaphore::Semaphore;
+pub use os::waker::Waker;
+pub use os::{clock, names, signal, thread};
 pub use owner::{OwnerGuard, OwnerLock};
+pub use raw_options::SavedOption;
 pub use recv_batch::{Received, RecvBatch, RecvOptions};
 pub use report::Report;
 pub use send_batch::{SendBatch, charge};
 pub use send_meta::{SendMeta, Unsent};
 pub use stack::{AtomicQueue, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};
-pub use unix::cancel::CancelDisabled;
-pub use unix::errno::may_be_refused;
-pub use unix::fd::{SocketHandle, TolerantFd, close};
-pub use unix::options::SavedOption;
-pub use unix::semaphore::Semaphore;
-pub use unix::waker::Waker;
-pub use unix::{clock, interface, names, signal, thread};

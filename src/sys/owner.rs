@@ -2,9 +2,9 @@
 
 use super::cache_padded::CachePadded;
 use super::imp::wiped_page::WipedPage;
+use super::os::process_id;
+use super::os::thread::this_thread;
 use super::tsan;
-use super::unix::process_id;
-use super::unix::thread::this_thread;
 use crate::status::{Result, Status};
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};

@@ -20,7 +20,7 @@ pub(crate) fn open_descriptors() -> usize {
 
 /// Counts the descriptors that the reactor's epoll set watches, as listed by the kernel (proc_pid_fdinfo(5)).
 pub(crate) fn watched_descriptors(reactor: &Reactor<ClosureCall>) -> usize {
-    let path = format!("/proc/self/fdinfo/{}", reactor.context().poller.handle());
+    let path = format!("/proc/self/fdinfo/{}", reactor.context().poller.handle().expect("a descriptor"));
     let info = std::fs::read_to_string(path).expect("procfs");
     info.lines().filter(|line| line.starts_with("tfd:")).count()
 }

@@ -1,9 +1,9 @@
 //! Waiting for many descriptors: epoll(7).
 
 use super::check;
-use super::errno::may_be_refused;
 use super::fd::TolerantFd;
 use crate::sys::api::{Handle, Interest, Readiness};
+use crate::sys::may_be_refused;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -36,12 +36,12 @@ impl Poller {
     /// # Errors
     /// Those of epoll_create1(2) and dup3(2).
     pub fn renew(&self) -> io::Result<()> {
-        super::replace(self.handle(), &create()?)
+        super::replace(self.fd.as_raw_fd(), &create()?)
     }
 
     /// The descriptor of the set. It is readable while anything in the set is ready.
-    pub fn handle(&self) -> Handle {
-        self.fd.as_raw_fd()
+    pub fn handle(&self) -> Option<Handle> {
+        Some(self.fd.as_raw_fd())
     }
 
     /// Adds a handle. Its readiness is reported with the `token`.
@@ -71,7 +71,7 @@ impl Poller {
     fn control(&self, operation: i32, fd: RawFd, interest: Interest, token: u64) -> io::Result<()> {
         let mut event = libc::epoll_event { events: bits(interest), u64: token };
         // SAFETY: the kernel reads one event.
-        check(unsafe { libc::epoll_ctl(self.handle(), operation, fd, &mut event) }.into()).map(drop)
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd, &mut event) }.into()).map(drop)
     }
 
     /// Waits until a handle is ready, at most `timeout` nanoseconds and never less, without a limit if it is none. Writes what
@@ -102,7 +102,7 @@ impl Poller {
         let ms = timeout.map_or(-1, |ns| ns.div_ceil(1_000_000).min(i32::MAX as u64) as i32);
         let (place, room) = (events.as_mut_ptr(), events.len() as i32);
         // SAFETY: the kernel writes at most `room` events.
-        check(unsafe { libc::epoll_wait(self.handle(), place, room, ms) }.into())
+        check(unsafe { libc::epoll_wait(self.fd.as_raw_fd(), place, room, ms) }.into())
     }
 
     fn wait_fine(&self, events: &mut [libc::epoll_event], timeout: Option<u64>) -> io::Result<usize> {
@@ -112,7 +112,7 @@ impl Poller {
         let (place, room) = (events.as_mut_ptr(), events.len() as i32);
         let (call, mask) = (libc::SYS_epoll_pwait2, std::ptr::null::<libc::sigset_t>());
         // SAFETY: the kernel writes at most `room` events and reads one __kernel_timespec, or none if it is null.
-        check(unsafe { libc::syscall(call, self.handle(), place, room, limit, mask, 0) })
+        check(unsafe { libc::syscall(call, self.fd.as_raw_fd(), place, room, limit, mask, 0) })
     }
 }
 

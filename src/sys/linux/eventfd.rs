@@ -1,8 +1,8 @@
 //! The descriptors of a waker: an eventfd, or a pipe if a sandbox refuses eventfd(2).
 
-use super::errno::may_be_refused;
 use super::fd::TolerantFd;
 use super::{check, pipe};
+use crate::sys::may_be_refused;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 

@@ -5,8 +5,8 @@
 //! fails is probed with a descriptor that nobody has: it returns EBADF if the call itself is allowed.
 
 use super::check;
-use super::errno::may_be_refused;
 use crate::sys::api::Failure;
+use crate::sys::may_be_refused;
 use std::io;
 use std::os::fd::RawFd;
 

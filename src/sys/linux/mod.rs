@@ -25,4 +25,5 @@ pub use epoll::Poller;
 pub(super) use eventfd::wake_descriptors;
 pub(super) use mmsg_headers::{RecvHeaders, SendHeaders};
 
-use super::unix::{check, errno, fd, interface, pipe, replace};
+use super::interface;
+use super::unix::{check, fd, pipe, replace};

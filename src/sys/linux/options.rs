@@ -1,13 +1,13 @@
 //! The named socket options as socket(7), ip(7), ipv6(7) and udp(7) have them, and the options that ports manage
 //! themselves.
 
-use crate::sys::unix::options::{Setting, Value, read};
+use crate::sys::raw_options::{Setting, Value, read};
 use crate::sys::{Failure, IpVersion, Kernel, OptionValue, SavedOption, SocketKind, SocketOption};
 use IpVersion::{V4, V6};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
-pub(in crate::sys) use crate::sys::unix::options::{integer, is_socket, take_error};
+pub(in crate::sys) use crate::sys::raw_options::{integer, is_socket, take_error};
 
 /// IPV6_MULTICAST_ALL in linux/in6.h, since Linux 4.20.
 const IPV6_MULTICAST_ALL: i32 = 29;

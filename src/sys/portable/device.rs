@@ -1,9 +1,8 @@
 //! Network devices that sockets are bound to: there are none.
 
-use crate::sys::{IpVersion, Kernel};
+use crate::sys::{Handle, IpVersion, Kernel, unsupported};
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::RawFd;
 
 /// The device of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,13 +34,13 @@ impl Device {
 }
 
 /// See [`Kernel::device`].
-pub(in crate::sys) fn get(_kernel: &(impl Kernel + ?Sized), _fd: RawFd) -> io::Result<Device> {
+pub(in crate::sys) fn get(_kernel: &(impl Kernel + ?Sized), _fd: Handle) -> io::Result<Device> {
     Ok(Device::None)
 }
 
 /// See [`Kernel::bind_device`].
-pub(in crate::sys) fn bind(_kernel: &(impl Kernel + ?Sized), _fd: RawFd, device: &Device) -> io::Result<()> {
-    if *device == Device::None { Ok(()) } else { Err(super::unsupported()) }
+pub(in crate::sys) fn bind(_kernel: &(impl Kernel + ?Sized), _fd: Handle, device: &Device) -> io::Result<()> {
+    if *device == Device::None { Ok(()) } else { Err(unsupported()) }
 }
 
 /// No option binds a socket to a device.

@@ -1,9 +1,9 @@
 //! The options that ports manage themselves: those that they set, those of groups, and those of UDP, by which systems merge
 //! datagrams.
 
-use super::system::SYSTEM;
+use super::system::{IP, IPV6, SYSTEM, UDP};
+use crate::sys::os::socket::{SO_ERROR, SOL_SOCKET};
 use crate::sys::recv_meta::Kind;
-use libc::{IPPROTO_IP, IPPROTO_IPV6, SOL_SOCKET};
 
 /// True if ports manage the option with these numbers themselves: nobody else may read or change it.
 pub fn is_managed(level: i32, name: i32) -> bool {
@@ -11,11 +11,11 @@ pub fn is_managed(level: i32, name: i32) -> bool {
     let numbers = &SYSTEM.numbers;
     let set = [numbers.packet_info, numbers.receive_tos, numbers.receive_ttl, numbers.multicast_interface];
     // Reading the error would take away one that connection_refused has to report.
-    level == libc::IPPROTO_UDP
-        || option == (SOL_SOCKET, libc::SO_ERROR)
+    level == UDP
+        || option == (SOL_SOCKET, SO_ERROR)
         || [numbers.broadcast, numbers.timestamps].contains(&option)
         || set.iter().any(|pair| pair.contains(&option))
-        || ([IPPROTO_IP, IPPROTO_IPV6].contains(&level) && numbers.groups.contains(&name))
-        || (level == IPPROTO_IP && numbers.groups_v4.contains(&name))
-        || (level == IPPROTO_IPV6 && numbers.groups_v6.contains(&name))
+        || ([IP, IPV6].contains(&level) && numbers.groups.contains(&name))
+        || (level == IP && numbers.groups_v4.contains(&name))
+        || (level == IPV6 && numbers.groups_v6.contains(&name))
 }

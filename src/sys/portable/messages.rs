@@ -1,7 +1,6 @@
-//! Many messages, by one recvmsg(2) or sendmsg(2) for each.
+//! Many messages, by one system call for each.
 
-use super::socket::{read_name, unnamed};
-use super::unsupported;
+use super::message;
 use crate::addr::Addr;
 use crate::sys::api::Failure;
 use crate::sys::buffers::MESSAGES_MAX;
@@ -9,11 +8,11 @@ use crate::sys::cmsg::{Control, ControlBuffer};
 use crate::sys::gso_plan::MESSAGES;
 use crate::sys::memory::StableArray;
 use crate::sys::recv_meta::RECV_CONTROL_SIZE;
-use crate::sys::unix::socket::{borrow, name};
-use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockAddr, SockRef};
-use std::io::{self, IoSlice};
+use crate::sys::sock_addr::name;
+use crate::sys::{Handle, unsupported};
+use socket2::SockAddr;
+use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
 
 /// The messages that wait to be sent.
 #[derive(Debug, Default)]
@@ -84,40 +83,30 @@ impl SendHeaders {
     ///
     /// # Safety
     /// The bytes that were given to [`SendHeaders::add`] are still there.
-    pub(in crate::sys) unsafe fn send(&mut self, fd: RawFd, limit: usize) -> io::Result<usize> {
-        borrow(fd, |socket| {
-            let mut sent = 0;
-            for message in self.messages[self.done..].iter().take(limit) {
-                // SAFETY: the caller's promise.
-                match unsafe { message.send(&socket) } {
-                    // An error that follows messages that were sent is dropped: the next call meets it again.
-                    Err(error) if sent == 0 => return Err(error),
-                    Err(_) => break,
-                    Ok(_) => sent += 1,
-                }
+    pub(in crate::sys) unsafe fn send(&mut self, handle: Handle, limit: usize) -> io::Result<usize> {
+        let mut sent = 0;
+        for message in self.messages[self.done..].iter().take(limit) {
+            // SAFETY: the caller's promise.
+            match unsafe { message.send(handle) } {
+                // An error that follows messages that were sent is dropped: the next call meets it again.
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+                Ok(()) => sent += 1,
             }
-            Ok(sent)
-        })
+        }
+        Ok(sent)
     }
 }
 
 impl SendMessage {
     /// # Safety
     /// Its bytes are still there.
-    unsafe fn send(&self, socket: &SockRef<'_>) -> io::Result<usize> {
+    unsafe fn send(&self, handle: Handle) -> io::Result<()> {
         if self.is_merged {
             return Err(unsupported());
         }
         // SAFETY: the caller's promise.
-        let bytes = [IoSlice::new(unsafe { &*self.bytes })];
-        let mut header = MsgHdr::new().with_buffers(&bytes);
-        if let Some(name) = &self.name {
-            header = header.with_addr(name);
-        }
-        if !self.control.is_empty() {
-            header = header.with_control(self.control.bytes());
-        }
-        socket.sendmsg(&header, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        message::send(handle, unsafe { &*self.bytes }, self.name.as_ref(), self.control.bytes())
     }
 }
 
@@ -166,23 +155,25 @@ impl RecvHeaders {
     /// the socket no longer has its error.
     ///
     /// # Errors
-    /// EAGAIN, and those of the socket.
+    /// Those of the socket; [`Failure::WouldBlock`] above all.
     ///
     /// # Safety
     /// Nothing refers to the buffers, which are still there.
-    pub(in crate::sys) unsafe fn receive(&mut self, fd: RawFd, count: usize) -> io::Result<Option<Failure>> {
+    pub(in crate::sys) unsafe fn receive(
+        &mut self,
+        handle: Handle,
+        count: usize,
+    ) -> io::Result<Option<Failure>> {
         let RecvHeaders { messages, controls, size, room, received } = self;
-        borrow(fd, |socket| {
-            for (message, control) in messages.iter_mut().zip(controls.iter_mut()).take(count) {
-                // SAFETY: the caller's promise.
-                match unsafe { message.receive(&socket, *size, &mut control.0[..*room]) } {
-                    Err(error) if *received == 0 => return Err(error),
-                    Err(error) => return Ok(Some(Failure::of(&error))),
-                    Ok(()) => *received += 1,
-                }
+        for (message, control) in messages.iter_mut().zip(controls.iter_mut()).take(count) {
+            // SAFETY: the caller's promise.
+            match unsafe { message.receive(handle, *size, &mut control.0[..*room]) } {
+                Err(error) if *received == 0 => return Err(error),
+                Err(error) => return Ok(Some(Failure::of(&error))),
+                Ok(()) => *received += 1,
             }
-            Ok(None)
-        })
+        }
+        Ok(None)
     }
 
     /// How many messages the last call has received.
@@ -209,19 +200,14 @@ impl RecvHeaders {
 impl RecvMessage {
     /// # Safety
     /// Nothing refers to the buffer, which has `size` bytes.
-    unsafe fn receive(&mut self, socket: &SockRef<'_>, size: usize, control: &mut [u8]) -> io::Result<()> {
+    unsafe fn receive(&mut self, handle: Handle, size: usize, control: &mut [u8]) -> io::Result<()> {
         // SAFETY: the caller's promise; bytes may be seen as bytes that are perhaps not initialised.
         let buffer = unsafe { std::slice::from_raw_parts_mut(self.data.cast::<MaybeUninit<u8>>(), size) };
-        // SAFETY: the system writes bytes only.
-        let control = unsafe { &mut *(std::ptr::from_mut(control) as *mut [MaybeUninit<u8>]) };
-        let (mut sender, mut buffers) = (unnamed(), [MaybeUninitSlice::new(buffer)]);
-        let mut header =
-            MsgHdrMut::new().with_addr(&mut sender).with_buffers(&mut buffers).with_control(control);
-        let len = socket.recvmsg(&mut header, libc::MSG_DONTWAIT)?;
+        let received = message::receive(handle, buffer, control)?;
         // Of a datagram that was cut, only that is known.
-        self.len = if header.flags().is_truncated() { size + 1 } else { len };
-        self.control_len = header.control_len();
-        self.sender = read_name(&sender);
+        self.len = received.len.unwrap_or(size + 1);
+        self.control_len = received.control_len;
+        self.sender = received.sender;
         Ok(())
     }
 
@@ -251,7 +237,10 @@ impl SendHeaders {
         let message = |message: &SendMessage| {
             // SAFETY: the test has the bytes.
             let bytes = unsafe { &*message.bytes };
-            (message.name.as_ref().map_or(Addr::UNSPECIFIED, read_name), bytes.to_vec())
+            (
+                message.name.as_ref().map_or(Addr::UNSPECIFIED, crate::sys::sock_addr::read_name),
+                bytes.to_vec(),
+            )
         };
         self.messages[self.done..].iter().map(message).collect()
     }

@@ -1,18 +1,17 @@
 //! Memberships of a socket in multicast groups. The system does not report them.
 
 use crate::addr::Addr;
-use crate::sys::{GroupFilter, Kernel};
+use crate::sys::{GroupFilter, Handle, Kernel, unsupported};
 use std::io;
-use std::os::fd::RawFd;
 
-pub(in crate::sys) use crate::sys::unix::multicast::{join, leave};
+pub(in crate::sys) use crate::sys::os::multicast::{join, leave};
 
 /// See [`Kernel::group_filter`].
 pub(in crate::sys) fn filter(
     _kernel: &(impl Kernel + ?Sized),
-    _fd: RawFd,
+    _fd: Handle,
     _group: &Addr,
     _interface: u32,
 ) -> io::Result<Option<GroupFilter>> {
-    Err(super::unsupported())
+    Err(unsupported())
 }

@@ -1,14 +1,13 @@
 //! The named socket options, by the numbers of the system's table.
 
 use super::system::{Numbers, SYSTEM};
-use super::unsupported;
+use crate::sys::raw_options::{Value, read};
 use crate::sys::recv_meta::{ABSENT, Kind};
-use crate::sys::unix::options::{Value, read};
-use crate::sys::{IpVersion, Kernel, OptionValue, SavedOption, SocketKind, SocketOption};
+use crate::sys::{Handle, IpVersion, Kernel, OptionValue, SavedOption, SocketOption, unsupported};
 use std::io;
-use std::os::fd::RawFd;
 
-pub(in crate::sys) use crate::sys::unix::options::{integer, is_socket, take_error};
+pub(in crate::sys) use super::socket::socket_kind;
+pub(in crate::sys) use crate::sys::raw_options::{integer, is_socket, take_error};
 
 /// The level and the name of an option; none if the system does not have it.
 fn number(numbers: &Numbers, option: SocketOption) -> Option<Kind> {
@@ -51,7 +50,7 @@ pub(in crate::sys) fn encode(option: SocketOption, value: OptionValue) -> Value 
 /// See [`Kernel::set_option`].
 pub(in crate::sys) fn set(
     kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
+    fd: Handle,
     option: SocketOption,
     value: OptionValue,
 ) -> io::Result<()> {
@@ -66,7 +65,7 @@ pub(in crate::sys) fn set(
 /// See [`Kernel::option`].
 pub(in crate::sys) fn get(
     kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
+    fd: Handle,
     option: SocketOption,
 ) -> io::Result<i32> {
     let Some((level, name)) = number(&SYSTEM.numbers, option) else {
@@ -88,7 +87,7 @@ fn requested(option: SocketOption, value: i32) -> i32 {
 /// See [`Kernel::save_option`].
 pub(in crate::sys) fn save(
     kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
+    fd: Handle,
     option: SocketOption,
 ) -> io::Result<SavedOption> {
     let Some((level, name)) = number(&SYSTEM.numbers, option) else {
@@ -103,30 +102,14 @@ pub(in crate::sys) fn save(
 /// See [`Kernel::restore_option`].
 pub(in crate::sys) fn restore(
     kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
+    fd: Handle,
     saved: &SavedOption,
 ) -> io::Result<()> {
     let mut settings = saved.settings.iter();
     settings.try_for_each(|(level, name, value)| kernel.set_raw_option(fd, *level, *name, value.bytes()))
 }
 
-/// See [`Kernel::socket_kind`]. If the system does not report the protocol of a socket, sockets for ping and UDP-Lite pass as UDP.
-pub(in crate::sys) fn socket_kind(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<SocketKind> {
-    let version = match kernel.local_addr(fd) {
-        Ok(addr) => IpVersion::of(addr.family),
-        Err(error) => match error.raw_os_error() {
-            Some(libc::EAFNOSUPPORT) => return Ok(SocketKind::OtherFamily),
-            Some(libc::ENOTSOCK) => return Ok(SocketKind::NotUdp),
-            _ => return Err(error),
-        },
-    };
-    let is_datagram = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_DGRAM;
-    let (level, name) = SYSTEM.numbers.protocol;
-    let is_udp = SYSTEM.numbers.protocol == ABSENT || integer(kernel, fd, level, name)? == libc::IPPROTO_UDP;
-    Ok(if is_datagram && is_udp { SocketKind::Udp(version) } else { SocketKind::NotUdp })
-}
-
 /// See [`Kernel::drops`]: they are not counted.
-pub(in crate::sys) fn drops(_kernel: &(impl Kernel + ?Sized), _fd: RawFd) -> Option<u32> {
+pub(in crate::sys) fn drops(_kernel: &(impl Kernel + ?Sized), _fd: Handle) -> Option<u32> {
     None
 }

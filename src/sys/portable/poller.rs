@@ -23,8 +23,8 @@ pub struct Poller {
     set: RefCell<ManuallyDrop<polling::Poller>>,
     process: Cell<i32>,
     events: RefCell<Events>,
-    /// The number of the set, if it was made under another one.
-    number: RefCell<Option<TolerantFd>>,
+    /// The number of a set that was renewed, which was made under another one.
+    renewed: RefCell<Option<TolerantFd>>,
 }
 
 impl Poller {
@@ -37,7 +37,7 @@ impl Poller {
             set: RefCell::new(ManuallyDrop::new(polling::Poller::new()?)),
             process: Cell::new(process_id()),
             events: RefCell::new(Events::with_capacity(EVENTS_MAX)),
-            number: RefCell::default(),
+            renewed: RefCell::default(),
         })
     }
 
@@ -47,7 +47,7 @@ impl Poller {
     /// Those of [`Poller::new`] and of dup2(2).
     pub fn renew(&self) -> io::Result<()> {
         let new = polling::Poller::new()?;
-        let number = self.handle();
+        let number = self.number();
         // SAFETY: dup2(2) takes integers; the old number is ours.
         check(unsafe { libc::dup2(new.as_raw_fd(), number) }.into())?;
         // SAFETY: fcntl(2) takes integers.
@@ -56,13 +56,17 @@ impl Poller {
         if self.process.replace(process_id()) == process_id() {
             drop(ManuallyDrop::into_inner(former));
         }
-        self.number.borrow_mut().get_or_insert_with(|| TolerantFd::from_raw(number));
+        self.renewed.borrow_mut().get_or_insert_with(|| TolerantFd::from_raw(number));
         Ok(())
     }
 
     /// The descriptor of the set. It is readable while anything in the set is ready.
-    pub fn handle(&self) -> Handle {
-        self.number.borrow().as_ref().map_or_else(|| self.set().as_raw_fd(), TolerantFd::as_raw_fd)
+    pub fn handle(&self) -> Option<Handle> {
+        Some(self.number())
+    }
+
+    fn number(&self) -> Handle {
+        self.renewed.borrow().as_ref().map_or_else(|| self.set().as_raw_fd(), TolerantFd::as_raw_fd)
     }
 
     /// Adds a handle. Its readiness is reported with the `token`.

@@ -1,8 +1,13 @@
 //! The one place that makes sockets, and the calls on them that carry no datagrams.
 
 use super::check;
+use super::system::SYSTEM;
 use crate::addr::{Addr, family};
+use crate::sys::raw_options::integer;
+use crate::sys::recv_meta::ABSENT;
+use crate::sys::sock_addr::read_name;
 use crate::sys::unix::socket::borrow;
+use crate::sys::{IpVersion, Kernel, SocketKind};
 use socket2::{Domain, MsgHdrMut, Protocol, SockAddr, SockAddrStorage, Socket, Type};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -57,17 +62,26 @@ fn is_readable(fd: RawFd) -> bool {
     ready == 1 && one.revents & libc::POLLIN != 0
 }
 
+/// See [`Kernel::socket_kind`]. If the system does not report the protocol of a socket, sockets for ping and UDP-Lite pass as UDP.
+pub(in crate::sys) fn socket_kind(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> io::Result<SocketKind> {
+    let version = match kernel.local_addr(fd) {
+        Ok(addr) => IpVersion::of(addr.family),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAFNOSUPPORT) => return Ok(SocketKind::OtherFamily),
+            Some(libc::ENOTSOCK) => return Ok(SocketKind::NotUdp),
+            _ => return Err(error),
+        },
+    };
+    let is_datagram = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE)? == libc::SOCK_DGRAM;
+    let (level, name) = SYSTEM.numbers.protocol;
+    let is_udp = SYSTEM.numbers.protocol == ABSENT || integer(kernel, fd, level, name)? == libc::IPPROTO_UDP;
+    Ok(if is_datagram && is_udp { SocketKind::Udp(version) } else { SocketKind::NotUdp })
+}
+
 /// Room for a name, which is no name yet.
 pub(super) fn unnamed() -> SockAddr {
     let storage = SockAddrStorage::zeroed();
     let len = storage.size_of();
     // SAFETY: the storage is zeros, which is AF_UNSPEC.
     unsafe { SockAddr::new(storage, len) }
-}
-
-/// The address in a name; unspecified if there is none.
-pub(super) fn read_name(name: &SockAddr) -> Addr {
-    // SAFETY: the storage is larger than any address, and initialised.
-    let bytes = unsafe { &*name.as_ptr().cast::<[u8; Addr::SOCKADDR_MAX]>() };
-    Addr::from_sockaddr(bytes).unwrap_or(Addr::UNSPECIFIED)
 }

@@ -56,9 +56,10 @@ pub(super) struct Numbers {
     pub(super) groups_v6: &'static [i32],
 }
 
-/// IPPROTO_IP and IPPROTO_IPV6.
-const IP: i32 = 0;
-const IPV6: i32 = 41;
+/// IPPROTO_IP, IPPROTO_IPV6 and IPPROTO_UDP.
+pub(super) const IP: i32 = 0;
+pub(super) const IPV6: i32 = 41;
+pub(super) const UDP: i32 = 17;
 
 /// An option of the same name in both versions' numbering.
 const fn pair(v4: i32, v6: i32) -> [Kind; 2] {

@@ -2,6 +2,7 @@
 //! index for either version of IP.
 
 use crate::addr::{Addr, family};
+use crate::sys::raw_options::Value;
 use crate::sys::{Failure, GroupError, Kernel, Membership};
 use std::io;
 use std::os::fd::RawFd;
@@ -83,6 +84,11 @@ fn request(first: usize, membership: &Membership) -> ([u8; REQUEST_MAX], usize) 
     let Some(source) = &membership.source else { return (request, group_end) };
     write_addr(source, &mut request[group_end..]);
     (request, group_end + STORAGE)
+}
+
+/// The value of IP_MULTICAST_IF, a `struct ip_mreqn`: a group, which is not used; the address to send with; the index.
+pub(in crate::sys) fn interface_v4(index: u32, address: [u8; 4]) -> Value {
+    Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
 }
 
 pub(in crate::sys) fn level(group: &Addr) -> i32 {

@@ -2,9 +2,12 @@
 
 use super::check;
 use crate::addr::Addr;
-use socket2::{SockAddr, SockRef};
+use crate::sys::sock_addr::{addr, name};
+use socket2::SockRef;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+pub(in crate::sys) use libc::{SO_ERROR, SO_TYPE, SOL_SOCKET};
 
 /// bind(2).
 pub(in crate::sys) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
@@ -64,24 +67,4 @@ pub(in crate::sys) fn borrow<T>(fd: RawFd, call: impl FnOnce(SockRef<'_>) -> io:
     }
     // SAFETY: not -1; if it is not open, the kernel returns an errno.
     call(SockRef::from(&unsafe { BorrowedFd::borrow_raw(fd) }))
-}
-
-pub(in crate::sys) fn name(addr: &Addr) -> io::Result<SockAddr> {
-    let mut bytes = [0; Addr::SOCKADDR_MAX];
-    let len = addr.to_sockaddr(&mut bytes);
-    let fill = |storage: *mut socket2::SockAddrStorage, size: *mut libc::socklen_t| {
-        // SAFETY: a sockaddr storage has room for any socket address.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), storage.cast(), len) };
-        // SAFETY: socket2 hands a valid pointer.
-        unsafe { size.write(len as libc::socklen_t) };
-        Ok(())
-    };
-    // SAFETY: the closure fills in an address of the length it says.
-    unsafe { SockAddr::try_init(fill) }.map(|((), name)| name)
-}
-
-fn addr(name: &SockAddr) -> io::Result<Addr> {
-    // SAFETY: a SockAddr is at least `len` initialised bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(name.as_ptr().cast(), name.len() as usize) };
-    Addr::from_sockaddr(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EAFNOSUPPORT))
 }

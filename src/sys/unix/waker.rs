@@ -2,9 +2,9 @@
 
 use super::fd::TolerantFd;
 use super::{errno, replace};
-use crate::sys::api::SignalSet;
+use crate::sys::api::{Interest, SignalSet};
 use crate::sys::imp::wake_descriptors;
-use crate::sys::tsan;
+use crate::sys::{Kernel, Poller, tsan};
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -86,8 +86,16 @@ impl Waker {
         Ok(())
     }
 
+    /// Has wake-ups end the waits of a poller, which reports this token then.
+    ///
+    /// # Errors
+    /// Those of [`Poller::add`].
+    pub fn register(&self, kernel: &(impl Kernel + ?Sized), poller: &Poller, token: u64) -> io::Result<()> {
+        kernel.watch(poller, self.fd(), Interest::READABLE, token)
+    }
+
     /// The descriptor to wait on.
-    pub fn fd(&self) -> RawFd {
+    fn fd(&self) -> RawFd {
         self.0.fd.load(Ordering::Relaxed)
     }
 

@@ -1,48 +1,48 @@
-//! The values of socket options, and the options that every Unix has.
+//! Socket options by their numbers, and their values.
 
-use crate::sys::imp::options::encode;
-use crate::sys::{IpVersion, Kernel, OptionValue, SocketOption};
+use super::imp::options::encode;
+use super::os::multicast::interface_v4;
+use super::os::socket::{SO_ERROR, SO_TYPE, SOL_SOCKET};
+use super::{Handle, IpVersion, Kernel, OptionValue, SocketOption};
 use std::io;
-use std::os::fd::RawFd;
 
 /// An option by its level and name, and a value of it.
-pub(in crate::sys) type Setting = (i32, i32, Value);
+pub(super) type Setting = (i32, i32, Value);
 
 /// What setsockopt(2) and getsockopt(2) take for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sys) struct Value {
-    pub(in crate::sys) bytes: [u8; Value::MAX],
+pub(super) struct Value {
+    pub(super) bytes: [u8; Value::MAX],
     len: usize,
 }
 
 impl Value {
     /// The length of struct ip_mreqn, the longest value here.
-    pub(in crate::sys) const MAX: usize = 12;
+    pub(super) const MAX: usize = 12;
 
     /// Of at most [`Value::MAX`] bytes.
-    pub(in crate::sys) fn new(value: &[u8]) -> Value {
+    pub(super) fn new(value: &[u8]) -> Value {
         let mut bytes = [0; Value::MAX];
         bytes[..value.len()].copy_from_slice(value);
         Value { bytes, len: value.len() }
     }
 
     /// The value of an option for which the system has no form of its own.
-    pub(in crate::sys) fn of(option: SocketOption, value: OptionValue) -> Value {
+    pub(super) fn of(option: SocketOption, value: OptionValue) -> Value {
         match (option, value) {
-            // struct ip_mreqn: a group, which is not used; the address to send with; the index.
             (SocketOption::MulticastInterface(IpVersion::V4), OptionValue::Interface { index, address }) => {
-                Value::new([[0; 4], address, index.to_ne_bytes()].as_flattened())
+                interface_v4(index, address)
             }
             (_, OptionValue::Interface { index, .. }) => Value::new(&index.to_ne_bytes()),
             (_, OptionValue::Number(number)) => Value::number(number),
         }
     }
 
-    pub(in crate::sys) fn number(number: i32) -> Value {
+    pub(super) fn number(number: i32) -> Value {
         Value::new(&number.to_ne_bytes())
     }
 
-    pub(in crate::sys) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 }
@@ -50,9 +50,9 @@ impl Value {
 /// The value that an option had, to be put back later.
 #[derive(Debug)]
 pub struct SavedOption {
-    pub(in crate::sys) option: SocketOption,
+    pub(super) option: SocketOption,
     /// In the order to set them again, the option itself first.
-    pub(in crate::sys) settings: Vec<Setting>,
+    pub(super) settings: Vec<Setting>,
 }
 
 impl SavedOption {
@@ -67,36 +67,28 @@ impl SavedOption {
     }
 }
 
-/// True if the descriptor is a socket.
-pub(in crate::sys) fn is_socket(kernel: &(impl Kernel + ?Sized), fd: RawFd) -> bool {
-    integer(kernel, fd, libc::SOL_SOCKET, libc::SO_TYPE).is_ok()
+/// True if the handle is a socket.
+pub(super) fn is_socket(kernel: &(impl Kernel + ?Sized), fd: Handle) -> bool {
+    integer(kernel, fd, SOL_SOCKET, SO_TYPE).is_ok()
 }
 
 /// The pending error of the socket, which this removes: SO_ERROR in socket(7).
-pub(in crate::sys) fn take_error(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-) -> io::Result<Option<io::Error>> {
-    let errno = integer(kernel, fd, libc::SOL_SOCKET, libc::SO_ERROR)?;
+pub(super) fn take_error(kernel: &(impl Kernel + ?Sized), fd: Handle) -> io::Result<Option<io::Error>> {
+    let errno = integer(kernel, fd, SOL_SOCKET, SO_ERROR)?;
     Ok((errno != 0).then(|| io::Error::from_raw_os_error(errno)))
 }
 
 /// An option that is an int.
-pub(in crate::sys) fn integer(
-    kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
-    level: i32,
-    name: i32,
-) -> io::Result<i32> {
+pub(super) fn integer(kernel: &(impl Kernel + ?Sized), fd: Handle, level: i32, name: i32) -> io::Result<i32> {
     let mut value = [0; 4];
     kernel.raw_option(fd, level, name, &mut value)?;
     Ok(i32::from_ne_bytes(value))
 }
 
 /// The first `len` bytes of an option.
-pub(in crate::sys) fn read(
+pub(super) fn read(
     kernel: &(impl Kernel + ?Sized),
-    fd: RawFd,
+    fd: Handle,
     level: i32,
     name: i32,
     len: usize,

@@ -1,0 +1,45 @@
+//! The errors of Windows under the names that C has for them. Winsock's are above 10000; the others are those of `GetLastError`.
+#![allow(missing_docs, reason = "the names are those of errno.h")]
+
+pub(crate) const ENOENT: i32 = 2;
+pub(crate) const EPERM: i32 = 5;
+pub(crate) const EBADF: i32 = 6;
+pub(crate) const ENOMEM: i32 = 8;
+pub(crate) const ENODEV: i32 = 55;
+pub(crate) const ENOSYS: i32 = 120;
+pub(crate) const EBUSY: i32 = 170;
+pub(crate) const ECANCELED: i32 = 995;
+pub(crate) const EIO: i32 = 1117;
+pub(crate) const EDEADLK: i32 = 1131;
+pub(crate) const ESRCH: i32 = 1168;
+pub(crate) const ENOTRECOVERABLE: i32 = 1359;
+
+pub(crate) const EINTR: i32 = 10004;
+pub(crate) const EACCES: i32 = 10013;
+pub(crate) const EFAULT: i32 = 10014;
+pub(crate) const EINVAL: i32 = 10022;
+pub(crate) const EMFILE: i32 = 10024;
+pub(crate) const EAGAIN: i32 = 10035;
+pub(crate) const EINPROGRESS: i32 = 10036;
+pub(crate) const EALREADY: i32 = 10037;
+pub(crate) const ENOTSOCK: i32 = 10038;
+pub(crate) const EDESTADDRREQ: i32 = 10039;
+pub(crate) const EMSGSIZE: i32 = 10040;
+pub(crate) const EPROTOTYPE: i32 = 10041;
+pub(crate) const ENOPROTOOPT: i32 = 10042;
+pub(crate) const EPROTONOSUPPORT: i32 = 10043;
+pub(crate) const EOPNOTSUPP: i32 = 10045;
+pub(crate) const EAFNOSUPPORT: i32 = 10047;
+pub(crate) const EADDRINUSE: i32 = 10048;
+pub(crate) const EADDRNOTAVAIL: i32 = 10049;
+pub(crate) const ENETDOWN: i32 = 10050;
+pub(crate) const ENETUNREACH: i32 = 10051;
+pub(crate) const ENETRESET: i32 = 10052;
+pub(crate) const ECONNRESET: i32 = 10054;
+pub(crate) const ENOBUFS: i32 = 10055;
+pub(crate) const EISCONN: i32 = 10056;
+pub(crate) const ENOTCONN: i32 = 10057;
+pub(crate) const ESHUTDOWN: i32 = 10058;
+pub(crate) const ETIMEDOUT: i32 = 10060;
+pub(crate) const ECONNREFUSED: i32 = 10061;
+pub(crate) const EHOSTUNREACH: i32 = 10065;

@@ -1,0 +1,1 @@
+//! What Windows has instead of `unix`.

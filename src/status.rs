@@ -63,7 +63,7 @@ macro_rules! table {
                 match self {
                     $($(Status::$name => errno::$nearest,)?)*
                     Status(0..) => 0,
-                    _ if self.errno() == 0 => libc::EIO,
+                    _ if self.errno() == 0 => errno::EIO,
                     _ => self.errno(),
                 }
             }

@@ -24,7 +24,7 @@
 //! Sockets
 //! - `socket`: `udp(family) -> io::Result<OwnedHandle>`, `bind`, `local_addr`, `peer_addr`, `connect`, `disconnect`, `duplicate`,
 //!   `is_shut`, `take_over`, and `set_option` and `option` by numbers
-//! - `SocketHandle`, `TolerantFd`, `close`: owners that tolerate that the host has closed the number
+//! - `close`, of a number that the host may have closed: [`SocketHandle`] uses it
 //! - `sockaddr::FORMAT`: how a `sockaddr` begins
 //! - `options`: `set`, `get`, `save`, `restore`, `encode` of a [`SocketOption`], `is_socket`, `socket_kind`, `take_error`, `drops`;
 //!   `SavedOption`; `managed_options::is_managed(level, name)`: the options that no program may set by number
@@ -77,6 +77,7 @@ pub mod send_batch;
 mod send_meta;
 mod sock_addr;
 mod sockaddr;
+mod socket_handle;
 mod stack;
 mod thread_exit;
 pub mod tsan;
@@ -116,7 +117,7 @@ pub use imp::{
 pub use kernel::{Kernel, SystemKernel};
 pub use mutex::{Mutex, MutexGuard};
 pub use os::cancel::CancelDisabled;
-pub use os::fd::{SocketHandle, TolerantFd, close};
+pub use os::close;
 pub use os::semaphore::Semaphore;
 pub use os::waker::Waker;
 pub use os::{clock, names, signal, thread};
@@ -126,5 +127,6 @@ pub use recv_batch::{Received, RecvBatch, RecvOptions};
 pub use report::Report;
 pub use send_batch::{SendBatch, charge};
 pub use send_meta::{SendMeta, Unsent};
+pub use socket_handle::SocketHandle;
 pub use stack::{AtomicQueue, Drained};
 pub use thread_exit::{ThreadExit, at_thread_exit};

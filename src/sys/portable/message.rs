@@ -1,21 +1,13 @@
 //! One message, by recvmsg(2) or sendmsg(2).
 
+use super::messages::ReceivedMessage;
 use super::socket::unnamed;
-use crate::addr::Addr;
 use crate::sys::Handle;
 use crate::sys::sock_addr::read_name;
 use crate::sys::unix::socket::borrow;
 use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockAddr};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-
-/// A message that was received.
-pub(in crate::sys) struct ReceivedMessage {
-    /// None if it was longer than the buffer.
-    pub(in crate::sys) len: Option<usize>,
-    pub(in crate::sys) control_len: usize,
-    pub(in crate::sys) sender: Addr,
-}
 
 /// Sends a message without waiting, to the connected peer if `to` is none.
 pub(in crate::sys) fn send(

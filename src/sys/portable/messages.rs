@@ -130,6 +130,14 @@ pub(in crate::sys) struct RecvMessage {
     sender: Addr,
 }
 
+/// A message that was received.
+pub(in crate::sys) struct ReceivedMessage {
+    /// None if it was longer than the buffer.
+    pub(in crate::sys) len: Option<usize>,
+    pub(in crate::sys) control_len: usize,
+    pub(in crate::sys) sender: Addr,
+}
+
 impl RecvHeaders {
     /// `buffer` is where the buffer of each message begins, of [`BUFFER_SIZE`](crate::sys::buffers::BUFFER_SIZE) bytes.
     pub(in crate::sys) fn new(buffer: impl Fn(usize) -> *mut u8) -> RecvHeaders {

@@ -27,11 +27,13 @@ pub mod socket;
 mod system;
 pub(super) mod wiped_page;
 
-pub(super) use messages::{RecvHeaders, SendHeaders};
+pub(super) use messages::{ReceivedMessage, RecvHeaders, SendHeaders};
 pub use poller::Poller;
 
 #[cfg(windows)]
-pub(super) use super::windows::{alarm, interfaces, message, poller, socket};
+pub(super) use super::windows::{alarm, message, poller};
+#[cfg(windows)]
+pub use super::windows::{interfaces, socket};
 
 use super::interface;
 #[cfg(unix)]

@@ -54,6 +54,12 @@ pub(in crate::sys) fn set(
     option: SocketOption,
     value: OptionValue,
 ) -> io::Result<()> {
+    let exclusive = SYSTEM.numbers.exclusive_address;
+    if option == SocketOption::ReuseAddress && exclusive != ABSENT {
+        let (level, name) = exclusive;
+        let is_exclusive = OptionValue::from(value == false.into());
+        kernel.set_raw_option(fd, level, name, Value::of(option, is_exclusive).bytes())?;
+    }
     match number(&SYSTEM.numbers, option) {
         Some((level, name)) => kernel.set_raw_option(fd, level, name, encode(option, value).bytes()),
         // What a system does not have is off.

@@ -28,6 +28,8 @@ pub(super) struct System {
 pub(super) struct Numbers {
     pub(super) broadcast: Kind,
     pub(super) reuse_address: Kind,
+    /// Forbids other sockets the port number even if they have [`Numbers::reuse_address`]. A socket cannot have both.
+    pub(super) exclusive_address: Kind,
     /// Distributes datagrams among the sockets.
     pub(super) reuse_port: Kind,
     pub(super) v6_only: Kind,
@@ -49,6 +51,7 @@ pub(super) struct Numbers {
     /// Off: a socket receives only the groups that it has joined. A system without the option always does that.
     pub(super) multicast_all: [Kind; 2],
     /// The protocol of a socket.
+    #[cfg_attr(windows, expect(dead_code, reason = "it reports all of it in one option"))]
     pub(super) protocol: Kind,
     /// The names of the options that join and leave groups: of both versions, of IPv4, of IPv6.
     pub(super) groups: &'static [i32],
@@ -72,6 +75,7 @@ const NONE: [Kind; 2] = [ABSENT; 2];
 const COMMON: Numbers = Numbers {
     broadcast: (0xffff, 0x20),
     reuse_address: (0xffff, 4),
+    exclusive_address: ABSENT,
     reuse_port: ABSENT,
     v6_only: (IPV6, 27),
     receive_buffer: (0xffff, 0x1002),
@@ -118,6 +122,7 @@ const LINUX: System = System {
     numbers: Numbers {
         broadcast: (1, 6),
         reuse_address: (1, 2),
+        exclusive_address: ABSENT,
         reuse_port: (1, 15),
         v6_only: (IPV6, 26),
         receive_buffer: (1, 8),
@@ -225,6 +230,7 @@ const WINDOWS: System = System {
         short_tos: false,
     },
     numbers: Numbers {
+        exclusive_address: (0xffff, -5),
         packet_info: pair(19, 19),
         receive_tos: pair(40, 40),
         receive_ttl: pair(21, 21),

@@ -1,4 +1,4 @@
-//! A value that a forked child finds unchanged: the process id tells it apart.
+//! A value that a forked child finds unchanged: the process id tells it apart. Windows has no such processes.
 
 use std::io;
 use std::ops::Deref;
@@ -8,13 +8,13 @@ use std::ops::Deref;
 pub(in crate::sys) struct WipedPage<T>(Box<T>);
 
 impl<T> WipedPage<T> {
-    /// Zeros, and false: a forked child does not find them wiped.
+    /// Zeros, and whether no forked child finds them as they are.
     ///
     /// # Safety
     /// All bits of a `T` may be zero.
     pub(in crate::sys) unsafe fn new() -> io::Result<(WipedPage<T>, bool)> {
         // SAFETY: the caller's promise.
-        Ok((WipedPage(Box::new(unsafe { std::mem::zeroed() })), false))
+        Ok((WipedPage(Box::new(unsafe { std::mem::zeroed() })), cfg!(windows)))
     }
 }
 

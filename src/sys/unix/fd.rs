@@ -3,12 +3,11 @@
 
 use super::cancel::CancelDisabled;
 use crate::sys::tsan;
-use std::cell::Cell;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// An owned descriptor that is closed when it is dropped.
 #[derive(Debug)]
-pub struct TolerantFd(RawFd);
+pub(in crate::sys) struct TolerantFd(RawFd);
 
 impl From<OwnedFd> for TolerantFd {
     fn from(fd: OwnedFd) -> TolerantFd {
@@ -30,7 +29,7 @@ impl TolerantFd {
     }
 
     /// Returns its number. The caller has to close it with [`close`].
-    pub fn into_raw(self) -> RawFd {
+    pub(in crate::sys) fn into_raw(self) -> RawFd {
         std::mem::ManuallyDrop::new(self).0
     }
 }
@@ -55,36 +54,4 @@ pub fn close(fd: RawFd) {
     }
     // SAFETY: close(2) takes an integer, and does to memory nothing at all.
     unsafe { libc::syscall(libc::SYS_close, fd) };
-}
-
-/// An owned descriptor that may be closed before its owner is dropped.
-#[derive(Debug)]
-pub struct SocketHandle(Cell<RawFd>);
-
-impl SocketHandle {
-    /// Its number; -1 once it is closed.
-    #[inline]
-    pub fn get(&self) -> RawFd {
-        self.0.get()
-    }
-
-    /// close(2). Calling it again has no effect.
-    pub fn close(&self) {
-        match self.0.replace(-1) {
-            -1 => {}
-            fd => drop(TolerantFd(fd)),
-        }
-    }
-}
-
-impl From<OwnedFd> for SocketHandle {
-    fn from(fd: OwnedFd) -> SocketHandle {
-        SocketHandle(Cell::new(fd.into_raw_fd()))
-    }
-}
-
-impl Drop for SocketHandle {
-    fn drop(&mut self) {
-        self.close();
-    }
 }

@@ -18,6 +18,8 @@ pub(super) mod socket;
 pub mod thread;
 pub(super) mod waker;
 
+pub use fd::close;
+
 use fd::TolerantFd;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};

@@ -152,17 +152,17 @@ table! {
 }
 
 macro_rules! errnos {
-    ($($errno:ident $message:literal)*) => {
+    ($($(#[$condition:meta])? $errno:ident $message:literal)*) => {
         /// The message of an errno without a status of its own, for those that sockets, pollers and look-ups return.
         const fn errno_message(errno: i32) -> &'static CStr {
             match errno {
-                $(errno::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
+                $($(#[$condition])? errno::$errno => const { text(concat!(stringify!($errno), ": ", $message, "\0")) },)*
                 _ => c"a system error without a text here: its errno tells which",
             }
         }
 
         #[cfg(test)]
-        const ERRNOS: &[i32] = &[$(errno::$errno),*];
+        const ERRNOS: &[i32] = &[$($(#[$condition])? errno::$errno),*];
     };
 }
 
@@ -188,7 +188,9 @@ errnos! {
     ELOOP "a loop, or nested too deep"
     ENOSYS "this kernel lacks the system call"
     ENOMSG "no such message"
+    #[cfg(not(target_os = "freebsd"))]
     ENODATA "no data"
+    #[cfg(target_os = "linux")]
     ENONET "the host is not on the network"
     EPROTO "protocol error"
     EOVERFLOW "a value too large for its type"
@@ -210,6 +212,7 @@ errnos! {
     EHOSTDOWN "the host is down"
     EALREADY "under way already"
     EINPROGRESS "in progress"
+    #[cfg(target_os = "linux")]
     EREMOTEIO "input or output error at the other end"
     EDQUOT "over the quota"
 }

@@ -13,13 +13,13 @@
 /// What was [released](release) at this address happens before what the calling thread does from now on.
 #[inline(always)]
 pub fn acquire<T: ?Sized>(at: *const T) {
-    hook::call(hook::acquire(), at.cast());
+    hook::acquire(at.cast());
 }
 
 /// What the calling thread has done so far happens before what [acquires](acquire) this address afterwards.
 #[inline(always)]
 pub fn release<T: ?Sized>(at: *const T) {
-    hook::call(hook::release(), at.cast());
+    hook::release(at.cast());
 }
 
 /// True if the program has ThreadSanitizer's runtime.
@@ -32,7 +32,7 @@ pub fn is_active() -> bool {
 mod hook {
     use std::ffi::c_void;
 
-    pub(super) type Hook = Option<unsafe extern "C" fn(*const c_void)>;
+    type Hook = Option<unsafe extern "C" fn(*const c_void)>;
 
     #[cfg(target_pointer_width = "64")]
     macro_rules! word {
@@ -72,23 +72,24 @@ mod hook {
     }
 
     #[inline(always)]
-    pub(super) fn acquire() -> Hook {
+    pub(super) fn acquire(at: *const c_void) {
         // SAFETY: a word that never changes after the relocation: a function's address, or 0.
-        unsafe { hidden_udpr_tsan_acquire }
+        call(unsafe { hidden_udpr_tsan_acquire }, at);
     }
 
     #[inline(always)]
-    pub(super) fn release() -> Hook {
+    pub(super) fn release(at: *const c_void) {
         // SAFETY: as above.
-        unsafe { hidden_udpr_tsan_release }
+        call(unsafe { hidden_udpr_tsan_release }, at);
     }
 
     pub(super) fn is_active() -> bool {
-        release().is_some()
+        // SAFETY: as above.
+        (unsafe { hidden_udpr_tsan_release }).is_some()
     }
 
     #[inline(always)]
-    pub(super) fn call(hook: Hook, at: *const c_void) {
+    fn call(hook: Hook, at: *const c_void) {
         if let Some(hook) = hook {
             // SAFETY: ThreadSanitizer's function takes any address: it is a name to it.
             unsafe { hook(at) };
@@ -98,13 +99,11 @@ mod hook {
 
 #[cfg(not(all(target_os = "linux", not(miri))))]
 mod hook {
-    pub(super) fn acquire() {}
+    pub(super) fn acquire(_at: *const ()) {}
 
-    pub(super) fn release() {}
+    pub(super) fn release(_at: *const ()) {}
 
     pub(super) fn is_active() -> bool {
         false
     }
-
-    pub(super) fn call((): (), _: *const ()) {}
 }

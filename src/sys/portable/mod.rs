@@ -27,7 +27,9 @@ pub mod socket;
 mod system;
 pub(super) mod wiped_page;
 
-pub(super) use messages::{ReceivedMessage, RecvHeaders, SendHeaders};
+#[cfg(windows)]
+pub(super) use messages::ReceivedMessage;
+pub(super) use messages::{RecvHeaders, SendHeaders};
 pub use poller::Poller;
 
 #[cfg(windows)]

@@ -1,8 +1,9 @@
 //! Waiting for many handles: the crate `polling`.
 
 use super::fd::{TolerantFd, close};
-use super::{check, process_id};
+use super::process_id;
 use crate::sys::api::{Handle, Interest, Readiness};
+use crate::sys::unix::replace;
 use polling::{Event, Events, PollMode};
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
@@ -15,6 +16,9 @@ use std::time::Duration;
 const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 const _: () = assert!(size_of::<usize>() == 8, "a token has 64 bits, and a key of polling is a usize");
+
+/// Whether a forked child has the set. A kqueue it does not have (kqueue(2)): the number may be that of another file there.
+const IS_INHERITED: bool = cfg!(target_os = "linux");
 
 /// A set of handles that a thread waits for.
 #[derive(Debug)]
@@ -41,22 +45,22 @@ impl Poller {
         })
     }
 
-    /// In a forked child: replaces the set by an empty one under the same number. The parent's set does not change.
+    /// In a forked child: replaces the set by an empty one, under the same number if the child has inherited it. The parent's set
+    /// does not change.
     ///
     /// # Errors
     /// Those of [`Poller::new`] and of dup2(2).
     pub fn renew(&self) -> io::Result<()> {
         let new = polling::Poller::new()?;
-        let number = self.number();
-        // SAFETY: dup2(2) takes integers; the old number is ours.
-        check(unsafe { libc::dup2(new.as_raw_fd(), number) }.into())?;
-        // SAFETY: fcntl(2) takes integers.
-        check(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+        if IS_INHERITED {
+            let number = self.number();
+            replace(number, &new)?;
+            self.renewed.borrow_mut().get_or_insert_with(|| TolerantFd::from_raw(number));
+        }
         let former = self.set.replace(ManuallyDrop::new(new));
         if self.process.replace(process_id()) == process_id() {
             drop(ManuallyDrop::into_inner(former));
         }
-        self.renewed.borrow_mut().get_or_insert_with(|| TolerantFd::from_raw(number));
         Ok(())
     }
 
@@ -123,7 +127,7 @@ impl Drop for Poller {
         if self.process.get() == process_id() {
             // SAFETY: it is dropped once.
             unsafe { ManuallyDrop::drop(self.set.get_mut()) };
-        } else {
+        } else if IS_INHERITED {
             close(self.set.get_mut().as_raw_fd());
         }
     }

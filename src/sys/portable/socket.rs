@@ -25,16 +25,30 @@ pub(in crate::sys) fn udp(version: u16) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Ends a connection: connect(2) with AF_UNSPEC. BSD disconnects, too, and reports EAFNOSUPPORT.
+/// Ends a connection: connect(2) with AF_UNSPEC. FreeBSD disconnects first, and then reports EAFNOSUPPORT, or EINVAL for the length of
+/// such an address on a socket of IPv6 (libuv#3350).
+#[cfg(not(target_vendor = "apple"))]
 pub(in crate::sys) fn disconnect(fd: RawFd) -> io::Result<()> {
     // SAFETY: a sockaddr is integers; all of them may be zero, which is AF_UNSPEC.
     let unspecified: libc::sockaddr = unsafe { std::mem::zeroed() };
     let len = size_of::<libc::sockaddr>() as libc::socklen_t;
     // SAFETY: the kernel reads `len` bytes.
     match check(unsafe { libc::connect(fd, &unspecified, len) }.into()) {
-        Err(error) if error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Ok(()),
+        Err(error) if DISCONNECTED.contains(&error.raw_os_error()) => Ok(()),
         disconnected => disconnected.map(drop),
     }
+}
+
+/// The errors of a socket that is no longer connected.
+#[cfg(not(target_vendor = "apple"))]
+const DISCONNECTED: &[Option<i32>] =
+    if cfg!(target_os = "linux") { &[] } else { &[Some(libc::EAFNOSUPPORT), Some(libc::EINVAL)] };
+
+/// Ends a connection: disconnectx(2). After connect(2) with AF_UNSPEC, macOS cannot connect again.
+#[cfg(target_vendor = "apple")]
+pub(in crate::sys) fn disconnect(fd: RawFd) -> io::Result<()> {
+    // SAFETY: disconnectx(2) takes integers: SAE_ASSOCID_ANY and SAE_CONNID_ANY.
+    check(unsafe { libc::disconnectx(fd, 0, 0) }.into()).map(drop)
 }
 
 /// Whether shutdown(2) has ended receiving. Then the socket stays readable without anything to read, or recvmsg(2) returns 0 bytes

@@ -2,6 +2,7 @@
 //! [`OwnedFd`] whose number the host has closed ends the process in a debug build, with a message on stderr.
 
 use super::cancel::CancelDisabled;
+use super::nocancel;
 use crate::sys::tsan;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
@@ -40,18 +41,16 @@ impl Drop for TolerantFd {
     }
 }
 
-/// close(2) of a number that we own; EBADF if the host has closed it before. It uses syscall(2), since close(3) is a
-/// cancellation point.
+/// close(2) of a number that we own; EBADF if the host has closed it before. It is no cancellation point.
 ///
 /// ThreadSanitizer follows descriptors by close(3): it has to be told that the next owner of the number did not get it
 /// in a race.
 pub fn close(fd: RawFd) {
     if tsan::is_active() {
         let _uncancelled = CancelDisabled::begin();
-        // SAFETY: as below.
+        // SAFETY: close(3) takes an integer, and does to memory nothing at all.
         unsafe { libc::close(fd) };
         return;
     }
-    // SAFETY: close(2) takes an integer, and does to memory nothing at all.
-    unsafe { libc::syscall(libc::SYS_close, fd) };
+    nocancel::close(fd);
 }

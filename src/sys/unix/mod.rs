@@ -10,6 +10,7 @@ pub(super) mod fd;
 pub(super) mod interface;
 pub(super) mod multicast;
 pub mod names;
+mod nocancel;
 pub(super) mod pipe;
 mod robust_lock;
 pub(super) mod semaphore;
@@ -20,7 +21,6 @@ pub(super) mod waker;
 
 pub use fd::close;
 
-use fd::TolerantFd;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -35,8 +35,23 @@ pub(in crate::sys) fn process_id() -> i32 {
     unsafe { libc::getpid() }
 }
 
-/// Puts a new descriptor in an old one's place, under the old number: dup3(2).
-pub(super) fn replace(old: RawFd, new: &TolerantFd) -> io::Result<()> {
+/// Puts a new descriptor in an old one's place, under the old number, close-on-exec: dup3(2).
+#[cfg(not(target_vendor = "apple"))]
+pub(super) fn replace(old: RawFd, new: &impl AsRawFd) -> io::Result<()> {
     // SAFETY: dup3(2) takes integers; the caller owns the old number.
     check(unsafe { libc::dup3(new.as_raw_fd(), old, libc::O_CLOEXEC) }.into()).map(drop)
+}
+
+/// The same on macOS, which does not have dup3(2).
+#[cfg(target_vendor = "apple")]
+pub(super) fn replace(old: RawFd, new: &impl AsRawFd) -> io::Result<()> {
+    // SAFETY: dup2(2) takes integers; the caller owns the old number.
+    check(unsafe { libc::dup2(new.as_raw_fd(), old) }.into())?;
+    close_on_exec(old)
+}
+
+/// Has execve(2) close the descriptor. Errors: EBADF.
+pub(super) fn close_on_exec(fd: RawFd) -> io::Result<()> {
+    // SAFETY: fcntl(2) takes integers.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into()).map(drop)
 }

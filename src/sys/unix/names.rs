@@ -44,7 +44,7 @@ pub fn look_up(host: &CStr, version: u16) -> Result<Vec<Addr>> {
 #[rustfmt::skip]
 const FAILURES: [(i32, Status); 12] = [
     (libc::EAI_NONAME,   Status::NAME_NOT_FOUND),
-    (libc::EAI_NODATA,   Status::NAME_NOT_FOUND),
+    (EAI_NODATA,         Status::NAME_NOT_FOUND),
     (EAI_ADDRFAMILY,     Status::NAME_NOT_FOUND), // it has addresses, but of the other family
     (libc::EAI_AGAIN,    Status::NAME_TRY_AGAIN),
     (libc::EAI_FAIL,     Status::NAME_TRY_AGAIN), // a server that would not answer
@@ -58,8 +58,9 @@ const FAILURES: [(i32, Status); 12] = [
     (libc::EAI_SERVICE,  Status::NOT_SUPPORTED),
 ];
 
-// netdb.h of glibc.
-const EAI_ADDRFAMILY: i32 = -9;
+// netdb.h of glibc; of FreeBSD and macOS, where all codes are positive.
+const EAI_ADDRFAMILY: i32 = if cfg!(target_os = "linux") { -9 } else { 1 };
+const EAI_NODATA: i32 = if cfg!(target_os = "linux") { -5 } else { 7 };
 const EAI_IDN_ENCODE: i32 = -105;
 
 fn failure(code: i32) -> Status {

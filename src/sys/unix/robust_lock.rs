@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_micros(20);
 
 /// A lock that a forked child can take.
 pub(in crate::sys) struct RobustLock {
-    /// The thread that holds it, by its number in the kernel, which no other thread of this process has.
+    /// What [`this_holder`] has returned to the thread that holds it.
     holder: AtomicI32,
 }
 
@@ -25,10 +25,10 @@ impl RobustLock {
 
     /// Takes the lock until the guard is dropped. Not for a thread that holds it already, and not for signal handlers.
     pub(in crate::sys) fn lock(&self) -> RobustLockGuard<'_> {
-        let me = thread_number();
+        let me = this_holder();
         let take = |from| self.holder.compare_exchange(from, me, Ordering::Acquire, Ordering::Relaxed);
         while let Err(holder) = take(FREE) {
-            if !thread_exists(holder) && take(holder).is_ok() {
+            if !exists(holder) && take(holder).is_ok() {
                 break;
             }
             std::thread::sleep(PAUSE);
@@ -46,18 +46,33 @@ impl Drop for RobustLockGuard<'_> {
     }
 }
 
-fn thread_number() -> i32 {
+/// The calling thread, by its number in the kernel, which no other thread of this process has.
+#[cfg(target_os = "linux")]
+fn this_holder() -> i32 {
     // SAFETY: gettid(2) always succeeds.
     (unsafe { libc::syscall(libc::SYS_gettid) }) as i32
 }
 
 /// Whether this process has that thread. The calling thread does not count: it asks because it does not hold the lock.
-fn thread_exists(thread: i32) -> bool {
+#[cfg(target_os = "linux")]
+fn exists(thread: i32) -> bool {
     let process = super::process_id();
     // SAFETY: tgkill(2) takes integers; signal 0 only checks whether the thread exists.
     let found = unsafe { libc::syscall(libc::SYS_tgkill, process, thread, 0) };
     let missing = found != 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
-    thread != thread_number() && !missing
+    thread != this_holder() && !missing
+}
+
+/// On other systems, the process. There, a thread that holds a lock is taken to be gone in a forked child only.
+#[cfg(not(target_os = "linux"))]
+fn this_holder() -> i32 {
+    super::process_id()
+}
+
+/// Whether this is the process.
+#[cfg(not(target_os = "linux"))]
+fn exists(process: i32) -> bool {
+    process == super::process_id()
 }
 
 #[cfg(test)]
@@ -82,6 +97,7 @@ mod tests {
         });
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_holder_that_is_gone_holds_nothing() {
         let lock = RobustLock::new();

@@ -46,8 +46,7 @@ static CHANGING: RobustLock = RobustLock::new();
 /// INVALID_ARGUMENT for numbers that are no signal, and for signals that cannot be handled (SIGKILL, SIGSTOP), that end the process
 /// in any case (SIGABRT), that an instruction of a thread raises, or that the C library uses itself.
 pub fn check_number(signal: i32) -> Result {
-    // The C library uses the first real-time signals (nptl(7)).
-    let is_known = matches!(signal, 1..32) || (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal);
+    let is_known = matches!(signal, 1..32) || is_real_time(signal);
     let is_refused =
         [libc::SIGKILL, libc::SIGSTOP, libc::SIGABRT].contains(&signal) || SYNCHRONOUS.contains(&signal);
     if is_known && !is_refused && signal <= SignalSet::HIGHEST {
@@ -57,6 +56,18 @@ pub fn check_number(signal: i32) -> Result {
         Ok(number) => refusal::invalid("signal_number", number, "a signal that a program can handle"),
         Err(_) => refusal::wrong("signal_number", "is negative"),
     })
+}
+
+/// The C library uses the first real-time signals (nptl(7)).
+#[cfg(target_os = "linux")]
+fn is_real_time(signal: i32) -> bool {
+    (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&signal)
+}
+
+/// macOS has none, and those of FreeBSD are above [`SignalSet::HIGHEST`].
+#[cfg(not(target_os = "linux"))]
+fn is_real_time(_signal: i32) -> bool {
+    false
 }
 
 /// Begins to listen to a signal: from now on, it wakes `waker`, and [`Waker::take_signals`] returns it. Calling it again installs

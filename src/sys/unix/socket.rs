@@ -39,8 +39,7 @@ pub(in crate::sys) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
 /// # Safety
 /// If it is open, its owner gives it up to the caller of this.
 pub unsafe fn take_over(fd: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: fcntl(2) takes integers.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    super::close_on_exec(fd)?;
     // SAFETY: it is open, and given up.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -18,12 +18,34 @@ pub fn spawn(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> io::R
         let _uncancelled = CancelDisabled::begin();
         // The standard library would keep the name on the heap, where ThreadSanitizer sees one thread read it and
         // another free it.
-        // SAFETY: PR_SET_NAME reads a text that ends in NUL, prctl(2).
-        unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+        set_name(name);
         body();
     };
     // A new thread inherits the mask of the thread that makes it.
     SignalMask::asynchronous().during(|| builder.spawn(named))
+}
+
+/// Names the calling thread.
+#[cfg(target_os = "linux")]
+fn set_name(name: &CStr) {
+    // SAFETY: PR_SET_NAME reads a text that ends in NUL, prctl(2).
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// Names the calling thread.
+#[cfg(target_vendor = "apple")]
+fn set_name(name: &CStr) {
+    // SAFETY: it reads a text that ends in NUL.
+    unsafe { libc::pthread_setname_np(name.as_ptr()) };
+}
+
+/// Names the calling thread.
+#[cfg(target_os = "freebsd")]
+fn set_name(name: &CStr) {
+    // SAFETY: pthread_self(3) always succeeds.
+    let thread = unsafe { libc::pthread_self() };
+    // SAFETY: it reads a text that ends in NUL, pthread_set_name_np(3).
+    unsafe { libc::pthread_set_name_np(thread, name.as_ptr()) };
 }
 
 /// The calling thread's number. It is not a thread-local, which in a shared library goes through `__tls_get_addr`.

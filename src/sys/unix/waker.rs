@@ -1,7 +1,7 @@
 //! A sticky wake-up for a reactor that waits, by a descriptor in its poller.
 
 use super::fd::TolerantFd;
-use super::{errno, replace};
+use super::{errno, nocancel, replace};
 use crate::sys::api::{Interest, SignalSet};
 use crate::sys::imp::wake_descriptors;
 use crate::sys::{Kernel, Poller, tsan};
@@ -281,12 +281,7 @@ impl WakerState {
 /// Adds one to an eventfd, or eight bytes to a pipe. Keeps `errno`, so that a signal handler may call it. A full
 /// descriptor wakes as well.
 ///
-/// It uses syscall(2), since write(3) is a cancellation point: a thread that ended here would leave a waker that is
-/// marked as notified.
+/// It is no cancellation point: a thread that ended here would leave a waker that is marked as notified.
 fn notify(fd: RawFd) {
-    let one = 1u64;
-    errno::preserve(|| {
-        // SAFETY: write(2) is async-signal-safe (signal-safety(7)) and reads eight bytes.
-        unsafe { libc::syscall(libc::SYS_write, fd, (&raw const one), 8usize) };
-    });
+    errno::preserve(|| nocancel::write(fd, &1u64.to_ne_bytes()));
 }

@@ -289,7 +289,7 @@ fn ports_that_have_sent_everything_leave_no_deadline() {
             let port = port.expect("a port");
             fixture.kernel.fail(Send, [libc::EAGAIN]);
             write_number(&port, 0, &fixture.peer.addr(), Flush::Batched).expect("queued");
-            fixture.reactor.stop_when_sent(&port, (1 + number * 7 % 10) * 1000 * MS).expect("open");
+            fixture.reactor.stop_when_sent(&port, (60 + number * 7 % 10) * 1000 * MS).expect("open");
             (port, record)
         })
         .collect();

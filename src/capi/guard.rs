@@ -346,5 +346,5 @@ pub(super) fn status(result: Result) -> udpr_status {
     result.map_or_else(Status::code, |()| Status::OK.code())
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;

@@ -169,6 +169,7 @@ mod tests {
         assert_eq!(items(Control::EMPTY.bytes()).count(), 0);
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_layout_is_the_kernels() {
         // SAFETY: the macro computes with a length alone.

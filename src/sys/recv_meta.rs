@@ -250,7 +250,7 @@ fn add(control: &mut Control, kind: Kind, value: &[u8]) -> Option<()> {
     Some(())
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 

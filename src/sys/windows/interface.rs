@@ -32,7 +32,7 @@ pub(in crate::sys) fn existing(index: u32) -> Result<u32> {
 }
 
 /// The name of an interface, which ends in NUL.
-pub(super) fn name_of(index: u32) -> Option<[u8; NAME_SIZE]> {
+pub(in crate::sys) fn name_of(index: u32) -> Option<[u8; NAME_SIZE]> {
     let mut name = [0; NAME_SIZE];
     // SAFETY: the buffer has the bytes that if_indextoname may write.
     let found = unsafe { if_indextoname(index, name.as_mut_ptr()) };

@@ -43,6 +43,8 @@
  *
  * Stack. A call needs at most 16 KiB of the caller's stack, callbacks not included. The library's own threads have 2 MiB each.
  *
+ * Systems. These comments describe Linux. docs/systems.md has a table of what other systems do, and of the names for udpr_has_feature.
+ *
  * Types. Functions and structs use only fixed-width integers, size_t, pointers and nullable function pointers. Enums only name
  * numbers.
  */

@@ -148,17 +148,33 @@ impl GsoPlan {
     }
 
     /// Adds a datagram whose bytes lie there.
+    #[inline(always)]
     pub(super) fn push(&mut self, extent: Extent, target: Target<'_>) {
-        let control = target.meta.and_then(SendMeta::control);
-        self.place(extent, target, control);
+        let slot = hash(target.to);
+        // Most often the first one to a destination, and the caller has its fields at hand.
+        if self.slots[slot] == 0 && target.meta.is_none() {
+            self.begin(extent, target.to, slot, None);
+        } else {
+            self.place(slot, extent, target);
+        }
+    }
+
+    #[inline(never)]
+    fn place(&mut self, slot: usize, extent: Extent, target: Target<'_>) {
+        self.append_or_begin(slot, extent, target, target.meta.and_then(SendMeta::control));
         if let Some(meta) = target.meta {
             self.note_tag(meta.tag);
         }
     }
 
     #[inline(always)]
-    fn place(&mut self, extent: Extent, target: Target<'_>, control: Option<&Control>) {
-        let mut slot = hash(target.to);
+    fn append_or_begin(
+        &mut self,
+        mut slot: usize,
+        extent: Extent,
+        target: Target<'_>,
+        control: Option<&Control>,
+    ) {
         // At least half of the slots are empty.
         while let Some(index) = usize::from(self.slots[slot]).checked_sub(1) {
             if self.messages[index].is_to(target.to) {
@@ -256,7 +272,7 @@ impl GsoPlan {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self, extent: Extent, to: Option<&Addr>, slot: usize, control: Option<&Control>) {
         (self.latest, self.follows) = (self.messages.len(), false);
         self.messages.push(GsoMessage {

@@ -117,6 +117,7 @@ impl SendBatch {
         }
     }
 
+    #[inline(never)]
     fn push_cut(&mut self, whole: Extent, segment: usize, target: Target<'_>) {
         let end = whole.start + whole.len;
         for start in (whole.start..end).step_by(segment) {
@@ -131,7 +132,7 @@ impl SendBatch {
         data.len() >= IN_PLACE_MIN && self.push_found(data, target)
     }
 
-    #[inline]
+    #[inline(never)]
     fn push_found(&mut self, data: &[u8], target: Target<'_>) -> bool {
         let found = self.buffers.find(data.as_ptr(), data.len());
         // Copies of one datagram that go to one destination are one run of bytes only if they are copied.
@@ -305,10 +306,12 @@ impl SendBatch {
         let SendBatch { arena, buffers, plan, headers, .. } = self;
         headers.clear();
         for message in &plan.messages()[self.done..] {
-            let first = memory(arena, buffers, message.first.extent);
-            let more = plan.more_runs(message).map(|run| memory(arena, buffers, run.extent));
-            let segment = (message.datagrams > 1).then_some(message.segment);
-            headers.add(first, more, message.to.as_ref(), plan.control(message), segment);
+            headers.add(memory(arena, buffers, message.first.extent), message.to.as_ref());
+            let (control, is_merged) = (plan.control(message), message.datagrams > 1);
+            if is_merged || control.is_some() {
+                let more = plan.more_runs(message).map(|run| memory(arena, buffers, run.extent));
+                headers.extend(more, control, is_merged.then_some(message.segment));
+            }
         }
         self.layout = Layout::Messages;
     }
@@ -319,8 +322,10 @@ impl SendBatch {
         headers.clear();
         let Some(message) = plan.messages().get(self.done) else { return };
         for extent in plan.datagrams(message).skip(done).take(MESSAGES) {
-            let (whole, no_more) = (memory(arena, buffers, extent), std::iter::empty());
-            headers.add(whole, no_more, message.to.as_ref(), plan.control(message), None);
+            headers.add(memory(arena, buffers, extent), message.to.as_ref());
+            if let Some(control) = plan.control(message) {
+                headers.extend(std::iter::empty(), Some(control), None);
+            }
         }
     }
 

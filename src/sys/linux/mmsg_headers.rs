@@ -73,43 +73,46 @@ impl SendHeaders {
         self.done = (self.done + count).min(self.count);
     }
 
-    /// Adds a message of the bytes at `first` and `more`, to the connected peer if `to` is none. With a `segment` the kernel
-    /// cuts it into datagrams of that size (UDP_SEGMENT, udp(7)).
-    pub(in crate::sys) fn add(
-        &mut self,
-        first: *const [u8],
-        more: impl Iterator<Item = *const [u8]>,
-        to: Option<&Addr>,
-        control: Option<&Control>,
-        segment: Option<usize>,
-    ) {
+    /// Adds a message of these bytes, to the connected peer if `to` is none.
+    #[inline]
+    pub(in crate::sys) fn add(&mut self, bytes: *const [u8], to: Option<&Addr>) {
         let (index, begin) = (self.count, self.vectors_used);
         debug_assert!(index < MESSAGES && begin < RUNS, "the plan has no more messages and runs");
-        self.vectors[begin] = vector(first);
-        let mut count = 1;
-        for (bytes, place) in more.zip(&mut self.vectors[begin + 1..]) {
-            *place = vector(bytes);
-            count += 1;
-        }
+        self.vectors[begin] = vector(bytes);
         let header = &mut self.headers[index].msg_hdr;
-        (header.msg_iov, header.msg_iovlen) = (self.vectors.at(begin), count as _);
-        self.vectors_used += count;
+        (header.msg_iov, header.msg_iovlen) = (self.vectors.at(begin), 1);
         let name = &mut self.names[index];
         header.msg_namelen = to.map_or(0, |to| to.to_sockaddr(name) as u32);
         // The kernel is shown no control data if there is none: old drivers fail on an empty buffer.
         header.msg_controllen = 0;
-        if segment.is_some() || control.is_some() {
-            let whole = &mut self.controls[index];
-            match control {
-                Some(control) => *whole = *control,
-                None => whole.clear(),
-            }
-            if let Some(segment) = segment {
-                whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(segment as u16).to_ne_bytes());
-            }
-            header.msg_controllen = whole.bytes().len() as _;
+        (self.count, self.vectors_used) = (index + 1, begin + 1);
+    }
+
+    /// Adds `more` bytes and control data to the message that was added last. With a `segment` the kernel cuts it into datagrams
+    /// of that size (UDP_SEGMENT, udp(7)).
+    pub(in crate::sys) fn extend(
+        &mut self,
+        more: impl Iterator<Item = *const [u8]>,
+        control: Option<&Control>,
+        segment: Option<usize>,
+    ) {
+        let last = self.count - 1;
+        let header = &mut self.headers[last].msg_hdr;
+        let begin = self.vectors_used;
+        for (bytes, place) in more.zip(&mut self.vectors[begin..]) {
+            *place = vector(bytes);
+            self.vectors_used += 1;
         }
-        self.count += 1;
+        header.msg_iovlen = (1 + self.vectors_used - begin) as _;
+        let whole = &mut self.controls[last];
+        match control {
+            Some(control) => *whole = *control,
+            None => whole.clear(),
+        }
+        if let Some(segment) = segment {
+            whole.add(libc::SOL_UDP, libc::UDP_SEGMENT, &(segment as u16).to_ne_bytes());
+        }
+        header.msg_controllen = whole.bytes().len() as _;
     }
 
     /// If the next message has a TTL of 0 for IPv4, removes the TTL, and all messages behind this one. Otherwise returns false.

@@ -48,23 +48,23 @@ impl SendHeaders {
         self.done = (self.done + count).min(self.messages.len());
     }
 
-    /// Adds a message of the bytes at `first`, to the connected peer if `to` is none. One that has more bytes, or a size of
-    /// segments, cannot be sent.
-    pub(in crate::sys) fn add(
+    /// Adds a message of these bytes, to the connected peer if `to` is none.
+    pub(in crate::sys) fn add(&mut self, bytes: *const [u8], to: Option<&Addr>) {
+        debug_assert!(self.messages.len() < MESSAGES, "the plan has no more messages");
+        let name = to.and_then(|to| name(to).ok());
+        self.messages.push(SendMessage { bytes, name, control: Control::EMPTY, is_merged: false });
+    }
+
+    /// Adds `more` bytes and control data to the message that was added last. Messages with a `segment` or with more bytes fail.
+    pub(in crate::sys) fn extend(
         &mut self,
-        first: *const [u8],
         mut more: impl Iterator<Item = *const [u8]>,
-        to: Option<&Addr>,
         control: Option<&Control>,
         segment: Option<usize>,
     ) {
-        debug_assert!(self.messages.len() < MESSAGES, "the plan has no more messages");
-        self.messages.push(SendMessage {
-            bytes: first,
-            name: to.and_then(|to| name(to).ok()),
-            control: control.copied().unwrap_or(Control::EMPTY),
-            is_merged: segment.is_some() || more.next().is_some(),
-        });
+        let Some(message) = self.messages.last_mut() else { return };
+        message.control = control.copied().unwrap_or(Control::EMPTY);
+        message.is_merged = segment.is_some() || more.next().is_some();
     }
 
     /// If the next message has a TTL of 0 for IPv4, removes the TTL, and all messages behind this one. Otherwise returns false.

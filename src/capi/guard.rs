@@ -160,6 +160,34 @@ fn with_port_inlined_in<T>(
     body: impl FnOnce(&Arc<Port>) -> Result<T>,
 ) -> Result<T> {
     let owner = &transport.shared()?.reactor.owner;
+    if owner.is_inside() {
+        return run_inside(place, transport, owner, body);
+    }
+    enter_and_run(place, transport, owner, quick, body)
+}
+
+/// Runs `body` on the thread that is inside.
+#[inline(always)]
+fn run_inside<T>(
+    place: &'static str,
+    transport: HandleRef<'_, udpr_transport>,
+    owner: &OwnerLock,
+    body: impl FnOnce(&Arc<Port>) -> Result<T>,
+) -> Result<T> {
+    // SAFETY: the owner lock keeps every other thread out.
+    let port = unsafe { transport.owner() };
+    stop_panics(owner, || body(&port)).inspect_err(|status| log_port_failure(&port, *status, place))
+}
+
+/// A function of its own, so that the path of callbacks has nothing to undo at its end.
+#[inline(never)]
+fn enter_and_run<T>(
+    place: &'static str,
+    transport: HandleRef<'_, udpr_transport>,
+    owner: &OwnerLock,
+    quick: impl FnOnce(&Port) -> Option<T>,
+    body: impl FnOnce(&Arc<Port>) -> Result<T>,
+) -> Result<T> {
     let entry = owner.enter()?;
     if !entry.is_nested() {
         // SAFETY: the owner lock keeps every other thread out.
@@ -168,9 +196,7 @@ fn with_port_inlined_in<T>(
         }
     }
     let _uncancelled = (!entry.is_nested()).then(CancelDisabled::begin);
-    // SAFETY: the owner lock keeps every other thread out.
-    let port = unsafe { transport.owner() };
-    stop_panics(owner, || body(&port)).inspect_err(|status| log_port_failure(&port, *status, place))
+    run_inside(place, transport, owner, body)
 }
 
 /// As [`with_port`], for functions that are faster than disabling cancellation, and that contain no cancellation point.

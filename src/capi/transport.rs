@@ -9,6 +9,7 @@ use crate::port::{Flush, Message, Port};
 use crate::refusal;
 use crate::status::{Result, Status};
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
@@ -218,8 +219,8 @@ pub unsafe extern "C" fn udpr_transport_write_messages(
         out_taken.check("out_taken")?;
         // SAFETY: as above.
         let mut messages = unsafe { Strided::new(messages, count, "messages") }?;
-        let mut index = 0;
-        while let Some(message) = messages.next() {
+        let (mut index, mut room) = (0, MaybeUninit::uninit());
+        while let Some(message) = messages.next(&mut room) {
             let written = message.and_then(|message| write_message(port, &message));
             written.map_err(|status| refusal::in_element("messages", index, status))?;
             index += 1;

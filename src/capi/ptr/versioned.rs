@@ -252,8 +252,6 @@ pub(in crate::capi) struct Strided<'a, T> {
     stride: usize,
     /// They have the layout of ours, so they are used where they lie.
     is_ours: bool,
-    /// The present one, if they have not.
-    copy: MaybeUninit<T>,
     lent: PhantomData<&'a T>,
 }
 
@@ -276,22 +274,18 @@ impl<'a, T: Versioned> Strided<'a, T> {
         // If there are no structs, nothing is looked at.
         let stride = if count == 0 && !first.is_null() { 0 } else { size()? };
         let is_ours = stride == size_of::<T>() && first.is_aligned();
-        Ok(Strided {
-            next: first,
-            left: count,
-            stride,
-            is_ours,
-            copy: MaybeUninit::uninit(),
-            lent: PhantomData,
-        })
+        Ok(Strided { next: first, left: count, stride, is_ours, lent: PhantomData })
     }
 
-    /// The next struct.
+    /// The next struct, which is copied to `room` if it has another layout than ours.
     ///
     /// # Errors
     /// INVALID_ARGUMENT for a size that is not the stride; VERSION as of [`VersionedCopy::check`].
     #[inline]
-    pub(in crate::capi) fn next(&mut self) -> Option<Result<VersionedRef<'_, 'a, T>>> {
+    pub(in crate::capi) fn next<'c>(
+        &mut self,
+        room: &'c mut MaybeUninit<T>,
+    ) -> Option<Result<VersionedRef<'c, 'a, T>>> {
         self.left = self.left.checked_sub(1)?;
         let this = self.next;
         self.next = this.wrapping_byte_add(self.stride);
@@ -305,14 +299,14 @@ impl<'a, T: Versioned> Strided<'a, T> {
             // SAFETY: as promised to new; the struct has the layout of ours, and stays as it is.
             return Some(Ok(VersionedRef { value: unsafe { &*this }, lent: PhantomData }));
         }
-        Some(self.copied(this))
+        Some(Self::copied(room, this))
     }
 
     #[cold]
-    fn copied(&mut self, this: *const T) -> Result<VersionedRef<'_, 'a, T>> {
+    fn copied<'c>(room: &'c mut MaybeUninit<T>, this: *const T) -> Result<VersionedRef<'c, 'a, T>> {
         // SAFETY: as promised to new.
         let copy = unsafe { VersionedCopy::new(this) }.map_err(|bad| bad.of("element"))?.check("")?;
-        Ok(VersionedRef { value: self.copy.write(copy.value), lent: PhantomData })
+        Ok(VersionedRef { value: room.write(copy.value), lent: PhantomData })
     }
 }
 

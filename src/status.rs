@@ -221,6 +221,7 @@ errnos! {
 errnos! {
     ENOENT "no such file or entry"
     EBADF "bad handle"
+    EEXIST "exists already"
     EBUSY "device or resource busy"
     EINTR "the call was interrupted"
     EFAULT "bad memory address"

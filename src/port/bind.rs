@@ -5,7 +5,7 @@ use super::{ConfigureSocket, Options, flag, listen};
 use crate::addr::Addr;
 use crate::context::Context;
 use crate::status::{Result, Status};
-use crate::sys::{Device, Handle, Kernel, SocketHandle, SocketOption};
+use crate::sys::{Device, Handle, Kernel, SocketHandle, SocketOption, socket};
 use std::io;
 
 /// How many numbers are tried, if other sockets take them in the meantime.
@@ -16,7 +16,7 @@ pub(super) fn bind(context: &Context, fd: Handle, local: &Addr, options: &Option
     if local.port != 0 {
         return Ok(context.kernel.bind(fd, local)?);
     }
-    if options.has(flag::SHARE) {
+    if options.has(flag::SHARE) && socket::CHOOSES_SHARED_NUMBERS {
         share_any(context, fd, local, options)
     } else {
         bind_any(&*context.kernel, fd, local, options)

@@ -23,7 +23,7 @@ impl<C: Call> Reactor<C> {
     /// Watches a handle and returns the id of the watch.
     ///
     /// # Errors
-    /// NOT_SUPPORTED for a handle that cannot be waited for, such as a regular file; a system status if it is closed, or is
+    /// NOT_SUPPORTED for a handle that cannot be waited for, such as a regular file, or, on Windows, no socket; a system status if it is closed, or is
     /// watched already; NO_MEMORY.
     pub fn watch(&self, handle: Handle, interest: Interest, watcher: Box<dyn Watcher<C>>) -> Result<u64> {
         self.context.check_open()?;
@@ -33,9 +33,9 @@ impl<C: Call> Reactor<C> {
         let id = self.sources.borrow_mut().insert(Source::Watch(entry));
         if let Err(error) = self.context.kernel.watch(&self.context.poller, handle, interest, id) {
             self.remove_source(id);
-            let no_events = Failure::of(&error) == Failure::NotPermitted;
+            let no_events = matches!(Failure::of(&error), Failure::NotPermitted | Failure::NotSocket);
             return Err(if no_events {
-                refusal::unsupported_number("fd", handle as u64, "a regular file, which is always ready")
+                refusal::unsupported_number("fd", handle as u64, "a handle that cannot be waited for")
             } else {
                 error.into()
             });

@@ -8,6 +8,7 @@ pub(crate) const ENOMEM: i32 = 8;
 pub(crate) const ENODEV: i32 = 55;
 pub(crate) const ENOSYS: i32 = 120;
 pub(crate) const EBUSY: i32 = 170;
+pub(crate) const EEXIST: i32 = 183;
 pub(crate) const ECANCELED: i32 = 995;
 pub(crate) const EIO: i32 = 1117;
 pub(crate) const EDEADLK: i32 = 1131;

@@ -23,7 +23,8 @@
 //!
 //! Sockets
 //! - `socket`: `udp(family) -> io::Result<OwnedHandle>`, `bind`, `local_addr`, `peer_addr`, `connect`, `disconnect`, `duplicate`,
-//!   `is_shut`, `take_over`, and `set_option` and `option` by numbers
+//!   `is_shut`, `take_over`, and `set_option` and `option` by numbers; `CHOOSES_SHARED_NUMBERS`: whether the system may choose for a
+//!   socket that shares its port number one that other sockets have
 //! - `close`, of a number that the host may have closed: [`SocketHandle`] uses it
 //! - `sockaddr::FORMAT`: how a `sockaddr` begins
 //! - `options`: `set`, `get`, `save`, `restore`, `encode` of a [`SocketOption`], `is_socket`, `socket_kind`, `take_error`, `drops`;

@@ -6,7 +6,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
-pub use crate::sys::unix::socket::take_over;
+pub use crate::sys::unix::socket::{CHOOSES_SHARED_NUMBERS, take_over};
 pub(in crate::sys) use crate::sys::unix::socket::{
     bind, connect, duplicate, local_addr, option, peer_addr, set_option,
 };

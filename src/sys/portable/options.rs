@@ -75,7 +75,9 @@ pub(in crate::sys) fn get(
     option: SocketOption,
 ) -> io::Result<i32> {
     let Some((level, name)) = number(&SYSTEM.numbers, option) else {
-        return if option == SocketOption::MergeReceived { Ok(0) } else { Err(unsupported()) };
+        // What a system does not have is off.
+        let is_off = matches!(option, SocketOption::MergeReceived | SocketOption::ReusePort);
+        return if is_off { Ok(0) } else { Err(unsupported()) };
     };
     let value = integer(kernel, fd, level, name)?;
     Ok(match option {

@@ -9,6 +9,9 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 pub(in crate::sys) use libc::{SO_ERROR, SO_TYPE, SOL_SOCKET};
 
+/// Linux does (`udp_lib_lport_inuse`).
+pub const CHOOSES_SHARED_NUMBERS: bool = true;
+
 /// bind(2).
 pub(in crate::sys) fn bind(fd: RawFd, addr: &Addr) -> io::Result<()> {
     borrow(fd, |socket| socket.bind(&name(addr)?))

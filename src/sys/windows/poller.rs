@@ -1,5 +1,7 @@
 //! Waiting for many sockets: the crate `polling`, by an I/O completion port.
 
+use super::socket::{self, SO_TYPE, SOL_SOCKET};
+use crate::status::errno::{EEXIST, ENOENT};
 use crate::sys::Handle;
 use crate::sys::api::{Interest, Readiness};
 use polling::{Event, Events, PollMode};
@@ -55,11 +57,15 @@ impl Poller {
     /// Adds a socket. Its readiness is reported with the `token`.
     ///
     /// # Errors
-    /// Those of the system: WSAENOTSOCK for what is no socket.
+    /// WSAENOTSOCK for what is no open socket; those of the system.
     pub fn add(&self, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
+        // The system would accept other handles, and report nothing.
+        socket::option(handle, SOL_SOCKET, SO_TYPE, &mut [0; 4])?;
         // SAFETY: the reactor deletes each socket before it closes it, and a socket that somebody else closes is one that
         // `polling` removes.
-        unsafe { self.set.add_with_mode(handle as RawSocket, event(interest, token), mode(interest)) }
+        let added =
+            unsafe { self.set.add_with_mode(handle as RawSocket, event(interest, token), mode(interest)) };
+        added.map_err(numbered)
     }
 
     /// Changes what a socket is watched for.
@@ -67,7 +73,8 @@ impl Poller {
     /// # Errors
     /// Those of the system.
     pub fn modify(&self, handle: Handle, interest: Interest, token: u64) -> io::Result<()> {
-        self.set.modify_with_mode(borrow(handle), event(interest, token), mode(interest))
+        let modified = self.set.modify_with_mode(borrow(handle), event(interest, token), mode(interest));
+        modified.map_err(numbered)
     }
 
     /// Removes a socket.
@@ -93,6 +100,15 @@ impl Poller {
             count += 1;
         }
         Ok(count)
+    }
+}
+
+/// An error that `polling` has found itself has no number.
+fn numbered(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::from_raw_os_error(EEXIST),
+        io::ErrorKind::NotFound => io::Error::from_raw_os_error(ENOENT),
+        _ => error,
     }
 }
 

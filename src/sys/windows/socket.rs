@@ -22,6 +22,10 @@ pub(in crate::sys) use windows_sys::Win32::Networking::WinSock::{SO_ERROR, SO_TY
 /// mswsock.h: whether a TTL that has expired on the way fails a call, as [`SIO_UDP_CONNRESET`] for a port without a socket.
 const SIO_UDP_NETRESET: u32 = 0x9800_000f;
 
+/// A number of the dynamic range is free. A socket that holds one could not share it later: SO_EXCLUSIVEADDRUSE is for sockets that
+/// are not bound.
+pub const CHOOSES_SHARED_NUMBERS: bool = false;
+
 /// Version 2.2.
 const WINSOCK_VERSION: u16 = 0x0202;
 

@@ -158,12 +158,12 @@ impl Open {
     }
 
     /// Checks the destination of a datagram; then gathers, sends or queues it. Every write comes here.
-    pub(super) fn transmit(&self, mut transmit: Transmit<'_>, fill: impl FnOnce(&mut [u8])) -> Result {
+    pub(super) fn transmit(&self, mut transmit: Transmit<'_>, fill: impl FnMut(&mut [u8])) -> Result {
         transmit.to = self.check_destination(transmit.longest(), transmit.to)?;
         self.transmit_checked(transmit, fill)
     }
 
-    fn transmit_checked(&self, transmit: Transmit<'_>, fill: impl FnOnce(&mut [u8])) -> Result {
+    fn transmit_checked(&self, transmit: Transmit<'_>, mut fill: impl FnMut(&mut [u8])) -> Result {
         if self.constrained.get() {
             self.check_constraints(transmit.to)?;
         }
@@ -175,16 +175,17 @@ impl Open {
                 return Ok(());
             }
         }
-        self.transmit_singly(sending, transmit, fill)
+        // Made here, so that the bytes of a gathered datagram need no place in memory for the call.
+        self.transmit_singly(sending, transmit, &mut move |place| fill(place))
     }
 
-    /// Sends it by itself, or queues it if others wait for a full socket.
+    /// Sends it by itself, or queues it if others wait for a full socket. It is compiled once, and not for every `fill`.
     #[inline(never)]
     fn transmit_singly(
         &self,
         mut sending: RefMut<'_, SendState>,
         transmit: Transmit<'_>,
-        fill: impl FnOnce(&mut [u8]),
+        fill: &mut dyn FnMut(&mut [u8]),
     ) -> Result {
         let result = if sending.queue.is_empty() {
             self.send_now(&mut sending, &transmit, fill)

@@ -18,6 +18,13 @@ static void raise_exception(callback_fixture *fixture) {
 static char   stderr_text[512];
 static size_t stderr_len;
 
+/* ARM's unwinder finds no handler in Rust code, so that C++ ends the process; elsewhere Rust does. */
+#ifdef __arm__
+#define EXPECTED "terminate called after throwing an instance"
+#else
+#define EXPECTED "Rust cannot catch foreign exceptions"
+#endif
+
 /* Reads what the child writes to stderr until it ends. */
 static void read_stderr(int from) {
   ssize_t got;
@@ -41,7 +48,7 @@ static void check_aborts(void (*body)(callback_kind), callback_kind kind) {
   int status = check_wait(child);
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT)
     FAIL("status %x, and its stderr is \"%s\"", (unsigned)status, stderr_text);
-  if (!strstr(stderr_text, "Rust cannot catch foreign exceptions")) FAIL("its stderr is \"%s\"", stderr_text);
+  if (!strstr(stderr_text, EXPECTED)) FAIL("its stderr is \"%s\"", stderr_text);
 }
 
 static void throw_at(callback_kind kind) { run_in_callback(kind, raise_exception); }

@@ -1096,7 +1096,7 @@ UDPR_API udpr_status udpr_reactor_iterate(struct udpr_reactor *reactor, int64_t 
  * same.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
- * which delayed calls would not make it readable.
+ * which delayed calls would not make it readable, and on Windows, which has no such descriptor.
  */
 UDPR_API udpr_status udpr_reactor_backend_fd(struct udpr_reactor *reactor, udpr_socket *out);
 
@@ -1116,7 +1116,7 @@ UDPR_API udpr_status udpr_reactor_next_timeout(const struct udpr_reactor *reacto
  * be NULL.
  *
  * Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_SYSTEM - EEXIST if the descriptor has a watch already;
- * UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
+ * UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file, and on Windows for all but sockets.
  */
 UDPR_API udpr_status udpr_reactor_watch(struct udpr_reactor *reactor, udpr_socket fd, uint32_t events, udpr_watch_fn fn, void *user, udpr_free_fn free_user, udpr_id *out_id);
 

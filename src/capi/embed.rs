@@ -59,7 +59,7 @@ pub unsafe extern "C" fn udpr_reactor_iterate(reactor: *mut udpr_reactor, timeou
 /// same.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_NOT_SUPPORTED if a sandbox refuses timerfd_create(2), without
-/// which delayed calls would not make it readable.
+/// which delayed calls would not make it readable, and on Windows, which has no such descriptor.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_backend_fd(
     reactor: *mut udpr_reactor,
@@ -100,7 +100,7 @@ pub unsafe extern "C" fn udpr_reactor_next_timeout(
 /// be NULL.
 ///
 /// Returns: UDPR_OK; UDPR_E_INVALID_ARGUMENT; UDPR_E_SYSTEM - EEXIST if the descriptor has a watch already;
-/// UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file.
+/// UDPR_E_SYSTEM - EBADF if it is not open; UDPR_E_NOT_SUPPORTED for a regular file, and on Windows for all but sockets.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn udpr_reactor_watch(
     reactor: *mut udpr_reactor,

@@ -1,5 +1,4 @@
-# Builds ${udpr_object} (target udpr-object): all the Rust code as one relocatable object in which only udpr_* is global, so that
-# a program may contain other Rust libraries. Both libraries are made from it.
+# Builds ${udpr_archive}: all the Rust code as cargo's static library.
 
 find_program(UDPR_CARGO cargo NO_CMAKE_FIND_ROOT_PATH DOC "The cargo that builds the Rust code")
 
@@ -35,7 +34,10 @@ function(udpr_find_rust_target)
     if(NOT machine)
       execute_process(COMMAND ${CMAKE_C_COMPILER} -dumpmachine OUTPUT_VARIABLE machine OUTPUT_STRIP_TRAILING_WHITESPACE)
     endif()
-    if(NOT machine MATCHES "^([^-]+)-(.+-)?linux(-([a-z0-9]+))?$")
+    if(machine MATCHES "^([^-]+)-w64-mingw32$")
+      set(udpr_rust_target ${CMAKE_MATCH_1}-pc-windows-gnu PARENT_SCOPE)
+      return()
+    elseif(NOT machine MATCHES "^([^-]+)-(.+-)?linux(-([a-z0-9]+))?$")
       message(FATAL_ERROR "The C compiler makes code for \"${machine}\": name the Rust target with -DUDPR_RUST_TARGET=<triple>.")
     endif()
     set(processor ${CMAKE_MATCH_1})
@@ -68,7 +70,6 @@ set(udpr_rust_build
   $<IF:$<CONFIG:Debug>,debug,$<IF:$<OR:$<CONFIG:RelWithDebInfo>,$<BOOL:${UDPR_DEBUG_FILE}>>,relwithdebinfo,release>>)
 set(udpr_cargo_dir ${UDPR_CARGO_TARGET_DIR}/cargo-${udpr_rust_build})
 set(udpr_archive ${udpr_cargo_dir}/${udpr_rust_target}/$<IF:$<CONFIG:Debug>,debug,release>/libudpr.a)
-set(udpr_object ${CMAKE_CURRENT_BINARY_DIR}/udpr-${udpr_rust_build}.o)
 
 # MAKEFLAGS is unset, since cargo cannot use make's job server and would print a warning.
 # cargo does not touch an archive that is current, and make would run it every time, so UdprTouch.cmake updates its time stamp.
@@ -90,23 +91,3 @@ add_custom_command(
   WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}
   COMMENT "Building the Rust code of udpr"
   COMMAND_EXPAND_LISTS USES_TERMINAL VERBATIM)
-
-# The sections with LLVM bitcode are removed, since ar's LLVM plugin crashes on them, and in Release the debug information, which
-# is only that of Rust's standard library and larger than all the code. Section groups are dissolved, since the linker would use
-# one of this object, whose symbols are local by then, for a group of the same name in another Rust archive. The linker is called
-# through the C compiler, which knows the target.
-separate_arguments(udpr_machine_flags NATIVE_COMMAND "${CMAKE_C_FLAGS}")
-list(FILTER udpr_machine_flags INCLUDE REGEX "^-m")
-if(CMAKE_C_COMPILER_TARGET)
-  list(APPEND udpr_machine_flags ${CMAKE_C_COMPILE_OPTIONS_TARGET}${CMAKE_C_COMPILER_TARGET})
-endif()
-add_custom_command(
-  OUTPUT ${udpr_object}
-  COMMAND ${CMAKE_C_COMPILER} ${udpr_machine_flags} -r -nostdlib -Wl,--force-group-allocation -o ${udpr_object}
-          -Wl,--whole-archive ${udpr_archive} -Wl,--no-whole-archive
-  COMMAND ${CMAKE_OBJCOPY} --wildcard --keep-global-symbol=udpr_* -R .llvmbc -R .llvmcmd
-          "$<$<STREQUAL:${udpr_rust_build},release>:--strip-debug>" ${udpr_object}
-  DEPENDS ${udpr_archive}
-  COMMENT "Joining it to one object"
-  COMMAND_EXPAND_LISTS VERBATIM)
-add_custom_target(udpr-object DEPENDS ${udpr_object})

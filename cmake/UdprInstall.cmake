@@ -6,6 +6,7 @@ include(${CMAKE_CURRENT_LIST_DIR}/UdprFfiHeader.cmake)
 set(udpr_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/udpr)
 
 install(TARGETS udpr-shared udpr-static EXPORT udpr-targets
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT runtime
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT runtime NAMELINK_COMPONENT dev
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT dev)
 if(UDPR_DEBUG_FILE)
@@ -37,5 +38,8 @@ cmake_path(RELATIVE_PATH CMAKE_INSTALL_PREFIX BASE_DIRECTORY ${CMAKE_INSTALL_FUL
   OUTPUT_VARIABLE udpr_pc_prefix)
 list(TRANSFORM udpr_system_libs PREPEND -l OUTPUT_VARIABLE udpr_pc_private)
 list(JOIN udpr_pc_private " " udpr_pc_private)
+if(WIN32)
+  set(udpr_pc_cflags_private "Cflags.private: -DUDPR_STATIC\n")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/udpr.pc.in ${PROJECT_BINARY_DIR}/udpr.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/udpr.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)

@@ -93,6 +93,12 @@ typedef int32_t udpr_socket;
 #ifndef UDPR_API
 #if defined(UDPR_PLAIN)
 #define UDPR_API
+#elif defined(_WIN32)
+#ifdef UDPR_STATIC /* defined by programs that are linked with the static library */
+#define UDPR_API
+#else
+#define UDPR_API __declspec(dllimport)
+#endif
 #elif defined(__GNUC__)
 #define UDPR_API __attribute__((visibility("default")))
 #else

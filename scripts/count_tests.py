@@ -19,7 +19,7 @@ import sys
 import xml.etree.ElementTree as xml
 
 # The names of scripts/test-target for its targets.
-TARGETS = ("i686", "aarch64", "armv7", "s390x", "musl")
+TARGETS = ("i686", "aarch64", "armv7", "s390x", "musl", "windows")
 # Suites whose results are the output of a script that prints the program before the name of each case.
 SCRIPTS = (*TARGETS, "portable", "python")
 

@@ -16,7 +16,6 @@
 #define _GNU_SOURCE
 #endif
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -28,10 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -187,35 +183,19 @@ static inline unsigned check_rounds(unsigned few, unsigned many) {
   return getenv("UDPR_TEST_FULL") && !check_is_slow() ? many : few;
 }
 
-static inline int check_count_descriptors(void) {
-  DIR *dir = opendir("/proc/self/fd");
-  int  count = 0;
-  if (!dir) return -1;
-  while (readdir(dir)) count++;
-  closedir(dir);
-  return count;
-}
-
-/* The kernel kills a child that hangs, or whose parent has ended. */
-static inline pid_t check_fork(void) {
-  fflush(stdout);
-  pid_t child = fork();
-  if (child < 0) FAIL("fork: %s", strerror(errno));
-  if (child == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGALRM, SIG_DFL);
-    alarm(check_seconds());
-  }
-  return child;
-}
-
-static inline int check_wait(pid_t child) {
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
-  return status;
-}
-
+/* Of these two files, one has:
+ *  - check_count_descriptors
+ *  - check_prepare, which allocates check_result
+ *  - check_run_alone, which runs a case in a process of its own, and returns its exit code
+ *  - run_in_child and run_in_killed_child, for which a process must be copied
+ */
 static inline udpr_ns monotonic_ns(void);
+static inline void    check_run_case(const check_case *one);
+#ifdef _WIN32
+#include "check_start.h"
+#else
+#include "check_fork.h"
+#endif
 
 /* Returns how many more descriptors are open than before. udpr_reactor_free does not wait for the threads of
  * look-ups, and one of them may be about to drop the last reference to a waker. So this waits until the
@@ -236,33 +216,17 @@ __attribute__((noreturn)) static inline void check_run_case(const check_case *on
   exit(0);
 }
 
-static inline void check_describe_exit(int status, char *text, size_t size) {
-  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-    snprintf(text, size, "timed out after %u s", check_seconds());
-  else if (WIFSIGNALED(status))
-    snprintf(text, size, "killed by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
-  else snprintf(text, size, "ended with status %d", WEXITSTATUS(status));
-}
-
 static inline int check_main(int argc, char **argv) {
   int passed = 0, failed = 0, skipped = 0;
-  check_result = mmap(NULL, sizeof *check_result, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (check_result == MAP_FAILED) return perror("mmap"), 1;
+  if (!check_prepare()) return perror("check_prepare"), 1;
   for (const check_case *one = check_first; one; one = one->next) {
     if (argc > 1 && !strstr(one->name, argv[1])) continue;
     memset(check_result, 0, sizeof *check_result);
-    pid_t child = check_fork();
-    if (child == 0) check_run_case(one);
-    int status = check_wait(child);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-      passed++, printf("ok %s\n", one->name);
-    } else if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) {
-      skipped++, printf("skip %s # %s\n", one->name, check_result->text);
-    } else {
-      char *text = check_result->text;
-      if (!*text) check_describe_exit(status, text, sizeof check_result->text);
-      failed++, printf("not ok %s: %s\n", one->name, text);
-    }
+    int         code = check_run_alone(one);
+    const char *text = check_result->text;
+    if (code == 0) passed++, printf("ok %s\n", one->name);
+    else if (code == CHECK_SKIPPED) skipped++, printf("skip %s # %s\n", one->name, text);
+    else failed++, printf("not ok %s: %s\n", one->name, text);
   }
   printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed > 0 || passed + skipped == 0;
@@ -271,36 +235,7 @@ static inline int check_main(int argc, char **argv) {
 #define CHECK_MAIN() \
   int main(int argc, char **argv) { return check_main(argc, argv); }
 
-/* ---- processes and threads ----------------------------------------------------------------------------- */
-
-/* Runs `body` in a forked child and waits for it. A check that fails in the child fails the case. */
-static inline void run_in_child(void (*body)(void *), void *arg) {
-  pid_t child = check_fork();
-  if (child == 0) {
-    body(arg);
-    exit(0);
-  }
-  int status = check_wait(child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == CHECK_SKIPPED) _exit(CHECK_SKIPPED);
-  if (status != 0) {
-    char text[128];
-    check_describe_exit(status, text, sizeof text);
-    FAIL("the child %s", text);
-  }
-}
-
-/* Like run_in_child, but the child ends by SIGKILL so that no leak checker runs in it: its memory belonged to
- * the parent, or to a thread that does not exist in the child.
- */
-static inline void run_in_killed_child(void (*body)(void *), void *arg) {
-  pid_t child = check_fork();
-  if (child == 0) {
-    body(arg);
-    kill(getpid(), SIGKILL);
-  }
-  int status = check_wait(child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
+/* ---- threads ------------------------------------------------------------------------------------------- */
 
 typedef struct check_thread {
   pthread_t id;

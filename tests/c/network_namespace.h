@@ -9,6 +9,13 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 
+#ifdef _WIN32
+static inline void enter_network_namespace(void) {
+  check_exit(CHECK_FAILED, "there are no network namespaces");
+}
+static inline void enter_unprivileged_network_namespace(void) { enter_network_namespace(); }
+static inline void pin_to_current_core(void) {}
+#else
 static inline void enter_new_namespaces(int which) {
   if (unshare(which) != 0) SKIP("this kernel or container gives no network namespace");
   struct ifreq up = {.ifr_name = "lo", .ifr_flags = IFF_UP};
@@ -37,6 +44,7 @@ static inline void pin_to_current_core(void) {
   CPU_SET(sched_getcpu(), &one);
   CHECK_EQ(0, sched_setaffinity(0, sizeof one, &one));
 }
+#endif
 
 /* Runs a command of iproute2 or nftables, which must succeed. Skips the case if the tool is not installed. */
 __attribute__((format(printf, 2, 3))) static inline void run_network_tool(const char *tool,

@@ -1,4 +1,5 @@
 """judge.py [--whole] CARGO_LOG CTEST_XML: the results of scripts/test-portable, compared with the list `excused`.
+judge.py --target LIST RESULTS: those of scripts/test-target, compared with LIST and, since other systems have the same backend, `excused`.
 
 A test in the list has to fail with a text that contains the one next to it; every other test has to pass. With --whole, when all
 tests were run, each line of the list has to apply to a test.
@@ -23,11 +24,11 @@ class Excuse:
         self.used = False
 
     def is_for(self, program, case):
-        return self.program == program and fnmatch.fnmatchcase(case, self.case)
+        return fnmatch.fnmatchcase(program, self.program) and fnmatch.fnmatchcase(case, self.case)
 
 
-def excuses():
-    lines = (pathlib.Path(__file__).parent / "excused").read_text(encoding="utf-8").splitlines()
+def excuses(path=pathlib.Path(__file__).parent / "excused"):
+    lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     return [Excuse(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
@@ -46,26 +47,39 @@ def c_runs(path):
         yield outcome, program, program.removesuffix(".shared"), case, why
 
 
+def target_runs(path):
+    for outcome, program, text in count_tests.target_runs(pathlib.Path(path).read_text(encoding="utf-8", errors="replace")):
+        case, _, why = text.partition(": ") if outcome == "not ok" else (text, "", "")
+        yield outcome, program, program.partition(".")[2], case, why
+
+
 def judge(runs, known):
     """Yields outcome and text of each line to print."""
-    for outcome, program, short, case, why in runs:
-        name = f"portable.{program}: {case}"
-        excuse = next((one for one in known if one.is_for(short, case)), None)
+    for outcome, name, short, case, why in runs:
+        fits = [one for one in known if one.is_for(short, case)]
+        excuse = next((one for one in fits if one.text in why), None)
         if outcome != "not ok":
-            yield outcome, name
-        elif excuse and excuse.text in why:
+            yield outcome, f"{name}: {case}"
+        elif excuse:
             excuse.used = True
-            yield "ok", f"{name} ({excuse.text})"
+            yield "ok", f"{name}: {case} ({excuse.text})"
         else:
-            yield "not ok", f"{name}: {'not as excused: ' if excuse else ''}{why.strip()}"
+            yield "not ok", f"{name}: {case}: {'not as excused: ' if fits else ''}{why.strip()}"
+
+
+def portable_runs(log, results):
+    for outcome, program, *rest in [*cargo_runs(pathlib.Path(log).read_text(encoding="utf-8", errors="replace")), *c_runs(results)]:
+        yield outcome, f"portable.{program}", *rest
 
 
 def main(*arguments):
     known = excuses()
-    is_whole, (log, results) = "--whole" in arguments, arguments[-2:]
-    cargo = list(cargo_runs(pathlib.Path(log).read_text(encoding="utf-8", errors="replace")))
-    lines = list(judge([*cargo, *c_runs(results)], known))
-    if is_whole:
+    first, second = arguments[-2:]
+    if "--target" in arguments:
+        lines = list(judge(target_runs(second), [*excuses(first), *known]))
+    else:
+        lines = list(judge(portable_runs(first, second), known))
+    if "--whole" in arguments:
         stale = [one for one in known if not one.used]
         lines += [("not ok", f"tests/portable/excused: no test needs {one.program} {one.case}") for one in stale]
     for outcome, text in lines:

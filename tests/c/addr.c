@@ -11,7 +11,7 @@ static const char *format(const udpr_addr *address) {
   return text;
 }
 
-static uint32_t lo(void) { return if_nametoindex("lo"); }
+static uint32_t lo(void) { return if_nametoindex(LOOPBACK); }
 
 /* ---- text to address ----------------------------------------------------------------------------------- */
 
@@ -48,10 +48,10 @@ TEST(parse_ipv6) {
 
 TEST(parse_zone) {
   CHECK_EQ(2, addr("fe80::1%2", 0).scope_id);
-  CHECK_EQ(lo(), addr("fe80::1%lo", 0).scope_id);
+  CHECK_EQ(lo(), addr("fe80::1%" LOOPBACK, 0).scope_id);
   CHECK_EQ(2, addr("[fe80::1%2]:53", 0).scope_id);
   CHECK_EQ(53, addr("[fe80::1%2]:53", 0).port);
-  CHECK_EQ(lo(), addr("[fe80::1%lo]:53", 0).scope_id);
+  CHECK_EQ(lo(), addr("[fe80::1%" LOOPBACK "]:53", 0).scope_id);
 }
 
 TEST(parse_refuses) {
@@ -113,7 +113,8 @@ TEST(format_with_and_without_port) {
 }
 
 TEST(format_of_a_zone_is_parsed_back) {
-  const char *texts[] = {"fe80::1%lo", "[fe80::1%lo]:53", "fe80::1%4000000000", "[fe80::1%4000000000]:53"};
+  const char *texts[] = {"fe80::1%" LOOPBACK, "[fe80::1%" LOOPBACK "]:53", "fe80::1%4000000000",
+                         "[fe80::1%4000000000]:53"};
   for (size_t i = 0; i < 4; i++) {
     udpr_addr address = addr(texts[i], 0), back = addr(format(&address), 0);
     CHECK(memcmp(&address, &back, sizeof back) == 0);
@@ -358,7 +359,7 @@ TEST(map_and_unmap) {
 
 TEST(interface_by_name_address_and_number) {
   char        number[16];
-  const char *texts[] = {"lo", "127.0.0.1", number, "fe80::1%lo"};
+  const char *texts[] = {LOOPBACK, "127.0.0.1", number, "fe80::1%" LOOPBACK};
   uint32_t    index;
   snprintf(number, sizeof number, "%u", lo());
   for (size_t i = 0; i < 4; i++) {

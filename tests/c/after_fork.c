@@ -92,7 +92,7 @@ static void check_everything_is_closed(void *arg) {
   fixture    *f = arg;
   logged_call user = {0};
   udpr_id     id;
-  int32_t     fd;
+  udpr_socket fd;
   int64_t     timeout;
   lookup      name = {0};
   watcher     other = {0};

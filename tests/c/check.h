@@ -188,6 +188,7 @@ static inline unsigned check_rounds(unsigned few, unsigned many) {
  *  - check_prepare, which allocates check_result
  *  - check_run_alone, which runs a case in a process of its own, and returns its exit code
  *  - run_in_child and run_in_killed_child, for which a process must be copied
+ *  - LOOPBACK, the name of the loopback device
  */
 static inline udpr_ns monotonic_ns(void);
 static inline void    check_run_case(const check_case *one);

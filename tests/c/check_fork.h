@@ -7,6 +7,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#define LOOPBACK "lo"
+
 static inline int check_count_descriptors(void) {
   DIR *dir = opendir("/proc/self/fd");
   int  count = 0;

@@ -48,7 +48,7 @@ TEST(next_timeout_is_exact) {
 
 TEST(null_arguments) {
   udpr_reactor *reactor = new_reactor(0);
-  int32_t       fd;
+  udpr_socket   fd;
   int64_t       timeout;
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_backend_fd(NULL, &fd));
   CHECK_STATUS(UDPR_E_INVALID_ARGUMENT, udpr_reactor_backend_fd(reactor, NULL));

@@ -7,7 +7,7 @@
 #include <poll.h>
 
 static inline int backend_fd_of(udpr_reactor *reactor) {
-  int32_t fd = -1, again = -1;
+  udpr_socket fd = -1, again = -1;
   OK(udpr_reactor_backend_fd(reactor, &fd));
   OK(udpr_reactor_backend_fd(reactor, &again));
   CHECK(fd >= 0 && fd == again);

@@ -46,7 +46,7 @@ static inline void logger_must_not_run(const udpr_log_record *record, void *user
   (void)user;
   FAIL("a logger that was refused was called: %s", record->message);
 }
-static inline void watch_must_not_run(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events,
+static inline void watch_must_not_run(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events,
                                       void *user) {
   (void)reactor, (void)id, (void)events, (void)user;
   FAIL("a watch of %d that was refused was called", fd);
@@ -143,7 +143,7 @@ static inline udpr_status call_reactor_stats(handles *with) {
   return udpr_reactor_get_stats(with->reactor, &stats);
 }
 static inline udpr_status call_backend_fd(handles *with) {
-  int32_t fd;
+  udpr_socket fd;
   return udpr_reactor_backend_fd(with->reactor, &fd);
 }
 static inline udpr_status call_next_timeout(handles *with) {

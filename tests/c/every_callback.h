@@ -159,7 +159,7 @@ static inline void registration_free(void *user) {
   fixture->act(fixture);
 }
 
-static inline udpr_status on_configure_socket(int32_t fd, const udpr_addr *local, void *user) {
+static inline udpr_status on_configure_socket(udpr_socket fd, const udpr_addr *local, void *user) {
   CHECK(fd >= 0 && local->family == UDPR_AF_INET);
   record_callback(user, CONFIGURE_SOCKET, NULL);
   return UDPR_OK;
@@ -237,7 +237,7 @@ static inline void on_resolved(udpr_reactor *reactor, udpr_id id, udpr_status st
   (void)reactor, (void)id, (void)status, (void)addrs, (void)count;
   record_callback(user, RESOLVED, NULL);
 }
-static inline void on_watch(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static inline void on_watch(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)fd, (void)events;
   record_callback(user, WATCH, NULL);
 }

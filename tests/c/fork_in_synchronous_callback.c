@@ -36,7 +36,7 @@ TEST(start_protocol_forks) {
   probe_check_ended(&port);
 }
 
-static udpr_status configure_and_fork(int32_t fd, const udpr_addr *local, void *user) {
+static udpr_status configure_and_fork(udpr_socket fd, const udpr_addr *local, void *user) {
   (void)fd, (void)local, (void)user;
   fork_and_wait();
   return UDPR_OK;
@@ -150,7 +150,7 @@ static udpr_status trigger_must_not_be_called(udpr_reactor *reactor, udpr_id id,
   (void)id;
   return must_not_be_called(reactor, user), UDPR_OK;
 }
-static void watch_must_not_be_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events,
+static void watch_must_not_be_called(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events,
                                      void *user) {
   (void)id, (void)fd, (void)events;
   must_not_be_called(reactor, user);

@@ -137,7 +137,7 @@ TEST(backend_fd_is_readable_after_a_change) {
   without_ipv6();
   udpr_reactor  *reactor = new_reactor(0);
   change_watcher watcher = {0};
-  int32_t        fd = -1;
+  udpr_socket    fd = -1;
   watch_interfaces(reactor, &watcher);
   OK(udpr_reactor_backend_fd(reactor, &fd));
   run_turns(reactor, 3);

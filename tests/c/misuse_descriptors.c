@@ -155,7 +155,7 @@ TEST(the_reactors_own_descriptors_watched) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   watcher       one = {0};
-  int32_t       fd;
+  udpr_socket   fd;
   probe_listen(&port, reactor);
   OK(udpr_reactor_backend_fd(reactor, &fd));
   CHECK_STATUS(UDPR_E_SYSTEM - EINVAL,
@@ -218,7 +218,8 @@ static void check_epoll_replaced(int (*make)(void), udpr_status expected) {
   udpr_reactor *reactor = new_reactor(0);
   probe         port = {0};
   udpr_protocol protocol = {.size = sizeof protocol};
-  int           fd, ends[2];
+  udpr_socket   fd;
+  int           ends[2];
   open_pipe(ends);
   probe_listen(&port, reactor);
   OK(udpr_reactor_backend_fd(reactor, &fd));

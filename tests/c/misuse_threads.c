@@ -32,7 +32,7 @@ static void call_functions_without_reactor(void *arg) {
   CHECK(udpr_addr_equal(&v6, &back));
   OK(udpr_addr_unmap_v4(&v6, &back));
   CHECK(udpr_addr_equal(&v4, &back));
-  OK(udpr_interface_index("lo", &index));
+  OK(udpr_interface_index(LOOPBACK, &index));
   udpr_interface interface = {.size = sizeof interface};
   OK(udpr_interfaces(&interface, 1, &len));
   CHECK(len > 0);

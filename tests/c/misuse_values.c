@@ -206,7 +206,7 @@ static udpr_status trigger_fired(udpr_reactor *reactor, udpr_id id, void *user) 
   (void)reactor, (void)id, (void)user;
   return UDPR_OK;
 }
-static void watch_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static void watch_called(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events, void *user) {
   (void)reactor, (void)id, (void)fd, (void)events, (void)user;
 }
 static void resolved(udpr_reactor *reactor, udpr_id id, udpr_status status, const udpr_addr *addrs,

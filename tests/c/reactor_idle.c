@@ -99,7 +99,7 @@ TEST(a_look_up_on_a_manual_clock_does_not_spin) {
 
 TEST(the_timerfd_is_set_once_for_one_instant) {
   udpr_reactor *reactor = new_reactor(0);
-  int32_t       fd;
+  udpr_socket   fd;
   int           calls = 0;
   udpr_id       first;
   OK(udpr_reactor_backend_fd(reactor, &fd));

@@ -11,7 +11,7 @@ TEST(literals) {
   lookup_expect_address(reactor, "2001:db8::7", UDPR_AF_UNSPEC, "2001:db8::7");
   lookup_expect_address(reactor, "::1", UDPR_AF_INET6, "::1");
   lookup_expect_address(reactor, "::ffff:1.2.3.4", UDPR_AF_INET6, "::ffff:1.2.3.4");
-  lookup_expect_address(reactor, "fe80::1%lo", UDPR_AF_UNSPEC, "fe80::1%lo");
+  lookup_expect_address(reactor, "fe80::1%" LOOPBACK, UDPR_AF_UNSPEC, "fe80::1%" LOOPBACK);
   lookup_expect_address(reactor, "", UDPR_AF_UNSPEC, "0.0.0.0");
   lookup_expect_address(reactor, "", UDPR_AF_INET, "0.0.0.0");
   free_lookup_reactor(reactor);

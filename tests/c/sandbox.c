@@ -130,7 +130,7 @@ static void check_threads(udpr_reactor *reactor) {
 
 /* An outer loop needs a descriptor that is readable when a call is due, or a status that there is none. */
 static void check_embedding(udpr_reactor *reactor) {
-  int32_t fd = -1;
+  udpr_socket fd = -1;
   if (!timerfd_is_available()) {
     CHECK_STATUS(UDPR_E_NOT_SUPPORTED, udpr_reactor_backend_fd(reactor, &fd));
     return;

@@ -102,7 +102,7 @@ TEST(a_waiting_turn_is_woken_by_a_signal_of_another_thread) {
 TEST(backend_fd_is_readable_after_a_signal) {
   udpr_reactor  *reactor = new_reactor(0);
   signal_watcher watcher = {0};
-  int32_t        fd = -1;
+  udpr_socket    fd = -1;
   int64_t        timeout = 0;
   watch_signal(reactor, SIGUSR1, &watcher);
   OK(udpr_reactor_backend_fd(reactor, &fd));

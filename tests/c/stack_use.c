@@ -87,7 +87,7 @@ static udpr_status trigger(udpr_reactor *reactor, udpr_id id, void *user) {
   return UDPR_OK;
 }
 
-static void watched(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static void watched(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events, void *user) {
   (void)id, (void)fd, (void)events, (void)user;
   OK(udpr_reactor_unwatch(reactor, id));
 }

@@ -3,6 +3,8 @@
  */
 #include "check.h"
 
+#include <sys/mman.h>
+
 enum { LARGEST = 4096 };
 
 /* A function that takes one struct. `bytes` is a valid one, in a block of LARGEST + 8 zero bytes. */

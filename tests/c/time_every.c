@@ -296,7 +296,7 @@ TEST(refused_while_the_reactor_is_freed) {
 TEST(an_embedding_loop_is_woken_at_each_beat) {
   periodic      one = {0};
   udpr_reactor *reactor = new_reactor(0);
-  int32_t       fd;
+  udpr_socket   fd;
   OK(udpr_reactor_backend_fd(reactor, &fd));
   run_turns(reactor, 2);
   call_every(reactor, MS(2), &one);

@@ -9,9 +9,9 @@
 #define UDPR_TESTS_TWO_HOSTS_H
 
 #include "ipv6_address.h"
+#include "network_namespace.h"
 
 #include <fcntl.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sched.h>
 
@@ -20,6 +20,18 @@ enum { IF_OPER_UP = 6 }; /* linux/if.h, which does not go together with net/if.h
 typedef struct two_hosts {
   int near_fd, far_fd;
 } two_hosts;
+
+#ifdef _WIN32
+static inline void enter_far_host(const two_hosts *hosts) { (void)hosts; }
+static inline void enter_near_host(const two_hosts *hosts) { (void)hosts; }
+static inline void wait_for_link(const char *device) { (void)device; }
+static inline void two_hosts_close(two_hosts *hosts) { (void)hosts; }
+static inline void two_hosts_create(two_hosts *hosts) {
+  (void)hosts;
+  enter_network_namespace();
+}
+#else
+#include <linux/rtnetlink.h>
 
 /* The calling thread is in the new namespace when this returns. */
 static inline int new_network_namespace(void) {
@@ -129,5 +141,6 @@ static inline void two_hosts_close(two_hosts *hosts) {
   close(hosts->far_fd);
   close(hosts->near_fd);
 }
+#endif
 
 #endif

@@ -138,7 +138,7 @@ TEST(all_metadata_at_once) {
     CHECK_EQ(0x2a, datagram->tos);
     CHECK_EQ(64, datagram->ttl);
     CHECK(datagram->timestamp != 0);
-    CHECK_EQ(interface_index("lo"), datagram->interface_index);
+    CHECK_EQ(interface_index(LOOPBACK), datagram->interface_index);
     CHECK_EQ(f.port.host.port, datagram->destination.port);
     CHECK_EQ(f.port.host.family, datagram->destination.family);
     tear_down(&f);

@@ -31,7 +31,7 @@ static void check_unbound(int fd) {
   CHECK_EQ(0, host.sin6_port); /* at the same place as sin_port */
 }
 
-static udpr_status configure(int32_t fd, const udpr_addr *local, void *user) {
+static udpr_status configure(udpr_socket fd, const udpr_addr *local, void *user) {
   configurer *self = user;
   CHECK(self->calls < 4 && self->freed == 0 && self->started == 0);
   self->fds[self->calls++] = fd;

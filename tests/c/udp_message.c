@@ -188,7 +188,7 @@ TEST(ttl_of_one_datagram) {
       OK(send(f.sender.transport, &message));
       CHECK_EQ(values[value], received_ttl(&f, "ttl"));
       message.flags |= UDPR_MESSAGE_TOS | UDPR_MESSAGE_NOW, message.tos = 0xb8, message.source = &f.to;
-      message.interface_index = interface_index("lo");
+      message.interface_index = interface_index(LOOPBACK);
       OK(send(f.sender.transport, &message));
       CHECK_EQ(values[value], received_ttl(&f, "ttl"));
     }

@@ -18,7 +18,7 @@ typedef struct fixture {
 } fixture;
 
 static void set_up(fixture *f, const char *local_address, uint32_t flags) {
-  *f = (fixture){.reactor = new_reactor(0), .lo = interface_index("lo")};
+  *f = (fixture){.reactor = new_reactor(0), .lo = interface_index(LOOPBACK)};
   recorder_listen(&f->port, f->reactor, local_address, 0, flags);
   recorder_listen(&f->sender, f->reactor, "127.0.0.1", 0, 0);
   OK(udpr_transport_set_outgoing_interface(f->sender.transport, f->lo));
@@ -255,10 +255,10 @@ TEST(an_adopted_socket_is_restored) {
   udpr_addr       group = addr("228.0.0.5", 0);
   int             fd = peer_open(AF_INET);
   OK(udpr_reactor_adopt_datagram_port(reactor, fd, 0, &protocol, NULL, &port));
-  OK(udpr_transport_join_group(port, &group, interface_index("lo")));
+  OK(udpr_transport_join_group(port, &group, interface_index(LOOPBACK)));
   OK(udpr_transport_set_ttl(port, 7));
   OK(udpr_transport_set_loopback_mode(port, 0));
-  OK(udpr_transport_set_outgoing_interface(port, interface_index("lo")));
+  OK(udpr_transport_set_outgoing_interface(port, interface_index(LOOPBACK)));
   OK(udpr_transport_set_broadcast_allowed(port, 1));
   CHECK(option_of(fd, IP_MULTICAST_TTL) == 7 && option_of(fd, IP_MULTICAST_ALL) == 0);
   OK(udpr_transport_close(port));
@@ -267,7 +267,7 @@ TEST(an_adopted_socket_is_restored) {
   CHECK_EQ(1, option_of(fd, IP_MULTICAST_LOOP));
   CHECK_EQ(1, option_of(fd, IP_MULTICAST_ALL));
   CHECK_EQ(0, option_of(fd, IP_MULTICAST_IF));
-  struct ip_mreqn request = {.imr_ifindex = (int)interface_index("lo")};
+  struct ip_mreqn request = {.imr_ifindex = (int)interface_index(LOOPBACK)};
   request.imr_multiaddr.s_addr = inet_addr("228.0.0.5");
   /* the port has left the group */
   CHECK_EQ(0, setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &request, sizeof request));
@@ -351,11 +351,11 @@ TEST(the_outgoing_interface_determines_the_source_address) {
   pair      p;
   udpr_addr lo = addr("127.0.0.1", 9999), near = addr("10.77.0.1", 9999);
   set_up_pair(&p);
-  OK(JOIN(&p.near, &p.group, interface_index("lo")));
+  OK(JOIN(&p.near, &p.group, interface_index(LOOPBACK)));
   write_text(p.near.transport, "system", &p.group);
   CHECK_ADDR(&near, &recorder_expect(p.reactor, &p.far, "system")->datagram.sender);
   recorder_expect(p.reactor, &p.near, "system");
-  OK(udpr_transport_set_outgoing_interface(p.near.transport, interface_index("lo")));
+  OK(udpr_transport_set_outgoing_interface(p.near.transport, interface_index(LOOPBACK)));
   write_text(p.near.transport, "lo", &p.group);
   CHECK_ADDR(&lo, &recorder_expect(p.reactor, &p.near, "lo")->datagram.sender);
   OK(udpr_transport_set_outgoing_interface(p.near.transport, p.device));

@@ -42,7 +42,7 @@ static void check_reply(fixture *f, const char *text) {
   write_text(f->peer.transport, "ask", &request_addr);
   const udpr_datagram *datagram = &recorder_expect(f->reactor, &f->port, "ask")->datagram;
   CHECK_ADDR(&request_addr, &datagram->destination);
-  CHECK_EQ(interface_index("lo"), datagram->interface_index);
+  CHECK_EQ(interface_index(LOOPBACK), datagram->interface_index);
   OK(write_message(f->port.transport, "answer", &datagram->sender, &datagram->destination, 0));
   CHECK_ADDR(&request_addr, &recorder_expect(f->reactor, &f->peer, "answer")->datagram.sender);
   OK(write_message(f->port.transport, "and by lo", &datagram->sender, &datagram->destination,

@@ -172,7 +172,7 @@ static void iterate_inner(udpr_reactor *reactor, watcher *self, uint32_t now) {
 TEST(another_reactor) {
   udpr_reactor *outer = new_reactor(0), *inner = new_reactor(0);
   watcher       nested = {.act = iterate_inner, .arg = inner};
-  int32_t       fd = -1;
+  udpr_socket   fd = -1;
   OK(udpr_reactor_backend_fd(inner, &fd));
   watch(outer, fd, R, &nested);
   OK(udpr_reactor_start(inner));

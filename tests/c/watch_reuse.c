@@ -60,7 +60,8 @@ static void free_and_unwatch_other(void *user) {
   CHECK_EQ(1, self->other->freed);
 }
 
-static void must_not_be_called(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static void must_not_be_called(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events,
+                               void *user) {
   (void)reactor, (void)id, (void)events, (void)user;
   FAIL("the stale watch of %d was called", fd);
 }

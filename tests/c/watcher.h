@@ -19,7 +19,7 @@ struct watcher {
   void *arg;                                            /* for `act` */
 };
 
-static inline void on_ready(udpr_reactor *reactor, udpr_id id, int32_t fd, uint32_t events, void *user) {
+static inline void on_ready(udpr_reactor *reactor, udpr_id id, udpr_socket fd, uint32_t events, void *user) {
   watcher *self = user;
   CHECK(id == self->id && fd == self->fd && self->freed == 0);
   CHECK(events != 0 && (events & ~(uint32_t)(R | W | H)) == 0);

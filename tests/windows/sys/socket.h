@@ -22,6 +22,7 @@
 #include <io.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/time.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -44,32 +45,48 @@ enum {
   SIGUSR1 = 10,
   SIGPIPE = 13,
   SIGURG = 23,
+  SHUT_RD = SD_RECEIVE,
+  SHUT_WR = SD_SEND,
+  SHUT_RDWR = SD_BOTH,
+  SOL_UDP = IPPROTO_UDP,
+  F_GETFL = 3,
+  F_DUPFD_CLOEXEC = 1030,
+  /* Options of Linux. Winsock does not know these numbers. */
+  SO_BINDTODEVICE = 0x7f01,
+  SO_DOMAIN,
+  SO_MARK,
+  SO_REUSEPORT,
+  SO_TIMESTAMPNS,
+  IP_FREEBIND,
+  IP_MULTICAST_ALL,
+  IPV6_ADDRFORM,
+  IPV6_PMTUDISC_PROBE,
+  IPV6_RECVHOPLIMIT,
+  IPV6_RECVPKTINFO,
+  UDP_GRO,
+  UDP_SEGMENT,
 };
+
+struct ip_mreqn {
+  struct in_addr imr_multiaddr, imr_address;
+  int            imr_ifindex;
+};
+
 #define IFNAMSIZ IF_NAMESIZE
 #define SO_RCVBUFFORCE SO_RCVBUF /* no limit has to be overridden */
 #define CLONE_NEWNET 0           /* enter_network_namespace has ended the case before */
+#undef POLLIN
+#define POLLIN POLLRDNORM /* as WSAPoll returns it */
 #define unshare(which) (errno = ENOSYS, -1)
+#define dup3(from, to, flags) (errno = ENOSYS, -1)
+#define geteuid() 1000 /* what needs root is skipped */
+#define setgid(group) (errno = ENOSYS, -1)
+#define setuid(user) (errno = ENOSYS, -1)
 
-/* Sets errno to that of the last call of Winsock, as the calls below return it on Linux. */
+/* Sets errno to the error of the last call of Winsock, but to what Linux has for a time-out and a refusal. */
 static inline int posix_error(void) {
-  static const struct {
-    int system, posix;
-  } codes[] = {{WSAEWOULDBLOCK, EAGAIN},
-               {WSAETIMEDOUT, EAGAIN},
-               {WSAEINTR, EINTR},
-               {WSAECONNRESET, ECONNREFUSED},
-               {WSAECONNREFUSED, ECONNREFUSED},
-               {WSAEMSGSIZE, EMSGSIZE},
-               {WSAEADDRINUSE, EADDRINUSE},
-               {WSAEADDRNOTAVAIL, EADDRNOTAVAIL},
-               {WSAENOTCONN, ENOTCONN},
-               {WSAENOTSOCK, EBADF},
-               {WSAEBADF, EBADF},
-               {WSAEACCES, EACCES}};
   int code = WSAGetLastError();
-  errno = EINVAL;
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-    if (codes[i].system == code) errno = codes[i].posix;
+  errno = code == WSAETIMEDOUT ? EAGAIN : code == WSAECONNRESET ? ECONNREFUSED : code;
   return -1;
 }
 
@@ -102,6 +119,19 @@ static inline int posix_fcntl(int fd, int command, int value) {
 
 static inline int posix_bind(int fd, const struct sockaddr *address, socklen_t len) {
   return bind((SOCKET)fd, address, len) == 0 ? 0 : posix_error();
+}
+
+/* The name of a socket that is not bound has zeros. */
+static inline int posix_getsockname(int fd, struct sockaddr *address, socklen_t *len) {
+  WSAPROTOCOL_INFOA info;
+  int               size = sizeof info;
+  if (getsockname((SOCKET)fd, address, len) == 0) return 0;
+  if (WSAGetLastError() != WSAEINVAL) return posix_error();
+  if (getsockopt((SOCKET)fd, SOL_SOCKET, SO_PROTOCOL_INFO, (char *)&info, &size) != 0) return posix_error();
+  memset(address, 0, (size_t)*len);
+  address->sa_family = (ADDRESS_FAMILY)info.iAddressFamily;
+  *len = address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+  return 0;
 }
 
 static inline int posix_connect(int fd, const struct sockaddr *address, socklen_t len) {
@@ -167,7 +197,7 @@ static inline int posix_pair(int fds[2], int flags) {
     names[i] = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     fds[i] = posix_socket(AF_INET, SOCK_DGRAM | (flags & O_NONBLOCK ? SOCK_NONBLOCK : 0), 0);
     if (fds[i] < 0 || posix_bind(fds[i], (struct sockaddr *)&names[i], len) != 0) return -1;
-    if (getsockname((SOCKET)fds[i], (struct sockaddr *)&names[i], &len) != 0) return posix_error();
+    if (posix_getsockname(fds[i], (struct sockaddr *)&names[i], &len) != 0) return -1;
   }
   for (int i = 0; i < 2; i++)
     if (posix_connect(fds[i], (struct sockaddr *)&names[1 - i], sizeof names[i]) != 0) return -1;
@@ -188,6 +218,7 @@ static inline int posix_socketpair(int family, int type, int protocol, int fds[2
 #define fcntl(...) posix_fcntl_(__VA_ARGS__, 0, 0)
 #define posix_fcntl_(fd, command, value, ...) posix_fcntl(fd, command, value)
 #define bind(fd, address, len) posix_bind(fd, address, len)
+#define getsockname(fd, address, len) posix_getsockname(fd, address, len)
 #define connect(fd, address, len) posix_connect(fd, address, len)
 #define setsockopt(fd, level, name, value, len) posix_setsockopt(fd, level, name, value, len)
 #define getsockopt(fd, level, name, value, len) posix_getsockopt(fd, level, name, value, len)

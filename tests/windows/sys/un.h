@@ -1,1 +1,9 @@
-/* Nothing of it is used on Windows. */
+/* sys/un.h: the address that Windows declares in afunix.h. */
+#ifndef UDPR_TESTS_WINDOWS_UN_H
+#define UDPR_TESTS_WINDOWS_UN_H
+
+#include "socket.h"
+
+#include <afunix.h>
+
+#endif

@@ -10,10 +10,6 @@ pub(crate) const ENOSYS: i32 = 120;
 pub(crate) const EBUSY: i32 = 170;
 pub(crate) const EEXIST: i32 = 183;
 pub(crate) const ECANCELED: i32 = 995;
-pub(crate) const EIO: i32 = 1117;
-pub(crate) const EDEADLK: i32 = 1131;
-pub(crate) const ESRCH: i32 = 1168;
-pub(crate) const ENOTRECOVERABLE: i32 = 1359;
 
 pub(crate) const EINTR: i32 = 10004;
 pub(crate) const EACCES: i32 = 10013;

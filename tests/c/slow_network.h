@@ -7,9 +7,9 @@
 #include "network_namespace.h"
 
 static inline void enter_slow_network(void) {
+  enter_network_namespace();
   if (system("tc -V >/dev/null 2>&1") != 0) SKIP("needs tc (iproute2)");
   pin_to_current_core();
-  enter_network_namespace();
   if (system("tc qdisc add dev lo root tbf rate 256kbit burst 3kb limit 4mb 2>/dev/null") != 0)
     SKIP("this kernel has no tbf");
 }

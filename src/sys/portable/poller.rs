@@ -139,7 +139,7 @@ fn check_open(handle: Handle) -> io::Result<()> {
 
 fn borrow<'a>(handle: RawFd) -> io::Result<BorrowedFd<'a>> {
     check_open(handle)?;
-    // SAFETY: not -1; whether it is open or not, the kernel answers with an errno at worst.
+    // SAFETY: not -1; whether it is open or not, the kernel returns an errno at worst.
     Ok(unsafe { BorrowedFd::borrow_raw(handle) })
 }
 
